@@ -1,0 +1,156 @@
+"""What long work yields: frozen facts, driven alike by the worker thread and the command line. No torch import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of everything a generator yields."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase(Event):
+    """A stage of a longer job begins, in words fit for a status line: «Training the tokenizer»."""
+
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """How far the current phase is. `seconds_left` is an estimate, None while there is none."""
+
+    done: int
+    total: int
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice(Event):
+    """A sentence the user should read, without anything having failed."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    """Training begins or goes on at `step` of `total_steps`."""
+
+    run_id: str
+    name: str
+    step: int
+    total_steps: int
+    device: str
+    precision: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroStep(Event):
+    """Between two micro-batches: nothing to show, but a moment at which others may be served."""
+
+    step: int
+    micro_step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainMetrics(Event):
+    """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, waits left out."""
+
+    step: int
+    total_steps: int
+    tokens: int
+    elapsed_s: float
+    loss: float
+    lr: float
+    grad_norm: float
+    tokens_per_s: float
+    seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValMetrics(Event):
+    """Loss on the validation split, in nats/token and in bits per byte of its text."""
+
+    step: int
+    tokens: int
+    elapsed_s: float
+    loss: float
+    bits_per_byte: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleMade(Event):
+    """What the model at `step` writes after a pinned prompt; `top`: the most probable next tokens (id, probability)."""
+
+    step: int
+    prompt: str
+    seed: int
+    text: str
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved(Event):
+    """A checkpoint is complete on disk."""
+
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blocked(Event):
+    """Nothing can go on until `reason` (a sentence) is mended; asking for the next event tries again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Event):
+    """The run has ended with `status`, one of: finished, stopped, paused."""
+
+    run_id: str
+    status: str
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenMade(Event):
+    """One generated token. `text` is the new text it completes: empty while a character is still incomplete."""
+
+    id: int
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyFinished(Event):
+    """A generation has ended. `reason`: stop (end token or stop string), length (max_tokens or context full)."""
+
+    reason: str
+    n_prompt: int
+    n_tokens: int
+    prefill_s: float
+    tokens_per_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindAccuracy:
+    """Held-out accuracy of one kind of question, with its baselines (all shares between 0 and 1)."""
+
+    kind: str
+    n: int
+    accuracy: float
+    most_frequent: float
+    last_mentioned: float | None = None
+    without_story: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Event):
+    """The held-out evaluation is done. `accuracy` is the headline, the mean of the headline kinds."""
+
+    accuracy: float
+    kinds: tuple[KindAccuracy, ...]
+    seconds: float
