@@ -1,0 +1,116 @@
+"""The chat template: how a conversation becomes one text, and which of its tokens are the model's own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from importlib.resources import files
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tokenizers import Tokenizer
+
+from models.tokenizers import encode_text
+
+Message = dict[str, str]
+"""{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
+
+SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
+ROLES = ("system", "user", "assistant")
+CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str):  # type: ignore[no-untyped-def]
+    return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(template)
+
+
+def render_chat(
+    messages: Sequence[Message], add_generation_prompt: bool = False, template: str = CHAT_TEMPLATE
+) -> str:
+    """The conversation as one text, special tokens written out.
+
+    Raises:
+        ValueError: for an unknown role, a missing key, or a template that fails.
+    """
+    for message in messages:
+        if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
+            raise ValueError(f"A message needs a role ({', '.join(ROLES)}) and a content text, not {message!r}.")
+    try:
+        return str(_compiled(template).render(messages=messages, add_generation_prompt=add_generation_prompt))
+    except TemplateError as error:
+        raise ValueError(f"The chat template fails: {error}") from error
+
+
+def encode_messages(
+    tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = False
+) -> tuple[list[int], list[bool]]:
+    """Token ids of the conversation, and for each whether it belongs to a reply (its closing <|end|> included).
+
+    What people wrote never becomes a special token, even where it spells one.
+    """
+    ids: list[int] = []
+    is_reply: list[bool] = []
+    for text, special, reply in _segments(messages, add_generation_prompt):
+        new = [tokenizer.token_to_id(text)] if special else encode_text(tokenizer, text)
+        ids.extend(new)
+        is_reply.extend([reply] * len(new))
+    return ids, is_reply
+
+
+def encode_conversations(
+    tokenizer: Tokenizer, conversations: Iterable[Sequence[Message]]
+) -> list[tuple[list[int], list[bool]]]:
+    """`encode_messages` of many conversations, remembering texts that recur: several times as fast."""
+    known: dict[tuple[str, bool], list[int]] = {}
+    encoded = []
+    for messages in conversations:
+        ids: list[int] = []
+        is_reply: list[bool] = []
+        for text, special, reply in _segments(messages, add_generation_prompt=False):
+            new = known.get((text, special))
+            if new is None:
+                new = [tokenizer.token_to_id(text)] if special else encode_text(tokenizer, text)
+                known[text, special] = new
+            ids.extend(new)
+            is_reply.extend([reply] * len(new))
+        encoded.append((ids, is_reply))
+    return encoded
+
+
+_MARK = re.compile("(\ue000\\d+\ue001)")
+_SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKENS) + ")")
+
+
+@lru_cache(maxsize=256)
+def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[str, int], ...]:
+    """The template's own text around the contents: (text, -1) or ("", index of the message)."""
+    marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
+    rendered = render_chat(marked, add_generation_prompt)
+    parts: list[tuple[str, int]] = []
+    for part in _MARK.split(rendered):
+        if _MARK.fullmatch(part):
+            parts.append(("", int(part[1:-1])))
+        else:
+            parts.extend((piece, -1) for piece in _SPECIAL.split(part) if piece)
+    return tuple(parts)
+
+
+def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterable[tuple[str, bool, bool]]:
+    """(text, is special token, belongs to a reply) in order; a content joins the plain text before it (its space)."""
+    before, after_reply = "", False
+    for text, index in _frame(tuple(message["role"] for message in messages), add_generation_prompt):
+        if index >= 0:
+            reply = messages[index]["role"] == "assistant"
+            yield before + messages[index]["content"].strip(), False, reply
+            before, after_reply = "", reply
+        elif text in SPECIAL_TOKENS:
+            if before:
+                yield before, False, False
+            yield text, True, after_reply
+            before, after_reply = "", False
+        else:
+            before += text
+    if before:
+        yield before, False, False
