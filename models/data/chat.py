@@ -26,9 +26,7 @@ def _compiled(template: str):  # type: ignore[no-untyped-def]
     return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(template)
 
 
-def render_chat(
-    messages: Sequence[Message], add_generation_prompt: bool = False, template: str = CHAT_TEMPLATE
-) -> str:
+def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False, template: str = CHAT_TEMPLATE) -> str:
     """The conversation as one text, special tokens written out.
 
     Raises:

@@ -1,0 +1,201 @@
+"""From a corpus to tensors. A batch is a pure function of its step: a checkpoint's data position is its step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.data.chat import encode_conversations
+from models.data.corpus import Corpus
+from models.tokenizers import encode_text
+from models.training.spec import TrainConfig
+
+POOL_BATCHES = 16
+"""Examples are sorted by length within pools of this many batches: little padding, and every step still mixed."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """inputs and targets (B, T) long; weights (B, T) float32, how much each target counts in the loss."""
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor
+
+
+class Batches(Protocol):
+    """What the trainer needs of one split of a corpus."""
+
+    bytes_per_token: float
+    """UTF-8 bytes of text per token of the split, which turns nats per token into bits per byte."""
+
+    @property
+    def n_batches(self) -> int:
+        """Batches in one pass over the split."""
+
+    def batch(self, step: int, micro_step: int = 0) -> Batch:
+        """The batch of that micro-batch of that step (validation: step counts from 0 to n_batches - 1)."""
+
+
+def make_batches(
+    corpus: Corpus, tokenizer: Tokenizer, config: ModelConfig, train: TrainConfig, split: str = "train"
+) -> Batches:
+    """The batches of a corpus's split, "train" or "val".
+
+    Raises:
+        ValueError: where the split is too short for one context.
+    """
+    if corpus.kind == "text":
+        text = corpus.read_text(split)
+        ids = torch.tensor(encode_text(tokenizer, text))
+        _check_length(len(ids), config.context_length, split)
+        return TextBatches(ids, len(text.encode()), config.context_length, train, shuffled=split == "train")
+    examples = corpus.read_examples(split)
+    plain = [example["text"] for example in examples if "text" in example]
+    chats = [example["messages"] for example in examples if "messages" in example]
+    end = tokenizer.token_to_id("<|end|>")
+    encoded = [
+        ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
+    ]
+    encoded += encode_conversations(tokenizer, chats)
+    n_bytes = sum(len(text.encode()) for text in plain)
+    n_bytes += sum(len(message["content"].encode()) for messages in chats for message in messages)
+    return ExampleBatches(encoded, n_bytes, config.context_length, train, shuffled=split == "train")
+
+
+def _check_length(n_tokens: int, context_length: int, split: str) -> None:
+    if n_tokens > context_length:
+        return
+    if split == "train":
+        raise ValueError(
+            f"The training text is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer "
+            f"text, or a context_length below {n_tokens}."
+        )
+    raise ValueError(
+        f"The validation part is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer text, "
+        f"a larger val_fraction, or a context_length below {n_tokens}."
+    )
+
+
+class TextBatches:
+    """Windows of one long text: in training in random order, with other borders in every epoch; else in order."""
+
+    def __init__(self, ids: Tensor, n_bytes: int, context_length: int, train: TrainConfig, *, shuffled: bool) -> None:
+        self._ids, self._length = ids, context_length
+        self._batch_size, self._accum, self._seed = train.batch_size, train.grad_accum_steps, train.seed
+        self._shuffled = shuffled
+        self._orders = EpochOrders(train.seed)
+        self.bytes_per_token = n_bytes / len(ids)
+        spare = len(ids) - 1 - context_length
+        self._n_windows = max(1, spare // context_length) if shuffled else -(-(len(ids) - 1) // context_length)
+        self._spare = max(0, len(ids) - 1 - self._n_windows * context_length)
+
+    @property
+    def n_batches(self) -> int:
+        return -(-self._n_windows // self._batch_size)
+
+    def batch(self, step: int, micro_step: int = 0) -> Batch:
+        first = (step * self._accum + micro_step) * self._batch_size if self._shuffled else step * self._batch_size
+        last = first + self._batch_size if self._shuffled else min(first + self._batch_size, self._n_windows)
+        starts = torch.tensor([self._start(index) for index in range(first, last)])
+        positions = starts[:, None] + torch.arange(self._length + 1)  # (B, T + 1)
+        weights = (positions[:, 1:] < len(self._ids)).float()
+        windows = self._ids[positions.clamp(max=len(self._ids) - 1)]
+        return Batch(windows[:, :-1].contiguous(), windows[:, 1:].contiguous(), weights)
+
+    def _start(self, index: int) -> int:
+        if not self._shuffled:
+            return index * self._length
+        epoch, place = divmod(index, self._n_windows)
+        order = self._orders.order(epoch, self._n_windows)
+        offset = int(order[0]) * 7919 % (self._spare + 1)  # the borders move from epoch to epoch
+        return offset + int(order[place]) * self._length
+
+
+class ExampleBatches:
+    """Separate examples, padded at the end; of similar length within a batch, shuffled from epoch to epoch.
+
+    A batch holds about batch_size × context_length tokens, so many short examples or a few long ones. Those longer than
+    the context are cut.
+    """
+
+    def __init__(
+        self,
+        encoded: Sequence[tuple[list[int], list[bool]]],
+        n_bytes: int,
+        context_length: int,
+        train: TrainConfig,
+        *,
+        shuffled: bool,
+    ) -> None:
+        if not encoded:
+            raise ValueError(
+                "There are no examples in this part of the data: use a larger file or another val_fraction."
+            )
+        self.bytes_per_token = n_bytes / max(1, sum(len(ids) for ids, _ in encoded))
+        encoded = [(ids[: context_length + 1], reply[: context_length + 1]) for ids, reply in encoded]
+        self._ids = torch.tensor([token for ids, _ in encoded for token in ids])
+        reply = torch.tensor([flag for _, flags in encoded for flag in flags])
+        self._weights = torch.where(reply, 1.0, train.context_loss_weight)
+        self._lengths = torch.tensor([len(ids) for ids, _ in encoded])
+        self._starts = self._lengths.cumsum(0) - self._lengths
+        self._accum, self._shuffled = train.grad_accum_steps, shuffled
+        self._orders = EpochOrders(train.seed)
+        per_batch = train.batch_size * context_length
+        self._rows = max(1, int(per_batch / float(self._lengths.float().mean())))
+        self._n_batches = max(1, len(encoded) // self._rows) if shuffled else -(-len(encoded) // self._rows)
+        self._plan: tuple[int, list[Tensor]] = (-1, [])
+
+    @property
+    def n_batches(self) -> int:
+        return self._n_batches
+
+    def batch(self, step: int, micro_step: int = 0) -> Batch:
+        if not self._shuffled:
+            by_length = torch.argsort(self._lengths, stable=True)
+            return self._gather(by_length[step * self._rows : (step + 1) * self._rows])
+        epoch, place = divmod(step * self._accum + micro_step, self._n_batches)
+        if self._plan[0] != epoch:
+            self._plan = (epoch, self._plan_epoch(epoch))
+        return self._gather(self._plan[1][place])
+
+    def _plan_epoch(self, epoch: int) -> list[Tensor]:
+        """The rows of each batch of an epoch: shuffled, sorted by length within pools, and the batches shuffled again."""
+        order = self._orders.order(epoch, len(self._lengths))
+        batches: list[Tensor] = []
+        for pool in order[: self._n_batches * self._rows].split(POOL_BATCHES * self._rows):
+            by_length = pool[torch.argsort(self._lengths[pool], stable=True)]
+            batches.extend(by_length.split(self._rows))
+        return [batches[int(i)] for i in self._orders.order(-1 - epoch, len(batches))]
+
+    def _gather(self, rows: Tensor) -> Batch:
+        lengths, starts = self._lengths[rows], self._starts[rows]
+        columns = torch.arange(int(lengths.max()))
+        real = columns < lengths[:, None]  # (B, T + 1)
+        positions = torch.where(real, starts[:, None] + columns, 0)
+        ids = torch.where(real, self._ids[positions], 0)
+        weights = torch.where(real, self._weights[positions], 0.0)
+        return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights[:, 1:].contiguous())
+
+
+class EpochOrders:
+    """Random orders that depend on nothing but the seed and the epoch; the latest are remembered."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._known: dict[tuple[int, int], Tensor] = {}
+
+    def order(self, epoch: int, n: int) -> Tensor:
+        """A permutation of 0…n-1 (long)."""
+        if (epoch, n) not in self._known:
+            if len(self._known) > 4:
+                self._known.clear()
+            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + (epoch % 2**31))
+            self._known[epoch, n] = torch.randperm(n, generator=generator)
+        return self._known[epoch, n]
