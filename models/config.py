@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 
 def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> Any:
@@ -141,8 +141,7 @@ class ModelConfig:
     )
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            _check_field(f, getattr(self, f.name))
+        check_settings(self)
         if self.d_model % self.n_head:
             nearest = _nearest_divisors(self.d_model, self.n_head)
             raise ValueError(f"n_head {self.n_head} does not divide d_model {self.d_model}: use {nearest}.")
@@ -192,18 +191,34 @@ class ModelConfig:
         Raises:
             ValueError: for an unknown key, a wrong type or an illegal value, naming `where`.
         """
-        if not isinstance(data, dict):
-            raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ValueError(
-                f"{where} has no setting called {unknown[0]!r}: the settings are {', '.join(sorted(known))}."
-            )
-        try:
-            return cls(**data)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+        return settings_from_dict(cls, data, where)
+
+
+Settings = TypeVar("Settings")
+
+
+def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
+    """Build the settings dataclass `cls` (its fields made by `slot`) from parsed JSON or TOML; lists become tuples.
+
+    Raises:
+        ValueError: for an unknown key, a wrong type or an illegal value, naming `where`.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(f"{where} has no setting called {unknown[0]!r}: the settings are {', '.join(sorted(known))}.")
+    try:
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def check_settings(settings: Any) -> None:
+    """Raise ValueError where a field of the dataclass has the wrong type or leaves its slot's choices or range."""
+    for f in fields(settings):
+        _check_field(f, getattr(settings, f.name))
 
 
 def _check_field(f: dataclasses.Field[Any], value: Any) -> None:
@@ -212,6 +227,8 @@ def _check_field(f: dataclasses.Field[Any], value: Any) -> None:
     if expected is float and type(value) is int:
         pass
     elif type(value) is not expected:
+        raise ValueError(f"{f.name} must be {_type_words(expected)}, not {value!r}.")
+    if expected is tuple and not all(isinstance(item, str) for item in value):
         raise ValueError(f"{f.name} must be {_type_words(expected)}, not {value!r}.")
     choices = f.metadata.get("choices")
     if choices and value not in choices:
@@ -223,7 +240,7 @@ def _check_field(f: dataclasses.Field[Any], value: Any) -> None:
 
 
 def _type_words(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}[kind]
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "texts"}[kind]
 
 
 def _nearest_divisors(n: int, wanted: int) -> str:

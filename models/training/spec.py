@@ -1,0 +1,330 @@
+"""What a training run is made from: model, tokenizer, data and training settings, as plain data. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.config import PRESETS, ModelConfig, check_settings, settings_from_dict, slot
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a model is trained. One step is one update of the weights, of grad_accum_steps micro-batches."""
+
+    steps: int = slot(
+        1000, "Steps", "How many times the weights are updated in all.", group="Length", range=(1, 1_000_000_000)
+    )
+    batch_size: int = slot(
+        24,
+        "Batch size",
+        "How many texts are read side by side before anything is learned.",
+        group="Length",
+        range=(1, 65_536),
+    )
+    grad_accum_steps: int = slot(
+        1,
+        "Accumulation",
+        "How many batches are added up for one update: as good as a larger batch, in less memory.",
+        group="Length",
+        range=(1, 65_536),
+    )
+    optimizer: str = slot(
+        "muon",
+        "Optimizer",
+        "The rule that turns gradients into updates. Muon (with AdamW for the vectors and tables) learns "
+        "in fewer steps; AdamW is what most published models used.",
+        group="Learning rate",
+        choices=("muon", "adamw"),
+    )
+    lr: float = slot(
+        3e-3,
+        "Learning rate",
+        "The size of AdamW's updates. Too large diverges, too small crawls.",
+        group="Learning rate",
+        range=(1e-9, 10.0),
+    )
+    muon_lr: float = slot(
+        0.02,
+        "Muon learning rate",
+        "The size of Muon's updates of the matrices.",
+        group="Learning rate",
+        range=(1e-9, 10.0),
+        only_if=("optimizer", "muon"),
+    )
+    warmup_steps: int = slot(
+        50,
+        "Warm-up",
+        "Over how many steps the learning rate grows from zero: a gentle start.",
+        group="Learning rate",
+        range=(0, 1_000_000_000),
+    )
+    schedule: str = slot(
+        "cosine",
+        "Schedule",
+        "How the learning rate falls after the warm-up: along a cosine, along a line, or not at all.",
+        group="Learning rate",
+        choices=("cosine", "linear", "constant"),
+    )
+    min_lr_ratio: float = slot(
+        0.1,
+        "Final share",
+        "The share of the learning rate that is left at the last step.",
+        group="Learning rate",
+        range=(0.0, 1.0),
+    )
+    weight_decay: float = slot(
+        0.1,
+        "Weight decay",
+        "Pulls the matrices towards zero a little, against overfitting.",
+        group="Optimizer",
+        range=(0.0, 10.0),
+    )
+    beta1: float = slot(
+        0.9,
+        "Beta 1",
+        "How long AdamW remembers past gradients.",
+        group="Optimizer",
+        range=(0.0, 0.9999),
+    )
+    beta2: float = slot(
+        0.99, "Beta 2", "How long AdamW remembers their size.", group="Optimizer", range=(0.0, 0.999999)
+    )
+    grad_clip: float = slot(
+        1.0,
+        "Gradient clip",
+        "Gradients longer than this are shortened to it. 0 = never.",
+        group="Optimizer",
+        range=(0.0, 1e6),
+    )
+    precision: str = slot(
+        "auto",
+        "Precision",
+        "bfloat16 computes with shorter numbers: faster where the device does it well. auto decides.",
+        group="Optimizer",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    context_loss_weight: float = slot(
+        1.0,
+        "Weight outside replies",
+        "How much the tokens outside a chat's replies count in the loss. 1 = as much as the replies.",
+        group="Optimizer",
+        range=(0.0, 1.0),
+    )
+    seed: int = slot(
+        0,
+        "Seed",
+        "The number that all randomness is drawn from: the same seed gives the same run.",
+        group="Optimizer",
+        range=(0, 2**31 - 1),
+    )
+    eval_interval: int = slot(
+        100,
+        "Validate every",
+        "Steps between two looks at the validation text. 0 = never.",
+        group="Watching",
+        range=(0, 1_000_000_000),
+    )
+    eval_batches: int = slot(
+        8,
+        "Validation batches",
+        "How much of the validation text is looked at, always the same.",
+        group="Watching",
+        range=(1, 1_000_000),
+    )
+    sample_interval: int = slot(
+        100,
+        "Sample every",
+        "Steps between two samples of the pinned prompts. 0 = never.",
+        group="Watching",
+        range=(0, 1_000_000_000),
+    )
+    sample_tokens: int = slot(
+        48, "Sample length", "How many tokens each sample may have.", group="Watching", range=(1, 4096)
+    )
+    prompts: tuple[str, ...] = slot(
+        (),
+        "Pinned prompts",
+        "Texts that the model goes on from, again and again as it learns, with the same seed.",
+        group="Watching",
+    )
+    checkpoint_interval: int = slot(
+        200,
+        "Checkpoint every",
+        "Steps between two checkpoints. A crash loses at most the steps since the last one.",
+        group="Watching",
+        range=(1, 1_000_000_000),
+    )
+    keep_checkpoints: int = slot(
+        3,
+        "Keep checkpoints",
+        "How many of the last checkpoints stay on disk; the best one stays as well.",
+        group="Watching",
+        range=(1, 1_000_000),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """Where the text comes from."""
+
+    source: str = slot(
+        "tiny-world",
+        "Source",
+        "Your own files, Terrarium's synthetic little world, or the docstrings of Python's standard library.",
+        group="Data",
+        choices=("files", "tiny-world", "stdlib"),
+    )
+    files: tuple[str, ...] = slot((), "Files", "UTF-8 text files.", group="Data", only_if=("source", "files"))
+    val_fraction: float = slot(
+        0.1,
+        "Validation share",
+        "How much of the text's end is kept away from training, to measure on.",
+        group="Data",
+        range=(0.0001, 0.5),
+        only_if=("source", "files"),
+    )
+    seed: int = slot(
+        0,
+        "World seed",
+        "Which little world is generated.",
+        group="Data",
+        range=(0, 2**31 - 1),
+        only_if=("source", "tiny-world"),
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.source == "files" and not self.files:
+            raise ValueError("No file is chosen to train on: choose at least one text file, or another source.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerSpec:
+    """The tokenizer to train, or the existing one to use."""
+
+    kind: str = slot(
+        "bpe",
+        "Kind",
+        "What a token is: one byte, one character, or a frequent piece of text (byte-pair encoding).",
+        group="Tokenizer",
+        choices=("byte", "char", "bpe"),
+    )
+    vocab_size: int = slot(
+        1024,
+        "Vocabulary",
+        "How many different tokens there are at most.",
+        group="Tokenizer",
+        range=(2, 1_000_000),
+        only_if=("kind", "bpe"),
+    )
+    path: str = slot("", "Tokenizer", "Name or path of an existing one. Empty = train one.", group="Tokenizer")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """Everything a run is made from. `model.vocab_size` is replaced by the tokenizer's when the run is prepared."""
+
+    name: str
+    model: ModelConfig
+    tokenizer: TokenizerSpec
+    data: DataSpec
+    train: TrainConfig
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ValueError("The run has no name: give it one.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dict, whose inverse is `from_dict`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
+        """Build from parsed JSON; ValueError names `where` and what is wrong there."""
+        _check_keys(data, {"name", "model", "tokenizer", "data", "train"}, where)
+        try:
+            name = data["name"]
+        except KeyError:
+            raise ValueError(f"{where} has no name.") from None
+        return cls(
+            name=name,
+            model=settings_from_dict(ModelConfig, data.get("model", {}), f"{where}: model"),
+            tokenizer=settings_from_dict(TokenizerSpec, data.get("tokenizer", {}), f"{where}: tokenizer"),
+            data=settings_from_dict(DataSpec, data.get("data", {}), f"{where}: data"),
+            train=settings_from_dict(TrainConfig, data.get("train", {}), f"{where}: train"),
+        )
+
+
+def load_spec(path: Path) -> RunSpec:
+    """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [run].
+
+    Relative paths are taken from the file's folder. A `[tokenizer] path` that is not a file or folder there is the name
+    of a tokenizer in the library.
+
+    Raises:
+        ValueError: naming the file, the table and the remedy.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    _check_keys(tables, {"model", "tokenizer", "data", "train", "run"}, str(path))
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ValueError(f"{path}: {name} must be a table, written [{name}].")
+    run = tables.get("run", {})
+    _check_keys(run, {"name"}, f"{path} [run]")
+    return RunSpec(
+        name=run.get("name", path.stem),
+        model=_model_from_table(tables.get("model", {}), f"{path} [model]"),
+        tokenizer=_tokenizer_from_table(tables.get("tokenizer", {}), path),
+        data=_data_from_table(tables.get("data", {}), path),
+        train=settings_from_dict(TrainConfig, tables.get("train", {}), f"{path} [train]"),
+    )
+
+
+def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:
+    """ModelConfig from `table`, whose `preset` gives what the other keys leave open."""
+    preset = table.get("preset", "terrarium-tiny")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(f"{where}: there is no preset called {preset!r}: choose one of {', '.join(PRESETS)}.")
+    settings = {key: value for key, value in table.items() if key != "preset"}
+    start = PRESETS[preset].to_dict() if "preset" in table or not settings else {}
+    return settings_from_dict(ModelConfig, {**start, **settings}, where)
+
+
+def _tokenizer_from_table(table: dict[str, Any], path: Path) -> TokenizerSpec:
+    spec = settings_from_dict(TokenizerSpec, table, f"{path} [tokenizer]")
+    if spec.path and (path.parent / spec.path).exists():
+        spec = dataclasses.replace(spec, path=str((path.parent / spec.path).resolve()))
+    return spec
+
+
+def _data_from_table(table: dict[str, Any], path: Path) -> DataSpec:
+    if "files" in table and "source" not in table:
+        table = {**table, "source": "files"}
+    spec = settings_from_dict(DataSpec, table, f"{path} [data]")
+    return dataclasses.replace(spec, files=tuple(str((path.parent / file).resolve()) for file in spec.files))
+
+
+def _check_keys(data: Any, known: set[str], where: str) -> None:
+    """Raise ValueError where `data` is not a dict or has a key that is not `known`."""
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(f"{where} has nothing called {unknown[0]!r}: it knows {', '.join(sorted(known))}.")
