@@ -78,8 +78,8 @@ def _check_length(n_tokens: int, context_length: int, split: str) -> None:
             f"text, or a context_length below {n_tokens}."
         )
     raise ValueError(
-        f"The validation part is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer text, "
-        f"a larger val_fraction, or a context_length below {n_tokens}."
+        f"The validation part is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer "
+        f"text, a larger val_fraction, or a context_length below {n_tokens}."
     )
 
 
@@ -166,7 +166,7 @@ class ExampleBatches:
         return self._gather(self._plan[1][place])
 
     def _plan_epoch(self, epoch: int) -> list[Tensor]:
-        """The rows of each batch of an epoch: shuffled, sorted by length within pools, and the batches shuffled again."""
+        """Each batch's rows in an epoch: shuffled, sorted by length within pools, the batches shuffled again."""
         order = self._orders.order(epoch, len(self._lengths))
         batches: list[Tensor] = []
         for pool in order[: self._n_batches * self._rows].split(POOL_BATCHES * self._rows):
