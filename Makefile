@@ -1,0 +1,35 @@
+# Every target does its own set-up in .venv, once. On a fresh machine: `make run`, or `make test`.
+VENV_PYTHON := .venv/bin/python
+.PHONY: run test bundle screenshots clean
+
+# The window; on Linux without a display, the quick start on the command line and pictures of the window instead.
+run:
+	@sh scripts/setup.sh run
+	@if [ "$$(uname)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
+		echo "There is no display here, so the quick start runs on the command line, and pictures of the window follow." >&2; \
+		$(VENV_PYTHON) -m app quickstart && $(VENV_PYTHON) -m app screenshots screenshots; \
+	else \
+		$(VENV_PYTHON) -m app; \
+	fi
+
+test:
+	@sh scripts/setup.sh test
+	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m ruff format --check
+	$(VENV_PYTHON) -m mypy
+	.venv/bin/lint-imports
+	$(VENV_PYTHON) -m pytest
+
+bundle:
+	@sh scripts/setup.sh bundle
+	$(VENV_PYTHON) -m PyInstaller --noconfirm --log-level WARN build.spec
+	dist/terrarium/terrarium selftest
+
+screenshots:
+	@sh scripts/setup.sh run
+	$(VENV_PYTHON) -m app screenshots screenshots
+
+# Leaves .venv, which is slow to fetch again: remove that one by hand.
+clean:
+	rm -rf build dist screenshots *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -path ./.venv -prune -o -name __pycache__ -exec rm -rf {} +
