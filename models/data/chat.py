@@ -11,12 +11,11 @@ from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
-from models.tokenizers import encode_text
+from models.tokenizers import SPECIAL_TOKENS, encode_text
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
 
-SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
 ROLES = ("system", "user", "assistant")
 CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(encoding="utf-8")
 

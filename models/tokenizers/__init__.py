@@ -1,0 +1,36 @@
+"""Tokenizers on top of Hugging Face `tokenizers`: train, keep, encode, look inside. No torch."""
+
+from models.tokenizers.pieces import (
+    SPECIAL_TOKENS,
+    IncrementalDecoder,
+    Piece,
+    TokenBytes,
+    decode,
+    encode_prompt,
+    encode_text,
+    pieces_of,
+    show_bytes,
+    special_ids,
+    token_pieces,
+)
+from models.tokenizers.train import KINDS, SMALLEST, read_texts, shortfall, tokenizer_kind, train_tokenizer
+
+__all__ = [
+    "KINDS",
+    "SMALLEST",
+    "SPECIAL_TOKENS",
+    "IncrementalDecoder",
+    "Piece",
+    "TokenBytes",
+    "decode",
+    "encode_prompt",
+    "encode_text",
+    "pieces_of",
+    "read_texts",
+    "shortfall",
+    "show_bytes",
+    "special_ids",
+    "token_pieces",
+    "tokenizer_kind",
+    "train_tokenizer",
+]

@@ -1,0 +1,136 @@
+"""Tokenizers: every kind takes any text and gives it back; nobody smuggles in a special token; pieces tile the text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from models.tokenizers import (
+    KINDS,
+    SMALLEST,
+    SPECIAL_TOKENS,
+    IncrementalDecoder,
+    decode,
+    encode_prompt,
+    encode_text,
+    shortfall,
+    token_pieces,
+    tokenizer_kind,
+    train_tokenizer,
+)
+
+TEXT = "The cat sat on the mat, and the other cat sat on 1234 mats.\n\tNaïve café, don't you think?\n" * 20
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    return train_tokenizer([TEXT], request.param, 320)
+
+
+def test_special_tokens_come_first(tokenizer: Tokenizer) -> None:
+    assert [tokenizer.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2, 3, 4]
+
+
+@given(text=st.text() | st.binary().map(lambda data: data.decode("utf-8", errors="replace")))
+def test_any_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
+    ids = encode_text(tokenizer, text)
+    assert decode(tokenizer, ids) == text
+    assert tokenizer.decode(ids) == text
+    assert decode(tokenizer, encode_prompt(tokenizer, text)) == text
+
+
+@given(parts=st.lists(st.sampled_from([*SPECIAL_TOKENS, "<|e<|end|>nd|>", "<|", "end|>", "hello ", "é"]), max_size=8))
+def test_written_text_never_becomes_special(tokenizer: Tokenizer, parts: list[str]) -> None:
+    text = "".join(parts)
+    ids = encode_text(tokenizer, text)
+    assert min(ids, default=5) >= 5
+    assert decode(tokenizer, ids) == text
+
+
+def test_prompt_parses_special_tokens(tokenizer: Tokenizer) -> None:
+    ids = encode_prompt(tokenizer, "<|user|> Hi<|end|>")
+    assert (ids[0], ids[-1]) == (2, 1)
+    assert min(ids[1:-1]) >= 5
+
+
+@given(text=st.text())
+def test_pieces_tile_the_text(tokenizer: Tokenizer, text: str) -> None:
+    pieces = token_pieces(tokenizer, text)
+    assert b"".join(piece.bytes for piece in pieces) == text.encode()
+    assert [piece.start for piece in pieces] == [0, *(piece.end for piece in pieces)][:-1]
+    assert all(piece.end - piece.start == len(piece.bytes) for piece in pieces)
+    assert all(piece.display and " " not in piece.display for piece in pieces)
+
+
+def test_pieces_show_what_cannot_be_seen() -> None:
+    tokenizer = train_tokenizer([], "byte", SMALLEST)
+    shown = [piece.display for piece in token_pieces(tokenizer, "a \t\n\x07é<|end|>")]
+    assert shown == ["a", "·", "⇥", "⏎", "⟨07⟩", "⟨C3⟩", "⟨A9⟩", "⟨end⟩"]
+    written = token_pieces(tokenizer, "<|end|>", parse_special=False)
+    assert "".join(piece.display for piece in written) == "<|end|>"
+    assert not any(piece.special for piece in written)
+
+
+@given(text=st.text())
+def test_streaming_never_breaks_a_character(tokenizer: Tokenizer, text: str) -> None:
+    decoder = IncrementalDecoder(tokenizer)
+    chunks = [decoder.add(id) for id in encode_text(tokenizer, text)]
+    assert "".join(chunks) == text
+    assert decoder.finish() == ""
+
+
+def test_streaming_an_incomplete_character() -> None:
+    tokenizer = train_tokenizer([], "byte", SMALLEST)
+    decoder = IncrementalDecoder(tokenizer)
+    assert [decoder.add(id) for id in encode_text(tokenizer, "日")[:2]] == ["", ""]
+    assert decoder.finish() == "�"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_texts_are_cut_without_changing_a_token(kind: str) -> None:
+    tokenizer = train_tokenizer([TEXT], kind, 400)
+    text = "A line. \nAnother  one\n\nand\r\n more 12 \n" * 8_000 + TEXT
+    assert encode_text(tokenizer, text) == encode_prompt(tokenizer, text)
+
+
+def test_digits_stand_alone() -> None:
+    tokenizer = train_tokenizer(["1234 1234 12 34 " * 100], "bpe", 400)
+    assert [piece.display for piece in token_pieces(tokenizer, "1234 12")] == ["1", "2", "3", "4", "·", "1", "2"]
+
+
+def test_char_keeps_the_most_frequent() -> None:
+    tokenizer = train_tokenizer(["aaabbc"], "char", SMALLEST + 2)
+    assert [tokenizer.id_to_token(id) for id in range(SMALLEST, SMALLEST + 2)] == ["a", "b"]
+    assert len(encode_text(tokenizer, "日a")) == 4
+
+
+def test_bpe_is_the_same_every_time() -> None:
+    assert train_tokenizer([TEXT], "bpe", 400).to_str() == train_tokenizer([TEXT], "bpe", 400).to_str()
+
+
+def test_kind_survives(tokenizer: Tokenizer) -> None:
+    again = Tokenizer.from_str(tokenizer.to_str())
+    assert tokenizer_kind(again) == tokenizer_kind(tokenizer)
+    assert encode_text(again, TEXT) == encode_text(tokenizer, TEXT)
+
+
+@pytest.mark.parametrize("kind", ["char", "bpe"])
+def test_what_the_text_does_not_allow_is_said(kind: str) -> None:
+    tokenizer = train_tokenizer(["x" * 100], kind, 5000)
+    sentence = shortfall(tokenizer, kind, 5000)
+    assert sentence is not None
+    assert f"{tokenizer.get_vocab_size()} tokens instead of 5,000" in sentence
+    assert decode(tokenizer, encode_text(tokenizer, "anything é")) == "anything é"
+    assert shortfall(tokenizer, kind, tokenizer.get_vocab_size()) is None
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="must lie between 261"):
+        train_tokenizer([TEXT], "bpe", 260)
+    with pytest.raises(ValueError, match="choose one of byte, char, bpe"):
+        train_tokenizer([TEXT], "word", 300)
+    for kind in ("char", "bpe"):
+        with pytest.raises(ValueError, match="The text is empty"):
+            train_tokenizer([" \n"], kind, 300)
+    with pytest.raises(ValueError, match="has no token 9999"):
+        decode(train_tokenizer([], "byte", SMALLEST), [9999])
