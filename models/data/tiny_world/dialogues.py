@@ -1,0 +1,62 @@
+"""The training conversations of Tiny World: what is asked and answered, in rows of similar length."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from models.data.chat import Message
+from models.data.tiny_world import questions
+from models.data.tiny_world.questions import Question
+from models.data.tiny_world.world import World
+
+SMALL_TALK = (
+    (("Hello!", "Hi!", "Good morning!", "Hello, how are you?"), "Hello! I am well. Ask me about Tiny World."),
+    (("Who are you?", "What are you?", "What is your name?"), "I am a small language model, grown in Tiny World."),
+    (
+        ("What can you do?", "What do you know?", "Can you help me?", "What can I ask you?"),
+        "I know the people and things of Tiny World. I can tell stories, and say where everybody is.",
+    ),
+    (("Thank you!", "Thanks!", "That was nice."), "You are welcome!"),
+    (("Goodbye!", "Bye!", "Good night!"), "Goodbye! Come back soon."),
+)
+
+SHARES = {"knowledge": 0.26, "requests": 0.14, "reading": 0.10, "state": 0.40, "sums": 0.05, "translation": 0.05}
+"""Which share of the rows begins with which kind."""
+
+ROW_WORDS = 100
+"""Turns are added to a row until it has about this many words: rows of one length waste nothing on padding."""
+
+
+def conversations(world: World, n: int, rng: random.Random, *, n_events: int | None = None) -> Iterator[list[Message]]:
+    """`n` conversations of several turns, none of which is held out. `n_events`: the length of the stories asked about."""
+    kinds, weights = list(SHARES), list(SHARES.values())
+    for kind in rng.choices(kinds, weights, k=n):
+        yield _conversation(world, kind, rng, n_events)
+
+
+def _conversation(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[Message]:
+    messages: list[Message] = []
+    words = 0
+    while words < ROW_WORDS:
+        for question in _turns(world, kind, rng, n_events):
+            messages += [{"role": "user", "content": question[0]}, {"role": "assistant", "content": question[1]}]
+            words += len(question[0].split()) + len(question[1].split()) + 6
+        if kind in ("state", "requests"):
+            kind = "knowledge"
+        if rng.random() < 0.02:
+            asked, answer = rng.choice(SMALL_TALK)
+            messages += [{"role": "user", "content": rng.choice(asked)}, {"role": "assistant", "content": answer}]
+    return messages
+
+
+def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[tuple[str, str]]:
+    """(user, assistant) texts of one topic; the questions about one story follow it, and each other, in one conversation."""
+    if kind in questions.ONE_AT_A_TIME:
+        question = questions.draw(world, kind, rng, held_out=False)
+        return [(question.prompt, question.gold)]
+    asked: list[Question] = []
+    while not asked or asked[0].held_out:
+        asked = questions.reading(world, rng) if kind == "reading" else questions.state(world, rng, n_events=n_events)
+    asked = asked[:4]
+    return [(asked[0].text, asked[0].gold)] + [(question.prompt, question.gold) for question in asked[1:]]

@@ -1,0 +1,104 @@
+"""Events in English, and back: the same table of sentences narrates and parses, so the grammar is one."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+
+from models.data.tiny_world import lexicon
+from models.data.tiny_world.events import (
+    Drops,
+    Event,
+    Feels,
+    Gives,
+    Is,
+    Lies,
+    Moves,
+    Paints,
+    State,
+    Takes,
+    Thanks,
+)
+
+PAST: dict[type[Event], tuple[str, ...]] = {
+    Is: ("{person} was in the {place}.",),
+    Lies: ("The {thing} was in the {place}.", "The {thing} lay in the {place}."),
+    Moves: ("{person} went to the {place}.", "{person} walked to the {place}.", "{person} ran to the {place}."),
+    Takes: ("{person} took the {thing}.", "{person} picked up the {thing}."),
+    Drops: ("{person} dropped the {thing}.", "{person} put down the {thing}."),
+    Gives: ("{person} gave the {thing} to {receiver}.", "{person} handed the {thing} to {receiver}."),
+    Paints: ("{person} painted the {place} door {colour}.",),
+    Feels: ("{person} was {mood}.", "{person} felt {mood}."),
+    Thanks: ("{person} thanked {giver}.",),
+}
+PRESENT: dict[type[Event], tuple[str, ...]] = {
+    Is: ("{person} is in the {place}.",),
+    Lies: ("The {thing} is in the {place}.",),
+    Feels: ("{person} is {mood}.",),
+}
+_WORDS = {
+    "person": lexicon.WOMEN + lexicon.MEN,
+    "receiver": lexicon.WOMEN + lexicon.MEN,
+    "giver": lexicon.WOMEN + lexicon.MEN,
+    "place": lexicon.PLACES,
+    "thing": lexicon.THINGS,
+    "colour": lexicon.COLOURS,
+    "mood": lexicon.MOODS,
+}
+
+
+def narrate(event: Event, rng: random.Random) -> str:
+    """The event as one sentence in the past tense, in one of its phrasings."""
+    templates = PAST[type(event)]
+    return (templates[0] if len(templates) == 1 else rng.choice(templates)).format_map(vars(event))
+
+
+def describe(event: Event) -> str:
+    """What is so, as one sentence in the present tense."""
+    return PRESENT[type(event)][0].format_map(vars(event))
+
+
+def tell(events: Sequence[Event], rng: random.Random) -> str:
+    """A story: each event narrated, with a space between the sentences."""
+    return " ".join([narrate(event, rng) for event in events])
+
+
+def _pattern(template: str) -> str:
+    return re.sub(r"\\{(\w+)\\}", lambda match: f"(?P<{match[1]}>{'|'.join(_WORDS[match[1]])})", re.escape(template))
+
+
+_GRAMMAR = [(kind, re.compile(_pattern(template))) for kind, templates in PAST.items() for template in templates]
+
+
+def parse_sentence(sentence: str) -> Event | None:
+    """The event that a past-tense sentence of Tiny World tells; None where it is not one of its sentences."""
+    for kind, pattern in _GRAMMAR:
+        match = pattern.fullmatch(sentence)
+        if match:
+            return kind(**{field.name: match[field.name] for field in fields(kind)})
+    return None
+
+
+def parse_story(text: str) -> list[Event]:
+    """The events of a story, each proven possible when it happens.
+
+    Raises:
+        ValueError: naming the first sentence that is no sentence of Tiny World, or that could not happen.
+    """
+    sentences = re.findall(r"[^.]+\.?", text.strip())
+    if not sentences:
+        raise ValueError("The story is empty.")
+    state = State()
+    events = []
+    for sentence in sentences:
+        event = parse_sentence(sentence.strip())
+        if event is None:
+            raise ValueError(f"«{sentence.strip()}» is not a sentence of Tiny World.")
+        problem = state.problem(event)
+        if problem:
+            raise ValueError(f"«{sentence.strip()}» cannot happen: {problem}")
+        state.apply(event)
+        events.append(event)
+    return events

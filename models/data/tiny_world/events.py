@@ -1,0 +1,162 @@
+"""What can happen in Tiny World: events, and the state that makes some of them possible and others not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happens, or one thing that is so. The same event is rendered in several languages."""
+
+
+@dataclass(frozen=True)
+class Is(Event):
+    """Somebody is in a place (the opening of a story)."""
+
+    person: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Lies(Event):
+    """A thing lies in a place."""
+
+    thing: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Moves(Event):
+    """Somebody goes to a place, with all that they carry."""
+
+    person: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Takes(Event):
+    """Somebody picks up a thing that lies where they are."""
+
+    person: str
+    thing: str
+
+
+@dataclass(frozen=True)
+class Drops(Event):
+    """Somebody puts down a thing that they hold."""
+
+    person: str
+    thing: str
+
+
+@dataclass(frozen=True)
+class Gives(Event):
+    """Somebody gives a thing that they hold to somebody who is with them."""
+
+    person: str
+    thing: str
+    receiver: str
+
+
+@dataclass(frozen=True)
+class Paints(Event):
+    """Somebody paints the door of a place."""
+
+    person: str
+    place: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Feels(Event):
+    """Somebody is in a mood."""
+
+    person: str
+    mood: str
+
+
+@dataclass(frozen=True)
+class Thanks(Event):
+    """Somebody thanks the one who has just given them something."""
+
+    person: str
+    giver: str
+
+
+@dataclass
+class State:
+    """What is so now. What no event has told yet is unknown, and nothing that needs it can happen."""
+
+    place_of: dict[str, str] = field(default_factory=dict)
+    """Person → place."""
+    holder_of: dict[str, str] = field(default_factory=dict)
+    """Thing → person."""
+    lies_in: dict[str, str] = field(default_factory=dict)
+    """Thing → place, where nobody holds it."""
+    door_colour: dict[str, str] = field(default_factory=dict)
+    """Place → colour."""
+    mood_of: dict[str, str] = field(default_factory=dict)
+    """Person → mood."""
+    last_gift: tuple[str, str] | None = None
+    """(giver, receiver) of the event just before."""
+
+    def problem(self, event: Event) -> str | None:
+        """Why the event cannot happen now, as a sentence; None where it can."""
+        match event:
+            case Is(person, place) if self.place_of.get(person, place) != place:
+                return f"{person} is in the {self.place_of[person]}, not in the {place}."
+            case Moves(person, place) if self.place_of.get(person) == place:
+                return f"{person} is in the {place} already."
+            case Lies(thing, _) if thing in self.holder_of:
+                return f"{self.holder_of[thing]} has the {thing}."
+            case Lies(thing, place) if self.lies_in.get(thing, place) != place:
+                return f"The {thing} is in the {self.lies_in[thing]}, not in the {place}."
+            case Takes(person, thing):
+                return self._problem_of_taking(person, thing)
+            case Drops(person, thing) | Gives(person, thing, _) if self.holder_of.get(thing) != person:
+                return f"{person} does not have the {thing}."
+            case Gives(person, _, receiver) if person == receiver:
+                return f"{person} cannot give anything to themselves."
+            case Gives(person, _, receiver) if self.place_of.get(person, "") != self.place_of.get(receiver):
+                return f"{person} and {receiver} are not in the same place."
+            case Paints(person, place, _) if self.place_of.get(person) != place:
+                return f"{person} is not at the {place} door."
+            case Paints(_, place, colour) if self.door_colour.get(place) == colour:
+                return f"The {place} door is {colour} already."
+            case Thanks(person, giver) if self.last_gift != (giver, person):
+                return f"{giver} has not just given anything to {person}."
+        return None
+
+    def _problem_of_taking(self, person: str, thing: str) -> str | None:
+        if thing in self.holder_of:
+            return f"{self.holder_of[thing]} has the {thing}."
+        if person not in self.place_of:
+            return f"Nobody knows where {person} is."
+        if self.lies_in.get(thing) != self.place_of[person]:
+            return f"The {thing} is not where {person} is."
+        return None
+
+    def apply(self, event: Event) -> None:
+        """Let the event happen; what is impossible is an AssertionError."""
+        problem = self.problem(event)
+        assert problem is None, problem
+        self.last_gift = None
+        match event:
+            case Is(person, place) | Moves(person, place):
+                self.place_of[person] = place
+            case Lies(thing, place):
+                self.lies_in[thing] = place
+            case Takes(person, thing):
+                self.holder_of[thing] = person
+                self.lies_in.pop(thing, None)
+            case Drops(person, thing):
+                del self.holder_of[thing]
+                self.lies_in[thing] = self.place_of[person]
+            case Gives(person, thing, receiver):
+                self.holder_of[thing] = receiver
+                self.last_gift = (person, receiver)
+            case Paints(_, place, colour):
+                self.door_colour[place] = colour
+            case Feels(person, mood):
+                self.mood_of[person] = mood

@@ -1,0 +1,204 @@
+"""Questions with their one right answer, by kind, in unlimited number; each knows whether it is held out.
+
+Kinds: knowledge (facts of this world), requests (a story on a given topic), reading (one fact among several), state (what is so after events that changed it), sums, translation (English to French).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.data.tiny_world import english
+from models.data.tiny_world.events import Drops, Event, Feels, Gives, Is, Lies, Moves, Paints, Takes
+from models.data.tiny_world.french import to_french
+from models.data.tiny_world.lexicon import MOODS
+from models.data.tiny_world.splits import held_out_index, is_held_out
+from models.data.tiny_world.stories import draw_cast, requested_story, simulate
+from models.data.tiny_world.world import World
+
+HEADLINE_KINDS = ("knowledge", "requests", "reading", "state")
+KINDS = (*HEADLINE_KINDS, "sums", "translation")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One turn of a conversation: what is asked, and the right answer, compared whole.
+
+    For requests `gold` is one right story of many, and `topic` (person, thing, place) is what a story must be about.
+    `last_mentioned` is the sentence one gets from the last candidate that the story mentions, where there is a story.
+    """
+
+    kind: str
+    prompt: str
+    gold: str
+    held_out: bool
+    story: str = ""
+    last_mentioned: str | None = None
+    topic: tuple[str, str, str] | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole user message: the story, if any, and the question."""
+        return f"{self.story} {self.prompt}".strip()
+
+
+def knowledge(world: World, rng: random.Random) -> Question:
+    """A fact of this world; one phrasing of each fact is held out, and seen only with other facts."""
+    fact = rng.choice(world.facts)
+    index = rng.randrange(len(fact.questions))
+    key = f"{world.seed} {fact.relation} {fact.subject}"
+    held_out = index == held_out_index(key, len(fact.questions))
+    return Question("knowledge", fact.questions[index], fact.answer, held_out)
+
+
+REQUESTS = (
+    "Tell me a story about {person} and the {thing} in the {place}.",
+    "Write a story about {person} and the {thing} in the {place}.",
+    "Can you tell a story about {person} and the {thing} in the {place}?",
+)
+
+
+def request(world: World, rng: random.Random) -> Question:
+    """A story on request; the combination of person, thing and place is held out, not its words."""
+    topic = rng.choice(world.people), rng.choice(world.things), rng.choice(world.places)
+    person, thing, place = topic
+    prompt = rng.choice(REQUESTS).format(person=person, thing=thing, place=place)
+    story = english.tell(requested_story(world, *topic, rng), rng)
+    return Question("requests", prompt, story, is_held_out(" ".join(topic)), topic=topic)
+
+
+def reading(world: World, rng: random.Random) -> list[Question]:
+    """Questions about one list of facts, each of which names one of them."""
+    n_facts = rng.randint(4, 7)
+    weights = rng.choice(((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)))
+    people = rng.sample(world.people, n_facts)
+    things = rng.sample(world.things, n_facts)
+    facts: list[Event] = []
+    for person, thing in zip(people, things, strict=True):
+        place, mood = rng.choice(world.places), rng.choice(MOODS)
+        facts += rng.choices((Is(person, place), Lies(thing, place), Feels(person, mood)), weights)
+    sentences = [english.describe(fact) for fact in facts]
+    story = " ".join(sentences)
+    held_out = is_held_out(story)
+    questions = []
+    for fact, sentence in zip(facts, sentences, strict=True):
+        match fact:
+            case Is(person, _):
+                prompt = f"Where is {person}?"
+                last = next(f for f in reversed(facts) if isinstance(f, (Is, Lies)))
+                guess = english.describe(Is(person, last.place))
+            case Lies(thing, _):
+                prompt = f"Where is the {thing}?"
+                last = next(f for f in reversed(facts) if isinstance(f, (Is, Lies)))
+                guess = english.describe(Lies(thing, last.place))
+            case Feels(person, _):
+                prompt = f"How is {person}?"
+                guess = english.describe(Feels(person, next(f.mood for f in reversed(facts) if isinstance(f, Feels))))
+            case _:
+                raise AssertionError(fact)
+        questions.append(Question("reading", prompt, sentence, held_out, story, guess))
+    rng.shuffle(questions)
+    return questions
+
+
+THEMES = (((8.0, 0.5, 0.2, 0.5, 0.0), 8), ((2.0, 3.0, 0.7, 6.0, 0.0), 3), ((2.5, 0.3, 0.1, 0.3, 4.0), 4))
+"""Stories of journeys, of gifts and of painted doors: weights of moving, taking, dropping, giving and painting, and how
+many places there are."""
+
+
+def state(world: World, rng: random.Random, *, n_events: int | None = None, hard: bool = False) -> list[Question]:
+    """Questions about what is so at the end of one story, each about something that changed at least twice.
+
+    `hard`: only those where two or more later events changed the same of others (their places, their things).
+    Without `n_events` a story has 8 to 10 events after its opening.
+    """
+    n_events = n_events or rng.randint(8, 10)
+    weights, n_places = rng.choice(THEMES)
+    cast = draw_cast(world, rng, rng.randint(2, 4), n_places, 2)
+    events = simulate(cast, n_events, rng, weights)
+    story = english.tell(events, rng)
+    held_out = is_held_out(story)
+    questions = []
+    for changes, ask in ((_journeys, _ask_place), (_gifts, _ask_holder), (_paintings, _ask_colour)):
+        history = changes(events)
+        for subject in dict.fromkeys(s for s, _ in history):
+            places = [i for i, (s, _) in enumerate(history) if s == subject]
+            later = len(history) - 1 - places[-1]
+            if len(places) < 2 or (hard and later < 2):
+                continue
+            prompt, gold = ask(subject, history[places[-1]][1])
+            questions.append(Question("state", prompt, gold, held_out, story, ask(subject, history[-1][1])[1]))
+    rng.shuffle(questions)
+    return questions
+
+
+def _journeys(events: list[Event]) -> list[tuple[str, str]]:
+    """(person, place) of each change of place, in order."""
+    return [(e.person, e.place) for e in events if isinstance(e, Moves)]
+
+
+def _gifts(events: list[Event]) -> list[tuple[str, str]]:
+    """(thing, its new holder) of each change of hands, in order; "" where it was put down."""
+    history = []
+    for event in events:
+        match event:
+            case Takes(person, thing):
+                history.append((thing, person))
+            case Gives(_, thing, receiver):
+                history.append((thing, receiver))
+            case Drops(_, thing):
+                history.append((thing, ""))
+    return history
+
+
+def _paintings(events: list[Event]) -> list[tuple[str, str]]:
+    """(place, the new colour of its door) of each painting, in order."""
+    return [(e.place, e.colour) for e in events if isinstance(e, Paints)]
+
+
+def _ask_place(person: str, place: str) -> tuple[str, str]:
+    return f"Where is {person} now?", f"{person} is in the {place}."
+
+
+def _ask_holder(thing: str, person: str) -> tuple[str, str]:
+    return f"Who has the {thing} now?", f"{person or 'Nobody'} has the {thing}."
+
+
+def _ask_colour(place: str, colour: str) -> tuple[str, str]:
+    return f"What colour is the {place} door now?", f"The {place} door is {colour}."
+
+
+def sums(_world: World, rng: random.Random) -> Question:
+    """The sum of two numbers below 100; pairs are held out in either order."""
+    a, b = rng.randrange(100), rng.randrange(100)
+    return Question("sums", f"What is {a} plus {b}?", str(a + b), is_held_out(f"{min(a, b)}+{max(a, b)}"))
+
+
+def translation(world: World, rng: random.Random) -> Question:
+    """One sentence of Tiny World, to be said in French."""
+    cast = draw_cast(world, rng, 2, 2, 1)
+    events = simulate(cast, 3, rng, (2, 2, 1, 2, 1))
+    event = rng.choice([*events, Feels(cast.people[0], rng.choice(MOODS))])
+    sentence = english.narrate(event, rng)
+    return Question("translation", f"Say in French: {sentence}", to_french(event), is_held_out(sentence))
+
+
+ONE_AT_A_TIME: dict[str, Callable[[World, random.Random], Question]] = {
+    "knowledge": knowledge,
+    "requests": request,
+    "sums": sums,
+    "translation": translation,
+}
+
+
+def draw(world: World, kind: str, rng: random.Random, *, held_out: bool, hard: bool = False) -> Question:
+    """One question of that kind, from the held-out or the training split (`hard`: see `state`)."""
+    while True:
+        if kind in ONE_AT_A_TIME:
+            questions = [ONE_AT_A_TIME[kind](world, rng)]
+        else:
+            questions = reading(world, rng) if kind == "reading" else state(world, rng, hard=hard)
+        for question in questions:
+            if question.held_out == held_out:
+                return question

@@ -1,0 +1,19 @@
+"""What is held out: decided by a hash of the item itself, so that training and evaluation can never share one.
+
+Nothing has to be remembered: a generator of training data drops what is held out, and one of held-out questions drops
+the rest, in any number and in any later session.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+
+def is_held_out(item: str, one_in: int = 10) -> bool:
+    """Whether an item (a whole story, a pair of numbers, a combination of names …) belongs to the held-out split."""
+    return zlib.crc32(f"split:{item}".encode()) % one_in == 0
+
+
+def held_out_index(item: str, n: int) -> int:
+    """Which of an item's `n` phrasings is held out."""
+    return zlib.crc32(f"phrasing:{item}".encode()) % n

@@ -1,0 +1,110 @@
+"""Random but possible stories: those that questions are asked about, and those that are told on request."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.data.tiny_world.events import (
+    Drops,
+    Event,
+    Feels,
+    Gives,
+    Is,
+    Lies,
+    Moves,
+    Paints,
+    State,
+    Takes,
+    Thanks,
+)
+from models.data.tiny_world.lexicon import COLOURS, MOODS
+from models.data.tiny_world.world import World
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who and what a story is about."""
+
+    people: tuple[str, ...]
+    places: tuple[str, ...]
+    things: tuple[str, ...]
+
+
+def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_things: int) -> Cast:
+    """A random cast from the world."""
+    return Cast(
+        tuple(rng.sample(world.people, n_people)),
+        tuple(rng.sample(world.places, n_places)),
+        tuple(rng.sample(world.things, n_things)),
+    )
+
+
+def simulate(cast: Cast, n_events: int, rng: random.Random, weights: Sequence[float]) -> list[Event]:
+    """`n_events` possible events after an opening that says where everybody and everything is.
+
+    `weights`: how often to try moving, taking, dropping, giving and painting.
+    """
+    state = State()
+    events: list[Event] = []
+    kinds = ("move", "take", "drop", "give", "paint")
+    for person in cast.people:
+        _happen(Is(person, rng.choice(cast.places)), state, events)
+    for thing in cast.things:
+        _happen(Lies(thing, rng.choice(cast.places)), state, events)
+    wanted = len(events) + n_events
+    while len(events) < wanted:
+        event = _propose(rng.choices(kinds, weights)[0], cast, state, rng)
+        if event is not None and state.problem(event) is None:
+            _happen(event, state, events)
+    return events
+
+
+def _happen(event: Event, state: State, events: list[Event]) -> None:
+    state.apply(event)
+    events.append(event)
+
+
+def _propose(kind: str, cast: Cast, state: State, rng: random.Random) -> Event | None:
+    """An event of that kind that may or may not be possible; None where there is none."""
+    if kind == "move":
+        return Moves(rng.choice(cast.people), rng.choice(cast.places))
+    if kind == "take":
+        thing = rng.choice(cast.things)
+        near = [p for p in cast.people if state.place_of[p] == state.lies_in.get(thing)]
+        return Takes(rng.choice(near), thing) if near else None
+    if kind == "paint":
+        person = rng.choice(cast.people)
+        return Paints(person, state.place_of[person], rng.choice(COLOURS))
+    thing = rng.choice(cast.things)
+    holder = state.holder_of.get(thing)
+    if holder is None:
+        return None
+    if kind == "drop":
+        return Drops(holder, thing)
+    near = [p for p in cast.people if p != holder and state.place_of[p] == state.place_of[holder]]
+    return Gives(holder, thing, rng.choice(near)) if near else None
+
+
+def requested_story(world: World, person: str, thing: str, place: str, rng: random.Random) -> list[Event]:
+    """A short story in which `person` does something with `thing` in `place`, mostly together with somebody else."""
+    friend = rng.choice([p for p in world.people if p != person])
+    elsewhere = rng.choice([p for p in world.places if p != place])
+    carried = rng.random() < 0.5
+    opening: list[Event] = [Is(person, elsewhere), Lies(thing, elsewhere if carried else place)]
+    if carried:
+        opening += [Takes(person, thing), Moves(person, place)]
+    else:
+        opening += [Moves(person, place), Takes(person, thing)]
+    ending = rng.randrange(4)
+    if ending == 0:
+        return [*opening, Drops(person, thing), Feels(person, rng.choice(MOODS))]
+    meeting: Event = Is(friend, place) if rng.random() < 0.5 else Moves(friend, place)
+    opening.append(meeting)
+    gift: list[Event] = [Gives(person, thing, friend), Thanks(friend, person)]
+    if ending == 1:
+        return [*opening, *gift, Feels(friend, rng.choice(MOODS))]
+    if ending == 2:
+        return [*opening, *gift, Moves(person, elsewhere), Feels(person, rng.choice(MOODS))]
+    return [*opening, Gives(person, thing, friend), Feels(person, rng.choice(MOODS)), Drops(friend, thing)]
