@@ -1,0 +1,344 @@
+"""How Terrarium looks: the one place with colours, and what turns them into palettes, style sheets, icons and charts.
+
+Widgets never name a colour. They take a role, through the dynamic property `role` (see resources/style/terrarium.qss)
+or through a field of `ThemeProvider.theme`, and repaint on `theme_changed`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import qtawesome
+from PySide6.QtCore import QDir, QObject, Qt, QTemporaryDir, Signal
+from PySide6.QtGui import QAction, QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon, QPalette
+from PySide6.QtWidgets import QAbstractButton, QApplication
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+
+SPACE = 8
+"""The grid, in pixels: every margin and gap is a multiple of it (or half of one)."""
+
+MODES = ("system", "light", "dark")
+TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theme:
+    """The colours of one mode, as '#RRGGBB', by what they are for."""
+
+    name: str
+    window: str
+    surface: str
+    sunken: str
+    raised: str
+    border: str
+    border_strong: str
+    text: str
+    muted: str
+    faint: str
+    accent: str
+    accent_hover: str
+    accent_pressed: str
+    accent_soft: str
+    accent_line: str
+    on_accent: str
+    danger: str
+    danger_soft: str
+    warning: str
+    warning_soft: str
+    info: str
+    selection: str
+    tooltip: str
+    on_tooltip: str
+    pill_a: str
+    pill_b: str
+    pill_text: str
+    query: str = "#0072B2"
+    key: str = "#D55E00"
+    value: str = "#009E73"
+    categories: tuple[str, ...] = OKABE_ITO
+
+    @property
+    def dark(self) -> bool:
+        """Whether text is light on a dark ground."""
+        return self.name == "dark"
+
+    def color(self, role: str, alpha: float = 1.0) -> QColor:
+        """The field `role` as a QColor, `alpha` between 0 and 1."""
+        color = QColor(getattr(self, role))
+        color.setAlphaF(alpha)
+        return color
+
+
+LIGHT = Theme(
+    name="light",
+    window="#F4F6F2",
+    surface="#FFFFFF",
+    sunken="#EDF1EB",
+    raised="#FFFFFF",
+    border="#DCE3DA",
+    border_strong="#B9C4B8",
+    text="#19211B",
+    muted="#566159",
+    faint="#89948B",
+    accent="#2B7A4B",
+    accent_hover="#236840",
+    accent_pressed="#1C5634",
+    accent_soft="#E2F0E6",
+    accent_line="#A9D2B8",
+    on_accent="#FFFFFF",
+    danger="#B0362A",
+    danger_soft="#FBE9E6",
+    warning="#8A5800",
+    warning_soft="#FFF2D5",
+    info="#0067A3",
+    selection="#CBE6D5",
+    tooltip="#222B25",
+    on_tooltip="#F1F5F1",
+    pill_a="#CFE0F7",
+    pill_b="#FBE3B5",
+    pill_text="#12181F",
+)
+
+DARK = Theme(
+    name="dark",
+    window="#131714",
+    surface="#1A1F1B",
+    sunken="#0F1310",
+    raised="#242B26",
+    border="#2C342E",
+    border_strong="#49544C",
+    text="#E8EDE9",
+    muted="#9FAAA2",
+    faint="#6F7A72",
+    accent="#5CC58C",
+    accent_hover="#74D3A0",
+    accent_pressed="#4AAE78",
+    accent_soft="#1D3628",
+    accent_line="#2F5D45",
+    on_accent="#0B1A11",
+    danger="#F28B7F",
+    danger_soft="#3B201D",
+    warning="#E8B45A",
+    warning_soft="#372A12",
+    info="#6DB7F2",
+    selection="#24513A",
+    tooltip="#2E3731",
+    on_tooltip="#F1F5F1",
+    pill_a="#274B73",
+    pill_b="#6B4E16",
+    pill_text="#FFFFFF",
+    query="#56A8DC",
+    key="#E8853B",
+    value="#2BBF93",
+    categories=("#56A8DC", "#E69F00", "#2BBF93", "#D98CB8", "#8CCBF0", "#E8853B", "#F0E442"),
+)
+
+
+def palette_of(theme: Theme) -> QPalette:
+    """Qt's own palette in the theme's colours, for what the style sheet does not reach."""
+    palette = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: "window",
+        QPalette.ColorRole.WindowText: "text",
+        QPalette.ColorRole.Base: "surface",
+        QPalette.ColorRole.AlternateBase: "sunken",
+        QPalette.ColorRole.Text: "text",
+        QPalette.ColorRole.PlaceholderText: "faint",
+        QPalette.ColorRole.Button: "surface",
+        QPalette.ColorRole.ButtonText: "text",
+        QPalette.ColorRole.BrightText: "danger",
+        QPalette.ColorRole.Highlight: "selection",
+        QPalette.ColorRole.HighlightedText: "text",
+        QPalette.ColorRole.Link: "accent",
+        QPalette.ColorRole.LinkVisited: "accent",
+        QPalette.ColorRole.ToolTipBase: "tooltip",
+        QPalette.ColorRole.ToolTipText: "on_tooltip",
+        QPalette.ColorRole.Light: "raised",
+        QPalette.ColorRole.Mid: "border",
+        QPalette.ColorRole.Dark: "border_strong",
+        QPalette.ColorRole.Accent: "accent",
+    }
+    for role, field in roles.items():
+        palette.setColor(role, theme.color(field))
+    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, role, theme.color("faint"))
+    return palette
+
+
+class ThemeProvider(QObject):
+    """The current theme of an application, and its fonts, icons and chart styles.
+
+    Signals:
+        theme_changed(): colours or text size are different; repaint what the style sheet does not reach.
+    """
+
+    theme_changed = Signal()
+
+    def __init__(self, app: QApplication, mode: str = "system", text_scale: float = 1.0) -> None:
+        super().__init__(app)
+        self._app = app
+        self._mode = mode
+        self._text_scale = text_scale
+        self._base_size = app.font().pointSizeF()
+        if self._base_size <= 0:
+            self._base_size = QFontInfo(app.font()).pointSizeF()
+        self._glyphs = QTemporaryDir()
+        self.theme = LIGHT
+        app.setStyle("Fusion")
+        app.styleHints().colorSchemeChanged.connect(self._on_system_scheme)
+        self._apply()
+
+    @property
+    def mode(self) -> str:
+        """One of MODES: what the user asked for."""
+        return self._mode
+
+    @property
+    def text_scale(self) -> float:
+        """The user's text size, 1.0 being the system's."""
+        return self._text_scale
+
+    def set_mode(self, mode: str) -> None:
+        """Show `mode`, one of MODES."""
+        assert mode in MODES, mode
+        self._mode = mode
+        self._apply()
+
+    def set_text_scale(self, scale: float) -> None:
+        """Show text at `scale` times the system's size, kept between 0.9 and 1.5."""
+        self._text_scale = min(max(scale, TEXT_SCALES[0]), TEXT_SCALES[-1])
+        self._apply()
+
+    def font(self, size: float = 1.0, *, bold: bool = False) -> QFont:
+        """The interface's font at `size` times its usual size."""
+        font = QFont(self._app.font())
+        font.setPointSizeF(self._base_size * self._text_scale * size)
+        font.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
+        return font
+
+    def mono_font(self, size: float = 1.0) -> QFont:
+        """The fixed-width font, for tokens, ids and numbers."""
+        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        font.setPointSizeF(self._base_size * self._text_scale * size)
+        return font
+
+    def icon(self, name: str, role: str = "text") -> QIcon:
+        """The Phosphor icon `name` ('play', 'chat-circle-fill' …) in the colour of the theme's field `role`."""
+        full = name if "." in name else f"ph.{name}"
+        disabled = self.theme.faint
+        return qtawesome.icon(full, color=getattr(self.theme, role), color_disabled=disabled)
+
+    def set_icon(self, target: QAbstractButton | QAction, name: str, role: str = "text") -> None:
+        """Give a button or action an icon that follows the theme from now on."""
+        target.setProperty("iconName", name)
+        target.setProperty("iconRole", role)
+        target.setIcon(self.icon(name, role))
+
+    def style_plot(self, plot: pg.PlotItem) -> None:
+        """Give a chart the theme's axes, labels, grid and background; call again on `theme_changed`."""
+        view = plot.getViewWidget()
+        if view is not None:
+            view.setBackground(self.theme.color("surface"))
+        for side in ("left", "bottom"):
+            axis = plot.getAxis(side)
+            axis.setPen(self.theme.border_strong)
+            axis.setTextPen(self.theme.muted)
+            axis.setTickFont(self.font(0.9))
+            axis.setStyle(tickLength=0, tickTextOffset=6)
+            axis.label.setFont(self.font(0.9))
+            axis.label.setDefaultTextColor(self.theme.color("muted"))
+        plot.hideButtons()
+        plot.showGrid(x=False, y=True, alpha=0.12)
+
+    def pen(self, role: str, width: float = 1, alpha: float = 1.0, **kwargs: Any) -> Any:
+        """A pyqtgraph pen in the colour of a field of the theme."""
+        import pyqtgraph as pg
+
+        return pg.mkPen(self.theme.color(role, alpha), width=width, **kwargs)
+
+    def sequential_map(self) -> pg.ColorMap:
+        """For attention and probability: zero is the background."""
+        import pyqtgraph as pg
+
+        return pg.colormap.get("inferno" if self.theme.dark else "CET-L17")
+
+    def quantity_map(self) -> pg.ColorMap:
+        """For entropy, rank, position: quantities without a natural zero."""
+        import pyqtgraph as pg
+
+        return pg.colormap.get("viridis")
+
+    def diverging_map(self) -> pg.ColorMap:
+        """For weights, gradients and differences: zero is the background's grey."""
+        import pyqtgraph as pg
+
+        if self.theme.dark:
+            return pg.ColorMap([0.0, 0.5, 1.0], ["#58a6ff", self.theme.surface, "#e3a008"])
+        return pg.colormap.get("CET-CBD1")
+
+    def _on_system_scheme(self) -> None:
+        if self._mode == "system":
+            self._apply()
+
+    def _wanted(self) -> Theme:
+        if self._mode == "system":
+            dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+            return DARK if dark else LIGHT
+        return DARK if self._mode == "dark" else LIGHT
+
+    def _apply(self) -> None:
+        hints = QGuiApplication.styleHints()
+        scheme = {"dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light}.get(self._mode, Qt.ColorScheme.Unknown)
+        hints.setColorScheme(scheme)
+        self.theme = self._wanted()
+        self._app.setPalette(palette_of(self.theme))
+        self._app.setFont(self.font())
+        self._app.setStyleSheet(self._style_sheet())
+        self._refresh_icons()
+        self.theme_changed.emit()
+
+    def _refresh_icons(self) -> None:
+        for widget in self._app.allWidgets():
+            targets: list[QObject] = [widget, *widget.actions()]
+            for target in targets:
+                name = target.property("iconName")
+                if name and isinstance(target, QAbstractButton | QAction):
+                    target.setIcon(self.icon(name, target.property("iconRole")))
+
+    def _style_sheet(self) -> str:
+        folder = QDir(self._glyphs.path())
+        source = files("resources") / "style"
+        colours = {f.name: getattr(self.theme, f.name) for f in dataclasses.fields(self.theme)}
+        # Qt reads images of a style sheet from files only: write our few glyphs in this theme's colours.
+        for glyph, role in _GLYPHS.items():
+            svg = (source / f"{glyph.partition('@')[0]}.svg").read_text("utf-8").replace("currentColor", colours[role])
+            path = folder.filePath(f"{self.theme.name}-{glyph}.svg")
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(svg)
+            colours[f"glyph_{glyph.replace('-', '_').replace('@', '_')}"] = path.replace("\\", "/")
+        size = self._base_size * self._text_scale
+        colours |= {
+            "size": f"{size:.1f}pt",
+            "size_small": f"{size * 0.9:.1f}pt",
+            "size_heading": f"{size * 1.25:.1f}pt",
+            "size_title": f"{size * 1.9:.1f}pt",
+            "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),
+        }
+        return Template((source / "terrarium.qss").read_text("utf-8")).substitute(colours)
+
+
+_GLYPHS = {
+    "chevron-down": "muted",
+    "chevron-up": "muted",
+    "chevron-right": "muted",
+    "check": "on_accent",
+    "dot": "on_accent",
+}

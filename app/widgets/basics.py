@@ -1,0 +1,118 @@
+"""The small pieces every screen is made of: labels, cards and buttons with a role of the style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from app.theme import SPACE, ThemeProvider
+
+
+def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
+    """A label in one of the style sheet's roles: title, heading, subheading, caption, muted, mono, error, pill …"""
+    widget = QLabel(text)
+    widget.setTextFormat(Qt.TextFormat.PlainText)
+    if role:
+        widget.setProperty("role", role)
+    widget.setWordWrap(wrap)
+    if selectable:
+        widget.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return widget
+
+
+def set_role(widget: QWidget, role: str, **properties: str) -> None:
+    """Change a widget's role (and other properties the style sheet knows, like tone) while it is shown."""
+    for name, value in {"role": role, **properties}.items():
+        widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def button(
+    text: str,
+    theme: ThemeProvider,
+    on_click: Callable[[], object] | None = None,
+    *,
+    icon: str = "",
+    role: str = "",
+    tip: str = "",
+) -> QPushButton:
+    """A push button. role: '' (plain), primary, danger, quiet, link or hero; `icon` is a Phosphor name."""
+    widget = QPushButton(text)
+    if role:
+        widget.setProperty("role", role)
+    if icon:
+        theme.set_icon(
+            widget, icon, {"primary": "on_accent", "hero": "on_accent", "danger": "danger"}.get(role, "text")
+        )
+    widget.setToolTip(tip)
+    widget.setAccessibleName(text or tip)
+    if on_click is not None:
+        widget.clicked.connect(lambda: on_click())
+    return widget
+
+
+def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPACE, spacing: int = SPACE) -> QFrame:
+    """A framed box with a layout (`box.layout()`). role: card, sunken, banner, top-bar, status-bar."""
+    box = QFrame()
+    box.setProperty("role", role)
+    layout: QBoxLayout = QHBoxLayout(box) if horizontal else QVBoxLayout(box)
+    layout.setContentsMargins(margin, margin, margin, margin)
+    layout.setSpacing(spacing)
+    return box
+
+
+def separator() -> QFrame:
+    """A hairline across its layout."""
+    line = QFrame()
+    line.setProperty("role", "separator")
+    line.setFixedHeight(1)
+    return line
+
+
+def row(*widgets: QWidget | None, spacing: int = SPACE) -> QHBoxLayout:
+    """Widgets side by side; None is a stretch."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        if widget is None:
+            layout.addStretch(1)
+        else:
+            layout.addWidget(widget)
+    return layout
+
+
+def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
+    """Widgets above each other; None is a stretch."""
+    layout = QVBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        if widget is None:
+            layout.addStretch(1)
+        else:
+            layout.addWidget(widget)
+    return layout
+
+
+class EmptyState(QWidget):
+    """What stands where content will be: a heading, what to do next, and the button that does it."""
+
+    def __init__(self, heading: str, sentence: str, action: QPushButton | None = None) -> None:
+        super().__init__()
+        layout = QVBoxLayout(self)
+        layout.setSpacing(SPACE)
+        title = label(heading, "heading")
+        text = label(sentence, "muted", wrap=True)
+        text.setMaximumWidth(420)
+        layout.addStretch(1)
+        for widget in (title, text):
+            widget.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
+        if action is not None:
+            layout.addSpacing(SPACE)
+            layout.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(1)
