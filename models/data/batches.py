@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from tokenizers import Tokenizer
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from models.config import ModelConfig
 from models.data.chat import encode_conversations
-from models.data.corpus import Corpus
 from models.tokenizers import encode_text
 from models.training.spec import TrainConfig
+
+if TYPE_CHECKING:
+    from models.data.corpus import Corpus
 
 POOL_BATCHES = 16
 """Examples are sorted by length within pools of this many batches: little padding, and every step still mixed."""

@@ -29,7 +29,7 @@ ROW_WORDS = 100
 
 
 def conversations(world: World, n: int, rng: random.Random, *, n_events: int | None = None) -> Iterator[list[Message]]:
-    """`n` conversations of several turns, none of which is held out. `n_events`: the length of the stories asked about."""
+    """`n` conversations of several turns, none of which is held out; the stories asked about have `n_events` events."""
     kinds, weights = list(SHARES), list(SHARES.values())
     for kind in rng.choices(kinds, weights, k=n):
         yield _conversation(world, kind, rng, n_events)
@@ -51,7 +51,7 @@ def _conversation(world: World, kind: str, rng: random.Random, n_events: int | N
 
 
 def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[tuple[str, str]]:
-    """(user, assistant) texts of one topic; the questions about one story follow it, and each other, in one conversation."""
+    """(user, assistant) texts of one topic: a story comes once, then all that is asked about it."""
     if kind in questions.ONE_AT_A_TIME:
         question = questions.draw(world, kind, rng, held_out=False)
         return [(question.prompt, question.gold)]

@@ -1,6 +1,7 @@
 """Questions with their one right answer, by kind, in unlimited number; each knows whether it is held out.
 
-Kinds: knowledge (facts of this world), requests (a story on a given topic), reading (one fact among several), state (what is so after events that changed it), sums, translation (English to French).
+Kinds: knowledge (facts of this world), requests (a story on a given topic), reading (one fact among several),
+state (what is so after events that changed it), sums, translation (English to French).
 """
 
 from __future__ import annotations
