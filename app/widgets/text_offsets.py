@@ -1,0 +1,37 @@
+"""Byte offsets (how tokenizers count) to Qt's text positions (UTF-16 code units), and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TextOffsets:
+    """Maps positions in `text` between UTF-8 bytes and UTF-16 code units. Built once per text, in O(bytes)."""
+
+    def __init__(self, text: str) -> None:
+        # Qt may hand out lone surrogates while an emoji is half typed: they still take three bytes, as in CESU.
+        data = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+        leads = (data & 0xC0) != 0x80
+        units = leads.astype(np.int64) + (data >= 0xF0)  # beyond the BMP a character takes two units
+        self._units: NDArray[np.int64] = np.concatenate(([0], np.cumsum(units)))
+        # Within a character, step back to its start: a token may hold only a part of it.
+        starts = np.where(leads, np.arange(len(data)), 0)
+        self._char_start = (
+            np.concatenate((np.maximum.accumulate(starts), [len(data)])) if len(data) else np.zeros(1, int)
+        )
+
+    @property
+    def n_bytes(self) -> int:
+        """UTF-8 bytes in the text."""
+        return len(self._units) - 1
+
+    def units(self, start: int, end: int) -> tuple[int, int]:
+        """The UTF-16 range of the characters that bytes `start` to `end` touch."""
+        first = int(self._units[self._char_start[start]])
+        last = int(self._units[end])
+        return first, max(last, first)
+
+    def byte_at(self, unit: int) -> int:
+        """The first byte of the character at UTF-16 position `unit`."""
+        return int(np.searchsorted(self._units, unit + 1, side="left")) - 1 if unit < self._units[-1] else self.n_bytes

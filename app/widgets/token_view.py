@@ -1,0 +1,257 @@
+"""Tokens as pills: one custom-painted scroll area, so that twenty thousand tokens cost no more than a screenful."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
+
+from app.theme import Theme, ThemeProvider
+from app.widgets.pill_layout import PillLayout
+from models.tokenizers import Piece
+
+_PAD, _GAP, _MARGIN = 5, 2, 8  # pixels inside a pill's ends, between pills, around all
+
+
+class TokenView(QAbstractScrollArea):
+    """The tokens of a text as pills with alternating fills; special tokens are outlined.
+
+    The pointer hovers, a click or the arrow keys pick a token, Escape lets go of it.
+
+    Signals:
+        hovered(int): the token under the pointer, -1 for none.
+        picked(int): the token that was clicked or walked to, -1 for none.
+    """
+
+    hovered = Signal(int)
+    picked = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._pieces: Sequence[Piece] = ()
+        self._layout = PillLayout(np.zeros(0, np.int64), np.zeros(0, bool), 1)
+        self._hover, self._pick, self._marked = -1, -1, range(0)
+        self._show_ids = True
+        self._widths: dict[tuple[str, int], int] = {}
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Tokens")
+        self.viewport().setMouseTracking(True)
+        self._take_fonts()
+        theme.theme_changed.connect(self._on_theme_changed)
+
+    def set_pieces(self, pieces: Sequence[Piece]) -> None:
+        """Show `pieces`; the scroll position stays, hover and pick end."""
+        self._pieces = pieces
+        self._marked = range(0)
+        self._set_hover(-1)
+        self.pick(-1)
+        self._relayout()
+        self.setAccessibleDescription(f"{len(pieces)} tokens. Arrow keys walk through them.")
+
+    def set_show_ids(self, show: bool) -> None:
+        """Show or hide the id under each pill."""
+        self._show_ids = show
+        self._relayout()
+
+    def mark(self, tokens: range) -> None:
+        """Highlight the tokens of `tokens` and bring them into sight; an empty range for none."""
+        if tokens != self._marked:
+            self._marked = tokens
+            if tokens:
+                self._scroll_to(tokens.start)
+            self.viewport().update()
+
+    def pick(self, index: int) -> None:
+        """Pick token `index`, -1 for none, and tell."""
+        if index != self._pick:
+            self._pick = index
+            if index >= 0:
+                self._scroll_to(index)
+                self.setAccessibleDescription(describe_token(self._pieces[index]))
+            self.picked.emit(index)
+            self.viewport().update()
+
+    @property
+    def current(self) -> int:
+        """The token to tell about: the one under the pointer, else the picked one, else -1."""
+        return self._hover if self._hover >= 0 else self._pick
+
+    def sizeHint(self) -> QSize:
+        return QSize(480, 240)
+
+    # -- geometry ------------------------------------------------------------------------------------------------------
+
+    def _take_fonts(self) -> None:
+        self._font, self._id_font = self._theme.mono_font(), self._theme.mono_font(0.78)
+        self._metrics, self._id_metrics = QFontMetrics(self._font), QFontMetrics(self._id_font)
+        self._widths.clear()
+
+    @property
+    def _pill_height(self) -> int:
+        return self._metrics.height() + 4
+
+    @property
+    def _row_height(self) -> int:
+        return self._pill_height + (self._id_metrics.height() if self._show_ids else 0) + 6
+
+    def _width(self, piece: Piece) -> int:
+        key = (piece.display, piece.id if self._show_ids else -1)
+        width = self._widths.get(key)
+        if width is None:
+            text = self._metrics.horizontalAdvance(piece.display) + 2 * _PAD
+            id_width = self._id_metrics.horizontalAdvance(str(piece.id)) + 4 if self._show_ids else 0
+            width = self._widths[key] = min(max(text, id_width), self._available) + _GAP
+        return width
+
+    @property
+    def _available(self) -> int:
+        return max(self.viewport().width() - 2 * _MARGIN, 40)
+
+    def _relayout(self) -> None:
+        width = self._width
+        widths = np.fromiter((width(piece) for piece in self._pieces), np.int64, len(self._pieces))
+        ends = np.fromiter((b"\n" in piece.bytes for piece in self._pieces), bool, len(self._pieces))
+        self._layout = PillLayout(widths, ends, self._available + _GAP)
+        bar = self.verticalScrollBar()
+        bar.setRange(0, max(0, self._layout.n_rows * self._row_height + 2 * _MARGIN - self.viewport().height()))
+        bar.setPageStep(self.viewport().height())
+        bar.setSingleStep(self._row_height)
+        self.viewport().update()
+
+    def _pill_rect(self, index: int) -> QRect:
+        """Where the fill of pill `index` stands in the viewport."""
+        row = self._layout.row_of(index)
+        top = _MARGIN + row * self._row_height - self.verticalScrollBar().value()
+        left = _MARGIN + self._layout.x_of(index)
+        return QRect(left, top, self._layout.width_of(index) - _GAP, self._pill_height)
+
+    def token_at(self, point: QPointF) -> int:
+        """The token at a point of the viewport, -1 for none."""
+        y = int(point.y()) - _MARGIN + self.verticalScrollBar().value()
+        index = self._layout.at(int(point.x()) - _MARGIN, y // self._row_height)
+        return -1 if index is None else index
+
+    def _scroll_to(self, index: int) -> None:
+        rect, bar = self._pill_rect(index), self.verticalScrollBar()
+        if rect.top() < 0:
+            bar.setValue(bar.value() + rect.top() - _MARGIN)
+        elif rect.top() + self._row_height > self.viewport().height():
+            bar.setValue(bar.value() + rect.top() + self._row_height + _MARGIN - self.viewport().height())
+
+    # -- painting ------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colors = self._theme.theme
+        offset = self.verticalScrollBar().value() - _MARGIN
+        first = max((event.rect().top() + offset) // self._row_height, 0)
+        last = min((event.rect().bottom() + offset) // self._row_height, self._layout.n_rows - 1)
+        for row in range(first, last + 1):
+            for index in self._layout.pills_in(row):
+                self._paint_pill(painter, index, colors)
+        painter.end()
+
+    def _paint_pill(self, painter: QPainter, index: int, colors: Theme) -> None:
+        piece, rect = self._pieces[index], self._pill_rect(index)
+        shape = QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
+        fill = QColor(colors.pill_a if index % 2 == 0 else colors.pill_b)
+        if piece.special:
+            painter.setPen(QPen(QColor(colors.muted), 1, Qt.PenStyle.DashLine))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+        else:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(fill)
+        painter.drawRoundedRect(shape, 4, 4)
+        if index in self._marked or index in (self._hover, self._pick):
+            strong = index in (self._hover, self._pick)
+            painter.setPen(QPen(QColor(colors.accent), 2 if strong else 1.4))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(shape, 4, 4)
+        painter.setFont(self._font)
+        painter.setPen(QColor(colors.text if piece.special else colors.pill_text))
+        text = self._metrics.elidedText(piece.display, Qt.TextElideMode.ElideMiddle, rect.width() - _PAD)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
+        if self._show_ids:
+            painter.setFont(self._id_font)
+            painter.setPen(QColor(colors.muted))
+            below = QRect(rect.left(), rect.bottom() + 1, rect.width(), self._id_metrics.height())
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, str(piece.id))
+
+    # -- input ---------------------------------------------------------------------------------------------------------
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._set_hover(self.token_at(event.position()))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            index = self.token_at(event.position())
+            self.pick(-1 if index == self._pick else index)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        target = self._key_target(event.key())
+        if target is None:
+            super().keyPressEvent(event)
+        elif self._pieces:
+            self.pick(target)
+
+    def _key_target(self, key: int) -> int | None:
+        """The token that a key walks to, -1 for letting go; None where the key means nothing here."""
+        last, pick = len(self._pieces) - 1, self._pick
+        if key == Qt.Key.Key_Escape and pick >= 0:
+            return -1
+        if key in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self._pieces:
+            return self._vertical_neighbour(-1 if key == Qt.Key.Key_Up else 1)
+        moves = {
+            Qt.Key.Key_Right: min(pick + 1, last),
+            Qt.Key.Key_Left: max(pick - 1, 0),
+            Qt.Key.Key_Home: 0,
+            Qt.Key.Key_End: last,
+        }
+        return moves.get(Qt.Key(key))
+
+    def _vertical_neighbour(self, rows: int) -> int:
+        pick = max(self._pick, 0)
+        row = min(max(self._layout.row_of(pick) + rows, 0), self._layout.n_rows - 1)
+        middle = self._layout.x_of(pick) + self._layout.width_of(pick) // 2
+        found = self._layout.at(middle, row)
+        return self._layout.pills_in(row)[-1] if found is None else found
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave:
+            self._set_hover(-1)
+        elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            index = self.token_at(QPointF(event.pos()))
+            if index >= 0:
+                tip = f"<p>{html.escape(describe_token(self._pieces[index]))}</p>"  # a token may look like markup
+                QToolTip.showText(event.globalPos(), tip, self.viewport(), self._pill_rect(index))
+            else:
+                QToolTip.hideText()
+            return True
+        return super().viewportEvent(event)
+
+    def resizeEvent(self, event: object) -> None:
+        self._widths.clear()
+        self._relayout()
+
+    def _set_hover(self, index: int) -> None:
+        if index != self._hover:
+            self._hover = index
+            self.hovered.emit(index)
+            self.viewport().update()
+
+    def _on_theme_changed(self) -> None:
+        self._take_fonts()
+        self._relayout()
+
+
+def describe_token(piece: Piece) -> str:
+    """One line about a token: its text, id and bytes."""
+    return f"{piece.display}   id {piece.id}   bytes {piece.bytes.hex(' ').upper()}"
