@@ -1,0 +1,270 @@
+"""Corpora: what a run learns from, split and kept by content, so that a run can go on when the source is gone.
+
+A corpus is the folder corpora/<first 12 digits of its SHA-256>/ with about.json and, by its kind, train.txt and val.txt
+("text") or train.jsonl and val.jsonl ("examples": {"text": …} or {"messages": […]} a line). No torch import.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sysconfig
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.files import atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
+from models.library import Library
+
+FORMAT = 1
+SPLITS = ("train", "val")
+_SUFFIXES = {"text": ".txt", "examples": ".jsonl"}
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
+_NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
+
+Example = dict[str, Any]
+"""{"text": str} or {"messages": [{"role": str, "content": str}, …]}."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """One corpus on disk. `sha` names its folder, `n_bytes` counts both splits, `has_chats`: any {"messages": …}."""
+
+    folder: Path
+    sha: str
+    kind: str
+    source: str
+    label: str
+    seed: int | None
+    n_bytes: int
+    has_chats: bool
+    digests: Mapping[str, str]
+
+    def path(self, split: str) -> Path:
+        """The file of "train" or "val"."""
+        assert split in SPLITS
+        return self.folder / f"{split}{_SUFFIXES[self.kind]}"
+
+    def read_text(self, split: str) -> str:
+        """The text of a split (kind "text"); ValueError where the file is damaged, naming it."""
+        assert self.kind == "text"
+        return self._read(split).decode()
+
+    def read_examples(self, split: str) -> list[Example]:
+        """The examples of a split (kind "examples"); ValueError where the file is damaged, naming it."""
+        assert self.kind == "examples"
+        return [json.loads(line) for line in self._read(split).split(b"\n") if line]
+
+    def _read(self, split: str) -> bytes:
+        path = self.path(split)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror}): choose the source again.") from error
+        if hashlib.sha256(data).hexdigest() != self.digests[split]:
+            raise ValueError(
+                f"{path} is not as it was written, so training cannot go on exactly: choose the source again."
+            )
+        return data
+
+
+def build_text_corpus(library: Library, files: Sequence[Path | str], val_fraction: float) -> Corpus:
+    """A corpus of one or more UTF-8 text files; the end of their joined text, from a line's start, is for validation.
+
+    Raises:
+        ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, with the remedy.
+    """
+    paths = [Path(file) for file in files]
+    if not paths:
+        raise ValueError("No file is chosen: choose at least one text file.")
+    text = "\n".join(_read_text_file(path) for path in paths)
+    label = paths[0].name if len(paths) == 1 else f"{paths[0].name} and {len(paths) - 1} more"
+    return _text_corpus(library, text, val_fraction, source="files", label=label)
+
+
+def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:
+    """The docstrings of the installed Python's standard library, over a million characters of plain English.
+
+    Raises:
+        ValueError: where the sources are not installed.
+    """
+    label = f"Python {platform.python_version()} docstrings"
+    for corpus in list_corpora(library):
+        if corpus.source == "stdlib" and corpus.label == label:
+            return corpus
+    text = "\n\n".join(_docstrings(Path(sysconfig.get_path("stdlib"))))
+    if len(text) < 1_000_000:
+        raise ValueError(
+            "The sources of Python's standard library are not installed here, so there are no docstrings to train on: "
+            "choose a file of your own, or Tiny World."
+        )
+    return _text_corpus(library, text, val_fraction, source="stdlib", label=label)
+
+
+def build_examples_corpus(
+    library: Library, train: Sequence[Example], val: Sequence[Example], label: str, seed: int | None
+) -> Corpus:
+    """A corpus of separate examples, already split; `label` and `seed` say where they come from."""
+    splits = {"train": train, "val": val}
+    data = {split: b"".join(_json_line(example) for example in examples) for split, examples in splits.items()}
+    has_chats = any("messages" in example for examples in splits.values() for example in examples)
+    return _keep(library, data, kind="examples", source="examples", label=label, seed=seed, chats=has_chats)
+
+
+def open_corpus(library: Library, sha: str) -> Corpus:
+    """The corpus whose SHA-256 begins with or is `sha`.
+
+    Raises:
+        ValueError: where it is missing or damaged, naming the file.
+    """
+    folder = library.corpora / sha[:12]
+    about = read_json(folder / "about.json")
+    try:
+        corpus = Corpus(
+            folder=folder,
+            sha=folder.name,
+            kind=about["kind"],
+            source=about["source"],
+            label=about["label"],
+            seed=about["seed"],
+            n_bytes=about["bytes"],
+            has_chats=about["chats"],
+            digests=about["digests"],
+        )
+        if about["format"] > FORMAT:
+            raise ValueError(f"{folder / 'about.json'} is from a newer Terrarium: update this one.")
+        sizes = [corpus.path(split).stat().st_size for split in SPLITS]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'about.json'} is damaged: {error} is missing or wrong.") from error
+    except OSError as error:
+        raise ValueError(f"{error.filename} cannot be read ({error.strerror}): choose the source again.") from error
+    if sum(sizes) != corpus.n_bytes:
+        raise ValueError(f"A file in {folder} is truncated or was changed: choose the source again.")
+    return corpus
+
+
+def list_corpora(library: Library) -> list[Corpus]:
+    """All corpora that can be read; damaged ones are left out, and alone."""
+    found = []
+    for about in sorted(library.corpora.glob("*/about.json")):
+        try:
+            found.append(open_corpus(library, about.parent.name))
+        except ValueError:
+            continue
+    return found
+
+
+def _read_text_file(path: Path) -> str:
+    """The text of a user's file, with plain newlines and without a byte order mark."""
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder: choose the text files in it.") from None
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: check the name, or choose the file again.") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    if not data:
+        raise ValueError(f"{path} is empty: choose a file with text in it.")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"{path} is UTF-16 text, which Terrarium does not read: save it as UTF-8 first.")
+    if b"\x00" in data or sum(byte in _CONTROL for byte in data[:4096]) > len(data[:4096]) // 20:
+        raise ValueError(f"{path} is not a text file (it holds binary data): choose a plain text file.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not UTF-8 text (the byte at offset {error.start} does not fit): save it as UTF-8 first."
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _text_corpus(library: Library, text: str, val_fraction: float, *, source: str, label: str) -> Corpus:
+    at = split_place(text, val_fraction)
+    train, val = text[:at], text[at:]
+    if not train.strip() or not val.strip():
+        raise ValueError(
+            f"{label} has only {_characters(len(text))}, too few for a part to learn from and a part to validate on: "
+            "use a longer text, or a larger val_fraction."
+        )
+    data = {"train": train.encode(), "val": val.encode()}
+    return _keep(library, data, kind="text", source=source, label=label, seed=None, chats=False)
+
+
+def split_place(text: str, val_fraction: float) -> int:
+    """Where the validation part begins: at the line's start nearest to the wanted place, else within the only line."""
+    wanted = round(len(text) * (1 - val_fraction))
+    after, before = text.find("\n", wanted, len(text) - 1) + 1, text.rfind("\n", 0, wanted) + 1
+    starts = [start for start in (after, before) if start > 0]
+    return min(starts, key=lambda start: abs(start - wanted), default=wanted)
+
+
+def _characters(n: int) -> str:
+    return "1 character" if n == 1 else f"{n} characters"
+
+
+def _json_line(example: Example) -> bytes:
+    # Line separators of Unicode may stand inside strings; only \n ends a line.
+    return (json.dumps(example, ensure_ascii=False) + "\n").encode()
+
+
+def _docstrings(root: Path) -> Iterator[str]:
+    """The docstrings of all modules below `root`, in the order of their paths; tests are left out."""
+    for path in sorted(root.rglob("*.py")):
+        if not _NO_SOURCES.isdisjoint(path.relative_to(root).parts):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # old escapes in other people's sources
+                tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                docstring = ast.get_docstring(node)
+                if docstring:
+                    yield docstring
+
+
+def _keep(
+    library: Library, data: Mapping[str, bytes], *, kind: str, source: str, label: str, seed: int | None, chats: bool
+) -> Corpus:
+    """Write the corpus under the digest of its content, unless it is there already and whole."""
+    digests = {split: hashlib.sha256(data[split]).hexdigest() for split in SPLITS}
+    sha256 = hashlib.sha256(f"{kind}:{digests['train']}:{digests['val']}".encode()).hexdigest()
+    folder = library.corpora / sha256[:12]
+    try:
+        return open_corpus(library, sha256)
+    except ValueError:
+        if folder.exists():  # damaged: out of the way, but not lost
+            library.move_to_trash(folder)
+    library.corpora.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(folder)
+    temporary.mkdir()
+    try:
+        for split in SPLITS:
+            write_synced(temporary / f"{split}{_SUFFIXES[kind]}", data[split])
+        about = {
+            "format": FORMAT,
+            "kind": kind,
+            "source": source,
+            "label": label,
+            "seed": seed,
+            "bytes": sum(len(part) for part in data.values()),
+            "chats": chats,
+            "sha256": sha256,
+            "digests": digests,
+        }
+        atomic_write_json(temporary / "about.json", about)
+        os.replace(temporary, folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
+    return open_corpus(library, sha256)

@@ -1,0 +1,209 @@
+"""Where the user's tokenizers, designs, corpora, runs and chats live. No torch import."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_dir
+
+from models.config import ModelConfig
+from models.files import atomic_write_bytes, atomic_write_json, atomic_write_text, read_json
+from models.training.run_record import RunInfo, inspect_run, is_locked
+
+__all__ = [
+    "Library",
+    "RunInfo",
+    "TokenizerInfo",
+    "atomic_write_bytes",
+    "atomic_write_text",
+    "safe_name",
+]
+
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerInfo:
+    """One tokenizer of the library. `problem` is a sentence where it cannot be used."""
+
+    name: str
+    folder: Path
+    kind: str
+    vocab_size: int
+    problem: str | None = None
+
+
+def safe_name(name: str) -> str:
+    """The name, stripped, if it can name a file on every system.
+
+    Raises:
+        ValueError: where it cannot, saying why.
+    """
+    name = name.strip()
+    if not name:
+        raise ValueError("The name is empty: give it one.")
+    if len(name.encode()) > 100:
+        raise ValueError(f"The name {name[:30]!r}… is too long: use at most 100 bytes.")
+    bad = re.search(r'[\x00-\x1f\x7f<>:"/\\|?*]', name)
+    if bad:
+        raise ValueError(f"The name {name!r} may not contain {bad.group()!r}: leave it out.")
+    if name.startswith(".") or name.endswith("."):
+        raise ValueError(f"The name {name!r} may not begin or end with a dot: leave it out.")
+    if name.split(".")[0].lower() in _RESERVED:
+        raise ValueError(f"The name {name!r} is reserved by Windows: choose another.")
+    return name
+
+
+class Library:
+    """The folders of design.md, section 5, below one home. Folders are made when something is first put there."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        chosen = home or os.environ.get("TERRARIUM_HOME") or user_data_dir("Terrarium", appauthor=False)
+        self.home = Path(chosen).expanduser().absolute()
+
+    @property
+    def tokenizers(self) -> Path:
+        return self.home / "tokenizers"
+
+    @property
+    def designs(self) -> Path:
+        return self.home / "designs"
+
+    @property
+    def corpora(self) -> Path:
+        return self.home / "corpora"
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def chats(self) -> Path:
+        return self.home / "chats"
+
+    @property
+    def trash(self) -> Path:
+        return self.home / "trash"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def list_runs(self) -> list[RunInfo]:
+        """All runs, the newest first; one that cannot be read has a `problem` and status "damaged"."""
+        infos = [inspect_run(folder) for folder in _visible(self.runs) if folder.is_dir()]
+        return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
+
+    def find_run(self, text: str) -> Path:
+        """The folder of the run with this path, id or name (the newest of that name).
+
+        Raises:
+            ValueError: where there is none, naming the newest runs.
+        """
+        if (Path(text) / "run.json").is_file():
+            return Path(text).absolute()
+        infos = self.list_runs()
+        for info in infos:
+            if info.id == text:
+                return info.folder
+        for info in infos:
+            if info.name == text:
+                return info.folder
+        names = ", ".join(repr(info.name) for info in infos[:5])
+        raise ValueError(
+            f"There is no run called {text!r} in {self.runs}: "
+            + (f"the newest are {names}." if names else "it is empty.")
+        )
+
+    def list_tokenizers(self) -> list[TokenizerInfo]:
+        """All tokenizers, by name."""
+        return [_inspect_tokenizer(folder) for folder in _visible(self.tokenizers) if folder.is_dir()]
+
+    def list_designs(self) -> list[str]:
+        """The names of the saved architectures."""
+        return [path.stem for path in _visible(self.designs) if path.suffix == ".json"]
+
+    def save_design(self, name: str, config: ModelConfig) -> Path:
+        """Keep an architecture under `name`, replacing what had that name."""
+        path = self.designs / f"{safe_name(name)}.json"
+        atomic_write_json(path, config.to_dict())
+        return path
+
+    def load_design(self, name: str) -> ModelConfig:
+        """The architecture called `name`; ValueError names the file where it is missing or damaged."""
+        path = self.designs / f"{safe_name(name)}.json"
+        return ModelConfig.from_dict(read_json(path), where=str(path))
+
+    def free_name(self, folder: Path, name: str) -> str:
+        """`name` made safe, with the first number that makes it free in `folder`: «tiny», «tiny-2», …"""
+        name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*\s]+', "-", name).strip(".- ")[:60] or "unnamed"
+        with contextlib.suppress(FileNotFoundError):
+            taken = {entry.name.lower() for entry in folder.iterdir()}
+            candidate, n = name, 1
+            while candidate.lower() in taken or candidate.lower() in _RESERVED:
+                n += 1
+                candidate = f"{name}-{n}"
+            return safe_name(candidate)
+        return safe_name(name)
+
+    def move_to_trash(self, path: Path) -> str:
+        """Delete a file or folder of the library in a way that `restore` undoes; returns what `restore` needs.
+
+        Raises:
+            ValueError: for a run that is being trained, or something outside the library.
+        """
+        path = path.absolute()
+        if self.home not in path.parents or path.parent == self.home:
+            raise ValueError(f"{path} does not belong to the library {self.home}: delete it by hand.")
+        if not path.exists():
+            raise ValueError(f"{path} is already gone.")
+        if path.parent == self.runs and is_locked(path):
+            raise ValueError(f"The run in {path} is being trained: stop it before deleting it.")
+        token = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+        atomic_write_json(self.trash / token / "origin.json", {"path": str(path.relative_to(self.home))})
+        os.replace(path, self.trash / token / path.name)
+        return token
+
+    def restore(self, token: str) -> Path:
+        """Undo the deletion that returned `token`, and return the path that is back.
+
+        Raises:
+            ValueError: where its old place is taken, or the trash was emptied.
+        """
+        folder = self.trash / safe_name(token)
+        origin = self.home / str(read_json(folder / "origin.json")["path"])
+        if origin.exists():
+            raise ValueError(f"{origin} exists again: rename it, then undo.")
+        origin.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / origin.name, origin)
+        shutil.rmtree(folder)
+        return origin
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in `folder`, sorted, but for hidden and half-written things; nothing where it does not exist."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _inspect_tokenizer(folder: Path) -> TokenizerInfo:
+    file, about = folder / "tokenizer.json", {}
+    kind, vocab_size = "other", 0
+    try:
+        if (folder / "about.json").exists():
+            about = read_json(folder / "about.json")
+        kind = str(about.get("kind", kind))
+        if not file.is_file():
+            raise ValueError(f"{file} is missing.")
+        vocab_size = int(about.get("vocab_size") or len(read_json(file).get("model", {}).get("vocab", ())))
+    except (ValueError, TypeError, AttributeError) as error:
+        return TokenizerInfo(name=folder.name, folder=folder, kind=kind, vocab_size=vocab_size, problem=str(error))
+    return TokenizerInfo(name=folder.name, folder=folder, kind=kind, vocab_size=vocab_size)

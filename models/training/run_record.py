@@ -1,0 +1,119 @@
+"""What anyone may read of a run without holding its lock: run.json, the shown status, a line for the list.
+
+No torch import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from models.files import read_json
+from models.training.jsonl import last_row
+from models.training.spec import RunSpec
+
+FORMAT = 1
+STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imported")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """One line of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged."""
+
+    id: str
+    name: str
+    folder: Path
+    status: str
+    created: str
+    step: int
+    total_steps: int
+    problem: str | None = None
+
+
+def checkpoint_step(path: Path) -> int:
+    """The step in a checkpoint's name, -1 where the name is not one of ours."""
+    digits = path.name.removeprefix("step-")
+    return int(digits) if digits.isdecimal() else -1
+
+
+def inspect_run(folder: Path) -> RunInfo:
+    """What the list shows of the run in `folder`; a damaged one has status "damaged" and a problem, never raises."""
+    try:
+        record = read_record(folder)
+        spec = RunSpec.from_dict(record["spec"], where=str(folder / "run.json"))
+        status = shown_status(folder, record["status"])
+    except ValueError as error:
+        return RunInfo(
+            id=folder.name,
+            name=folder.name,
+            folder=folder,
+            status="damaged",
+            created="",
+            step=0,
+            total_steps=0,
+            problem=str(error),
+        )
+    row = last_row(folder / "metrics.jsonl")
+    return RunInfo(
+        id=record["id"],
+        name=record["name"],
+        folder=folder,
+        status=status,
+        created=record["created"],
+        step=row["step"] if row and isinstance(row.get("step"), int) else _last_saved_step(folder),
+        total_steps=spec.train.steps,
+        problem=None if (folder / "tokenizer.json").is_file() else f"{folder / 'tokenizer.json'} is missing.",
+    )
+
+
+def _last_saved_step(folder: Path) -> int:
+    return max((checkpoint_step(path) for path in (folder / "checkpoints").glob("step-*")), default=0)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """run.json, with the fields that everything relies on checked."""
+    path = folder / "run.json"
+    record = read_json(path)
+    if not isinstance(record.get("format"), int) or record["format"] > FORMAT:
+        raise ValueError(f"{path} has format {record.get('format')!r}, which this Terrarium does not know: update it.")
+    for key in ("id", "name", "created", "status"):
+        if not isinstance(record.get(key), str):
+            raise ValueError(f"{path} is damaged: it has no {key}.")
+    if record["status"] not in STATUSES:
+        raise ValueError(f"{path} is damaged: there is no status {record['status']!r}.")
+    if not isinstance(record.get("spec"), dict):
+        raise ValueError(f"{path} is damaged: it has no spec.")
+    return record
+
+
+def lock_of(folder: Path) -> FileLock:
+    """The lock that the one writer of the run holds; the kernel frees it when that process ends, however it ends."""
+    # Not thread-local: a generator may be closed by another thread than the one that drove it.
+    return FileLock(folder / "lock", thread_local=False)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether somebody writes to the run in `folder` at this moment."""
+    if not (folder / "lock").exists():
+        return False
+    probe = lock_of(folder)
+    try:
+        # Another reader may be probing as well, for microseconds; a writer holds on.
+        probe.acquire(timeout=0.01, poll_interval=0.001)
+    except Timeout:
+        return True
+    except OSError:  # a folder that may not be written to: nobody trains there
+        return False
+    probe.release()
+    return False
+
+
+def shown_status(folder: Path, status: str) -> str:
+    """`status`, as run.json said, but interrupted where nobody holds the lock of a run that is said to be running."""
+    if status != "running" or is_locked(folder):
+        return status
+    status = str(read_record(folder)["status"])  # it may have ended between the reading and the look at the lock
+    return "interrupted" if status == "running" else status
