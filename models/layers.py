@@ -6,6 +6,8 @@ H n_head, G n_kv_head, D head_dim, F d_ff, W conv_width.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,10 +43,34 @@ class Rotary(nn.Module):
         return angles.cos(), angles.sin()
 
 
+class _Rotation(torch.autograd.Function):
+    """Rotates pairs in place of a chain of multiplications: a third of the time in training.
+
+    The gradient of a rotation is the rotation back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _rotate(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        cos, sin = ctx.saved_tensors
+        return _rotate(gradient, cos, -sin), None, None
+
+
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    half = x.size(-1) // 2
+    out = x * cos
+    out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
+    out[..., half:].addcmul_(x[..., :half], sin[..., half:])
+    return out
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the pairs (x[i], x[i + D/2]) of x (B, H, T, D) by their position's angles."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cos.to(x.dtype) + torch.cat((-second, first), dim=-1) * sin.to(x.dtype)
+    """Rotate the pairs (x[i], x[i + D/2]) of x (B, H, T, D) by their position's angles; keeps the dtype of x."""
+    return _Rotation.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-any-return,no-untyped-call]
 
 
 class ShortConv(nn.Module):
@@ -69,14 +95,17 @@ class ShortConv(nn.Module):
         past = self.width - 1
         padded = F.pad(x, (0, 0, past, 0)) if tail is None else torch.cat((tail.to(x.dtype), x), dim=1)
         weight = self.weight.to(x.dtype)
-        length = x.size(1)
+        if segments is None:
+            # As a 2-D convolution of height 1, whose layout lets the CPU kernel read x as it lies in memory.
+            image = padded.transpose(1, 2).unsqueeze(2)  # (B, C, 1, T + W - 1)
+            with torch.autocast(x.device.type, enabled=False):  # measured: twice as fast in float32 on a CPU
+                mixed = F.conv2d(image, weight.t()[:, None, None], groups=x.size(2))
+            return x + mixed.squeeze(2).transpose(1, 2)
         out = x + x * weight[past]
+        length = x.size(1)
         for back in range(1, self.width):
-            shifted = padded[:, past - back : past - back + length]
-            if segments is not None:
-                same = F.pad(segments[:, back:] == segments[:, :-back], (min(back, length), 0))[:, :length]
-                shifted = shifted * same[..., None]
-            out = out + shifted * weight[past - back]
+            same = F.pad(segments[:, back:] == segments[:, :-back], (min(back, length), 0))[:, :length]
+            out = out + padded[:, past - back : past - back + length] * same[..., None] * weight[past - back]
         return out
 
 
@@ -106,18 +135,21 @@ class Attention(nn.Module):
             q, k = self.query_norm(q), self.key_norm(k)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
-        q, k = q.to(v.dtype), k.to(v.dtype)  # under autocast a norm may leave float32 behind
+        if x.device.type == "cpu":
+            v = v.float()  # measured: the CPU's fused attention is three times as slow in bfloat16
+        q, k = q.to(v.dtype), k.to(v.dtype)
         if cache is not None:
             k, v = cache.extend(k, v)  # (B, G, S, D)
-        out = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=mask is None,
-            enable_gqa=self.n_kv_head != self.n_head,
-        )
+        with torch.autocast(x.device.type, enabled=False):
+            out = F.scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=mask,
+                dropout_p=self.dropout if self.training else 0.0,
+                is_causal=mask is None,
+                enable_gqa=self.n_kv_head != self.n_head,
+            )
         return self.output(out.transpose(1, 2).reshape(batch, length, width))  # type: ignore[no-any-return]
 
 
