@@ -234,7 +234,8 @@ class ThemeProvider(QObject):
         """The Phosphor icon `name` ('play', 'chat-circle-fill' …) in the colour of the theme's field `role`."""
         full = name if "." in name else f"ph.{name}"
         disabled = self.theme.faint
-        return qtawesome.icon(full, color=getattr(self.theme, role), color_disabled=disabled)
+        icon: QIcon = qtawesome.icon(full, color=getattr(self.theme, role), color_disabled=disabled)
+        return icon
 
     def set_icon(self, target: QAbstractButton | QAction, name: str, role: str = "text") -> None:
         """Give a button or action an icon that follows the theme from now on."""

@@ -1,0 +1,226 @@
+"""The model that one talks to: loaded from a run, or the live one «as it is at this step»; and its replies."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.failures import Failure
+from app.worker import INTERACTIVE, Job, Worker
+from models.events import Event
+
+LIVE = "live"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatModel:
+    """What is known of the model one talks to.
+
+    talks: it was trained on conversations; otherwise it goes on with a text. which: a run's id, or LIVE.
+    source and world_seed come from the run's data, so that starters can be drawn.
+    """
+
+    which: str
+    run_id: str
+    name: str
+    step: int
+    talks: bool
+    source: str
+    world_seed: int
+    context_length: int
+    n_parameters: int
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOpened(Event):
+    """A model can be talked to now."""
+
+    model: ChatModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplyStarted(Event):
+    """The first event of a reply: the model's training step, and how many tokens it was given."""
+
+    step: int
+    n_prompt: int
+
+
+class ChatControl(QObject):
+    """Opens models and makes replies, one at a time.
+
+    Signals:
+        model_changed(): `model` or `state` is new.
+        events_came(events): ReplyStarted, then TokenMade …, then ReplyFinished.
+        reply_ended(): the reply is over: complete, stopped, or failed.
+        failed(failure): opening or replying raised.
+
+    state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
+    """
+
+    model_changed = Signal()
+    events_came = Signal(object)
+    reply_ended = Signal()
+    failed = Signal(object)
+
+    def __init__(self, worker: Worker, live_trainer: Callable[[], Any], parent: QObject) -> None:
+        super().__init__(parent)
+        self._worker = worker
+        self._live_trainer = live_trainer
+        self._job: Job | None = None
+        self._loaded: tuple[Any, Any] | None = None
+        self.model: ChatModel | None = None
+        self.state = "none"
+        worker.job_started.connect(self._on_started)
+        worker.job_events.connect(self._on_events)
+        worker.job_finished.connect(self._on_finished)
+        worker.job_failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being opened or a reply is being made."""
+        return self._job is not None
+
+    def open_run(self, folder: Path, device: str) -> None:
+        """Load a run's latest checkpoint."""
+        from models.training.run_folder import RunFolder
+
+        run = RunFolder.open(folder)
+
+        def make() -> Iterator[Event]:
+            from models.device import choose_device
+            from models.loading import load_model
+
+            choice = choose_device(device)
+            model, tokenizer = load_model(folder, device=choice.device)
+            self._loaded = (model, tokenizer)
+            checkpoint = run.latest_checkpoint()
+            step = int(checkpoint.name.rpartition("-")[2]) if checkpoint is not None else 0
+            yield ModelOpened(model=_describe(run.id, run, model, step, choice.label))
+
+        self._open(make)
+
+    def open_live(self) -> None:
+        """Talk to the model that is being trained, as it is at each step."""
+
+        def make() -> Iterator[Event]:
+            trainer = self._live_trainer()
+            if trainer is None:
+                raise ValueError("Nothing is being trained right now: choose a run instead.")
+            self._loaded = None
+            device = str(next(trainer.model.parameters()).device.type).upper()
+            yield ModelOpened(model=_describe(LIVE, trainer.run, trainer.model, trainer.step, device))
+
+        self._open(make)
+
+    def close_model(self) -> None:
+        """Forget the model, for instance because its run was deleted."""
+        self.stop()
+        self._loaded, self.model, self.state = None, None, "none"
+        self.model_changed.emit()
+
+    def send(self, messages: Sequence[Mapping[str, str]] | str, sampling: Mapping[str, Any]) -> None:
+        """Reply to a conversation, or go on with a text, drawn as `sampling` (SamplingConfig's fields) says."""
+        assert self.model is not None
+        if self.busy:
+            raise ValueError("A reply is being written: stop it first.")
+        live = self.model.which == LIVE
+
+        def make() -> Iterator[Event]:
+            from models.data.chat import encode_messages
+            from models.inference.generate import generate
+            from models.inference.sampling import SamplingConfig
+            from models.tokenizers import encode_prompt
+
+            config = SamplingConfig(**sampling)
+            assert self.model is not None
+            step = self.model.step
+            if live:
+                trainer = self._live_trainer()
+                if trainer is None:
+                    raise ValueError("The training has just ended: choose its run to go on.")
+                model, tokenizer, step = trainer.model, trainer.tokenizer, trainer.step
+            else:
+                assert self._loaded is not None
+                model, tokenizer = self._loaded
+            if isinstance(messages, str):
+                ids = encode_prompt(tokenizer, messages)
+            else:
+                ids, _ = encode_messages(tokenizer, [dict(m) for m in messages], add_generation_prompt=True)
+            yield ReplyStarted(step=step, n_prompt=len(ids))
+            yield from generate(model, tokenizer, ids, config)
+
+        self.state = "waiting"
+        self._job = self._worker.submit(Job("Reply", make, INTERACTIVE))
+        self.model_changed.emit()
+
+    def stop(self) -> None:
+        """End the reply that is being made; what there is of it stands."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def _open(self, make: Callable[[], Iterator[Event]]) -> None:
+        self.stop()
+        self.state = "loading"
+        self._job = self._worker.submit(Job("Open model", make, INTERACTIVE))
+        self.model_changed.emit()
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        if job is self._job and self.state == "waiting":
+            self.state = "replying"
+            self.model_changed.emit()
+
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
+        if job is not self._job:
+            return
+        for event in events:
+            if isinstance(event, ModelOpened):
+                self.model = event.model
+            elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
+                self.model = dataclasses.replace(self.model, step=event.step)
+                self.model_changed.emit()
+        self.events_came.emit(events)
+
+    @Slot(object)
+    def _on_finished(self, job: Job) -> None:
+        if job is self._job:
+            self._end()
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job | None, failure: Failure) -> None:
+        if job is not None and job is self._job:
+            if self.state == "loading":
+                self.model = None
+            self._end()
+            self.failed.emit(failure)
+
+    def _end(self) -> None:
+        was_reply = self.state in ("waiting", "replying")
+        self._job = None
+        self.state = "ready" if self.model is not None else "none"
+        self.model_changed.emit()
+        if was_reply:
+            self.reply_ended.emit()
+
+
+def _describe(which: str, run: Any, model: Any, step: int, device: str) -> ChatModel:
+    return ChatModel(
+        which=which,
+        run_id=run.id,
+        name=run.name,
+        step=step,
+        talks=run.spec.data.source == "tiny-world",
+        source=run.spec.data.source,
+        world_seed=run.spec.data.seed,
+        context_length=model.config.context_length,
+        n_parameters=model.n_parameters,
+        device=device,
+    )

@@ -1,0 +1,102 @@
+"""Which device the work runs on: asked of torch on the worker, so that the window never waits for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.failures import Failure
+from app.worker import INTERACTIVE, Job, Worker
+from models.events import Event
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceFound(Event):
+    """What a device's name means on this machine; `sentence`: why it is not what was asked for."""
+
+    label: str
+    sentence: str | None
+    available: tuple[str, ...]
+
+
+class DeviceControl(QObject):
+    """The chosen device.
+
+    Signals:
+        changed(): name, label or available devices are new.
+        noticed(sentence): why it fell back to another.
+        failed(failure): torch cannot be loaded.
+    """
+
+    changed = Signal()
+    noticed = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, worker: Worker, name: str, parent: QObject) -> None:
+        super().__init__(parent)
+        self._worker = worker
+        self._jobs: list[Job] = []
+        self.name = name if name in DEVICES else "auto"
+        self.label = ""
+        self.available: tuple[str, ...] = ("auto", "cpu")
+        self.ready = False
+        worker.job_events.connect(self._on_events)
+        worker.job_finished.connect(self._on_over)
+        worker.job_failed.connect(self._on_failed)
+
+    def warm_up(self) -> None:
+        """Import torch on the worker, give it its threads, and look the chosen device up."""
+        self._submit("Load torch", self.name, set_threads=True)
+
+    def choose(self, name: str) -> None:
+        """Use `name`, one of DEVICES, from the next job on."""
+        self.name = name if name in DEVICES else "auto"
+        self.changed.emit()
+        self._submit("Look up device", self.name)
+
+    def _submit(self, title: str, name: str, *, set_threads: bool = False) -> None:
+        def make() -> Iterator[Event]:
+            import torch
+
+            from models.device import available_devices, choose_device
+
+            if set_threads:
+                cores = os.cpu_count() or 1
+                # On Linux the worker is at low priority and takes all cores; elsewhere the window keeps one.
+                torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
+            choice = choose_device(name)
+            yield DeviceFound(label=choice.label, sentence=choice.sentence, available=("auto", *available_devices()))
+
+        job = Job(title, make, INTERACTIVE)
+        self._jobs.append(job)
+        self._worker.submit(job)
+
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
+        if job not in self._jobs:
+            return
+        for event in events:
+            assert isinstance(event, DeviceFound)
+            self.ready = True
+            self.label = event.label
+            self.available = tuple(dict.fromkeys(event.available))
+            if event.sentence:
+                self.noticed.emit(event.sentence)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_over(self, job: Job) -> None:
+        if job in self._jobs:
+            self._jobs.remove(job)
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job | None, failure: Failure) -> None:
+        if job in self._jobs:
+            self._jobs.remove(job)
+            self.failed.emit(failure)

@@ -1,0 +1,99 @@
+"""A run's curves and samples as the charts need them: filled from its folder, then from its events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import Event, SampleMade, TrainMetrics, ValMetrics
+
+TRAIN_COLUMNS = ("step", "tokens", "elapsed_s", "loss", "lr", "grad_norm", "tokens_per_s")
+VAL_COLUMNS = ("step", "tokens", "elapsed_s", "loss", "bits_per_byte")
+
+
+class Table:
+    """Rows of numbers that grow cheaply; a column is a float64 view of shape (rows,)."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = {name: i for i, name in enumerate(columns)}
+        self._data = np.empty((len(columns), 256))
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row; what is missing or null becomes NaN."""
+        if self._n == self._data.shape[1]:
+            self._data = np.concatenate((self._data, np.empty_like(self._data)), axis=1)
+        for name, i in self._columns.items():
+            value = row.get(name)
+            self._data[i, self._n] = math.nan if value is None else value
+        self._n += 1
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        return self._data[self._columns[name], : self._n]
+
+
+class RunHistory:
+    """Everything measured of one run so far."""
+
+    def __init__(self) -> None:
+        self.train = Table(TRAIN_COLUMNS)
+        self.val = Table(VAL_COLUMNS)
+        self.samples: list[SampleMade] = []
+
+    @classmethod
+    def from_rows(cls, metrics: Iterable[Mapping[str, Any]], samples: Iterable[Mapping[str, Any]]) -> RunHistory:
+        """From the rows of metrics.jsonl and samples.jsonl; rows of an unknown shape are left out."""
+        history = cls()
+        for row in metrics:
+            if row.get("kind") == "train":
+                history.train.append(row)
+            elif row.get("kind") == "val":
+                history.val.append(row)
+        for row in samples:
+            history.samples.append(
+                SampleMade(
+                    step=int(row["step"]),
+                    prompt=str(row["prompt"]),
+                    seed=int(row.get("seed") or 0),
+                    text=str(row["text"]),
+                    top=tuple((int(token), float(p)) for token, p in row.get("top", ()) if p is not None),
+                )
+            )
+        return history
+
+    def add(self, event: Event) -> bool:
+        """Take what belongs in the curves; whether the event did."""
+        if isinstance(event, TrainMetrics):
+            self.train.append(vars(event))
+        elif isinstance(event, ValMetrics):
+            self.val.append(vars(event))
+        elif isinstance(event, SampleMade):
+            self.samples.append(event)
+        else:
+            return False
+        return True
+
+
+def smooth(values: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
+    """Exponential moving average with weight `strength` (0 … <1) on the past, without a bias towards its start.
+
+    NaNs stay NaN and do not spread. Sums by doubling, so that a slider stays smooth over 100,000 steps.
+    """
+    if strength <= 0 or len(values) == 0:
+        return values
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0)
+    weight = known.astype(np.float64)
+    shift, factor = 1, strength
+    while shift < len(values) and factor > 1e-7:
+        total[shift:] = total[shift:] + factor * total[:-shift]
+        weight[shift:] = weight[shift:] + factor * weight[:-shift]
+        shift, factor = 2 * shift, factor * factor
+    return np.where(known, total / np.maximum(weight, 1e-12), np.nan)

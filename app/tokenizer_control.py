@@ -1,0 +1,91 @@
+"""Training a tokenizer beside whatever else is going on: a child process does the work, a side thread follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.failures import Failure
+from app.worker import Job, Worker
+from models.events import Event
+from models.library import Library, safe_name
+
+if TYPE_CHECKING:
+    from models.training.spec import DataSpec
+
+
+class TokenizerControl(QObject):
+    """Trains one tokenizer at a time into the library.
+
+    Signals:
+        changed(): `busy` is new.
+        events_came(events): Phase, Progress and Notice of the training.
+        trained(name): it is in the library.
+        failed(failure): it raised.
+    """
+
+    changed = Signal()
+    events_came = Signal(object)
+    trained = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
+        super().__init__(parent)
+        self._worker = worker
+        self._library = library
+        self._job: Job | None = None
+        self._name = ""
+        worker.job_events.connect(self._on_events)
+        worker.job_finished.connect(self._on_finished)
+        worker.job_failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being trained."""
+        return self._job is not None
+
+    def train(self, name: str, kind: str, vocab_size: int, data: DataSpec) -> None:
+        """Train on `data`; ValueError where the name is impossible or taken."""
+        assert not self.busy
+        name = safe_name(name)
+        folder = self._library.tokenizers / name
+        if folder.exists():
+            raise ValueError(f"There is a tokenizer called {name!r} already: choose another name.")
+
+        def make() -> Iterator[Event]:
+            from models.data.corpus import prepare_corpus
+            from models.tokenizers import train_in_child
+
+            corpus = yield from prepare_corpus(self._library, data)
+            yield from train_in_child([corpus.train_file], kind, vocab_size, folder)
+
+        self._name = name
+        self._job = self._worker.submit(Job(f"Train tokenizer {name}", make))
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Stop the training; nothing of it stays."""
+        if self._job is not None:
+            self._job.cancel()
+
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
+        if job is self._job:
+            self.events_came.emit(events)
+
+    @Slot(object)
+    def _on_finished(self, job: Job) -> None:
+        if job is self._job:
+            self._job = None
+            self.changed.emit()
+            if not job.cancelled:
+                self.trained.emit(self._name)
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job | None, failure: Failure) -> None:
+        if job is not None and job is self._job:
+            self._job = None
+            self.changed.emit()
+            self.failed.emit(failure)

@@ -1,0 +1,300 @@
+"""The one training that runs at a time: its job on the worker, and its state as its own events tell it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.failures import Failure
+from app.run_history import RunHistory
+from app.worker import Job, Worker
+from models.events import (
+    Blocked,
+    Evaluated,
+    Event,
+    Finished,
+    Notice,
+    Phase,
+    Progress,
+    RunStarted,
+    Saved,
+    TrainMetrics,
+)
+from models.library import Library
+
+if TYPE_CHECKING:
+    from models.training.spec import RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """What the current training is, read from what it said, never from what was clicked.
+
+    status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once it is over:
+    finished, stopped, paused (saved, the device is free), failed (see `problem`). `over` tells the two kinds apart.
+    outcome: what the run itself said when training ended; a quick start still evaluates after that.
+    """
+
+    name: str
+    status: str = "preparing"
+    over: bool = False
+    outcome: str = ""
+    quickstart: bool = False
+    run_id: str = ""
+    phase: str = ""
+    phases: tuple[str, ...] = ()
+    done: int = 0
+    total: int = 0
+    step: int = 0
+    total_steps: int = 0
+    seconds_left: float | None = None
+    device: str = ""
+    precision: str = ""
+    saved_step: int | None = None
+    problem: str = ""
+    evaluated: Evaluated | None = None
+
+
+def _ends_step(event: Event) -> bool:
+    return isinstance(event, TrainMetrics | Phase | Progress)
+
+
+class TrainingControl(QObject):
+    """Starts, steers and follows a training.
+
+    Signals:
+        changed(): `state` is new.
+        events_came(events): the training's own events, in order, after `state` and `history` took them in.
+        noticed(sentence): something to read.
+        ended(): the run is over and its folder is free.
+        failed(failure): it raised.
+    """
+
+    changed = Signal()
+    events_came = Signal(object)
+    noticed = Signal(str)
+    ended = Signal()
+    failed = Signal(object)
+
+    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
+        super().__init__(parent)
+        self._worker = worker
+        self._library = library
+        self._job: Job | None = None
+        self._source: Any = None
+        self.state: TrainingState | None = None
+        self.history = RunHistory()
+        worker.job_events.connect(self._on_events)
+        worker.job_paused.connect(self._on_paused)
+        worker.job_resumed.connect(self._on_resumed)
+        worker.job_finished.connect(self._on_finished)
+        worker.job_failed.connect(self._on_failed)
+
+    @property
+    def active(self) -> bool:
+        """Whether a training is going on, paused ones included."""
+        return self._job is not None
+
+    def live_trainer(self) -> Any:
+        """Worker's thread only: the Trainer whose model is being trained now, or None."""
+        return getattr(self._source, "trainer", self._source)
+
+    # -- Starting ---------------------------------------------------------------------------------------
+
+    def start_spec(self, spec: RunSpec, device: str) -> None:
+        """Prepare and train a new run."""
+
+        def make() -> Iterator[Event]:
+            from models.training.trainer import Trainer, prepare_run
+
+            run = yield from prepare_run(self._library, spec)
+            yield from self._train(Trainer(run, self._library, device=device))
+
+        self._start(TrainingState(name=spec.name), make)
+
+    def start_resume(self, folder: Path, name: str, device: str) -> None:
+        """Go on with a run from its last checkpoint."""
+        from models.training.run_folder import RunFolder
+
+        run = RunFolder.open(folder)
+        self.history = RunHistory.from_rows(run.read_metrics(), run.read_samples())
+
+        def make() -> Iterator[Event]:
+            from models.training.trainer import Trainer
+
+            yield from self._train(Trainer(RunFolder.open(folder), self._library, device=device))
+
+        self._start(TrainingState(name=name, run_id=run.id), make, keep_history=True)
+
+    def start_quickstart(self, minutes: float, device: str, seed: int) -> None:
+        """The whole loop, from data to evaluation."""
+
+        def make() -> Iterator[Event]:
+            from models.quickstart import QuickStart
+
+            yield from self._train(QuickStart(self._library, minutes=minutes, device=device, seed=seed))
+
+        self._start(TrainingState(name="Quick start", quickstart=True), make)
+
+    def _start(self, state: TrainingState, make: Callable[[], Iterator[Event]], *, keep_history: bool = False) -> None:
+        assert not self.active
+        if not keep_history:
+            self.history = RunHistory()
+        self.state = state
+        self._job = self._worker.submit(Job(state.name, make, is_step=_ends_step))
+        self.changed.emit()
+
+    def _train(self, source: Any) -> Iterator[Event]:
+        """Worker's thread: drive `source`, a Trainer or a QuickStart."""
+        job = self._job
+        self._source = source
+        try:
+            with contextlib.closing(source.events()) as events:
+                for event in events:
+                    if isinstance(event, Blocked) and job is not None:
+                        job.pause()  # asking again at once would only fail again
+                    yield event
+        finally:
+            self._source = None
+
+    # -- Steering ---------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Ask for no further event; the model stays in memory."""
+        if self._job is not None and self.state is not None:
+            self._job.pause()
+            self._set(status="pausing")
+
+    def resume(self) -> None:
+        """Go on after `pause`, or try again after a Blocked."""
+        if self._job is not None:
+            self._job.resume()
+
+    def step(self) -> None:
+        """While paused: one training step."""
+        if self._job is not None:
+            self._job.step()
+
+    def stop(self, *, keep: bool = True, status: str = "stopped") -> None:
+        """End at the next step boundary, saving first where `keep`. Before there is a run, just cancel."""
+        job = self._job
+        if job is None:
+            return
+
+        def ask() -> None:
+            if self._source is None:
+                job.cancel()
+            elif self.live_trainer() is self._source:
+                self._source.request_stop(keep=keep, status=status)
+            else:
+                self._source.request_stop()
+            job.resume()
+
+        self._set(status="stopping")
+        self._worker.call(ask)
+
+    def call(self, ask: Callable[[Any], object]) -> None:
+        """Run `ask(trainer)` on the worker between two events, where there is a trainer."""
+
+        def run() -> None:
+            trainer = self.live_trainer()
+            if trainer is not None:
+                ask(trainer)
+
+        self._worker.call(run)
+
+    # -- Following --------------------------------------------------------------------------------------
+
+    def _set(self, **changes: Any) -> None:
+        assert self.state is not None
+        self.state = dataclasses.replace(self.state, **changes)
+        self.changed.emit()
+
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
+        if job is not self._job or self.state is None:
+            return
+        state = self.state
+        for event in events:
+            state = self._after(state, event)
+            self.history.add(event)
+        self.state = state
+        self.changed.emit()
+        self.events_came.emit(events)
+        for event in events:
+            if isinstance(event, Notice):
+                self.noticed.emit(event.sentence)
+
+    def _after(self, state: TrainingState, event: Event) -> TrainingState:
+        """The state after one event."""
+        change = dataclasses.replace
+        match event:
+            case Phase():
+                phases = (*state.phases, event.name)
+                status = "evaluating" if state.outcome else state.status
+                return change(state, phase=event.name, phases=phases, done=0, total=0, seconds_left=None, status=status)
+            case Progress():
+                return change(state, done=event.done, total=event.total, seconds_left=event.seconds_left)
+            case RunStarted():
+                return change(
+                    state,
+                    status="running" if state.status == "preparing" else state.status,
+                    run_id=event.run_id,
+                    name=event.name,
+                    step=event.step,
+                    total_steps=event.total_steps,
+                    device=event.device,
+                    precision=event.precision,
+                )
+            case TrainMetrics():
+                status = "running" if state.status == "blocked" else state.status
+                return change(
+                    state,
+                    status=status,
+                    problem="" if status == "running" else state.problem,
+                    step=event.step,
+                    total_steps=event.total_steps,
+                    seconds_left=event.seconds_left,
+                )
+            case Saved():
+                return change(state, saved_step=event.step)
+            case Blocked():
+                return change(state, status="blocked", problem=event.reason)
+            case Evaluated():
+                return change(state, evaluated=event)
+            case Finished():
+                return change(state, outcome=event.status, status=event.status, step=event.step, seconds_left=None)
+        return state
+
+    @Slot(object)
+    def _on_paused(self, job: Job) -> None:
+        if job is self._job and self.state is not None and self.state.status != "blocked":
+            self._set(status="paused")
+
+    @Slot(object)
+    def _on_resumed(self, job: Job) -> None:
+        if job is self._job and self.state is not None and self.state.status in ("paused", "pausing", "blocked"):
+            self._set(status="running" if self.state.total_steps else "preparing", problem="")
+
+    @Slot(object)
+    def _on_finished(self, job: Job) -> None:
+        if job is not self._job or self.state is None:
+            return
+        self._job = None
+        self._set(status=self.state.outcome or "stopped", over=True, seconds_left=None)
+        self.ended.emit()
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job | None, failure: Failure) -> None:
+        if job is None or job is not self._job:
+            return
+        self._job = None
+        self._set(status="failed", over=True, problem=failure.sentence, seconds_left=None)
+        self.failed.emit(failure)
+        self.ended.emit()
