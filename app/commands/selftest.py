@@ -1,0 +1,209 @@
+"""terrarium selftest: does this installation, or this frozen bundle, work? The whole chain once, in miniature.
+
+It exists for the faults that only packaging makes: a library, font, colour map or template that was left behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QImage
+    from PySide6.QtWidgets import QApplication
+
+    from models.library import Library
+
+TEXT = "Ben is in the barn. Clara has the kite. The goat eats hay, and the kite is red. Where is Ben? In the barn.\n"
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser("selftest", help="check that everything Terrarium needs works here")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """One line per check on stdout; 1 with a sentence on stderr at the first that fails."""
+    from models.library import Library
+
+    results = []
+    with tempfile.TemporaryDirectory(prefix="terrarium-selftest-") as folder:
+        library = Library(Path(folder))
+        for name, check in CHECKS.items():
+            started = time.monotonic()
+            try:
+                finding = check(library)
+            except (ImportError, OSError, RuntimeError, ValueError, LookupError) as error:
+                print(f"terrarium: selftest failed at «{name}»: {error}", file=sys.stderr)
+                return 1
+            results.append({"check": name, "finding": finding, "seconds": round(time.monotonic() - started, 2)})
+            if not args.json:
+                print(f"ok  {name:<14}{finding}", flush=True)
+    if args.json:
+        print(json.dumps({"ok": True, "checks": results}))
+    else:
+        print(f"All {len(CHECKS)} checks passed.")
+    return 0
+
+
+def check_tokenizer(library: Library) -> str:
+    """A tokenizer is trained in a child process, kept, loaded, and gives a text back unchanged."""
+    from models.tokenizers import decode, encode_text, load_tokenizer, train_in_child
+
+    corpus = library.home / "text.txt"
+    corpus.parent.mkdir(parents=True, exist_ok=True)
+    corpus.write_text(TEXT * 200, encoding="utf-8")
+    for _ in train_in_child([corpus], "bpe", 300, library.tokenizers / "selftest"):
+        pass
+    tokenizer = load_tokenizer("selftest", library)
+    text = "The goat ate Zoë’s 12 kites. 🌱"
+    ids = encode_text(tokenizer, text)
+    _require(decode(tokenizer, ids) == text, "a text does not survive encoding and decoding")
+    return f"{tokenizer.get_vocab_size()} tokens, trained in a child process; a text survived the round trip"
+
+
+def check_chat_template(library: Library) -> str:
+    """The chat template that travels as a resource renders a conversation."""
+    from models.data.chat import render_chat
+
+    text = render_chat([{"role": "user", "content": "Where is Ben?"}], add_generation_prompt=True)
+    _require(text.startswith("<|user|>") and text.endswith("<|assistant|>"), f"it rendered {text!r}")
+    return text
+
+
+def check_training(library: Library) -> str:
+    """A tiny model is trained for two steps, which leaves a checkpoint."""
+    from models.config import ModelConfig
+    from models.events import Saved, TrainMetrics
+    from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+    from models.training.trainer import Trainer, prepare_run
+
+    spec = RunSpec(
+        name="selftest",
+        model=ModelConfig(n_layer=2, n_head=2, d_model=32, context_length=32, position="rope", conv_width=4),
+        tokenizer=TokenizerSpec(path="selftest"),
+        data=DataSpec(source="files", files=(str(library.home / "text.txt"),)),
+        train=TrainConfig(steps=2, batch_size=4, warmup_steps=0, eval_interval=0, sample_interval=0),
+    )
+    preparing = prepare_run(library, spec)
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as result:
+            folder = result.value
+            break
+    losses, saved = [], 0
+    for event in Trainer(folder, library, device="cpu").events():
+        if isinstance(event, TrainMetrics):
+            losses.append(event.loss)
+        saved += isinstance(event, Saved)
+    _require(len(losses) == 2 and all(map(math.isfinite, losses)), f"the losses of two steps were {losses}")
+    _require(saved > 0, "no checkpoint was written")
+    return f"two steps, loss {losses[0]:.3f} then {losses[1]:.3f}, checkpoint written"
+
+
+def check_generation(library: Library) -> str:
+    """The checkpoint is read back, and writes."""
+    from models.events import ReplyFinished, TokenMade
+    from models.inference.generate import generate
+    from models.inference.sampling import SamplingConfig
+    from models.loading import load_model
+    from models.tokenizers import encode_prompt
+
+    model, tokenizer = load_model(library.find_run("selftest"))
+    _require(tokenizer is not None, "the run has lost its tokenizer")
+    ids = encode_prompt(tokenizer, "Ben is")
+    events = list(generate(model, tokenizer, ids, SamplingConfig(temperature=1.0, seed=0, max_tokens=8)))
+    made = [event for event in events if isinstance(event, TokenMade)]
+    _require(made and isinstance(events[-1], ReplyFinished), "no token came out")
+    return f"checkpoint read, {len(made)} tokens generated"
+
+
+def check_fonts(library: Library) -> str:
+    """Qt finds a font: without one it draws boxes."""
+    from PySide6.QtGui import QFontDatabase
+
+    _application()
+    families = QFontDatabase.families()
+    _require(families, "there is no font: on Debian and Ubuntu, apt-get install fontconfig fonts-dejavu-core")
+    return f"{len(families)} font families"
+
+
+def check_plot(library: Library) -> str:
+    """pyqtgraph draws a curve, Qt grabs it."""
+    _application()
+    import pyqtgraph as pg
+
+    plot = pg.PlotWidget()
+    plot.resize(320, 200)
+    plot.plot([1.0, 2.0, 3.0], [5.0, 3.0, 2.0], pen=pg.mkPen("#5CC58C", width=4))
+    picture = plot.grab().toImage()
+    plot.close()
+    colours = _colours(picture)
+    _require("#5cc58c" in colours, "the curve is not in the picture")
+    return f"{picture.width()}×{picture.height()} pixels, {len(colours)} colours, the curve among them"
+
+
+def check_icons(library: Library) -> str:
+    """The icon font of qtawesome draws, and so does our own svg."""
+    _application()
+    import qtawesome
+    from PySide6.QtGui import QImage
+
+    glyph = qtawesome.icon("ph.play", color="#2B7A4B").pixmap(32, 32).toImage()
+    _require("#2b7a4b" in _colours(glyph), "the icon font draws nothing")
+    svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes(), "SVG")
+    _require(not svg.isNull() and len(_colours(svg)) > 1, "Qt cannot draw resources/icon.svg")
+    return "an icon of the icon font and the app's own are drawn"
+
+
+def check_colour_map(library: Library) -> str:
+    """pyqtgraph's colour maps are data files that a bundle can lack."""
+    import pyqtgraph as pg
+
+    names = ("CET-CBL2", "CET-L17", "CET-CBD1", "viridis", "inferno")
+    for name in names:
+        _require(len(pg.colormap.get(name).getLookupTable(nPts=256)) == 256, f"{name} is incomplete")
+    return ", ".join(names)
+
+
+def _require(holds: object, sentence: str) -> None:
+    if not holds:
+        raise ValueError(sentence)
+
+
+def _application() -> QApplication:
+    """The one application object, without a screen unless there is one already."""
+    from PySide6.QtWidgets import QApplication
+
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    running = QApplication.instance()
+    return running if isinstance(running, QApplication) else QApplication([])
+
+
+def _colours(picture: QImage) -> set[str]:
+    """The colours that occur in a picture, as '#rrggbb'."""
+    pixels = {picture.pixel(x, y) for x in range(picture.width()) for y in range(picture.height())}
+    return {f"#{pixel & 0xFFFFFF:06x}" for pixel in pixels}
+
+
+CHECKS: dict[str, Callable[[Library], str]] = {
+    "tokenizer": check_tokenizer,
+    "chat template": check_chat_template,
+    "training": check_training,
+    "generation": check_generation,
+    "fonts": check_fonts,
+    "plot": check_plot,
+    "icons": check_icons,
+    "colour maps": check_colour_map,
+}
