@@ -110,6 +110,7 @@ class Session(QObject):
         tokenizers.events_came.connect(self.tokenizer_events)
         tokenizers.trained.connect(self._on_tokenizer_trained)
         self._device.changed.connect(self.device_changed)
+        self._device.changed.connect(self.status_changed)
         self._device.noticed.connect(self.notice)
         for control in (training, chat, tokenizers, self._device):
             control.failed.connect(self._on_failed)
