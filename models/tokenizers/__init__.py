@@ -1,5 +1,6 @@
 """Tokenizers on top of Hugging Face `tokenizers`: train, keep, encode, look inside. No torch."""
 
+from models.tokenizers.child import train_in_child
 from models.tokenizers.pieces import (
     SPECIAL_TOKENS,
     IncrementalDecoder,
@@ -13,6 +14,7 @@ from models.tokenizers.pieces import (
     special_ids,
     token_pieces,
 )
+from models.tokenizers.store import find_tokenizer, load_tokenizer, read_tokenizer, save_tokenizer, write_tokenizer
 from models.tokenizers.train import KINDS, SMALLEST, read_texts, shortfall, tokenizer_kind, train_tokenizer
 
 __all__ = [
@@ -25,12 +27,18 @@ __all__ = [
     "decode",
     "encode_prompt",
     "encode_text",
+    "find_tokenizer",
+    "load_tokenizer",
     "pieces_of",
     "read_texts",
+    "read_tokenizer",
+    "save_tokenizer",
     "shortfall",
     "show_bytes",
     "special_ids",
     "token_pieces",
     "tokenizer_kind",
+    "train_in_child",
     "train_tokenizer",
+    "write_tokenizer",
 ]

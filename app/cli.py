@@ -1,0 +1,116 @@
+"""The entry point: the window by default, else a command. Failures become sentences and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import logging
+import logging.handlers
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+
+from app.commands.common import UsageError
+from app.failures import describe
+from models.library import Library
+
+COMMANDS = (
+    "quickstart",
+    "train",
+    "generate",
+    "chat",
+    "tokenizer",
+    "describe",
+    "bench",
+    "screenshots",
+    "selftest",
+)
+"""The modules of app.commands, in the order of the help. Only the one in use is imported."""
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run Terrarium and return the exit code: 0 done, 1 failed, 2 bad usage, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _use_utf8()
+    try:
+        args = _parser(arguments).parse_args(arguments)
+    except SystemExit as end:  # how argparse ends after --help and after bad usage
+        return end.code if isinstance(end.code, int) else USAGE
+    with _logging():
+        return _guarded(args)
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="terrarium",
+        description="Grow a small language model behind glass. Without a command, the window opens.",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    names = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS if arguments else ()
+    for name in names:
+        command = importlib.import_module(f"app.commands.{name}")
+        command.add_parser(subparsers).set_defaults(run=command.run)
+    return parser
+
+
+def _guarded(args: argparse.Namespace) -> int:
+    """Run what was asked for; a failure becomes one sentence on stderr, its traceback goes to the log."""
+    try:
+        if args.command is None:
+            from app.main_window import run
+
+            code: int = run()
+            return code
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ValueError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        log.exception("%s failed", args.command or "the window")
+        print(f"terrarium: {describe(error).sentence}", file=sys.stderr)
+        return USAGE if isinstance(error, UsageError) else FAILED
+
+
+@contextlib.contextmanager
+def _logging() -> Iterator[None]:
+    """Log into the library's logs/terrarium.log, which rotates; where it cannot be written there is no log."""
+    path = Library().logs / "terrarium.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
+    except OSError as error:
+        print(f"There will be no log: {path} cannot be written ({error.strerror}).", file=sys.stderr)
+        yield
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        log.info("Terrarium on Python %s, %s", platform.python_version(), platform.platform())
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+
+
+def _use_utf8() -> None:
+    """Write UTF-8 into files and pipes whatever the system's code page; a terminal keeps its own."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,67 @@
+"""What the commands share: the options that all of them have, reading text, opening a model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.library import Library
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+    from models.transformer import Decoder
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class UsageError(ValueError):
+    """The command line, or a file that it names as its settings, asks for something impossible: exit code 2."""
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every command takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
+
+
+def print_json(value: Any) -> None:
+    """Print the command's one JSON object."""
+    print(json.dumps(value, ensure_ascii=True))
+
+
+def read_argument(text: str) -> str:
+    """The text of an option; "-" means all of stdin.
+
+    Raises:
+        ValueError: where it is not UTF-8.
+    """
+    try:
+        text = sys.stdin.read() if text == "-" else text
+        text.encode()
+    except UnicodeError as error:
+        raise ValueError("The text is not UTF-8: convert it first.") from error
+    return text
+
+
+def open_model(text: str, device_name: str) -> tuple[Decoder, Tokenizer, torch.device]:
+    """Load MODEL, a path or a run's id or name, onto the chosen device; what went wrong with that goes to stderr.
+
+    Raises:
+        ValueError: where there is no such model, or it has no tokenizer.
+    """
+    from models.device import choose_device
+    from models.loading import load_model
+
+    choice = choose_device(device_name)
+    if choice.sentence:
+        print(choice.sentence, file=sys.stderr)
+    path = Path(text).expanduser()
+    model, tokenizer = load_model(path if path.exists() else Library().find_run(text), device=choice.device)
+    if tokenizer is None:
+        raise ValueError(f"{text} has no tokenizer, so text cannot be turned into tokens for it.")
+    return model, tokenizer, choice.device

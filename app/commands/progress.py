@@ -1,0 +1,181 @@
+"""Events as one line of progress on stderr: a bar on a terminal, a line now and then in a file, or lines of JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+import time
+from collections.abc import Generator
+from typing import Any, TextIO, TypeVar
+
+from models.events import (
+    Blocked,
+    Event,
+    Finished,
+    MicroStep,
+    Notice,
+    Phase,
+    Progress,
+    RunStarted,
+    SampleMade,
+    TrainMetrics,
+    ValMetrics,
+)
+
+Result = TypeVar("Result")
+
+_BAR_WIDTH = 24
+_REDRAW_S = 0.1
+_SPARSE_S = 10.0
+_RETRY_S = 2.0
+"""How long the command line waits before it asks a blocked run to try again."""
+
+
+class ProgressLine:
+    """Shows the events of one command. Use as a context manager, so that the line is ended whatever happens."""
+
+    def __init__(self, *, as_json: bool = False, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._as_json = as_json
+        self._is_terminal = self._stream.isatty()
+        self._interval = _REDRAW_S if as_json or self._is_terminal else _SPARSE_S
+        self._phase, self._phase_began = "", 0.0
+        self._validation = ""
+        self._line, self._drawn_at = "", 0.0
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._end_phase(completed=exc_info[0] is None)
+
+    def show(self, event: Event) -> None:
+        """Show one event, or leave it out where there is nothing to say or the last one is too recent."""
+        if isinstance(event, MicroStep):
+            return
+        if self._as_json:
+            self._show_json(event)
+        elif isinstance(event, Phase):
+            self._end_phase(completed=True)
+            self._phase, self._phase_began = event.name, time.monotonic()
+            self._draw(self._phase + " …")
+        elif isinstance(event, Progress):
+            self._draw_if_due(self._progress_text(event), last=event.done >= event.total > 0)
+        elif isinstance(event, TrainMetrics):
+            self._draw_if_due(self._train_text(event), last=event.step >= event.total_steps)
+        elif isinstance(event, ValMetrics):
+            self._validation = f" · val {event.loss:.3f}"
+        else:
+            sentence = _sentence(event)
+            if sentence:
+                self.say(sentence)
+
+    def say(self, sentence: str) -> None:
+        """Write a line of its own, above the progress."""
+        if self._is_terminal and self._line:
+            self._stream.write("\r\x1b[K")
+        self._stream.write(sentence + "\n")
+        if self._is_terminal and self._line:
+            self._stream.write(self._fitted(self._line))
+        self._stream.flush()
+
+    def _show_json(self, event: Event) -> None:
+        if isinstance(event, Progress | TrainMetrics):
+            if time.monotonic() - self._drawn_at < self._interval:
+                return
+            self._drawn_at = time.monotonic()
+        self._stream.write(json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)}) + "\n")
+        self._stream.flush()
+
+    def _end_phase(self, *, completed: bool) -> None:
+        seconds = time.monotonic() - self._phase_began
+        if self._phase and completed and (self._is_terminal or seconds > 1):
+            self._draw(f"{self._phase} · {duration(seconds)}")
+        if self._is_terminal and self._line:
+            self._stream.write("\n")
+            self._stream.flush()
+        self._phase, self._line, self._validation = "", "", ""
+
+    def _draw_if_due(self, text: str, *, last: bool) -> None:
+        if last or time.monotonic() - self._drawn_at >= self._interval:
+            self._draw(text)
+
+    def _draw(self, text: str) -> None:
+        self._line, self._drawn_at = text, time.monotonic()
+        self._stream.write(f"\r\x1b[K{self._fitted(text)}" if self._is_terminal else text + "\n")
+        self._stream.flush()
+
+    def _fitted(self, text: str) -> str:
+        width = shutil.get_terminal_size().columns - 1
+        return text if len(text) <= width else text[: width - 1] + "…"
+
+    def _progress_text(self, event: Progress) -> str:
+        if event.total <= 0:
+            return f"{self._phase} …"
+        share = min(1.0, event.done / event.total)
+        return f"{self._phase} {_bar(share)}{_left(event.seconds_left)}"
+
+    def _train_text(self, event: TrainMetrics) -> str:
+        share = min(1.0, event.step / event.total_steps)
+        return (
+            f"{self._phase or 'Training'} {_bar(share)} · step {event.step:,}/{event.total_steps:,} · "
+            f"loss {event.loss:.3f}{self._validation} · {event.tokens_per_s:,.0f} tokens/s{_left(event.seconds_left)}"
+        )
+
+
+def drive(events: Generator[Event, Any, Result], line: ProgressLine) -> Result:
+    """Drive a generator to its end, show what it yields, and return its result. A blocked one is asked again."""
+    reason = ""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        if isinstance(event, Blocked):
+            if event.reason != reason:
+                line.show(event)
+            reason = event.reason
+            time.sleep(_RETRY_S)
+        else:
+            line.show(event)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the shortest words: 3.2 s, 4:05, 1:02:03."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _sentence(event: Event) -> str:
+    """What an event that is no progress says in a line of its own; "" for nothing."""
+    if isinstance(event, Notice):
+        return event.sentence
+    if isinstance(event, Blocked):
+        return f"Waiting: {event.reason}"
+    if isinstance(event, RunStarted):
+        threads = f"{event.threads} thread{'s' if event.threads != 1 else ''}"
+        return f"Run {event.run_id} on {event.device}, {event.precision}, {threads}, from step {event.step:,}"
+    if isinstance(event, SampleMade):
+        return f"step {event.step:,}: {_one_line(event.prompt + event.text)}"
+    if isinstance(event, Finished) and event.status != "finished":
+        return f"The run is {event.status} at step {event.step:,}."
+    return ""
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else text[:99] + "…"
+
+
+def _bar(share: float) -> str:
+    full = round(share * _BAR_WIDTH)
+    return f"{'█' * full}{'░' * (_BAR_WIDTH - full)} {100 * share:3.0f} %"
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f" · {duration(seconds)} left"

@@ -1,0 +1,203 @@
+"""`terrarium tokenizer`: train, encode, decode, compare and inspect tokenizers without a window."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import add_common, print_json, read_argument
+from app.commands.progress import ProgressLine, drive
+from models.events import Phase, Progress
+from models.library import Library
+from models.tokenizers import (
+    KINDS,
+    decode,
+    encode_prompt,
+    encode_text,
+    find_tokenizer,
+    pieces_of,
+    read_texts,
+    read_tokenizer,
+    shortfall,
+    special_ids,
+    token_pieces,
+    tokenizer_kind,
+    train_in_child,
+    train_tokenizer,
+    write_tokenizer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tokenizers import Tokenizer
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "tokenizer", help="train, use, compare and inspect tokenizers", description=__doc__
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    train = actions.add_parser("train", help="learn a vocabulary from text files")
+    train.add_argument("--data", nargs="+", action="extend", required=True, type=Path, metavar="FILE")
+    train.add_argument("--kind", choices=KINDS, default="bpe", help="default: bpe")
+    train.add_argument("--vocab-size", type=int, default=1024, metavar="V", help="default: 1024")
+    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")
+
+    encode = actions.add_parser("encode", help="print the ids of a text")
+    encode.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
+    encode.add_argument("--text", required=True, metavar="T", help="the text; - reads stdin")
+    encode.add_argument("--special", action="store_true", help="let <|end|> and the like stand for themselves")
+
+    decoding = actions.add_parser("decode", help="print the text of ids")
+    decoding.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
+    decoding.add_argument("ids", nargs="+", type=int, metavar="ID")
+
+    compare = actions.add_parser("compare", help="compare tokenizers on one text")
+    compare.add_argument("tokenizers", nargs="+", metavar="TOKENIZER", help="paths or names")
+    _add_text_options(compare, required=True)
+
+    inspect = actions.add_parser("inspect", help="say what a tokenizer is, and show the tokens of a text")
+    inspect.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
+    _add_text_options(inspect, required=False)
+
+    for action in (train, encode, decoding, compare, inspect):
+        add_common(action)
+    return parser
+
+
+def _add_text_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    group = parser.add_mutually_exclusive_group(required=required)
+    group.add_argument("--text", metavar="T", help="the text; - reads stdin")
+    group.add_argument("--data", type=Path, metavar="FILE", help="a file with the text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked for."""
+    actions = {"train": _train, "encode": _encode, "decode": _decode, "compare": _compare, "inspect": _inspect}
+    actions[args.action](args)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> None:
+    """With --json the work is done here, by what may be the child of another Terrarium; else by a child of ours."""
+    if args.json:
+        with ProgressLine(as_json=True) as line:
+            print_json(_train_here(args, line))
+        return
+    with ProgressLine() as line:
+        about = drive(train_in_child(args.data, args.kind, args.vocab_size, args.out), line)
+        line.say(f"{about['vocab_size']:,} tokens, kind {about['kind']}")
+    print(args.out)
+
+
+def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    texts = _read_with_progress(args.data, line)
+    tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, progress=True)
+    about = {
+        "trained_on": [str(path.resolve()) for path in args.data],
+        "bytes": _total_bytes(args.data),
+        "asked_vocab_size": args.vocab_size,
+        "notice": shortfall(tokenizer, args.kind, args.vocab_size),
+    }
+    facts = write_tokenizer(tokenizer, args.out, about)
+    return {"folder": str(args.out), **facts}
+
+
+def _read_with_progress(paths: list[Path], line: ProgressLine) -> Iterator[str]:
+    total, done = _total_bytes(paths), 0
+    line.show(Phase(name="Reading the text"))
+    for text in read_texts(paths):
+        yield text
+        done += len(text)
+        line.show(Progress(done=min(done, total), total=total))
+
+
+def _total_bytes(paths: list[Path]) -> int:
+    return sum(path.stat().st_size for path in paths if path.is_file())
+
+
+def _encode(args: argparse.Namespace) -> None:
+    tokenizer, text = _load(args.tokenizer), read_argument(args.text)
+    ids = encode_prompt(tokenizer, text) if args.special else encode_text(tokenizer, text)
+    if args.json:
+        print_json({"ids": ids, "tokens": [piece.display for piece in pieces_of(tokenizer, ids)]})
+    else:
+        print(*ids)
+
+
+def _decode(args: argparse.Namespace) -> None:
+    text = decode(_load(args.tokenizer), args.ids)
+    if args.json:
+        print_json({"text": text})
+    else:
+        print(text)
+
+
+def _compare(args: argparse.Namespace) -> None:
+    text = _text(args)
+    n_bytes, n_words = len(text.encode()), len(text.split())
+    if not n_words:
+        raise ValueError("The text to compare on is empty: choose another.")
+    rows = []
+    for name in args.tokenizers:
+        tokenizer = _load(name)
+        n_tokens = len(encode_text(tokenizer, text))
+        rows.append(
+            {
+                "tokenizer": name,
+                "kind": tokenizer_kind(tokenizer),
+                "vocab_size": tokenizer.get_vocab_size(),
+                "tokens": n_tokens,
+                "bytes_per_token": n_bytes / n_tokens,
+                "tokens_per_word": n_tokens / n_words,
+            }
+        )
+    if args.json:
+        print_json({"bytes": n_bytes, "words": n_words, "tokenizers": rows})
+        return
+    width = max(len(name) for name in ("tokenizer", *args.tokenizers))
+    print(f"{'tokenizer':<{width}}  kind  {'vocabulary':>10}  {'tokens':>10}  bytes/token  tokens/word")
+    for row in rows:
+        print(
+            f"{row['tokenizer']:<{width}}  {row['kind']:<4}  {row['vocab_size']:>10,}  {row['tokens']:>10,}  "
+            f"{row['bytes_per_token']:>11.2f}  {row['tokens_per_word']:>11.2f}"
+        )
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    tokenizer = _load(args.tokenizer)
+    facts = {
+        "tokenizer": args.tokenizer,
+        "kind": tokenizer_kind(tokenizer),
+        "vocab_size": tokenizer.get_vocab_size(),
+        "special_tokens": {token: id for id, token in sorted(special_ids(tokenizer).items())},
+    }
+    pieces = token_pieces(tokenizer, _text(args)) if args.text is not None or args.data is not None else []
+    if args.json:
+        shown = [
+            {"id": p.id, "bytes": p.bytes.hex(), "start": p.start, "end": p.end, "token": p.display} for p in pieces
+        ]
+        print_json({**facts, "pieces": shown})
+        return
+    print(f"{facts['tokenizer']}: kind {facts['kind']}, {facts['vocab_size']:,} tokens")
+    print("special:", ", ".join(f"{token} {id}" for token, id in facts["special_tokens"].items()) or "none")
+    if pieces:
+        print(f"{'id':>7}  {'bytes':>11}  token")
+        for piece in pieces:
+            print(f"{piece.id:>7}  {f'{piece.start}–{piece.end}':>11}  {piece.display}")
+    else:
+        longest = pieces_of(tokenizer, range(tokenizer.get_vocab_size()))
+        longest = sorted((p for p in longest if not p.special), key=lambda piece: -len(piece.bytes))[:20]
+        print("longest:", "  ".join(piece.display for piece in longest))
+
+
+def _load(where: str) -> Tokenizer:
+    return read_tokenizer(find_tokenizer(where, Library()))
+
+
+def _text(args: argparse.Namespace) -> str:
+    return "".join(read_texts([args.data])) if args.data is not None else read_argument(args.text)
