@@ -230,7 +230,8 @@ class Worker(QThread):
                 if background.shown_paused:
                     background.shown_paused = False
                     self._post("job_resumed", background.job)
-                served = served and not self._advance(background)
+                stepped = self._advance(background)
+                served = served and not stepped
                 if background.ended:
                     background, served = None, False
         self._shut_down(background)
