@@ -59,13 +59,13 @@ install() {
     esac
 }
 
-# The shared libraries that Qt wants and the system lacks, for drawing and for the display at hand.
+# The shared libraries that Qt wants and the system lacks, for drawing and for the display at hand (a bundle: for any).
 missing_libraries() {
     set -- .venv/lib/python3*/site-packages/PySide6/Qt/lib/libQt6Widgets.so.6
     plugins=${1%/lib/*}/plugins/platforms
     set -- "$1" "$plugins/libqoffscreen.so"
-    [ -z "${DISPLAY:-}" ] || set -- "$@" "$plugins/libqxcb.so"
-    [ -z "${WAYLAND_DISPLAY:-}" ] || set -- "$@" "$plugins"/libqwayland*.so
+    [ -z "${DISPLAY:-}" ] && [ "$goal" != bundle ] || set -- "$@" "$plugins/libqxcb.so"
+    [ -z "${WAYLAND_DISPLAY:-}" ] && [ "$goal" != bundle ] || set -- "$@" "$plugins"/libqwayland*.so
     ldd "$@" 2>/dev/null | sed -n 's/^[[:space:]]*\(.*\) => not found/\1/p' | sort -u | tr '\n' ' '
 }
 
