@@ -64,8 +64,8 @@ missing_libraries() {
     set -- .venv/lib/python3*/site-packages/PySide6/Qt/lib/libQt6Widgets.so.6
     plugins=${1%/lib/*}/plugins/platforms
     set -- "$1" "$plugins/libqoffscreen.so"
-    [ -z "${DISPLAY:-}" ] && [ "$goal" != bundle ] || set -- "$@" "$plugins/libqxcb.so"
-    [ -z "${WAYLAND_DISPLAY:-}" ] && [ "$goal" != bundle ] || set -- "$@" "$plugins"/libqwayland*.so
+    if [ -n "${DISPLAY:-}" ] || [ "$goal" = bundle ]; then set -- "$@" "$plugins/libqxcb.so"; fi
+    if [ -n "${WAYLAND_DISPLAY:-}" ] || [ "$goal" = bundle ]; then set -- "$@" "$plugins"/libqwayland*.so; fi
     ldd "$@" 2>/dev/null | sed -n 's/^[[:space:]]*\(.*\) => not found/\1/p' | sort -u | tr '\n' ' '
 }
 
