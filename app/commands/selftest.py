@@ -6,16 +6,18 @@ It exists for the faults that only packaging makes: a library, font, colour map 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from app.commands.common import add_common, print_json
+from app.commands.progress import ProgressLine, drive
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
@@ -26,34 +28,53 @@ if TYPE_CHECKING:
 TEXT = "Ben is in the barn. Clara has the kite. The goat eats hay, and the kite is red. Where is Ben? In the barn.\n"
 
 
-def add_parser(subparsers: Any) -> None:
-    parser = subparsers.add_parser("selftest", help="check that everything Terrarium needs works here")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run)
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "selftest", help="check that everything Terrarium needs works here", description=__doc__
+    )
+    add_common(parser)
+    return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """One line per check on stdout; 1 with a sentence on stderr at the first that fails."""
+    """One line per check on stdout.
+
+    Raises:
+        ValueError: at the first check that fails, naming it.
+    """
     from models.library import Library
 
     results = []
     with tempfile.TemporaryDirectory(prefix="terrarium-selftest-") as folder:
-        library = Library(Path(folder))
-        for name, check in CHECKS.items():
+        for name, check in checks(Library(Path(folder)), args.device).items():
             started = time.monotonic()
             try:
-                finding = check(library)
+                finding = check()
             except (ImportError, OSError, RuntimeError, ValueError, LookupError) as error:
-                print(f"terrarium: selftest failed at «{name}»: {error}", file=sys.stderr)
-                return 1
+                raise ValueError(f"The self-test failed at «{name}»: {error}") from error
             results.append({"check": name, "finding": finding, "seconds": round(time.monotonic() - started, 2)})
             if not args.json:
-                print(f"ok  {name:<14}{finding}", flush=True)
+                print(f"ok  {name:<15}{finding}", flush=True)
     if args.json:
-        print(json.dumps({"ok": True, "checks": results}))
+        print_json({"ok": True, "checks": results})
     else:
-        print(f"All {len(CHECKS)} checks passed.")
+        print(f"All {len(results)} checks passed.")
     return 0
+
+
+def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
+    """The checks by name, in an order in which each finds what it needs; they return what they found."""
+    return {
+        "tokenizer": partial(check_tokenizer, library),
+        "chat template": check_chat_template,
+        "training": partial(check_training, library, device),
+        "generation": partial(check_generation, library),
+        "fonts": check_fonts,
+        "plot": check_plot,
+        "icons": check_icons,
+        "colour maps": check_colour_maps,
+    }
 
 
 def check_tokenizer(library: Library) -> str:
@@ -72,7 +93,7 @@ def check_tokenizer(library: Library) -> str:
     return f"{tokenizer.get_vocab_size()} tokens, trained in a child process; a text survived the round trip"
 
 
-def check_chat_template(library: Library) -> str:
+def check_chat_template() -> str:
     """The chat template that travels as a resource renders a conversation."""
     from models.data.chat import render_chat
 
@@ -81,7 +102,7 @@ def check_chat_template(library: Library) -> str:
     return text
 
 
-def check_training(library: Library) -> str:
+def check_training(library: Library, device: str) -> str:
     """A tiny model is trained for two steps, which leaves a checkpoint."""
     from models.config import ModelConfig
     from models.events import Saved, TrainMetrics
@@ -95,15 +116,10 @@ def check_training(library: Library) -> str:
         data=DataSpec(source="files", files=(str(library.home / "text.txt"),)),
         train=TrainConfig(steps=2, batch_size=4, warmup_steps=0, eval_interval=0, sample_interval=0),
     )
-    preparing = prepare_run(library, spec)
-    while True:
-        try:
-            next(preparing)
-        except StopIteration as result:
-            folder = result.value
-            break
+    with ProgressLine() as line:
+        folder = drive(prepare_run(library, spec), line)
     losses, saved = [], 0
-    for event in Trainer(folder, library, device="cpu").events():
+    for event in Trainer(folder, library, device=device).events():
         if isinstance(event, TrainMetrics):
             losses.append(event.loss)
         saved += isinstance(event, Saved)
@@ -129,7 +145,7 @@ def check_generation(library: Library) -> str:
     return f"checkpoint read, {len(made)} tokens generated"
 
 
-def check_fonts(library: Library) -> str:
+def check_fonts() -> str:
     """Qt finds a font: without one it draws boxes."""
     from PySide6.QtGui import QFontDatabase
 
@@ -139,7 +155,7 @@ def check_fonts(library: Library) -> str:
     return f"{len(families)} font families"
 
 
-def check_plot(library: Library) -> str:
+def check_plot() -> str:
     """pyqtgraph draws a curve, Qt grabs it."""
     _application()
     import pyqtgraph as pg
@@ -154,7 +170,7 @@ def check_plot(library: Library) -> str:
     return f"{picture.width()}×{picture.height()} pixels, {len(colours)} colours, the curve among them"
 
 
-def check_icons(library: Library) -> str:
+def check_icons() -> str:
     """The icon font of qtawesome draws, and so does our own svg."""
     _application()
     import qtawesome
@@ -162,12 +178,12 @@ def check_icons(library: Library) -> str:
 
     glyph = qtawesome.icon("ph.play", color="#2B7A4B").pixmap(32, 32).toImage()
     _require("#2b7a4b" in _colours(glyph), "the icon font draws nothing")
-    svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes(), "SVG")
+    svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes(), b"SVG")
     _require(not svg.isNull() and len(_colours(svg)) > 1, "Qt cannot draw resources/icon.svg")
     return "an icon of the icon font and the app's own are drawn"
 
 
-def check_colour_map(library: Library) -> str:
+def check_colour_maps() -> str:
     """pyqtgraph's colour maps are data files that a bundle can lack."""
     import pyqtgraph as pg
 
@@ -195,15 +211,3 @@ def _colours(picture: QImage) -> set[str]:
     """The colours that occur in a picture, as '#rrggbb'."""
     pixels = {picture.pixel(x, y) for x in range(picture.width()) for y in range(picture.height())}
     return {f"#{pixel & 0xFFFFFF:06x}" for pixel in pixels}
-
-
-CHECKS: dict[str, Callable[[Library], str]] = {
-    "tokenizer": check_tokenizer,
-    "chat template": check_chat_template,
-    "training": check_training,
-    "generation": check_generation,
-    "fonts": check_fonts,
-    "plot": check_plot,
-    "icons": check_icons,
-    "colour maps": check_colour_map,
-}

@@ -1,0 +1,53 @@
+"""terrarium selftest: passes on a sound installation, and says where an unsound one is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.commands import selftest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_selftest(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"TERRARIUM_HOME": str(tmp_path), "QT_QPA_PLATFORM": "offscreen"}
+    command = [sys.executable, "-m", "app", "selftest", "--device", "cpu", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_all_checks_pass_one_line_each(tmp_path: Path) -> None:
+    done = run_selftest(tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line[:2] for line in lines[:-1]] == ["ok"] * 8
+    assert lines[-1] == "All 8 checks passed."
+    assert not (tmp_path / "runs").exists(), "it leaves the user's library alone"
+
+
+def test_json_is_one_object(tmp_path: Path) -> None:
+    done = run_selftest(tmp_path, "--json")
+    result = json.loads(done.stdout)
+    assert result["ok"] is True
+    assert {check["check"] for check in result["checks"]} >= {"tokenizer", "training", "plot", "icons", "chat template"}
+
+
+def test_a_failure_names_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking() -> str:
+        raise FileNotFoundError("CET-CBL2.csv is missing")
+
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path))
+    monkeypatch.setattr(selftest, "checks", lambda library, device: {"colour maps": lacking})
+    assert main(["selftest"]) == 1
+    captured = capsys.readouterr()
+    assert "colour maps" in captured.err
+    assert "CET-CBL2.csv is missing" in captured.err
+    assert "passed" not in captured.out
