@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.failures import Failure
 from app.worker import INTERACTIVE, Job, Worker
 from models.events import Event
+from models.inference.settings import SamplingConfig
 
 LIVE = "live"
 
@@ -125,8 +126,8 @@ class ChatControl(QObject):
         self._loaded, self.model, self.state = None, None, "none"
         self.model_changed.emit()
 
-    def send(self, messages: Sequence[Mapping[str, str]] | str, sampling: Mapping[str, Any]) -> None:
-        """Reply to a conversation, or go on with a text, drawn as `sampling` (SamplingConfig's fields) says."""
+    def send(self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig) -> None:
+        """Reply to a conversation, or go on with a text, drawn as `sampling` says."""
         assert self.model is not None
         if self.busy:
             raise ValueError("A reply is being written: stop it first.")
@@ -135,10 +136,8 @@ class ChatControl(QObject):
         def make() -> Iterator[Event]:
             from models.data.chat import encode_messages
             from models.inference.generate import generate
-            from models.inference.sampling import SamplingConfig
             from models.tokenizers import encode_prompt
 
-            config = SamplingConfig(**sampling)
             assert self.model is not None
             step = self.model.step
             if live:
@@ -154,7 +153,7 @@ class ChatControl(QObject):
             else:
                 ids, _ = encode_messages(tokenizer, [dict(m) for m in messages], add_generation_prompt=True)
             yield ReplyStarted(step=step, n_prompt=len(ids))
-            yield from generate(model, tokenizer, ids, config)
+            yield from generate(model, tokenizer, ids, sampling)
 
         self.state = "waiting"
         self._job = self._worker.submit(Job("Reply", make, INTERACTIVE))

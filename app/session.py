@@ -27,6 +27,7 @@ from models.library import Library, RunInfo, TokenizerInfo
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.inference.settings import SamplingConfig
     from models.training.spec import DataSpec, RunSpec
 
 DEFAULT_DESIGN = "terrarium-tiny"
@@ -118,11 +119,12 @@ class Session(QObject):
 
     # -- Life -------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, warm_up: bool = True) -> None:
         """Start the threads and load torch on the worker: call after the window's first paint."""
         self.worker.start()
         self._side_worker.start()
-        self._device.warm_up()
+        if warm_up:
+            self._device.warm_up()
 
     def check_library(self) -> list[RunInfo]:
         """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
@@ -384,12 +386,8 @@ class Session(QObject):
             return self._try(self._chat.open_live)
         return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name))
 
-    def send_chat(self, messages: Sequence[Mapping[str, str]] | str, sampling: Mapping[str, Any]) -> bool:
-        """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began.
-
-        Args:
-            sampling: fields of models.inference.sampling.SamplingConfig.
-        """
+    def send_chat(self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig) -> bool:
+        """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began."""
         if self._chat.model is None:
             return self._refuse("No model is open: choose a run to chat with.")
         return self._try(lambda: self._chat.send(messages, sampling))
