@@ -178,7 +178,7 @@ def check_icons() -> str:
 
     glyph = qtawesome.icon("ph.play", color="#2B7A4B").pixmap(32, 32).toImage()
     _require("#2b7a4b" in _colours(glyph), "the icon font draws nothing")
-    svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes(), b"SVG")
+    svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes())
     _require(not svg.isNull() and len(_colours(svg)) > 1, "Qt cannot draw resources/icon.svg")
     return "an icon of the icon font and the app's own are drawn"
 
