@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import Timeout
 
 from models.files import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_json, read_json
+from models.tokenizers import find_tokenizer
 from models.training.jsonl import JsonLines, Row, cut_rows, read_rows
 from models.training.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
 from models.training.spec import RunSpec
@@ -48,11 +49,12 @@ class RunFolder:
         The tokenizer is copied into the folder, so that the run stays complete whatever happens to the library's.
 
         Args:
-            tokenizer_name: of a tokenizer in the library.
+            tokenizer_name: of a tokenizer in the library, or the path of one.
             corpus_sha: name of the corpus's folder in the library.
             parent: {"run": id, "step": step} where it goes on from another run's weights.
         """
-        tokenizer = (library.tokenizers / tokenizer_name / "tokenizer.json").read_bytes()
+        tokenizer_file = find_tokenizer(tokenizer_name, library)
+        tokenizer = tokenizer_file.read_bytes()
         corpus = read_json(library.corpora / corpus_sha / "about.json")
         identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{spec.name}")
         folder = library.runs / identity
@@ -66,7 +68,7 @@ class RunFolder:
             "threads": None,
             "best_step": None,
             "lineage": {
-                "tokenizer": {"name": tokenizer_name, "sha256": hashlib.sha256(tokenizer).hexdigest()},
+                "tokenizer": {"name": tokenizer_file.parent.name, "sha256": hashlib.sha256(tokenizer).hexdigest()},
                 "corpus": {"name": corpus["label"], "sha256": corpus["sha256"]},
                 "parent": parent,
             },
@@ -180,13 +182,13 @@ class RunFolder:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.append("events", {"time": now, "step": step, "event": event, "detail": detail})
 
-    def sync_logs(self) -> None:
-        """Wait until all rows are on the disk."""
+    def sync_logs(self) -> dict[str, int]:
+        """Wait until all rows are on the disk; returns the bytes in each log.
+
+        A checkpoint remembers them, so that a resume can cut off exactly what came after it.
+        """
         for log in self._logs.values():
             log.sync()
-
-    def log_sizes(self) -> dict[str, int]:
-        """Bytes in each log: what a checkpoint remembers, so that a resume can cut off exactly what came after it."""
         paths = {log: self.folder / f"{log}.jsonl" for log in LOG_NAMES}
         return {log: path.stat().st_size for log, path in paths.items() if path.exists()}
 

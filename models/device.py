@@ -1,0 +1,123 @@
+"""Which device computes, with which numbers, and the sentences for when it cannot."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from models.config import ModelConfig
+from models.training.spec import TrainConfig
+
+DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceChoice:
+    """A device that works. `sentence` says why it is not the wanted one; `memory_bytes` is its total, where known."""
+
+    device: torch.device
+    label: str
+    sentence: str | None = None
+    memory_bytes: int | None = None
+
+
+def available_devices() -> tuple[str, ...]:
+    """The devices that torch offers here, the fastest first; "cpu" is always the last."""
+    found = []
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return (*found, "cpu")
+
+
+def choose_device(name: str = "auto") -> DeviceChoice:
+    """The named device, tried out; the CPU with a sentence where it does not work. "auto" = the fastest that works.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if name not in DEVICE_NAMES:
+        raise ValueError(f"There is no device called {name!r}: choose one of {', '.join(DEVICE_NAMES)}.")
+    wanted = available_devices()[0] if name == "auto" else name
+    if wanted == "cpu":
+        return _cpu()
+    if wanted not in available_devices():
+        return _cpu(f"There is no usable {wanted.upper()} device here ({_why_missing(wanted)}), so the CPU is used.")
+    try:
+        x = torch.ones(8, 8, device=wanted)
+        (x @ x).sum().item()  # waits for the device, so that what fails fails here
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        return _cpu(f"The {wanted.upper()} device does not start ({reason}), so the CPU is used.")
+    if wanted == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        label, memory = str(properties.name), int(properties.total_memory)
+        return DeviceChoice(device=torch.device("cuda", 0), label=label, memory_bytes=memory)
+    return DeviceChoice(
+        device=torch.device("mps"), label="Apple GPU (MPS)", memory_bytes=torch.mps.recommended_max_memory()
+    )
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
+        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return False
+
+
+def pick_precision(train: TrainConfig, model: ModelConfig, device: torch.device) -> torch.dtype:
+    """What matrices are multiplied in while training: weights, updates and validation are float32 in any case.
+
+    "auto" is bfloat16 where the device is fast at it and the model is wide enough to gain more than the conversions
+    cost.
+    """
+    if train.precision == "float32":
+        return torch.float32
+    if train.precision == "bfloat16":
+        return torch.bfloat16
+    return torch.bfloat16 if model.d_model >= 256 and bf16_is_fast(device) else torch.float32
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` is how torch or Python says that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    words = ("not enough memory", "DefaultCPUAllocator", "can't allocate memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
+def out_of_memory_sentence(device: torch.device) -> str:
+    """What a user can do where training ran out of memory."""
+    place = "The memory of this computer" if device.type == "cpu" else f"The memory of the {device.type.upper()} device"
+    return (
+        f"{place} is too small for this training: use a smaller batch_size (a larger grad_accum_steps makes up for it),"
+        " a shorter context_length, or a smaller model."
+    )
+
+
+def _cpu(sentence: str | None = None) -> DeviceChoice:
+    cores = os.cpu_count() or 1
+    label = f"CPU ({cores} core{'' if cores == 1 else 's'})"
+    return DeviceChoice(device=torch.device("cpu"), label=label, sentence=sentence, memory_bytes=_main_memory())
+
+
+def _main_memory() -> int | None:
+    """Bytes of main memory, None where the system does not say so simply."""
+    if sys.platform == "win32":
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _why_missing(name: str) -> str:
+    if name == "cuda" and not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+        return "this torch is built without CUDA"
+    if name == "mps" and not torch.backends.mps.is_built():
+        return "this torch is built without MPS"
+    return "torch finds none"

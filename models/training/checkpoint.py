@@ -1,0 +1,164 @@
+"""A checkpoint: everything a run needs to go on as if it had never stopped, as safetensors and JSON.
+
+The folder step-00000200/ holds model.safetensors, optimizer.safetensors (the tensors of the optimizers' states, named
+«optimizer.parameter.key») and state.json (the rest). It is written under another name, and renamed when complete.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from models.config import ModelConfig
+from models.files import read_json, sync_folder, temporary_beside, write_synced
+
+FORMAT = 1
+
+
+@dataclass(kw_only=True)
+class TrainState:
+    """How far a run is. A step of -1 means never; the best are those with a checkpoint."""
+
+    step: int = 0
+    tokens: int = 0
+    elapsed_s: float = 0.0
+    lr_scale: float = 1.0
+    validated_step: int = -1
+    val_loss: float | None = None
+    sampled_step: int = -1
+    best_step: int | None = None
+    best_loss: float | None = None
+    log_sizes: dict[str, int] = field(default_factory=dict)
+    made_with: dict[str, Any] = field(default_factory=dict)
+    """Device, precision, threads and torch version: what the last digits of a loss depend on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What was read from one folder; nothing is changed until `restore`."""
+
+    state: TrainState
+    weights: dict[str, Tensor]
+    optimizer_tensors: dict[str, Tensor]
+    optimizer_numbers: dict[str, Any]
+
+
+def write_checkpoint(
+    path: Path, model: nn.Module, config: ModelConfig, optimizers: Sequence[Optimizer], state: TrainState
+) -> None:
+    """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full."""
+    tensors, numbers = _flatten(optimizers)
+    about = {
+        "format": FORMAT,
+        **dataclasses.asdict(state),
+        "optimizer": numbers,
+        "model": config.to_dict(),
+    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = temporary_beside(path)
+    try:
+        temporary.mkdir(parents=True)
+        write_synced(temporary / "model.safetensors", safetensors.torch.save(weights, {"format": "pt"}))
+        write_synced(temporary / "optimizer.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
+        write_synced(temporary / "state.json", json.dumps(about, indent=1, allow_nan=False).encode())
+        sync_folder(temporary)
+        os.rename(temporary, path)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(path.parent)
+
+
+def read_checkpoint(path: Path, model: nn.Module) -> Checkpoint:
+    """Read a checkpoint of `model`'s architecture.
+
+    Raises:
+        ValueError: where a file is missing or damaged or does not fit the model, naming it.
+    """
+    about = _read_about(path)
+    known = {f.name for f in dataclasses.fields(TrainState)}
+    try:
+        state = TrainState(**{key: value for key, value in about.items() if key in known})
+        numbers = dict(about["optimizer"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path / 'state.json'} is damaged: {error}.") from error
+    weights = read_tensors(path / "model.safetensors")
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if {name: tensor.shape for name, tensor in weights.items()} != expected:
+        raise ValueError(f"{path / 'model.safetensors'} does not hold the weights of this run's model.")
+    return Checkpoint(
+        state=state,
+        weights=weights,
+        optimizer_tensors=read_tensors(path / "optimizer.safetensors"),
+        optimizer_numbers=numbers,
+    )
+
+
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
+    """Put the checkpoint's numbers into the model and its freshly made optimizers."""
+    model.load_state_dict(checkpoint.weights)
+    for i, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, Any]] = {}
+        for values in (checkpoint.optimizer_tensors, checkpoint.optimizer_numbers):
+            for name, value in values.items():
+                which, parameter, key = name.split(".", 2)
+                if int(which) == i:
+                    # The copy gives memory aligned as torch aligns it, which the last digits can depend on.
+                    copy = value.clone() if isinstance(value, Tensor) else value
+                    state.setdefault(int(parameter), {})[key] = copy
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def read_model_config(path: Path) -> ModelConfig:
+    """The architecture that the checkpoint's state.json describes; ValueError names it where it is damaged."""
+    about = _read_about(path)
+    return ModelConfig.from_dict(about.get("model", {}), where=f"{path / 'state.json'}: model")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, in memory.
+
+    Raises:
+        ValueError: where it is missing or damaged, naming it.
+    """
+    try:
+        return safetensors.torch.load(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing.") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}).") from error
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    about = read_json(path / "state.json")
+    if not isinstance(about.get("format"), int) or about["format"] > FORMAT:
+        raise ValueError(f"{path / 'state.json'} has a format that this Terrarium does not know: update it.")
+    return about
+
+
+def _flatten(optimizers: Sequence[Optimizer]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The optimizers' states as named tensors and named plain numbers; their settings follow from the run's spec."""
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for i, optimizer in enumerate(optimizers):
+        for parameter, values in optimizer.state_dict()["state"].items():
+            for key, value in values.items():
+                name = f"{i}.{parameter}.{key}"
+                if isinstance(value, Tensor):
+                    tensors[name] = value.detach().cpu().contiguous()
+                else:
+                    numbers[name] = value
+    return tensors, numbers

@@ -1,0 +1,59 @@
+"""The language-modelling loss, for training and for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.data.batches import Batch, Batches
+from models.transformer import Decoder
+
+SPARSE_BELOW = 0.6
+"""Below this share of targets that count, picking them out costs less than logits for all of them."""
+
+
+def weighted_nll(model: Decoder, batch: Batch, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Sum of weight × negative log-likelihood over the batch, in nats: a float32 scalar with a gradient.
+
+    Matrices are multiplied in `dtype`; the softmax is float32. Logits are made only for targets that count, where those
+    are few.
+    """
+    device = model.embedding.weight.device
+    weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
+    inputs = batch.inputs.to(device, non_blocking=True)
+    counting = None
+    if int(weights.count_nonzero()) < SPARSE_BELOW * weights.numel():
+        counting = weights.nonzero().squeeze(1)  # (N)
+        weights, targets, counting = weights[counting], targets[counting], counting.to(device)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        hidden = model.hidden(inputs).flatten(0, 1)  # (B·T, C)
+        if counting is not None:
+            hidden = hidden.index_select(0, counting)  # (N, C)
+        logits = model.logits(hidden)
+    nll = F.cross_entropy(logits.float(), targets.to(device), reduction="none")
+    return (nll * weights.to(device)).sum()
+
+
+def validation_slice(batches: Batches, n: int) -> list[Batch]:
+    """`n` batches, evenly spread over the split since it may be sorted, or all of them: always the same."""
+    n = min(n, batches.n_batches)
+    return [batches.batch(i * batches.n_batches // n) for i in range(n)]
+
+
+def validate(model: Decoder, batches: Sequence[Batch]) -> Iterator[float]:
+    """The loss (nats per unit of weight) over the first batches, one more each time: the last one is the result.
+
+    Float32 and in eval mode, whatever training does. Between two results nothing of that is in force.
+    """
+    total = weight = 0.0
+    for batch in batches:
+        was_training = model.training
+        model.eval()
+        with torch.no_grad():
+            total += float(weighted_nll(model, batch))
+        model.train(was_training)
+        weight += float(batch.weights.sum())
+        yield total / max(weight, 1e-9)

@@ -1,0 +1,62 @@
+"""From a spec to a run folder that is ready to train: corpus, tokenizer, lineage."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+
+from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
+from models.events import Event, Phase
+from models.files import atomic_write_json, read_json
+from models.library import Library
+from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
+from models.training.run_folder import RunFolder
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec
+
+
+def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
+    """Make the corpus, the tokenizer where none is given, and the run's folder (the result). Yields Phase, Progress.
+
+    Raises:
+        ValueError: with a sentence, where the data or the tokenizer does not suffice.
+    """
+    corpus = yield from prepare_corpus(library, spec.data)
+    name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
+    vocab_size = load_tokenizer(name, library).get_vocab_size()
+    spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, vocab_size=vocab_size))
+    return RunFolder.create(library, spec, name, corpus.sha)
+
+
+def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:
+    """The corpus that `data` describes, built where the library does not have it yet."""
+    yield Phase(name="Preparing the text")
+    if data.source == "tiny-world":
+        from models.data.tiny_world.corpus import build_tiny_world_corpus
+
+        return (yield from build_tiny_world_corpus(library, data.seed))
+    if data.source == "stdlib":
+        return build_stdlib_corpus(library)
+    return build_text_corpus(library, data.files, data.val_fraction)
+
+
+def prepare_tokenizer(
+    library: Library, spec: TokenizerSpec, corpus: Corpus, run_name: str
+) -> Generator[Event, None, str]:
+    """The name or path of the tokenizer that `spec` asks for; trained where there is none of that kind and text yet."""
+    if spec.path:
+        return spec.path
+    wanted = {"corpus": corpus.sha, "kind": spec.kind, "wanted_vocab_size": spec.vocab_size}
+    if spec.kind == "byte":  # learns nothing, so one serves all
+        wanted = {"kind": "byte"}
+    for info in library.list_tokenizers():
+        about = info.folder / "about.json"
+        if info.problem is None and about.exists() and wanted.items() <= read_json(about).items():
+            return info.name
+    name = library.free_name(library.tokenizers, "byte" if spec.kind == "byte" else run_name)
+    folder = library.tokenizers / name
+    if spec.kind == "byte":
+        save_tokenizer(train_tokenizer((), "byte", 0), library, name, wanted)
+    else:
+        yield from train_in_child([corpus.path("train")], spec.kind, spec.vocab_size, folder)
+        atomic_write_json(folder / "about.json", read_json(folder / "about.json") | wanted)
+    return name

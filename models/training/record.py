@@ -1,0 +1,69 @@
+"""What a run in progress writes down: rows, events and status, with patience for a full disk."""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, ParamSpec, TypeVar
+
+from models.events import Blocked, Event, SampleMade, TrainMetrics, ValMetrics
+from models.training.jsonl import Row
+from models.training.run_folder import RunFolder
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_METRICS = ("step", "tokens", "elapsed_s", "loss", "lr", "grad_norm", "tokens_per_s", "bits_per_byte")
+
+
+class Recorder:
+    """Writes to a run folder whose lock is held. Generators yield Blocked while the disk is full, and try again."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def patiently(self, write: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Generator[Event, None, R]:
+        """`write(…)`, which leaves nothing half-written when it fails, again and again until the disk has room."""
+        while True:
+            try:
+                return write(*args, **kwargs)
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+            yield Blocked(
+                reason=f"The disk that holds {self._run.folder} is full: free some space, then go on. Nothing is lost."
+            )
+
+    def status(self, status: str, **changes: Any) -> Generator[Event, None, None]:
+        yield from self.patiently(self._run.update, status=status, **changes)
+
+    def event(self, event: str, step: int, detail: str = "") -> Generator[Event, None, None]:
+        yield from self.patiently(self._run.append_event, event, step, detail)
+
+    def metrics(self, metrics: TrainMetrics, bytes_per_token: float) -> Generator[Event, None, None]:
+        """One step of training; its loss in bits per byte follows from the split's bytes per token."""
+        bits_per_byte = metrics.loss / math.log(2) / bytes_per_token
+        yield from self.patiently(
+            self._run.append, "metrics", metrics_row("train", metrics, bits_per_byte=bits_per_byte)
+        )
+
+    def validation(self, metrics: ValMetrics) -> Generator[Event, None, None]:
+        yield from self.patiently(self._run.append, "metrics", metrics_row("val", metrics))
+
+    def sample(self, sample: SampleMade) -> Generator[Event, None, None]:
+        yield from self.patiently(self._run.append, "samples", asdict(sample))
+
+    def failure(self, step: int, sentence: str) -> None:
+        """Status failed, and why. Where even that cannot be written, the run will show as interrupted."""
+        with suppress(OSError):
+            self._run.update(status="failed")
+            self._run.append_event("failed", step, sentence)
+
+
+def metrics_row(kind: str, metrics: TrainMetrics | ValMetrics, **more: float) -> Row:
+    """A row of metrics.jsonl: the same keys in every row, null where a kind has nothing to say."""
+    return {"kind": kind} | {key: more.get(key, getattr(metrics, key, None)) for key in _METRICS}

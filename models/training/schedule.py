@@ -1,0 +1,21 @@
+"""The learning rate's course: a pure function of the step. No torch import."""
+
+from __future__ import annotations
+
+import math
+
+from models.training.spec import TrainConfig
+
+
+def lr_factor(step: int, train: TrainConfig) -> float:
+    """What the base learning rate is multiplied with in the update after `step` updates: in [0, 1].
+
+    It grows along a line for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
+    """
+    if step < train.warmup_steps:
+        return (step + 1) / train.warmup_steps
+    if train.schedule == "constant":
+        return 1.0
+    progress = min(1.0, (step - train.warmup_steps) / max(1, train.steps - 1 - train.warmup_steps))
+    left = (1 + math.cos(math.pi * progress)) / 2 if train.schedule == "cosine" else 1 - progress
+    return train.min_lr_ratio + (1 - train.min_lr_ratio) * left

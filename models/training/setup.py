@@ -1,0 +1,181 @@
+"""From a run folder to everything that its training needs in memory, the last good checkpoint included."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from torch.optim import Optimizer
+
+from models.data.batches import Batch, Batches, make_batches
+from models.data.corpus import open_corpus
+from models.device import DeviceChoice, choose_device, pick_precision
+from models.events import Event, Phase
+from models.library import Library
+from models.tokenizers import read_tokenizer
+from models.training.checkpoint import TrainState, read_checkpoint, restore
+from models.training.objective import validation_slice
+from models.training.optim import make_optimizers
+from models.training.run_folder import RunFolder
+from models.transformer import Decoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What one session of training works with. `state` says where it starts; `notices` what the user should know."""
+
+    device: DeviceChoice
+    dtype: torch.dtype
+    threads: int
+    tokenizer: Tokenizer
+    model: Decoder
+    parameters: Sequence[nn.Parameter]
+    optimizers: Sequence[Optimizer]
+    groups: Sequence[dict[str, Any]]
+    """The parameter groups of all optimizers, each with its base learning rate in `initial_lr`."""
+    train_batches: Batches
+    val_batches: Sequence[Batch]
+    val_bytes_per_token: float
+    padded: bool
+    prompts_are_chat: bool
+    state: TrainState
+    resumed: bool
+    notices: Sequence[str]
+
+    @property
+    def precision(self) -> str:
+        """ "float32" or "bfloat16": what matrices are multiplied in."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the last digits of a loss depend on."""
+        return {
+            "device": self.device.device.type,
+            "precision": self.precision,
+            "threads": self.threads,
+            "torch": torch.__version__,
+        }
+
+
+def set_up(
+    run: RunFolder, library: Library, device_name: str, allow_threads: int | None
+) -> Generator[Event, None, Parts]:
+    """Read and build everything; cut off what the logs say of steps after the checkpoint. Yields Phase.
+
+    Raises:
+        ValueError: where a file of the run is missing or damaged, naming it.
+    """
+    if run.status == "imported":
+        raise ValueError(f"The run {run.name!r} was imported, so it cannot go on: start a new run from it.")
+    spec = run.spec
+    notices: list[str] = []
+    device = choose_device(device_name)
+    if device.sentence:
+        notices.append(device.sentence)
+    threads, notice = _choose_threads(run.threads, allow_threads)
+    torch.set_num_threads(threads)
+    if notice:
+        notices.append(notice)
+
+    yield Phase(name="Reading the text")
+    tokenizer = _read_own_tokenizer(run)
+    corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
+    train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
+    val_batches: list[Batch] = []
+    val_bytes_per_token = 1.0
+    if spec.train.eval_interval:
+        validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
+        val_batches = validation_slice(validation, spec.train.eval_batches)
+        val_bytes_per_token = validation.bytes_per_token
+
+    yield Phase(name="Building the model")
+    torch.manual_seed(spec.train.seed)
+    model = Decoder(spec.model).to(device.device)
+    optimizers = make_optimizers(model, spec.train)
+    state, resumed = _restore_last(run, model, optimizers, notices)
+    parts = Parts(
+        device=device,
+        dtype=pick_precision(spec.train, spec.model, device.device),
+        threads=threads,
+        tokenizer=tokenizer,
+        model=model,
+        parameters=list(model.parameters()),
+        optimizers=optimizers,
+        groups=[group for optimizer in optimizers for group in optimizer.param_groups],
+        train_batches=train_batches,
+        val_batches=val_batches,
+        val_bytes_per_token=val_bytes_per_token,
+        padded=corpus.kind == "examples",
+        prompts_are_chat=corpus.has_chats,
+        state=state,
+        resumed=resumed,
+        notices=notices,
+    )
+    notices.extend(_differences(state.made_with, parts.made_with))
+    return parts
+
+
+def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """A sentence where the checkpoint was made with something else than what goes on (threads: `_choose_threads`)."""
+    words = [f"{key} {then[key]}" for key in now if key != "threads" and then.get(key, now[key]) != now[key]]
+    if not words:
+        return []
+    return [f"The last checkpoint was made with {', '.join(words)}, so the curve may differ in the last digits."]
+
+
+def _choose_threads(recorded: int | None, allowed: int | None) -> tuple[int, str | None]:
+    """Threads to use, and a sentence where they are not those that the run began with."""
+    if recorded is None:
+        return allowed or torch.get_num_threads(), None
+    threads = min(recorded, allowed or _cores())
+    if threads == recorded:
+        return threads, None
+    return threads, (
+        f"The run began on {recorded} threads and goes on with {threads}, so the curve may differ in the last digits."
+    )
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
+    """The run's copy of its tokenizer, refused where it is not the one that the run was made with."""
+    tokenizer = read_tokenizer(run.tokenizer_file)
+    digest = hashlib.sha256(run.tokenizer_file.read_bytes()).hexdigest()
+    if digest != run.lineage["tokenizer"]["sha256"]:
+        raise ValueError(f"{run.tokenizer_file} was changed since the run began: put the original back.")
+    return tokenizer
+
+
+def _restore_last(
+    run: RunFolder, model: Decoder, optimizers: Sequence[Optimizer], notices: list[str]
+) -> tuple[TrainState, bool]:
+    """Load the newest good checkpoint; a fresh state and False where there is none. Damaged ones are put aside."""
+    for path in reversed(run.checkpoints()):
+        try:
+            checkpoint = read_checkpoint(path, model)
+        except ValueError as error:
+            aside = run.set_aside(path)
+            notices.append(
+                f"{error} That checkpoint is now called {aside.name}, and training goes on from the one before."
+            )
+            continue
+        restore(checkpoint, model, optimizers)
+        state = checkpoint.state
+        notices.extend(run.cut_after(state.step, state.log_sizes))
+        if run.best_step != state.best_step:
+            run.update(best_step=state.best_step)
+        return state, True
+    run.cut_after(-1, {})
+    return TrainState(), False

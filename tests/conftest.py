@@ -1,0 +1,50 @@
+"""What all tests share: no screen, one thread, and small things to test with."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before anything imports Qt
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.library import Library
+from models.tokenizers import train_tokenizer
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny_config() -> ModelConfig:
+    """Two layers, 32 wide, a byte vocabulary: trains a step in milliseconds."""
+    return ModelConfig(
+        vocab_size=261,
+        context_length=32,
+        n_layer=2,
+        n_head=2,
+        d_model=32,
+        position="rope",
+        norm="rmsnorm",
+        activation="relu2",
+        bias=False,
+        qk_norm=True,
+        conv_width=4,
+    )
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> Tokenizer:
+    """One token per byte after the five special tokens."""
+    return train_tokenizer((), "byte", 0)
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Library:
+    """An empty library, which is also the default one while the test runs."""
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    return Library()
