@@ -107,11 +107,11 @@ class EmptyState(QWidget):
         layout.setSpacing(SPACE)
         title = label(heading, "heading")
         text = label(sentence, "muted", wrap=True)
-        text.setMaximumWidth(420)
+        text.setFixedWidth(420)  # a wrapped label between two stretches would otherwise be as narrow as can be
         layout.addStretch(1)
         for widget in (title, text):
             widget.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
+            layout.addLayout(row(None, widget, None))
         if action is not None:
             layout.addSpacing(SPACE)
             layout.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from app.theme import ThemeProvider
 
@@ -34,7 +34,11 @@ class Section(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(self._header)
+        line = QHBoxLayout()
+        line.setContentsMargins(-6, 0, 0, 0)  # the arrow stands flush with what is around
+        line.addWidget(self._header)
+        line.addStretch(1)
+        layout.addLayout(line)
         self._show_arrow()
 
     def set_body(self, body: QWidget) -> None:

@@ -1,0 +1,148 @@
+"""A list of things with a name and a line about each, which can be deleted: tokenizers, designs, chats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSignalBlocker, QSize, Qt, Signal, SignalInstance
+from PySide6.QtGui import QAction, QFontMetrics, QKeySequence, QPainter
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.theme import ThemeProvider
+
+_DETAIL, _PROBLEM = Qt.ItemDataRole.UserRole + 1, Qt.ItemDataRole.UserRole + 2
+_PAD = 8
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line: `key` identifies it, `problem` is a sentence where it cannot be used."""
+
+    key: str
+    name: str
+    detail: str = ""
+    problem: str = ""
+    can_change: bool = True
+
+
+class ItemList(QListWidget):
+    """Items to choose from. Delete deletes, F2 renames, where the item allows it.
+
+    Signals:
+        chosen(key): clicked, or reached with the arrow keys.
+        rename_asked(key), delete_asked(key): by key or from the context menu.
+    """
+
+    chosen = Signal(str)
+    rename_asked = Signal(str)
+    delete_asked = Signal(str)
+
+    def __init__(self, name: str, theme: ThemeProvider, *, can_rename: bool = False) -> None:
+        super().__init__()
+        self.setProperty("role", "plain")
+        self.setAccessibleName(name)
+        self.setItemDelegate(_TwoLines(theme, self))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self._items: dict[str, Item] = {}
+        self._actions: list[QAction] = []
+        if can_rename:
+            self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_asked)
+        self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_asked)
+        self.currentItemChanged.connect(self._on_current_changed)
+        theme.theme_changed.connect(self.doItemsLayout)
+
+    def set_items(self, items: Sequence[Item], current: str = "") -> None:
+        """Show `items` with `current` selected, without a signal."""
+        with QSignalBlocker(self):
+            if tuple(items) != tuple(self._items.values()):
+                self._items = {item.key: item for item in items}
+                self.clear()
+                for item in items:
+                    self._add(item)
+            keys = list(self._items)
+            self.setCurrentRow(keys.index(current) if current in self._items else -1)
+        self._allow_actions()
+
+    @property
+    def current_key(self) -> str:
+        """The selected item's key, '' for none."""
+        item = self.currentItem()
+        return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
+
+    def _add(self, item: Item) -> None:
+        row = QListWidgetItem(item.name)
+        row.setData(Qt.ItemDataRole.UserRole, item.key)
+        row.setData(_DETAIL, item.problem or item.detail)
+        row.setData(_PROBLEM, bool(item.problem))
+        row.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.name}, {item.problem or item.detail}")
+        row.setToolTip(item.problem or f"{item.name}\n{item.detail}".strip())
+        self.addItem(row)
+
+    def _add_action(self, text: str, shortcut: QKeySequence, signal: SignalInstance) -> None:
+        action = QAction(text, self)
+        action.setShortcut(shortcut)
+        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        action.triggered.connect(lambda: signal.emit(self.current_key))
+        self.addAction(action)
+        self._actions.append(action)
+
+    def _on_current_changed(self) -> None:
+        self._allow_actions()
+        if self.current_key:
+            self.chosen.emit(self.current_key)
+
+    def _allow_actions(self) -> None:
+        item = self._items.get(self.current_key)
+        for action in self._actions:
+            action.setEnabled(item is not None and item.can_change)
+
+
+class _TwoLines(QStyledItemDelegate):
+    """A name above a smaller line."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        lines = QFontMetrics(self._theme.font()).height()
+        if index.data(_DETAIL):
+            lines += QFontMetrics(self._theme.font(0.9)).height() + 1
+        return QSize(80, lines + 12)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        colors = self._theme.theme
+        place = QRect(option.rect).adjusted(2, 1, -2, -1)
+        state = option.state
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        selected, hovered = state & QStyle.StateFlag.State_Selected, state & QStyle.StateFlag.State_MouseOver
+        if selected or hovered:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colors.color("accent_soft" if selected else "sunken"))
+            painter.drawRoundedRect(place, 6, 6)
+        if state & QStyle.StateFlag.State_HasFocus and selected:
+            painter.setPen(colors.color("accent"))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(place, 6, 6)
+        text = place.adjusted(_PAD, 4, -_PAD, -4)
+        for font, role, words in (
+            (self._theme.font(), "text", index.data(Qt.ItemDataRole.DisplayRole)),
+            (self._theme.font(0.9), "danger" if index.data(_PROBLEM) else "muted", index.data(_DETAIL)),
+        ):
+            if words:
+                metrics = QFontMetrics(font)
+                painter.setFont(font)
+                painter.setPen(colors.color(role))
+                line = QRect(text.left(), text.top(), text.width(), metrics.height())
+                painter.drawText(
+                    line,
+                    Qt.AlignmentFlag.AlignLeft,
+                    metrics.elidedText(words, Qt.TextElideMode.ElideRight, text.width()),
+                )
+                text.setTop(line.bottom() + 2)
+        painter.restore()
