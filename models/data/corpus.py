@@ -68,9 +68,7 @@ class Corpus:
         except OSError as error:
             raise ValueError(f"{path} cannot be read ({error.strerror}): choose the source again.") from error
         if hashlib.sha256(data).hexdigest() != self.digests[split]:
-            raise ValueError(
-                f"{path} is not as it was written, so training cannot go on exactly: choose the source again."
-            )
+            raise ValueError(f"{path} was changed, so training cannot go on exactly: choose the source again.")
         return data
 
 

@@ -1,0 +1,117 @@
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from models.data import corpus as corpora
+from models.data.corpus import build_examples_corpus, build_stdlib_corpus, build_text_corpus, open_corpus, split_place
+from models.library import Library
+
+LINES = "".join(f"line {n}\n" for n in range(100))
+
+
+def write(tmp_path: Path, data: bytes | str, name: str = "text.txt") -> Path:
+    path = tmp_path / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def test_text_is_split_at_a_line(library: Library, tmp_path: Path) -> None:
+    corpus = build_text_corpus(library, [write(tmp_path, LINES)], 0.25)
+    train, val = corpus.read_text("train"), corpus.read_text("val")
+    assert train + val == LINES
+    assert train.endswith("\n")
+    assert abs(len(val) / len(LINES) - 0.25) < 0.02
+    assert open_corpus(library, corpus.sha) == corpus
+    assert corpus.n_bytes == len(LINES)
+
+
+def test_the_same_text_is_kept_once(library: Library, tmp_path: Path) -> None:
+    first = build_text_corpus(library, [write(tmp_path, LINES)], 0.25)
+    again = build_text_corpus(library, [write(tmp_path, LINES, "copy.txt")], 0.25)
+    assert again == first
+    assert len(list(library.corpora.iterdir())) == 1
+
+
+def test_a_text_of_one_line_is_split_within_it() -> None:
+    assert split_place("a" * 100, 0.1) == 90
+    assert split_place("a" * 80 + "\n" + "b" * 100, 0.1) == 81
+
+
+def test_line_ends_and_marks_are_made_plain(library: Library, tmp_path: Path) -> None:
+    file = write(tmp_path, b"\xef\xbb\xbfone\r\ntwo\rthree\n")
+    corpus = build_text_corpus(library, [file], 0.4)
+    assert corpus.read_text("train") + corpus.read_text("val") == "one\ntwo\nthree\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00", "binary"),
+        (b"\x01\x02\x03\x04 hello", "binary"),
+        ("Grüße\n".encode("utf-16"), "UTF-16"),
+        (b"hello \xe9t\xe9\n", "offset 6 "),
+        (b"x", "only 1 character"),
+        (b"\n\n\n\n", "only 4 characters"),
+    ],
+)
+def test_bad_files_are_refused_in_a_sentence(library: Library, tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as raised:
+        build_text_corpus(library, [write(tmp_path, data)], 0.1)
+    assert "text.txt" in str(raised.value)
+    assert ":" in str(raised.value)  # what is wrong: what to do
+    assert not library.corpora.exists()
+
+
+def test_missing_files_and_folders_are_refused(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        build_text_corpus(library, [tmp_path / "none.txt"], 0.1)
+    with pytest.raises(ValueError, match="is a folder"):
+        build_text_corpus(library, [tmp_path], 0.1)
+    with pytest.raises(ValueError, match="No file"):
+        build_text_corpus(library, [], 0.1)
+
+
+def test_examples_come_back_as_they_were(library: Library) -> None:
+    plain = [{"text": "one\u2028two\r\n"}, {"text": "three"}]
+    chat = [{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello 👋"}]}]
+    corpus = build_examples_corpus(library, plain + chat, plain, "little", 7)
+    assert corpus.read_examples("train") == plain + chat
+    assert corpus.read_examples("val") == plain
+    assert (corpus.kind, corpus.label, corpus.seed, corpus.has_chats) == ("examples", "little", 7, True)
+    assert not build_examples_corpus(library, plain, plain, "plain", None).has_chats
+
+
+def test_damage_is_named_and_a_rebuild_mends_it(library: Library, tmp_path: Path) -> None:
+    file = write(tmp_path, LINES)
+    corpus = build_text_corpus(library, [file], 0.25)
+    whole = corpus.path("train").read_bytes()
+
+    corpus.path("train").write_bytes(whole[:-10])
+    with pytest.raises(ValueError, match=f"{corpus.folder}.*truncated"):
+        open_corpus(library, corpus.sha)
+    corpus.path("train").write_bytes(whole[:-1] + b"x")
+    with pytest.raises(ValueError, match=r"train\.txt was changed"):
+        open_corpus(library, corpus.sha).read_text("train")
+    corpus.path("train").unlink()
+    with pytest.raises(ValueError, match=r"train\.txt cannot be read"):
+        open_corpus(library, corpus.sha)
+    (corpus.folder / "about.json").write_text("{")
+    with pytest.raises(ValueError, match=r"about\.json is damaged"):
+        open_corpus(library, corpus.sha)
+    assert corpora.list_corpora(library) == []
+
+    assert build_text_corpus(library, [file], 0.25) == corpus
+    assert corpus.read_text("train").encode() == whole
+
+
+def test_the_standard_library_is_a_corpus(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = build_stdlib_corpus(library)
+    assert corpus.n_bytes > 1_000_000
+    assert corpus.source == "stdlib"
+    assert "Return" in corpus.read_text("val")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(library.home))
+    assert build_stdlib_corpus(library) == corpus  # not built again
+    with pytest.raises(ValueError, match="not installed"):
+        build_stdlib_corpus(Library(library.home / "other"))

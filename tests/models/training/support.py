@@ -1,0 +1,77 @@
+"""Small runs to train in tests; as a module, the process that is killed: `python -m … FOLDER HOME`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from models.config import ModelConfig
+from models.events import Event
+from models.library import Library
+from models.training.run_folder import RunFolder
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training.trainer import Trainer, prepare_run
+
+R = TypeVar("R")
+
+TEXT = "".join(f"Anna has {n} apples and Ben has {n * 7 % 31} pears.\n" for n in range(120))
+TIMING = ("elapsed_s", "tokens_per_s")
+
+
+def result_of(generator: Generator[Event, None, R]) -> R:
+    """Drive a generator to its end, and return its result."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as stop:
+            return stop.value
+
+
+def make_spec(folder: Path, config: ModelConfig, **train: Any) -> RunSpec:
+    """A spec for a text file in `folder`; a few steps of a few milliseconds unless `train` says otherwise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+    settings: dict[str, Any] = {
+        "steps": 10,
+        "batch_size": 3,
+        "warmup_steps": 2,
+        "eval_interval": 4,
+        "eval_batches": 2,
+        "sample_interval": 5,
+        "prompts": ("Anna has",),
+        "sample_tokens": 4,
+        "checkpoint_interval": 3,
+        "keep_checkpoints": 2,
+    }
+    return RunSpec(
+        name="small",
+        model=config,
+        tokenizer=TokenizerSpec(kind="byte"),
+        data=DataSpec(source="files", files=(str(folder / "text.txt"),)),
+        train=TrainConfig(**(settings | train)),
+    )
+
+
+def make_run(library: Library, config: ModelConfig, **train: Any) -> RunFolder:
+    """A run that is ready to train."""
+    return result_of(prepare_run(library, make_spec(library.home, config, **train)))
+
+
+def train(run: RunFolder, library: Library, **options: Any) -> list[Event]:
+    """Train to the end."""
+    return list(Trainer(RunFolder.open(run.folder), library, device="cpu", **options).events())
+
+
+def numbers(run: RunFolder) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl but for what depends on the machine's speed."""
+    return [{key: value for key, value in row.items() if key not in TIMING} for row in run.read_metrics()]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for _ in Trainer(RunFolder.open(Path(sys.argv[1])), Library(Path(sys.argv[2])), device="cpu").events():
+        pass
