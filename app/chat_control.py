@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -14,6 +14,10 @@ from app.failures import Failure
 from app.worker import INTERACTIVE, Job, Worker
 from models.events import Event
 from models.inference.settings import SamplingConfig
+from models.library import Library
+
+if TYPE_CHECKING:
+    from models.training.run_folder import RunFolder
 
 LIVE = "live"
 
@@ -70,9 +74,10 @@ class ChatControl(QObject):
     reply_ended = Signal()
     failed = Signal(object)
 
-    def __init__(self, worker: Worker, live_trainer: Callable[[], Any], parent: QObject) -> None:
+    def __init__(self, worker: Worker, live_trainer: Callable[[], Any], library: Library, parent: QObject) -> None:
         super().__init__(parent)
         self._worker = worker
+        self._library = library
         self._live_trainer = live_trainer
         self._job: Job | None = None
         self._loaded: tuple[Any, Any] | None = None
@@ -103,7 +108,7 @@ class ChatControl(QObject):
             self._loaded = (model, tokenizer)
             checkpoint = run.latest_checkpoint()
             step = int(checkpoint.name.rpartition("-")[2]) if checkpoint is not None else 0
-            yield ModelOpened(model=_describe(run.id, run, model, step, choice.label))
+            yield ModelOpened(model=self._describe(run.id, run, model, step, choice.label))
 
         self._open(make)
 
@@ -116,7 +121,7 @@ class ChatControl(QObject):
                 raise ValueError("Nothing is being trained right now: choose a run instead.")
             self._loaded = None
             device = str(next(trainer.model.parameters()).device.type).upper()
-            yield ModelOpened(model=_describe(LIVE, trainer.run, trainer.model, trainer.step, device))
+            yield ModelOpened(model=self._describe(LIVE, trainer.run, trainer.model, trainer.step, device))
 
         self._open(make)
 
@@ -209,17 +214,23 @@ class ChatControl(QObject):
         if was_reply:
             self.reply_ended.emit()
 
+    def _describe(self, which: str, run: RunFolder, model: Any, step: int, device: str) -> ChatModel:
+        """Worker's thread: what the window should know of a model."""
+        from models.data.corpus import open_corpus
 
-def _describe(which: str, run: Any, model: Any, step: int, device: str) -> ChatModel:
-    return ChatModel(
-        which=which,
-        run_id=run.id,
-        name=run.name,
-        step=step,
-        talks=run.spec.data.source == "tiny-world",
-        source=run.spec.data.source,
-        world_seed=run.spec.data.seed,
-        context_length=model.config.context_length,
-        n_parameters=model.n_parameters,
-        device=device,
-    )
+        try:
+            talks = open_corpus(self._library, run.lineage["corpus"]["sha256"]).has_chats
+        except (ValueError, KeyError):  # its text is gone: what it was made from still says enough
+            talks = run.spec.data.source == "tiny-world"
+        return ChatModel(
+            which=which,
+            run_id=run.id,
+            name=run.name,
+            step=step,
+            talks=talks,
+            source=run.spec.data.source,
+            world_seed=run.spec.data.seed,
+            context_length=model.config.context_length,
+            n_parameters=model.n_parameters,
+            device=device,
+        )

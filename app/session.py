@@ -85,7 +85,7 @@ class Session(QObject):
         self.worker = Worker(self, name="worker")
         self._side_worker = Worker(self, name="side worker")
         self._training = TrainingControl(self.worker, library, self)
-        self._chat = ChatControl(self.worker, self._training.live_trainer, self)
+        self._chat = ChatControl(self.worker, self._training.live_trainer, library, self)
         self._tokenizers = TokenizerControl(self._side_worker, library, self)
         self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
         self._tokenizer: Tokenizer | None = None

@@ -60,6 +60,8 @@ class Theme:
     pill_a: str
     pill_b: str
     pill_text: str
+    shadow: str = "#000000"
+    validation: str = "#B85A00"
     query: str = "#0072B2"
     key: str = "#D55E00"
     value: str = "#009E73"
@@ -135,6 +137,7 @@ DARK = Theme(
     pill_a="#274B73",
     pill_b="#6B4E16",
     pill_text="#FFFFFF",
+    validation="#F0A35C",
     query="#56A8DC",
     key="#E8853B",
     value="#2BBF93",

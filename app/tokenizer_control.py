@@ -55,11 +55,11 @@ class TokenizerControl(QObject):
             raise ValueError(f"There is a tokenizer called {name!r} already: choose another name.")
 
         def make() -> Iterator[Event]:
-            from models.data.corpus import prepare_corpus
             from models.tokenizers import train_in_child
+            from models.training.prepare import prepare_corpus
 
             corpus = yield from prepare_corpus(self._library, data)
-            yield from train_in_child([corpus.train_file], kind, vocab_size, folder)
+            yield from train_in_child([corpus.path("train")], kind, vocab_size, folder)
 
         self._name = name
         self._job = self._worker.submit(Job(f"Train tokenizer {name}", make))
