@@ -1,0 +1,224 @@
+"""A run that was stopped in any way goes on exactly as if it had not been."""
+
+import dataclasses
+import shutil
+
+import pytest
+import safetensors.torch
+import torch
+
+from models.config import ModelConfig
+from models.events import Event, MicroStep, Notice, Saved, TrainMetrics, ValMetrics
+from models.inference.generate import generate
+from models.inference.sampling import SamplingConfig
+from models.library import Library
+from models.training.run_folder import RunFolder
+from models.training.trainer import Trainer
+from tests.models.training.support import make_run, numbers, train
+
+
+@pytest.fixture
+def config(tiny_config: ModelConfig) -> ModelConfig:
+    """With dropout, which draws random numbers in every micro-step."""
+    return dataclasses.replace(tiny_config, dropout=0.1)
+
+
+def final_weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    path = run.latest_checkpoint()
+    assert path is not None
+    return safetensors.torch.load_file(path / "model.safetensors")
+
+
+def assert_same_end(run: RunFolder, reference: RunFolder) -> None:
+    """The same rows, samples and weights, bit for bit."""
+    assert numbers(run) == numbers(reference)
+    assert run.read_samples() == reference.read_samples()
+    expected = final_weights(reference)
+    assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(run).items())
+    ours, theirs = RunFolder.open(run.folder), RunFolder.open(reference.folder)
+    assert (ours.status, ours.best_step) == (theirs.status, theirs.best_step)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("how", ["stop", "pause", "close", "discard"])
+def test_resume_is_exact(library: Library, config: ModelConfig, optimizer: str, how: str) -> None:
+    settings = {"optimizer": optimizer, "grad_accum_steps": 2, "keep_checkpoints": 9}
+    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
+    train(reference, library)
+    for stop_at in (1, 4, 5, 9):  # 4: a validation is due; 5: a sample
+        trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
+        events = trainer.events()
+        for event in events:
+            if isinstance(event, TrainMetrics) and event.step == stop_at:
+                if how == "close":
+                    events.close()
+                    break
+                trainer.request_stop(keep=how != "discard", status="paused" if how == "pause" else "stopped")
+        torch.rand(5)  # nothing may depend on the global random state
+    train(run, library)
+    assert_same_end(run, reference)
+
+
+def test_closing_between_micro_batches_loses_only_those(library: Library, config: ModelConfig) -> None:
+    settings = {"grad_accum_steps": 3, "keep_checkpoints": 9}
+    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
+    train(reference, library)
+    events = Trainer(run, library, device="cpu").events()
+    for event in events:
+        if isinstance(event, MicroStep) and (event.step, event.micro_step) == (8, 2):
+            events.close()
+            break
+    assert run.latest_checkpoint() == run.checkpoint_path(7)
+    assert RunFolder.open(run.folder).status == "paused"
+    train(run, library)
+    assert_same_end(run, reference)
+
+
+def test_serving_others_between_events_changes_nothing(library: Library, config: ModelConfig) -> None:
+    """A chat, an attribution and noise with the mode and the random state, between all events of a training."""
+    settings = {"grad_accum_steps": 2}
+    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
+    train(reference, library)
+    trainer = Trainer(run, library, device="cpu")
+    served = 0
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics | MicroStep | ValMetrics | Saved):
+            sampling = SamplingConfig(temperature=1.0, seed=served, max_tokens=2)
+            assert list(generate(trainer.model, trainer.tokenizer, [5, 6, 7], sampling))
+            hidden = trainer.model.hidden(torch.tensor([[5, 6, 7]]))
+            torch.autograd.grad(trainer.model.logits(hidden).sum(), [trainer.model.embedding.weight])
+            trainer.model.eval()
+            torch.rand(7)
+            served += 1
+    assert served > 20
+    assert_same_end(run, reference)
+
+
+def test_the_logs_are_cut_to_the_checkpoint_before_going_on(library: Library, config: ModelConfig) -> None:
+    run = make_run(library, config)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 5:
+            trainer.request_stop(keep=False)
+    with (run.folder / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "st')  # what a kill leaves
+    assert [row["step"] for row in run.read_metrics()][-1] == 5
+    events = Trainer(RunFolder.open(run.folder), library, device="cpu").events()
+    next(event for event in events if not isinstance(event, Notice) and type(event).__name__ == "RunStarted")
+    assert max(row["step"] for row in run.read_metrics()) == 3
+    assert max(row["step"] for row in run.read_samples()) == 0
+    assert max(row["step"] for row in run.read_events()) == 3
+    assert [row["event"] for row in run.read_events()][-1] == "resumed"
+    events.close()
+
+
+@pytest.mark.parametrize("damage", ["truncated weights", "missing optimizer", "broken state", "other model", "empty"])
+def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
+    library: Library, config: ModelConfig, damage: str
+) -> None:
+    reference, run = make_run(library, config), make_run(library, config)
+    train(reference, library)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 8:
+            trainer.request_stop()
+    newest = run.checkpoint_path(8)
+    assert run.latest_checkpoint() == newest
+    match damage:
+        case "truncated weights":
+            data = (newest / "model.safetensors").read_bytes()
+            (newest / "model.safetensors").write_bytes(data[: len(data) // 2])
+        case "missing optimizer":
+            (newest / "optimizer.safetensors").unlink()
+        case "broken state":
+            (newest / "state.json").write_text('{"format": 1, "step": 8')
+        case "other model":
+            safetensors.torch.save_file({"x": torch.zeros(1)}, newest / "model.safetensors")
+        case "empty":
+            shutil.rmtree(newest)
+            newest.mkdir()
+    events = train(run, library)
+    notices = [event.sentence for event in events if isinstance(event, Notice)]
+    assert len(notices) == 1
+    assert str(newest) in notices[0]
+    assert "damaged-step-00000008" in notices[0]
+    assert (newest.parent / "damaged-step-00000008").is_dir()
+    assert_same_end(run, reference)
+
+
+def test_without_any_good_checkpoint_it_begins_again(library: Library, config: ModelConfig) -> None:
+    reference, run = make_run(library, config), make_run(library, config)
+    train(reference, library)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 2:  # before the first checkpoint
+            trainer.request_stop(keep=False)
+    assert run.latest_checkpoint() is None
+    train(run, library)
+    assert_same_end(run, reference)
+
+
+def test_a_lost_log_is_said_and_not_fatal(library: Library, config: ModelConfig) -> None:
+    run = make_run(library, config)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 6:
+            trainer.request_stop()
+    (run.folder / "metrics.jsonl").unlink()
+    events = train(run, library)
+    notices = [event.sentence for event in events if isinstance(event, Notice)]
+    assert any("metrics.jsonl is missing" in notice for notice in notices)
+    assert [row["step"] for row in run.read_metrics()] == [7, 8, 8, 9, 10, 10]
+
+
+def test_a_finished_run_stays_finished(library: Library, config: ModelConfig) -> None:
+    run = make_run(library, config)
+    train(run, library)
+    before = numbers(run), run.checkpoints()
+    events = train(run, library)
+    assert not [event for event in events if isinstance(event, TrainMetrics | ValMetrics | Saved)]
+    assert (numbers(run), run.checkpoints()) == before
+    assert library.list_runs()[0].status == "finished"
+
+
+def test_other_threads_than_before_are_said(
+    library: Library, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, config)
+    trainer = Trainer(run, library, device="cpu", allow_threads=2)
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics):
+            assert torch.get_num_threads() == 2
+            trainer.request_stop()
+    assert torch.get_num_threads() == 1  # as it was
+    assert RunFolder.open(run.folder).threads == 2
+
+    def notices(events: list[Event]) -> list[str]:
+        return [event.sentence for event in events if isinstance(event, Notice)]
+
+    trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
+    monkeypatch.setattr("models.training.setup._cores", lambda: 2)
+    seen = []
+    for event in trainer.events():
+        seen.append(event)
+        trainer.request_stop()
+        if isinstance(event, Saved):
+            assert torch.get_num_threads() == 2
+    assert notices(seen) == []
+    assert "began on 2 threads and goes on with 1" in notices(train(run, library, allow_threads=1))[0]
+    assert RunFolder.open(run.folder).threads == 2
+
+
+def test_another_torch_than_before_is_said(
+    library: Library, config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, config)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics):
+            trainer.request_stop()
+    old = torch.__version__
+    monkeypatch.setattr(torch, "__version__", "9.9")
+    notices = [event.sentence for event in train(run, library) if isinstance(event, Notice)]
+    assert len(notices) == 1
+    assert f"torch {old}" in notices[0]
