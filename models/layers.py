@@ -19,8 +19,16 @@ from models.inference.cache import LayerCache
 def make_norm(config: ModelConfig, width: int) -> nn.Module:
     """A LayerNorm or RMSNorm over the last `width` numbers."""
     if config.norm == "rmsnorm":
-        return nn.RMSNorm(width, eps=config.norm_eps)
+        return RMSNorm(width, eps=config.norm_eps)
     return nn.LayerNorm(width, eps=config.norm_eps, bias=config.bias)
+
+
+class RMSNorm(nn.RMSNorm):
+    """As torch's, in its input's precision: mixing it with a float32 weight (QK-norm under autocast) is slow, and warns."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (…, width) -> the same shape and dtype."""
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
 
 
 class Rotary(nn.Module):
