@@ -137,7 +137,8 @@ def check_generation(library: Library) -> str:
     from models.tokenizers import encode_prompt
 
     model, tokenizer = load_model(library.find_run("selftest"))
-    _require(tokenizer is not None, "the run has lost its tokenizer")
+    if tokenizer is None:
+        raise ValueError("the run has lost its tokenizer")
     ids = encode_prompt(tokenizer, "Ben is")
     events = list(generate(model, tokenizer, ids, SamplingConfig(temperature=1.0, seed=0, max_tokens=8)))
     made = [event for event in events if isinstance(event, TokenMade)]
