@@ -24,7 +24,7 @@ def make_norm(config: ModelConfig, width: int) -> nn.Module:
 
 
 class RMSNorm(nn.RMSNorm):
-    """As torch's, in its input's precision: mixing it with a float32 weight (QK-norm under autocast) is slow, and warns."""
+    """As torch's, in its input's precision: bfloat16 (QK-norm under autocast) with a float32 weight is slow."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (…, width) -> the same shape and dtype."""
