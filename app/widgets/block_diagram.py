@@ -44,6 +44,11 @@ class BlockDiagram(QGraphicsView):
         theme.theme_changed.connect(self._draw)
         self._draw()
 
+    @property
+    def config(self) -> ModelConfig:
+        """What is drawn."""
+        return self._config
+
     def set_config(self, config: ModelConfig) -> None:
         """Draw `config`, and mark for a moment what is different."""
         before = self._parts

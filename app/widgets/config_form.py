@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -46,7 +47,7 @@ class ConfigForm(QWidget):
     ) -> None:
         super().__init__(parent)
         self._config = config
-        self._problem = ""
+        self._problem, self._guilty = "", ""
         self._zero_words = dict(zero_words or {})
         self._fields = {
             f.name: f
@@ -78,6 +79,11 @@ class ConfigForm(QWidget):
         """Why the form's content is illegal, in a sentence; empty where it is legal."""
         return self._problem
 
+    @property
+    def problem_group(self) -> str:
+        """The group of the field that is the cause of `problem`; '' where there is none."""
+        return self._fields[self._guilty].metadata.get("group", "") if self._guilty else ""
+
     def set_config(self, config: Any) -> None:
         """Show `config`, without a signal but for a problem that this ends."""
         self._config = config
@@ -105,7 +111,7 @@ class ConfigForm(QWidget):
     def _group_body(self, group: str) -> QWidget:
         body = QWidget()
         grid = QGridLayout(body)
-        grid.setContentsMargins(8, 0, 0, 4)
+        grid.setContentsMargins(8, 0, 8, 4)
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(6)
         grid.setColumnStretch(0, 1)
@@ -139,7 +145,7 @@ class ConfigForm(QWidget):
             if isinstance(editor.widget, QCheckBox):
                 grid.addWidget(editor.widget, row, 1, Qt.AlignmentFlag.AlignRight)
             else:
-                editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 22)
+                editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 21)
                 grid.addWidget(editor.widget, row, 1)
         grid.addWidget(problem, row + 2, 0, 1, 2)
         self._labels[name], self._problems[name] = label, problem
@@ -183,15 +189,19 @@ class ConfigForm(QWidget):
                 self._labels[name].setVisible(current == wanted)
                 self._editors[name].widget.setVisible(current == wanted)
 
-    def _set_problem(self, sentence: str) -> None:
-        guilty = self._guilty_field(sentence) if sentence else None
-        for name, label in self._problems.items():
-            label.setVisible(name == guilty)
-            self._editors[name].widget.setProperty("invalid", name == guilty)
-            self._editors[name].widget.style().polish(self._editors[name].widget)
-        if guilty is not None:
-            self._problems[guilty].setText(self._with_links(guilty, sentence))
-            self._sections[self._fields[guilty].metadata.get("group", "")].set_folded(False)
+    def _set_problem(self, error: str) -> None:
+        """Show what `error` says beside the field that it names first; '' when all is well."""
+        self._guilty = guilty = self._guilty_field(error) if error else ""
+        for name, problem in self._problems.items():
+            problem.setVisible(name == guilty)
+            widget = self._editors[name].widget
+            if bool(widget.property("invalid")) != (name == guilty):
+                widget.setProperty("invalid", name == guilty)
+                widget.style().polish(widget)
+        sentence = self._in_words(error)
+        if guilty:
+            self._problems[guilty].setText(self._with_links(sentence))
+            self._sections[self.problem_group].set_folded(False)
         if sentence != self._problem:
             self._problem = sentence
             self.problem_changed.emit(sentence)
@@ -202,14 +212,18 @@ class ConfigForm(QWidget):
         found = {name: place.start() for name, place in places.items() if place}
         return min(found, key=lambda name: found[name]) if found else next(iter(self._fields))
 
-    def _with_links(self, name: str, sentence: str) -> str:
-        """The sentence for the screen: labels for field names, and advised numbers as links that apply them."""
-        advice = _ADVICE.search(sentence)
-        if advice and isinstance(self._editors[name].widget, IntBox):
+    def _in_words(self, error: str) -> str:
+        """The sentence with the labels of fields instead of their names."""
+        for name, f in self._fields.items():
+            error = re.sub(rf"\b{name}\b", f.metadata.get("label", name), error)
+        return error
+
+    def _with_links(self, sentence: str) -> str:
+        """The sentence as rich text, with advised numbers as links that apply them."""
+        advice, sentence = _ADVICE.search(sentence), html.escape(sentence)
+        if advice and isinstance(self._editors[self._guilty].widget, IntBox):
             links = " or ".join(f'<a href="{value}">{value}</a>' for value in advice.groups() if value)
-            sentence = f"{sentence[: advice.start()]}use {links}.{sentence[advice.end() :]}"
-        for other, f in self._fields.items():
-            sentence = re.sub(rf"\b{other}\b", f.metadata.get("label", other), sentence)
+            return sentence.replace(html.escape(advice.group()), f"use {links}.")
         return sentence
 
     def _take_advice(self, name: str, value: str) -> None:
