@@ -1,0 +1,1 @@
+"""Tiny World: a synthetic little world, whose events are told, asked about and checked in many ways."""
