@@ -1,4 +1,8 @@
-"""The KV cache: what a decoder keeps of the tokens it has read, passed as an argument and never held in a module."""
+"""The KV cache: what a decoder keeps of the tokens it has read, passed as an argument and never held in a module.
+
+It is for generation, not for training: tokens are written in place into tensors with room to spare, since copying
+everything for each new token would take most of the time.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,19 @@ class LayerCache:
     """One layer's keys and values (B, G, S, D) and the last inputs of its short convolutions (B, W - 1, C)."""
 
     def __init__(self) -> None:
-        self.keys: Tensor | None = None
-        self.values: Tensor | None = None
+        self.length = 0
         self.tails: dict[str, Tensor] = {}
+        self._keys: Tensor | None = None  # (B, G, room, D), of which the first `length` are in use
+        self._values: Tensor | None = None
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append (B, G, T, D) and return all there is, (B, G, S, D)."""
-        if self.keys is not None and self.values is not None:
-            keys = torch.cat((self.keys, keys), dim=2)
-            values = torch.cat((self.values, values), dim=2)
-        self.keys, self.values = keys, values
-        return keys, values
+        before, self.length = self.length, self.length + keys.size(2)
+        self._keys = _with_room(self._keys, keys, self.length)
+        self._values = _with_room(self._values, values, self.length)
+        self._keys[:, :, before : self.length] = keys
+        self._values[:, :, before : self.length] = values
+        return self._keys[:, :, : self.length], self._values[:, :, : self.length]
 
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
         """Return the `size` inputs before x (B, T, C), None at the very start, and keep the last `size`."""
@@ -29,6 +35,29 @@ class LayerCache:
         joined = F.pad(x, (0, 0, size, 0)) if before is None else torch.cat((before, x), dim=1)
         self.tails[site] = joined[:, joined.size(1) - size :]
         return before
+
+    def select(self, rows: Tensor) -> None:
+        """Keep only the given rows of the batch, in that order."""
+        if self._keys is not None and self._values is not None:
+            self._keys, self._values = self._keys[rows], self._values[rows]
+        self.tails = {site: tail[rows] for site, tail in self.tails.items()}
+
+    def drop_first(self, n: int) -> None:
+        """Drop the first n tokens of every row."""
+        if self._keys is not None and self._values is not None:
+            self._keys, self._values = self._keys[:, :, n:], self._values[:, :, n:]
+            self.length -= n
+
+
+def _with_room(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
+    """`kept`, or a larger copy of it (for the first time, an empty one like `new`), with room for `length` tokens."""
+    if kept is not None and kept.size(2) >= length:
+        return kept
+    batch, heads, _, width = new.shape
+    roomier = new.new_empty(batch, heads, length + max(32, length // 4), width)
+    if kept is not None:
+        roomier[:, :, : kept.size(2)] = kept
+    return roomier
 
 
 class KVCache:
@@ -42,14 +71,27 @@ class KVCache:
     @property
     def length(self) -> int:
         """Tokens kept so far, S."""
-        keys = self.layers[0].keys
-        return 0 if keys is None else keys.size(2)
+        return self.layers[0].length
 
     def select(self, rows: Tensor) -> None:
         """Keep only the given rows of the batch, in that order (rows: 1-D long or bool)."""
         for layer in self.layers:
-            if layer.keys is not None and layer.values is not None:
-                layer.keys, layer.values = layer.keys[rows], layer.values[rows]
-            layer.tails = {site: tail[rows] for site, tail in layer.tails.items()}
+            layer.select(rows)
         if self.mask is not None:
             self.mask = self.mask[rows]
+
+    def clear_tails(self, mask: Tensor) -> None:
+        """After prompts padded on the left, mask (B, T) bool: the short convolutions forget the padding."""
+        for layer in self.layers:
+            for site, tail in layer.tails.items():
+                real = F.pad(mask, (tail.size(1), 0))[:, -tail.size(1) :]  # (B, W - 1)
+                layer.tails[site] = tail * real[..., None]
+
+    def drop_padding(self) -> None:
+        """Drop the first tokens as far as they are padding in every row."""
+        if self.mask is None or bool(self.mask[:, 0].any()):
+            return
+        n = int(self.mask.any(dim=0).int().argmax())
+        self.mask = self.mask[:, n:]
+        for layer in self.layers:
+            layer.drop_first(n)

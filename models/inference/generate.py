@@ -1,0 +1,181 @@
+"""Generation: one reply as a stream of tokens, or many greedy ones side by side for evaluation.
+
+The model may be in training: it is put into eval mode for each forward pass and back afterwards, and no random state
+but a generator of our own is touched. Inference mode never spans a yield, since it would leak into the caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.events import ReplyFinished, TokenMade
+from models.inference.cache import KVCache
+from models.inference.sampling import SamplingConfig, sample
+from models.tokenizers import IncrementalDecoder
+from models.transformer import Decoder
+
+END_TOKEN = "<|end|>"
+
+
+def generate(
+    model: Decoder, tokenizer: Tokenizer, ids: Sequence[int], config: SamplingConfig
+) -> Iterator[TokenMade | ReplyFinished]:
+    """Continue `ids`, token by token: TokenMade for each, and at the end ReplyFinished.
+
+    Ends with reason "stop" at <|end|> (yielded, as no text) or where a stop text appears (which is not part of any
+    token's text), else with "length" when max_tokens are made or the context is full. The texts joined are the reply.
+
+    Raises:
+        ValueError: where `ids` is empty or longer than the context.
+    """
+    check_prompt(len(ids), model.config.context_length)
+    limit = min(config.max_tokens, model.config.context_length - len(ids) + 1)
+    generator = torch.Generator().manual_seed(config.seed)
+    cache, text = KVCache(model.config.n_layer), _HeldText(tokenizer, config.stop)
+    end_id = tokenizer.token_to_id(END_TOKEN)
+    penalised = config.repetition_penalty != 1.0
+    seen, new, seconds = list(ids), list(ids), [0.0, 0.0]  # of prefill, of decoding
+    for made in range(1, limit + 1):
+        began = time.perf_counter()
+        logits = _next_logits(model, torch.tensor([new]), cache)[0]
+        choice = sample(logits, config, generator, torch.tensor(seen) if penalised else None)
+        seconds[made > 1] += time.perf_counter() - began
+        new = [choice.id]
+        seen.append(choice.id)
+        is_end = choice.id == end_id
+        shown, stopped = text.add(choice.id, is_end=is_end, is_last=made == limit)
+        yield TokenMade(id=choice.id, text=shown, probability=choice.probability)
+        if is_end or stopped:
+            yield _finished("stop", len(ids), made, seconds)
+            return
+    yield _finished("length", len(ids), limit, seconds)
+
+
+def check_prompt(n_tokens: int, context_length: int) -> None:
+    """Raise ValueError where no reply can follow a prompt of that many tokens."""
+    if n_tokens == 0:
+        raise ValueError("The prompt is empty, and a model needs at least one token to go on from: write something.")
+    if n_tokens > context_length:
+        raise ValueError(
+            f"The prompt has {n_tokens:,} tokens, but the model's context takes {context_length:,}: shorten the text."
+        )
+
+
+def generate_batch(
+    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 128
+) -> list[list[int]]:
+    """The greedy reply to each prompt, without its end token; the same as `generate` at temperature 0, only faster.
+
+    Prompts are sorted by length and answered `batch_size` at a time.
+
+    Raises:
+        ValueError: where a prompt is empty or longer than the context.
+    """
+    for prompt in prompts:
+        check_prompt(len(prompt), model.config.context_length)
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
+    replies: list[list[int]] = [[] for _ in prompts]
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        for row, reply in zip(
+            rows, _reply_side_by_side(model, [prompts[i] for i in rows], max_tokens, end_id), strict=True
+        ):
+            replies[row] = reply
+    return replies
+
+
+def _reply_side_by_side(
+    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int
+) -> list[list[int]]:
+    """Greedy replies of one batch, the longest prompt first; a row leaves the batch when its reply ends."""
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    longest = len(prompts[0])
+    mask = torch.arange(longest) >= longest - lengths[:, None]  # (B, T): the padding is on the left
+    ids = torch.zeros(mask.shape, dtype=torch.long)
+    ids[mask] = torch.tensor([id for prompt in prompts for id in prompt])
+    replies: list[list[int]] = [[] for _ in prompts]
+    rows, positions = torch.arange(len(prompts)), lengths
+    room = (model.config.context_length - lengths + 1).clamp(max=max_tokens)
+    cache = KVCache(model.config.n_layer)
+    logits = _prefill(model, ids, mask, cache)
+    while True:
+        chosen = logits.argmax(dim=-1).cpu()  # (B,)
+        ended = chosen == end_id
+        for row, id in zip(rows[~ended].tolist(), chosen[~ended].tolist(), strict=True):
+            replies[row].append(id)
+        room = room - 1
+        goes_on = ~ended & (room > 0)
+        if not goes_on.any():
+            return replies
+        if not goes_on.all():
+            rows, room, positions, chosen = rows[goes_on], room[goes_on], positions[goes_on], chosen[goes_on]
+            with torch.inference_mode():
+                cache.select(goes_on.nonzero()[:, 0].to(logits.device))
+                cache.drop_padding()
+        logits = _next_logits(model, chosen[:, None], cache, positions=positions[:, None])
+        positions = positions + 1
+
+
+def _prefill(model: Decoder, ids: Tensor, mask: Tensor, cache: KVCache) -> Tensor:
+    """Read prompts (B, T) padded on the left into an empty cache -> the logits after each, (B, V)."""
+    if mask.all():
+        return _next_logits(model, ids, cache)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    # As segments, padding and text keep their convolutions apart; what those keep of the padding is zeroed below.
+    logits = _next_logits(model, ids, cache, positions=positions, mask=mask, segments=mask.long())
+    with torch.inference_mode():
+        cache.clear_tails(mask.to(logits.device))
+    return logits
+
+
+def _next_logits(model: Decoder, ids: Tensor, cache: KVCache, **arguments: Tensor) -> Tensor:
+    """Logits of the token after ids (B, T) -> (B, V), in eval mode and without gradients; the mode is put back."""
+    device = model.embedding.weight.device
+    was_training = model.training
+    if was_training:
+        model.eval()
+    try:
+        with torch.inference_mode():
+            moved = {name: value.to(device) for name, value in arguments.items()}
+            return model.logits(model.hidden(ids.to(device), cache=cache, **moved)[:, -1])
+    finally:
+        if was_training:
+            model.train()
+
+
+def _finished(reason: str, n_prompt: int, n_tokens: int, seconds: Sequence[float]) -> ReplyFinished:
+    """tokens_per_s counts the tokens after the first, which the prefill gives, and only time spent computing."""
+    rate = (n_tokens - 1) / seconds[1] if n_tokens > 1 else 0.0
+    return ReplyFinished(reason=reason, n_prompt=n_prompt, n_tokens=n_tokens, prefill_s=seconds[0], tokens_per_s=rate)
+
+
+class _HeldText:
+    """Text on its way out: what may be the beginning of a stop text, or of a character, waits until that is known."""
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+        self._decoder = IncrementalDecoder(tokenizer)
+        self._stop = stop
+        self._held = ""
+
+    def add(self, id: int, *, is_end: bool, is_last: bool) -> tuple[str, bool]:
+        """The text that can be shown with this token, and whether a stop text ended the reply."""
+        if not is_end:
+            self._held += self._decoder.add(id)
+        found = [place for place in (self._held.find(text) for text in self._stop) if place >= 0]
+        if found:
+            return self._held[: min(found)], True
+        waits = 0 if is_end or is_last else max((_overlap(self._held, text) for text in self._stop), default=0)
+        shown = self._held[: len(self._held) - waits]
+        self._held = self._held[len(shown) :]
+        return shown, False
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How many characters at the end of `text` are a beginning of `stop`."""
+    sizes = range(min(len(text), len(stop) - 1), 0, -1)
+    return next((size for size in sizes if text.endswith(stop[:size])), 0)
