@@ -6,6 +6,8 @@ Tabs call its methods and listen to its signals. Every job is submitted here. Wh
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +24,13 @@ from app.tokenizer_control import TokenizerControl
 from app.training_control import TrainingControl, TrainingState
 from app.worker import Worker
 from models.config import PRESETS, ModelConfig
-from models.library import Library, RunInfo, TokenizerInfo
+from models.library import Library, RunInfo, TokenizerInfo, safe_name
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.inference.settings import SamplingConfig
+    from models.data.tiny_world.starters import Starter
     from models.training.spec import DataSpec, RunSpec
 
 DEFAULT_DESIGN = "terrarium-tiny"
@@ -92,6 +95,7 @@ class Session(QObject):
         self._tokenizer_name = ""
         self._design = PRESETS[DEFAULT_DESIGN]
         self._design_name = DEFAULT_DESIGN
+        self._random = random.Random()
         self._connect()
         self._restore_choices()
 
@@ -175,7 +179,7 @@ class Session(QObject):
             self.job_failed.emit(str(error), "")
             return False
         self._tokenizer_name = name
-        self._remember("tokenizer", name)
+        self.remember("tokenizer", name)
         self.tokenizer_changed.emit()
         return True
 
@@ -214,7 +218,7 @@ class Session(QObject):
         if (config, name) == (self._design, self._design_name):
             return
         self._design, self._design_name = config, name
-        self._remember("design", {"name": name, "config": config.to_dict()})
+        self.remember("design", {"name": name, "config": config.to_dict()})
         self.design_changed.emit()
 
     def list_designs(self) -> list[str]:
@@ -235,6 +239,22 @@ class Session(QObject):
             self.set_design(PRESETS[name], name)
             return True
         return self._try(lambda: self.set_design(self.library.load_design(name), name))
+
+    def rename_design(self, name: str, new_name: str) -> bool:
+        """Give a saved design another name; whether it worked."""
+
+        def rename() -> None:
+            path = self.library.designs / f"{safe_name(new_name)}.json"
+            if path.exists() or new_name in PRESETS:
+                raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
+            (self.library.designs / f"{safe_name(name)}.json").rename(path)
+
+        if not self._try(rename):
+            return False
+        if self._design_name == name:
+            self.set_design(self._design, safe_name(new_name))
+        self.library_changed.emit()
+        return True
 
     def delete_design(self, name: str) -> None:
         """Move a saved design to the trash."""
@@ -304,6 +324,12 @@ class Session(QObject):
         """All runs, the newest first."""
         return self.library.list_runs()
 
+    def free_run_name(self, wanted: str) -> str:
+        """`wanted`, with the first number that makes it a name no run has."""
+        taken = {info.name for info in self.list_runs()}
+        names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
+        return next(name for name in names if name not in taken)
+
     def find_run(self, run_id: str) -> RunInfo:
         """The run with this id; ValueError where it is gone."""
         for info in self.list_runs():
@@ -323,8 +349,21 @@ class Session(QObject):
         state = self._training.state
         if state is not None and state.run_id == run_id and self.training_active:
             return self.history
-        run = RunFolder.open(self.find_run(run_id).folder)
-        return RunHistory.from_rows(run.read_metrics(), run.read_samples())
+        try:
+            run = RunFolder.open(self.find_run(run_id).folder)
+            return RunHistory.from_rows(run.read_metrics(), run.read_samples())
+        except ValueError as error:
+            self._refuse(str(error))
+            return RunHistory()
+
+    def run_spec(self, run_id: str) -> RunSpec | None:
+        """What a run was made from, read from its folder; None where it cannot be read."""
+        from models.training.run_folder import RunFolder
+
+        try:
+            return RunFolder.open(self.find_run(run_id).folder).spec
+        except ValueError:
+            return None
 
     def rename_run(self, run_id: str, name: str) -> bool:
         """Give a run another name; whether it worked."""
@@ -396,6 +435,34 @@ class Session(QObject):
         """End the reply; what there is of it stands."""
         self._chat.stop()
 
+    @property
+    def starter_kinds(self) -> tuple[str, ...]:
+        """The kinds of Tiny World questions that the open model was trained for; none for other models."""
+        from models.data.tiny_world.starters import STARTER_KINDS
+
+        model = self._chat.model
+        return STARTER_KINDS if model is not None and model.source == "tiny-world" else ()
+
+    def draw_starter(self, kind: str) -> Starter:
+        """A new held-out question or request of `kind` about the open model's world."""
+        from models.data.tiny_world.starters import draw_starter
+
+        assert self._chat.model is not None
+        return draw_starter(self._chat.model.world_seed, kind, self._random)
+
+    @property
+    def world_words(self) -> str:
+        """One line on what the open model's world is; '' for models of other texts."""
+        from models.data.tiny_world.world import World
+
+        model = self._chat.model
+        return World(model.world_seed).summary if model is not None and model.source == "tiny-world" else ""
+
+    def delete_chat(self, chat_id: str) -> None:
+        """Move a conversation to the trash."""
+        self._delete(self.library.chats / f"{chat_id}.json", "Chat deleted")
+        self.library_changed.emit()
+
     # -- Device and status ------------------------------------------------------------------------------
 
     @property
@@ -415,7 +482,7 @@ class Session(QObject):
 
     def set_device(self, name: str) -> None:
         """Use another device from the next job on; falls back with a notice where it does not work."""
-        self._remember("device", name)
+        self.remember("device", name)
         self._device.choose(name)
 
     @property
@@ -437,7 +504,8 @@ class Session(QObject):
         except (KeyError, ValueError):
             self._design, self._design_name = PRESETS[DEFAULT_DESIGN], DEFAULT_DESIGN
 
-    def _remember(self, key: str, value: Any) -> None:
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a JSON-able value in `settings` for the next launch."""
         self._try(lambda: self.settings.set(key, value))
 
     def _may_start(self) -> bool:

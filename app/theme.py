@@ -332,6 +332,7 @@ class ThemeProvider(QObject):
         colours |= {
             "size": f"{size:.1f}pt",
             "size_small": f"{size * 0.9:.1f}pt",
+            "size_lead": f"{size * 1.15:.1f}pt",
             "size_heading": f"{size * 1.25:.1f}pt",
             "size_title": f"{size * 1.9:.1f}pt",
             "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),

@@ -111,7 +111,13 @@ class EmptyState(QWidget):
         layout.addStretch(1)
         for widget in (title, text):
             widget.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            layout.addLayout(row(None, widget, None))
+            widget.setWordWrap(True)
+            # Between stretches rather than aligned: an aligned label that wraps gets no height for its lines.
+            line = QHBoxLayout()
+            line.addStretch(1)
+            line.addWidget(widget, 100)
+            line.addStretch(1)
+            layout.addLayout(line)
         if action is not None:
             layout.addSpacing(SPACE)
             layout.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QStackedWidget, QWidget
 
 from app.theme import SPACE, ThemeProvider
@@ -40,6 +40,7 @@ class DataPicker(QWidget):
         self._about = label("", "caption", wrap=True)
         self._seed = QSpinBox()
         self._seed.setRange(0, 2**31 - 1)
+        self._seed.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._seed.setAccessibleName("World seed")
         self._seed.setToolTip("Which little world is generated: another seed has other people, places and facts")
         self._names = ElidedLabel("No file chosen")
@@ -48,6 +49,7 @@ class DataPicker(QWidget):
         self._share.setValue(10.0)
         self._share.setDecimals(1)
         self._share.setSuffix(" %")
+        self._share.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._share.setAccessibleName("Validation share")
         self._share.setToolTip("How much of the text's end is kept away from training, to measure on")
         choose = button("Choose files…", theme, self.choose_files, icon="file-text")

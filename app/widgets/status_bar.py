@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QSiz
 from app.session import Session
 from app.status import duration
 from app.system import bytes_in_words, memory_bytes
-from app.theme import SPACE, ThemeProvider
+from app.theme import SPACE
 from app.widgets.basics import label
 from app.widgets.elided_label import ElidedLabel
 
@@ -19,7 +19,7 @@ _MEMORY_INTERVAL_MS = 2000
 class StatusBar(QFrame):
     """Shows `session.status`, and lets the user choose the device."""
 
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "status-bar")
         self._session = session
@@ -28,6 +28,9 @@ class StatusBar(QFrame):
         layout.setSpacing(SPACE)
         self._devices = QComboBox()
         self._devices.setAccessibleName("Device")
+        self._devices.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._devices.setMinimumContentsLength(8)
+        self._devices.view().setMinimumWidth(220)
         self._devices.setToolTip("Where models are computed. A change counts from the next start on.")
         for name, words in _DEVICE_WORDS.items():
             self._devices.addItem(words, name)
@@ -42,8 +45,7 @@ class StatusBar(QFrame):
         self._progress.setFixedWidth(180)
         self._progress.setTextVisible(False)
         self._progress.setAccessibleName("Progress")
-        self._numbers = label("", "mono")
-        self._numbers.setFont(theme.mono_font(0.9))
+        self._numbers = label("", "mono-small")
         layout.addWidget(self._devices)
         layout.addWidget(self._device)
         layout.addSpacing(SPACE)

@@ -73,7 +73,11 @@ class TopBar(QFrame):
             layout.addWidget(tab)
         layout.addStretch(1)
         self.quickstart_button = button(
-            "Quick start", theme, self.quickstart_asked.emit, icon="plant", tip="Grow a small model in about 3 minutes"
+            "Quick start",
+            theme,
+            self.quickstart_asked.emit,
+            icon="mdi6.sprout",
+            tip="Grow a small model in about 3 minutes",
         )
         layout.addWidget(self.quickstart_button)
         self._theme = theme

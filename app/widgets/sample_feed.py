@@ -1,0 +1,113 @@
+"""What the model writes after its pinned prompts, as it learns: the newest, or any earlier step on the slider."""
+
+from __future__ import annotations
+
+import html
+
+from PySide6.QtCore import QSignalBlocker, Qt, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
+
+from app.run_history import RunHistory
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import EmptyState, label
+from models.events import SampleMade
+
+
+class SampleFeed(QWidget):
+    """Samples of one run."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._samples: list[SampleMade] = []
+        self._n_known = 0
+        self._steps: list[int] = []
+        self._texts: list[QLabel] = []
+        self._slider = QSlider(Qt.Orientation.Horizontal)
+        self._slider.setAccessibleName("Step of the samples")
+        self._slider.setToolTip("Go back to what the model wrote at an earlier step")
+        self._slider.setMaximumWidth(320)
+        self._step = label("", "mono-small")
+        head = QHBoxLayout()
+        head.setSpacing(SPACE)
+        head.addWidget(label("Samples", "subheading"))
+        head.addSpacing(SPACE)
+        head.addWidget(self._slider, 1)
+        head.addWidget(self._step)
+        head.addStretch(1)
+        self._body = QWidget()
+        self._body.setProperty("role", "scrolled")
+        self._lines = QVBoxLayout(self._body)
+        self._lines.setContentsMargins(0, 0, SPACE, 0)
+        self._lines.setSpacing(SPACE + SPACE // 2)
+        self._lines.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setWidget(self._body)
+        self._pages = QStackedWidget()
+        self._empty = EmptyState(
+            "No samples yet",
+            "A run with pinned prompts shows here what the model makes of them, again and again as it learns.",
+        )
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(area)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(head)
+        layout.addWidget(self._pages, 1)
+        self._slider.valueChanged.connect(self._show)
+        theme.theme_changed.connect(self._show)
+
+    def show_history(self, history: RunHistory) -> None:
+        """Show another run's samples."""
+        self._samples, self._n_known, self._steps = history.samples, 0, []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what has come since."""
+        if len(self._samples) == self._n_known and self._n_known:
+            return
+        self._n_known = len(self._samples)
+        followed = self._slider.value() >= self._slider.maximum()
+        self._steps = sorted({sample.step for sample in self._samples})
+        with QSignalBlocker(self._slider):
+            self._slider.setRange(0, max(0, len(self._steps) - 1))
+            if followed:
+                self._slider.setValue(self._slider.maximum())
+        self._slider.setEnabled(len(self._steps) > 1)
+        self._pages.setCurrentIndex(1 if self._steps else 0)
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        self._slider.setVisible(bool(self._steps))
+        if not self._steps:
+            self._step.setText("")
+            return
+        step = self._steps[min(self._slider.value(), len(self._steps) - 1)]
+        last = " · latest" if step == self._steps[-1] else ""
+        self._step.setText(f"step {step:,}{last}")
+        newest = {sample.prompt: sample for sample in self._samples if sample.step <= step}
+        for i, sample in enumerate(newest.values()):
+            if i == len(self._texts):
+                self._add_text()
+            self._texts[i].setText(self._as_html(sample))
+            self._texts[i].show()
+        for extra in self._texts[len(newest) :]:
+            extra.hide()
+
+    def _add_text(self) -> None:
+        text = QLabel()
+        text.setWordWrap(True)
+        text.setTextFormat(Qt.TextFormat.RichText)
+        text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._texts.append(text)
+        self._lines.insertWidget(self._lines.count() - 1, text)
+
+    def _as_html(self, sample: SampleMade) -> str:
+        muted = self._theme.theme.muted
+        prompt = html.escape(sample.prompt).replace("\n", "<br>")
+        text = html.escape(sample.text).replace("\n", "<br>")
+        return f'<span style="color:{muted}">{prompt}</span> {text}'

@@ -1,0 +1,82 @@
+"""What a run was made from, read from the run: its design, tokenizer, data and training settings, to read only."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+
+from app.theme import SPACE
+from app.widgets.basics import label
+from app.widgets.words import words
+from models.training.spec import RunSpec
+
+
+def source_words(spec: RunSpec) -> str:
+    """The data in a few words."""
+    data = spec.data
+    if data.source == "tiny-world":
+        return f"Tiny World, seed {data.seed}"
+    if data.source == "stdlib":
+        return "Python docstrings"
+    first = data.files[0].replace("\\", "/").rpartition("/")[2] if data.files else "files"
+    return first if len(data.files) < 2 else f"{first} and {len(data.files) - 1} more"
+
+
+def summary(spec: RunSpec) -> str:
+    """The run in one line."""
+    model = spec.model
+    tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
+    return (
+        f"{model.n_layer} layers × {model.d_model} · {tokenizer}, {model.vocab_size:,} tokens · {source_words(spec)} · "
+        f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
+    )
+
+
+class SpecView(QWidget):
+    """Four columns of settings; those that differ from the defaults stand out."""
+
+    def __init__(self, spec: RunSpec, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4 * SPACE)
+        for title, settings in (("Design", spec.model), ("Training", spec.train)):
+            layout.addLayout(_column(title, settings))
+        rest = QVBoxLayout()
+        rest.addLayout(_column("Tokenizer", spec.tokenizer))
+        rest.addSpacing(2 * SPACE)
+        rest.addLayout(_column("Data", spec.data))
+        rest.addStretch(1)
+        layout.addLayout(rest)
+        layout.addStretch(1)
+
+
+def _column(title: str, settings: Any) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(2 * SPACE)
+    grid.setVerticalSpacing(SPACE // 2)
+    grid.addWidget(label(title, "subheading"), 0, 0, 1, 2)
+    for row, field in enumerate(dataclasses.fields(settings), start=1):
+        value = getattr(settings, field.name)
+        name = label(field.metadata.get("label", field.name), "muted")
+        name.setToolTip(field.metadata.get("help", ""))
+        shown = label(_value_words(value), "mono" if value == field.default else "accent", selectable=True)
+        shown.setMaximumWidth(260)
+        shown.setWordWrap(isinstance(value, tuple))
+        grid.addWidget(name, row, 0)
+        grid.addWidget(shown, row, 1, Qt.AlignmentFlag.AlignLeft)
+    grid.setRowStretch(len(dataclasses.fields(settings)) + 1, 1)
+    return grid
+
+
+def _value_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, tuple):
+        return "\n".join(str(item) for item in value) or "–"
+    return words(str(value)) or "–"

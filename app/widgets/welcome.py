@@ -1,0 +1,131 @@
+"""The first screen: what Terrarium is in one sentence, the quick start, and the other ways in."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from app.session import Session
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import button, frame, label, row
+from app.widgets.top_bar import program_mark
+
+QUICK_MINUTES = 3.0
+
+
+class Welcome(QWidget):
+    """The first screen.
+
+    Signals:
+        quickstart_asked(), file_asked(), tokenizer_asked(), design_asked(), runs_asked()
+    """
+
+    quickstart_asked = Signal()
+    file_asked = Signal()
+    tokenizer_asked = Signal()
+    design_asked = Signal()
+    runs_asked = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setProperty("role", "page")
+        mark = QLabel()
+        mark.setPixmap(program_mark(88))
+        mark.setAccessibleName("Terrarium's mark: a plant under glass")
+        sentence = label(
+            "Grow a small language model behind glass: make a tokenizer, design the model, watch it learn, and talk "
+            "with it, all on this computer.",
+            "lead",
+            wrap=True,
+        )
+        sentence.setMaximumWidth(600)
+        sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.quickstart = button(
+            "Quick start",
+            theme,
+            self.quickstart_asked.emit,
+            icon="mdi6.sprout",
+            role="hero",
+            tip="Data, tokenizer, training, chat",
+        )
+        self.hint = label("Grow a small model in about 3 minutes", "muted")
+        ways = QGridLayout()
+        ways.setSpacing(2 * SPACE)
+        cards = (
+            ("Open a text file", "Train on your own words: a book, notes, code.", "file-text", self.file_asked),
+            (
+                "Make a tokenizer",
+                "Choose how text is cut into the pieces a model reads.",
+                "puzzle-piece",
+                self.tokenizer_asked,
+            ),
+            ("Build a design", "Put an architecture together, and see it as a diagram.", "stack", self.design_asked),
+        )
+        self.ways: list[QPushButton] = []
+        for column, (words, caption, icon, signal) in enumerate(cards):
+            card = frame("card")
+            card.setFixedWidth(232)
+            lines = card.layout()
+            assert isinstance(lines, QVBoxLayout)
+            way = button(words, theme, signal.emit, icon=icon, tip=caption)
+            text = label(caption, "caption", wrap=True)
+            lines.addWidget(text)
+            lines.addStretch(1)
+            lines.addWidget(way)
+            self.ways.append(way)
+            ways.addWidget(card, 0, column)
+        self._runs = button("Look at earlier runs", theme, self.runs_asked.emit, icon="chart-line", role="link")
+        inner = QWidget()
+        inner.setProperty("role", "scrolled")
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 3 * SPACE)
+        layout.setSpacing(2 * SPACE)
+        centre = Qt.AlignmentFlag.AlignHCenter
+        layout.addStretch(2)
+        layout.addWidget(mark, 0, centre)
+        layout.addWidget(label("Terrarium", "title"), 0, centre)
+        layout.addLayout(_centred(sentence))
+        layout.addSpacing(SPACE)
+        layout.addWidget(self.quickstart, 0, centre)
+        layout.addWidget(self.hint, 0, centre)
+        layout.addSpacing(2 * SPACE)
+        ways_row = row(None, None)
+        ways_row.insertLayout(1, ways)
+        layout.addLayout(ways_row)
+        layout.addWidget(self._runs, 0, centre)
+        layout.addStretch(3)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+        session.runs_changed.connect(self._show_runs)
+        session.training_changed.connect(self._show_training)
+        self._show_runs()
+        self._show_training()
+
+    @Slot()
+    def _show_runs(self) -> None:
+        self._runs.setVisible(bool(self._session.list_runs()))
+
+    @Slot()
+    def _show_training(self) -> None:
+        busy = self._session.training_active
+        self.quickstart.setEnabled(not busy)
+        self.hint.setText(
+            "A training is going on: the quick start has to wait until it ends."
+            if busy
+            else "Grow a small model in about 3 minutes"
+        )
+
+
+def _centred(widget: QWidget) -> QHBoxLayout:
+    """A widget that wraps its text, in the middle of its line and as wide as it may be."""
+    line = QHBoxLayout()
+    line.addStretch(1)
+    line.addWidget(widget, 100)
+    line.addStretch(1)
+    return line
