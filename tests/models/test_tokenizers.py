@@ -1,7 +1,7 @@
 """Tokenizers: every kind takes any text and gives it back; nobody smuggles in a special token; pieces tile the text."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -32,6 +32,7 @@ def test_special_tokens_come_first(tokenizer: Tokenizer) -> None:
 
 
 @given(text=st.text() | st.binary().map(lambda data: data.decode("utf-8", errors="replace")))
+@settings(deadline=None)
 def test_any_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
     ids = encode_text(tokenizer, text)
     assert decode(tokenizer, ids) == text
@@ -40,6 +41,7 @@ def test_any_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
 
 
 @given(parts=st.lists(st.sampled_from([*SPECIAL_TOKENS, "<|e<|end|>nd|>", "<|", "end|>", "hello ", "é"]), max_size=8))
+@settings(deadline=None)
 def test_written_text_never_becomes_special(tokenizer: Tokenizer, parts: list[str]) -> None:
     text = "".join(parts)
     ids = encode_text(tokenizer, text)
@@ -54,6 +56,7 @@ def test_prompt_parses_special_tokens(tokenizer: Tokenizer) -> None:
 
 
 @given(text=st.text())
+@settings(deadline=None)
 def test_pieces_tile_the_text(tokenizer: Tokenizer, text: str) -> None:
     pieces = token_pieces(tokenizer, text)
     assert b"".join(piece.bytes for piece in pieces) == text.encode()
@@ -72,6 +75,7 @@ def test_pieces_show_what_cannot_be_seen() -> None:
 
 
 @given(text=st.text())
+@settings(deadline=None)
 def test_streaming_never_breaks_a_character(tokenizer: Tokenizer, text: str) -> None:
     decoder = IncrementalDecoder(tokenizer)
     chunks = [decoder.add(id) for id in encode_text(tokenizer, text)]
