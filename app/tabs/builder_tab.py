@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QInputDialog, QLineEdit, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QInputDialog, QLineEdit, QSplitter, QVBoxLayout, QWidget
 
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
@@ -14,6 +14,7 @@ from app.widgets.block_parts import Part
 from app.widgets.config_form import ConfigForm
 from app.widgets.cost_panel import CostPanel
 from app.widgets.item_list import Item, ItemList
+from app.widgets.scrolling import scrolling
 from app.widgets.words import short_count, words
 from models import cost
 from models.config import PRESETS, ModelConfig
@@ -73,7 +74,7 @@ class BuilderTab(QWidget):
         self.list.setFixedHeight(172)
         lines.addWidget(label("Designs", "subheading"))
         lines.addWidget(self.list)
-        lines.addWidget(_scrolling(self.form), 1)
+        lines.addWidget(scrolling(self.form), 1)
         return panel
 
     def _centre(self) -> QWidget:
@@ -97,7 +98,7 @@ class BuilderTab(QWidget):
         panel.setMinimumWidth(230)
         lines = panel.layout()
         assert lines is not None
-        lines.addWidget(_scrolling(self.costs))
+        lines.addWidget(scrolling(self.costs))
         return panel
 
     def _connect(self) -> None:
@@ -221,14 +222,3 @@ class BuilderTab(QWidget):
             n += 1
             candidate = f"{name}-{n}"
         return candidate
-
-
-def _scrolling(widget: QWidget) -> QScrollArea:
-    """`widget` in an area that scrolls up and down only."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    widget.setProperty("role", "scrolled")
-    area.setWidget(widget)
-    return area

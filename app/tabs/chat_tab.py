@@ -1,0 +1,291 @@
+"""The chat tab: talk to a model of the library, or to the one in training as it is at this step."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.chat_control import ChatModel
+from app.chat_store import Chat, Turn
+from app.conversation import Conversation
+from app.session import Session
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import EmptyState, button, frame, label, row
+from app.widgets.chat_view import ChatView, in_chat_column
+from app.widgets.composer import Composer
+from app.widgets.item_list import Item, ItemList
+from app.widgets.model_picker import ModelPicker
+from app.widgets.sampling_panel import SamplingPanel
+from app.widgets.scrolling import scrolling
+from app.widgets.starter_bar import StarterBar
+from app.widgets.words import short_count
+from models.inference.settings import SamplingConfig
+
+_TALK = "Write a message. Enter sends, Shift+Enter starts a new line."
+_GO_ON = "Write the beginning of a text: the model goes on from it."
+_NO_MODEL = "Choose a model first."
+
+
+class ChatTab(QWidget):
+    """Left the conversations, in the middle one of them, right how replies are drawn."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.talk = Conversation(session, self)
+        self._live_name = ""
+        self._model_shown: ChatModel | None = None
+        self.setProperty("role", "page")
+        self.list = ItemList("Chats", theme)
+        self.models = ModelPicker()
+        self.model_note = label("", "caption")
+        self.world_note = label("", "muted", wrap=True)
+        self.view = ChatView(theme)
+        self.starters = StarterBar(theme)
+        self.composer = Composer(theme)
+        self.sampling = SamplingPanel(theme)
+        self._pages = QStackedWidget()
+        self._build()
+        self._connect()
+        self._show_chats()
+        self._show_models()
+        self._on_model_changed()
+
+    # -- layout --------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        for panel in (self._chats_panel(), self._centre(), self._sampling_panel()):
+            splitter.addWidget(panel)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([220, 800, 260])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addWidget(splitter)
+
+    def _chats_panel(self) -> QWidget:
+        panel = frame("card")
+        panel.setMinimumWidth(180)
+        lines = panel.layout()
+        assert isinstance(lines, QVBoxLayout)
+        new = button("New chat", self._theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
+        lines.addWidget(new)
+        lines.addWidget(self.list, 1)
+        return panel
+
+    def _centre(self) -> QWidget:
+        self.world_note.setToolTip("What the model was trained on")
+        train = button("Train a model", self._theme, lambda: self._session.tab_requested.emit("training"),
+                       icon="play", role="primary", tip="Go to the Training tab")  # fmt: skip
+        self._no_run = EmptyState(
+            "Nobody to talk to yet", "A model must be trained before it can talk. A small one takes minutes.", train
+        )
+        self._open_newest = button("Open the newest", self._theme, self._on_open_newest, icon="chat-circle",
+                                   role="primary", tip="Load the latest checkpoint of the newest run")  # fmt: skip
+        self._no_model = EmptyState(
+            "Choose a model", "Pick one above: each run of your library can talk from its latest checkpoint.",
+            self._open_newest,
+        )  # fmt: skip
+        self._hello_talk = EmptyState(
+            "Ask it something new",
+            "The buttons below draw questions and requests that were kept out of training, and know the right answers. "
+            "Or write your own.",
+        )
+        self._hello_text = EmptyState(
+            "Begin a text", "This model was trained on plain text: it goes on from whatever you write below."
+        )
+        for page in (self._no_run, self._no_model, self._hello_talk, self._hello_text, self.view):
+            self._pages.addWidget(page)
+        panel = QWidget()
+        lines = QVBoxLayout(panel)
+        lines.setContentsMargins(SPACE, 0, SPACE, 0)
+        lines.setSpacing(SPACE)
+        lines.addLayout(row(self.models, self.model_note, None))
+        lines.addWidget(self.world_note)
+        lines.addWidget(self._pages, 1)
+        lines.addWidget(in_chat_column(self.starters, self.composer))
+        return panel
+
+    def _sampling_panel(self) -> QWidget:
+        panel = frame("card")
+        panel.setMinimumWidth(230)
+        lines = panel.layout()
+        assert lines is not None
+        lines.addWidget(scrolling(self.sampling))
+        return panel
+
+    def _connect(self) -> None:
+        session = self._session
+        session.chat_changed.connect(self._on_model_changed)
+        session.runs_changed.connect(self._show_models)
+        session.training_changed.connect(self._on_training_changed)
+        session.library_changed.connect(self._show_chats)
+        self.models.picked.connect(self._on_model_picked)
+        self.list.chosen.connect(self._on_chat_chosen)
+        self.list.delete_asked.connect(self._on_delete)
+        self.composer.sent.connect(lambda text: self.say(Turn(prompt=text)))
+        self.composer.stop_asked.connect(session.stop_chat)
+        self.starters.asked.connect(self._on_starter)
+        self.view.retry_asked.connect(self._on_retry)
+        self.view.version_asked.connect(self._on_version)
+        talk = self.talk
+        talk.chat_changed.connect(self._on_chat_changed)
+        talk.turn_added.connect(self._on_turn_added)
+        talk.reply_began.connect(self._on_reply_began)
+        talk.reply_grew.connect(self._on_reply_grew)
+        talk.reply_ended.connect(self._on_reply_ended)
+        talk.saved.connect(self._show_chats)
+        new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self, self.new_chat)
+        new.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+
+    # -- models --------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_training_changed(self) -> None:
+        # Comes with every step: the list is only read again where there is another training, or none any more.
+        if self._training_name() != self._live_name:
+            self._show_models()
+
+    def _training_name(self) -> str:
+        state = self._session.training
+        return state.name if state is not None and self._session.training_active and state.step > 0 else ""
+
+    @Slot()
+    def _show_models(self) -> None:
+        self._live_name = self._training_name()
+        runs = [run for run in self._session.list_runs() if run.step > 0 and run.problem is None]
+        model = self._session.chat_model
+        self.models.set_choices(runs, self._live_name, model.which if model is not None else "")
+        self._show_page()
+
+    @Slot()
+    def _on_model_changed(self) -> None:
+        session, model = self._session, self._session.chat_model
+        loading, busy = session.chat_state == "loading", session.chat_state in ("waiting", "replying")
+        if model is None:
+            self.model_note.setText("Loading…" if loading else "")
+        else:
+            size = f"{short_count(model.n_parameters)} parameters"
+            self.model_note.setText("Loading…" if loading else f"{size}, step {model.step:,}, on {model.device}")
+            self.sampling.set_context_length(model.context_length)
+        if model is not self._model_shown:
+            self._model_shown = model
+            self._show_models()
+            self.world_note.setText(session.world_words)
+            self.starters.set_kinds(session.starter_kinds)
+            self.composer.set_hint(_NO_MODEL if model is None else _TALK if model.talks else _GO_ON)
+        self.world_note.setVisible(bool(self.world_note.text()))
+        ready = model is not None and session.chat_state == "ready"
+        self.composer.set_state(can_send=ready, replying=busy)
+        self.starters.setEnabled(ready)
+        self.view.set_can_retry(ready)
+        if session.chat_state == "waiting" and self.view.turns:
+            waits = "Waiting for the training step that is running…" if session.training_active else "Reading…"
+            self.view.turns[-1].set_note(waits)
+        self._show_page()
+
+    def _show_page(self) -> None:
+        """The conversation where there is one to see or to begin, else what to do first."""
+        model = self._session.chat_model
+        if self.talk.chat.turns or self._session.chat_state == "loading":
+            self._pages.setCurrentWidget(self.view)
+        elif model is not None:
+            self._pages.setCurrentWidget(self._hello_talk if model.talks else self._hello_text)
+        else:
+            self._pages.setCurrentWidget(self._no_model if self.models.count() else self._no_run)
+        self._open_newest.setVisible(bool(self.models.newest_run))
+
+    @Slot(str)
+    def _on_model_picked(self, which: str) -> None:
+        self.talk.when_free(lambda: self._open_model(which))
+
+    def _open_model(self, which: str) -> None:
+        if not self._session.open_chat_model(which):
+            self._show_models()
+
+    def _on_open_newest(self) -> None:
+        self._open_model(self.models.newest_run)
+
+    # -- conversations -------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _show_chats(self) -> None:
+        talk = self.talk
+        self.list.set_items([_chat_item(chat_id, chat) for chat_id, chat in talk.store.list()], talk.chat.id)
+
+    @Slot()
+    def _on_chat_changed(self) -> None:
+        self.view.set_chat(self.talk.chat)
+        self._show_chats()
+        self._show_page()
+        self.composer.field.setFocus()
+
+    def new_chat(self) -> None:
+        """Start an empty conversation; the one before is kept."""
+        self.talk.when_free(lambda: self.talk.open(Chat()))
+
+    @Slot(str)
+    def _on_chat_chosen(self, chat_id: str) -> None:
+        if chat_id != self.talk.chat.id:
+            self.talk.when_free(lambda: self.talk.open_saved(chat_id))
+
+    @Slot(str)
+    def _on_delete(self, chat_id: str) -> None:
+        def delete() -> None:
+            self._session.delete_chat(chat_id)
+            if chat_id == self.talk.chat.id:
+                self.talk.open(Chat())
+
+        self.talk.when_free(delete)
+
+    # -- replies -------------------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_starter(self, kind: str) -> None:
+        starter = self._session.draw_starter(kind)
+        self.say(Turn(prompt=starter.prompt, kind=starter.kind, gold=starter.gold, fresh=True))
+
+    def say(self, turn: Turn) -> None:
+        """Say something to the open model."""
+        self.talk.say(turn, self._drawn_sampling())
+
+    @Slot()
+    def _on_retry(self) -> None:
+        self.talk.reply(self._drawn_sampling())
+
+    def _drawn_sampling(self) -> SamplingConfig:
+        self.sampling.draw_seed()
+        return self.sampling.config
+
+    @Slot(object)
+    def _on_turn_added(self, turn: Turn) -> None:
+        self.view.add_turn(turn)
+        self._show_page()
+
+    @Slot()
+    def _on_reply_began(self) -> None:
+        self.view.turns[-1].begin()
+
+    @Slot(str)
+    def _on_reply_grew(self, text: str) -> None:
+        self.view.turns[-1].set_note("")
+        self.view.turns[-1].append(text)
+
+    @Slot(object, int)
+    def _on_reply_ended(self, turn: Turn, left_out: int) -> None:
+        self.view.turns[-1].end(turn, left_out)
+
+    @Slot(int, int)
+    def _on_version(self, index: int, version: int) -> None:
+        self.view.turns[index].show_turn(self.talk.show_version(index, version))
+
+
+def _chat_item(chat_id: str, chat: Chat | str) -> Item:
+    """The line for a conversation, or for a file (by its sentence) that is none."""
+    if isinstance(chat, str):
+        return Item(chat_id, chat_id, problem=chat)
+    return Item(chat_id, chat.title, f"{datetime.fromisoformat(chat.created).astimezone():%d %b %Y, %H:%M}")
