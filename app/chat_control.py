@@ -51,10 +51,12 @@ class ModelOpened(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplyStarted(Event):
-    """The first event of a reply: the model's training step, and how many tokens it was given."""
+    """The first event of a reply: the model's training step, how many tokens it was given, and how many of the oldest
+    messages were left out because the conversation is longer than the context."""
 
     step: int
     n_prompt: int
+    n_left_out: int = 0
 
 
 class ChatControl(QObject):
@@ -139,7 +141,6 @@ class ChatControl(QObject):
         live = self.model.which == LIVE
 
         def make() -> Iterator[Event]:
-            from models.data.chat import encode_messages
             from models.inference.generate import generate
             from models.tokenizers import encode_prompt
 
@@ -154,10 +155,10 @@ class ChatControl(QObject):
                 assert self._loaded is not None
                 model, tokenizer = self._loaded
             if isinstance(messages, str):
-                ids = encode_prompt(tokenizer, messages)
+                ids, left_out = encode_prompt(tokenizer, messages), 0
             else:
-                ids, _ = encode_messages(tokenizer, [dict(m) for m in messages], add_generation_prompt=True)
-            yield ReplyStarted(step=step, n_prompt=len(ids))
+                ids, left_out = _encode_what_fits(tokenizer, messages, model.config.context_length)
+            yield ReplyStarted(step=step, n_prompt=len(ids), n_left_out=left_out)
             yield from generate(model, tokenizer, ids, sampling)
 
         self.state = "waiting"

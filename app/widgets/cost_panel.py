@@ -23,7 +23,7 @@ class CostPanel(QWidget):
         super().__init__(parent)
         self._config, self._theme = config, theme
         self.total = label("")
-        self.flops = label("", "mono")
+        self.flops, self.cache = label("", "mono"), label("", "mono")
         self.parameters, self.memory = BarList(theme), BarList(theme)
         self.parameters.setAccessibleName("Parameters by component")
         self.memory.setAccessibleName("Memory in training")
@@ -41,7 +41,10 @@ class CostPanel(QWidget):
         batch_label.setBuddy(self.batch)
         batch_label.setToolTip(batch_tip)
         work = label("Work per token", "subheading")
-        work_tip = "Multiplications and additions for one token at full context: forward, and three times that to train"
+        work_tip = "Floating-point operations for one token at full context: to read it, and to learn from it"
+        cache = label("KV cache", "muted")
+        for widget in (cache, self.cache):
+            widget.setToolTip("What the model keeps in memory while it writes, for one text as long as the context")
         for widget in (work, self.flops):
             widget.setToolTip(work_tip)
         for part in (
@@ -52,6 +55,7 @@ class CostPanel(QWidget):
             row(label("Memory to train", "subheading"), None, label("estimated", "caption")),
             row(batch_label, None, self.batch),
             self.memory,
+            row(cache, None, self.cache),
             None,
             row(work, None, label("estimated", "caption")),
             self.flops,
@@ -80,13 +84,16 @@ class CostPanel(QWidget):
             ]
         )
         flops = cost.flops_per_token(config)
-        self.flops.setText(f"{short_count(flops)}FLOP\n{short_count(3 * flops)}FLOP to train")
+        training = cost.training_flops_per_token(config)
+        self.flops.setText(f"{short_count(flops)}FLOP\n{short_count(training)}FLOP to train")
         self._refresh()
 
     @Slot()
     def _refresh(self) -> None:
-        memory = cost.memory(self._config, self.batch.value(), self._config.context_length)
+        length = self._config.context_length
+        memory = cost.memory(self._config, self.batch.value(), length)
         self.memory.set_bars([Bar(name, n, size_words(n), f"{name}: {n:,} bytes") for name, n in memory.items() if n])
+        self.cache.setText(size_words(cost.kv_cache_bytes(self._config, length)))
 
     def _take_font(self) -> None:
         self.total.setFont(self._theme.mono_font(1.7))
