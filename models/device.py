@@ -116,7 +116,7 @@ def _main_memory() -> int | None:
 
 
 def _why_missing(name: str) -> str:
-    if name == "cuda" and not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+    if name == "cuda" and not torch.backends.cuda.is_built():
         return "this torch is built without CUDA"
     if name == "mps" and not torch.backends.mps.is_built():
         return "this torch is built without MPS"

@@ -6,6 +6,7 @@ H n_head, G n_kv_head, D head_dim, F d_ff, W conv_width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -63,9 +64,9 @@ class _Rotation(torch.autograd.Function):
         return _rotate(x, cos, sin)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _rotate(gradient, cos, -sin), None, None
+        return _rotate(gradients[0], cos, -sin), None, None
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -78,7 +79,8 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate the pairs (x[i], x[i + D/2]) of x (B, H, T, D) by their position's angles; keeps the dtype of x."""
-    return _Rotation.apply(x, cos.to(x.dtype), sin.to(x.dtype))  # type: ignore[no-any-return,no-untyped-call]
+    apply: Callable[..., Tensor] = _Rotation.apply
+    return apply(x, cos.to(x.dtype), sin.to(x.dtype))
 
 
 class ShortConv(nn.Module):

@@ -70,7 +70,8 @@ class Decoder(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Final hidden states (…, C) -> logits (…, V)."""
         if self.head is not None:
-            return self.head(hidden)  # type: ignore[no-any-return]
+            logits: Tensor = self.head(hidden)
+            return logits
         return F.linear(hidden, self.embedding.weight)
 
     def hidden(
@@ -99,7 +100,8 @@ class Decoder(nn.Module):
         allowed = attention_mask(ids, mask, segments, cache)
         for i, block in enumerate(self.blocks):
             x = block(x, rotation, allowed, segments, cache.layers[i] if cache is not None else None)
-        return self.final_norm(x)  # type: ignore[no-any-return]
+        hidden: Tensor = self.final_norm(x)
+        return hidden
 
 
 def attention_mask(ids: Tensor, mask: Tensor | None, segments: Tensor | None, cache: KVCache | None) -> Tensor | None:

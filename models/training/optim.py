@@ -29,17 +29,17 @@ class Muon(torch.optim.Optimizer):
         """Apply one update; `closure` is part of torch's interface and not used."""
         assert closure is None
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append(parameter)
             for shape, parameters in by_shape.items():
                 self._step_together(shape, parameters, group)
 
-    def _step_together(self, shape: torch.Size, parameters: list[nn.Parameter], group: dict[str, Any]) -> None:
+    def _step_together(self, shape: torch.Size, parameters: list[Tensor], group: dict[str, Any]) -> None:
         """Update matrices of one shape in one batched orthogonalisation: small matrices cost mostly overhead."""
         momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
-        gradients = [p.grad for p in parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
         updates = orthogonalise(torch.stack(nesterov))
@@ -55,7 +55,7 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     The coefficients are those of the Muon post: they trade exactness (values end in about 0.7…1.2) for speed.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices
+    x: Tensor = matrices
     tall = x.size(-2) > x.size(-1)
     if tall:
         x = x.mT
