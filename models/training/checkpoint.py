@@ -28,7 +28,10 @@ FORMAT = 1
 
 @dataclass(kw_only=True)
 class TrainState:
-    """How far a run is. A step of -1 means never; the best are those with a checkpoint."""
+    """How far a run is. A step of -1 means never; the best is one of those with a checkpoint.
+
+    `n_sampled` counts the pinned prompts that were sampled already, where that was not finished.
+    """
 
     step: int = 0
     tokens: int = 0
@@ -37,6 +40,7 @@ class TrainState:
     validated_step: int = -1
     val_loss: float | None = None
     sampled_step: int = -1
+    n_sampled: int = 0
     best_step: int | None = None
     best_loss: float | None = None
     log_sizes: dict[str, int] = field(default_factory=dict)

@@ -9,31 +9,20 @@ from typing import NoReturn
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from models.data.batches import Batch
-from models.device import is_out_of_memory, out_of_memory_sentence
-from models.events import (
-    Event,
-    Finished,
-    MicroStep,
-    Notice,
-    RunStarted,
-    SampleMade,
-    Saved,
-    TrainMetrics,
-    ValMetrics,
-)
+from models.events import Event, Finished, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.library import Library
 from models.training.checkpoint import TrainState, write_checkpoint
 from models.training.clock import Clock, Pace
-from models.training.objective import validate, weighted_nll
+from models.training.failures import divergence_sentence, failure_sentence
+from models.training.objective import validate
 from models.training.prepare import prepare_run
 from models.training.record import Recorder
 from models.training.run_folder import RunFolder
 from models.training.samples import encode_pinned, write_sample
 from models.training.schedule import lr_factor
 from models.training.setup import Parts, set_up
+from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients, total_norm
 from models.transformer import Decoder
 
 __all__ = ["Trainer", "prepare_run"]
@@ -121,7 +110,8 @@ class Trainer:
             self._leave()
             raise
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
-            sentence = self._sentence(error)
+            device = self._parts.device.device if self._parts is not None else torch.device("cpu")
+            sentence = failure_sentence(error, self.run.folder, device, self._saved_step)
             if self._parts is not None or self.run.status == "queued":
                 self._record.failure(self.step, sentence or str(error))
             if sentence is None:
@@ -158,47 +148,26 @@ class Trainer:
             yield from self._train_step(parts, pace)
 
     def _train_step(self, parts: Parts, pace: Pace) -> Generator[Event, None, None]:
-        """One update of the weights."""
-        config, state, model = self._config, self._state, parts.model
+        config, state = self._config, self._state
         begun = self._clock.seconds
-        factor = lr_factor(state.step, config) * state.lr_scale
-        for group in parts.groups:
-            group["lr"] = group["initial_lr"] * factor
-        batches = [parts.train_batches.batch(state.step, micro_step) for micro_step in range(config.grad_accum_steps)]
-        weight = sum(float(batch.weights.sum()) for batch in batches) or 1.0
-        losses: list[Tensor] = []
-        for micro_step, batch in enumerate(batches):
-            if micro_step:
-                yield MicroStep(step=state.step + 1, micro_step=micro_step)
-            model.train()
-            torch.manual_seed(_micro_step_seed(config.seed, state.step, micro_step))
-            loss = weighted_nll(model, batch, parts.dtype) / weight
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
-        gradients = [p.grad for p in parts.parameters if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        loss_value, grad_norm = torch.stack((torch.stack(losses).sum(), norm)).tolist()
-        if not (math.isfinite(loss_value) and math.isfinite(grad_norm)):
-            self._diverge(parts, loss_value, grad_norm, config.lr * factor)
+        gradients = yield from compute_gradients(parts, config, state.step)
+        if not (math.isfinite(gradients.loss) and math.isfinite(gradients.norm)):
+            self._give_up(parts, gradients)
+        multiple = lr_factor(state.step, config) * state.lr_scale
         self._whole = False
-        if 0 < config.grad_clip < grad_norm:
-            torch._foreach_mul_(gradients, config.grad_clip / grad_norm)
-        for optimizer in parts.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        tokens = sum(_count_tokens(batch, parts.padded) for batch in batches)
+        apply_gradients(parts, config, gradients, multiple)
         state.step += 1
-        state.tokens += tokens
+        state.tokens += gradients.n_tokens
         now = self._clock.seconds
         metrics = TrainMetrics(
             step=state.step,
             total_steps=config.steps,
             tokens=state.tokens,
             elapsed_s=now,
-            loss=loss_value,
-            lr=config.lr * factor,
-            grad_norm=grad_norm,
-            tokens_per_s=tokens / max(now - begun, 1e-9),
+            loss=gradients.loss,
+            lr=config.lr * multiple,
+            grad_norm=gradients.norm,
+            tokens_per_s=gradients.n_tokens / max(now - begun, 1e-9),
             seconds_left=pace.seconds_left(now, state.step, config.steps),
         )
         yield from self._record.metrics(metrics, parts.train_batches.bytes_per_token)
@@ -214,13 +183,13 @@ class Trainer:
         if parts.val_batches and self._is_due(config.eval_interval, state.validated_step):
             yield from self._validate(parts)
         if config.prompts and self._is_due(config.sample_interval, state.sampled_step):
-            for prompt in config.prompts:
-                yield from self._sample(parts, prompt)
-            state.sampled_step = self.step
+            yield from self._sample_pinned(parts)
         while self._prompts_wanted:
-            yield from self._sample(parts, self._prompts_wanted.pop(0))
-        last = self.step == config.steps
-        keep, status = self._stop or (True, "finished" if last else None)
+            self._check_weights(parts)
+            sample = self._write_sample(parts, self._prompts_wanted.pop(0))
+            yield from self._record.sample(sample)
+            yield sample
+        keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)
         if self._save_wanted or (due and keep and self._saved_step != self.step):
             yield from self._save(parts)
@@ -238,6 +207,7 @@ class Trainer:
         return self.step % interval == 0 or self.step == self._config.steps
 
     def _validate(self, parts: Parts) -> Generator[Event, None, None]:
+        self._check_weights(parts)
         loss = math.nan
         for i, so_far in enumerate(validate(parts.model, parts.val_batches), start=1):
             loss = so_far
@@ -259,13 +229,24 @@ class Trainer:
             yield from self._record.patiently(self._write_checkpoint, parts)
         yield metrics
 
-    def _sample(self, parts: Parts, prompt: str) -> Generator[Event, None, None]:
-        seed = self._config.seed
+    def _sample_pinned(self, parts: Parts) -> Generator[Event, None, None]:
+        """Samples of the pinned prompts; the state counts them, should this be left in their midst."""
+        state, prompts = self._state, self._config.prompts
+        self._check_weights(parts)
+        while state.n_sampled < len(prompts):
+            sample = self._write_sample(parts, prompts[state.n_sampled])
+            yield from self._record.sample(sample)
+            state.n_sampled += 1
+            yield sample
+            if self._stop is not None:
+                return
+        state.sampled_step, state.n_sampled = state.step, 0
+
+    def _write_sample(self, parts: Parts, prompt: str) -> SampleMade:
+        seed, length = self._config.seed, self._config.sample_tokens
         ids = encode_pinned(parts.tokenizer, prompt, as_chat=parts.prompts_are_chat)
-        text, top = write_sample(parts.model, parts.tokenizer, ids, seed=seed, max_tokens=self._config.sample_tokens)
-        sample = SampleMade(step=self.step, prompt=prompt, seed=seed, text=text, top=top)
-        yield from self._record.sample(sample)
-        yield sample
+        text, top = write_sample(parts.model, parts.tokenizer, ids, seed=seed, max_tokens=length)
+        return SampleMade(step=self.step, prompt=prompt, seed=seed, text=text, top=top)
 
     def _save(self, parts: Parts) -> Generator[Event, None, None]:
         yield from self._record.patiently(self._write_checkpoint, parts)
@@ -275,6 +256,7 @@ class Trainer:
 
     def _write_checkpoint(self, parts: Parts) -> None:
         """Write what is missing of this step's checkpoint; may be called again after a full disk."""
+        self._check_weights(parts)
         state, path = self._state, self.run.checkpoint_path(self.step)
         val_loss = state.val_loss if state.validated_step == state.step else None
         if val_loss is not None and (state.best_loss is None or val_loss < state.best_loss):
@@ -294,46 +276,22 @@ class Trainer:
         """The generator is closed: save if nothing is half done. Where that fails, the run shows as interrupted."""
         if self._parts is None or self.run.status != "running" or not self._whole:
             return
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             if self._saved_step != self.step:
                 self._write_checkpoint(self._parts)
             self.run.update(status="paused")
             self.run.append_event("paused", self.step, "closed")
 
-    def _diverge(self, parts: Parts, loss: float, grad_norm: float, lr: float) -> NoReturn:
-        """Note the broken step, drop its gradients, and raise the sentence that says what to do."""
-        for optimizer in parts.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        step = self.step + 1
+    def _give_up(self, parts: Parts, gradients: Gradients) -> NoReturn:
+        """The step's loss or gradient is no number: note it, touch no weight, and say what to do."""
+        drop_gradients(parts)
+        step, what = self.step + 1, "gradient" if math.isfinite(gradients.loss) else "loss"
         row = {"kind": "train", "step": step, "tokens": self._state.tokens, "elapsed_s": self._clock.seconds}
         with suppress(OSError):
-            self.run.append("metrics", {**row, "loss": loss, "lr": lr, "grad_norm": grad_norm})
-        what = "loss" if not math.isfinite(loss) else "gradient"
-        remedy = "start again with a lower lr" + (" and muon_lr" if self._config.optimizer == "muon" else "")
-        if self._saved_step >= 0:
-            remedy += (
-                f", or resume from the last checkpoint, step {self._saved_step}, with the learning rate turned down"
-            )
-        raise ValueError(f"The {what} of step {step} is not a number any more, so training stopped: {remedy}.")
+            self.run.append("metrics", {**row, "loss": gradients.loss, "grad_norm": gradients.norm})
+        raise ValueError(divergence_sentence(f"{what} of step {step}", self._config, self._saved_step))
 
-    def _sentence(self, error: Exception) -> str | None:
-        """What to tell the user, None for an error that nobody foresaw."""
-        if isinstance(error, ValueError):
-            return str(error)
-        stands = f" The last checkpoint, step {self._saved_step}, stands." if self._saved_step >= 0 else ""
-        if is_out_of_memory(error):
-            device = self._parts.device.device if self._parts is not None else torch.device("cpu")
-            return out_of_memory_sentence(device) + stands
-        if isinstance(error, OSError):
-            return f"{error.filename or self.run.folder} cannot be written or read: {error.strerror}.{stands}"
-        return None
-
-
-def _micro_step_seed(seed: int, step: int, micro_step: int) -> int:
-    """One number for torch's global generator, which dropout draws from, so that nothing before it matters."""
-    return ((seed * 1_000_003 + step) * 65_537 + micro_step) % 2**63
-
-
-def _count_tokens(batch: Batch, padded: bool) -> int:
-    """Tokens read, without the padding (id 0) behind examples."""
-    return int(batch.inputs.count_nonzero()) if padded else batch.inputs.numel()
+    def _check_weights(self, parts: Parts) -> None:
+        """Before anything is made of the weights: an update may have broken them, though its loss was a number."""
+        if not bool(total_norm([parameter.detach() for parameter in parts.parameters]).isfinite()):
+            raise ValueError(divergence_sentence(f"model after step {self.step}", self._config, self._saved_step))

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from models.config import ModelConfig
-from models.events import Event, MicroStep, Notice, Saved, TrainMetrics, ValMetrics
+from models.events import Event, MicroStep, Notice, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.library import Library
@@ -70,6 +70,20 @@ def test_closing_between_micro_batches_loses_only_those(library: Library, config
             break
     assert run.latest_checkpoint() == run.checkpoint_path(7)
     assert RunFolder.open(run.folder).status == "paused"
+    train(run, library)
+    assert_same_end(run, reference)
+
+
+def test_closing_between_two_samples_repeats_none(library: Library, config: ModelConfig) -> None:
+    settings = {"prompts": ("Anna", "Ben", "and"), "keep_checkpoints": 9}
+    reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
+    train(reference, library)
+    for stop_after in ("Anna", "Ben", "and"):
+        events = Trainer(RunFolder.open(run.folder), library, device="cpu").events()
+        for event in events:
+            if isinstance(event, SampleMade) and event.step == 5 and event.prompt == stop_after:
+                events.close()
+                break
     train(run, library)
     assert_same_end(run, reference)
 

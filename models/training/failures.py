@@ -1,0 +1,30 @@
+"""The sentences for when training cannot go on: what happened, what to do, and what stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from models.device import is_out_of_memory, out_of_memory_sentence
+from models.training.spec import TrainConfig
+
+
+def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
+    """For numbers that are none any more; `saved_step` is the last checkpoint's, -1 = there is none."""
+    remedy = "start again with a lower lr" + (" and muon_lr" if config.optimizer == "muon" else "")
+    if saved_step >= 0:
+        remedy += f", or resume from the last checkpoint (step {saved_step}) with the learning rate turned down"
+    return f"The {what} is not a number any more, so training stopped: {remedy}."
+
+
+def failure_sentence(error: Exception, folder: Path, device: torch.device, saved_step: int) -> str | None:
+    """For an exception that ended the training of the run in `folder`; None for one that nobody foresaw."""
+    if isinstance(error, ValueError):
+        return str(error)
+    stands = f" The last checkpoint, step {saved_step}, stands." if saved_step >= 0 else ""
+    if is_out_of_memory(error):
+        return out_of_memory_sentence(device) + stands
+    if isinstance(error, OSError):
+        return f"{error.filename or folder} cannot be written or read: {error.strerror or error}.{stands}"
+    return None

@@ -1,0 +1,77 @@
+"""One update of the weights: gradients of its micro-batches, clipped, and given to the optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.data.batches import Batch
+from models.events import MicroStep
+from models.training.objective import weighted_nll
+from models.training.setup import Parts
+from models.training.spec import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """Of what stands in the parameters' `.grad`: the loss (nats per unit of weight), the norm before clipping."""
+
+    loss: float
+    norm: float
+    n_tokens: int
+
+
+def compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generator[MicroStep, None, Gradients]:
+    """Forward and backward of all micro-batches of the update after `step` updates; MicroStep between two of them.
+
+    The loss is the weighted mean over all of them together, and the gradient is that of this mean.
+    """
+    batches = [parts.train_batches.batch(step, micro_step) for micro_step in range(config.grad_accum_steps)]
+    weight = sum(float(batch.weights.sum()) for batch in batches) or 1.0
+    losses = []
+    for micro_step, batch in enumerate(batches):
+        if micro_step:
+            yield MicroStep(step=step + 1, micro_step=micro_step)
+        parts.model.train()
+        torch.manual_seed(_micro_step_seed(config.seed, step, micro_step))
+        loss = weighted_nll(parts.model, batch, parts.dtype) / weight
+        loss.backward()
+        losses.append(loss.detach())
+    gradients = [p.grad for p in parts.parameters if p.grad is not None]
+    loss_value, norm = torch.stack((torch.stack(losses).sum(), total_norm(gradients))).tolist()  # the one wait
+    return Gradients(loss=loss_value, norm=norm, n_tokens=sum(_count_tokens(batch, parts.padded) for batch in batches))
+
+
+def apply_gradients(parts: Parts, config: TrainConfig, gradients: Gradients, lr_multiple: float) -> None:
+    """Clip, let the optimizers update the weights at `lr_multiple` times their base learning rates, and clear."""
+    if 0 < config.grad_clip < gradients.norm:
+        torch._foreach_mul_([p.grad for p in parts.parameters if p.grad is not None], config.grad_clip / gradients.norm)
+    for group in parts.groups:
+        group["lr"] = group["initial_lr"] * lr_multiple
+    for optimizer in parts.optimizers:
+        optimizer.step()
+    drop_gradients(parts)
+
+
+def drop_gradients(parts: Parts) -> None:
+    for optimizer in parts.optimizers:
+        optimizer.zero_grad(set_to_none=True)
+
+
+def total_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """The length of all numbers together, a scalar; not finite where one of them is not."""
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
+    return norm
+
+
+def _micro_step_seed(seed: int, step: int, micro_step: int) -> int:
+    """One number for torch's global generator, which dropout draws from, so that nothing before it matters."""
+    return ((seed * 1_000_003 + step) * 65_537 + micro_step) % 2**63
+
+
+def _count_tokens(batch: Batch, padded: bool) -> int:
+    """Tokens read, without the padding (id 0) behind examples."""
+    return int(batch.inputs.count_nonzero()) if padded else batch.inputs.numel()

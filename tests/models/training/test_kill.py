@@ -1,0 +1,138 @@
+"""A run that is killed at any moment leaves every file readable, and goes on as if nothing had been."""
+
+import dataclasses
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.config import ModelConfig
+from models.library import Library
+from models.loading import load_model
+from models.training.checkpoint import read_checkpoint
+from models.training.run_folder import RunFolder
+from models.training.trainer import Trainer
+from models.transformer import Decoder
+from tests.models.training.support import make_run, numbers, train
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def assert_readable(run: RunFolder, library: Library) -> int:
+    """Every file of the run can be read; returns the step of its last checkpoint."""
+    info = library.list_runs()[0]
+    assert info.problem is None
+    for rows in (run.read_metrics(), run.read_samples(), run.read_events()):
+        assert all(isinstance(row, dict) for row in rows)
+    steps = [row["step"] for row in run.read_metrics() if row["kind"] == "train"]
+    assert steps == list(range(1, len(steps) + 1))
+    last = 0
+    for path in run.checkpoints():
+        checkpoint = read_checkpoint(path, Decoder(run.spec.model))
+        last = checkpoint.state.step
+        assert path == run.checkpoint_path(last)
+    best = RunFolder.open(run.folder).best_step
+    assert best is None or run.checkpoint_path(best).is_dir()
+    if last:
+        load_model(run.folder)
+    return last
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_kill_and_recover(tmp_path: Path, tiny_config: ModelConfig) -> None:
+    """A real process, really killed, several times at random moments."""
+    config = dataclasses.replace(tiny_config, dropout=0.1)
+    settings = {"steps": 400, "checkpoint_interval": 7, "eval_interval": 50, "sample_interval": 90}
+    library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
+    run, reference = make_run(library, config, **settings), make_run(elsewhere, config, **settings)
+    train(reference, elsewhere)
+    command = [sys.executable, "-m", "tests.models.training.support", str(run.folder), str(library.home)]
+    random_moments = random.Random(5)
+    for goal in (2, 60, 150):
+        process = subprocess.Popen(command, cwd=ROOT)
+        metrics = run.folder / "metrics.jsonl"
+        while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < goal):
+            time.sleep(0.001)
+        until = time.perf_counter() + random_moments.random() * 0.05
+        while time.perf_counter() < until:
+            pass
+        assert library.list_runs()[0].status == "running"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert library.list_runs()[0].status == "interrupted"
+        reached = library.list_runs()[0].step
+        assert 0 <= reached - assert_readable(run, library) <= 7
+    train(run, library)
+    assert numbers(run) == numbers(reference)
+    assert run.read_samples() == reference.read_samples()
+    last, expected = run.latest_checkpoint(), reference.latest_checkpoint()
+    assert last is not None
+    assert expected is not None
+    assert (last / "model.safetensors").read_bytes() == (expected / "model.safetensors").read_bytes()
+    assert library.list_runs()[0].status == "finished"
+
+
+class Killed(BaseException):
+    """Stands for the process's end: nothing may catch it and go on writing."""
+
+
+class Bomb:
+    """Ends everything at the n-th change to the disk: before it, or in the middle of a write."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+        self.left, self.gone = n, False
+        for name in ("replace", "rename", "unlink", "rmdir", "mkdir", "write"):
+            monkeypatch.setattr(os, name, self._wrap(name, getattr(os, name)))
+
+    def _wrap(self, name: str, real: Any) -> Any:
+        def act(*args: Any, **kwargs: Any) -> Any:
+            if self.gone:
+                raise Killed
+            self.left -= 1
+            if self.left == 0:
+                self.gone = True
+                if name == "write":
+                    real(args[0], args[1][: len(args[1]) // 2])
+                raise Killed
+            return real(*args, **kwargs)
+
+        return act
+
+
+def test_every_moment_between_two_changes_to_the_disk(
+    library: Library, tiny_config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a kill, but at each single write, rename and deletion in turn."""
+    settings = {"steps": 4, "checkpoint_interval": 1, "eval_interval": 2, "sample_interval": 0, "keep_checkpoints": 1}
+    elsewhere = Library(tmp_path / "elsewhere")
+    reference = make_run(elsewhere, tiny_config, **settings)
+    train(reference, elsewhere)
+    n, finished = 0, False
+    while not finished:
+        n += 1
+        run = make_run(library, tiny_config, **settings)
+        events = Trainer(run, library, device="cpu").events()
+        with monkeypatch.context() as patch:
+            bomb = Bomb(patch, n)
+            try:
+                for _ in events:
+                    pass
+                finished = not bomb.gone
+            except Killed:
+                pass
+        del events
+        if not finished:
+            assert library.list_runs()[0].status in ("queued", "interrupted", "finished")
+        assert_readable(run, library)
+        train(run, library)
+        assert numbers(run) == numbers(reference)
+        assert library.list_runs()[0].status == "finished"
+        assert RunFolder.open(run.folder).best_step == RunFolder.open(reference.folder).best_step
+        assert not list(run.folder.rglob(".tmp-*"))
+    assert n > 40
