@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from app.commands.progress import ProgressLine, drive
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
-    from PySide6.QtWidgets import QApplication
 
     from models.library import Library
 
@@ -150,7 +148,9 @@ def check_fonts() -> str:
     """Qt finds a font: without one it draws boxes."""
     from PySide6.QtGui import QFontDatabase
 
-    _application()
+    from app.commands.offscreen import application
+
+    application()
     families = QFontDatabase.families()
     _require(families, "there is no font: on Debian and Ubuntu, apt-get install fontconfig fonts-dejavu-core")
     return f"{len(families)} font families"
@@ -158,8 +158,11 @@ def check_fonts() -> str:
 
 def check_plot() -> str:
     """pyqtgraph draws a curve, Qt grabs it."""
-    _application()
     import pyqtgraph as pg
+
+    from app.commands.offscreen import application
+
+    application()
 
     plot = pg.PlotWidget()
     plot.resize(320, 200)
@@ -173,10 +176,12 @@ def check_plot() -> str:
 
 def check_icons() -> str:
     """The icon font of qtawesome draws, and so does our own svg."""
-    _application()
     import qtawesome
     from PySide6.QtGui import QImage
 
+    from app.commands.offscreen import application
+
+    application()
     glyph = qtawesome.icon("ph.play", color="#2B7A4B").pixmap(32, 32).toImage()
     _require("#2b7a4b" in _colours(glyph), "the icon font draws nothing")
     svg = QImage.fromData(files("resources").joinpath("icon.svg").read_bytes())
@@ -197,15 +202,6 @@ def check_colour_maps() -> str:
 def _require(holds: object, sentence: str) -> None:
     if not holds:
         raise ValueError(sentence)
-
-
-def _application() -> QApplication:
-    """The one application object, without a screen unless there is one already."""
-    from PySide6.QtWidgets import QApplication
-
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    running = QApplication.instance()
-    return running if isinstance(running, QApplication) else QApplication([])
 
 
 def _colours(picture: QImage) -> set[str]:
