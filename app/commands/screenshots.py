@@ -1,0 +1,203 @@
+"""`terrarium screenshots`: pictures of every screen, light and dark, in two sizes, of a small run made for them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import add_common, print_json
+from app.commands.progress import ProgressLine
+from models.library import Library
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
+
+MODES = ("light", "dark")
+SIZES = ((1440, 900), (1280, 720))
+
+_SETTLE_S = 0.4
+"""Longer than any delay after which a widget redraws itself."""
+_REPLIES = 3
+_OPENING = "Once upon a time"
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "screenshots", help="draw every screen into PNG files", description=__doc__
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the pictures")
+    parser.add_argument("--run", metavar="RUN", help="show this run of the library (path, id or name)")
+    parser.add_argument(
+        "--minutes", type=float, default=0.5, metavar="M", help="else: how long to train one for (default: 0.5)"
+    )
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw; the pictures' paths go to stdout. The user's own library is only read."""
+    with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
+        library = Library(Path(home))
+        if args.run:
+            _copy_run(Library(), args.run, library)
+        args.folder.mkdir(parents=True, exist_ok=True)
+        with _window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
+            photographer = Photographer(window, args.folder, line)
+            photographer.shoot_all(None if args.run else args.minutes)
+    if args.json:
+        print_json({"pictures": [str(path) for path in photographer.pictures]})
+    else:
+        print("\n".join(map(str, photographer.pictures)))
+    return 0
+
+
+def _copy_run(source: Library, name: str, target: Library) -> None:
+    """Copy a run, with the corpus and tokenizer that it was made from, where they are still there."""
+    from models.training.run_folder import RunFolder
+
+    folder = source.find_run(name)
+    record = RunFolder.open(folder)
+    shutil.copytree(folder, target.runs / folder.name, ignore=shutil.ignore_patterns("lock"))
+    for made_from in (source.corpora / record.lineage.corpus, source.tokenizers / record.lineage.tokenizer):
+        if made_from.is_dir():
+            shutil.copytree(made_from, target.home / made_from.parent.name / made_from.name)
+
+
+@contextlib.contextmanager
+def _window(library: Library, device: str) -> Iterator[MainWindow]:
+    """The real window over a library, without a screen; closed with all its threads in the end."""
+    from app.commands.offscreen import application
+    from app.main_window import MainWindow
+    from app.session import Session
+    from app.theme import ThemeProvider
+
+    app = application()
+    session = Session(library)
+    theme = ThemeProvider(app, MODES[0])
+    window = MainWindow(session, theme)
+    try:
+        window.show()
+        session.start()
+        session.set_device(device)
+        yield window
+    finally:
+        window.close()
+        theme.set_mode("system")
+
+
+class Photographer:
+    """Leads the window through the whole loop, and draws it on the way."""
+
+    def __init__(self, window: MainWindow, folder: Path, line: ProgressLine) -> None:
+        self._window, self._session = window, window.session
+        self._folder, self._line = folder, line
+        self._failure = ""
+        self.pictures: list[Path] = []
+        self._session.job_failed.connect(self._on_failed)
+        self._session.training_events.connect(self._on_training_events)
+
+    def shoot_all(self, minutes: float | None) -> None:
+        """Every screen; with a quick start of so many minutes first, or else of the run that there is.
+
+        Raises:
+            ValueError: where the training or a reply fails.
+        """
+        if minutes is not None:
+            self._quick_start(minutes)
+        (run,) = self._session.list_runs()
+        self._window.training.show_run(run.id)
+        for name in ("tokenizer", "builder", "training"):
+            self._window.show_tab(name)
+            self._shoot(name)
+        self._chat(run.id)
+
+    def _quick_start(self, minutes: float) -> None:
+        window, session = self._window, self._session
+        window.show_welcome()
+        self._shoot("welcome")
+        if not session.start_quickstart(minutes):
+            raise ValueError(self._failure)
+        window.show_quickstart()
+        self._wait_for(self._half_trained)
+        self._shoot("quickstart")
+        self._wait_for(lambda: not session.training_active)
+        if session.training is None or session.training.status != "finished":
+            raise ValueError(self._failure or "The quick start ended before it was finished.")
+        self._shoot("result")
+
+    def _half_trained(self) -> bool:
+        state = self._session.training
+        return not self._session.training_active or (state is not None and 0 < state.total_steps <= 2 * state.step)
+
+    def _chat(self, run_id: str) -> None:
+        from app.chat_store import Turn
+
+        window, session = self._window, self._session
+        tab = window.chat
+        window.show_tab("chat")
+        if not session.open_chat_model(run_id):
+            raise ValueError(self._failure)
+        self._wait_for(lambda: session.chat_state == "ready")
+        for kind in session.starter_kinds[:_REPLIES] or ("",):
+            if kind:
+                tab.starters.asked.emit(kind)
+            else:
+                tab.say(Turn(prompt=_OPENING))
+            self._wait_for(lambda: session.chat_state == "ready")
+        self._shoot("chat")
+
+    def _shoot(self, name: str) -> None:
+        """Draw the window as it is, in all modes and sizes."""
+        for mode in MODES:
+            self._window.theme.set_mode(mode)
+            for width, height in SIZES:
+                self._window.resize(width, height)
+                self._wait_for(_seconds_from_now(_SETTLE_S))
+                path = self._folder / f"{name}-{mode}-{width}x{height}.png"
+                if not self._window.grab().save(str(path)):
+                    raise OSError(f"The picture {path} could not be written.")
+                self.pictures.append(path)
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        """Let the window live until the condition holds; Ctrl-C and failures of jobs end it."""
+        from PySide6.QtCore import QEventLoop, QTimer
+
+        loop, pressed = QEventLoop(), []
+
+        def on_interrupt(number: int, frame: FrameType | None) -> None:
+            pressed.append(number)
+
+        before = signal.signal(signal.SIGINT, on_interrupt)
+        timer = QTimer(interval=20)
+        timer.timeout.connect(lambda: loop.quit() if pressed or self._failure or condition() else None)
+        timer.start()
+        try:
+            loop.exec()
+        finally:
+            timer.stop()
+            signal.signal(signal.SIGINT, before)
+        if pressed:
+            raise KeyboardInterrupt
+        if self._failure:
+            raise ValueError(self._failure)
+
+    def _on_failed(self, sentence: str, details: str) -> None:
+        self._failure = sentence
+
+    def _on_training_events(self, events: tuple[Any, ...]) -> None:
+        for event in events:
+            self._line.show(event)
+
+
+def _seconds_from_now(seconds: float) -> Callable[[], bool]:
+    due = time.monotonic() + seconds
+    return lambda: time.monotonic() >= due
