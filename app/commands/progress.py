@@ -58,9 +58,10 @@ class ProgressLine:
         if self._as_json:
             self._show_json(event)
         elif isinstance(event, Phase):
-            self._end_phase(completed=True)
-            self._phase, self._phase_began = event.name, time.monotonic()
-            self._draw(self._phase + " …")
+            self._begin_phase(event.name)
+        elif isinstance(event, RunStarted):
+            self.say(_sentence(event))
+            self._begin_phase("Training")
         elif isinstance(event, Progress):
             self._draw_if_due(self._progress_text(event), last=event.done >= event.total > 0)
         elif isinstance(event, TrainMetrics):
@@ -89,6 +90,11 @@ class ProgressLine:
         self._stream.write(json.dumps({"event": type(event).__name__, **dataclasses.asdict(event)}) + "\n")
         self._stream.flush()
 
+    def _begin_phase(self, name: str) -> None:
+        self._end_phase(completed=True)
+        self._phase, self._phase_began = name, time.monotonic()
+        self._draw(name + " …")
+
     def _end_phase(self, *, completed: bool) -> None:
         seconds = time.monotonic() - self._phase_began
         if self._phase and completed and (self._is_terminal or seconds > 1):
@@ -99,7 +105,7 @@ class ProgressLine:
         self._phase, self._line, self._validation = "", "", ""
 
     def _draw_if_due(self, text: str, *, last: bool) -> None:
-        if last or time.monotonic() - self._drawn_at >= self._interval:
+        if (last and text != self._line) or time.monotonic() - self._drawn_at >= self._interval:
             self._draw(text)
 
     def _draw(self, text: str) -> None:
@@ -120,7 +126,7 @@ class ProgressLine:
     def _train_text(self, event: TrainMetrics) -> str:
         share = min(1.0, event.step / event.total_steps)
         return (
-            f"{self._phase or 'Training'} {_bar(share)} · step {event.step:,}/{event.total_steps:,} · "
+            f"{self._phase} {_bar(share)} · step {event.step:,}/{event.total_steps:,} · "
             f"loss {event.loss:.3f}{self._validation} · {event.tokens_per_s:,.0f} tokens/s{_left(event.seconds_left)}"
         )
 

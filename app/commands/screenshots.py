@@ -61,15 +61,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy_run(source: Library, name: str, target: Library) -> None:
-    """Copy a run, with the corpus and tokenizer that it was made from, where they are still there."""
+    """Copy a run and its tokenizer; its text is not shown, and stays where it is."""
+    from models.tokenizers import read_tokenizer, save_tokenizer
     from models.training.run_folder import RunFolder
 
     folder = source.find_run(name)
-    record = RunFolder.open(folder)
     shutil.copytree(folder, target.runs / folder.name, ignore=shutil.ignore_patterns("lock"))
-    for made_from in (source.corpora / record.lineage.corpus, source.tokenizers / record.lineage.tokenizer):
-        if made_from.is_dir():
-            shutil.copytree(made_from, target.home / made_from.parent.name / made_from.name)
+    run = RunFolder.open(target.runs / folder.name)
+    save_tokenizer(read_tokenizer(run.tokenizer_file), target, run.lineage["tokenizer"]["name"], {})
 
 
 @contextlib.contextmanager

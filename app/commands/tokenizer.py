@@ -178,9 +178,7 @@ def _inspect(args: argparse.Namespace) -> None:
     }
     pieces = token_pieces(tokenizer, _text(args)) if args.text is not None or args.data is not None else []
     if args.json:
-        shown = [
-            {"id": p.id, "bytes": p.bytes.hex(), "start": p.start, "end": p.end, "token": p.display} for p in pieces
-        ]
+        shown = [{**piece._asdict(), "bytes": piece.bytes.hex()} for piece in pieces]
         print_json({**facts, "pieces": shown})
         return
     print(f"{facts['tokenizer']}: kind {facts['kind']}, {facts['vocab_size']:,} tokens")

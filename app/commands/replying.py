@@ -1,0 +1,58 @@
+"""What `generate` and `chat` share: the sampling options, and printing a reply as it is made."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from models.events import ReplyFinished, TokenMade
+from models.inference.settings import SamplingConfig
+
+
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """Add one option per setting of SamplingConfig."""
+    group = parser.add_argument_group("sampling")
+    for field in fields(SamplingConfig):
+        option = f"--{field.name.replace('_', '-')}"
+        words = str(field.metadata["help"]).replace("%", "%%")
+        if field.name == "stop":
+            group.add_argument(option, action="append", default=[], metavar="TEXT", help=words + " May be repeated.")
+        else:
+            group.add_argument(
+                option, type=type(field.default), default=field.default, help=f"{words} Default: {field.default}."
+            )
+
+
+def sampling_from(args: argparse.Namespace) -> SamplingConfig:
+    """The settings that the options ask for; ValueError where they cannot be."""
+    values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(SamplingConfig)}
+    return SamplingConfig(**{**values, "stop": tuple(values["stop"])})
+
+
+def write_reply(events: Iterable[TokenMade | ReplyFinished], *, quiet: bool) -> tuple[str, list[int], ReplyFinished]:
+    """Print the reply as it is made, unless `quiet`; returns its text, its ids and how it ended."""
+    text = ""
+    ids: list[int] = []
+    for event in events:
+        if isinstance(event, ReplyFinished):
+            if not quiet:
+                print(flush=True)
+            return text, ids, event
+        text += event.text
+        ids.append(event.id)
+        if not quiet:
+            print(event.text, end="", flush=True)
+    raise AssertionError("generate ends with ReplyFinished")
+
+
+def write_statistics(end: ReplyFinished) -> None:
+    """Say on stderr how long the reply is, why it ended, and how fast it was made."""
+    rate = f"{end.tokens_per_s:,.0f} tokens/s" if end.n_tokens > 1 else "one token"
+    print(
+        f"{end.n_prompt} tokens read in {1000 * end.prefill_s:.0f} ms, {end.n_tokens} made at {rate}; "
+        f"ended by {'the model or a stop text' if end.reason == 'stop' else 'its length'}",
+        file=sys.stderr,
+    )
