@@ -17,6 +17,8 @@ from models.inference.settings import SamplingConfig
 from models.library import Library
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from models.training.run_folder import RunFolder
 
 LIVE = "live"
@@ -235,3 +237,17 @@ class ChatControl(QObject):
             n_parameters=model.n_parameters,
             device=device,
         )
+
+
+def _encode_what_fits(
+    tokenizer: Tokenizer, messages: Sequence[Mapping[str, str]], context_length: int
+) -> tuple[list[int], int]:
+    """The ids of the newest messages that leave a quarter of the context for the reply, and how many were left out."""
+    from models.data.chat import encode_messages
+
+    kept = [dict(message) for message in messages]
+    while True:
+        ids, _ = encode_messages(tokenizer, kept, add_generation_prompt=True)
+        if len(ids) <= context_length * 3 // 4 or len(kept) <= 1:
+            return ids, len(messages) - len(kept)
+        kept = kept[2:] if len(kept) > 2 else kept[-1:]
