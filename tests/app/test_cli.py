@@ -113,7 +113,7 @@ def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.C
     assert child.stderr is not None
     assert any('"TrainMetrics"' in line for line in child.stderr)  # waits until it trains
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=240)
     assert child.returncode == 130
     result = json.loads(out)
     run = RunFolder.open(Path(result["run"]))
@@ -243,7 +243,7 @@ def test_tokenizer_commands(home: Path, capsys: pytest.CaptureFixture[str], monk
 def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    assert all(f"\n    {name} " in out for name in COMMANDS)
+    assert {line.split()[0] for line in out.splitlines() if line.startswith("    ")} >= set(COMMANDS)
     assert main(["dance"]) == 2
     for name in COMMANDS:
         assert main([name, "--help"]) == 0
@@ -269,4 +269,4 @@ def test_commands_start_without_torch_and_qt() -> None:
         "sys.exit(', '.join({'torch', 'PySide6'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    assert done.stderr.strip() == ""
