@@ -57,6 +57,9 @@ def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) ->
         return [(question.prompt, question.gold)]
     asked: list[Question] = []
     while not asked or asked[0].held_out:
-        asked = questions.reading(world, rng) if kind == "reading" else questions.state(world, rng, n_events=n_events)
+        if kind == "reading":
+            asked = questions.reading(world, rng, n_facts=rng.randint(2, 7))
+        else:
+            asked = questions.state(world, rng, n_events=n_events or rng.randint(3, 10))
     asked = asked[:4]
     return [(asked[0].text, asked[0].gold)] + [(question.prompt, question.gold) for question in asked[1:]]

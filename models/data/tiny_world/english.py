@@ -9,10 +9,12 @@ from dataclasses import fields
 
 from models.data.tiny_world import lexicon
 from models.data.tiny_world.events import (
+    DoorIs,
     Drops,
     Event,
     Feels,
     Gives,
+    Holds,
     Is,
     Lies,
     Moves,
@@ -31,12 +33,22 @@ PAST: dict[type[Event], tuple[str, ...]] = {
     Gives: ("{person} gave the {thing} to {receiver}.", "{person} handed the {thing} to {receiver}."),
     Paints: ("{person} painted the {place} door {colour}.",),
     Feels: ("{person} was {mood}.", "{person} felt {mood}."),
+    Holds: ("The {thing} was with {person}.",),
+    DoorIs: ("The {place} door was {colour}.",),
     Thanks: ("{person} thanked {giver}.",),
+}
+REPORT: dict[type[Event], tuple[str, ...]] = {
+    **PAST,
+    Takes: ("The {thing} was taken by {person}.", "The {thing} was found by {person}."),
+    Gives: ("The {thing} was given to {receiver}.", "The {thing} was handed to {receiver}."),
+    Paints: ("The {place} door was painted {colour}.",),
 }
 PRESENT: dict[type[Event], tuple[str, ...]] = {
     Is: ("{person} is in the {place}.",),
     Lies: ("The {thing} is in the {place}.",),
-    Feels: ("{person} is {mood}.",),
+    Feels: ("{person} is a bit {mood}.",),
+    Holds: ("The {thing} is now with {person}.",),
+    DoorIs: ("The {place} door is now {colour}.",),
 }
 _WORDS = {
     "person": lexicon.WOMEN + lexicon.MEN,
@@ -49,9 +61,9 @@ _WORDS = {
 }
 
 
-def narrate(event: Event, rng: random.Random) -> str:
+def narrate(event: Event, rng: random.Random, sentences: dict[type[Event], tuple[str, ...]] = PAST) -> str:
     """The event as one sentence in the past tense, in one of its phrasings."""
-    templates = PAST[type(event)]
+    templates = sentences[type(event)]
     return (templates[0] if len(templates) == 1 else rng.choice(templates)).format_map(vars(event))
 
 
@@ -60,9 +72,9 @@ def describe(event: Event) -> str:
     return PRESENT[type(event)][0].format_map(vars(event))
 
 
-def tell(events: Sequence[Event], rng: random.Random) -> str:
+def tell(events: Sequence[Event], rng: random.Random, sentences: dict[type[Event], tuple[str, ...]] = PAST) -> str:
     """A story: each event narrated, with a space between the sentences."""
-    return " ".join([narrate(event, rng) for event in events])
+    return " ".join([narrate(event, rng, sentences) for event in events])
 
 
 def _pattern(template: str) -> str:

@@ -27,6 +27,22 @@ class Lies(Event):
 
 
 @dataclass(frozen=True)
+class Holds(Event):
+    """Somebody has a thing (a fact, not a deed)."""
+
+    person: str
+    thing: str
+
+
+@dataclass(frozen=True)
+class DoorIs(Event):
+    """The door of a place has a colour (a fact, not a deed)."""
+
+    place: str
+    colour: str
+
+
+@dataclass(frozen=True)
 class Moves(Event):
     """Somebody goes to a place, with all that they carry."""
 
@@ -112,6 +128,10 @@ class State:
                 return f"{self.holder_of[thing]} has the {thing}."
             case Lies(thing, place) if self.lies_in.get(thing, place) != place:
                 return f"The {thing} is in the {self.lies_in[thing]}, not in the {place}."
+            case Holds(person, thing) if thing in self.lies_in or self.holder_of.get(thing, person) != person:
+                return f"The {thing} is somewhere else."
+            case DoorIs(place, colour) if self.door_colour.get(place, colour) != colour:
+                return f"The {place} door is {self.door_colour[place]}, not {colour}."
             case Takes(person, thing):
                 return self._problem_of_taking(person, thing)
             case Drops(person, thing) | Gives(person, thing, _) if self.holder_of.get(thing) != person:
@@ -147,7 +167,7 @@ class State:
                 self.place_of[person] = place
             case Lies(thing, place):
                 self.lies_in[thing] = place
-            case Takes(person, thing):
+            case Takes(person, thing) | Holds(person, thing):
                 self.holder_of[thing] = person
                 self.lies_in.pop(thing, None)
             case Drops(person, thing):
@@ -156,7 +176,7 @@ class State:
             case Gives(person, thing, receiver):
                 self.holder_of[thing] = receiver
                 self.last_gift = (person, receiver)
-            case Paints(_, place, colour):
+            case Paints(_, place, colour) | DoorIs(place, colour):
                 self.door_colour[place] = colour
             case Feels(person, mood):
                 self.mood_of[person] = mood

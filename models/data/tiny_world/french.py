@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from models.data.tiny_world.events import Drops, Event, Feels, Gives, Is, Lies, Moves, Paints, Takes, Thanks
+from models.data.tiny_world.events import (
+    DoorIs,
+    Drops,
+    Event,
+    Feels,
+    Gives,
+    Holds,
+    Is,
+    Lies,
+    Moves,
+    Paints,
+    Takes,
+    Thanks,
+)
 from models.data.tiny_world.lexicon import WOMEN
 
 NOUNS: dict[str, tuple[str, str]] = {
@@ -67,6 +80,10 @@ def to_french(event: Event) -> str:
             return f"{person} était dans {the(place)}."
         case Lies(thing, place):
             return f"{_capital(the(thing))} était dans {the(place)}."
+        case Holds(person, thing):
+            return f"{person} avait {the(thing)}."
+        case DoorIs(place, colour):
+            return f"La porte {_of_the(place)} était {_agree(colour, True)}."
         case Moves(person, place):
             return f"{person} est {'allée' if person in WOMEN else 'allé'} {_to_the(place)}."
         case Takes(person, thing):

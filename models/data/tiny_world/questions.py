@@ -6,14 +6,15 @@ state (what is so after events that changed it), sums, translation (English to F
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.data.tiny_world import english
-from models.data.tiny_world.events import Drops, Event, Feels, Gives, Is, Lies, Moves, Paints, Takes
+from models.data.tiny_world.events import DoorIs, Event, Feels, Gives, Holds, Is, Lies, Moves, Paints, Takes
 from models.data.tiny_world.french import to_french
-from models.data.tiny_world.lexicon import MOODS
+from models.data.tiny_world.lexicon import COLOURS, MOODS
 from models.data.tiny_world.splits import held_out_index, is_held_out
 from models.data.tiny_world.stories import draw_cast, requested_story, simulate
 from models.data.tiny_world.world import World
@@ -69,41 +70,52 @@ def request(world: World, rng: random.Random) -> Question:
     return Question("requests", prompt, story, is_held_out(" ".join(topic)), topic=topic)
 
 
-def reading(world: World, rng: random.Random) -> list[Question]:
-    """Questions about one list of facts, each of which names one of them."""
-    n_facts = rng.randint(4, 7)
-    weights = rng.choice(((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)))
-    people = rng.sample(world.people, n_facts)
-    things = rng.sample(world.things, n_facts)
+def reading(world: World, rng: random.Random, *, n_facts: int | None = None) -> list[Question]:
+    """Questions about one list of facts, each of which names one of them; 4 to 7 facts where `n_facts` is not given."""
+    n_facts = n_facts or rng.randint(4, 7)
+    kinds = rng.choice(
+        (("is",), ("lies",), ("feels",), ("holds",), ("door",), ("is", "lies", "feels", "holds", "door"))
+    )
+    people, others = rng.sample(world.people, n_facts), rng.sample(world.people, n_facts)
+    things, rooms = rng.sample(world.things, n_facts), rng.sample(world.places, n_facts)
     facts: list[Event] = []
-    for person, thing in zip(people, things, strict=True):
-        place, mood = rng.choice(world.places), rng.choice(MOODS)
-        facts += rng.choices((Is(person, place), Lies(thing, place), Feels(person, mood)), weights)
+    for person, other, thing, room in zip(people, others, things, rooms, strict=True):
+        match rng.choice(kinds):
+            case "is":
+                facts.append(Is(person, rng.choice(world.places)))
+            case "lies":
+                facts.append(Lies(thing, rng.choice(world.places)))
+            case "feels":
+                facts.append(Feels(person, rng.choice(MOODS)))
+            case "holds":
+                facts.append(Holds(other, thing))
+            case "door":
+                facts.append(DoorIs(room, rng.choice(COLOURS)))
     sentences = [english.describe(fact) for fact in facts]
     story = " ".join(sentences)
     held_out = is_held_out(story)
     questions = []
     for fact, sentence in zip(facts, sentences, strict=True):
-        match fact:
-            case Is(person, _):
-                prompt = f"Where is {person}?"
-                last = next(f for f in reversed(facts) if isinstance(f, (Is, Lies)))
-                guess = english.describe(Is(person, last.place))
-            case Lies(thing, _):
-                prompt = f"Where is the {thing}?"
-                last = next(f for f in reversed(facts) if isinstance(f, (Is, Lies)))
-                guess = english.describe(Lies(thing, last.place))
-            case Feels(person, _):
-                prompt = f"How is {person}?"
-                guess = english.describe(Feels(person, next(f.mood for f in reversed(facts) if isinstance(f, Feels))))
-            case _:
-                raise AssertionError(fact)
-        questions.append(Question("reading", prompt, sentence, held_out, story, guess))
+        last = next(other for other in reversed(facts) if type(other) is type(fact))
+        value = vars(last)[_VALUE[type(fact)]]
+        guess = english.describe(dataclasses.replace(fact, **{_VALUE[type(fact)]: value}))
+        questions.append(Question("reading", _ASK[type(fact)].format_map(vars(fact)), sentence, held_out, story, guess))
     rng.shuffle(questions)
     return questions
 
 
-THEMES = (((8.0, 0.5, 0.2, 0.5, 0.0), 8), ((2.0, 3.0, 0.7, 6.0, 0.0), 3), ((2.5, 0.3, 0.1, 0.3, 4.0), 4))
+_VALUE: dict[type[Event], str] = {Is: "place", Lies: "place", Feels: "mood", Holds: "person", DoorIs: "colour"}
+"""Which field of a fact a question asks for."""
+_ASK: dict[type[Event], str] = {
+    Is: "Where is {person}?",
+    Lies: "Where is the {thing}?",
+    Feels: "How is {person}?",
+    Holds: "Who has the {thing} now?",
+    DoorIs: "What colour is the {place} door now?",
+}
+_ASK_NOW = {**_ASK, Is: "Where is {person} now?"}
+
+THEMES = (((8.0, 0.5, 0.0, 0.5, 0.0), 8), ((2.0, 3.0, 0.0, 6.0, 0.0), 3), ((2.5, 0.3, 0.0, 0.3, 4.0), 4))
 """Stories of journeys, of gifts and of painted doors: weights of moving, taking, dropping, giving and painting, and how
 many places there are."""
 
@@ -118,56 +130,45 @@ def state(world: World, rng: random.Random, *, n_events: int | None = None, hard
     weights, n_places = rng.choice(THEMES)
     cast = draw_cast(world, rng, rng.randint(2, 4), n_places, 2)
     events = simulate(cast, n_events, rng, weights)
-    story = english.tell(events, rng)
+    story = english.tell(events, rng, english.REPORT)
     held_out = is_held_out(story)
-    questions = []
-    for changes, ask in ((_journeys, _ask_place), (_gifts, _ask_holder), (_paintings, _ask_colour)):
-        history = changes(events)
-        for subject in dict.fromkeys(s for s, _ in history):
-            places = [i for i, (s, _) in enumerate(history) if s == subject]
-            later = len(history) - 1 - places[-1]
-            if len(places) < 2 or (hard and later < 2):
+    questions: list[Question] = []
+    for history in (_places(events), _holders(events), _colours(events)):
+        for subject in dict.fromkeys(subject for subject, _ in history):
+            changes = [i for i, (other, _) in enumerate(history) if other == subject]
+            later = len(history) - 1 - changes[-1]
+            if len(changes) < 2 or (hard and later < 2):
                 continue
-            prompt, gold = ask(subject, history[places[-1]][1])
-            questions.append(Question("state", prompt, gold, held_out, story, ask(subject, history[-1][1])[1]))
+            fact, last = history[changes[-1]][1], history[-1][1]
+            field = _VALUE[type(fact)]
+            guess = dataclasses.replace(fact, **{field: vars(last)[field]})
+            prompt = _ASK_NOW[type(fact)].format_map(vars(fact))
+            questions.append(
+                Question("state", prompt, english.describe(fact), held_out, story, english.describe(guess))
+            )
     rng.shuffle(questions)
     return questions
 
 
-def _journeys(events: list[Event]) -> list[tuple[str, str]]:
-    """(person, place) of each change of place, in order."""
-    return [(e.person, e.place) for e in events if isinstance(e, Moves)]
+History = list[tuple[str, Event]]
+"""(who or what changed, what has been so from then on), in order."""
 
 
-def _gifts(events: list[Event]) -> list[tuple[str, str]]:
-    """(thing, its new holder) of each change of hands, in order; "" where it was put down."""
-    history = []
+def _places(events: list[Event]) -> History:
+    return [(e.person, Is(e.person, e.place)) for e in events if isinstance(e, Moves)]
+
+
+def _holders(events: list[Event]) -> History:
+    history: History = []
     for event in events:
         match event:
-            case Takes(person, thing):
-                history.append((thing, person))
-            case Gives(_, thing, receiver):
-                history.append((thing, receiver))
-            case Drops(_, thing):
-                history.append((thing, ""))
+            case Takes(person, thing) | Gives(_, thing, person):
+                history.append((thing, Holds(person, thing)))
     return history
 
 
-def _paintings(events: list[Event]) -> list[tuple[str, str]]:
-    """(place, the new colour of its door) of each painting, in order."""
-    return [(e.place, e.colour) for e in events if isinstance(e, Paints)]
-
-
-def _ask_place(person: str, place: str) -> tuple[str, str]:
-    return f"Where is {person} now?", f"{person} is in the {place}."
-
-
-def _ask_holder(thing: str, person: str) -> tuple[str, str]:
-    return f"Who has the {thing} now?", f"{person or 'Nobody'} has the {thing}."
-
-
-def _ask_colour(place: str, colour: str) -> tuple[str, str]:
-    return f"What colour is the {place} door now?", f"The {place} door is {colour}."
+def _colours(events: list[Event]) -> History:
+    return [(e.place, DoorIs(e.place, e.colour)) for e in events if isinstance(e, Paints)]
 
 
 def sums(_world: World, rng: random.Random) -> Question:
