@@ -17,8 +17,6 @@ from models.inference.settings import SamplingConfig
 from models.library import Library
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from models.training.run_folder import RunFolder
 
 LIVE = "live"
@@ -143,6 +141,7 @@ class ChatControl(QObject):
         live = self.model.which == LIVE
 
         def make() -> Iterator[Event]:
+            from models.data.chat import encode_newest
             from models.inference.generate import generate
             from models.tokenizers import encode_prompt
 
@@ -159,7 +158,7 @@ class ChatControl(QObject):
             if isinstance(messages, str):
                 ids, left_out = encode_prompt(tokenizer, messages), 0
             else:
-                ids, left_out = _encode_what_fits(tokenizer, messages, model.config.context_length)
+                ids, left_out = encode_newest(tokenizer, [dict(m) for m in messages], model.config.context_length)
             yield ReplyStarted(step=step, n_prompt=len(ids), n_left_out=left_out)
             yield from generate(model, tokenizer, ids, sampling)
 
@@ -237,17 +236,3 @@ class ChatControl(QObject):
             n_parameters=model.n_parameters,
             device=device,
         )
-
-
-def _encode_what_fits(
-    tokenizer: Tokenizer, messages: Sequence[Mapping[str, str]], context_length: int
-) -> tuple[list[int], int]:
-    """The ids of the newest messages that leave a quarter of the context for the reply, and how many were left out."""
-    from models.data.chat import encode_messages
-
-    kept = [dict(message) for message in messages]
-    while True:
-        ids, _ = encode_messages(tokenizer, kept, add_generation_prompt=True)
-        if len(ids) <= context_length * 3 // 4 or len(kept) <= 1:
-            return ids, len(messages) - len(kept)
-        kept = kept[2:] if len(kept) > 2 else kept[-1:]

@@ -78,28 +78,21 @@ class _Chat:
 
     def say(self, text: str) -> None:
         """Send a message and print the reply; Ctrl-C ends the reply and keeps what there is of it."""
+        from models.data.chat import encode_newest
         from models.inference.generate import generate
 
         self.messages.append({"role": "user", "content": text})
         made: list[str] = []
-        events = generate(self._model, self._tokenizer, self._prompt(), self._config)
+        ids, n_left_out = encode_newest(self._tokenizer, self.messages, self._model.config.context_length)
+        if n_left_out:
+            print(f"(The {n_left_out} oldest messages no longer fit the model's context.)", file=sys.stderr)
+        events = generate(self._model, self._tokenizer, ids, self._config)
         try:
             reply, _, _ = write_reply(_noting(events, made), quiet=self._quiet)
         except KeyboardInterrupt:
             reply = "".join(made)
             print(" …", file=sys.stderr)
         self.messages.append({"role": "assistant", "content": reply.strip()})
-
-    def _prompt(self) -> list[int]:
-        """The conversation's ids; where it outgrows half of the context, its oldest turns are left out."""
-        from models.data.chat import encode_messages
-
-        turns, room = self.messages[len(self._system) :], self._model.config.context_length // 2
-        while True:
-            ids, _ = encode_messages(self._tokenizer, self._system + turns, add_generation_prompt=True)
-            if len(ids) <= room or len(turns) == 1:
-                return ids
-            turns = turns[2:]
 
 
 def _noting(events: Iterator[TokenMade | ReplyFinished], texts: list[str]) -> Iterator[TokenMade | ReplyFinished]:

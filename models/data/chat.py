@@ -50,10 +50,25 @@ def encode_messages(
     ids: list[int] = []
     is_reply: list[bool] = []
     for text, special, reply in _segments(messages, add_generation_prompt):
-        new = [tokenizer.token_to_id(text)] if special else encode_text(tokenizer, text)
+        new = _encode_segment(tokenizer, text, special)
         ids.extend(new)
         is_reply.extend([reply] * len(new))
     return ids, is_reply
+
+
+def encode_newest(tokenizer: Tokenizer, messages: Sequence[Message], context_length: int) -> tuple[list[int], int]:
+    """The ids of a conversation that the model is to answer, and how many of its oldest messages were left out.
+
+    They leave a quarter of the context for the reply, unless the newest message alone is longer. A system message that
+    comes first is always kept.
+    """
+    first = list(messages[:1]) if messages and messages[0]["role"] == "system" else []
+    kept = list(messages[len(first) :])
+    while True:
+        ids, _ = encode_messages(tokenizer, first + kept, add_generation_prompt=True)
+        if len(ids) <= context_length * 3 // 4 or len(kept) <= 1:
+            return ids, len(messages) - len(first) - len(kept)
+        kept = kept[2:] if len(kept) > 2 else kept[-1:]
 
 
 def encode_conversations(
@@ -68,12 +83,23 @@ def encode_conversations(
         for text, special, reply in _segments(messages, add_generation_prompt=False):
             new = known.get((text, special))
             if new is None:
-                new = [tokenizer.token_to_id(text)] if special else encode_text(tokenizer, text)
+                new = _encode_segment(tokenizer, text, special)
                 known[text, special] = new
             ids.extend(new)
             is_reply.extend([reply] * len(new))
         encoded.append((ids, is_reply))
     return encoded
+
+
+def _encode_segment(tokenizer: Tokenizer, text: str, special: bool) -> list[int]:
+    if not special:
+        return encode_text(tokenizer, text)
+    id = tokenizer.token_to_id(text)
+    if id is None:
+        raise ValueError(
+            f"This tokenizer has no token {text}, so its model cannot hold a conversation: complete a text."
+        )
+    return [id]
 
 
 _MARK = re.compile("(\ue000\\d+\ue001)")

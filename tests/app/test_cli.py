@@ -109,7 +109,8 @@ def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.C
     spec = home / "long.toml"
     spec.write_text(SPEC.format(steps=100_000).replace("eval_interval = 2", "eval_interval = 0"))
     arguments = [sys.executable, "-m", "app", "train", str(spec), "--name", "long", "--json"]
-    child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=one_thread)
     assert child.stderr is not None
     assert any('"TrainMetrics"' in line for line in child.stderr)  # waits until it trains
     child.send_signal(signal.SIGINT)
