@@ -8,42 +8,32 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.chat_control import LIVE, ChatControl, ChatModel
+from app.choices import Choices
 from app.device_control import DeviceControl
-from app.failures import Failure, describe
+from app.failures import Failure
 from app.run_history import RunHistory
-from app.settings import Settings
 from app.status import Status, status_of
 from app.tokenizer_control import TokenizerControl
 from app.training_control import TrainingControl, TrainingState
 from app.worker import Worker
-from models.config import PRESETS, ModelConfig
-from models.library import Library, RunInfo, TokenizerInfo, safe_name
+from models.library import Library, RunInfo
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-    from models.inference.settings import SamplingConfig
     from models.data.tiny_world.starters import Starter
+    from models.inference.settings import SamplingConfig
     from models.training.spec import DataSpec, RunSpec
 
-DEFAULT_DESIGN = "terrarium-tiny"
 
+class Session(Choices):
+    """The choices, the worker, and every way to start work.
 
-class Session(QObject):
-    """The library, the worker, what is chosen, and every way to start work.
-
-    Signals:
-        tokenizer_changed(): `tokenizer` / `tokenizer_name` are new.
-        design_changed(): `design` / `design_name` are new.
-        library_changed(): tokenizers or designs on disk changed.
-        runs_changed(): the list of runs, or a run's shown status, changed.
+    Signals (and those of Choices):
         training_changed(): `training` is new (status, step, progress …).
         training_events(events): a tuple of what the training yielded, after `history` took it in.
         training_ended(): the training is over.
@@ -53,18 +43,11 @@ class Session(QObject):
         tokenizer_events(events): Phase, Progress, Notice of a tokenizer's training.
         tokenizer_training_changed(): `tokenizer_busy` is new.
         tokenizer_trained(name): a new tokenizer is in the library, and chosen.
-        job_failed(sentence, details): something raised; details is a traceback, or empty.
-        notice(sentence): something to read without anything having failed.
         status_changed(): `status` (for the status bar) is new.
         device_changed(): `device_name`, `device_label` or `devices` are new.
         tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
-        deleted(what, token): something went to the trash; `undo_delete(token)` brings it back.
     """
 
-    tokenizer_changed = Signal()
-    design_changed = Signal()
-    library_changed = Signal()
-    runs_changed = Signal()
     training_changed = Signal()
     training_events = Signal(object)
     training_ended = Signal()
@@ -74,30 +57,20 @@ class Session(QObject):
     tokenizer_events = Signal(object)
     tokenizer_training_changed = Signal()
     tokenizer_trained = Signal(str)
-    job_failed = Signal(str, str)
-    notice = Signal(str)
     status_changed = Signal()
     device_changed = Signal()
     tab_requested = Signal(str)
-    deleted = Signal(str, str)
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.library = library
-        self.settings = Settings(library.home)
+        super().__init__(library, parent)
         self.worker = Worker(self, name="worker")
         self._side_worker = Worker(self, name="side worker")
         self._training = TrainingControl(self.worker, library, self)
         self._chat = ChatControl(self.worker, self._training.live_trainer, library, self)
         self._tokenizers = TokenizerControl(self._side_worker, library, self)
         self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
-        self._tokenizer: Tokenizer | None = None
-        self._tokenizer_name = ""
-        self._design = PRESETS[DEFAULT_DESIGN]
-        self._design_name = DEFAULT_DESIGN
         self._random = random.Random()
         self._connect()
-        self._restore_choices()
 
     def _connect(self) -> None:
         training, chat, tokenizers = self._training, self._chat, self._tokenizers
@@ -151,37 +124,9 @@ class Session(QObject):
     # -- Tokenizers -------------------------------------------------------------------------------------
 
     @property
-    def tokenizer(self) -> Tokenizer | None:
-        """The chosen tokenizer, None while there is none."""
-        return self._tokenizer
-
-    @property
-    def tokenizer_name(self) -> str:
-        """Its name in the library, '' while there is none."""
-        return self._tokenizer_name
-
-    @property
     def tokenizer_busy(self) -> bool:
         """Whether a tokenizer is being trained."""
         return self._tokenizers.busy
-
-    def list_tokenizers(self) -> list[TokenizerInfo]:
-        """All tokenizers of the library, by name."""
-        return self.library.list_tokenizers()
-
-    def choose_tokenizer(self, name: str) -> bool:
-        """Load a tokenizer of the library; whether it worked."""
-        from models.tokenizers import load_tokenizer
-
-        try:
-            self._tokenizer = load_tokenizer(name, self.library)
-        except ValueError as error:
-            self.job_failed.emit(str(error), "")
-            return False
-        self._tokenizer_name = name
-        self.remember("tokenizer", name)
-        self.tokenizer_changed.emit()
-        return True
 
     def train_tokenizer(self, name: str, kind: str, vocab_size: int, data: DataSpec) -> bool:
         """Train a tokenizer into the library, beside whatever the worker does; whether it began."""
@@ -192,74 +137,6 @@ class Session(QObject):
     def cancel_tokenizer_training(self) -> None:
         """Stop it; nothing of it stays."""
         self._tokenizers.cancel()
-
-    def delete_tokenizer(self, name: str) -> None:
-        """Move a tokenizer to the trash."""
-        self._delete(self.library.tokenizers / name, f"Tokenizer «{name}» deleted")
-        if name == self._tokenizer_name:
-            self._tokenizer, self._tokenizer_name = None, ""
-            self.tokenizer_changed.emit()
-        self.library_changed.emit()
-
-    # -- Designs ----------------------------------------------------------------------------------------
-
-    @property
-    def design(self) -> ModelConfig:
-        """The current architecture."""
-        return self._design
-
-    @property
-    def design_name(self) -> str:
-        """A preset's or saved design's name; '' where it was changed since."""
-        return self._design_name
-
-    def set_design(self, config: ModelConfig, name: str = "") -> None:
-        """Make `config` the current architecture."""
-        if (config, name) == (self._design, self._design_name):
-            return
-        self._design, self._design_name = config, name
-        self.remember("design", {"name": name, "config": config.to_dict()})
-        self.design_changed.emit()
-
-    def list_designs(self) -> list[str]:
-        """Names of the saved designs; the presets are models.config.PRESETS."""
-        return self.library.list_designs()
-
-    def save_design(self, name: str) -> bool:
-        """Save the current design under a name; whether it worked."""
-        if not self._try(lambda: self.library.save_design(name, self._design)):
-            return False
-        self.set_design(self._design, name)
-        self.library_changed.emit()
-        return True
-
-    def load_design(self, name: str) -> bool:
-        """Make a preset or a saved design the current one; whether it worked."""
-        if name in PRESETS:
-            self.set_design(PRESETS[name], name)
-            return True
-        return self._try(lambda: self.set_design(self.library.load_design(name), name))
-
-    def rename_design(self, name: str, new_name: str) -> bool:
-        """Give a saved design another name; whether it worked."""
-
-        def rename() -> None:
-            path = self.library.designs / f"{safe_name(new_name)}.json"
-            if path.exists() or new_name in PRESETS:
-                raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
-            (self.library.designs / f"{safe_name(name)}.json").rename(path)
-
-        if not self._try(rename):
-            return False
-        if self._design_name == name:
-            self.set_design(self._design, safe_name(new_name))
-        self.library_changed.emit()
-        return True
-
-    def delete_design(self, name: str) -> None:
-        """Move a saved design to the trash."""
-        self._delete(self.library.designs / f"{name}.json", f"Design «{name}» deleted")
-        self.library_changed.emit()
 
     # -- Training ---------------------------------------------------------------------------------------
 
@@ -401,12 +278,6 @@ class Session(QObject):
             self._chat.close_model()
         self.runs_changed.emit()
 
-    def undo_delete(self, token: str) -> None:
-        """Bring back what `deleted` told of."""
-        self._try(lambda: self.library.restore(token))
-        self.runs_changed.emit()
-        self.library_changed.emit()
-
     # -- Chat -------------------------------------------------------------------------------------------
 
     @property
@@ -438,10 +309,11 @@ class Session(QObject):
     @property
     def starter_kinds(self) -> tuple[str, ...]:
         """The kinds of Tiny World questions that the open model was trained for; none for other models."""
+        if self._chat.model is None or self._chat.model.source != "tiny-world":
+            return ()
         from models.data.tiny_world.starters import STARTER_KINDS
 
-        model = self._chat.model
-        return STARTER_KINDS if model is not None and model.source == "tiny-world" else ()
+        return STARTER_KINDS
 
     def draw_starter(self, kind: str) -> Starter:
         """A new held-out question or request of `kind` about the open model's world."""
@@ -457,11 +329,6 @@ class Session(QObject):
 
         model = self._chat.model
         return World(model.world_seed).summary if model is not None and model.source == "tiny-world" else ""
-
-    def delete_chat(self, chat_id: str) -> None:
-        """Move a conversation to the trash."""
-        self._delete(self.library.chats / f"{chat_id}.json", "Chat deleted")
-        self.library_changed.emit()
 
     # -- Device and status ------------------------------------------------------------------------------
 
@@ -490,46 +357,12 @@ class Session(QObject):
         """What the worker is doing, for the status bar."""
         return status_of(self._training.state, self._chat.state, ready=self._device.ready)
 
-    # -- Helpers ----------------------------------------------------------------------------------------
-
-    def _restore_choices(self) -> None:
-        names = [info.name for info in self.list_tokenizers() if info.problem is None]
-        wanted = self.settings.get("tokenizer", "")
-        if names:
-            self.choose_tokenizer(wanted if wanted in names else names[0])
-        saved = self.settings.get("design", {})
-        try:
-            self._design = ModelConfig.from_dict(saved["config"])
-            self._design_name = str(saved["name"])
-        except (KeyError, ValueError):
-            self._design, self._design_name = PRESETS[DEFAULT_DESIGN], DEFAULT_DESIGN
-
-    def remember(self, key: str, value: Any) -> None:
-        """Keep a JSON-able value in `settings` for the next launch."""
-        self._try(lambda: self.settings.set(key, value))
+    # -- Following --------------------------------------------------------------------------------------
 
     def _may_start(self) -> bool:
         if self._training.active:
             return self._refuse("A training is going on already: stop it first, or wait until it ends.")
         return True
-
-    def _refuse(self, sentence: str) -> bool:
-        self.job_failed.emit(sentence, "")
-        return False
-
-    def _try(self, action: Callable[[], object]) -> bool:
-        """Do it; a failure that a user can mend becomes `job_failed`."""
-        try:
-            action()
-        except (ValueError, OSError) as error:
-            return self._refuse(describe(error).sentence)
-        return True
-
-    def _delete(self, path: Path, words: str) -> None:
-        def delete() -> None:
-            self.deleted.emit(words, self.library.move_to_trash(path))
-
-        self._try(delete)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

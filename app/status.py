@@ -19,9 +19,9 @@ class Status:
 
 def status_of(training: TrainingState | None, chat: str, *, ready: bool) -> Status:
     """The status of a training, a chat's state (see ChatControl) and whether torch is loaded."""
-    if not ready:
-        return Status(words="Loading torch…")
     if training is None or training.over:
+        if not ready:
+            return Status(words="Loading torch…")
         return Status(words={"loading": "Opening the model", "replying": "Writing a reply"}.get(chat, "Ready"))
     count = {"done": training.step, "total": training.total_steps}
     name = training.name

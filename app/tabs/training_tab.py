@@ -25,7 +25,7 @@ class TrainingTab(QWidget):
         self.new_run = NewRun(session, theme)
         self.run_view = RunView(session, theme)
         self._new_button = button(
-            "New run", theme, self.show_new_run, icon="plus", role="primary", tip="Make a new run"
+            "New run", theme, self.show_new_run, icon="plus", tip="Make a new run"
         )
         self._pages = QStackedWidget()
         self._pages.addWidget(self.new_run)

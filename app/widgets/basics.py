@@ -44,9 +44,8 @@ def button(
     if role:
         widget.setProperty("role", role)
     if icon:
-        theme.set_icon(
-            widget, icon, {"primary": "on_accent", "hero": "on_accent", "danger": "danger"}.get(role, "text")
-        )
+        colours = {"primary": "on_accent", "hero": "on_accent", "danger": "danger", "link": "accent"}
+        theme.set_icon(widget, icon, colours.get(role, "text"))
     widget.setToolTip(tip)
     widget.setAccessibleName(text or tip)
     if on_click is not None:

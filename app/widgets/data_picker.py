@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QStackedWidget, QWidget
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, label
@@ -53,8 +53,7 @@ class DataPicker(QWidget):
         self._share.setAccessibleName("Validation share")
         self._share.setToolTip("How much of the text's end is kept away from training, to measure on")
         choose = button("Choose files…", theme, self.choose_files, icon="file-text")
-        self._details = QStackedWidget()
-        self._details.addWidget(_page(("World seed", self._seed)))
+        world = _page(("World seed", self._seed))
         files = QWidget()
         grid = QGridLayout(files)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -64,10 +63,8 @@ class DataPicker(QWidget):
         grid.addWidget(label("Validation share"), 1, 0)
         grid.addWidget(self._share, 1, 1)
         grid.setColumnStretch(1, 1)
-        self._details.addWidget(files)
-        self._details.addWidget(QWidget())
-        layout = column(self.source, self._about, self._details)
-        self.setLayout(layout)
+        self._details = {"tiny-world": world, "files": files}
+        self.setLayout(column(self.source, self._about, world, files))
         self.source.currentIndexChanged.connect(self._on_source)
         self._seed.valueChanged.connect(self.changed)
         self._share.valueChanged.connect(self.changed)
@@ -109,7 +106,8 @@ class DataPicker(QWidget):
     def _on_source(self) -> None:
         i = self.source.currentIndex()
         self._about.setText(SOURCES[i][2])
-        self._details.setCurrentIndex(i)
+        for name, details in self._details.items():
+            details.setVisible(name == SOURCES[i][0])
         self.changed.emit()
 
 

@@ -60,6 +60,11 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
     def mouseDoubleClickEvent(self, event: object) -> None:
         self.getPlotItem().enableAutoRange()
 
+    def show_scales(self, shown: bool) -> None:
+        """Write numbers along the axes, or not, where there is nothing to measure yet."""
+        for side in ("left", "bottom"):
+            self.getPlotItem().getAxis(side).setStyle(showValues=shown)
+
     def curve(self, **options: object) -> pg.PlotDataItem:
         """A line that stays fast with 100,000 points: never more of them than pixels."""
         line = pg.PlotDataItem(antialias=True, connect="finite", autoDownsampleFactor=1.0, **options)
@@ -144,6 +149,7 @@ class LossChart(QWidget):
         self._val.setData(x_val, val["loss"])
         self._name(0, "training", x, smoothed)
         self._name(1, "validation", x_val, val["loss"])
+        self._chart.show_scales(len(train) > 1)
         shown = self._vocab_size > 1 and len(train) > 0
         self._guess.setVisible(shown)
         if shown:
@@ -218,16 +224,27 @@ class LossChart(QWidget):
 
 
 class SmallChart(QWidget):
-    """One quantity of a run over its steps, with its name, unit and latest value above."""
+    """One quantity of a run over its steps, with its name, unit and latest value above.
 
-    def __init__(self, theme: ThemeProvider, title: str, column: str, unit: str, form: str) -> None:
+    Args:
+        column: of RunHistory.train.
+        form: how the latest value is written, for `format`.
+        steps: whether the steps are written along the chart; of charts above each other, only the last needs that.
+    """
+
+    def __init__(
+        self, theme: ThemeProvider, title: str, column: str, unit: str, form: str, *, steps: bool = False
+    ) -> None:
         super().__init__()
         self._column, self._form = column, form
         self._theme = theme
         self._history = RunHistory()
         self._chart = Chart(theme)
         self._chart.setAccessibleName(title)
-        self._chart.setMinimumHeight(72)
+        self._chart.setMinimumHeight(76 if steps else 52)
+        self._steps = steps
+        if not steps:
+            self._chart.getPlotItem().getAxis("bottom").setHeight(6)
         self._line = self._chart.curve()
         self._value = label("", "mono")
         head = QHBoxLayout()
@@ -256,6 +273,9 @@ class SmallChart(QWidget):
     def refresh(self) -> None:
         """Draw what the history holds now."""
         train = self._history.train
+        self._chart.show_scales(len(train) > 1)
+        if not self._steps:
+            self._chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
         self._line.setData(train["step"], train[self._column])
         self._value.setText(words_of(train[self._column][-1], self._form) if len(train) else "–")
 

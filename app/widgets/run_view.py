@@ -55,7 +55,7 @@ class RunView(QWidget):
         self._small = [
             SmallChart(theme, "Learning rate", "lr", "", ".2e"),
             SmallChart(theme, "Gradient norm", "grad_norm", "", ".3f"),
-            SmallChart(theme, "Speed", "tokens_per_s", "tokens/s", ",.0f"),
+            SmallChart(theme, "Speed", "tokens_per_s", "tokens/s", ",.0f", steps=True),
         ]
         self.samples = SampleFeed(theme)
         self._build_body()
@@ -132,7 +132,7 @@ class RunView(QWidget):
         small_lines = small.layout()
         assert isinstance(small_lines, QVBoxLayout)
         for chart in self._small:
-            small_lines.addWidget(chart)
+            small_lines.addWidget(chart, 1)
         charts = QSplitter(Qt.Orientation.Horizontal)
         charts.setChildrenCollapsible(False)
         charts.addWidget(loss)

@@ -63,6 +63,8 @@ class SampleFeed(QWidget):
     def show_history(self, history: RunHistory) -> None:
         """Show another run's samples."""
         self._samples, self._n_known, self._steps = history.samples, 0, []
+        with QSignalBlocker(self._slider):
+            self._slider.setRange(0, 0)
         self.refresh()
 
     def refresh(self) -> None:

@@ -23,6 +23,7 @@ from app.widgets.basics import button, label
 
 _MOST = 3
 _WIDTH = 560
+_BUTTON = 28
 _UNDO_MS = 15_000
 _NOTICE_MS = 20_000
 
@@ -88,6 +89,8 @@ class Toasts(QWidget):
         self.show()
         self.raise_()
         self._place()
+        # Once more when the style sheet has reached the new one, which may need more room than it said before.
+        QTimer.singleShot(0, self._place)
 
     def _make(self, sentence: str, tone: str, icon: str, actions: list[tuple[str, Callable[[], object]]]) -> QFrame:
         toast = QFrame()
@@ -106,6 +109,7 @@ class Toasts(QWidget):
         mark.setProperty("role", "mark")
         mark.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         mark.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        mark.setMinimumHeight(_BUTTON)
         self._theme.set_icon(mark, icon, tone or "accent")
         layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(label(sentence, wrap=True, selectable=True), 1)
@@ -118,6 +122,7 @@ class Toasts(QWidget):
         close = QToolButton()
         close.setToolTip("Close")
         close.setAccessibleName("Close")
+        close.setMinimumSize(_BUTTON, _BUTTON)
         self._theme.set_icon(close, "x", "muted")
         close.clicked.connect(lambda: self._close(toast))
         layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 from PySide6.QtWidgets import QApplication
@@ -15,13 +12,9 @@ from pytestqt.qtbot import QtBot
 from app.session import Session
 from app.theme import ThemeProvider
 from app.worker import Worker
+from models.config import ModelConfig
 from models.library import Library
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Library:
-    """An empty library."""
-    return Library(tmp_path / "home")
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 
 @pytest.fixture
@@ -57,6 +50,36 @@ def session(qapp: QApplication, library: Library) -> Iterator[Session]:
     assert session.worker.isFinished()
 
 
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    """Some 40 kB of plain text."""
+    path = tmp_path / "text.txt"
+    path.write_text("The cat sat on the mat. The dog ran to the park.\n" * 800, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
+    """A run of 12 quick steps on bytes, with two pinned prompts."""
+    return RunSpec(
+        name="tiny",
+        model=tiny_config,
+        tokenizer=TokenizerSpec(kind="byte"),
+        data=DataSpec(source="files", files=(str(text_file),)),
+        train=TrainConfig(
+            steps=12,
+            batch_size=2,
+            warmup_steps=2,
+            eval_interval=4,
+            eval_batches=1,
+            sample_interval=6,
+            sample_tokens=4,
+            checkpoint_interval=5,
+            prompts=("The cat", "The dog"),
+        ),
+    )
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail where a test leaves a visible top-level widget behind."""
@@ -71,9 +94,9 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def until(qtbot: QtBot) -> Callable[[Callable[[], bool]], None]:
-    """Process events until a condition holds (at most 20 s)."""
+    """Process events until a condition holds (at most 2 min)."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        qtbot.waitUntil(lambda: bool(condition()), timeout=20_000)
+        qtbot.waitUntil(lambda: bool(condition()), timeout=120_000)
 
     return wait

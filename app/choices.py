@@ -1,0 +1,196 @@
+"""What is on the library's shelves, and what of it is chosen: tokenizer, design, settings. No thread is needed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.failures import describe
+from app.settings import Settings
+from models.config import PRESETS, ModelConfig
+from models.library import Library, TokenizerInfo, safe_name
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+DEFAULT_DESIGN = "terrarium-tiny"
+
+
+class Choices(QObject):
+    """The library with what is chosen from it. What cannot be done is said in `job_failed`, in a sentence.
+
+    Signals:
+        tokenizer_changed(): `tokenizer` / `tokenizer_name` are new.
+        design_changed(): `design` / `design_name` are new.
+        library_changed(): tokenizers, designs or chats on disk changed.
+        runs_changed(): the list of runs, or a run's shown status, changed.
+        job_failed(sentence, details): something did not work; details is a traceback, or empty.
+        notice(sentence): something to read without anything having failed.
+        deleted(what, token): something went to the trash; `undo_delete(token)` brings it back.
+    """
+
+    tokenizer_changed = Signal()
+    design_changed = Signal()
+    library_changed = Signal()
+    runs_changed = Signal()
+    job_failed = Signal(str, str)
+    notice = Signal(str)
+    deleted = Signal(str, str)
+
+    def __init__(self, library: Library, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.library = library
+        self.settings = Settings(library.home)
+        self._tokenizer: Tokenizer | None = None
+        self._tokenizer_name = ""
+        self._design = PRESETS[DEFAULT_DESIGN]
+        self._design_name = DEFAULT_DESIGN
+        self._restore_choices()
+
+    # -- Tokenizers -------------------------------------------------------------------------------------
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The chosen tokenizer, None while there is none."""
+        return self._tokenizer
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Its name in the library, '' while there is none."""
+        return self._tokenizer_name
+
+    def list_tokenizers(self) -> list[TokenizerInfo]:
+        """All tokenizers of the library, by name."""
+        return self.library.list_tokenizers()
+
+    def choose_tokenizer(self, name: str) -> bool:
+        """Load a tokenizer of the library; whether it worked."""
+        from models.tokenizers import load_tokenizer
+
+        try:
+            self._tokenizer = load_tokenizer(name, self.library)
+        except ValueError as error:
+            self.job_failed.emit(str(error), "")
+            return False
+        self._tokenizer_name = name
+        self.remember("tokenizer", name)
+        self.tokenizer_changed.emit()
+        return True
+
+    def delete_tokenizer(self, name: str) -> None:
+        """Move a tokenizer to the trash."""
+        self._delete(self.library.tokenizers / name, f"Tokenizer «{name}» deleted")
+        if name == self._tokenizer_name:
+            self._tokenizer, self._tokenizer_name = None, ""
+            self.tokenizer_changed.emit()
+        self.library_changed.emit()
+
+    # -- Designs ----------------------------------------------------------------------------------------
+
+    @property
+    def design(self) -> ModelConfig:
+        """The current architecture."""
+        return self._design
+
+    @property
+    def design_name(self) -> str:
+        """A preset's or saved design's name; '' where it was changed since."""
+        return self._design_name
+
+    def set_design(self, config: ModelConfig, name: str = "") -> None:
+        """Make `config` the current architecture."""
+        if (config, name) == (self._design, self._design_name):
+            return
+        self._design, self._design_name = config, name
+        self.remember("design", {"name": name, "config": config.to_dict()})
+        self.design_changed.emit()
+
+    def list_designs(self) -> list[str]:
+        """Names of the saved designs; the presets are models.config.PRESETS."""
+        return self.library.list_designs()
+
+    def save_design(self, name: str) -> bool:
+        """Save the current design under a name; whether it worked."""
+        if not self._try(lambda: self.library.save_design(name, self._design)):
+            return False
+        self.set_design(self._design, name)
+        self.library_changed.emit()
+        return True
+
+    def load_design(self, name: str) -> bool:
+        """Make a preset or a saved design the current one; whether it worked."""
+        if name in PRESETS:
+            self.set_design(PRESETS[name], name)
+            return True
+        return self._try(lambda: self.set_design(self.library.load_design(name), name))
+
+    def rename_design(self, name: str, new_name: str) -> bool:
+        """Give a saved design another name; whether it worked."""
+
+        def rename() -> None:
+            path = self.library.designs / f"{safe_name(new_name)}.json"
+            if path.exists() or new_name in PRESETS:
+                raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
+            (self.library.designs / f"{safe_name(name)}.json").rename(path)
+
+        if not self._try(rename):
+            return False
+        if self._design_name == name:
+            self.set_design(self._design, safe_name(new_name))
+        self.library_changed.emit()
+        return True
+
+    def delete_design(self, name: str) -> None:
+        """Move a saved design to the trash."""
+        self._delete(self.library.designs / f"{name}.json", f"Design «{name}» deleted")
+        self.library_changed.emit()
+
+    # -- The rest ---------------------------------------------------------------------------------------
+
+    def delete_chat(self, chat_id: str) -> None:
+        """Move a conversation to the trash."""
+        self._delete(self.library.chats / f"{chat_id}.json", "Chat deleted")
+        self.library_changed.emit()
+
+    def undo_delete(self, token: str) -> None:
+        """Bring back what `deleted` told of."""
+        self._try(lambda: self.library.restore(token))
+        self.runs_changed.emit()
+        self.library_changed.emit()
+
+    def _restore_choices(self) -> None:
+        names = [info.name for info in self.list_tokenizers() if info.problem is None]
+        wanted = self.settings.get("tokenizer", "")
+        if names:
+            self.choose_tokenizer(wanted if wanted in names else names[0])
+        saved = self.settings.get("design", {})
+        try:
+            self._design = ModelConfig.from_dict(saved["config"])
+            self._design_name = str(saved["name"])
+        except (KeyError, ValueError):
+            self._design, self._design_name = PRESETS[DEFAULT_DESIGN], DEFAULT_DESIGN
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a JSON-able value in `settings` for the next launch."""
+        self._try(lambda: self.settings.set(key, value))
+
+    def _refuse(self, sentence: str) -> bool:
+        self.job_failed.emit(sentence, "")
+        return False
+
+    def _try(self, action: Callable[[], object]) -> bool:
+        """Do it; a failure that a user can mend becomes `job_failed`."""
+        try:
+            action()
+        except (ValueError, OSError) as error:
+            return self._refuse(describe(error).sentence)
+        return True
+
+    def _delete(self, path: Path, words: str) -> None:
+        def delete() -> None:
+            self.deleted.emit(words, self.library.move_to_trash(path))
+
+        self._try(delete)

@@ -1,0 +1,177 @@
+"""The window: what it loads, its screens, menus and sentences, and that closing it loses nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.main_window import MainWindow
+from app.session import Session
+from app.theme import DARK, LIGHT, ThemeProvider
+from models.library import Library
+from models.training.spec import RunSpec
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
+    """The shown window over an empty library."""
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    yield window
+    window.close()
+
+
+def action(window: MainWindow, words: str) -> QAction:
+    """The menu entry with these words."""
+    found = [entry for entry in window.findChildren(QAction) if entry.text().replace("&", "") == words]
+    assert found, words
+    return found[0]
+
+
+def test_importing_the_window_does_not_import_torch() -> None:
+    code = "import sys, app.main_window; sys.exit('torch' in sys.modules)"
+    root = Path(__file__).parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_the_first_screen_leads_everywhere(window: MainWindow, qtbot: QtBot) -> None:
+    assert window.pages.currentWidget() is window.welcome
+    assert window.welcome.quickstart.isVisible()
+    for way, tab in zip(window.welcome.ways[1:], ("tokenizer", "builder"), strict=True):
+        window.show_welcome()
+        qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
+        assert window.pages.currentWidget() is window.tabs[tab]
+
+
+def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
+    window.activateWindow()
+    for key, name in zip("1234", ("tokenizer", "builder", "training", "chat"), strict=True):
+        qtbot.keyClick(window, getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.ControlModifier)
+        assert window.pages.currentWidget() is window.tabs[name]
+    action(window, "Builder").trigger()
+    assert window.pages.currentWidget() is window.tabs["builder"]
+    action(window, "First screen").trigger()
+    assert window.pages.currentWidget() is window.welcome
+
+
+def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library) -> None:
+    action(window, "Dark").trigger()
+    assert window.theme.theme is DARK
+    action(window, "Light").trigger()
+    assert window.theme.theme is LIGHT
+    size = window.font().pointSizeF()
+    action(window, "Larger").trigger()
+    assert window.theme.text_scale == pytest.approx(1.1)
+    assert window.font().pointSizeF() > size
+    action(window, "Usual size").trigger()
+    assert window.theme.text_scale == 1.0
+    action(window, "Smaller").trigger()
+    again = Session(library)
+    assert again.settings.get("theme", "") == "light"
+    assert again.settings.get("text scale", 1.0) == pytest.approx(0.9)
+
+
+def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: QtBot) -> None:
+    window.session.job_failed.emit("The disk is full. Free some space.", "Traceback …")
+    window.session.notice.emit("Another Terrarium is training.")
+    assert window.toasts.sentences == ["The disk is full. Free some space.", "Another Terrarium is training."]
+    details = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Details")
+    qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
+    dialog = QGuiApplication.topLevelWindows()[-1]
+    assert dialog.title() == "Details"
+    dialog.close()
+    for _ in range(5):
+        window.session.notice.emit("The same.")
+    assert window.toasts.sentences.count("The same.") == 1
+
+
+def test_what_is_deleted_can_be_brought_back(window: MainWindow, qtbot: QtBot) -> None:
+    window.session.save_design("mine")
+    window.session.delete_design("mine")
+    undo = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Undo")
+    qtbot.mouseClick(undo, Qt.MouseButton.LeftButton)
+    assert window.session.list_designs() == ["mine"]
+    assert window.toasts.sentences == []
+
+
+def test_diagnostics_are_copied(window: MainWindow) -> None:
+    action(window, "Copy diagnostics").trigger()
+    copied = QGuiApplication.clipboard().text()
+    assert "Terrarium" in copied
+    assert "torch" in copied
+    assert str(window.session.library.home) in copied
+
+
+def test_every_button_has_a_name_for_screen_readers(window: MainWindow) -> None:
+    for tab in window.tabs.values():
+        for button in tab.findChildren(QPushButton):
+            assert button.accessibleName() or button.text() or button.toolTip()
+
+
+def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
+    window.resize(1280, 720)
+    for name in window.tabs:
+        window.show_tab(name)
+        assert (window.width(), window.height()) == (1280, 720)
+        assert window.minimumSizeHint().width() <= 1280
+        assert window.minimumSizeHint().height() <= 720
+
+
+def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, until: Until) -> None:
+    session = window.session
+    session.set_device("cpu")
+    until(lambda: "CPU" in session.device_label)
+    assert session.status.words == "Ready"
+    session.start_training(dataclasses.replace(tiny_spec, name="growing"))
+    until(lambda: session.training is not None and session.training.step >= 1)
+    assert "growing" in session.status.words
+    until(lambda: not session.training_active)
+    assert session.status.words == "Ready"
+    assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
+
+
+def test_closing_while_training_saves(window: MainWindow, tiny_spec: RunSpec, until: Until, library: Library) -> None:
+    endless = dataclasses.replace(tiny_spec.train, steps=1_000_000, checkpoint_interval=100_000)
+    window.session.start_training(dataclasses.replace(tiny_spec, train=endless))
+    until(lambda: window.session.training is not None and window.session.training.step >= 2)
+    window.close()
+    assert window.session.worker.isFinished()
+    (run,) = library.list_runs()
+    assert run.status == "paused"
+    assert run.step >= 2
+
+
+def test_an_interrupted_run_is_offered_and_goes_on(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    train = dataclasses.replace(tiny_spec.train, steps=1_000_000)
+    session.start_training(dataclasses.replace(tiny_spec, train=train))
+    until(lambda: session.training is not None and (session.training.saved_step or 0) >= 5)
+    session.stop()
+    until(lambda: not session.training_active)
+    (run,) = session.list_runs()
+    record = (run.folder / "run.json").read_text("utf-8")
+    (run.folder / "run.json").write_text(record.replace('"stopped"', '"running"'), "utf-8")
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    window.offer_interrupted()
+    assert "interrupted" in window.toasts.sentences[0]
+    go_on = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Go on")
+    qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
+    until(lambda: session.training is not None and session.training.step > run.step)
+    assert window.pages.currentWidget() is window.tabs["training"]
+    window.close()
