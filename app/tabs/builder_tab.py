@@ -127,7 +127,7 @@ class BuilderTab(QWidget):
             )
             for name, config in PRESETS.items()
         ]
-        saved = [Item(name, name, "saved") for name in self._session.list_designs() if name not in PRESETS]
+        saved = [Item(name, name, "saved") for name in sorted(self._session.list_designs()) if name not in PRESETS]
         self.list.set_items([*presets, *saved], self._session.design_name)
 
     @Slot()

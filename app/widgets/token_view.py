@@ -195,6 +195,9 @@ class TokenView(QAbstractScrollArea):
             index = self.token_at(event.position())
             self.pick(-1 if index == self._pick else index)
 
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        event.accept()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         target = self._key_target(event.key())
         if target is None:

@@ -1,0 +1,325 @@
+"""The chat tab: with a model that is played by the test, and with a small real one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.chat_control import ChatModel, ReplyStarted
+from app.session import Session
+from app.tabs.chat_tab import ChatTab
+from app.theme import ThemeProvider
+from app.widgets.turn_view import TurnView
+from models.config import ModelConfig
+from models.events import ReplyFinished, TokenMade
+from models.inference.settings import SamplingConfig
+from models.library import Library
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+
+Until = Callable[[Callable[[], bool]], None]
+Said = Sequence[Mapping[str, str]] | str
+
+TALKER = ChatModel(
+    which="r1",
+    run_id="r1",
+    name="Quick start",
+    step=40,
+    talks=True,
+    source="tiny-world",
+    world_seed=7,
+    context_length=128,
+    n_parameters=922_752,
+    device="CPU",
+)
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ChatTab:
+    tab = ChatTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 650)
+    tab.show()
+    return tab
+
+
+KINDS = ("knowledge", "requests")
+
+
+@dataclass(frozen=True)
+class Starter:
+    kind: str
+    prompt: str
+    gold: str
+
+
+class Actor:
+    """Stands in for the model behind a session: keeps what it was asked, and says what the test wants."""
+
+    def __init__(self, session: Session, monkeypatch: pytest.MonkeyPatch, model: ChatModel = TALKER) -> None:
+        self.session = session
+        self.asked: list[tuple[Said, SamplingConfig]] = []
+        self.stopped = 0
+        monkeypatch.setattr(session, "send_chat", self._send)
+        monkeypatch.setattr(session, "stop_chat", self._stop)
+        monkeypatch.setattr(Session, "starter_kinds", property(self._kinds))
+        monkeypatch.setattr(session, "draw_starter", lambda kind: Starter(kind, "Where is Anna?", "Anna is here."))
+        session._chat.model = model
+        self._be("ready")
+
+    @staticmethod
+    def _kinds(session: Session) -> tuple[str, ...]:
+        return KINDS if session.chat_model is not None and session.chat_model.source == "tiny-world" else ()
+
+    def _be(self, state: str) -> None:
+        self.session._chat.state = state
+        self.session.chat_changed.emit()
+
+    def _send(self, messages: Said, sampling: SamplingConfig) -> bool:
+        self.asked.append((messages, sampling))
+        self._be("waiting")
+        return True
+
+    def _stop(self) -> None:
+        self.stopped += 1
+        self._be("ready")
+        self.session.reply_ended.emit()
+
+    def begin(self, *pieces: str) -> None:
+        self._be("replying")
+        made = tuple(TokenMade(id=9, text=piece, probability=0.5) for piece in pieces)
+        self.session.chat_events.emit((ReplyStarted(step=41, n_prompt=12), *made))
+
+    def end(self, reason: str = "stop") -> None:
+        finished = ReplyFinished(reason=reason, n_prompt=12, n_tokens=3, prefill_s=0.01, tokens_per_s=321.4)
+        self.session.chat_events.emit((finished,))
+        self._be("ready")
+        self.session.reply_ended.emit()
+
+    def reply(self, *pieces: str) -> None:
+        self.begin(*pieces)
+        self.end()
+
+
+@pytest.fixture
+def actor(session: Session, tab: ChatTab, monkeypatch: pytest.MonkeyPatch) -> Actor:
+    return Actor(session, monkeypatch)
+
+
+def last(tab: ChatTab) -> TurnView:
+    return tab.view.turns[-1]
+
+
+def test_without_any_run_it_says_how_to_get_one(qtbot: QtBot, tab: ChatTab, session: Session) -> None:
+    assert not tab.composer.send.isEnabled()
+    (train,) = (b for b in tab.findChildren(QPushButton) if b.text() == "Train a model")
+    assert train.isVisible()
+    with qtbot.waitSignal(session.tab_requested) as requested:
+        qtbot.mouseClick(train, Qt.MouseButton.LeftButton)
+    assert requested.args == ["training"]
+
+
+def test_enter_sends_and_shift_enter_starts_a_line(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    field = tab.composer.field
+    qtbot.keyClicks(field, "Where is")
+    qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClicks(field, "Anna?")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert actor.asked[0][0] == [{"role": "user", "content": "Where is\nAnna?"}]
+    assert field.toPlainText() == ""
+    assert last(tab).prompt.text == "Where is\nAnna?"
+
+
+def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("Where is Anna?")
+    assert tab.composer.stop.isVisible()
+    assert not tab.composer.send.isVisible()
+    actor.begin(" Anna", " is")
+    assert last(tab).reply.text == "Anna is", "the template's space before a reply is not shown"
+    actor.session.chat_events.emit((TokenMade(id=9, text=" here. ", probability=0.5),))
+    actor.end()
+    assert last(tab).reply.text == "Anna is here."
+    assert "321 tokens/s" in last(tab).note.text()
+    assert "15 of 128 context" in last(tab).note.text()
+    assert "step 41" in last(tab).note.text()
+    assert tab.composer.send.isVisible()
+
+
+def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("Tell me a story.")
+    actor.begin(" Once", " upon")
+    qtbot.mouseClick(tab.composer.stop, Qt.MouseButton.LeftButton)
+    assert actor.stopped == 1
+    assert last(tab).reply.text == "Once upon"
+    assert "stopped by you" in last(tab).note.text()
+    assert tab.talk.chat.turns[-1].replies[-1].reason == "stopped"
+
+
+def test_a_reply_that_fails_can_be_tried_again(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("Hello?")
+    actor._be("ready")
+    actor.session.reply_ended.emit()
+    assert last(tab).note.text() == "No reply came."
+    qtbot.mouseClick(last(tab).retry, Qt.MouseButton.LeftButton)
+    actor.reply(" Yes.")
+    assert last(tab).reply.text == "Yes."
+    assert len(tab.talk.chat.turns) == 1
+
+
+def test_retry_keeps_the_earlier_reply_beside_the_new_one(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("Who?")
+    actor.reply(" Ben.")
+    qtbot.mouseClick(last(tab).retry, Qt.MouseButton.LeftButton)
+    actor.reply(" Clara.")
+    assert actor.asked[1][0] == actor.asked[0][0], "the first reply is no part of the second question"
+    assert actor.asked[1][1].seed != actor.asked[0][1].seed
+    assert (last(tab).reply.text, last(tab)._version.text()) == ("Clara.", "2 of 2")
+    qtbot.mouseClick(last(tab)._older, Qt.MouseButton.LeftButton)
+    assert last(tab).reply.text == "Ben."
+    tab.composer.sent.emit("And then?")
+    assert actor.asked[-1][0] == [
+        {"role": "user", "content": "Who?"},
+        {"role": "assistant", "content": "Ben."},
+        {"role": "user", "content": "And then?"},
+    ]
+    actor.reply(" Nothing.")
+    assert not tab.view.turns[0].retry.isVisible()
+
+
+def test_the_seed_is_kept_where_the_user_wants_it(tab: ChatTab, actor: Actor) -> None:
+    tab.sampling.new_each_time.setChecked(False)
+    tab.sampling.seed.setValue(123)
+    tab.sampling.slider("temperature").set_value(0.0)
+    tab.composer.sent.emit("Who?")
+    assert (actor.asked[0][1].seed, actor.asked[0][1].temperature) == (123, 0.0)
+
+
+def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("First")
+    actor.reply(" one")
+    first = tab.talk.chat
+    qtbot.keyClick(tab, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+    assert tab.view.turns == []
+    tab.composer.sent.emit("Second")
+    actor.reply(" two")
+    assert tab.list.count() == 2
+    tab.list.chosen.emit(first.id)
+    assert [turn.reply.text for turn in tab.view.turns] == ["one"]
+    with qtbot.waitSignal(actor.session.deleted) as deleted:
+        tab.list.delete_asked.emit(first.id)
+    assert (tab.list.count(), tab.view.turns) == (1, [])
+    actor.session.undo_delete(deleted.args[1])
+    assert tab.list.count() == 2
+
+
+def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("First")
+    actor.begin(" half")
+    first = tab.talk.chat.id
+    tab.new_chat()
+    assert actor.stopped == 1
+    assert tab.view.turns == []
+    kept = tab.talk.store.load(first).turns[0].reply
+    assert kept is not None
+    assert kept.text == "half"
+
+
+def test_plain_text_models_go_on_from_the_prompt(tab: ChatTab, session: Session, actor: Actor) -> None:
+    session._chat.model = dataclasses.replace(TALKER, talks=False, source="files")
+    actor._be("ready")
+    assert not tab.starters.isVisible()
+    assert not tab.world_note.isVisible()
+    assert "goes on" in tab.composer.field.placeholderText()
+    tab.composer.sent.emit("Once upon")
+    actor.reply(" a", " time ")
+    assert actor.asked[0][0] == "Once upon"
+    assert last(tab).reply.text == " a time "
+
+
+def press(qtbot: QtBot, tab: ChatTab, kind: str) -> None:
+    (chip,) = (b for b in tab.starters.findChildren(QPushButton) if b.property("kind") == kind)
+    qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
+
+
+def test_a_starter_begins_afresh_and_knows_the_right_answer(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    assert tab.world_note.text().startswith("Tiny World 7: ")
+    tab.composer.sent.emit("Hello")
+    actor.reply(" Hi.")
+    press(qtbot, tab, "knowledge")
+    assert actor.asked[-1][0] == [{"role": "user", "content": "Where is Anna?"}]
+    actor.reply(" Anna is here.")
+    assert not last(tab).gold.isVisible()
+    qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
+    assert last(tab).gold.text() == "✓  Right: Anna is here."
+    press(qtbot, tab, "knowledge")
+    actor.reply(" Anna is there.")
+    qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
+    assert last(tab).gold.text() == "✗  Not right. The right answer: Anna is here."
+
+
+def test_another_story_than_ours_is_not_called_wrong(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    press(qtbot, tab, "requests")
+    actor.reply(" Anna was there.")
+    qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
+    assert "✗" not in last(tab).gold.text()
+    assert "Anna is here." in last(tab).gold.text()
+
+
+def test_what_runs_in_training_can_be_waited_for(tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("Hello")
+    assert last(tab).note.text() == "Reading…"
+
+
+@pytest.fixture
+def trained(library: Library, tmp_path: Path) -> str:
+    """A run of a few real steps in the library; its id."""
+    from models.training.trainer import Trainer, prepare_run
+
+    text = tmp_path / "story.txt"
+    text.write_text("Anna gives the kite to Ben. Ben takes the kite. " * 300)
+    spec = RunSpec(
+        name="tiny run",
+        model=ModelConfig(n_layer=1, d_model=32, n_head=2, context_length=32),
+        tokenizer=TokenizerSpec(kind="byte"),
+        data=DataSpec(source="files", files=(str(text),)),
+        train=TrainConfig(steps=3, batch_size=2, eval_interval=0, sample_interval=0, precision="float32"),
+    )
+    preparing = prepare_run(library, spec)
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as done:
+            run = done.value
+            break
+    for _ in Trainer(run, library, device="cpu").events():
+        pass
+    return str(run.id)
+
+
+def test_a_real_model_is_opened_and_goes_on_with_a_text(
+    qtbot: QtBot, trained: str, session: Session, theme: ThemeProvider, until: Until
+) -> None:
+    tab = ChatTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 650)
+    tab.show()
+    assert tab.models.newest_run == trained
+    qtbot.mouseClick(tab._open_newest, Qt.MouseButton.LeftButton)
+    until(lambda: session.chat_state == "ready")
+    assert session.chat_model is not None
+    assert session.chat_model.run_id == trained
+    assert tab.sampling.config.max_tokens <= 32
+    tab.composer.field.setPlainText("Anna")
+    qtbot.keyClick(tab.composer.field, Qt.Key.Key_Return)
+    until(lambda: bool(tab.talk.chat.turns[-1].replies))
+    made = tab.talk.chat.turns[-1].replies[0]
+    assert made.n_tokens > 0
+    assert made.tokens_per_s > 0
+    assert made.n_prompt == 4
+    assert tab.talk.store.load(tab.talk.chat.id).turns[-1].replies[0] == made

@@ -1,0 +1,197 @@
+"""Text to pills: positions, line breaking, folding, what points at what, and encoding beside the window."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.theme import ThemeProvider
+from app.widgets.encoder import AT_ONCE_BYTES, Encoder
+from app.widgets.pill_layout import PillLayout
+from app.widgets.text_offsets import TextOffsets
+from app.widgets.token_lab import FOLD_ABOVE, TokenLab
+from app.widgets.token_view import TokenView
+from models.tokenizers import token_pieces, train_tokenizer
+
+TEXT = "The naïve café 🌱 grows.\n<|user|> Who?\n\nno"
+
+
+@pytest.fixture(scope="module")
+def bpe() -> Tokenizer:
+    return train_tokenizer(["the cat and the hat sat on the mat. " * 20], "bpe", 300)
+
+
+def test_bytes_and_positions_agree_with_counting() -> None:
+    text = TEXT + "𝄞é"
+    offsets = TextOffsets(text)
+    assert offsets.n_bytes == len(text.encode())
+    unit, byte = 0, 0
+    for character in text:
+        size, units = len(character.encode()), len(character.encode("utf-16-le")) // 2
+        for inside in range(size):
+            assert offsets.units(byte + inside, byte + inside + 1) == (unit, unit + units)
+        for inside in range(units):
+            assert offsets.byte_at(unit + inside) == byte
+        unit, byte = unit + units, byte + size
+    assert offsets.byte_at(unit) == byte
+
+
+def test_rows_break_as_greedy_filling_does() -> None:
+    rng = random.Random(3)
+    for _ in range(50):
+        n = rng.randrange(60)
+        widths = [rng.randrange(5, 130) for _ in range(n)]
+        ends = [rng.random() < 0.1 for _ in range(n)]
+        rows: list[list[int]] = []
+        room, fresh = 0, True
+        for i, width in enumerate(widths):
+            if fresh or room < width:
+                rows.append([])
+                room = 100
+            rows[-1].append(i)
+            room -= width
+            fresh = ends[i]
+        layout = PillLayout(np.array(widths, np.int64), np.array(ends, bool), 100)
+        assert [list(layout.pills_in(row)) for row in range(layout.n_rows)] == rows
+        for row, pills in enumerate(rows):
+            for i in pills:
+                assert layout.row_of(i) == row
+                assert layout.at(layout.x_of(i) + 1, row) == i
+            assert layout.at(sum(widths[i] for i in pills) + 1, row) is None
+
+
+def test_pills_are_found_walked_and_picked(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+    view = TokenView(theme)
+    qtbot.addWidget(view)
+    view.resize(300, 200)
+    view.show()
+    view.set_pieces(token_pieces(bpe, TEXT))
+    for index in (0, 3, 7):
+        place = view._pill_rect(index).center()
+        assert view.token_at(QPointF(place)) == index
+    with qtbot.waitSignal(view.picked) as picked:
+        qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view._pill_rect(3).center())
+    assert picked.args == [3]
+    qtbot.keyClick(view, Qt.Key.Key_Right)
+    assert view.current == 4
+    qtbot.keyClick(view, Qt.Key.Key_End)
+    last = len(token_pieces(bpe, TEXT)) - 1
+    assert view.current == last
+    qtbot.keyClick(view, Qt.Key.Key_Up)
+    assert view._layout.row_of(view.current) == view._layout.row_of(last) - 1
+    qtbot.keyClick(view, Qt.Key.Key_Escape)
+    assert view.current == -1
+
+
+def test_a_token_is_shown_in_the_text_and_the_text_in_the_tokens(
+    qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer
+) -> None:
+    lab = TokenLab(theme)
+    qtbot.addWidget(lab)
+    lab.resize(600, 400)
+    lab.show()
+    lab.set_tokenizer(bpe)
+    lab.editor.setPlainText(TEXT)
+    whole = "".join(piece.bytes.decode("latin1") for piece in lab.pieces).encode("latin1").decode()
+    assert whole == TEXT
+    for index, piece in enumerate(lab.pieces):
+        lab.view.pick(index)
+        (selection,) = lab.editor.extraSelections()
+        marked = selection.cursor.selectedText().replace("\u2029", "\n")
+        assert piece.bytes in marked.encode()
+    seedling = lab.editor.document().find("🌱")
+    lab._mark_tokens(seedling.selectionStart(), seedling.selectionEnd())
+    marked_bytes = b"".join(lab.pieces[i].bytes for i in lab.view._marked)
+    assert "🌱".encode() in marked_bytes
+    lab.editor.clear()
+    assert list(lab.pieces) == []
+
+
+def test_pointing_at_the_text_marks_its_token(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+    lab = TokenLab(theme)
+    qtbot.addWidget(lab)
+    lab.resize(600, 400)
+    lab.show()
+    lab.set_tokenizer(bpe)
+    lab.editor.setPlainText("the cat sat")
+    place = lab.editor.cursorRect().center()
+    move = QMouseEvent(
+        QEvent.Type.MouseMove,
+        QPointF(place),
+        QPointF(lab.editor.viewport().mapToGlobal(place)),
+        Qt.MouseButton.NoButton,
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(lab.editor.viewport(), move)
+    assert lab.view._marked == range(1)
+
+
+def test_long_texts_fold_their_pills_until_asked(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+    lab = TokenLab(theme)
+    qtbot.addWidget(lab)
+    lab.resize(600, 400)
+    lab.show()
+    lab.set_tokenizer(bpe)
+    lab.editor.setPlainText("the cat sat. " * (FOLD_ABOVE // 12))
+    assert lab.folded
+    assert not lab.view.isVisible()
+    assert len(lab.pieces) > 1000, "the counts stay"
+    lab._on_unfold()
+    assert lab.view.isVisible()
+    lab.editor.setPlainText("the cat")
+    assert not lab.folded
+    assert lab.view.isVisible()
+
+
+def test_without_a_tokenizer_there_are_no_tokens(qtbot: QtBot, theme: ThemeProvider) -> None:
+    lab = TokenLab(theme)
+    qtbot.addWidget(lab)
+    lab.editor.setPlainText("the cat")
+    assert list(lab.pieces) == []
+
+
+def test_short_texts_are_encoded_at_once(qtbot: QtBot, bpe: Tokenizer) -> None:
+    encoder = Encoder()
+    came: list[tuple[str, int]] = []
+    encoder.encoded.connect(lambda text, pieces: came.append((text, len(pieces))))
+    encoder.encode(bpe, "the cat")
+    assert came == [("the cat", len(token_pieces(bpe, "the cat")))]
+
+
+def test_long_texts_are_encoded_beside_the_window_and_the_last_one_wins(qtbot: QtBot, bpe: Tokenizer) -> None:
+    encoder = Encoder()
+    long = [f"{i} " + "the cat sat. " * (AT_ONCE_BYTES // 10) for i in range(4)]
+    came: list[str] = []
+    encoder.encoded.connect(lambda text, pieces: came.append(text[0]))
+    with qtbot.waitSignal(encoder.encoded, timeout=20_000):
+        for text in long:
+            encoder.encode(bpe, text)
+        assert came == []
+    assert came == ["3"]
+
+
+def test_a_short_text_overtakes_a_long_one(qtbot: QtBot, bpe: Tokenizer) -> None:
+    encoder = Encoder()
+    came: list[str] = []
+    encoder.encoded.connect(lambda text, pieces: came.append(text))
+    encoder.encode(bpe, "the cat sat. " * (AT_ONCE_BYTES // 10))
+    encoder.encode(bpe, "")
+    encoder._pool.shutdown(wait=True)
+    encoder._on_poll()
+    assert came == [""]
+
+
+def test_half_a_character_does_not_break_it(qtbot: QtBot, bpe: Tokenizer) -> None:
+    encoder = Encoder()
+    came: list[int] = []
+    encoder.encoded.connect(lambda text, pieces: came.append(len(pieces)))
+    encoder.encode(bpe, "a\ud83c")
+    assert came
