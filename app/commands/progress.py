@@ -26,7 +26,7 @@ from models.events import (
 
 Result = TypeVar("Result")
 
-_BAR_WIDTH = 24
+_BAR_WIDTH = 16
 _REDRAW_S = 0.1
 _SPARSE_S = 10.0
 _RETRY_S = 2.0
@@ -126,8 +126,8 @@ class ProgressLine:
     def _train_text(self, event: TrainMetrics) -> str:
         share = min(1.0, event.step / event.total_steps)
         return (
-            f"{self._phase} {_bar(share)} · step {event.step:,}/{event.total_steps:,} · "
-            f"loss {event.loss:.3f}{self._validation} · {event.tokens_per_s:,.0f} tokens/s{_left(event.seconds_left)}"
+            f"{self._phase} {_bar(share)}{_left(event.seconds_left)} · step {event.step:,}/{event.total_steps:,} · "
+            f"loss {event.loss:.3f}{self._validation} · {event.tokens_per_s:,.0f} tokens/s"
         )
 
 

@@ -1,0 +1,98 @@
+"""The progress line: a bar on a terminal, few lines in a file, JSON for programs; blocked runs are asked again."""
+
+import io
+import json
+from collections.abc import Generator
+
+import pytest
+
+from app.commands import progress
+from app.commands.progress import ProgressLine, drive, duration
+from models.events import Blocked, Event, MicroStep, Notice, Phase, Progress, TrainMetrics, ValMetrics
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def metrics(step: int) -> TrainMetrics:
+    return TrainMetrics(
+        step=step,
+        total_steps=4,
+        tokens=10,
+        elapsed_s=1.0,
+        loss=2.5,
+        lr=0.1,
+        grad_norm=1.0,
+        tokens_per_s=1234.0,
+        seconds_left=61.0,
+    )
+
+
+VALIDATED = ValMetrics(step=1, tokens=10, elapsed_s=1.0, loss=3.25, bits_per_byte=1.0)
+
+
+def test_a_terminal_gets_a_bar_that_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    with ProgressLine(stream=stream) as line:
+        for event in (Phase(name="Training"), VALIDATED, metrics(4)):
+            line.show(event)
+        line.show(Notice(sentence="Mind the gap."))
+    bar = "Training ████████████████ 100 % · 1:01 left · step 4/4 · loss 2.500 · val 3.250 · 1,234 tokens/s"
+    erase = "\r\x1b[K"
+    assert stream.getvalue().startswith(f"{erase}Training …{erase}{bar}{erase}Mind the gap.\n{bar}{erase}Training · ")
+    assert stream.getvalue().count("\n") == 2
+
+
+def test_a_narrow_terminal_is_never_overrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    with ProgressLine(stream=stream) as line:
+        line.show(Phase(name="A phase with a name that is rather long"))
+        line.show(Progress(done=3, total=3))
+    assert all(len(part.rstrip("\n")) < 40 for part in stream.getvalue().split("\r\x1b[K"))
+
+
+def test_a_file_gets_few_lines() -> None:
+    stream = io.StringIO()
+    with ProgressLine(stream=stream) as line:
+        line.show(Phase(name="Reading"))
+        for done in range(1001):
+            line.show(Progress(done=done, total=1000))
+            line.show(MicroStep(step=1, micro_step=done))
+    assert stream.getvalue().splitlines() == ["Reading …", "Reading ████████████████ 100 %"]
+
+
+def test_json_lines_are_one_event_each() -> None:
+    stream = io.StringIO()
+    with ProgressLine(as_json=True, stream=stream) as line:
+        line.show(Phase(name="Reading"))
+        line.show(VALIDATED)
+    events = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert events[0] == {"event": "Phase", "name": "Reading"}
+    assert (events[1]["event"], events[1]["loss"]) == ("ValMetrics", 3.25)
+
+
+def test_drive_returns_the_result_and_asks_a_blocked_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(progress.time, "sleep", waits.append)
+
+    def events() -> Generator[Event, None, str]:
+        yield Phase(name="Saving")
+        yield Blocked(reason="The disk is full.")
+        yield Blocked(reason="The disk is full.")
+        return "done"
+
+    stream = io.StringIO()
+    with ProgressLine(stream=stream) as line:
+        assert drive(events(), line) == "done"
+    assert len(waits) == 2
+    assert stream.getvalue().count("Waiting: The disk is full.") == 1
+
+
+def test_durations_are_short() -> None:
+    assert [duration(seconds) for seconds in (0.04, 59.9, 61, 3723)] == ["0.0 s", "59.9 s", "1:01", "1:02:03"]
