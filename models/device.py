@@ -85,6 +85,15 @@ def pick_precision(train: TrainConfig, model: ModelConfig, device: torch.device)
     return torch.bfloat16 if model.d_model >= 256 and bf16_is_fast(device) else torch.float32
 
 
+def seed_global(seed: int, device: torch.device) -> None:
+    """Seed what dropout draws from on `device`: as torch.manual_seed, which costs a tenth of a millisecond more."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` is how torch or Python says that memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

@@ -12,6 +12,10 @@ TEMPORARY_PREFIX = ".tmp-"
 """What half-written files and folders are called; whoever owns the folder may delete them."""
 
 
+class DamagedError(ValueError):
+    """A file is missing or does not parse: what it held is lost, unlike where it only cannot be read at the moment."""
+
+
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, or leave it as it is. Makes missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,16 +67,17 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`.
 
     Raises:
-        ValueError: where the file is missing, unreadable or no JSON object, naming it.
+        DamagedError: where the file is missing or no JSON object, naming it.
+        ValueError: where it cannot be read.
     """
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing.") from None
+        raise DamagedError(f"{path} is missing.") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # not JSON, or not UTF-8
-        raise ValueError(f"{path} is damaged: it is not valid JSON.") from error
+        raise DamagedError(f"{path} is damaged: it is not valid JSON.") from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged: it does not hold a JSON object.")
+        raise DamagedError(f"{path} is damaged: it does not hold a JSON object.")
     return value

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.config import ModelConfig
-from models.files import read_json, sync_folder, temporary_beside, write_synced
+from models.files import DamagedError, read_json, sync_folder, temporary_beside, write_synced
 
 FORMAT = 1
 
@@ -88,7 +88,8 @@ def read_checkpoint(path: Path, model: nn.Module) -> Checkpoint:
     """Read a checkpoint of `model`'s architecture.
 
     Raises:
-        ValueError: where a file is missing or damaged or does not fit the model, naming it.
+        DamagedError: where a file is missing or damaged or does not fit the model, naming it.
+        ValueError: where it cannot be read, or is from a newer Terrarium.
     """
     about = _read_about(path)
     known = {f.name for f in dataclasses.fields(TrainState)}
@@ -96,11 +97,11 @@ def read_checkpoint(path: Path, model: nn.Module) -> Checkpoint:
         state = TrainState(**{key: value for key, value in about.items() if key in known})
         numbers = dict(about["optimizer"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path / 'state.json'} is damaged: {error}.") from error
+        raise DamagedError(f"{path / 'state.json'} is damaged: {error}.") from error
     weights = read_tensors(path / "model.safetensors")
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if {name: tensor.shape for name, tensor in weights.items()} != expected:
-        raise ValueError(f"{path / 'model.safetensors'} does not hold the weights of this run's model.")
+        raise DamagedError(f"{path / 'model.safetensors'} does not hold the weights of this run's model.")
     return Checkpoint(
         state=state,
         weights=weights,
@@ -134,22 +135,25 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file, in memory.
 
     Raises:
-        ValueError: where it is missing or damaged, naming it.
+        DamagedError: where it is missing or damaged, naming it.
+        ValueError: where it cannot be read.
     """
     try:
         return safetensors.torch.load(path.read_bytes())
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing.") from None
+        raise DamagedError(f"{path} is missing.") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}).") from error
+        raise DamagedError(f"{path} is damaged ({error}).") from error
 
 
 def _read_about(path: Path) -> dict[str, Any]:
     about = read_json(path / "state.json")
-    if not isinstance(about.get("format"), int) or about["format"] > FORMAT:
-        raise ValueError(f"{path / 'state.json'} has a format that this Terrarium does not know: update it.")
+    if not isinstance(about.get("format"), int):
+        raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
+    if about["format"] > FORMAT:
+        raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
     return about
 
 

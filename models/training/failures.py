@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from models.device import is_out_of_memory, out_of_memory_sentence
+from models.training.record import DISK_FULL
 from models.training.spec import TrainConfig
 
 
@@ -25,6 +26,8 @@ def failure_sentence(error: Exception, folder: Path, device: torch.device, saved
     stands = f" The last checkpoint, step {saved_step}, stands." if saved_step >= 0 else ""
     if is_out_of_memory(error):
         return out_of_memory_sentence(device) + stands
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return f"The disk that holds {folder} is full: free some space, then resume.{stands}"
     if isinstance(error, OSError):
         return f"{error.filename or folder} cannot be written or read: {error.strerror or error}.{stands}"
     return None

@@ -144,6 +144,8 @@ class RunFolder:
             ValueError: where another process (or another part of this one) is writing.
         """
         try:
+            if self._lock.is_locked:  # by this very object, which would count up instead of refusing
+                raise Timeout(str(self.folder / "lock"))
             self._lock.acquire(timeout=0.5, poll_interval=0.01)
         except Timeout:
             raise ValueError(

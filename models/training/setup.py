@@ -17,6 +17,7 @@ from models.data.batches import Batch, Batches, make_batches
 from models.data.corpus import open_corpus
 from models.device import DeviceChoice, choose_device, pick_precision
 from models.events import Event, Phase
+from models.files import DamagedError
 from models.library import Library
 from models.tokenizers import read_tokenizer
 from models.training.checkpoint import TrainState, read_checkpoint, restore
@@ -165,7 +166,7 @@ def _restore_last(
     for path in reversed(run.checkpoints()):
         try:
             checkpoint = read_checkpoint(path, model)
-        except ValueError as error:
+        except DamagedError as error:
             aside = run.set_aside(path)
             notices.append(
                 f"{error} That checkpoint is now called {aside.name}, and training goes on from the one before."

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from models.data.batches import Batch
+from models.device import seed_global
 from models.events import MicroStep
 from models.training.objective import weighted_nll
 from models.training.setup import Parts
@@ -36,7 +37,7 @@ def compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generator
         if micro_step:
             yield MicroStep(step=step + 1, micro_step=micro_step)
         parts.model.train()
-        torch.manual_seed(_micro_step_seed(config.seed, step, micro_step))
+        seed_global(_micro_step_seed(config.seed, step, micro_step), parts.device.device)
         loss = weighted_nll(parts.model, batch, parts.dtype) / weight
         loss.backward()
         losses.append(loss.detach())

@@ -48,13 +48,13 @@ def assert_readable(run: RunFolder, library: Library) -> int:
 def test_kill_and_recover(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """A real process, really killed, several times at random moments."""
     config = dataclasses.replace(tiny_config, dropout=0.1)
-    settings = {"steps": 400, "checkpoint_interval": 7, "eval_interval": 50, "sample_interval": 90}
+    settings = {"steps": 200, "checkpoint_interval": 7, "eval_interval": 50, "sample_interval": 90}
     library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
     run, reference = make_run(library, config, **settings), make_run(elsewhere, config, **settings)
     train(reference, elsewhere)
     command = [sys.executable, "-m", "tests.models.training.support", str(run.folder), str(library.home)]
     random_moments = random.Random(5)
-    for goal in (2, 60, 150):
+    for goal in (2, 40, 110):
         process = subprocess.Popen(command, cwd=ROOT)
         metrics = run.folder / "metrics.jsonl"
         while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < goal):

@@ -160,6 +160,17 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
     assert_same_end(run, reference)
 
 
+def test_a_checkpoint_from_a_newer_version_is_left_alone(library: Library, config: ModelConfig) -> None:
+    run = make_run(library, config, steps=2)
+    train(run, library)
+    state = run.checkpoint_path(2) / "state.json"
+    state.write_text(state.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(ValueError, match=r"state\.json is from a newer Terrarium"):
+        train(run, library)
+    assert state.exists()
+    assert library.list_runs()[0].status == "finished"
+
+
 def test_without_any_good_checkpoint_it_begins_again(library: Library, config: ModelConfig) -> None:
     reference, run = make_run(library, config), make_run(library, config)
     train(reference, library)

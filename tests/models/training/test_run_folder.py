@@ -81,6 +81,8 @@ def test_there_is_one_writer(library: Library, tiny_config: ModelConfig) -> None
     run.acquire()
     with pytest.raises(ValueError, match="'small' is being trained by another"):
         RunFolder.open(run.folder).acquire()
+    with pytest.raises(ValueError, match="is being trained by another"):
+        run.acquire()
     run.release()
     other = RunFolder.open(run.folder)
     other.acquire()
