@@ -35,7 +35,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "screenshots", help="draw every screen into PNG files", description=__doc__
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="where to write the pictures")
-    parser.add_argument("--run", metavar="RUN", help="show this run of the library (path, id or name)")
+    parser.add_argument(
+        "--run", dest="shown_run", metavar="RUN", help="show this run of the library (path, id or name)"
+    )
     parser.add_argument(
         "--minutes", type=float, default=0.5, metavar="M", help="else: how long to train one for (default: 0.5)"
     )
@@ -47,12 +49,12 @@ def run(args: argparse.Namespace) -> int:
     """Draw; the pictures' paths go to stdout. The user's own library is only read."""
     with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
         library = Library(Path(home))
-        if args.run:
-            _copy_run(Library(), args.run, library)
+        if args.shown_run:
+            _copy_run(Library(), args.shown_run, library)
         args.folder.mkdir(parents=True, exist_ok=True)
         with _window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
             photographer = Photographer(window, args.folder, line)
-            photographer.shoot_all(None if args.run else args.minutes)
+            photographer.shoot_all(None if args.shown_run else args.minutes)
     if args.json:
         print_json({"pictures": [str(path) for path in photographer.pictures]})
     else:
@@ -139,9 +141,11 @@ class Photographer:
 
     def _chat(self, run_id: str) -> None:
         from app.chat_store import Turn
+        from app.tabs.chat_tab import ChatTab
 
         window, session = self._window, self._session
-        tab = window.chat
+        tab = window.tabs["chat"]
+        assert isinstance(tab, ChatTab)
         window.show_tab("chat")
         if not session.open_chat_model(run_id):
             raise ValueError(self._failure)
