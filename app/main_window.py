@@ -6,26 +6,26 @@ import logging
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Slot
-from PySide6.QtGui import QCloseEvent, QGuiApplication
-from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QPaintEvent
+from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QSplitter, QVBoxLayout, QWidget
 
 from app.failures import describe
 from app.menus import MenuActions, build_menus
 from app.session import Session
 from app.system import diagnostics, log_file, reveal
-from app.tabs.builder_tab import BuilderTab
-from app.tabs.chat_tab import ChatTab
-from app.tabs.tokenizer_tab import TokenizerTab
-from app.tabs.training_tab import TrainingTab
 from app.theme import MODES, ThemeProvider
-from app.widgets.quickstart_view import QuickStartView
+from app.widgets.pages import Pages
 from app.widgets.status_bar import StatusBar
 from app.widgets.toasts import Toasts
-from app.widgets.top_bar import TopBar, program_icon
+from app.widgets.top_bar import TABS, TopBar, program_icon
 from app.widgets.welcome import Welcome
 from models.library import Library
+
+if TYPE_CHECKING:
+    from app.tabs.training_tab import TrainingTab
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,13 @@ ABOUT = (
 
 
 class MainWindow(QMainWindow):
-    """Everything that is seen."""
+    """Everything that is seen. The pages are made when they are first shown, or by `make_pages`.
+
+    Signals:
+        painted(): the window was drawn for the first time.
+    """
+
+    painted = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider) -> None:
         super().__init__()
@@ -46,19 +52,18 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(program_icon())
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
+        self._was_painted = False
         self.top_bar = TopBar(theme)
-        self.welcome = Welcome(session, theme)
-        self.quickstart = QuickStartView(session, theme)
-        self.training = TrainingTab(session, theme)
-        self.tabs: dict[str, QWidget] = {
-            "tokenizer": TokenizerTab(session, theme),
-            "builder": BuilderTab(session, theme),
-            "training": self.training,
-            "chat": ChatTab(session, theme),
-        }
-        self.pages = QStackedWidget()
-        for page in (self.welcome, self.quickstart, *self.tabs.values()):
-            self.pages.addWidget(page)
+        self.pages = Pages(
+            {
+                "welcome": self._make_welcome,
+                "training": self._make_training,
+                "tokenizer": self._make_tokenizer,
+                "builder": self._make_builder,
+                "chat": self._make_chat,
+                "quickstart": self._make_quickstart,
+            }
+        )
         body = QWidget()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -70,7 +75,59 @@ class MainWindow(QMainWindow):
         self.toasts = Toasts(theme, self.pages)
         self._build_menus()
         self._connect()
-        self._restore()
+        self.show_welcome()
+
+    # -- Pages: imported when they are made, so that the window is there before the charts are --------------
+
+    def _make_welcome(self) -> QWidget:
+        page = Welcome(self.session, self.theme)
+        page.quickstart_asked.connect(self.start_quickstart)
+        page.file_asked.connect(self.open_text)
+        page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
+        page.design_asked.connect(lambda: self.show_tab("builder"))
+        page.runs_asked.connect(lambda: self.show_tab("training"))
+        return page
+
+    def _make_quickstart(self) -> QWidget:
+        from app.widgets.quickstart_view import QuickStartView
+
+        page = QuickStartView(self.session, self.theme)
+        page.chat_asked.connect(self._on_chat_asked)
+        page.closed.connect(self.show_welcome)
+        return page
+
+    def _make_tokenizer(self) -> QWidget:
+        from app.tabs.tokenizer_tab import TokenizerTab
+
+        return self._with_splitters("tokenizer", TokenizerTab(self.session, self.theme))
+
+    def _make_builder(self) -> QWidget:
+        from app.tabs.builder_tab import BuilderTab
+
+        return self._with_splitters("builder", BuilderTab(self.session, self.theme))
+
+    def _make_training(self) -> QWidget:
+        from app.tabs.training_tab import TrainingTab
+
+        return self._with_splitters("training", TrainingTab(self.session, self.theme))
+
+    def _make_chat(self) -> QWidget:
+        from app.tabs.chat_tab import ChatTab
+
+        return self._with_splitters("chat", ChatTab(self.session, self.theme))
+
+    def _with_splitters(self, name: str, page: QWidget) -> QWidget:
+        """The page, with its splitters where they were at the last launch."""
+        for i, splitter in enumerate(page.findChildren(QSplitter)):
+            sizes = self.session.settings.get(f"splitter {name} {i}", [])
+            if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
+                splitter.setSizes(sizes)
+        return page
+
+    def _remember_splitters(self) -> None:
+        for name, page in self.pages.made.items():
+            for i, splitter in enumerate(page.findChildren(QSplitter)):
+                self.session.remember(f"splitter {name} {i}", splitter.sizes())
 
     def _build_menus(self) -> None:
         session = self.session
@@ -93,52 +150,26 @@ class MainWindow(QMainWindow):
         session = self.session
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_asked.connect(self.show_quickstart)
-        self.welcome.quickstart_asked.connect(self.start_quickstart)
-        self.welcome.file_asked.connect(self.open_text)
-        self.welcome.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
-        self.welcome.design_asked.connect(lambda: self.show_tab("builder"))
-        self.welcome.runs_asked.connect(lambda: self.show_tab("training"))
-        self.quickstart.chat_asked.connect(self._on_chat_asked)
-        self.quickstart.closed.connect(self.show_welcome)
         session.tab_requested.connect(self.show_tab)
         session.notice.connect(self.toasts.notice)
         session.job_failed.connect(self.toasts.failure)
         session.deleted.connect(self._on_deleted)
-
-    def _restore(self) -> None:
-        settings = self.session.settings
-        for name, splitter in self._splitters().items():
-            sizes = settings.get(f"splitter {name}", [])
-            if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
-                splitter.setSizes(sizes)
-        tab = settings.get("tab", "")
-        if tab in self.tabs and self.session.list_runs():
-            self.show_tab(tab)
-        else:
-            self.show_welcome()
-
-    def _splitters(self) -> dict[str, QSplitter]:
-        found = dict(self.training.splitters)
-        for name, tab in self.tabs.items():
-            if name != "training":
-                found |= {f"{name} {i}": splitter for i, splitter in enumerate(tab.findChildren(QSplitter))}
-        return found
 
     # -- Screens ----------------------------------------------------------------------------------------
 
     @Slot(str)
     def show_tab(self, name: str) -> None:
         """Show a tab by its name in `top_bar.TABS`."""
-        self.pages.setCurrentWidget(self.tabs[name])
-        self.tabs[name].setFocus()
+        self.pages.show_page(name).setFocus()
         self.top_bar.show_current(name)
         self.session.remember("tab", name)
 
     @Slot()
     def show_welcome(self) -> None:
         """Show the first screen."""
-        self.pages.setCurrentWidget(self.welcome)
-        self.welcome.quickstart.setFocus()
+        welcome = self.pages.show_page("welcome")
+        assert isinstance(welcome, Welcome)
+        welcome.quickstart.setFocus()
         self.top_bar.show_current("")
 
     @Slot()
@@ -146,7 +177,7 @@ class MainWindow(QMainWindow):
         """Show the quick start that is going on or has just ended, or the first screen, where one can begin."""
         state = self.session.training
         if state is not None and state.quickstart and (self.session.training_active or state.evaluated):
-            self.pages.setCurrentWidget(self.quickstart)
+            self.pages.show_page("quickstart")
             self.top_bar.show_current("")
         else:
             self.show_welcome()
@@ -157,16 +188,26 @@ class MainWindow(QMainWindow):
         if self.session.start_quickstart():
             self.show_quickstart()
 
-    def show_new_run(self) -> None:
+    def show_new_run(self) -> TrainingTab:
         """Show the form for a new run."""
-        self.training.show_new_run()
+        from app.tabs.training_tab import TrainingTab
+
         self.show_tab("training")
+        training = self.pages.page("training")
+        assert isinstance(training, TrainingTab)
+        training.show_new_run()
+        return training
 
     @Slot()
     def open_text(self) -> None:
         """Choose text files and show the form for a run on them."""
-        self.show_new_run()
-        self.training.new_run.data.choose_files()
+        self.show_new_run().new_run.data.choose_files()
+
+    def show_last_tab(self) -> None:
+        """Show the tab that was shown at the end of the last launch, where there is something in the library."""
+        tab = self.session.settings.get("tab", "")
+        if tab in {name for name, *_ in TABS} and self.session.list_runs():
+            self.show_tab(tab)
 
     # -- What the menus do ------------------------------------------------------------------------------
 
@@ -206,9 +247,14 @@ class MainWindow(QMainWindow):
                 lambda: self.session.resume_run(run.id) and self.show_tab("training"),
             )
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if not self._was_painted:
+            self._was_painted = True
+            QTimer.singleShot(0, self.painted.emit)
+
     def closeEvent(self, event: QCloseEvent) -> None:
-        for name, splitter in self._splitters().items():
-            self.session.remember(f"splitter {name}", splitter.sizes())
+        self._remember_splitters()
         self.session.close()
         event.accept()
 
@@ -230,9 +276,13 @@ def run(argv: Sequence[str] | None = None) -> int:
         session.job_failed.emit(failure.sentence, failure.details)
 
     sys.excepthook = report
-    window.show()
 
-    # After the first paint: the threads, torch on the worker, and a look at what was left behind.
-    QTimer.singleShot(0, session.start)
-    QTimer.singleShot(0, window.offer_interrupted)
+    def after_first_paint() -> None:
+        session.start()
+        window.show_last_tab()
+        window.offer_interrupted()
+        window.pages.make_all()
+
+    window.painted.connect(after_first_paint)
+    window.show()
     return app.exec()

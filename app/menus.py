@@ -45,8 +45,8 @@ def build_menus(window: QMainWindow, theme: ThemeProvider, actions: MenuActions)
     quit_action = _add(file, "&Quit", window.close, "Ctrl+Q")
     quit_action.setMenuRole(QAction.MenuRole.QuitRole)
     view = bar.addMenu("&View")
-    for name, words, _, _ in TABS:
-        _add(view, f"&{words}", partial(actions.show_tab, name))
+    for number, (name, words, _, _) in enumerate(TABS, start=1):
+        _add(view, f"&{words}", partial(actions.show_tab, name), f"Ctrl+{number}")
     _add(view, "&First screen", actions.show_welcome)
     view.addSeparator()
     _add_choices(

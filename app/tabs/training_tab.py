@@ -24,9 +24,7 @@ class TrainingTab(QWidget):
         self.runs = RunList(session, theme)
         self.new_run = NewRun(session, theme)
         self.run_view = RunView(session, theme)
-        self._new_button = button(
-            "New run", theme, self.show_new_run, icon="plus", tip="Make a new run"
-        )
+        self._new_button = button("New run", theme, self.show_new_run, icon="plus", tip="Make a new run")
         self._pages = QStackedWidget()
         self._pages.addWidget(self.new_run)
         self._pages.addWidget(self.run_view)
@@ -40,7 +38,6 @@ class TrainingTab(QWidget):
         splitter.addWidget(self._pages)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([256, 1000])
-        self.splitters = {"training": splitter, **self.run_view.splitters}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)

@@ -147,7 +147,6 @@ class RunView(QWidget):
         body.setStretchFactor(0, 3)
         body.setStretchFactor(1, 1)
         body.setSizes([440, 190])
-        self.splitters = {"run charts": charts, "run body": body}
         layout = column(head, body)
         layout.setStretch(1, 1)
         self.setLayout(layout)

@@ -17,6 +17,8 @@ from pytestqt.qtbot import QtBot
 from app.main_window import MainWindow
 from app.session import Session
 from app.theme import DARK, LIGHT, ThemeProvider
+from app.widgets.top_bar import TABS
+from app.widgets.welcome import Welcome
 from models.library import Library
 from models.training.spec import RunSpec
 
@@ -48,23 +50,26 @@ def test_importing_the_window_does_not_import_torch() -> None:
 
 
 def test_the_first_screen_leads_everywhere(window: MainWindow, qtbot: QtBot) -> None:
-    assert window.pages.currentWidget() is window.welcome
-    assert window.welcome.quickstart.isVisible()
-    for way, tab in zip(window.welcome.ways[1:], ("tokenizer", "builder"), strict=True):
+    assert window.pages.current == "welcome"
+    welcome = window.pages.page("welcome")
+    assert isinstance(welcome, Welcome)
+    assert welcome.quickstart.isVisible()
+    for way, tab in zip(welcome.ways[1:], ("tokenizer", "builder"), strict=True):
         window.show_welcome()
         qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
-        assert window.pages.currentWidget() is window.tabs[tab]
+        assert window.pages.current == tab
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
     window.activateWindow()
+    qtbot.waitActive(window)
     for key, name in zip("1234", ("tokenizer", "builder", "training", "chat"), strict=True):
-        qtbot.keyClick(window, getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.ControlModifier)
-        assert window.pages.currentWidget() is window.tabs[name]
+        qtbot.keyClick(window.windowHandle(), getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.ControlModifier)
+        assert window.pages.current == name
     action(window, "Builder").trigger()
-    assert window.pages.currentWidget() is window.tabs["builder"]
+    assert window.pages.current == "builder"
     action(window, "First screen").trigger()
-    assert window.pages.currentWidget() is window.welcome
+    assert window.pages.current == "welcome"
 
 
 def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library) -> None:
@@ -116,14 +121,14 @@ def test_diagnostics_are_copied(window: MainWindow) -> None:
 
 
 def test_every_button_has_a_name_for_screen_readers(window: MainWindow) -> None:
-    for tab in window.tabs.values():
-        for button in tab.findChildren(QPushButton):
+    for name, *_ in TABS:
+        for button in window.pages.page(name).findChildren(QPushButton):
             assert button.accessibleName() or button.text() or button.toolTip()
 
 
 def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
     window.resize(1280, 720)
-    for name in window.tabs:
+    for name, *_ in TABS:
         window.show_tab(name)
         assert (window.width(), window.height()) == (1280, 720)
         assert window.minimumSizeHint().width() <= 1280
@@ -173,5 +178,5 @@ def test_an_interrupted_run_is_offered_and_goes_on(
     go_on = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Go on")
     qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
     until(lambda: session.training is not None and session.training.step > run.step)
-    assert window.pages.currentWidget() is window.tabs["training"]
+    assert window.pages.current == "training"
     window.close()

@@ -1,0 +1,48 @@
+"""Pages of which one is shown: each is made when it is first wanted, or one by one when there is time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QStackedWidget, QWidget
+
+
+class Pages(QStackedWidget):
+    """Named pages, made by factories."""
+
+    def __init__(self, factories: Mapping[str, Callable[[], QWidget]], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._factories = dict(factories)
+        self._made: dict[str, QWidget] = {}
+
+    @property
+    def current(self) -> str:
+        """The name of the page that is shown, '' while there is none."""
+        return next((name for name, page in self._made.items() if page is self.currentWidget()), "")
+
+    @property
+    def made(self) -> Mapping[str, QWidget]:
+        """The pages that exist so far."""
+        return self._made
+
+    def page(self, name: str) -> QWidget:
+        """A page, made now where it does not exist yet."""
+        if name not in self._made:
+            self._made[name] = page = self._factories[name]()
+            self.addWidget(page)
+        return self._made[name]
+
+    def show_page(self, name: str) -> QWidget:
+        """Show a page and return it."""
+        page = self.page(name)
+        self.setCurrentWidget(page)
+        return page
+
+    @Slot()
+    def make_all(self) -> None:
+        """Make the missing pages, one in each turn of the event loop, so that the window stays responsive."""
+        missing = [name for name in self._factories if name not in self._made]
+        if missing:
+            self.page(missing[0])
+            QTimer.singleShot(0, self.make_all)
