@@ -188,20 +188,25 @@ class MainWindow(QMainWindow):
         if self.session.start_quickstart():
             self.show_quickstart()
 
-    def show_new_run(self) -> TrainingTab:
-        """Show the form for a new run."""
+    @property
+    def training(self) -> TrainingTab:
+        """The training tab, made now where it does not exist yet."""
         from app.tabs.training_tab import TrainingTab
 
+        tab = self.pages.page("training")
+        assert isinstance(tab, TrainingTab)
+        return tab
+
+    def show_new_run(self) -> None:
+        """Show the form for a new run."""
         self.show_tab("training")
-        training = self.pages.page("training")
-        assert isinstance(training, TrainingTab)
-        training.show_new_run()
-        return training
+        self.training.show_new_run()
 
     @Slot()
     def open_text(self) -> None:
         """Choose text files and show the form for a run on them."""
-        self.show_new_run().new_run.data.choose_files()
+        self.show_new_run()
+        self.training.new_run.data.choose_files()
 
     def show_last_tab(self) -> None:
         """Show the tab that was shown at the end of the last launch, where there is something in the library."""

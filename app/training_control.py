@@ -190,10 +190,8 @@ class TrainingControl(QObject):
         def ask() -> None:
             if self._source is None:
                 job.cancel()
-            elif self.live_trainer() is self._source:
-                self._source.request_stop(keep=keep, status=status)
             else:
-                self._source.request_stop()
+                self._source.request_stop(keep=keep, status=status)
             job.resume()
 
         self._set(status="stopping")
@@ -236,7 +234,7 @@ class TrainingControl(QObject):
         change = dataclasses.replace
         match event:
             case Phase():
-                phases = (*state.phases, event.name)
+                phases = state.phases if event.name == state.phase else (*state.phases, event.name)
                 status = "evaluating" if state.outcome else state.status
                 return change(state, phase=event.name, phases=phases, done=0, total=0, seconds_left=None, status=status)
             case Progress():
