@@ -62,6 +62,7 @@ def make_batches(
     plain = [example["text"] for example in examples if "text" in example]
     chats = [example["messages"] for example in examples if "messages" in example]
     end = tokenizer.token_to_id("<|end|>")
+    assert end is not None
     encoded = [
         ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
     ]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Generator
 
 from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
+from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.events import Event, Phase
 from models.files import atomic_write_json, read_json
 from models.library import Library
@@ -31,8 +32,6 @@ def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, C
     """The corpus that `data` describes, built where the library does not have it yet."""
     yield Phase(name="Preparing the text")
     if data.source == "tiny-world":
-        from models.data.tiny_world.corpus import build_tiny_world_corpus
-
         return (yield from build_tiny_world_corpus(library, data.seed))
     if data.source == "stdlib":
         return build_stdlib_corpus(library)

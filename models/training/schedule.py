@@ -6,6 +6,9 @@ import math
 
 from models.training.spec import TrainConfig
 
+DECAY_SHARE = 0.4
+"""Of the steps after the warm-up, in which «wsd» (warm-up, stable, decay) falls."""
+
 
 def lr_factor(step: int, train: TrainConfig) -> float:
     """What the base learning rate is multiplied with in the update after `step` updates: in [0, 1].
@@ -17,5 +20,11 @@ def lr_factor(step: int, train: TrainConfig) -> float:
     if train.schedule == "constant":
         return 1.0
     progress = min(1.0, (step - train.warmup_steps) / max(1, train.steps - 1 - train.warmup_steps))
-    left = (1 + math.cos(math.pi * progress)) / 2 if train.schedule == "cosine" else 1 - progress
+    match train.schedule:
+        case "cosine":
+            left = (1 + math.cos(math.pi * progress)) / 2
+        case "wsd":
+            left = min(1.0, (1 - progress) / DECAY_SHARE)
+        case _:
+            left = 1 - progress
     return train.min_lr_ratio + (1 - train.min_lr_ratio) * left

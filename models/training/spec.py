@@ -65,9 +65,10 @@ class TrainConfig:
     schedule: str = slot(
         "cosine",
         "Schedule",
-        "How the learning rate falls after the warm-up: along a cosine, along a line, or not at all.",
+        "How the learning rate falls after the warm-up: along a cosine, along a line, along a line in the last 40 % of "
+        "the steps only (wsd: warm-up, stable, decay), or not at all.",
         group="Learning rate",
-        choices=("cosine", "linear", "constant"),
+        choices=("cosine", "linear", "wsd", "constant"),
     )
     min_lr_ratio: float = slot(
         0.1,

@@ -1,0 +1,146 @@
+"""`terrarium quickstart`: the whole loop without clicks, ending with held-out accuracy and a few answers."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import UsageError, add_common, print_json
+from app.commands.interrupt import stop_on_interrupt
+from app.commands.progress import ProgressLine, drive
+from models.events import Evaluated, Event, SampleMade, ValMetrics
+from models.library import Library
+
+if TYPE_CHECKING:
+    from models.evaluate import Answered
+    from models.events import KindAccuracy
+    from models.quickstart import QuickStart
+
+DONE, INTERRUPTED = 0, 130
+_COLUMNS = ("kind", "questions", "model", "most frequent", "last mentioned", "without story")
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "quickstart",
+        help="grow a small model from nothing in minutes, and test it",
+        description="Make a synthetic little world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
+    )
+    parser.add_argument("--minutes", type=float, default=3.0, metavar="M", help="how long it may take (default: 3)")
+    parser.add_argument("--data", nargs="+", metavar="FILE", help="learn from these UTF-8 texts instead of Tiny World")
+    parser.add_argument("--seed", type=int, default=0, help="which world, and all other randomness (default: 0)")
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grow a model; 130 where Ctrl-C stopped it and what there is was saved."""
+    if not math.isfinite(args.minutes) or args.minutes <= 0:
+        raise UsageError(f"--minutes {args.minutes:g} is no length of time: use a number above 0.")
+    from models.quickstart import QuickStart
+
+    quickstart = QuickStart(
+        Library(), minutes=args.minutes, device=args.device, seed=args.seed, files=tuple(args.data or ())
+    )
+    seen = _Seen()
+    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(quickstart.request_stop) as interrupt:
+        drive(seen.watch(quickstart.events()), line)
+    if args.json:
+        print_json(_as_json(quickstart, seen))
+    else:
+        _print_result(quickstart, seen)
+    return INTERRUPTED if interrupt.happened else DONE
+
+
+class _Seen:
+    """The events that the result is made of."""
+
+    def __init__(self) -> None:
+        self.evaluated: Evaluated | None = None
+        self.validation: ValMetrics | None = None
+        self.sample: SampleMade | None = None
+
+    def watch(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+        """The same events, noted on their way."""
+        for event in events:
+            match event:
+                case Evaluated():
+                    self.evaluated = event
+                case ValMetrics():
+                    self.validation = event
+                case SampleMade():
+                    self.sample = event
+            yield event
+
+
+def _as_json(quickstart: QuickStart, seen: _Seen) -> dict[str, Any]:
+    kinds = seen.evaluated.kinds if seen.evaluated else ()
+    return {
+        "run": str(quickstart.run.folder) if quickstart.run else None,
+        "accuracy": seen.evaluated.accuracy if seen.evaluated else None,
+        "accuracy_by_kind": {kind.kind: kind.accuracy for kind in kinds},
+        "baselines": {
+            kind.kind: {
+                "most_frequent": kind.most_frequent,
+                "last_mentioned": kind.last_mentioned,
+                "without_story": kind.without_story,
+            }
+            for kind in kinds
+        },
+        "questions": {kind.kind: kind.n for kind in kinds},
+        "val_loss": seen.validation.loss if seen.validation else None,
+        "perplexity": math.exp(seen.validation.loss) if seen.validation else None,
+        "bits_per_byte": seen.validation.bits_per_byte if seen.validation else None,
+        "sample": seen.sample.prompt + seen.sample.text if seen.sample else None,
+        "seconds": quickstart.seconds,
+    }
+
+
+def _print_result(quickstart: QuickStart, seen: _Seen) -> None:
+    if seen.evaluated:
+        _print_table(seen.evaluated.kinds)
+        _print_chat([answers[0] for answers in quickstart.answers.values()])
+    elif seen.sample and quickstart.files:
+        print(f"{seen.sample.prompt}{seen.sample.text}\n")
+    if seen.validation and quickstart.files:
+        loss = seen.validation.loss
+        print(
+            f"validation: {loss:.3f} nats/token, perplexity {math.exp(loss):.2f}, "
+            f"{seen.validation.bits_per_byte:.3f} bits/byte"
+        )
+    print(f"took {quickstart.seconds:.0f} s")
+    if quickstart.run:
+        print(quickstart.run.folder)
+    if seen.evaluated:
+        print(f"held-out accuracy: {100 * seen.evaluated.accuracy:.1f} %")
+
+
+def _print_table(kinds: Sequence[KindAccuracy]) -> None:
+    rows = [
+        (
+            kind.kind,
+            str(kind.n),
+            *map(_percent, (kind.accuracy, kind.most_frequent, kind.last_mentioned, kind.without_story)),
+        )
+        for kind in kinds
+    ]
+    widths = [max(len(row[i]) for row in (_COLUMNS, *rows)) for i in range(len(_COLUMNS))]
+    for row in (_COLUMNS, *rows):
+        print(
+            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        )
+    print()
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def _print_chat(answers: Sequence[Answered]) -> None:
+    for answer in answers:
+        print(f"You:   {answer.question.text}")
+        print(f"Model: {answer.reply}")
+        print("       ✓ right\n" if answer.right else f"       ✗ right would be: {answer.question.gold}\n")

@@ -1,0 +1,36 @@
+"""Whether a reply is right: whole and exact for questions, by Tiny World's own grammar for stories on request."""
+
+from __future__ import annotations
+
+from models.data.tiny_world.english import parse_story
+from models.data.tiny_world.events import Drops, Event, Gives, Holds, Is, Moves, Takes
+from models.data.tiny_world.questions import Question
+
+
+def is_right(question: Question, reply: str) -> bool:
+    """Whether `reply` answers the question. A story is right where `story_problem` finds nothing wrong."""
+    if question.topic is not None:
+        return story_problem(reply, question.topic) is None
+    return reply.strip() == question.gold
+
+
+def story_problem(story: str, topic: tuple[str, str, str]) -> str | None:
+    """What is wrong with a story about `topic` (person, thing, place), as a sentence; None where it is right.
+
+    Right = every sentence is one of Tiny World's, each event is possible when it happens, and the person is in the
+    place and does something with the thing.
+    """
+    person, thing, place = topic
+    try:
+        events = parse_story(story)
+    except ValueError as error:
+        return str(error)
+    if not any(isinstance(e, Is | Moves) and (e.person, e.place) == (person, place) for e in events):
+        return f"{person} is never in the {place}."
+    if not any(_handles(event, person, thing) for event in events):
+        return f"{person} does nothing with the {thing}."
+    return None
+
+
+def _handles(event: Event, person: str, thing: str) -> bool:
+    return isinstance(event, Takes | Drops | Gives | Holds) and (event.person, event.thing) == (person, thing)
