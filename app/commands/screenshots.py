@@ -112,10 +112,15 @@ class Photographer:
         Raises:
             ValueError: where the training or a reply fails.
         """
+        from app.tabs.training_tab import TrainingTab
+
+        self._wait_for(lambda: bool(self._session.device_label))
         if minutes is not None:
             self._quick_start(minutes)
         (run,) = self._session.list_runs()
-        self._window.training.show_run(run.id)
+        training = self._window.pages.page("training")
+        assert isinstance(training, TrainingTab)
+        training.show_run(run.id)
         for name in ("tokenizer", "builder", "training"):
             self._window.show_tab(name)
             self._shoot(name)
@@ -144,7 +149,7 @@ class Photographer:
         from app.tabs.chat_tab import ChatTab
 
         window, session = self._window, self._session
-        tab = window.tabs["chat"]
+        tab = window.pages.page("chat")
         assert isinstance(tab, ChatTab)
         window.show_tab("chat")
         if not session.open_chat_model(run_id):

@@ -1,0 +1,47 @@
+"""terrarium screenshots: real pictures of the real window, and a sentence where there is nothing to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtGui import QImage
+
+from app.cli import main
+from app.commands import screenshots, selftest
+from app.theme import ThemeProvider
+from models.library import Library
+
+
+def test_a_run_is_shown_on_every_tab(
+    tmp_path: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, pictures = tmp_path / "home", tmp_path / "pictures"
+    monkeypatch.setenv("TERRARIUM_HOME", str(home))
+    monkeypatch.setattr(screenshots, "SIZES", ((1280, 720),))
+    library = Library()
+    selftest.check_tokenizer(library)
+    selftest.check_training(library, "cpu")
+    before = {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")}
+
+    assert main(["screenshots", str(pictures), "--run", "selftest", "--device", "cpu"]) == 0
+
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    names = [
+        f"{tab}-{mode}-1280x720" for tab in ("tokenizer", "builder", "training", "chat") for mode in ("light", "dark")
+    ]
+    assert [path.stem for path in written] == names
+    for light, dark in zip(written[::2], written[1::2], strict=True):
+        bright, dim = QImage(str(light)), QImage(str(dark))
+        assert (bright.width(), bright.height()) == (1280, 720)
+        assert bright.pixelColor(640, 700).lightness() > 200 > 100 > dim.pixelColor(640, 700).lightness()
+    assert {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")} == before, "the library is only read"
+    assert not library.chats.exists()
+
+
+def test_an_unknown_run_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    assert main(["screenshots", str(tmp_path), "--run", "nobody"]) == 1
+    assert "no run called 'nobody'" in capsys.readouterr().err
