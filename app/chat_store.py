@@ -35,13 +35,15 @@ class Reply:
 class Turn:
     """What the user wrote, and the model's replies to it: one for each time it was asked.
 
-    kind and gold come from a starter; `fresh`: the model reads nothing from before this turn. `shown` is an index.
+    kind and gold come from a starter; `fresh`: the model reads nothing from before this turn; `goes_on`: the reply is
+    no answer, but the prompt's own text going on. `shown` is an index.
     """
 
     prompt: str
     kind: str = ""
     gold: str = ""
     fresh: bool = False
+    goes_on: bool = False
     replies: tuple[Reply, ...] = ()
     shown: int = 0
 
@@ -124,6 +126,7 @@ def _turn(data: dict[str, Any]) -> Turn:
         kind=str(data["kind"]),
         gold=str(data["gold"]),
         fresh=bool(data["fresh"]),
+        goes_on=bool(data["goes_on"]),
         replies=replies,
         shown=shown,
     )

@@ -67,9 +67,10 @@ class Conversation(QObject):
             self._session.stop_chat()
 
     def say(self, turn: Turn, sampling: SamplingConfig) -> None:
-        """Add what the user says, and ask for a reply."""
+        """Add what the user says, and ask for a reply; a model that does not talk goes on with it."""
         model = self._session.chat_model
         assert model is not None
+        turn = dataclasses.replace(turn, goes_on=not model.talks)
         self.chat = dataclasses.replace(self.chat.with_turn(turn), run_id=model.run_id)
         self.turn_added.emit(turn)
         self.reply(sampling)
@@ -79,9 +80,10 @@ class Conversation(QObject):
         model = self._session.chat_model
         assert model is not None
         assert self._recorder is None
-        self._recorder = ReplyRecorder(model, sampling.seed, strip=model.talks)
+        self._recorder = ReplyRecorder(model, sampling.seed, strip=not self.chat.turns[-1].goes_on)
         self.reply_began.emit()
-        said = self.chat.messages() if model.talks else self.chat.turns[-1].prompt
+        turn = self.chat.turns[-1]
+        said = turn.prompt if turn.goes_on else self.chat.messages()
         if not self._session.send_chat(said, sampling):
             self._on_reply_ended()
 

@@ -62,7 +62,7 @@ class ChatTab(QWidget):
         for panel in (self._chats_panel(), self._centre(), self._sampling_panel()):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([220, 800, 260])
+        splitter.setSizes([210, 800, 290])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
@@ -112,7 +112,7 @@ class ChatTab(QWidget):
 
     def _sampling_panel(self) -> QWidget:
         panel = frame("card")
-        panel.setMinimumWidth(230)
+        panel.setMinimumWidth(280)
         lines = panel.layout()
         assert lines is not None
         lines.addWidget(scrolling(self.sampling))
@@ -157,8 +157,10 @@ class ChatTab(QWidget):
     @Slot()
     def _show_models(self) -> None:
         self._live_name = self._training_name()
-        runs = [run for run in self._session.list_runs() if run.step > 0 and run.problem is None]
-        model = self._session.chat_model
+        session, model = self._session, self._session.chat_model
+        runs = [
+            run for run in session.list_runs() if run.step > 0 and not run.problem and not session.is_current(run.id)
+        ]
         self.models.set_choices(runs, self._live_name, model.which if model is not None else "")
         self._show_page()
 

@@ -29,7 +29,7 @@ def add(a, b):
     return a + b
 """
 
-_FREQUENT = 10
+_FREQUENT = 8
 _STATS = {
     "tokens": "How many tokens the text is: what the model reads, one after the other",
     "characters": "How many characters the text has",
@@ -128,7 +128,7 @@ class TokenizerTab(QWidget):
         self.frequent.setAccessibleName("Most frequent tokens of the text")
         panel.setLayout(column(self.card, frequent))
         panel.layout().setStretch(1, 1)  # type: ignore[union-attr]
-        self.card.setMinimumHeight(250)
+        self.card.setFixedHeight(250)
         return panel
 
     def _connect(self) -> None:

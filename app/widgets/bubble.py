@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QTextCursor, QTextOption
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QTextCharFormat, QTextCursor, QTextOption
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QVBoxLayout, QWidget
 
 from app.theme import ThemeProvider
@@ -14,11 +14,13 @@ _PAD_X, _PAD_Y = 14, 9
 
 
 class Bubble(QWidget):
-    """A message. `mine`: the user's own, in the accent's soft colour."""
+    """A message. `mine`: the user's own, in a soft colour. `lead`: what stands before the text, in a strong one."""
 
-    def __init__(self, theme: ThemeProvider, *, mine: bool, text: str = "", parent: QWidget | None = None) -> None:
+    def __init__(
+        self, theme: ThemeProvider, *, mine: bool, text: str = "", lead: str = "", parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._theme, self._mine = theme, mine
+        self._theme, self._mine, self._lead = theme, mine, lead
         self._widest = 400
         self._text = _Text()
         self._text.setAccessibleName("Your message" if mine else "The model's reply")
@@ -31,19 +33,24 @@ class Bubble(QWidget):
 
     @property
     def text(self) -> str:
-        """The whole message."""
-        return self._text.toPlainText()
+        """The message, without its lead."""
+        return self._text.toPlainText()[len(self._lead) :]
 
     def set_text(self, text: str) -> None:
-        """Show `text` instead."""
-        self._text.setPlainText(text)
+        """Show `text` instead, after the lead."""
+        self._text.clear()
+        cursor, look = QTextCursor(self._text.document()), QTextCharFormat()
+        if self._lead:
+            look.setForeground(self._theme.theme.color("accent"))
+            cursor.insertText(self._lead, look)
+        cursor.insertText(text, QTextCharFormat())
         self._fit()
 
     def append(self, text: str) -> None:
         """Add `text` at the end: one insert, whatever its length."""
         cursor = QTextCursor(self._text.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
-        cursor.insertText(text)
+        cursor.insertText(text, QTextCharFormat())
         self._fit()
 
     def set_widest(self, pixels: int) -> None:
@@ -74,7 +81,7 @@ class Bubble(QWidget):
         painter.end()
 
     def _on_theme_changed(self) -> None:
-        self._fit()
+        self.set_text(self.text)
         self.update()
 
 

@@ -48,7 +48,7 @@ class SamplingPanel(QWidget):
         self._sliders: dict[str, SliderRow] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, SPACE, 0)
-        layout.setSpacing(2 * SPACE)
+        layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(label("Sampling", "subheading"))
         layout.addLayout(self._preset_row(theme))
         for name, (low, high, decimals, power, words) in _SLIDERS.items():

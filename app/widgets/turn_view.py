@@ -31,7 +31,7 @@ class TurnView(QWidget):
         super().__init__(parent)
         self._turn, self._theme = turn, theme
         self.prompt = Bubble(theme, mine=True, text=turn.prompt)
-        self.reply = Bubble(theme, mine=False)
+        self.reply = Bubble(theme, mine=False, lead=turn.prompt if turn.goes_on else "")
         self.note = label("", "caption", wrap=True)
         self.gold = label("", wrap=True, selectable=True)
         self.gold.setContentsMargins(14, SPACE // 2, 0, SPACE // 2)
@@ -47,7 +47,8 @@ class TurnView(QWidget):
         layout.addLayout(row(self.reply, None))
         layout.addWidget(self.gold)
         layout.addLayout(self._actions())
-        self.reply.hide()
+        self.prompt.setVisible(not turn.goes_on)
+        self.reply.setVisible(turn.goes_on)
         self.gold.hide()
         self._buttons.hide()
         self.note.hide()
@@ -81,7 +82,7 @@ class TurnView(QWidget):
     def begin(self) -> None:
         """An empty reply, to be filled by `append`."""
         self.reply.set_text("")
-        self.reply.hide()
+        self.reply.setVisible(self._turn.goes_on)
         self.gold.hide()
         self._buttons.hide()
         self.note.show()
@@ -106,7 +107,7 @@ class TurnView(QWidget):
         assert reply is not None
         if self.reply.text != reply.text:
             self.reply.set_text(reply.text)
-        self.reply.setVisible(bool(reply.text))
+        self.reply.setVisible(bool(reply.text) or turn.goes_on)
         self.gold.hide()
         self._buttons.show()
         self.copy.show()
@@ -146,7 +147,8 @@ class TurnView(QWidget):
         self.retry.setVisible(last)
 
     def _copy(self) -> None:
-        QGuiApplication.clipboard().setText(self.reply.text)
+        lead = self._turn.prompt if self._turn.goes_on else ""
+        QGuiApplication.clipboard().setText(lead + self.reply.text)
 
     def _reveal(self) -> None:
         verdict, right = judge(self._turn)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -230,7 +231,7 @@ def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor)
     assert kept.text == "half"
 
 
-def test_plain_text_models_go_on_from_the_prompt(tab: ChatTab, session: Session, actor: Actor) -> None:
+def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, session: Session, actor: Actor) -> None:
     session._chat.model = dataclasses.replace(TALKER, talks=False, source="files")
     actor._be("ready")
     assert not tab.starters.isVisible()
@@ -240,6 +241,9 @@ def test_plain_text_models_go_on_from_the_prompt(tab: ChatTab, session: Session,
     actor.reply(" a", " time ")
     assert actor.asked[0][0] == "Once upon"
     assert last(tab).reply.text == " a time "
+    assert not last(tab).prompt.isVisible()
+    qtbot.mouseClick(last(tab).copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == "Once upon a time "
 
 
 def press(qtbot: QtBot, tab: ChatTab, kind: str) -> None:
