@@ -35,13 +35,14 @@ class Reply:
 class Turn:
     """What the user wrote, and the model's replies to it: one for each time it was asked.
 
-    kind and gold come from a starter; `fresh`: the model reads nothing from before this turn; `goes_on`: the reply is
-    no answer, but the prompt's own text going on. `shown` is an index.
+    kind, gold and topic (of a story: person, thing, place) come from a starter; `fresh`: the model reads nothing from
+    before this turn; `goes_on`: the reply is no answer, but the prompt's own text going on. `shown` is an index.
     """
 
     prompt: str
     kind: str = ""
     gold: str = ""
+    topic: tuple[str, ...] = ()
     fresh: bool = False
     goes_on: bool = False
     replies: tuple[Reply, ...] = ()
@@ -125,6 +126,7 @@ def _turn(data: dict[str, Any]) -> Turn:
         prompt=str(data["prompt"]),
         kind=str(data["kind"]),
         gold=str(data["gold"]),
+        topic=tuple(map(str, data["topic"])),
         fresh=bool(data["fresh"]),
         goes_on=bool(data["goes_on"]),
         replies=replies,

@@ -249,7 +249,8 @@ class ChatTab(QWidget):
     @Slot(str)
     def _on_starter(self, kind: str) -> None:
         starter = self._session.draw_starter(kind)
-        self.say(Turn(prompt=starter.prompt, kind=starter.kind, gold=starter.gold, fresh=True))
+        topic = starter.question.topic or ()
+        self.say(Turn(prompt=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True))
 
     def say(self, turn: Turn) -> None:
         """Say something to the open model."""

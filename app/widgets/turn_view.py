@@ -11,6 +11,7 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label, row, set_role
 from app.widgets.bubble import Bubble
 from app.widgets.words import counted
+from models.data.tiny_world.judge import story_problem
 
 _REASONS = {"length": "cut off at the length limit", "stopped": "stopped by you"}
 _FRESH = "A new start: the model does not read what is above."
@@ -153,7 +154,7 @@ class TurnView(QWidget):
     def _reveal(self) -> None:
         verdict, right = judge(self._turn)
         self.gold.setText(verdict)
-        set_role(self.gold, {True: "accent", False: "error", None: "muted"}[right])
+        set_role(self.gold, "accent" if right else "error")
         self.gold.show()
         self.reveal.hide()
 
@@ -166,16 +167,16 @@ class TurnView(QWidget):
         self.reply.set_widest(round(self.width() * 0.94))
 
 
-def judge(turn: Turn) -> tuple[str, bool | None]:
-    """Whether the shown reply is the right answer, as a sentence and as a verdict.
-
-    A story on request has many right answers, so one that differs from ours is not called wrong.
-    """
+def judge(turn: Turn) -> tuple[str, bool]:
+    """Whether the shown reply is right, as a sentence and as a verdict; for a story, by Tiny World's own grammar."""
     assert turn.reply is not None
+    if len(turn.topic) == 3:
+        problem = story_problem(turn.reply.text, turn.topic)
+        if problem is None:
+            return "✓  Right: a story that is possible in this world, about what was asked.", True
+        return f"✗  Not right. {problem} One right story of many: {turn.gold}", False
     if turn.reply.text.strip() == turn.gold.strip():
         return f"✓  Right: {turn.gold}", True
-    if turn.kind == "requests":
-        return f"One right story of many: {turn.gold}", None
     return f"✗  Not right. The right answer: {turn.gold}", False
 
 

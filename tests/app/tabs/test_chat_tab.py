@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from app.tabs.chat_tab import ChatTab
 from app.theme import ThemeProvider
 from app.widgets.turn_view import TurnView
 from models.config import ModelConfig
+from models.data.tiny_world.starters import STARTER_KINDS
 from models.events import ReplyFinished, TokenMade
 from models.inference.settings import SamplingConfig
 from models.library import Library
@@ -50,16 +50,6 @@ def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ChatTab:
     return tab
 
 
-KINDS = ("knowledge", "requests")
-
-
-@dataclass(frozen=True)
-class Starter:
-    kind: str
-    prompt: str
-    gold: str
-
-
 class Actor:
     """Stands in for the model behind a session: keeps what it was asked, and says what the test wants."""
 
@@ -69,14 +59,8 @@ class Actor:
         self.stopped = 0
         monkeypatch.setattr(session, "send_chat", self._send)
         monkeypatch.setattr(session, "stop_chat", self._stop)
-        monkeypatch.setattr(Session, "starter_kinds", property(self._kinds))
-        monkeypatch.setattr(session, "draw_starter", lambda kind: Starter(kind, "Where is Anna?", "Anna is here."))
         session._chat.model = model
         self._be("ready")
-
-    @staticmethod
-    def _kinds(session: Session) -> tuple[str, ...]:
-        return KINDS if session.chat_model is not None and session.chat_model.source == "tiny-world" else ()
 
     def _be(self, state: str) -> None:
         self.session._chat.state = state
@@ -251,28 +235,26 @@ def press(qtbot: QtBot, tab: ChatTab, kind: str) -> None:
     qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
 
 
-def test_a_starter_begins_afresh_and_knows_the_right_answer(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+@pytest.mark.parametrize("kind", STARTER_KINDS)
+def test_a_starter_begins_afresh_and_knows_the_right_answer(
+    qtbot: QtBot, tab: ChatTab, actor: Actor, kind: str
+) -> None:
     assert tab.world_note.text().startswith("Tiny World 7: ")
     tab.composer.sent.emit("Hello")
     actor.reply(" Hi.")
-    press(qtbot, tab, "knowledge")
-    assert actor.asked[-1][0] == [{"role": "user", "content": "Where is Anna?"}]
-    actor.reply(" Anna is here.")
+    press(qtbot, tab, kind)
+    turn = tab.talk.chat.turns[-1]
+    assert actor.asked[-1][0] == [{"role": "user", "content": turn.prompt}]
+    actor.reply(f" {turn.gold}")
     assert not last(tab).gold.isVisible()
     qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
-    assert last(tab).gold.text() == "✓  Right: Anna is here."
-    press(qtbot, tab, "knowledge")
-    actor.reply(" Anna is there.")
+    assert last(tab).gold.text().startswith("✓  Right: ")
+    qtbot.mouseClick(last(tab).retry, Qt.MouseButton.LeftButton)
+    actor.reply(" Nobody knows.")
     qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
-    assert last(tab).gold.text() == "✗  Not right. The right answer: Anna is here."
-
-
-def test_another_story_than_ours_is_not_called_wrong(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    press(qtbot, tab, "requests")
-    actor.reply(" Anna was there.")
-    qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
-    assert "✗" not in last(tab).gold.text()
-    assert "Anna is here." in last(tab).gold.text()
+    assert last(tab).gold.text().startswith("✗  Not right. ")
+    assert turn.gold in last(tab).gold.text()
+    assert tab.talk.store.load(tab.talk.chat.id) == tab.talk.chat
 
 
 def test_what_runs_in_training_can_be_waited_for(tab: ChatTab, actor: Actor) -> None:
