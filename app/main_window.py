@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QPaintEvent
-from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QVBoxLayout, QWidget
 
 from app.failures import describe
 from app.menus import MenuActions, build_menus
+from app.page_factories import page_factories, remember_splitters, restore_splitters
 from app.session import Session
 from app.system import diagnostics, log_file, reveal
 from app.theme import MODES, ThemeProvider
@@ -54,16 +56,7 @@ class MainWindow(QMainWindow):
         self.resize(1440, 900)
         self._was_painted = False
         self.top_bar = TopBar(theme)
-        self.pages = Pages(
-            {
-                "welcome": self._make_welcome,
-                "training": self._make_training,
-                "tokenizer": self._make_tokenizer,
-                "builder": self._make_builder,
-                "chat": self._make_chat,
-                "quickstart": self._make_quickstart,
-            }
-        )
+        self.pages = Pages(page_factories(session, theme))
         body = QWidget()
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -77,70 +70,18 @@ class MainWindow(QMainWindow):
         self._connect()
         self.show_welcome()
 
-    # -- Pages: imported when they are made, so that the window is there before the charts are --------------
-
-    def _make_welcome(self) -> QWidget:
-        page = Welcome(self.session, self.theme)
-        page.quickstart_asked.connect(self.start_quickstart)
-        page.file_asked.connect(self.open_text)
-        page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
-        page.design_asked.connect(lambda: self.show_tab("builder"))
-        page.runs_asked.connect(lambda: self.show_tab("training"))
-        return page
-
-    def _make_quickstart(self) -> QWidget:
-        from app.widgets.quickstart_view import QuickStartView
-
-        page = QuickStartView(self.session, self.theme)
-        page.chat_asked.connect(self._on_chat_asked)
-        page.closed.connect(self.show_welcome)
-        return page
-
-    def _make_tokenizer(self) -> QWidget:
-        from app.tabs.tokenizer_tab import TokenizerTab
-
-        return self._with_splitters("tokenizer", TokenizerTab(self.session, self.theme))
-
-    def _make_builder(self) -> QWidget:
-        from app.tabs.builder_tab import BuilderTab
-
-        return self._with_splitters("builder", BuilderTab(self.session, self.theme))
-
-    def _make_training(self) -> QWidget:
-        from app.tabs.training_tab import TrainingTab
-
-        return self._with_splitters("training", TrainingTab(self.session, self.theme))
-
-    def _make_chat(self) -> QWidget:
-        from app.tabs.chat_tab import ChatTab
-
-        return self._with_splitters("chat", ChatTab(self.session, self.theme))
-
-    def _with_splitters(self, name: str, page: QWidget) -> QWidget:
-        """The page, with its splitters where they were at the last launch."""
-        for i, splitter in enumerate(page.findChildren(QSplitter)):
-            sizes = self.session.settings.get(f"splitter {name} {i}", [])
-            if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
-                splitter.setSizes(sizes)
-        return page
-
-    def _remember_splitters(self) -> None:
-        for name, page in self.pages.made.items():
-            for i, splitter in enumerate(page.findChildren(QSplitter)):
-                self.session.remember(f"splitter {name} {i}", splitter.sizes())
-
     def _build_menus(self) -> None:
         session = self.session
         actions = MenuActions(
             new_run=self.show_new_run,
             open_text=self.open_text,
             quickstart=self.start_quickstart,
-            reveal_library=lambda: reveal(session.library.home),
+            reveal_library=lambda: self.reveal(session.library.home),
             show_tab=self.show_tab,
             show_welcome=self.show_welcome,
             set_mode=self.set_mode,
             set_text_scale=self.set_text_scale,
-            open_log=lambda: reveal(log_file(session.library)),
+            open_log=lambda: self.reveal(log_file(session.library)),
             copy_diagnostics=self.copy_diagnostics,
             about=lambda: QMessageBox.about(self, "About Terrarium", ABOUT),
         )
@@ -148,12 +89,26 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         session = self.session
+        self.pages.page_made.connect(self._on_page_made)
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_asked.connect(self.show_quickstart)
         session.tab_requested.connect(self.show_tab)
         session.notice.connect(self.toasts.notice)
         session.job_failed.connect(self.toasts.failure)
         session.deleted.connect(self._on_deleted)
+
+    @Slot(str, QWidget)
+    def _on_page_made(self, name: str, page: QWidget) -> None:
+        restore_splitters(self.session, name, page)
+        if isinstance(page, Welcome):
+            page.quickstart_asked.connect(self.start_quickstart)
+            page.file_asked.connect(self.open_text)
+            page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
+            page.design_asked.connect(lambda: self.show_tab("builder"))
+            page.runs_asked.connect(lambda: self.show_tab("training"))
+        elif name == "quickstart":
+            page.chat_asked.connect(self._on_chat_asked)  # type: ignore[attr-defined]
+            page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
 
     # -- Screens ----------------------------------------------------------------------------------------
 
@@ -226,6 +181,11 @@ class MainWindow(QMainWindow):
         self.theme.set_text_scale(scale)
         self.session.remember("text scale", self.theme.text_scale)
 
+    def reveal(self, path: Path) -> None:
+        """Show a folder or file of ours in the system's file manager."""
+        if not reveal(path):
+            self.toasts.notice(f"Nothing could be opened here. The place is {path}.")
+
     def copy_diagnostics(self) -> None:
         """Put what a report should say on the clipboard."""
         QGuiApplication.clipboard().setText(diagnostics(self.session.library, self.session.device_label))
@@ -259,7 +219,7 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, self.painted.emit)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self._remember_splitters()
+        remember_splitters(self.session, self.pages)
         self.session.close()
         event.accept()
 

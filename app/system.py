@@ -34,9 +34,8 @@ def bytes_in_words(n: float) -> str:
 
 
 def reveal(path: Path) -> bool:
-    """Show a file or folder in the system's file manager; whether it could."""
-    folder = path if path.is_dir() else path.parent
-    return QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+    """Open a folder in the system's file manager, or a file in its own program; whether it could."""
+    return QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
 
 
 def log_file(library: Library) -> Path:

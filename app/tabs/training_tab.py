@@ -118,7 +118,9 @@ class TrainingTab(QWidget):
 
     @Slot(str)
     def _on_reveal(self, run_id: str) -> None:
-        reveal(self._session.find_run(run_id).folder)
+        folder = self._session.find_run(run_id).folder
+        if not reveal(folder):
+            self._session.notice.emit(f"No file manager could be opened. The run is in {folder}.")
 
     @Slot(str)
     def _on_chat(self, which: str) -> None:

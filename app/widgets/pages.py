@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 
 class Pages(QStackedWidget):
-    """Named pages, made by factories."""
+    """Named pages, made by factories.
+
+    Signals:
+        page_made(name, page): it exists now, and is not shown yet.
+    """
+
+    page_made = Signal(str, QWidget)
 
     def __init__(self, factories: Mapping[str, Callable[[], QWidget]], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -31,6 +37,7 @@ class Pages(QStackedWidget):
         if name not in self._made:
             self._made[name] = page = self._factories[name]()
             self.addWidget(page)
+            self.page_made.emit(name, page)
         return self._made[name]
 
     def show_page(self, name: str) -> QWidget:

@@ -57,29 +57,29 @@ def test_a_run_is_made_with_the_form_and_watched_to_its_end(
     assert not tab.run_view.live
     (run,) = session.list_runs()
     assert (run.name, run.status, run.step) == ("grown by hand", "finished", 12)
-    assert tab.run_view.chat.isVisibleTo(tab)
-    assert not tab.run_view.go_on.isVisibleTo(tab)
+    assert tab.run_view.head.chat.isVisibleTo(tab)
+    assert not tab.run_view.head.go_on.isVisibleTo(tab)
 
 
 def test_the_buttons_follow_the_run_not_the_click(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     session.start_training(endless(tiny_spec))
-    view = tab.run_view
+    view, head = tab.run_view, tab.run_view.head
     until(lambda: view.live and session.training.step >= 1)  # type: ignore[union-attr]
-    qtbot.mouseClick(view.pause, Qt.MouseButton.LeftButton)
-    until(lambda: view.resume.isVisibleTo(tab) and view.resume.isEnabled())
-    assert not view.pause.isVisibleTo(tab)
+    qtbot.mouseClick(head.pause, Qt.MouseButton.LeftButton)
+    until(lambda: head.resume.isVisibleTo(tab) and head.resume.isEnabled())
+    assert not head.pause.isVisibleTo(tab)
     step = session.training.step  # type: ignore[union-attr]
-    qtbot.mouseClick(view.step, Qt.MouseButton.LeftButton)
-    until(lambda: session.training.step == step + 1 and view.step.isEnabled())  # type: ignore[union-attr]
-    qtbot.mouseClick(view.resume, Qt.MouseButton.LeftButton)
-    until(lambda: view.pause.isVisibleTo(tab) and session.training.step > step + 1)  # type: ignore[union-attr]
-    qtbot.mouseClick(view.stop, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(head.step, Qt.MouseButton.LeftButton)
+    until(lambda: session.training.step == step + 1 and head.step.isEnabled())  # type: ignore[union-attr]
+    qtbot.mouseClick(head.resume, Qt.MouseButton.LeftButton)
+    until(lambda: head.pause.isVisibleTo(tab) and session.training.step > step + 1)  # type: ignore[union-attr]
+    qtbot.mouseClick(head.stop, Qt.MouseButton.LeftButton)
     until(lambda: not session.training_active)
-    until(lambda: view.go_on.isVisibleTo(tab))
+    until(lambda: head.go_on.isVisibleTo(tab))
     assert session.list_runs()[0].status == "stopped"
-    qtbot.mouseClick(view.go_on, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
     until(lambda: view.live and session.training.status == "running")  # type: ignore[union-attr]
     session.stop()
     until(lambda: not session.training_active)
@@ -95,8 +95,8 @@ def test_a_run_shows_its_own_settings_not_the_forms(
     run_id = session.list_runs()[0].id
     tab.show_new_run()
     tab.show_run(run_id)
-    assert "2 layers × 32" in tab.run_view._summary.text()
-    assert "step 12 of 12" in tab.run_view._count.text()
+    assert "2 layers × 32" in tab.run_view.head.summary.text()
+    assert "step 12 of 12" in tab.run_view.head.count.text()
 
 
 def test_runs_are_renamed_deleted_and_brought_back(

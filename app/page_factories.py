@@ -1,0 +1,65 @@
+"""How each page of the window is made. Imports wait until then, so that the window is there before the charts are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QSplitter, QWidget
+
+from app.session import Session
+from app.theme import ThemeProvider
+from app.widgets.pages import Pages
+from app.widgets.welcome import Welcome
+
+
+def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable[[], QWidget]]:
+    """A factory for each page, in the order in which they are likely to be wanted."""
+
+    def training() -> QWidget:
+        from app.tabs.training_tab import TrainingTab
+
+        return TrainingTab(session, theme)
+
+    def tokenizer() -> QWidget:
+        from app.tabs.tokenizer_tab import TokenizerTab
+
+        return TokenizerTab(session, theme)
+
+    def builder() -> QWidget:
+        from app.tabs.builder_tab import BuilderTab
+
+        return BuilderTab(session, theme)
+
+    def chat() -> QWidget:
+        from app.tabs.chat_tab import ChatTab
+
+        return ChatTab(session, theme)
+
+    def quickstart() -> QWidget:
+        from app.widgets.quickstart_view import QuickStartView
+
+        return QuickStartView(session, theme)
+
+    return {
+        "welcome": lambda: Welcome(session, theme),
+        "training": training,
+        "tokenizer": tokenizer,
+        "builder": builder,
+        "chat": chat,
+        "quickstart": quickstart,
+    }
+
+
+def restore_splitters(session: Session, name: str, page: QWidget) -> None:
+    """Put a page's splitters where they were at the last launch."""
+    for i, splitter in enumerate(page.findChildren(QSplitter)):
+        sizes = session.settings.get(f"splitter {name} {i}", [])
+        if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
+            splitter.setSizes(sizes)
+
+
+def remember_splitters(session: Session, pages: Pages) -> None:
+    """Keep where the splitters are for the next launch."""
+    for name, page in pages.made.items():
+        for i, splitter in enumerate(page.findChildren(QSplitter)):
+            session.remember(f"splitter {name} {i}", splitter.sizes())

@@ -1,0 +1,177 @@
+"""The head of a run's view: its name, what it is doing, how far it is, and the buttons that steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from app.session import Session
+from app.status import duration
+from app.theme import SPACE, ThemeProvider
+from app.training_control import TrainingState
+from app.widgets.basics import button, label, row, set_role
+from app.widgets.elided_label import ElidedLabel
+from app.widgets.run_list import TONES
+from models.library import RunInfo
+
+RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
+_PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
+
+
+class RunHead(QFrame):
+    """Shows a run's state and offers what can be done in it; only what is possible is enabled.
+
+    Signals:
+        go_on_asked(), chat_asked(), settings_asked()
+    """
+
+    go_on_asked = Signal()
+    chat_asked = Signal()
+    settings_asked = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._session, self._theme = session, theme
+        self.name = ElidedLabel()
+        self.name.setProperty("role", "heading")
+        self.status = label("", "pill")
+        self.summary = ElidedLabel()
+        self.summary.setProperty("role", "muted")
+        self.pause = button(
+            "Pause", theme, session.pause, icon="pause-fill", tip="Wait after this step; go on any time"
+        )
+        self.resume = button("Resume", theme, session.resume, icon="play-fill", role="primary", tip="Go on training")
+        self.step = button("Step", theme, session.step, icon="skip-forward", tip="Train one step, then wait again")
+        self.stop = button(
+            "Stop and keep", theme, session.stop, icon="stop-fill", tip="End the training here, with a checkpoint"
+        )
+        self.more = button("", theme, icon="dots-three", tip="More that can be done")
+        self.more.setMenu(self._make_menu())
+        self.go_on = button(
+            "Go on training",
+            theme,
+            self.go_on_asked.emit,
+            icon="play-fill",
+            role="primary",
+            tip="Go on from the last checkpoint",
+        )
+        self.chat = button("Chat with it", theme, self.chat_asked.emit, icon="chat-circle", tip="Talk to this model")
+        self.settings = button(
+            "Settings",
+            theme,
+            self.settings_asked.emit,
+            icon="sliders-horizontal",
+            role="quiet",
+            tip="What this run was made from, as the run itself says",
+        )
+        self._progress = QProgressBar()
+        self._progress.setRange(0, 1000)
+        self._progress.setTextVisible(False)
+        self._progress.setAccessibleName("Progress of the run")
+        self.count = label("", "mono-small")
+        self.problem = label("", "error", wrap=True)
+        self._build()
+
+    def _make_menu(self) -> QMenu:
+        menu, session = QMenu(self), self._session
+        for words, icon, action in (
+            ("Save a checkpoint now", "floppy-disk", session.save_now),
+            ("Pause and free the device", "pause-circle", lambda: session.pause(free=True)),
+            ("Stop without saving", "trash", lambda: session.stop(keep=False)),
+        ):
+            entry = menu.addAction(words)
+            self._theme.set_icon(entry, icon)
+            entry.triggered.connect(lambda checked=False, do=action: do())
+        return menu
+
+    def _build(self) -> None:
+        title = QHBoxLayout()
+        title.setSpacing(SPACE)
+        title.addWidget(self.name, 1)
+        title.addWidget(self.status)
+        steering = (self.resume, self.go_on, self.pause, self.step, self.stop, self.more, self.chat)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        lines.setSpacing(SPACE)
+        lines.addLayout(title)
+        lines.addWidget(self.summary)
+        lines.addLayout(row(self._progress, self.count, spacing=2 * SPACE))
+        lines.addWidget(self.problem)
+        lines.addLayout(row(*steering, None, self.settings))
+
+    def show_live(self, state: TrainingState, chat_state: str) -> None:
+        """Show the run that is being trained."""
+        staging = state.status in ("preparing", "evaluating")
+        waiting = state.status == "running" and chat_state == "replying"
+        words = "waiting for chat" if waiting else (state.phase.lower() if staging else "") or state.status
+        self._show_pill(words, TONES.get(state.status, "muted"))
+        self.name.setText(state.name)
+        done, total = (state.done, state.total) if staging else (state.step, state.total_steps)
+        self._show_progress(done, total, None if state.status == "paused" else state.seconds_left, steps=not staging)
+        self._show_problem(state.problem)
+        resting = state.status in ("paused", "blocked", "pausing")
+        self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
+        self.resume.setEnabled(state.status in ("paused", "blocked"))
+        self.step.setEnabled(state.status == "paused")
+        self.stop.setEnabled(state.status != "stopping")
+        self.more.setEnabled(state.status != "stopping")
+        self.chat.setText("Chat with it as it learns")
+        _set_visible(
+            {
+                self.pause: not resting,
+                self.resume: resting,
+                self.step: state.status in ("running", "paused", "pausing"),
+                self.stop: True,
+                self.more: True,
+                self.chat: bool(state.total_steps),
+                self.go_on: False,
+                self.settings: bool(state.run_id),
+            }
+        )
+
+    def show_resting(self, info: RunInfo) -> None:
+        """Show a run that this session does not train now."""
+        self.name.setText(info.name)
+        self._show_pill(info.status, TONES.get(info.status, "muted"))
+        self._show_progress(info.step, info.total_steps, None, steps=True)
+        self._show_problem(info.problem or "")
+        self.chat.setText("Chat with it")
+        self.go_on.setEnabled(not self._session.training_active)
+        whole = info.problem is None
+        _set_visible(
+            {
+                self.pause: False,
+                self.resume: False,
+                self.step: False,
+                self.stop: False,
+                self.more: False,
+                self.chat: whole,
+                self.go_on: whole and info.status in RESUMABLE,
+                self.settings: whole,
+            }
+        )
+
+    def _show_pill(self, words: str, tone: str) -> None:
+        self.status.setText(words)
+        tone = _PILL_TONES.get(tone, "")
+        if self.status.property("tone") != tone:
+            set_role(self.status, "pill", tone=tone)
+
+    def _show_problem(self, sentence: str) -> None:
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+
+    def _show_progress(self, done: int, total: int, left: float | None, *, steps: bool) -> None:
+        self._progress.setValue(round(1000 * done / total) if total else 0)
+        words = f"step {done:,} of {total:,}" if steps and total else f"{done / total:.0%}" if total else ""
+        if left is not None:
+            words += f"   {duration(left)} left"
+        self.count.setText(words)
+
+
+def _set_visible(visible: Mapping[QPushButton, bool]) -> None:
+    for widget, shown in visible.items():
+        widget.setVisible(shown)
