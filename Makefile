@@ -7,7 +7,7 @@ run:
 	@sh scripts/setup.sh run
 	@if [ "$$(uname)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
 		echo "There is no display here, so the quick start runs on the command line, and pictures of the window follow." >&2; \
-		$(VENV_PYTHON) -m app quickstart && $(VENV_PYTHON) -m app screenshots screenshots; \
+		$(VENV_PYTHON) -m app quickstart && $(VENV_PYTHON) -m app screenshots screenshots --run "Tiny World"; \
 	else \
 		$(VENV_PYTHON) -m app; \
 	fi

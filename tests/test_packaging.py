@@ -111,7 +111,10 @@ def test_without_a_display_the_quick_start_runs_and_pictures_are_written(machine
     done = machine.make("run")
     assert done.returncode == 0, done.stderr
     assert "no display" in done.stderr
-    assert machine.log_since()[-2:] == ["python -m app quickstart", "python -m app screenshots screenshots"]
+    assert machine.log_since()[-2:] == [
+        "python -m app quickstart",
+        "python -m app screenshots screenshots --run Tiny World",
+    ]
 
 
 @ON_UNIX
