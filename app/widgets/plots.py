@@ -86,6 +86,7 @@ class LossChart(QWidget):
         self._chart.setAccessibleName("Loss")
         self._raw = self._chart.curve()
         self._smooth = self._chart.curve()
+        self._smooth.setDownsampling(auto=True, method="subsample")
         self._val = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=7, connect="finite")
         self._chart.addItem(self._val)
         self._guess = pg.InfiniteLine(angle=0, movable=False)

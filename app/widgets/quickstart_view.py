@@ -81,14 +81,14 @@ class QuickStartView(QWidget):
         self._redraw.start()
         session.training_changed.connect(self._on_training)
         session.training_events.connect(self._on_events)
-        self._shown: RunHistory | None = None
+        self._shown: tuple[RunHistory, str] | None = None
         self._on_training()
 
     def _build(self) -> None:
         result = QWidget()
         lines = QVBoxLayout(result)
         lines.setContentsMargins(0, 0, 0, 0)
-        lines.addWidget(label("Held-out questions answered right", "muted"))
+        lines.addWidget(label("Held-out accuracy, mean of the main kinds", "muted"))
         lines.addWidget(self._headline)
         lines.addSpacing(SPACE)
         lines.addWidget(self.accuracy)
@@ -124,9 +124,11 @@ class QuickStartView(QWidget):
         if state is None or not state.quickstart:
             return
         stage, failed = stage_of(state), state.status == "failed"
-        if self._session.history is not self._shown:
-            self._shown = self._session.history
-            self.loss.show_history(self._session.history, 0)
+        shown = (self._session.history, state.run_id)
+        if shown != self._shown:
+            self._shown = shown
+            spec = self._session.run_spec(state.run_id) if state.run_id else None
+            self.loss.show_history(self._session.history, spec.model.vocab_size if spec is not None else 0)
             self.samples.show_history(self._session.history)
         self.stepper.show_stage(stage, failed=failed)
         done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, QTimer, Slot
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWidget
 
 from app.session import Session
 from app.status import duration
@@ -39,7 +39,6 @@ class StatusBar(QFrame):
         self._memory = label("", "caption")
         self._memory.setToolTip("Main memory that Terrarium uses now")
         self._words = ElidedLabel()
-        self._words.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self._words.setAccessibleName("What the worker is doing")
         self._progress = QProgressBar()
         self._progress.setFixedWidth(180)
