@@ -67,11 +67,12 @@ def check_prompt(n_tokens: int, context_length: int) -> None:
 
 
 def generate_batch(
-    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 128
+    model: Decoder, prompts: Sequence[Sequence[int]], max_tokens: int, end_id: int, batch_size: int = 64
 ) -> list[list[int]]:
     """The greedy reply to each prompt, without its end token; the same as `generate` at temperature 0, only faster.
 
-    Prompts are sorted by length and answered `batch_size` at a time.
+    Prompts are sorted by length and answered `batch_size` at a time (measured on a CPU: 32 to 64 is fastest, since more
+    falls out of its cache).
 
     Raises:
         ValueError: where a prompt is empty or longer than the context.
