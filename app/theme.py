@@ -335,6 +335,8 @@ class ThemeProvider(QObject):
             "size_lead": f"{size * 1.15:.1f}pt",
             "size_heading": f"{size * 1.25:.1f}pt",
             "size_title": f"{size * 1.9:.1f}pt",
+            "icon": f"{round(16 * self._text_scale)}px",
+            "icon_large": f"{round(22 * self._text_scale)}px",
             "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),
         }
         return Template((source / "terrarium.qss").read_text("utf-8")).substitute(colours)

@@ -6,7 +6,8 @@ import dataclasses
 import math
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
@@ -24,6 +25,8 @@ DEFAULT_PROMPTS = {
     "files": ("The ",),
     "stdlib": ("Return the ",),
 }
+_REVIEW_WIDTH = 264
+_COLUMN_CHARACTERS = 44
 _FACTS = (
     ("parameters", "Parameters", "Trained numbers of the model"),
     ("step", "Tokens per step", "Batch size × accumulation × context length"),
@@ -56,6 +59,7 @@ class NewRun(QWidget):
         self.start = button(
             "Start training", theme, self.start_run, icon="play-fill", role="primary", tip="Start training this model"
         )
+        self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._facts: dict[str, QLabel] = {}
         self._problem = label("", "error", wrap=True)
         layout = QHBoxLayout(self)
@@ -78,10 +82,17 @@ class NewRun(QWidget):
         session.training_ended.connect(self._later.start)
         self._show_review()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # Two columns where both have room for their words, else one below the other.
+        wide = self.width() - _REVIEW_WIDTH >= 2 * _COLUMN_CHARACTERS * self.fontMetrics().averageCharWidth()
+        self._sides.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
+
     def _choices(self) -> QWidget:
         inner = QWidget()
         inner.setProperty("role", "scrolled")
-        sides = QHBoxLayout(inner)
+        sides = self._sides
+        inner.setLayout(sides)
         sides.setContentsMargins(0, 0, SPACE, 0)
         sides.setSpacing(SPACE)
         left = column()
@@ -115,7 +126,7 @@ class NewRun(QWidget):
 
     def _review(self) -> QWidget:
         card = frame("card")
-        card.setFixedWidth(264)
+        card.setFixedWidth(_REVIEW_WIDTH)
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.addWidget(label("What will run", "heading"))

@@ -8,6 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QSize, Qt, Slot
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from app.run_history import RunHistory, Table, smooth
@@ -44,11 +45,12 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         self.setMenuEnabled(False)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         plot = self.getPlotItem()
+        self._has_label = bool(y)
         if x:
             plot.setLabel("bottom", x)
         if y:
             plot.setLabel("left", y)
-        plot.getAxis("left").setWidth(56)
+        plot.getViewBox().setDefaultPadding(0.06)  # room for what is written at the ends of lines
         self.restyle()
         theme.theme_changed.connect(self.restyle)
 
@@ -56,6 +58,9 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
     def restyle(self) -> None:
         """Take the theme's colours."""
         self._theme.style_plot(self.getPlotItem())
+        # As wide as any number will be, so that nothing moves when the numbers grow.
+        width = QFontMetrics(self._theme.font(0.9)).horizontalAdvance("88,888")
+        self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
 
     def mouseDoubleClickEvent(self, event: object) -> None:
         self.getPlotItem().enableAutoRange()
@@ -90,7 +95,7 @@ class LossChart(QWidget):
         self._val = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=7, connect="finite")
         self._chart.addItem(self._val)
         self._guess = pg.InfiniteLine(angle=0, movable=False)
-        self._guess.label = pg.InfLineLabel(self._guess, "", position=0.98, anchors=[(1, 1), (1, 1)])
+        self._guess.label = pg.InfLineLabel(self._guess, "", position=0.98, anchors=[(1, 0), (1, 0)])
         self._chart.addItem(self._guess, ignoreBounds=True)
         self._names = [pg.TextItem(anchor=(1, 1)), pg.TextItem(anchor=(1, 0))]
         for name in self._names:
