@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "quickstart",
         help="grow a small model from nothing in minutes, and test it",
-        description="Make a synthetic little world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
+        description="Make a little world, a tokenizer and a small GPT, train it, and ask it held-out questions.",
     )
     parser.add_argument("--minutes", type=float, default=3.0, metavar="M", help="how long it may take (default: 3)")
     parser.add_argument("--data", nargs="+", metavar="FILE", help="learn from these UTF-8 texts instead of Tiny World")
