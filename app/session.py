@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from models.inference.settings import SamplingConfig
     from models.training.spec import DataSpec, RunSpec
 
+QUICKSTART_MINUTES = 3.0
+
 
 class Session(Choices):
     """The choices, the worker, and every way to start work.
@@ -70,6 +72,7 @@ class Session(Choices):
         self._tokenizers = TokenizerControl(self._side_worker, library, self)
         self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
         self._random = random.Random()
+        self.quickstart_minutes = QUICKSTART_MINUTES
         self._connect()
 
     def _connect(self) -> None:
@@ -159,9 +162,10 @@ class Session(Choices):
         """Train a new run; whether it began."""
         return self._may_start() and self._try(lambda: self._training.start_spec(spec, self.device_name))
 
-    def start_quickstart(self, minutes: float = 3.0, seed: int = 0) -> bool:
+    def start_quickstart(self, minutes: float | None = None, seed: int = 0) -> bool:
         """Tiny World, tokenizer, training, evaluation; whether it began."""
-        return self._may_start() and self._try(lambda: self._training.start_quickstart(minutes, self.device_name, seed))
+        budget = self.quickstart_minutes if minutes is None else minutes
+        return self._may_start() and self._try(lambda: self._training.start_quickstart(budget, self.device_name, seed))
 
     def resume_run(self, run_id: str) -> bool:
         """Go on with a paused, stopped or interrupted run from its last checkpoint; whether it began."""

@@ -10,8 +10,6 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, frame, label, row
 from app.widgets.top_bar import program_mark
 
-QUICK_MINUTES = 3.0
-
 
 class Welcome(QWidget):
     """The first screen.
