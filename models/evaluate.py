@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -64,13 +64,13 @@ def evaluate(
             guesses = _answer(model, tokenizer, [question.prompt for question in questions])
             without_story = _share(is_right(q, guess) for q, guess in zip(questions, guesses, strict=True))
             last_mentioned = _share(q.last_mentioned == q.gold for q in questions)
-        frequent = _most_frequent_answer(world, kind)
+        frequent = _most_frequent_answers(world, questions)
         results.append(
             KindAccuracy(
                 kind=kind,
                 n=len(questions),
                 accuracy=_share(answer.right for answer in answers[kind]),
-                most_frequent=_share(is_right(question, frequent) for question in questions),
+                most_frequent=_share(is_right(q, guess) for q, guess in zip(questions, frequent, strict=True)),
                 last_mentioned=last_mentioned,
                 without_story=without_story,
             )
@@ -91,11 +91,14 @@ def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[
     return [tokenizer.decode(reply, skip_special_tokens=False).strip() for reply in replies]
 
 
-def _most_frequent_answer(world: World, kind: str) -> str:
-    """What training answers most often to this kind of question."""
-    rng = random.Random(f"frequent-{world.seed}-{kind}")
-    seen = Counter(draw(world, kind, rng, held_out=False).gold for _ in range(N_SEEN))
-    return seen.most_common(1)[0][0]
+def _most_frequent_answers(world: World, questions: Sequence[Question]) -> list[str]:
+    """What one answers who knows only the words of each question's answer, and what training puts there most often."""
+    rng = random.Random(f"frequent-{world.seed}-{questions[0].kind}")
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for _ in range(N_SEEN):
+        question = draw(world, questions[0].kind, rng, held_out=False)
+        seen[question.form][question.value] += 1
+    return [q.frame.format(*[value for value, _ in seen[q.form].most_common(1)] or [""]) for q in questions]
 
 
 def _share(flags: Iterable[bool]) -> float:

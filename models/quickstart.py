@@ -25,7 +25,7 @@ from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.trainer import Trainer
 from models.transformer import Decoder
 
-MAX_STEPS = 3000
+MAX_STEPS = 3400
 """After so many steps of the recipe, held-out accuracy no longer rises enough to be worth waiting for."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.05
 """Parts of the time that are kept for the evaluation, and for whatever else the machine has to do."""

@@ -27,17 +27,25 @@ KINDS = (*HEADLINE_KINDS, "sums", "translation")
 class Question:
     """One turn of a conversation: what is asked, and the right answer, compared whole.
 
-    For requests `gold` is one right story of many, and `topic` (person, thing, place) is what a story must be about.
-    `last_mentioned` is the sentence one gets from the last candidate that the story mentions, where there is a story.
+    `gold` is `frame` with `value` in it; `form` names what questions that differ only in whom they ask about have in
+    common. For requests `gold` is one right story of many, and `topic` (person, thing, place) what it must be about.
+    `last_mentioned` is the answer one gets from the last candidate that the story mentions, where there is a story.
     """
 
     kind: str
+    form: str
     prompt: str
-    gold: str
+    value: str
     held_out: bool
+    frame: str = "{}"
     story: str = ""
     last_mentioned: str | None = None
     topic: tuple[str, str, str] | None = None
+
+    @property
+    def gold(self) -> str:
+        """The right answer."""
+        return self.frame.format(self.value)
 
     @property
     def text(self) -> str:
@@ -51,7 +59,7 @@ def knowledge(world: World, rng: random.Random) -> Question:
     index = rng.randrange(len(fact.questions))
     key = f"{world.seed} {fact.relation} {fact.subject}"
     held_out = index == held_out_index(key, len(fact.questions))
-    return Question("knowledge", fact.questions[index], fact.answer, held_out)
+    return Question("knowledge", fact.relation, fact.questions[index], fact.value, held_out, fact.frame)
 
 
 REQUESTS = (
@@ -67,7 +75,7 @@ def request(world: World, rng: random.Random) -> Question:
     person, thing, place = topic
     prompt = rng.choice(REQUESTS).format(person=person, thing=thing, place=place)
     story = english.tell(requested_story(world, *topic, rng), rng)
-    return Question("requests", prompt, story, is_held_out(" ".join(topic)), topic=topic)
+    return Question("requests", "story", prompt, story, is_held_out(" ".join(topic)), topic=topic)
 
 
 def reading(world: World, rng: random.Random, *, n_facts: int | None = None) -> list[Question]:
@@ -95,13 +103,29 @@ def reading(world: World, rng: random.Random, *, n_facts: int | None = None) -> 
     story = " ".join(sentences)
     held_out = is_held_out(story)
     questions = []
-    for fact, sentence in zip(facts, sentences, strict=True):
+    for fact in facts:
         last = next(other for other in reversed(facts) if type(other) is type(fact))
-        value = vars(last)[_VALUE[type(fact)]]
-        guess = english.describe(dataclasses.replace(fact, **{_VALUE[type(fact)]: value}))
-        questions.append(Question("reading", _ASK[type(fact)].format_map(vars(fact)), sentence, held_out, story, guess))
+        questions.append(_about(fact, last, "reading", _ASK, held_out, story))
     rng.shuffle(questions)
     return questions
+
+
+def _about(
+    fact: Event, last: Event, kind: str, prompts: dict[type[Event], str], held_out: bool, story: str
+) -> Question:
+    """The question for `fact`; `last` is the fact of its type that the story mentions last."""
+    field = _VALUE[type(fact)]
+    frame = english.describe(dataclasses.replace(fact, **{field: "{}"}))
+    return Question(
+        kind,
+        type(fact).__name__,
+        prompts[type(fact)].format_map(vars(fact)),
+        vars(fact)[field],
+        held_out,
+        frame,
+        story,
+        frame.format(vars(last)[field]),
+    )
 
 
 _VALUE: dict[type[Event], str] = {Is: "place", Lies: "place", Feels: "mood", Holds: "person", DoorIs: "colour"}
@@ -140,12 +164,7 @@ def state(world: World, rng: random.Random, *, n_events: int | None = None, hard
             if len(changes) < 2 or (hard and later < 2):
                 continue
             fact, last = history[changes[-1]][1], history[-1][1]
-            field = _VALUE[type(fact)]
-            guess = dataclasses.replace(fact, **{field: vars(last)[field]})
-            prompt = _ASK_NOW[type(fact)].format_map(vars(fact))
-            questions.append(
-                Question("state", prompt, english.describe(fact), held_out, story, english.describe(guess))
-            )
+            questions.append(_about(fact, last, "state", _ASK_NOW, held_out, story))
     rng.shuffle(questions)
     return questions
 
@@ -174,7 +193,7 @@ def _colours(events: list[Event]) -> History:
 def sums(_world: World, rng: random.Random) -> Question:
     """The sum of two numbers below 100; pairs are held out in either order."""
     a, b = rng.randrange(100), rng.randrange(100)
-    return Question("sums", f"What is {a} plus {b}?", str(a + b), is_held_out(f"{min(a, b)}+{max(a, b)}"))
+    return Question("sums", "sum", f"What is {a} plus {b}?", str(a + b), is_held_out(f"{min(a, b)}+{max(a, b)}"))
 
 
 def translation(world: World, rng: random.Random) -> Question:
@@ -183,7 +202,7 @@ def translation(world: World, rng: random.Random) -> Question:
     events = simulate(cast, 3, rng, (2, 2, 1, 2, 1))
     event = rng.choice([*events, Feels(cast.people[0], rng.choice(MOODS))])
     sentence = english.narrate(event, rng)
-    return Question("translation", f"Say in French: {sentence}", to_french(event), is_held_out(sentence))
+    return Question("translation", "French", f"Say in French: {sentence}", to_french(event), is_held_out(sentence))
 
 
 ONE_AT_A_TIME: dict[str, Callable[[World, random.Random], Question]] = {

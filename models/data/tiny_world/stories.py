@@ -88,9 +88,12 @@ def _propose(kind: str, cast: Cast, state: State, rng: random.Random) -> Event |
 
 
 def requested_story(world: World, person: str, thing: str, place: str, rng: random.Random) -> list[Event]:
-    """A short story in which `person` does something with `thing` in `place`, mostly together with somebody else."""
-    friend = rng.choice([p for p in world.people if p != person])
-    elsewhere = rng.choice([p for p in world.places if p != place])
+    """A short story in which `person`, coming from home, does something with `thing` in `place`, mostly with a friend.
+
+    Home and best friend are what the facts of the world say, so that stories and facts agree.
+    """
+    friend, home = world.value("friend", person), world.value("home", person)
+    elsewhere = home if home != place else next(p for p in world.places if p != place)
     carried = rng.random() < 0.5
     opening: list[Event] = [Is(person, elsewhere), Lies(thing, elsewhere if carried else place)]
     if carried:

@@ -19,6 +19,8 @@ class Fact:
     subject: str
     value: str
     answer: str
+    frame: str
+    """The answer with {} in place of its value."""
     questions: tuple[str, ...]
     """Ways to ask for it; which of them is held out depends on the fact (see splits)."""
 
@@ -133,6 +135,14 @@ class World:
         facts += [_fact(OWNER, thing, rng.choice(self.people)) for thing in self.things]
         return tuple(facts)
 
+    def value(self, relation: str, subject: str) -> str:
+        """The value of a fact: `value("friend", "Anna")` is the name of Anna's best friend."""
+        return self._values[relation, subject]
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str], str]:
+        return {(fact.relation, fact.subject): fact.value for fact in self.facts}
+
     @property
     def summary(self) -> str:
         """One line on what this world is."""
@@ -144,11 +154,12 @@ class World:
 
 
 def _fact(relation: Relation, subject: str, value: str) -> Fact:
-    answer = relation.answer.format(s=subject, v=value, a="an" if value[0] in "aeiou" else "a")
+    frame = relation.answer.format(s=subject, v="{}", a="an" if value[0] in "aeiou" else "a")
     return Fact(
         relation.name,
         subject,
         value,
-        answer,
+        frame.format(value),
+        frame,
         tuple(question.format(s=subject) for question in relation.questions),
     )
