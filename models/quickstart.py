@@ -14,7 +14,7 @@ from models.data.corpus import Corpus
 from models.data.tiny_world.world import World
 from models.device import choose_device, pick_precision
 from models.evaluate import Answered, evaluate
-from models.events import Event, Finished, Phase
+from models.events import Event, Finished, Phase, Progress
 from models.library import Library
 from models.tokenizers import load_tokenizer
 from models.training.objective import weighted_nll
@@ -177,5 +177,5 @@ class QuickStart:
                 optimizer.step()
                 optimizer.zero_grad()
             times.append(time.perf_counter() - began)
-            yield Phase(name="Measuring this device")
+            yield Progress(done=step + 1, total=PROBE_STEPS)
         return statistics.median(times[PROBE_STEPS // 4 :])
