@@ -68,10 +68,9 @@ class BuilderTab(QWidget):
 
     def _slots_panel(self) -> QWidget:
         panel = frame("card")
-        panel.setMinimumWidth(310)
         lines = panel.layout()
         assert isinstance(lines, QVBoxLayout)
-        self.list.setFixedHeight(172)
+        self.list.show_rows(4)
         lines.addWidget(label("Designs", "subheading"))
         lines.addWidget(self.list)
         lines.addWidget(scrolling(self.form), 1)
@@ -95,7 +94,6 @@ class BuilderTab(QWidget):
 
     def _cost_panel(self) -> QWidget:
         panel = frame("card")
-        panel.setMinimumWidth(230)
         lines = panel.layout()
         assert lines is not None
         lines.addWidget(scrolling(self.costs))

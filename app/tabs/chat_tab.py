@@ -6,16 +6,18 @@ from datetime import datetime
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from app.chat_control import ChatModel
+from app.chat_control import LIVE, ChatModel
 from app.chat_store import Chat, Turn
 from app.conversation import Conversation
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, button, frame, label, row
+from app.widgets.basics import button, frame, label, row
+from app.widgets.chat_pages import ChatPages
 from app.widgets.chat_view import ChatView, in_chat_column
 from app.widgets.composer import Composer
+from app.widgets.elided_label import ElidedLabel
 from app.widgets.item_list import Item, ItemList
 from app.widgets.model_picker import ModelPicker
 from app.widgets.sampling_panel import SamplingPanel
@@ -27,6 +29,7 @@ from models.inference.settings import SamplingConfig
 _TALK = "Write a message. Enter sends, Shift+Enter starts a new line."
 _GO_ON = "Write the beginning of a text: the model goes on from it."
 _NO_MODEL = "Choose a model first."
+_TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
 
 
 class ChatTab(QWidget):
@@ -41,15 +44,16 @@ class ChatTab(QWidget):
         self.setProperty("role", "page")
         self.list = ItemList("Chats", theme)
         self.models = ModelPicker()
-        self.model_note = label("", "caption")
+        self.model_note = ElidedLabel()
         self.world_note = label("", "muted", wrap=True)
         self.view = ChatView(theme)
         self.starters = StarterBar(theme)
         self.composer = Composer(theme)
         self.sampling = SamplingPanel(theme)
-        self._pages = QStackedWidget()
+        self.pages = ChatPages(self.view, theme)
         self._build()
         self._connect()
+        self.composer.set_hint(_NO_MODEL)
         self._show_chats()
         self._show_models()
         self._on_model_changed()
@@ -79,40 +83,18 @@ class ChatTab(QWidget):
 
     def _centre(self) -> QWidget:
         self.world_note.setToolTip("What the model was trained on")
-        train = button("Train a model", self._theme, lambda: self._session.tab_requested.emit("training"),
-                       icon="play", role="primary", tip="Go to the Training tab")  # fmt: skip
-        self._no_run = EmptyState(
-            "Nobody to talk to yet", "A model must be trained before it can talk. A small one takes minutes.", train
-        )
-        self._open_newest = button("Open the newest", self._theme, self._on_open_newest, icon="chat-circle",
-                                   role="primary", tip="Load the latest checkpoint of the newest run")  # fmt: skip
-        self._no_model = EmptyState(
-            "Choose a model", "Pick one above: each run of your library can talk from its latest checkpoint.",
-            self._open_newest,
-        )  # fmt: skip
-        self._hello_talk = EmptyState(
-            "Ask it something new",
-            "The buttons below draw questions and requests that were kept out of training, and know the right answers. "
-            "Or write your own.",
-        )
-        self._hello_text = EmptyState(
-            "Begin a text", "This model was trained on plain text: it goes on from whatever you write below."
-        )
-        for page in (self._no_run, self._no_model, self._hello_talk, self._hello_text, self.view):
-            self._pages.addWidget(page)
         panel = QWidget()
         lines = QVBoxLayout(panel)
         lines.setContentsMargins(SPACE, 0, SPACE, 0)
         lines.setSpacing(SPACE)
-        lines.addLayout(row(self.models, self.model_note, None))
+        lines.addLayout(row(self.models, self.model_note))
         lines.addWidget(self.world_note)
-        lines.addWidget(self._pages, 1)
+        lines.addWidget(self.pages, 1)
         lines.addWidget(in_chat_column(self.starters, self.composer))
         return panel
 
     def _sampling_panel(self) -> QWidget:
         panel = frame("card")
-        panel.setMinimumWidth(280)
         lines = panel.layout()
         assert lines is not None
         lines.addWidget(scrolling(self.sampling))
@@ -125,6 +107,8 @@ class ChatTab(QWidget):
         session.training_changed.connect(self._on_training_changed)
         session.library_changed.connect(self._show_chats)
         self.models.picked.connect(self._on_model_picked)
+        self.pages.open_asked.connect(lambda: self._on_model_picked(self.models.newest_run[0]))
+        self.pages.train_asked.connect(lambda: session.tab_requested.emit("training"))
         self.list.chosen.connect(self._on_chat_chosen)
         self.list.delete_asked.connect(self._on_delete)
         self.composer.sent.connect(lambda text: self.say(Turn(prompt=text)))
@@ -171,14 +155,16 @@ class ChatTab(QWidget):
         if model is None:
             self.model_note.setText("Loading…" if loading else "")
         else:
-            size = f"{short_count(model.n_parameters)} parameters"
-            self.model_note.setText("Loading…" if loading else f"{size}, step {model.step:,}, on {model.device}")
+            where = f"{short_count(model.n_parameters)} parameters, on {model.device}"
+            at_step = f"step {model.step:,}, " if model.which == LIVE else ""
+            self.model_note.setText("Loading…" if loading else at_step + where)
             self.sampling.set_context_length(model.context_length)
         if model is not self._model_shown:
             self._model_shown = model
             self._show_models()
             self.world_note.setText(session.world_words)
             self.starters.set_kinds(session.starter_kinds)
+            self.sampling.suggest(_TALK_TEMPERATURE if model is not None and model.talks else _TEXT_TEMPERATURE)
             self.composer.set_hint(_NO_MODEL if model is None else _TALK if model.talks else _GO_ON)
         self.world_note.setVisible(bool(self.world_note.text()))
         ready = model is not None and session.chat_state == "ready"
@@ -194,23 +180,20 @@ class ChatTab(QWidget):
         """The conversation where there is one to see or to begin, else what to do first."""
         model = self._session.chat_model
         if self.talk.chat.turns or self._session.chat_state == "loading":
-            self._pages.setCurrentWidget(self.view)
+            self.pages.show_page("chat")
         elif model is not None:
-            self._pages.setCurrentWidget(self._hello_talk if model.talks else self._hello_text)
+            self.pages.show_page("talk" if model.talks else "text")
         else:
-            self._pages.setCurrentWidget(self._no_model if self.models.count() else self._no_run)
-        self._open_newest.setVisible(bool(self.models.newest_run))
+            self.pages.show_page("choose" if self.models.count() else "train")
+        self.pages.offer(self.models.newest_run[1])
 
     @Slot(str)
     def _on_model_picked(self, which: str) -> None:
-        self.talk.when_free(lambda: self._open_model(which))
+        def open_it() -> None:
+            if not self._session.open_chat_model(which):
+                self._show_models()
 
-    def _open_model(self, which: str) -> None:
-        if not self._session.open_chat_model(which):
-            self._show_models()
-
-    def _on_open_newest(self) -> None:
-        self._open_model(self.models.newest_run)
+        self.talk.when_free(open_it)
 
     # -- conversations -------------------------------------------------------------------------------------------------
 

@@ -74,7 +74,6 @@ class TokenizerTab(QWidget):
 
     def _library_panel(self) -> QWidget:
         panel = frame("card")
-        panel.setMinimumWidth(230)
         lines = panel.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.addWidget(label("Tokenizers", "subheading"))
@@ -117,7 +116,6 @@ class TokenizerTab(QWidget):
 
     def _token_panel(self) -> QWidget:
         panel = self._about
-        panel.setMinimumWidth(210)
         frequent = frame("card")
         inside = frequent.layout()
         assert isinstance(inside, QVBoxLayout)
@@ -128,7 +126,7 @@ class TokenizerTab(QWidget):
         self.frequent.setAccessibleName("Most frequent tokens of the text")
         panel.setLayout(column(self.card, frequent))
         panel.layout().setStretch(1, 1)  # type: ignore[union-attr]
-        self.card.setFixedHeight(250)
+        self.card.setMinimumHeight(250)
         return panel
 
     def _connect(self) -> None:

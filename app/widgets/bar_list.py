@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from app.theme import ThemeProvider
+from app.theme import SPACE, ThemeProvider
 
 _BAR, _GAP = 5, 10  # pixels: height of a bar, space below it
 
@@ -36,10 +36,8 @@ class BarList(QWidget):
 
     def set_bars(self, bars: Sequence[Bar]) -> None:
         """Show `bars`, in this order."""
-        if len(bars) != len(self._bars):
-            self._bars = bars
-            self.updateGeometry()
         self._bars = bars
+        self.updateGeometry()
         self.setAccessibleDescription(", ".join(f"{bar.name} {bar.text}" for bar in bars))
         self.update()
 
@@ -52,7 +50,9 @@ class BarList(QWidget):
         return QSize(220, len(self._bars) * self._row_height)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(140, len(self._bars) * self._row_height)
+        names, numbers = QFontMetrics(self._name_font), QFontMetrics(self._theme.mono_font(0.92))
+        widths = (names.horizontalAdvance(bar.name) + numbers.horizontalAdvance(bar.text) for bar in self._bars)
+        return QSize(max(widths, default=100) + 2 * SPACE, len(self._bars) * self._row_height)
 
     @property
     def _name_font(self) -> QFont:

@@ -82,7 +82,8 @@ class BlockDiagram(QGraphicsView):
         area, view = self.sceneRect(), self.viewport().rect()
         scale = min(view.width() / area.width(), view.height() / area.height())
         self.resetTransform()
-        scale = min(max(scale, _LEAST_SCALE), _MOST_SCALE)
+        text = self._theme.text_scale
+        scale = min(max(scale, _LEAST_SCALE * text**0.5), _MOST_SCALE * text)
         self.scale(scale, scale)
 
     def _end_flash(self) -> None:

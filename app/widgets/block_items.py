@@ -20,6 +20,16 @@ from app.widgets.block_parts import ACTIVATION_CURVES, Part
 _PAD = 9.0
 
 
+def title_font(theme: ThemeProvider, size: float = 1.0, *, bold: bool = False) -> QFont:
+    """For names. The user's text size is left out here: it scales the whole picture instead."""
+    return theme.font(size / theme.text_scale, bold=bold)
+
+
+def detail_font(theme: ThemeProvider) -> QFont:
+    """For numbers and shapes."""
+    return theme.mono_font(0.85 / theme.text_scale)
+
+
 class Box(QGraphicsObject):
     """One part, as a box. `hue`, a role of the theme, colours a stripe; `outlined` marks the cause of a problem.
 
@@ -39,7 +49,7 @@ class Box(QGraphicsObject):
         self.part, self.outlined = part, False
         self._theme, self._hue, self._two_lines = theme, hue, two_lines
         self._lit, self._fresh = False, False
-        self._title_font, self._detail_font = theme.font(), theme.mono_font(0.85)
+        self._title_font, self._detail_font = title_font(theme), detail_font(theme)
         self.rect = QRectF(0, 0, self._natural_width(), height)
         self.setAcceptHoverEvents(True)
         self.setFlag(QGraphicsObject.GraphicsItemFlag.ItemIsFocusable)
@@ -163,8 +173,8 @@ class Pencil:
 
     def __init__(self, scene: QGraphicsScene, theme: ThemeProvider) -> None:
         self._scene, self._colors = scene, theme.theme
-        self._small = theme.mono_font(0.85)
-        self._large = theme.font(1.25, bold=True)
+        self._small = detail_font(theme)
+        self._large = title_font(theme, 1.25, bold=True)
 
     def sum(self, centre: QPointF, tooltip: str) -> None:
         """⊕ on the spine: something is added here."""

@@ -12,6 +12,8 @@ from app.widgets.turn_view import TurnView
 
 COLUMN_WIDTH = 760
 """Pixels: longer lines are hard to read."""
+SCROLL_BAR = 10
+"""Pixels that the style sheet gives to a scroll bar."""
 
 
 class ChatView(QScrollArea):
@@ -33,6 +35,7 @@ class ChatView(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # nothing moves when it is needed
         self.setAccessibleName("Conversation")
         page = QWidget()
         page.setProperty("role", "scrolled")
@@ -97,6 +100,6 @@ def in_chat_column(*widgets: QWidget) -> QWidget:
     middle.setLayout(column(*widgets))
     sides = row(None, middle, None, spacing=0)
     sides.setStretch(1, 100)
-    sides.setContentsMargins(SPACE, 0, SPACE, 0)
+    sides.setContentsMargins(SPACE, 0, SPACE + SCROLL_BAR, 0)
     outer.setLayout(sides)
     return outer

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.theme import ThemeProvider
@@ -67,6 +67,7 @@ class ConfigForm(QWidget):
             self._sections[group] = section
             layout.addWidget(section)
         layout.addStretch(1)
+        self._size_editors()
         self._show(config)
 
     @property
@@ -108,6 +109,17 @@ class ConfigForm(QWidget):
         """The widget that edits the field `name`."""
         return self._editors[name].widget
 
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._size_editors()
+
+    def _size_editors(self) -> None:
+        width = self.fontMetrics().averageCharWidth() * 14 + 42
+        for editor in self._editors.values():
+            if not isinstance(editor.widget, QPlainTextEdit | QCheckBox):
+                editor.widget.setFixedWidth(width)
+
     def _group_body(self, group: str) -> QWidget:
         body = QWidget()
         grid = QGridLayout(body)
@@ -145,7 +157,6 @@ class ConfigForm(QWidget):
             if isinstance(editor.widget, QCheckBox):
                 grid.addWidget(editor.widget, row, 1, Qt.AlignmentFlag.AlignRight)
             else:
-                editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 21)
                 grid.addWidget(editor.widget, row, 1)
         grid.addWidget(problem, row + 2, 0, 1, 2)
         self._labels[name], self._problems[name] = label, problem

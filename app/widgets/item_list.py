@@ -40,6 +40,7 @@ class ItemList(QListWidget):
 
     def __init__(self, name: str, theme: ThemeProvider, *, can_rename: bool = False) -> None:
         super().__init__()
+        self._theme = theme
         self.setProperty("role", "plain")
         self.setAccessibleName(name)
         self.setItemDelegate(_TwoLines(theme, self))
@@ -51,7 +52,8 @@ class ItemList(QListWidget):
             self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_asked)
         self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_asked)
         self.currentItemChanged.connect(self._on_current_changed)
-        theme.theme_changed.connect(self.doItemsLayout)
+        self._visible_rows = 0
+        theme.theme_changed.connect(self._on_theme_changed)
 
     def set_items(self, items: Sequence[Item], current: str = "") -> None:
         """Show `items` with `current` selected, without a signal."""
@@ -65,11 +67,22 @@ class ItemList(QListWidget):
             self.setCurrentRow(keys.index(current) if current in self._items else -1)
         self._allow_actions()
 
+    def show_rows(self, n: int) -> None:
+        """Be as high as `n` rows of two lines, at any text size."""
+        self._visible_rows = n
+        self._on_theme_changed()
+
     @property
     def current_key(self) -> str:
         """The selected item's key, '' for none."""
         item = self.currentItem()
         return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
+
+    def _on_theme_changed(self) -> None:
+        self.doItemsLayout()
+        if self._visible_rows:
+            row = two_lines_height(self._theme)
+            self.setFixedHeight(self._visible_rows * row + 2 * self.frameWidth())
 
     def _add(self, item: Item) -> None:
         row = QListWidgetItem(item.name)
@@ -99,6 +112,11 @@ class ItemList(QListWidget):
             action.setEnabled(item is not None and item.can_change)
 
 
+def two_lines_height(theme: ThemeProvider) -> int:
+    """Pixels of a row with a name and a line below it."""
+    return QFontMetrics(theme.font()).height() + QFontMetrics(theme.font(0.9)).height() + 13
+
+
 class _TwoLines(QStyledItemDelegate):
     """A name above a smaller line."""
 
@@ -107,10 +125,9 @@ class _TwoLines(QStyledItemDelegate):
         self._theme = theme
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        lines = QFontMetrics(self._theme.font()).height()
         if index.data(_DETAIL):
-            lines += QFontMetrics(self._theme.font(0.9)).height() + 1
-        return QSize(80, lines + 12)
+            return QSize(80, two_lines_height(self._theme))
+        return QSize(80, QFontMetrics(self._theme.font()).height() + 12)
 
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex

@@ -43,7 +43,7 @@ class ModelPicker(QComboBox):
         self.setEnabled(self.count() > 0)
 
     @property
-    def newest_run(self) -> str:
-        """The id of the newest run that can talk; '' where there is none."""
+    def newest_run(self) -> tuple[str, str]:
+        """Id and words of the newest run that can talk; two empty strings where there is none."""
         ids = [str(self.itemData(i)) for i in range(self.count())]
-        return next((run_id for run_id in ids if run_id != LIVE), "")
+        return next(((run_id, self.itemText(i)) for i, run_id in enumerate(ids) if run_id != LIVE), ("", ""))

@@ -44,7 +44,7 @@ class SamplingPanel(QWidget):
         super().__init__()
         config = config or SamplingConfig()
         fields = {f.name: f for f in dataclasses.fields(SamplingConfig)}
-        self._stop = config.stop
+        self._stop, self._edited = config.stop, False
         self._sliders: dict[str, SliderRow] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, SPACE, 0)
@@ -56,7 +56,7 @@ class SamplingPanel(QWidget):
             slider = SliderRow(
                 about["label"], about["help"], low, high, decimals=decimals, power=power, zero_words=words
             )
-            slider.changed.connect(lambda _: self.changed.emit())
+            slider.changed.connect(self._on_edited)
             self._sliders[name] = slider
             layout.addWidget(slider)
         layout.addLayout(self._seed_row(fields["seed"].metadata["help"]))
@@ -75,6 +75,11 @@ class SamplingPanel(QWidget):
         for name, slider in self._sliders.items():
             slider.set_value(getattr(config, name))
         self.seed.setValue(config.seed)
+
+    def suggest(self, temperature: float) -> None:
+        """Show a temperature that suits the model, unless the user has set anything."""
+        if not self._edited:
+            self._sliders["temperature"].set_value(temperature)
 
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""
@@ -117,4 +122,8 @@ class SamplingPanel(QWidget):
     def _use(self, values: dict[str, float | int]) -> None:
         kept = {name: getattr(self.config, name) for name in ("seed", "max_tokens", "stop")}
         self.set_config(SamplingConfig(**kept, **values))  # type: ignore[arg-type]
+        self._on_edited()
+
+    def _on_edited(self) -> None:
+        self._edited = True
         self.changed.emit()

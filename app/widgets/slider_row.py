@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSlider, QWidget
 
 from app.widgets.editors import keep_wheel_for_scrolling
@@ -43,7 +43,6 @@ class SliderRow(QWidget):
         self._box.setKeyboardTracking(False)
         self._box.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._box.setSpecialValueText(zero_words)
-        self._box.setFixedWidth(self._box.fontMetrics().averageCharWidth() * 13)
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setRange(0, _TICKS)
         self._slider.setPageStep(_TICKS // 10)
@@ -62,6 +61,7 @@ class SliderRow(QWidget):
         grid.addWidget(self._box, 0, 1)
         grid.addWidget(self._slider, 1, 0, 1, 2)
         grid.setColumnStretch(0, 1)
+        self._size_box()
         self._slider.valueChanged.connect(self._on_slid)
         self._box.valueChanged.connect(self._on_typed)
 
@@ -82,6 +82,14 @@ class SliderRow(QWidget):
         with QSignalBlocker(self._box):
             self._box.setMaximum(high)
         self._move_slider()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._size_box()
+
+    def _size_box(self) -> None:
+        self._box.setFixedWidth(self.fontMetrics().averageCharWidth() * 7 + 34)
 
     def _make_box(self) -> QDoubleSpinBox:
         box = QDoubleSpinBox()

@@ -196,5 +196,6 @@ def _combo(choices: dict[str, tuple[str, str]]) -> QComboBox:
         combo.addItem(name, value)
         combo.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
     keep_wheel_for_scrolling(combo)
     return combo

@@ -103,7 +103,7 @@ def last(tab: ChatTab) -> TurnView:
 
 def test_without_any_run_it_says_how_to_get_one(qtbot: QtBot, tab: ChatTab, session: Session) -> None:
     assert not tab.composer.send.isEnabled()
-    (train,) = (b for b in tab.findChildren(QPushButton) if b.text() == "Train a model")
+    train = tab.pages.train
     assert train.isVisible()
     with qtbot.waitSignal(session.tab_requested) as requested:
         qtbot.mouseClick(train, Qt.MouseButton.LeftButton)
@@ -295,8 +295,8 @@ def test_a_real_model_is_opened_and_goes_on_with_a_text(
     qtbot.addWidget(tab)
     tab.resize(1280, 650)
     tab.show()
-    assert tab.models.newest_run == trained
-    qtbot.mouseClick(tab._open_newest, Qt.MouseButton.LeftButton)
+    assert tab.models.newest_run[0] == trained
+    qtbot.mouseClick(tab.pages.open, Qt.MouseButton.LeftButton)
     until(lambda: session.chat_state == "ready")
     assert session.chat_model is not None
     assert session.chat_model.run_id == trained
