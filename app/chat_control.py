@@ -129,7 +129,7 @@ class ChatControl(QObject):
 
     def close_model(self) -> None:
         """Forget the model, for instance because its run was deleted."""
-        self.stop()
+        self._drop_job()
         self._loaded, self.model, self.state = None, None, "none"
         self.model_changed.emit()
 
@@ -171,8 +171,16 @@ class ChatControl(QObject):
         if self._job is not None:
             self._job.cancel()
 
-    def _open(self, make: Callable[[], Iterator[Event]]) -> None:
+    def _drop_job(self) -> None:
+        """Stop what is going on, and have its reply count as ended from now on."""
+        was_reply = self.state in ("waiting", "replying")
         self.stop()
+        self._job = None
+        if was_reply:
+            self.reply_ended.emit()
+
+    def _open(self, make: Callable[[], Iterator[Event]]) -> None:
+        self._drop_job()
         self.state = "loading"
         self._job = self._worker.submit(Job("Open model", make, INTERACTIVE))
         self.model_changed.emit()

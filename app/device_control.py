@@ -67,7 +67,7 @@ class DeviceControl(QObject):
             from models.device import available_devices, choose_device
 
             if set_threads:
-                cores = os.cpu_count() or 1
+                cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
                 # On Linux the worker is at low priority and takes all cores; elsewhere the window keeps one.
                 torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
             choice = choose_device(name)

@@ -386,8 +386,12 @@ class Session(Choices):
     @Slot()
     def _on_training_ended(self) -> None:
         model = self._chat.model
-        if model is not None and model.which == LIVE:
-            self.open_chat_model(model.run_id)
+        state = self._training.state
+        if model is not None and model.which == LIVE and state is not None:
+            if state.saved_step is not None:
+                self.open_chat_model(model.run_id)
+            else:
+                self._chat.close_model()
         self.library_changed.emit()
         self.runs_changed.emit()
         self.training_ended.emit()

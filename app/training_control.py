@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.failures import Failure
 from app.run_history import RunHistory
@@ -61,6 +61,10 @@ class TrainingState:
     evaluated: Evaluated | None = None
 
 
+_TRY_AGAIN_MS = 5000
+"""How long after a Blocked the training asks again by itself."""
+
+
 def _ends_step(event: Event) -> bool:
     return isinstance(event, TrainMetrics | Phase | Progress)
 
@@ -90,6 +94,10 @@ class TrainingControl(QObject):
         self._source: Any = None
         self.state: TrainingState | None = None
         self.history = RunHistory()
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(_TRY_AGAIN_MS)
+        self._again.timeout.connect(self._try_again)
         worker.job_events.connect(self._on_events)
         worker.job_paused.connect(self._on_paused)
         worker.job_resumed.connect(self._on_resumed)
@@ -121,6 +129,7 @@ class TrainingControl(QObject):
     def start_resume(self, folder: Path, name: str, device: str) -> None:
         """Go on with a run from its last checkpoint."""
         from models.training.run_folder import RunFolder
+        from models.training.run_record import checkpoint_step
 
         run = RunFolder.open(folder)
         self.history = RunHistory.from_rows(run.read_metrics(), run.read_samples())
@@ -130,7 +139,9 @@ class TrainingControl(QObject):
 
             yield from self._train(Trainer(RunFolder.open(folder), self._library, device=device))
 
-        self._start(TrainingState(name=name, run_id=run.id), make, keep_history=True)
+        checkpoint = run.latest_checkpoint()
+        saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
+        self._start(TrainingState(name=name, run_id=run.id, saved_step=saved_step), make, keep_history=True)
 
     def start_quickstart(self, minutes: float, device: str, seed: int) -> None:
         """The whole loop, from data to evaluation."""
@@ -232,6 +243,8 @@ class TrainingControl(QObject):
     def _after(self, state: TrainingState, event: Event) -> TrainingState:
         """The state after one event."""
         change = dataclasses.replace
+        if state.status == "blocked" and not isinstance(event, Blocked):
+            state = change(state, status="running", problem="")
         match event:
             case Phase():
                 phases = state.phases if event.name == state.phase else (*state.phases, event.name)
@@ -251,11 +264,8 @@ class TrainingControl(QObject):
                     precision=event.precision,
                 )
             case TrainMetrics():
-                status = "running" if state.status == "blocked" else state.status
                 return change(
                     state,
-                    status=status,
-                    problem="" if status == "running" else state.problem,
                     step=event.step,
                     total_steps=event.total_steps,
                     seconds_left=event.seconds_left,
@@ -263,6 +273,7 @@ class TrainingControl(QObject):
             case Saved():
                 return change(state, saved_step=event.step)
             case Blocked():
+                self._again.start()
                 return change(state, status="blocked", problem=event.reason)
             case Evaluated():
                 return change(state, evaluated=event)
@@ -277,8 +288,13 @@ class TrainingControl(QObject):
 
     @Slot(object)
     def _on_resumed(self, job: Job) -> None:
-        if job is self._job and self.state is not None and self.state.status in ("paused", "pausing", "blocked"):
-            self._set(status="running" if self.state.total_steps else "preparing", problem="")
+        if job is self._job and self.state is not None and self.state.status in ("paused", "pausing"):
+            self._set(status="running" if self.state.total_steps else "preparing")
+
+    @Slot()
+    def _try_again(self) -> None:
+        if self.state is not None and self.state.status == "blocked":
+            self.resume()
 
     @Slot(object)
     def _on_finished(self, job: Job) -> None:

@@ -78,8 +78,8 @@ class NewRun(QWidget):
         self.form.changed.connect(self._later.start)
         self.form.problem_changed.connect(self._later.start)
         session.design_changed.connect(self._later.start)
-        session.training_changed.connect(self._later.start)
-        session.training_ended.connect(self._later.start)
+        self._was_active = session.training_active
+        session.training_changed.connect(self._on_training)
         self._show_review()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -202,6 +202,13 @@ class NewRun(QWidget):
                 self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
             self._source = source
         self._later.start()
+
+    @Slot()
+    def _on_training(self) -> None:
+        # It changes many times a second: only whether there is one matters here.
+        if self._session.training_active != self._was_active:
+            self._was_active = self._session.training_active
+            self._later.start()
 
     @Slot()
     def _show_review(self) -> None:

@@ -192,6 +192,22 @@ def test_a_reply_can_be_stopped(session: Session, heard: Heard, tiny_spec: RunSp
     assert not heard.failures
 
 
+def test_opening_another_model_ends_the_reply(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run_id = session.list_runs()[0].id
+    session.open_chat_model(run_id)
+    until(lambda: session.chat_state == "ready")
+    session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
+    until(lambda: session.chat_state == "replying")
+    with qtbot.waitSignal(session.reply_ended, timeout=10_000):
+        session.open_chat_model(run_id)
+    until(lambda: session.chat_state == "ready")
+    assert not heard.failures
+
+
 def test_chat_without_a_model_is_refused(session: Session, heard: Heard, until: Until) -> None:
     assert not session.send_chat("Hello", SamplingConfig())
     assert session.open_chat_model("live")
