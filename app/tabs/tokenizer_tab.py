@@ -49,7 +49,7 @@ class TokenizerTab(QWidget):
         self.list = ItemList("Tokenizers", theme)
         self.trainer = TokenizerTrainer(theme, self._free_name)
         self.lab = TokenLab(theme)
-        self.card = TokenCard(theme)
+        self.card = TokenCard()
         self.frequent = BarList(theme, mono=True)
         self.stats = StatStrip(_STATS, theme)
         self._pages, self._about = QStackedWidget(), QWidget()

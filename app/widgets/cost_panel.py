@@ -21,8 +21,8 @@ class CostPanel(QWidget):
 
     def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._config, self._theme = config, theme
-        self.total = label("")
+        self._config = config
+        self.total = label("", "big-number")
         self.flops, self.cache = label("", "mono"), label("", "mono")
         self.parameters, self.memory = BarList(theme), BarList(theme)
         self.parameters.setAccessibleName("Parameters by component")
@@ -67,8 +67,6 @@ class CostPanel(QWidget):
             else:
                 layout.addLayout(part)
         layout.addStretch(1)
-        self._take_font()
-        theme.theme_changed.connect(self._take_font)
         self.set_config(config)
 
     def set_config(self, config: ModelConfig) -> None:
@@ -94,6 +92,3 @@ class CostPanel(QWidget):
         memory = cost.memory(self._config, self.batch.value(), length)
         self.memory.set_bars([Bar(name, n, size_words(n), f"{name}: {n:,} bytes") for name, n in memory.items() if n])
         self.cache.setText(size_words(cost.kv_cache_bytes(self._config, length)))
-
-    def _take_font(self) -> None:
-        self.total.setFont(self._theme.mono_font(1.7))

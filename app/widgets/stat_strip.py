@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
@@ -26,7 +27,7 @@ class StatStrip(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3 * SPACE)
         for name, tip in stats.items():
-            number, caption = label("–"), label(name, "caption")
+            number, caption = label("–", "number"), label(name, "caption")
             number.setAccessibleName(name)
             self._numbers[name] = number
             column = QVBoxLayout()
@@ -36,8 +37,8 @@ class StatStrip(QWidget):
                 column.addWidget(widget)
             layout.addLayout(column)
         layout.addStretch(1)
-        self._take_font()
-        theme.theme_changed.connect(self._take_font)
+        self._keep_width()
+        theme.theme_changed.connect(self._keep_width)
 
     def set_number(self, name: str, text: str) -> None:
         """Show `text` as the number called `name`."""
@@ -47,8 +48,7 @@ class StatStrip(QWidget):
         """What is shown."""
         return self._numbers[name].text()
 
-    def _take_font(self) -> None:
+    def _keep_width(self) -> None:
+        metrics = QFontMetrics(self._theme.mono_font(1.25))
         for number in self._numbers.values():
-            number.setFont(self._theme.mono_font(1.2))
-            number.ensurePolished()
-            number.setMinimumWidth(number.fontMetrics().horizontalAdvance(self._widest))
+            number.setMinimumWidth(metrics.horizontalAdvance(self._widest))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFormLayout, QFrame, QStackedWidget, QVBoxLayout, QWidget
 
-from app.theme import SPACE, ThemeProvider
+from app.theme import SPACE
 from app.widgets.basics import label
 from models.tokenizers import Piece
 
@@ -15,12 +15,11 @@ _HINT = "Point at a token, or walk through them with the arrow keys, to see what
 class TokenCard(QFrame):
     """Tells about one `Piece`, or what to do to see one."""
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
         self.setProperty("role", "card")
         self.setAccessibleName("Token under the pointer")
-        self._display = label("", selectable=True)
+        self._display = label("", "big-number", selectable=True)
         self._display.setAlignment(Qt.AlignmentFlag.AlignLeft)
         self._display.setWordWrap(True)
         self._values = {name: label("", "mono", wrap=True, selectable=True) for name in _ROWS}
@@ -48,8 +47,6 @@ class TokenCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(self._pages)
-        self._take_font()
-        theme.theme_changed.connect(self._take_font)
 
     def set_token(self, piece: Piece | None, *, index: int = 0, occurrences: int = 0) -> None:
         """Show `piece`, token number `index` of the text; None for the hint."""
@@ -71,9 +68,6 @@ class TokenCard(QFrame):
     def value(self, name: str) -> str:
         """What stands in the row `name`."""
         return self._values[name].text()
-
-    def _take_font(self) -> None:
-        self._display.setFont(self._theme.mono_font(1.7))
 
 
 _ROWS = {

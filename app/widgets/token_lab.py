@@ -44,6 +44,7 @@ class TokenLab(QSplitter):
         self._starts = np.zeros(0, np.int64)
         self._counts: Counter[int] = Counter()
         self.editor = QPlainTextEdit()
+        self.editor.setProperty("role", "mono")
         self.editor.setAccessibleName("Text")
         self.editor.setPlaceholderText("Type or paste a text")
         self.editor.setTabChangesFocus(True)
@@ -59,8 +60,7 @@ class TokenLab(QSplitter):
         self._encoder.encoded.connect(self._on_encoded)
         self.view.hovered.connect(self._on_token_changed)
         self.view.picked.connect(self._on_token_changed)
-        theme.theme_changed.connect(self._on_theme_changed)
-        self._on_theme_changed()
+        theme.theme_changed.connect(self._show_highlight)
 
     def _build(self) -> None:
         self._fold_note = EmptyState(
@@ -181,7 +181,3 @@ class TokenLab(QSplitter):
             elif event.type() == QEvent.Type.Leave:
                 self.view.mark(range(0))
         return super().eventFilter(watched, event)
-
-    def _on_theme_changed(self) -> None:
-        self._show_highlight()
-        self.editor.setFont(self._theme.mono_font())
