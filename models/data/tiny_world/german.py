@@ -1,0 +1,111 @@
+"""Events in German: articles in their case, contractions (im, ins, zum, zur), and the preterite of a narration."""
+
+from __future__ import annotations
+
+from models.data.tiny_world.events import (
+    DoorIs,
+    Drops,
+    Event,
+    Feels,
+    Gives,
+    Holds,
+    Is,
+    Lies,
+    Moves,
+    Paints,
+    Takes,
+    Thanks,
+)
+
+PLACES: dict[str, tuple[str, str, str, str, str]] = {
+    "attic": ("Dachboden", "m", "Dachbodens", "auf", "auf"), "bakery": ("Bäckerei", "f", "Bäckerei", "in", "zu"),
+    "barn": ("Scheune", "f", "Scheune", "in", "in"), "castle": ("Schloss", "n", "Schlosses", "in", "in"),
+    "cave": ("Höhle", "f", "Höhle", "in", "in"), "cellar": ("Keller", "m", "Kellers", "in", "in"),
+    "forest": ("Wald", "m", "Waldes", "in", "in"), "garden": ("Garten", "m", "Gartens", "in", "in"),
+    "hall": ("Saal", "m", "Saals", "in", "in"), "kitchen": ("Küche", "f", "Küche", "in", "in"),
+    "library": ("Bibliothek", "f", "Bibliothek", "in", "in"), "market": ("Markt", "m", "Marktes", "auf", "zu"),
+    "meadow": ("Wiese", "f", "Wiese", "auf", "auf"), "mill": ("Mühle", "f", "Mühle", "in", "zu"),
+    "orchard": ("Obstgarten", "m", "Obstgartens", "in", "in"), "park": ("Park", "m", "Parks", "in", "in"),
+    "school": ("Schule", "f", "Schule", "in", "zu"), "shed": ("Schuppen", "m", "Schuppens", "in", "in"),
+    "stable": ("Stall", "m", "Stalls", "in", "in"), "tower": ("Turm", "m", "Turms", "in", "zu"),
+}  # fmt: skip
+"""English place → (noun, gender, its genitive, preposition of being there, preposition of going there)."""
+THINGS: dict[str, tuple[str, str]] = {
+    "ball": ("Ball", "m"), "basket": ("Korb", "m"), "bell": ("Glocke", "f"), "book": ("Buch", "n"),
+    "bottle": ("Flasche", "f"), "candle": ("Kerze", "f"), "coin": ("Münze", "f"), "cup": ("Tasse", "f"),
+    "doll": ("Puppe", "f"), "drum": ("Trommel", "f"), "flute": ("Flöte", "f"), "hammer": ("Hammer", "m"),
+    "hat": ("Hut", "m"), "key": ("Schlüssel", "m"), "kite": ("Drachen", "m"), "lamp": ("Lampe", "f"),
+    "map": ("Landkarte", "f"), "rope": ("Seil", "n"), "shell": ("Muschel", "f"), "spoon": ("Löffel", "m"),
+}  # fmt: skip
+"""English thing → (noun, gender)."""
+ADJECTIVES: dict[str, str] = {
+    "black": "schwarz", "blue": "blau", "brown": "braun", "green": "grün", "grey": "grau", "orange": "orange",
+    "pink": "rosa", "purple": "lila", "red": "rot", "white": "weiß", "yellow": "gelb",
+    "angry": "wütend", "brave": "mutig", "happy": "glücklich", "hungry": "hungrig", "proud": "stolz",
+    "sad": "traurig", "scared": "ängstlich", "sleepy": "schläfrig", "thirsty": "durstig", "tired": "müde",
+}  # fmt: skip
+"""English adjective → its German form after a verb, where nothing agrees."""
+_ARTICLES = {
+    "nominative": {"m": "der", "f": "die", "n": "das"},
+    "genitive": {"m": "des", "f": "der", "n": "des"},
+    "dative": {"m": "dem", "f": "der", "n": "dem"},
+    "accusative": {"m": "den", "f": "die", "n": "das"},
+}
+_CONTRACTIONS = {"in dem": "im", "in das": "ins", "zu dem": "zum", "zu der": "zur"}
+
+
+def to_german(event: Event) -> str:
+    """The event as one German sentence."""
+    match event:
+        case Is(person, place):
+            return f"{person} war {_at(place)}."
+        case Lies(thing, place):
+            return f"{_the(thing, 'nominative').capitalize()} {THINGS[thing][0]} war {_at(place)}."
+        case Holds(person, thing):
+            return f"{person} hatte {_object(thing)}."
+        case DoorIs(place, colour):
+            return f"Die Tür {_of(place)} war {ADJECTIVES[colour]}."
+        case Moves(person, place):
+            return f"{person} ging {_towards(place)}."
+        case Takes(person, thing):
+            return f"{person} nahm {_object(thing)}."
+        case Drops(person, thing):
+            return f"{person} legte {_object(thing)} hin."
+        case Gives(person, thing, receiver):
+            return f"{person} gab {receiver} {_object(thing)}."
+        case Paints(person, place, colour):
+            return f"{person} strich die Tür {_of(place)} {ADJECTIVES[colour]}."
+        case Feels(person, mood):
+            return f"{person} war {ADJECTIVES[mood]}."
+        case Thanks(person, giver):
+            return f"{person} dankte {giver}."
+    raise AssertionError(f"no German for {event}")
+
+
+def _the(noun: str, case: str) -> str:
+    gender = PLACES[noun][1] if noun in PLACES else THINGS[noun][1]
+    return _ARTICLES[case][gender]
+
+
+def _object(thing: str) -> str:
+    return f"{_the(thing, 'accusative')} {THINGS[thing][0]}"
+
+
+def _of(place: str) -> str:
+    return f"{_the(place, 'genitive')} {PLACES[place][2]}"
+
+
+def _at(place: str) -> str:
+    """Where somebody is: im Garten, in der Küche, auf dem Markt."""
+    return _with_article(PLACES[place][3], place, "dative")
+
+
+def _towards(place: str) -> str:
+    """Where somebody goes: «in» and «auf» ask for the accusative then, «zu» for the dative."""
+    preposition = PLACES[place][4]
+    return _with_article(preposition, place, "dative" if preposition == "zu" else "accusative")
+
+
+def _with_article(preposition: str, place: str, case: str) -> str:
+    together = f"{preposition} {_the(place, case)}"
+    return f"{_CONTRACTIONS.get(together, together)} {PLACES[place][0]}"
