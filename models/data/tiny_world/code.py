@@ -120,7 +120,7 @@ FAMILIES = (
     Family("people_in_{place}", "place_of", "List in alphabetical order who is in the {place}.",
            'return sorted(person for person, place in place_of.items() if place == "{place}")', _places,
            lambda s, place_of: _keys(place_of, s.place)),
-    Family("count_people_with_{person}", "place_of", "Count who else is where {person} is, or return 0 if nobody knows.",
+    Family("count_people_with_{person}", "place_of", "Count who else is where {person} is, or 0 if nobody knows.",
            'if "{person}" not in place_of:\n'
            "    return 0\n"
            'return list(place_of.values()).count(place_of["{person}"]) - 1', _places,
