@@ -17,7 +17,7 @@ from app.commands.common import UsageError
 from app.failures import describe
 from models.library import Library
 
-COMMANDS = ("quickstart", "train", "generate", "chat", "tokenizer", "describe", "screenshots", "selftest")
+COMMANDS = ("quickstart", "train", "generate", "chat", "tokenizer", "describe", "bench", "screenshots", "selftest")
 """The modules of app.commands, in the order of the help. Only the one in use is imported."""
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

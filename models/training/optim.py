@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.device import bf16_is_fast
 from models.training.spec import TrainConfig
 
 
@@ -16,7 +17,8 @@ class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised: every update of a matrix has singular values near 1.
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). An update is scaled
-    by sqrt(max(1, rows / columns)), so that one learning rate suits all shapes.
+    by sqrt(max(1, rows / columns)), so that one learning rate suits all shapes. It is made in bfloat16 where the device
+    is fast at that, and added in the parameters' precision.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class Muon(torch.optim.Optimizer):
         gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
-        updates = orthogonalise(torch.stack(nesterov))
+        stacked = torch.stack(nesterov)
+        updates = orthogonalise(stacked.bfloat16() if bf16_is_fast(stacked.device) else stacked).to(stacked.dtype)
         scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
         if group["weight_decay"]:
             torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])

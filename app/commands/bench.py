@@ -1,0 +1,121 @@
+"""`terrarium bench`: speed figures, each beside a reference that is measured in the same run."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import UsageError, add_common, print_json
+from app.commands.progress import ProgressLine, drive
+from models.library import Library
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.bench.result import Result
+    from models.data.corpus import Corpus
+
+PARTS = ("train", "decode", "tokenizer", "gui")
+SEEDS = 3
+GUI_SECONDS = 20.0
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "bench",
+        help="measure speed beside references",
+        description="train: seconds to the loss that a plain GPT-2 reaches in 2,000 steps, beside the seconds it took; "
+        "decode: tokens/s with the KV cache beside without; tokenizer: encoding beside one plain call of the "
+        "tokenizers library; gui: timer ticks of the window that are late while a model trains.",
+    )
+    parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all", help="default: all")
+    parser.add_argument(
+        "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use, not Python's docstrings"
+    )
+    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help=f"trainings of each (default: {SEEDS})")
+    parser.add_argument("--quick", action="store_true", help="one seed: a third of the time, a less certain ratio")
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure; the table or one JSON object goes to stdout."""
+    if args.seeds < 1:
+        raise UsageError(f"--seeds {args.seeds} would train nothing: use at least 1.")
+    parts = PARTS if args.part == "all" else (args.part,)
+    with ProgressLine(as_json=args.json) as line:
+        results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
+    if args.json:
+        print_json({"results": [result.to_dict() for result in results]})
+    else:
+        print("\n".join(map(sentence, results)))
+    return 0
+
+
+def measure(
+    parts: Sequence[str], device_name: str, files: Sequence[Path], seeds: int, line: ProgressLine
+) -> list[Result]:
+    """The results of the parts, one after the other."""
+    results = []
+    for part in parts:
+        if part == "gui":
+            from app.commands.bench_window import bench_window
+
+            results.append(bench_window(device_name, files, GUI_SECONDS, line))
+        else:
+            with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
+                results.append(_measure_models(part, device_name, files, seeds, Library(Path(home)), line))
+    return results
+
+
+def _measure_models(
+    part: str, device_name: str, files: Sequence[Path], seeds: int, library: Library, line: ProgressLine
+) -> Result:
+    if part == "decode":
+        from models.bench.decoding import bench_decoding
+
+        return drive(bench_decoding(_device(device_name, line)), line)
+    corpus = _read(library, files, line)
+    if part == "tokenizer":
+        from models.bench.encoding import bench_encoding
+
+        return drive(bench_encoding(corpus.read_text("train")), line)
+    from models.bench.text import CharText
+    from models.bench.training import bench_training
+
+    text = CharText(corpus.read_text("train"), corpus.read_text("val"))
+    return drive(bench_training(text, _device(device_name, line), range(seeds)), line)
+
+
+def _device(name: str, line: ProgressLine) -> torch.device:
+    from models.device import choose_device
+
+    choice = choose_device(name)
+    line.say(choice.sentence or f"on {choice.label}")
+    return choice.device
+
+
+def _read(library: Library, files: Sequence[Path], line: ProgressLine) -> Corpus:
+    from models.data.corpus import build_stdlib_corpus, build_text_corpus
+
+    line.say("Reading the text …")
+    return build_text_corpus(library, files, val_fraction=0.1) if files else build_stdlib_corpus(library)
+
+
+def sentence(result: Result) -> str:
+    """One result in one line."""
+    if result.skipped:
+        return f"{result.name}: skipped: {result.skipped}"
+    words = f"{result.name}: "
+    words += "not reached" if result.ours is None else f"{result.ours:.4g} {result.unit}"
+    if result.reference is not None:
+        words += f", reference {result.reference:.4g}"
+    if result.ratio is not None:
+        words += f", {result.ratio:.2f} times as good"
+    if result.target is not None:
+        words += f"; target {result.target:g}: {'met' if result.met else 'missed'}"
+    return words

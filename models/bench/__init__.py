@@ -1,0 +1,1 @@
+"""The speed figures that `terrarium bench` prints, each beside a reference measured in the same process."""

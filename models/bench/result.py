@@ -1,0 +1,40 @@
+"""One line of the bench: a figure of ours beside a reference. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What was measured. `ratio` says how many times better than the reference we are; None = not measured.
+
+    `target` is the least ratio wanted, or the most of `ours` where there is no reference. `skipped` says why there is
+    no figure.
+    """
+
+    name: str
+    unit: str
+    ours: float | None = None
+    reference: float | None = None
+    ratio: float | None = None
+    target: float | None = None
+    met: bool | None = None
+    skipped: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-able dict."""
+        return dataclasses.asdict(self)
+
+
+def compared(
+    name: str, ours: float | None, reference: float, unit: str, *, less_is_better: bool, target: float | None = None
+) -> Result:
+    """A result beside its reference; `ours` None = not reached, which misses every target."""
+    if ours is None:
+        return Result(name=name, unit=unit, reference=reference, target=target, met=None if target is None else False)
+    ratio = reference / ours if less_is_better else ours / reference
+    met = None if target is None else ratio >= target
+    return Result(name=name, ours=ours, reference=reference, unit=unit, ratio=ratio, target=target, met=met)

@@ -1,0 +1,25 @@
+"""terrarium bench gui: the real window, a real run, a timer beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.commands import bench
+from app.theme import ThemeProvider
+
+
+def test_lateness_is_measured_while_a_run_trains(
+    text_file: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "GUI_SECONDS", 0.5)
+    assert main(["bench", "gui", "--data", str(text_file), "--device", "cpu", "--json"]) == 0
+    out, err = capsys.readouterr()
+    (result,) = json.loads(out)["results"]
+    assert result["name"] == "gui"
+    assert 0 <= result["ours"] <= 100
+    assert result["met"] is (result["ours"] < 1)
+    assert '"TrainMetrics"' in err

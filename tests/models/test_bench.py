@@ -1,0 +1,153 @@
+"""The bench measures what it says: same text and loss for both, honest targets; here with tiny budgets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from app.cli import main
+from app.commands import bench
+from app.commands.bench_window import late_and_due
+from models.bench import reference, training
+from models.bench.decoding import PRESET, write_greedily
+from models.bench.encoding import bench_encoding
+from models.bench.result import compared
+from models.bench.text import CONTEXT, N_CHARACTERS, CharText
+from models.config import PRESETS
+from models.events import Notice
+from models.transformer import Decoder
+
+T = TypeVar("T")
+CPU = torch.device("cpu")
+KEYS = {"name", "ours", "reference", "unit", "ratio", "target", "met", "skipped"}
+
+
+def finish(events: Generator[Any, None, T]) -> tuple[list[Any], T]:
+    """All events of a generator, and what it returns."""
+    seen = []
+    while True:
+        try:
+            seen.append(next(events))
+        except StopIteration as end:
+            return seen, end.value
+
+
+@pytest.fixture(scope="module")
+def text() -> CharText:
+    line = "".join(f"{n} sheep sleep in the barn; " for n in range(400))
+    return CharText(line * 3, line[:3000])
+
+
+def test_rare_characters_share_one_id() -> None:
+    rare = "".join(chr(0x4E00 + i) for i in range(300))
+    text = CharText("abc" * 1000 + rare, "ab\u4e00" * 100)
+    assert text.vocab_size == N_CHARACTERS
+    assert set(text.inputs.unique().tolist()) <= set(range(N_CHARACTERS))
+    assert text.inputs.shape == text.targets.shape == (4, CONTEXT)
+    assert text.inputs.flatten()[1:].tolist() == text.targets.flatten()[:-1].tolist()
+
+
+def test_a_short_text_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="too short"):
+        CharText("abc" * 10, "ab")
+
+
+def test_batches_are_drawn_by_the_seed(text: CharText) -> None:
+    draws = [text.batch(3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(draws[0][0], draws[1][0])
+    assert not torch.equal(draws[0][0], draws[2][0])
+    assert torch.equal(draws[0][0][:, 1:], draws[0][1][:, :-1])
+
+
+def test_the_reference_is_gpt_2(text: CharText) -> None:
+    model = reference.ReferenceGPT(text.vocab_size, CONTEXT)
+    block = 12 * 128**2 + 13 * 128
+    assert sum(p.numel() for p in model.parameters()) == (text.vocab_size + CONTEXT) * 128 + 4 * block + 2 * 128
+    ids = text.inputs[:2]
+    loss = F.cross_entropy(model(ids).flatten(0, 1), text.targets[:2].flatten()).detach()
+    assert abs(float(loss) - torch.log(torch.tensor(float(text.vocab_size))).item()) < 0.3
+    changed = ids.clone()
+    changed[:, 40] = (changed[:, 40] + 1) % text.vocab_size
+    assert torch.allclose(model(ids)[:, :40], model(changed)[:, :40], atol=1e-5)
+    assert [round(reference.LR * reference.lr_factor(step), 6) for step in (100, 1050, 2000)] == [1e-3, 5.5e-4, 1e-4]
+
+
+def test_both_have_about_the_same_size(text: CharText) -> None:
+    ours, theirs = training.make_ours(text, 0, CPU), training.make_reference(text, 0, CPU)
+    assert abs(ours.n_parameters - theirs.n_parameters) <= training.PARAMETER_TOLERANCE * theirs.n_parameters
+
+
+def test_training_is_compared_at_the_same_loss(text: CharText) -> None:
+    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=6, our_steps=8))
+    assert result.name == "train"
+    assert result.reference is not None
+    assert result.ours is not None
+    assert result.ratio == pytest.approx(result.reference / result.ours)
+    assert result.met is (result.ratio >= training.TARGET)
+    assert [event.sentence.split(":")[0] for event in events if isinstance(event, Notice)] == [
+        "reference, seed 0",
+        "ours, seed 0",
+    ]
+
+
+def test_a_loss_that_is_not_reached_misses_the_target(text: CharText) -> None:
+    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=12, our_steps=1))
+    assert (result.ours, result.ratio, result.met) == (None, None, False)
+    assert "not reached" in events[-1].sentence
+    assert "not reached" in bench.sentence(result)
+
+
+def test_the_curve_is_measured_on_the_whole_slice(text: CharText) -> None:
+    contestant = training.make_ours(text, 0, CPU, 2)
+    _, curve = finish(training.train(contestant, text, 0, CPU))
+    with torch.no_grad():
+        loss = F.cross_entropy(contestant.model(text.inputs).flatten(0, 1), text.targets.flatten())
+    assert [point.step for point in curve] == [2]
+    assert curve[0].loss == pytest.approx(float(loss), rel=1e-5)
+    assert contestant.model.training
+
+
+def test_the_cache_changes_nothing_but_the_speed() -> None:
+    torch.manual_seed(0)
+    model = Decoder(PRESETS[PRESET]).eval()
+    prompt = torch.randint(100, (1, 5))
+    assert write_greedily(model, prompt, 12, cached=True) == write_greedily(model, prompt, 12, cached=False)
+
+
+def test_encoding_is_measured_on_the_same_ids() -> None:
+    _, result = finish(bench_encoding("The goat eats hay.\nBen has 12 kites.\n" * 8000, rounds=1))
+    assert result.ours is not None
+    assert result.ours > 0
+    assert result.met is None
+
+
+def test_ratios_say_how_many_times_better() -> None:
+    assert compared("a", 2.0, 12.0, "s", less_is_better=True, target=6).met is True
+    assert compared("a", 12.0, 2.0, "/s", less_is_better=False).ratio == 6
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "late", "due"), [(10, 0, 1), (3, 0, 1), (60, 0, 6), (61, 1, 6), (75, 2, 8), (210, 15, 21)]
+)
+def test_ticks_that_never_came_count_as_late(gap_ms: int, late: int, due: int) -> None:
+    assert late_and_due(gap_ms / 1000) == (late, due)
+
+
+def test_the_command_prints_one_json_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    data = tmp_path / "text.txt"
+    data.write_text("The goat eats hay.\nBen has 12 kites.\n" * 200, encoding="utf-8")
+    assert main(["bench", "tokenizer", "--data", str(data), "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert set(result) == KEYS
+    assert result["skipped"] is None
+    assert not (tmp_path / "home" / "corpora").exists()
+    assert main(["bench", "train", "--seeds", "0"]) == 2
