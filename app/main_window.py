@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -249,5 +250,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         window.pages.make_all()
 
     window.painted.connect(after_first_paint)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.close())
     window.show()
     return app.exec()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.theme import SPACE, ThemeProvider
@@ -74,10 +74,12 @@ class AccuracyChart(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colors.color("sunken"))
             painter.drawRoundedRect(bar, _BAR / 2, _BAR / 2)
-            filled = QRectF(bar)
-            filled.setWidth(max(_BAR, width * kind.accuracy))
+            outline = QPainterPath()
+            outline.addRoundedRect(bar, _BAR / 2, _BAR / 2)
+            filled = QPainterPath()
+            filled.addRect(QRectF(bar.topLeft(), QSizeF(width * kind.accuracy, _BAR)))
             painter.setBrush(colors.color("accent"))
-            painter.drawRoundedRect(filled, _BAR / 2, _BAR / 2)
+            painter.drawPath(outline.intersected(filled))
             for j, (field, _) in enumerate(BASELINES):
                 value = getattr(kind, field)
                 if value is not None:

@@ -30,10 +30,10 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
         if self.logMode:
             return [f"{10**value:.3g}" for value in values]
-        if spacing >= 1:
-            return [f"{value:,.0f}" for value in values]
-        digits = max(0, math.ceil(-math.log10(spacing) - 1e-9))
-        return [f"{value:.{digits}f}" if digits < 6 else f"{value:.1g}" for value in values]
+        digits = 0 if spacing >= 1 else math.ceil(-math.log10(spacing) - 1e-9)
+        form = f",.{digits}f" if digits < 6 else ".1g"
+        # What is drawn here is never below zero: there is only room for what is written beside lines.
+        return ["" if value < 0 else format(value, form) for value in values]
 
 
 class Chart(pg.PlotWidget):  # type: ignore[misc]
@@ -247,7 +247,7 @@ class SmallChart(QWidget):
         self._history = RunHistory()
         self._chart = Chart(theme)
         self._chart.setAccessibleName(title)
-        self._chart.setMinimumHeight(76 if steps else 52)
+        self._chart.setMinimumHeight(60 if steps else 40)
         self._steps = steps
         if not steps:
             self._chart.getPlotItem().getAxis("bottom").setHeight(6)

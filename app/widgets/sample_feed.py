@@ -46,6 +46,7 @@ class SampleFeed(QWidget):
         area.setFrameShape(QScrollArea.Shape.NoFrame)
         area.setWidget(self._body)
         self._pages = QStackedWidget()
+        self._pages.setMinimumHeight(7 * SPACE)
         self._empty = EmptyState(
             "No samples yet",
             "A run with pinned prompts shows here what the model makes of them, again and again as it learns.",

@@ -46,7 +46,7 @@ class TopBar(QFrame):
         super().__init__(parent)
         self.setProperty("role", "top-bar")
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, SPACE, 2 * SPACE, SPACE)
+        layout.setContentsMargins(2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
         layout.setSpacing(SPACE // 2)
         mark = QLabel()
         mark.setPixmap(program_mark(26))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from pytestqt.qtbot import QtBot
@@ -13,7 +13,8 @@ from pytestqt.qtbot import QtBot
 from app.chat_control import ReplyStarted
 from app.session import Session
 from app.status import duration
-from models.events import Event, Finished, Phase, ReplyFinished, TokenMade, TrainMetrics
+from app.training_control import TrainingState
+from models.events import Blocked, Event, Finished, Phase, ReplyFinished, RunStarted, TokenMade, TrainMetrics
 from models.inference.settings import SamplingConfig
 from models.library import Library
 from models.training.run_folder import RunFolder
@@ -361,6 +362,51 @@ def test_the_events_of_a_training_end_with_its_status(
     assert isinstance(heard.events[0], Phase)
     assert isinstance(heard.events[-1], Finished)
     assert all(math.isfinite(loss) for loss in session.history.train["loss"])
+
+
+class FullDisk:
+    """A trainer whose disk is full when it first wants to save."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.stopped = False
+
+    def events(self) -> Iterator[Event]:
+        yield RunStarted(
+            run_id="full", name="full", step=0, total_steps=2, device="CPU", precision="float32", threads=1
+        )
+        self.asked += 1
+        while self.asked < 3 and not self.stopped:
+            yield Blocked(reason="The disk is full: free some space.")
+            self.asked += 1
+        yield Finished(run_id="full", status="finished", step=2)
+
+    def request_stop(self, keep: bool, status: str) -> None:
+        self.stopped = True
+
+
+def test_a_blocked_training_waits_says_why_and_tries_again(session: Session, until: Until) -> None:
+    control, trainer = session._training, FullDisk()
+    control._again.setInterval(10)
+    control._start(TrainingState(name="full"), lambda: control._train(trainer))
+    until(lambda: session.training is not None and session.training.status == "blocked")
+    assert session.training is not None
+    assert "free some space" in session.training.problem
+    assert "free some space" in session.status.words
+    until(lambda: not session.training_active)
+    assert trainer.asked == 3
+    assert session.training.status == "finished"
+    assert session.training.problem == ""
+
+
+def test_a_blocked_training_can_be_stopped(session: Session, until: Until) -> None:
+    control, trainer = session._training, FullDisk()
+    control._again.setInterval(1_000_000)
+    control._start(TrainingState(name="full"), lambda: control._train(trainer))
+    until(lambda: session.training is not None and session.training.status == "blocked")
+    session.stop(keep=False)
+    until(lambda: not session.training_active)
+    assert trainer.stopped
 
 
 def test_durations_in_words() -> None:
