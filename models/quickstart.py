@@ -8,6 +8,8 @@ import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import torch
+
 from models.config import ModelConfig
 from models.data.batches import Batches, make_batches
 from models.data.corpus import Corpus
@@ -29,7 +31,8 @@ MAX_STEPS = 3400
 """After so many steps of the recipe, held-out accuracy no longer rises enough to be worth waiting for."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.05
 """Parts of the time that are kept for the evaluation, and for whatever else the machine has to do."""
-PROBE_STEPS = 16
+PROBE_STEPS = 10
+"""Training steps that are timed with each number of threads: on a busy machine, all cores are slower than half."""
 
 TINY_WORLD_MODEL = ModelConfig(
     position="rope",
@@ -92,6 +95,7 @@ class QuickStart:
         self.answers: dict[str, list[Answered]] = {}
         self.seconds = 0.0
         self._stop: tuple[bool, str] | None = None
+        self._threads = 1
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
         """End after the step that is being computed, or at once where training has not begun; nothing is evaluated."""
@@ -101,6 +105,13 @@ class QuickStart:
 
     def events(self) -> Generator[Event, None, None]:
         """Everything from data to evaluation; the last event is Evaluated (Tiny World) or Finished."""
+        threads = torch.get_num_threads()
+        try:
+            yield from self._events()
+        finally:
+            torch.set_num_threads(threads)
+
+    def _events(self) -> Generator[Event, None, None]:
         began = time.perf_counter()
         spec = self._first_spec()
         corpus = yield from prepare_corpus(self._library, spec.data)
@@ -111,7 +122,7 @@ class QuickStart:
         if self._stop is not None:
             return
         self.run = RunFolder.create(self._library, spec, tokenizer, corpus.sha)
-        self.trainer = Trainer(self.run, self._library, device=self._device)
+        self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=self._threads)
         finished = False
         for event in self.trainer.events():
             finished = isinstance(event, Finished) and event.status == "finished"
@@ -149,15 +160,21 @@ class QuickStart:
     def _fit_steps(
         self, spec: RunSpec, corpus: Corpus, tokenizer_name: str, began: float
     ) -> Generator[Event, None, RunSpec]:
-        """The spec with as many steps as fit into the time that is left, measured on a throw-away model."""
+        """The spec with as many steps as fit into the time that is left; settles on the faster number of threads."""
         tokenizer = load_tokenizer(tokenizer_name, self._library)
         model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
         reading = time.perf_counter()
         batches = make_batches(corpus, tokenizer, model, spec.train)
         reading = time.perf_counter() - reading
-        seconds = yield from self._step_seconds(model, spec.train, batches)
+        cores = torch.get_num_threads()
+        seconds: dict[int, float] = {}
+        for threads in sorted({cores, max(1, cores // 2)}):
+            torch.set_num_threads(threads)
+            seconds[threads] = yield from self._step_seconds(model, spec.train, batches)
+        self._threads = min(seconds, key=lambda threads: seconds[threads])
+        torch.set_num_threads(self._threads)
         left = self._seconds * (1 - MARGIN_SHARE - EVALUATION_SHARE) - (time.perf_counter() - began) - reading
-        steps = max(20, min(MAX_STEPS, int(left / seconds)))
+        steps = max(20, min(MAX_STEPS, int(left / seconds[self._threads])))
         warmup = min(spec.train.warmup_steps, steps // 4)
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
         return dataclasses.replace(spec, model=model, train=train)
