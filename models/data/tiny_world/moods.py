@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from models.data.tiny_world import english
-from models.data.tiny_world.events import Feels, Gives, Is, Thanks
+from models.data.tiny_world.events import Event, Feels, Gives, Holds, Is, Thanks
 from models.data.tiny_world.lexicon import WOMEN
 from models.data.tiny_world.splits import is_held_out
 from models.data.tiny_world.stories import requested_story
@@ -80,7 +80,6 @@ def imply(event: Feels, rng: random.Random) -> str:
 def _gift(world: World, receiver: str, rng: random.Random) -> MoodExample:
     giver = world.value("friend", receiver)
     place, thing = rng.choice(world.places), rng.choice(world.things)
-    text = english.tell(
-        [Is(giver, place), Is(receiver, place), Gives(giver, thing, receiver), Thanks(receiver, giver)], rng
-    )
+    opening: list[Event] = [Is(giver, place), Holds(giver, thing), Is(receiver, place)]
+    text = english.tell([*opening, Gives(giver, thing, receiver), Thanks(receiver, giver)], rng)
     return MoodExample(text, receiver, "happy", is_held_out(text))
