@@ -117,7 +117,7 @@ def check_training(library: Library, device: str) -> str:
     with ProgressLine() as line:
         folder = drive(prepare_run(library, spec), line)
     losses, saved = [], 0
-    for event in Trainer(folder, library, device=device).events():
+    for event in Trainer(folder, library, device=device, allow_threads=1).events():
         if isinstance(event, TrainMetrics):
             losses.append(event.loss)
         saved += isinstance(event, Saved)
