@@ -31,13 +31,17 @@ def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False
     Raises:
         ValueError: for an unknown role, a missing key, or a template that fails.
     """
-    for message in messages:
-        if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
-            raise ValueError(f"A message needs a role ({', '.join(ROLES)}) and a content text, not {message!r}.")
+    _check(messages)
     try:
         return str(_compiled(template).render(messages=messages, add_generation_prompt=add_generation_prompt))
     except TemplateError as error:
         raise ValueError(f"The chat template fails: {error}") from error
+
+
+def _check(messages: Sequence[Message]) -> None:
+    for message in messages:
+        if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
+            raise ValueError(f"A message needs a role ({', '.join(ROLES)}) and a content text, not {message!r}.")
 
 
 def encode_messages(
@@ -46,6 +50,9 @@ def encode_messages(
     """Token ids of the conversation, and for each whether it belongs to a reply (its closing <|end|> included).
 
     What people wrote never becomes a special token, even where it spells one.
+
+    Raises:
+        ValueError: for an unknown role, a missing key, or a tokenizer without the special tokens.
     """
     ids: list[int] = []
     is_reply: list[bool] = []
@@ -122,6 +129,7 @@ def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[s
 
 def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterable[tuple[str, bool, bool]]:
     """(text, is special token, belongs to a reply) in order; a content joins the plain text before it (its space)."""
+    _check(messages)
     before, after_reply = "", False
     for text, index in _frame(tuple(message["role"] for message in messages), add_generation_prompt):
         if index >= 0:

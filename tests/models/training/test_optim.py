@@ -1,0 +1,127 @@
+"""Muon makes updates orthogonal; every parameter belongs to exactly one optimizer."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from models.config import PRESETS, ModelConfig
+from models.training.optim import Muon, make_optimizers, orthogonalise
+from models.training.spec import TrainConfig
+from models.transformer import Decoder
+
+TRAIN = TrainConfig(lr=1e-3, muon_lr=0.03, weight_decay=0.1)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (32, 96), (96, 32), (16, 128)])
+def test_singular_values_end_near_one(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(3, *shape)
+    matrices[1] *= 1e4
+    matrices[2] *= 1e-4
+    updates = orthogonalise(matrices)
+    assert updates.shape == matrices.shape
+    values = torch.linalg.svdvals(updates)
+    assert values.max() < 1.3
+    assert values.median() > 0.65
+    for matrix, update in zip(matrices, updates, strict=True):
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        alignment = (update * (left @ right)).sum() / min(shape)  # with the nearest orthogonal matrix
+        assert 0.6 < alignment < 1.2
+
+
+def test_matrices_do_not_disturb_each_other() -> None:
+    torch.manual_seed(0)
+    matrices = torch.randn(4, 24, 8)
+    torch.testing.assert_close(orthogonalise(matrices)[2], orthogonalise(matrices[2:3])[0])
+    assert torch.isfinite(orthogonalise(torch.zeros(1, 4, 4))).all()
+
+
+def test_an_update_is_scaled_by_rate_and_shape() -> None:
+    torch.manual_seed(0)
+    tall, wide = nn.Parameter(torch.zeros(64, 16)), nn.Parameter(torch.zeros(16, 64))
+    optimizer = Muon([tall, wide], lr=0.1)
+    for parameter in (tall, wide):
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    for parameter, size in ((tall, 0.1 * 4**0.5), (wide, 0.1)):
+        assert parameter.detach().norm().item() / 16**0.5 == pytest.approx(size, rel=0.3)
+        assert parameter.grad is not None
+        assert (parameter.detach() * parameter.grad).sum().item() < 0  # downhill
+
+
+def test_weight_decay_and_missing_gradients() -> None:
+    used, unused = nn.Parameter(torch.ones(4, 4)), nn.Parameter(torch.ones(4, 4))
+    used.grad = torch.zeros(4, 4)
+    Muon([used, unused], lr=0.1, weight_decay=0.5).step()
+    torch.testing.assert_close(used.detach(), torch.full((4, 4), 0.95))
+    assert torch.equal(unused.detach(), torch.ones(4, 4))
+
+
+def test_the_state_goes_on_where_it_was_saved() -> None:
+    def trained(n: int, stop: int | None) -> torch.Tensor:
+        torch.manual_seed(0)
+        parameter = nn.Parameter(torch.randn(6, 6))
+        optimizer = Muon([parameter], lr=0.1)
+        for i in range(n):
+            if i == stop:
+                state, optimizer = optimizer.state_dict(), Muon([parameter], lr=0.1)
+                optimizer.load_state_dict(state)
+            parameter.grad = torch.sin(parameter.detach() * (i + 1))
+            optimizer.step()
+        return parameter.detach()
+
+    assert torch.equal(trained(6, None), trained(6, 3))
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "gpt2-124m"])
+def test_every_parameter_is_in_one_group(name: str, optimizer: str) -> None:
+    model = Decoder(dataclasses.replace(PRESETS[name], vocab_size=300, n_layer=2, d_model=32, context_length=16))
+    optimizers = make_optimizers(model, dataclasses.replace(TRAIN, optimizer=optimizer))
+    names = {id(parameter): key for key, parameter in model.named_parameters()}
+    groups = [group for one in optimizers for group in one.param_groups]
+    held = [id(parameter) for group in groups for parameter in group["params"]]
+    assert len(held) == len(set(held))
+    assert set(held) == set(names)
+    assert all(group["initial_lr"] == group["lr"] for group in groups)
+    for group in groups:
+        keys = [names[id(parameter)] for parameter in group["params"]]
+        if group["weight_decay"]:
+            assert all(parameter.dim() == 2 for parameter in group["params"])
+            assert not any("norm" in key or key.endswith("bias") or "_conv." in key for key in keys)
+    if optimizer == "muon":
+        muon = optimizers[0]
+        assert isinstance(muon, Muon)
+        held_by_muon = {names[id(p)] for p in muon.param_groups[0]["params"]}
+        assert held_by_muon == {
+            f"{block}.{matrix}.weight"
+            for block in ("blocks.0", "blocks.1")
+            for matrix in (
+                "attention.query", "attention.key", "attention.value", "attention.output", "feed_forward.up",
+                "feed_forward.down", *(["feed_forward.gate"] if "llama" in name else []),
+            )
+        }  # fmt: skip
+        assert muon.param_groups[0]["lr"] == TRAIN.muon_lr
+    else:
+        assert [type(one) for one in optimizers] == [torch.optim.AdamW]
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_few_steps_lower_the_loss(optimizer: str, tiny_config: ModelConfig) -> None:
+    torch.manual_seed(0)
+    model = Decoder(tiny_config)
+    optimizers = make_optimizers(model, dataclasses.replace(TRAIN, optimizer=optimizer, lr=1e-2))
+    ids = torch.randint(0, tiny_config.vocab_size, (4, 16))
+    losses = []
+    for _ in range(12):
+        loss = nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        for one in optimizers:
+            one.step()
+            one.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 1
