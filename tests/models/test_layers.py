@@ -87,7 +87,7 @@ def test_short_convolution(config: ModelConfig, width: int, length: int) -> None
 @pytest.mark.parametrize("length", [1, 3, 6])
 def test_the_gradient_of_a_short_convolution(config: ModelConfig, width: int, length: int) -> None:
     torch.manual_seed(0)
-    conv = ShortConv(dataclasses.replace(config, conv_width=width, d_model=4)).double()
+    conv = ShortConv(dataclasses.replace(config, conv_width=width, d_model=4, n_head=2)).double()
     x = torch.randn(2, length, 4, dtype=torch.float64, requires_grad=True)
     tail = torch.randn(2, width - 1, 4, dtype=torch.float64, requires_grad=width > 1)
     segments = torch.arange(length).expand(2, -1) // 2
