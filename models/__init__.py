@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 # Read by GNU OpenMP when torch loads it: how long a thread that waits for the others burns its core before it sleeps.
-# With the default of 300,000 turns (some milliseconds), any other busy program makes two waiting threads share one core,
-# and a training step then takes 2 s where it takes 50 ms with this; on a quiet machine it costs nothing (measured).
+# With the default of 300,000 turns (milliseconds), any other busy program makes two waiting threads share one core, and
+# a training step then takes 2 s where it takes 50 ms with this; on a quiet machine it costs nothing (measured).
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
