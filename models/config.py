@@ -274,7 +274,7 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "terrarium-tiny": ModelConfig(
         position="rope",
-        norm="rmsnorm",
+        norm="layernorm",
         activation="relu2",
         bias=False,
         tied_embeddings=True,

@@ -26,7 +26,7 @@ from models.training.spec import TrainConfig
 from models.transformer import Decoder
 
 PRESET = "terrarium-tiny"
-OUR_STEPS = 400
+OUR_STEPS = 150
 """The schedule ends here: about where the reference's loss is reached."""
 EVAL_INTERVAL = 50
 TARGET = 6.0

@@ -19,7 +19,7 @@ class TrainConfig:
         1000, "Steps", "How many times the weights are updated in all.", group="Length", range=(1, 1_000_000_000)
     )
     batch_size: int = slot(
-        24,
+        20,
         "Batch size",
         "How many texts are read side by side before anything is learned.",
         group="Length",
@@ -41,7 +41,7 @@ class TrainConfig:
         choices=("muon", "adamw"),
     )
     lr: float = slot(
-        3e-3,
+        6e-3,
         "Learning rate",
         "The size of AdamW's updates. Too large diverges, too small crawls.",
         group="Learning rate",
@@ -56,14 +56,14 @@ class TrainConfig:
         only_if=("optimizer", "muon"),
     )
     warmup_steps: int = slot(
-        50,
+        15,
         "Warm-up",
         "Over how many steps the learning rate grows from zero: a gentle start.",
         group="Learning rate",
         range=(0, 1_000_000_000),
     )
     schedule: str = slot(
-        "cosine",
+        "linear",
         "Schedule",
         "How the learning rate falls after the warm-up: along a cosine, along a line, along a line in the last 40 % of "
         "the steps only (wsd: warm-up, stable, decay), or not at all.",
@@ -71,7 +71,7 @@ class TrainConfig:
         choices=("cosine", "linear", "wsd", "constant"),
     )
     min_lr_ratio: float = slot(
-        0.1,
+        0.0,
         "Final share",
         "The share of the learning rate that is left at the last step.",
         group="Learning rate",
