@@ -27,7 +27,8 @@ class ChatModel:
     """What is known of the model one talks to.
 
     talks: it was trained on conversations; otherwise it goes on with a text. which: a run's id, or LIVE.
-    source and world_seed come from the run's data, so that starters can be drawn.
+    source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
+    questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
     """
 
     which: str
@@ -40,6 +41,7 @@ class ChatModel:
     context_length: int
     n_parameters: int
     device: str
+    can_do: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,4 +245,13 @@ class ChatControl(QObject):
             context_length=model.config.context_length,
             n_parameters=model.n_parameters,
             device=device,
+            can_do=_mostly_right(run.folder),
         )
+
+
+def _mostly_right(folder: Path) -> tuple[str, ...]:
+    """The kinds that the run's evaluation found right in at least half of the cases."""
+    from models.evaluation_record import read_evaluation
+
+    evaluated = read_evaluation(folder)
+    return tuple(kind.kind for kind in evaluated.kinds if kind.accuracy >= 0.5) if evaluated else ()

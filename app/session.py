@@ -312,12 +312,12 @@ class Session(Choices):
 
     @property
     def starter_kinds(self) -> tuple[str, ...]:
-        """The kinds of Tiny World questions that the open model was trained for; none for other models."""
+        """The kinds of Tiny World questions that the open model can do, all where that is not known; else none."""
         if self._chat.model is None or self._chat.model.source != "tiny-world":
             return ()
         from models.data.tiny_world.starters import STARTER_KINDS
 
-        return STARTER_KINDS
+        return self._chat.model.can_do or STARTER_KINDS
 
     def draw_starter(self, kind: str) -> Starter:
         """A new held-out question or request of `kind` about the open model's world."""

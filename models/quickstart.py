@@ -16,7 +16,8 @@ from models.data.corpus import Corpus
 from models.data.tiny_world.world import World
 from models.device import choose_device, pick_precision
 from models.evaluate import Answered, evaluate
-from models.events import Event, Finished, Phase, Progress
+from models.evaluation_record import write_evaluation
+from models.events import Evaluated, Event, Finished, Phase, Progress
 from models.library import Library
 from models.tokenizers import load_tokenizer
 from models.training.objective import weighted_nll
@@ -129,8 +130,22 @@ class QuickStart:
             yield event
         if finished and not self.files:
             world = World(self._seed)
-            self.answers = yield from evaluate(self.trainer.model, self.trainer.tokenizer, world)
+            evaluation = evaluate(self.trainer.model, self.trainer.tokenizer, world)
+            self.answers = yield from self._keep_result(evaluation, self.run.folder)
         self.seconds = time.perf_counter() - began
+
+    def _keep_result(
+        self, evaluation: Generator[Event, None, dict[str, list[Answered]]], folder: Path
+    ) -> Generator[Event, None, dict[str, list[Answered]]]:
+        """Drive the evaluation, and keep its result in the run's folder."""
+        while True:
+            try:
+                event = next(evaluation)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            if isinstance(event, Evaluated):
+                write_evaluation(folder, event)
+            yield event
 
     def _first_spec(self) -> RunSpec:
         """What will be trained, but for the number of steps."""

@@ -63,7 +63,7 @@ class Decoder(nn.Module):
             cache: grows by T tokens; ids then continue what it holds.
 
         Raises:
-            ValueError: where the tokens do not fit the context.
+            ValueError: where the tokens do not fit the context, or segments meet a cache that holds tokens.
         """
         return self.logits(self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache))
 
@@ -89,6 +89,10 @@ class Decoder(nn.Module):
             raise ValueError(
                 f"{past + length} tokens do not fit the context of {self.config.context_length}: shorten the text."
             )
+        if segments is not None and past:
+            raise ValueError("segments cannot be given with a cache that holds tokens: read the sequences at once.")
+        if mask is not None and segments is None and cache is None:
+            segments = mask.long()  # keeps what is padding out of the short convolutions too
         if positions is None:
             positions = torch.arange(past, past + length, device=ids.device)
         positions = positions.expand(1, -1) if positions.dim() == 1 else positions

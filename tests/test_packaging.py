@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import COMMANDS
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ON_UNIX = pytest.mark.skipif(sys.platform == "win32" or not shutil.which("make"), reason="the Makefile is for Unix")
@@ -237,3 +239,11 @@ def test_the_bundle_spec_keeps_its_promises() -> None:
     assert options["EXE", "upx"] is False
     assert options["COLLECT", "upx"] is False
     assert (ROOT / str(options["EXE", "entitlements_file"])).is_file()
+
+
+def test_the_readme_names_only_what_there_is() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    linked = [target for target in re.findall(r"\]\(([^)]+)\)", text) if not target.startswith("http")]
+    assert linked
+    assert not [target for target in linked if not (ROOT / target).is_file()]
+    assert set(re.findall(r"^\| `terrarium (\w+)", text, re.MULTILINE)) == set(COMMANDS)

@@ -28,7 +28,7 @@ NOUNS: dict[str, tuple[str, str]] = {
     "bottle": ("bouteille", "f"), "candle": ("bougie", "f"), "coin": ("pièce", "f"), "cup": ("tasse", "f"),
     "doll": ("poupée", "f"), "drum": ("tambour", "m"), "flute": ("flûte", "f"), "hammer": ("marteau", "m"),
     "hat": ("chapeau", "m"), "key": ("clé", "f"), "kite": ("cerf-volant", "m"), "lamp": ("lampe", "f"),
-    "map": ("carte", "f"), "rope": ("corde", "f"), "shell": ("coquille", "f"), "spoon": ("cuillère", "f"),
+    "map": ("carte", "f"), "rope": ("corde", "f"), "shell": ("coquillage", "m"), "spoon": ("cuillère", "f"),
 }  # fmt: skip
 """English noun → (French noun, gender)."""
 
@@ -39,7 +39,7 @@ ADJECTIVES: dict[str, tuple[str, str]] = {
     "yellow": ("jaune", "jaune"),
     "angry": ("fâché", "fâchée"), "brave": ("courageux", "courageuse"), "happy": ("heureux", "heureuse"),
     "hungry": ("affamé", "affamée"), "proud": ("fier", "fière"), "sad": ("triste", "triste"),
-    "scared": ("effrayé", "effrayée"), "sleepy": ("endormi", "endormie"), "thirsty": ("assoiffé", "assoiffée"),
+    "scared": ("effrayé", "effrayée"), "sleepy": ("somnolent", "somnolente"), "thirsty": ("assoiffé", "assoiffée"),
     "tired": ("fatigué", "fatiguée"),
 }  # fmt: skip
 """English adjective → (masculine, feminine)."""
@@ -53,10 +53,20 @@ def the(noun: str) -> str:
     return f"{'le' if gender == 'm' else 'la'} {word}"
 
 
-def _to_the(noun: str) -> str:
+def _at_the(noun: str) -> str:
     """à + article: au, à la, à l'."""
     article = the(noun)
     return f"au {article[3:]}" if article.startswith("le ") else f"à {article}"
+
+
+def _in_the(place: str) -> str:
+    """Where somebody is: dans le jardin, but au marché."""
+    return _at_the(place) if place == "market" else f"dans {the(place)}"
+
+
+def _into_the(place: str) -> str:
+    """Where somebody goes: au jardin, but dans la forêt."""
+    return f"dans {the(place)}" if place in ("forest", "meadow") else _at_the(place)
 
 
 def _of_the(noun: str) -> str:
@@ -77,15 +87,15 @@ def to_french(event: Event) -> str:
     """The event as one French sentence."""
     match event:
         case Is(person, place):
-            return f"{person} était dans {the(place)}."
+            return f"{person} était {_in_the(place)}."
         case Lies(thing, place):
-            return f"{_capital(the(thing))} était dans {the(place)}."
+            return f"{_capital(the(thing))} était {_in_the(place)}."
         case Holds(person, thing):
             return f"{person} avait {the(thing)}."
         case DoorIs(place, colour):
             return f"La porte {_of_the(place)} était {_agree(colour, True)}."
         case Moves(person, place):
-            return f"{person} est {'allée' if person in WOMEN else 'allé'} {_to_the(place)}."
+            return f"{person} est {'allée' if person in WOMEN else 'allé'} {_into_the(place)}."
         case Takes(person, thing):
             return f"{person} a pris {the(thing)}."
         case Drops(person, thing):

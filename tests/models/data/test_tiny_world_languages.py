@@ -42,7 +42,7 @@ GOLDEN = [
     ),
     (
         Is("Ben", "market"),
-        "Ben était dans le marché.",
+        "Ben était au marché.",
         "Ben war auf dem Markt.",
         "Ben estaba en el mercado.",
     ),

@@ -1,0 +1,33 @@
+"""The held-out evaluation of a run, kept in its folder as evaluation.json. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from models.events import Evaluated, KindAccuracy
+from models.files import atomic_write_json, read_json
+
+_FILE = "evaluation.json"
+
+
+def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
+    """Keep it in the run's folder; the latest one stands."""
+    atomic_write_json(folder / _FILE, dataclasses.asdict(evaluated))
+
+
+def read_evaluation(folder: Path) -> Evaluated | None:
+    """The run's evaluation; None where it was never evaluated.
+
+    Raises:
+        ValueError: where the file is damaged, naming it.
+    """
+    path = folder / _FILE
+    if not path.exists():
+        return None
+    data = read_json(path)
+    try:
+        kinds = tuple(KindAccuracy(**kind) for kind in data["kinds"])
+        return Evaluated(accuracy=data["accuracy"], kinds=kinds, seconds=data["seconds"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
