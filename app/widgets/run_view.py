@@ -24,7 +24,7 @@ from app.widgets.sample_feed import SampleFeed
 from app.widgets.spec_view import SpecView, summary
 from models.training.spec import RunSpec
 
-_REDRAW_MS = 100
+_REDRAW_MS = 300
 
 
 class RunView(QWidget):

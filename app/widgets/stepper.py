@@ -20,7 +20,7 @@ class Stepper(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._stages = tuple(stages)
-        self._current = 0
+        self._current = -1
         self._failed = False
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         theme.theme_changed.connect(self.update)
@@ -33,6 +33,8 @@ class Stepper(QWidget):
 
     def show_stage(self, current: int, *, failed: bool = False) -> None:
         """Mark the stages before `current` as done."""
+        if (current, failed) == (self._current, self._failed):
+            return
         self._current, self._failed = current, failed
         words = self._stages[current] if current < len(self._stages) else "done"
         self.setAccessibleName(f"Stage {min(current + 1, len(self._stages))} of {len(self._stages)}: {words}")
