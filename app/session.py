@@ -17,6 +17,7 @@ from app.chat_control import LIVE, ChatControl, ChatModel
 from app.choices import Choices
 from app.device_control import DeviceControl
 from app.failures import Failure
+from app.garbage import MainThreadCollector
 from app.run_history import RunHistory
 from app.status import Status, status_of
 from app.tokenizer_control import TokenizerControl
@@ -65,6 +66,7 @@ class Session(Choices):
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
+        self._collector = MainThreadCollector(self)
         self.worker = Worker(self, name="worker")
         self._side_worker = Worker(self, name="side worker")
         self._training = TrainingControl(self.worker, library, self)
@@ -123,6 +125,7 @@ class Session(Choices):
         """Save and stop whatever is going on, and wait for it."""
         self._side_worker.close()
         self.worker.close()
+        self._collector.close()
 
     # -- Tokenizers -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,8 +83,10 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail where a test leaves a visible top-level widget behind."""
+    """Fail where a test leaves a visible top-level widget behind; collect cycles on this thread alone (app.garbage)."""
+    gc.disable()
     yield
+    gc.collect()
     app = QApplication.instance()
     if isinstance(app, QApplication):
         left = [widget for widget in app.topLevelWidgets() if widget.isVisible()]
