@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from models.data.tiny_world.events import (
-    DoorIs,
-    Drops,
-    Event,
-    Feels,
-    Gives,
-    Holds,
-    Is,
-    Lies,
-    Moves,
-    Paints,
-    Takes,
-    Thanks,
-)
-from models.data.tiny_world.lexicon import WOMEN
+from models.data.tiny_world import events
+from models.data.tiny_world.inflection import Language
 
 NOUNS: dict[str, tuple[str, str]] = {
     "attic": ("grenier", "m"), "bakery": ("boulangerie", "f"), "barn": ("grange", "f"), "castle": ("château", "m"),
@@ -45,7 +32,7 @@ ADJECTIVES: dict[str, tuple[str, str]] = {
 """English adjective → (masculine, feminine)."""
 
 
-def the(noun: str) -> str:
+def _the(noun: str) -> str:
     """The noun with its definite article: le, la, or l' before a vowel."""
     word, gender = NOUNS[noun]
     if _elides(word):
@@ -55,23 +42,23 @@ def the(noun: str) -> str:
 
 def _at_the(noun: str) -> str:
     """à + article: au, à la, à l'."""
-    article = the(noun)
+    article = _the(noun)
     return f"au {article[3:]}" if article.startswith("le ") else f"à {article}"
 
 
 def _in_the(place: str) -> str:
     """Where somebody is: dans le jardin, but au marché."""
-    return _at_the(place) if place == "market" else f"dans {the(place)}"
+    return _at_the(place) if place == "market" else f"dans {_the(place)}"
 
 
 def _into_the(place: str) -> str:
     """Where somebody goes: au jardin, but dans la forêt."""
-    return f"dans {the(place)}" if place in ("forest", "meadow") else _at_the(place)
+    return f"dans {_the(place)}" if place in ("forest", "meadow") else _at_the(place)
 
 
 def _of_the(noun: str) -> str:
     """de + article: du, de la, de l'."""
-    article = the(noun)
+    article = _the(noun)
     return f"du {article[3:]}" if article.startswith("le ") else f"de {article}"
 
 
@@ -79,37 +66,26 @@ def _elides(word: str) -> bool:
     return word[0] in "aeiouéèê"
 
 
-def _agree(adjective: str, feminine: bool) -> str:
-    return ADJECTIVES[adjective][feminine]
-
-
-def to_french(event: Event) -> str:
-    """The event as one French sentence."""
-    match event:
-        case Is(person, place):
-            return f"{person} était {_in_the(place)}."
-        case Lies(thing, place):
-            return f"{_capital(the(thing))} était {_in_the(place)}."
-        case Holds(person, thing):
-            return f"{person} avait {the(thing)}."
-        case DoorIs(place, colour):
-            return f"La porte {_of_the(place)} était {_agree(colour, True)}."
-        case Moves(person, place):
-            return f"{person} est {'allée' if person in WOMEN else 'allé'} {_into_the(place)}."
-        case Takes(person, thing):
-            return f"{person} a pris {the(thing)}."
-        case Drops(person, thing):
-            return f"{person} a posé {the(thing)}."
-        case Gives(person, thing, receiver):
-            return f"{person} a donné {the(thing)} à {receiver}."
-        case Paints(person, place, colour):
-            return f"{person} a peint la porte {_of_the(place)} en {_agree(colour, False)}."
-        case Feels(person, mood):
-            return f"{person} était {_agree(mood, person in WOMEN)}."
-        case Thanks(person, giver):
-            return f"{person} a remercié {giver}."
-    raise AssertionError(f"no French for {event}")
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+FRENCH = Language(
+    {
+        events.Is: "{person} était {place:in}.",
+        events.Lies: "{thing:the} était {place:in}.",
+        events.Holds: "{person} avait {thing:the}.",
+        events.DoorIs: "La porte {place:of} était {colour:feminine}.",
+        events.Moves: ("{person} est allé {place:into}.", "{person} est allée {place:into}."),
+        events.Takes: "{person} a pris {thing:the}.",
+        events.Drops: "{person} a posé {thing:the}.",
+        events.Gives: "{person} a donné {thing:the} à {receiver}.",
+        events.Paints: "{person} a peint la porte {place:of} en {colour:masculine}.",
+        events.Feels: ("{person} était {mood:masculine}.", "{person} était {mood:feminine}."),
+        events.Thanks: "{person} a remercié {giver}.",
+    },
+    {
+        "the": _the,
+        "in": _in_the,
+        "into": _into_the,
+        "of": _of_the,
+        "masculine": lambda adjective: ADJECTIVES[adjective][0],
+        "feminine": lambda adjective: ADJECTIVES[adjective][1],
+    },
+)

@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-from models.data.tiny_world.events import (
-    DoorIs,
-    Drops,
-    Event,
-    Feels,
-    Gives,
-    Holds,
-    Is,
-    Lies,
-    Moves,
-    Paints,
-    Takes,
-    Thanks,
-)
+from models.data.tiny_world import events
+from models.data.tiny_world.inflection import Language
 
 PLACES: dict[str, tuple[str, str, str, str, str]] = {
     "attic": ("Dachboden", "m", "Dachbodens", "auf", "auf"), "bakery": ("Bäckerei", "f", "Bäckerei", "in", "zu"),
@@ -54,41 +42,13 @@ _ARTICLES = {
 _CONTRACTIONS = {"in dem": "im", "in das": "ins", "zu dem": "zum", "zu der": "zur"}
 
 
-def to_german(event: Event) -> str:
-    """The event as one German sentence."""
-    match event:
-        case Is(person, place):
-            return f"{person} war {_at(place)}."
-        case Lies(thing, place):
-            return f"{_the(thing, 'nominative').capitalize()} {THINGS[thing][0]} war {_at(place)}."
-        case Holds(person, thing):
-            return f"{person} hatte {_object(thing)}."
-        case DoorIs(place, colour):
-            return f"Die Tür {_of(place)} war {ADJECTIVES[colour]}."
-        case Moves(person, place):
-            return f"{person} ging {_towards(place)}."
-        case Takes(person, thing):
-            return f"{person} nahm {_object(thing)}."
-        case Drops(person, thing):
-            return f"{person} legte {_object(thing)} hin."
-        case Gives(person, thing, receiver):
-            return f"{person} gab {receiver} {_object(thing)}."
-        case Paints(person, place, colour):
-            return f"{person} strich die Tür {_of(place)} {ADJECTIVES[colour]}."
-        case Feels(person, mood):
-            return f"{person} war {ADJECTIVES[mood]}."
-        case Thanks(person, giver):
-            return f"{person} dankte {giver}."
-    raise AssertionError(f"no German for {event}")
-
-
 def _the(noun: str, case: str) -> str:
     gender = PLACES[noun][1] if noun in PLACES else THINGS[noun][1]
     return _ARTICLES[case][gender]
 
 
-def _object(thing: str) -> str:
-    return f"{_the(thing, 'accusative')} {THINGS[thing][0]}"
+def _thing(thing: str, case: str) -> str:
+    return f"{_the(thing, case)} {THINGS[thing][0]}"
 
 
 def _of(place: str) -> str:
@@ -109,3 +69,28 @@ def _towards(place: str) -> str:
 def _with_article(preposition: str, place: str, case: str) -> str:
     together = f"{preposition} {_the(place, case)}"
     return f"{_CONTRACTIONS.get(together, together)} {PLACES[place][0]}"
+
+
+GERMAN = Language(
+    {
+        events.Is: "{person} war {place:at}.",
+        events.Lies: "{thing:subject} war {place:at}.",
+        events.Holds: "{person} hatte {thing:object}.",
+        events.DoorIs: "Die Tür {place:of} war {colour:adjective}.",
+        events.Moves: "{person} ging {place:towards}.",
+        events.Takes: "{person} nahm {thing:object}.",
+        events.Drops: "{person} legte {thing:object} hin.",
+        events.Gives: "{person} gab {receiver} {thing:object}.",
+        events.Paints: "{person} strich die Tür {place:of} {colour:adjective}.",
+        events.Feels: "{person} war {mood:adjective}.",
+        events.Thanks: "{person} dankte {giver}.",
+    },
+    {
+        "subject": lambda thing: _thing(thing, "nominative"),
+        "object": lambda thing: _thing(thing, "accusative"),
+        "of": _of,
+        "at": _at,
+        "towards": _towards,
+        "adjective": lambda adjective: ADJECTIVES[adjective],
+    },
+)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from models.data.tiny_world.events import Event
-from models.data.tiny_world.french import to_french
-from models.data.tiny_world.german import to_german
-from models.data.tiny_world.spanish import to_spanish
+from models.data.tiny_world.french import FRENCH
+from models.data.tiny_world.german import GERMAN
+from models.data.tiny_world.inflection import Language
+from models.data.tiny_world.spanish import SPANISH
 
-LANGUAGES: Mapping[str, Callable[[Event], str]] = MappingProxyType(
-    {"French": to_french, "German": to_german, "Spanish": to_spanish}
-)
-"""English name of the language → the event as one sentence in it."""
+LANGUAGES: Mapping[str, Language] = MappingProxyType({"French": FRENCH, "German": GERMAN, "Spanish": SPANISH})
+"""By their English names."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from models.data.tiny_world import english
 from models.data.tiny_world.events import DoorIs, Event, Feels, Gives, Holds, Is, Lies, Moves, Paints, Takes
-from models.data.tiny_world.french import to_french
+from models.data.tiny_world.french import FRENCH
 from models.data.tiny_world.lexicon import COLOURS, MOODS
 from models.data.tiny_world.splits import held_out_index, is_held_out
 from models.data.tiny_world.stories import draw_cast, requested_story, simulate
@@ -202,7 +202,7 @@ def translation(world: World, rng: random.Random) -> Question:
     events = simulate(cast, 3, rng, (2, 2, 1, 2, 1))
     event = rng.choice([*events, Feels(cast.people[0], rng.choice(MOODS))])
     sentence = english.narrate(event, rng)
-    return Question("translation", "French", f"Say in French: {sentence}", to_french(event), is_held_out(sentence))
+    return Question("translation", "French", f"Say in French: {sentence}", FRENCH.tell(event), is_held_out(sentence))
 
 
 ONE_AT_A_TIME: dict[str, Callable[[World, random.Random], Question]] = {

@@ -2,21 +2,8 @@
 
 from __future__ import annotations
 
-from models.data.tiny_world.events import (
-    DoorIs,
-    Drops,
-    Event,
-    Feels,
-    Gives,
-    Holds,
-    Is,
-    Lies,
-    Moves,
-    Paints,
-    Takes,
-    Thanks,
-)
-from models.data.tiny_world.lexicon import WOMEN
+from models.data.tiny_world import events
+from models.data.tiny_world.inflection import Language
 
 NOUNS: dict[str, str] = {
     "attic": "el desván", "bakery": "la panadería", "barn": "el granero", "castle": "el castillo",
@@ -47,34 +34,32 @@ MOODS: dict[str, tuple[str, str]] = {
 """English mood → how a man, and a woman, was in it."""
 
 
-def to_spanish(event: Event) -> str:
-    """The event as one Spanish sentence."""
-    match event:
-        case Is(person, place):
-            return f"{person} estaba en {NOUNS[place]}."
-        case Lies(thing, place):
-            return f"{NOUNS[thing].capitalize()} estaba en {NOUNS[place]}."
-        case Holds(person, thing):
-            return f"{person} tenía {NOUNS[thing]}."
-        case DoorIs(place, colour):
-            return f"La puerta {_contract('de', place)} era {COLOURS[colour][1]}."
-        case Moves(person, place):
-            return f"{person} fue {_contract('a', place)}."
-        case Takes(person, thing):
-            return f"{person} tomó {NOUNS[thing]}."
-        case Drops(person, thing):
-            return f"{person} dejó {NOUNS[thing]}."
-        case Gives(person, thing, receiver):
-            return f"{person} le dio {NOUNS[thing]} a {receiver}."
-        case Paints(person, place, colour):
-            return f"{person} pintó la puerta {_contract('de', place)} de {COLOURS[colour][0]}."
-        case Feels(person, mood):
-            return f"{person} {MOODS[mood][person in WOMEN]}."
-        case Thanks(person, giver):
-            return f"{person} le dio las gracias a {giver}."
-    raise AssertionError(f"no Spanish for {event}")
-
-
 def _contract(preposition: str, noun: str) -> str:
     """Preposition and article: a + el = al, de + el = del."""
     return f"{preposition} {NOUNS[noun]}".replace("a el ", "al ").replace("de el ", "del ")
+
+
+SPANISH = Language(
+    {
+        events.Is: "{person} estaba en {place:the}.",
+        events.Lies: "{thing:the} estaba en {place:the}.",
+        events.Holds: "{person} tenía {thing:the}.",
+        events.DoorIs: "La puerta {place:of} era {colour:feminine}.",
+        events.Moves: "{person} fue {place:to}.",
+        events.Takes: "{person} tomó {thing:the}.",
+        events.Drops: "{person} dejó {thing:the}.",
+        events.Gives: "{person} le dio {thing:the} a {receiver}.",
+        events.Paints: "{person} pintó la puerta {place:of} de {colour:masculine}.",
+        events.Feels: ("{person} {mood:he was}.", "{person} {mood:she was}."),
+        events.Thanks: "{person} le dio las gracias a {giver}.",
+    },
+    {
+        "the": lambda noun: NOUNS[noun],
+        "to": lambda noun: _contract("a", noun),
+        "of": lambda noun: _contract("de", noun),
+        "masculine": lambda colour: COLOURS[colour][0],
+        "feminine": lambda colour: COLOURS[colour][1],
+        "he was": lambda mood: MOODS[mood][0],
+        "she was": lambda mood: MOODS[mood][1],
+    },
+)
