@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.failures import Failure
-from app.worker import INTERACTIVE, Job, Worker
+from app.job import INTERACTIVE, Job
+from app.worker import Worker
 from models.events import Event
 from models.inference.settings import SamplingConfig
 from models.library import Library

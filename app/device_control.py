@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.failures import Failure
-from app.worker import INTERACTIVE, Job, Worker
+from app.job import INTERACTIVE, Job
+from app.worker import Worker
 from models.events import Event
 
 DEVICES = ("auto", "cpu", "cuda", "mps")

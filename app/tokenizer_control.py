@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.failures import Failure
-from app.worker import Job, Worker
+from app.job import Job
+from app.worker import Worker
 from models.events import Event
 from models.library import Library, safe_name
 

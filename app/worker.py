@@ -13,90 +13,19 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from PySide6.QtCore import QObject, Qt, QThread, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, QThread, Signal, Slot
 
 from app.failures import describe
+from app.job import INTERACTIVE, Job
+from app.mailbox import Mail, Mailbox
 from models.events import Event
 
 log = logging.getLogger(__name__)
 
-BACKGROUND = "background"
-INTERACTIVE = "interactive"
-EMIT_INTERVAL_S = 1 / 30
 _NICENESS = 10
-
-
-class Job:
-    """A generator to drive, and the switches that steer it from any thread.
-
-    Args:
-        make_events: called on the worker's thread; what it returns is closed there when the job ends or is cancelled.
-        is_step: whether an event ends a step of a background job. Interactive jobs wait for one between them, and
-            `step()` goes on until one.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        make_events: Callable[[], Iterator[Event]],
-        priority: str = BACKGROUND,
-        is_step: Callable[[Event], bool] = lambda event: True,
-    ) -> None:
-        assert priority in (BACKGROUND, INTERACTIVE), priority
-        self.name = name
-        self.make_events = make_events
-        self.priority = priority
-        self.is_step = is_step
-        self._cancelled = threading.Event()
-        self._paused = threading.Event()
-        self._steps_allowed = 0
-        self._wake: Callable[[], None] = lambda: None
-
-    def __repr__(self) -> str:
-        return f"Job({self.name!r})"
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether `cancel` was called."""
-        return self._cancelled.is_set()
-
-    @property
-    def waits(self) -> bool:
-        """Whether the next event shall not be asked for yet."""
-        return self._paused.is_set() and not self._steps_allowed
-
-    def cancel(self) -> None:
-        """Close the generator before its next event."""
-        self._cancelled.set()
-        self._wake()
-
-    def pause(self) -> None:
-        """Ask for no further event until `resume` or `step`."""
-        self._steps_allowed = 0
-        self._paused.set()
-        self._wake()
-
-    def resume(self) -> None:
-        """Go on asking."""
-        self._paused.clear()
-        self._wake()
-
-    def step(self) -> None:
-        """While paused: go on up to the end of the next step."""
-        if self._paused.is_set():
-            self._steps_allowed += 1
-            self._wake()
-
-    def note(self, event: Event) -> bool:
-        """Worker only: count `event`; whether it ended a step."""
-        ended = self.is_step(event)
-        if ended and self._steps_allowed:
-            self._steps_allowed -= 1
-        return ended
 
 
 class Worker(QThread):
@@ -118,7 +47,6 @@ class Worker(QThread):
     job_finished = Signal(object)
     job_failed = Signal(object, object)
     idle = Signal()
-    _mail_came = Signal()
 
     def __init__(self, parent: QObject | None = None, *, name: str = "worker") -> None:
         super().__init__(parent)
@@ -131,19 +59,14 @@ class Worker(QThread):
         self._calls: deque[Callable[[], object]] = deque()
         self._closing = False
         self._current: Job | None = None
-        self._mail: list[tuple[str, Job | None, tuple[object, ...]]] = []
-        self._mail_lock = threading.Lock()
-        self._last_emit = 0.0
-        self._emit_timer = QTimer(self)
-        self._emit_timer.setSingleShot(True)
-        self._emit_timer.timeout.connect(self._deliver)
-        self._mail_came.connect(self._on_mail, Qt.ConnectionType.QueuedConnection)
+        self._mailbox = Mailbox(self)
+        self._mailbox.came.connect(self._on_mail)
 
     # -- Called from the window's thread ---------------------------------------------------------------
 
     def submit(self, job: Job) -> Job:
         """Queue a job: interactive before background, otherwise in order."""
-        job._wake = self._notify
+        job.wake_with(self._notify)
         with self._changed:
             rank = 0 if job.priority == INTERACTIVE else 1
             heapq.heappush(self._queue, (rank, next(self._numbers), job))
@@ -162,36 +85,24 @@ class Worker(QThread):
             self._closing = True
             self._changed.notify()
         self.wait()
-        self._deliver()
+        self._mailbox.deliver()
 
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify()
 
-    @Slot()
-    def _on_mail(self) -> None:
-        if self._emit_timer.isActive():
-            return
-        wait = self._last_emit + EMIT_INTERVAL_S - time.monotonic()
-        if wait > 0:
-            self._emit_timer.start(int(wait * 1000) + 1)
-        else:
-            self._deliver()
-
-    @Slot()
-    def _deliver(self) -> None:
-        """Emit what has come since the last time: one tuple per job, between its start and its end."""
-        with self._mail_lock:
-            mail, self._mail = self._mail, []
-        self._last_emit = time.monotonic()
-        for (name, job), group in itertools.groupby(mail, key=lambda item: item[:2]):
-            payloads = [payload for _, _, payload in group]
+    @Slot(object)
+    def _on_mail(self, mail: list[Mail]) -> None:
+        """Emit what has come: the events of a job as one tuple, between its start and its end."""
+        for (name, job), group in itertools.groupby(mail, key=lambda item: (item.signal, item.job)):
+            payloads = [item.payload for item in group]
             if name == "job_events":
                 self.job_events.emit(job, tuple(event for (event,) in payloads))
             elif name == "idle":
                 self.idle.emit()
             else:
-                getattr(self, name).emit(job, *payloads[0])
+                for payload in payloads:
+                    getattr(self, name).emit(job, *payload)
 
     # -- On the worker's thread -------------------------------------------------------------------------
 
@@ -330,11 +241,7 @@ class Worker(QThread):
         self._post("job_failed", job, failure)
 
     def _post(self, signal: str, job: Job | None, *payload: object) -> None:
-        with self._mail_lock:
-            was_empty = not self._mail
-            self._mail.append((signal, job, payload))
-        if was_empty:
-            self._mail_came.emit()
+        self._mailbox.post(Mail(signal, job, payload))
 
 
 class _Driven:

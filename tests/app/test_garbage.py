@@ -6,8 +6,8 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 
+from app.job import Job
 from app.session import Session
-from app.worker import Job
 from models.events import Event, Progress
 
 Until = Callable[[Callable[[], bool]], None]

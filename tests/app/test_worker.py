@@ -11,7 +11,8 @@ from PySide6.QtCore import QThread
 from pytestqt.qtbot import QtBot
 
 from app.failures import Failure, describe
-from app.worker import BACKGROUND, INTERACTIVE, Job, Worker
+from app.job import BACKGROUND, INTERACTIVE, Job
+from app.worker import Worker
 from models.events import Event, MicroStep, Phase, Progress
 
 Until = Callable[[Callable[[], bool]], None]
@@ -253,6 +254,21 @@ def test_calls_run_on_the_worker_between_events(worker: Worker, until: Until) ->
     assert log.has("failed", "")
     job.cancel()
     until(lambda: log.has("idle"))
+
+
+def test_no_failure_is_lost_among_others(worker: Worker, until: Until) -> None:
+    log = Log(worker)
+    words = ["One.", "Two.", "Three."]
+
+    def fail() -> None:
+        raise ValueError(words[len(started)])
+
+    started: list[str] = []
+    for _ in words:
+        worker.call(fail)
+        worker.call(lambda: started.append("next"))
+    until(lambda: len(log.failures) == 3)
+    assert [failure.sentence for failure in log.failures] == words
 
 
 def test_close_while_busy_closes_generators_and_drops_what_waits(qtbot: QtBot, qapp: object) -> None:

@@ -1,0 +1,88 @@
+"""A piece of work for the worker: a generator to drive, and the switches that steer it from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from models.events import Event
+
+BACKGROUND = "background"
+INTERACTIVE = "interactive"
+
+
+class Job:
+    """A generator to drive, and the switches that steer it from any thread.
+
+    Args:
+        make_events: called on the worker's thread; what it returns is closed there when the job ends or is cancelled.
+        is_step: whether an event ends a step of a background job. Interactive jobs wait for one between them, and
+            `step()` goes on until one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make_events: Callable[[], Iterator[Event]],
+        priority: str = BACKGROUND,
+        is_step: Callable[[Event], bool] = lambda event: True,
+    ) -> None:
+        assert priority in (BACKGROUND, INTERACTIVE), priority
+        self.name = name
+        self.make_events = make_events
+        self.priority = priority
+        self.is_step = is_step
+        self._cancelled = threading.Event()
+        self._steering = threading.Lock()  # guards the two below: both threads write them
+        self._paused = False
+        self._steps_allowed = 0
+        self._wake: Callable[[], None] = lambda: None
+
+    def __repr__(self) -> str:
+        return f"Job({self.name!r})"
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._cancelled.is_set()
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next event shall not be asked for yet."""
+        with self._steering:
+            return self._paused and not self._steps_allowed
+
+    def cancel(self) -> None:
+        """Close the generator before its next event."""
+        self._cancelled.set()
+        self._wake()
+
+    def pause(self) -> None:
+        """Ask for no further event until `resume` or `step`."""
+        with self._steering:
+            self._paused, self._steps_allowed = True, 0
+        self._wake()
+
+    def resume(self) -> None:
+        """Go on asking."""
+        with self._steering:
+            self._paused = False
+        self._wake()
+
+    def step(self) -> None:
+        """While paused: go on up to the end of the next step."""
+        with self._steering:
+            self._steps_allowed += self._paused
+        self._wake()
+
+    def wake_with(self, wake: Callable[[], None]) -> None:
+        """Worker only: call `wake` whenever a switch is used."""
+        self._wake = wake
+
+    def note(self, event: Event) -> bool:
+        """Worker only: count `event`; whether it ended a step."""
+        ended = self.is_step(event)
+        if ended:
+            with self._steering:
+                self._steps_allowed = max(0, self._steps_allowed - 1)
+        return ended
