@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import statistics
 import time
@@ -96,10 +97,12 @@ class QuickStart:
         self.answers: dict[str, list[Answered]] = {}
         self.seconds = 0.0
         self._stop: tuple[bool, str] | None = None
+        self._trains = False
         self._threads = 1
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """End after the step that is being computed, or at once where training has not begun; nothing is evaluated."""
+        """End after the step that is being computed, or at the next event before and after training; nothing is
+        evaluated."""
         self._stop = (keep, status)
         if self.trainer is not None:
             self.trainer.request_stop(keep, status)
@@ -107,32 +110,37 @@ class QuickStart:
     def events(self) -> Generator[Event, None, None]:
         """Everything from data to evaluation; the last event is Evaluated (Tiny World) or Finished."""
         threads = torch.get_num_threads()
+        began = time.perf_counter()
         try:
-            yield from self._events()
+            with contextlib.closing(self._events(began)) as events:
+                for event in events:
+                    yield event
+                    if self._stop is not None and not self._trains:
+                        break
         finally:
+            self.seconds = time.perf_counter() - began
             torch.set_num_threads(threads)
 
-    def _events(self) -> Generator[Event, None, None]:
-        began = time.perf_counter()
+    def _events(self, began: float) -> Generator[Event, None, None]:
         spec = self._first_spec()
         corpus = yield from prepare_corpus(self._library, spec.data)
         yield Phase(name="Training the tokenizer")
         tokenizer = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
         yield Phase(name="Measuring this device")
         spec = yield from self._fit_steps(spec, corpus, tokenizer, began)
-        if self._stop is not None:
-            return
         self.run = RunFolder.create(self._library, spec, tokenizer, corpus.sha)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=self._threads)
         finished = False
-        for event in self.trainer.events():
-            finished = isinstance(event, Finished) and event.status == "finished"
-            yield event
+        self._trains = True
+        with contextlib.closing(self.trainer.events()) as events:
+            for event in events:
+                finished = isinstance(event, Finished) and event.status == "finished"
+                yield event
+        self._trains = False
         if finished and not self.files:
             world = World(self._seed)
             evaluation = evaluate(self.trainer.model, self.trainer.tokenizer, world)
             self.answers = yield from self._keep_result(evaluation, self.run.folder)
-        self.seconds = time.perf_counter() - began
 
     def _keep_result(
         self, evaluation: Generator[Event, None, dict[str, list[Answered]]], folder: Path
@@ -165,7 +173,7 @@ class QuickStart:
             facts[0].questions[0],
         )
         return RunSpec(
-            name="Tiny World",
+            name=f"Tiny World {self._seed}" if self._seed else "Tiny World",
             model=TINY_WORLD_MODEL,
             tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024),
             data=DataSpec(source="tiny-world", seed=self._seed),

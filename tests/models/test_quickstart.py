@@ -119,6 +119,33 @@ def test_stopped_before_training_nothing_remains(library: Library, text: Path) -
     assert library.list_runs() == []
 
 
+def test_stopped_while_it_prepares_it_ends_at_the_next_event(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    events: list[Event] = []
+    for event in start.events():
+        events.append(event)
+        start.request_stop()
+    assert len(events) == 1
+    assert library.list_runs() == library.list_tokenizers() == []
+    assert start.seconds > 0
+
+
+def test_stopped_while_it_evaluates_the_run_stands_without_a_result(library: Library) -> None:
+    start = tiny(library)
+    after_training: list[Event] = []
+    finished = False
+    for event in start.events():
+        if finished:
+            after_training.append(event)
+            start.request_stop()
+        finished = finished or isinstance(event, Finished)
+    assert len(after_training) == 1
+    assert not isinstance(after_training[0], Evaluated)
+    assert start.run is not None
+    assert start.run.status == "finished"
+    assert not start.answers
+
+
 def test_stopped_while_training_the_run_is_kept_and_not_evaluated(library: Library, text: Path) -> None:
     start = tiny(library, files=[text])
     events: list[Event] = []
