@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
@@ -21,7 +21,7 @@ CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(enc
 
 
 @lru_cache(maxsize=8)
-def _compiled(template: str):  # type: ignore[no-untyped-def]
+def _compiled(template: str) -> Template:
     return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(template)
 
 
@@ -54,13 +54,7 @@ def encode_messages(
     Raises:
         ValueError: for an unknown role, a missing key, or a tokenizer without the special tokens.
     """
-    ids: list[int] = []
-    is_reply: list[bool] = []
-    for text, special, reply in _segments(messages, add_generation_prompt):
-        new = _encode_segment(tokenizer, text, special)
-        ids.extend(new)
-        is_reply.extend([reply] * len(new))
-    return ids, is_reply
+    return _encode(tokenizer, messages, add_generation_prompt, {})
 
 
 def encode_newest(tokenizer: Tokenizer, messages: Sequence[Message], context_length: int) -> tuple[list[int], int]:
@@ -68,7 +62,11 @@ def encode_newest(tokenizer: Tokenizer, messages: Sequence[Message], context_len
 
     They leave a quarter of the context for the reply, unless the newest message alone is longer. A system message that
     comes first is always kept.
+
+    Raises:
+        ValueError: as `encode_messages`.
     """
+    _check(messages)
     first = list(messages[:1]) if messages and messages[0]["role"] == "system" else []
     kept = list(messages[len(first) :])
     while True:
@@ -83,19 +81,25 @@ def encode_conversations(
 ) -> list[tuple[list[int], list[bool]]]:
     """`encode_messages` of many conversations, remembering texts that recur: several times as fast."""
     known: dict[tuple[str, bool], list[int]] = {}
-    encoded = []
-    for messages in conversations:
-        ids: list[int] = []
-        is_reply: list[bool] = []
-        for text, special, reply in _segments(messages, add_generation_prompt=False):
-            new = known.get((text, special))
-            if new is None:
-                new = _encode_segment(tokenizer, text, special)
-                known[text, special] = new
-            ids.extend(new)
-            is_reply.extend([reply] * len(new))
-        encoded.append((ids, is_reply))
-    return encoded
+    return [_encode(tokenizer, messages, False, known) for messages in conversations]
+
+
+def _encode(
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    add_generation_prompt: bool,
+    known: dict[tuple[str, bool], list[int]],
+) -> tuple[list[int], list[bool]]:
+    """As `encode_messages`; `known` holds the ids of the texts met so far, and takes up new ones."""
+    ids: list[int] = []
+    is_reply: list[bool] = []
+    for text, special, reply in _segments(messages, add_generation_prompt):
+        new = known.get((text, special))
+        if new is None:
+            new = known[text, special] = _encode_segment(tokenizer, text, special)
+        ids.extend(new)
+        is_reply.extend([reply] * len(new))
+    return ids, is_reply
 
 
 def _encode_segment(tokenizer: Tokenizer, text: str, special: bool) -> list[int]:
@@ -127,7 +131,7 @@ def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[s
     return tuple(parts)
 
 
-def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterable[tuple[str, bool, bool]]:
+def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[tuple[str, bool, bool]]:
     """(text, is special token, belongs to a reply) in order; a content joins the plain text before it (its space)."""
     _check(messages)
     before, after_reply = "", False

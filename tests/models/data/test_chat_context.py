@@ -34,3 +34,8 @@ def test_the_newest_message_always_stays(tokenizer: Tokenizer) -> None:
     ids, left_out = encode_newest(tokenizer, [SYSTEM, *TURNS], 8)
     assert ids == encode_messages(tokenizer, [SYSTEM, TURNS[-1]], add_generation_prompt=True)[0]
     assert left_out == len(TURNS) - 1
+
+
+def test_bad_messages_are_named(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="A message needs a role"):
+        encode_newest(tokenizer, [{"content": "x"}], 100)
