@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sysconfig
 import warnings
@@ -26,6 +27,7 @@ FORMAT = 1
 SPLITS = ("train", "val")
 _SUFFIXES = {"text": ".txt", "examples": ".jsonl"}
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\v\b\x1b")
+_NEAR = 200
 _NO_SOURCES = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "idle_test", "__pycache__"})
 
 Example = dict[str, Any]
@@ -34,7 +36,11 @@ Example = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """One corpus on disk. `sha` names its folder, `n_bytes` counts both splits, `has_chats`: any {"messages": …}."""
+    """One corpus on disk.
+
+    `sha` names its folder (12 digits of its SHA-256); `source` is "files", "stdlib" or "examples", `label` what people
+    read; `n_bytes` counts both splits; `has_chats`: any {"messages": …}; `digests`: split → SHA-256 of its file.
+    """
 
     folder: Path
     sha: str
@@ -73,7 +79,7 @@ class Corpus:
 
 
 def build_text_corpus(library: Library, files: Sequence[Path | str], val_fraction: float) -> Corpus:
-    """A corpus of one or more UTF-8 text files; the end of their joined text, from a line's start, is for validation.
+    """A corpus of one or more UTF-8 text files; the end of their joined text is for validation (`split_place`).
 
     Raises:
         ValueError: for a file that is missing, empty, binary, not UTF-8, or too short to split, with the remedy.
@@ -88,6 +94,8 @@ def build_text_corpus(library: Library, files: Sequence[Path | str], val_fractio
 
 def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:
     """The docstrings of the installed Python's standard library, over a million characters of plain English.
+
+    The one that the library has already is taken as it is, whatever its `val_fraction` was.
 
     Raises:
         ValueError: where the sources are not installed.
@@ -116,14 +124,19 @@ def build_examples_corpus(
 
 
 def open_corpus(library: Library, sha: str) -> Corpus:
-    """The corpus whose SHA-256 begins with or is `sha`.
+    """The corpus with the SHA-256 `sha`, of which the first 12 digits are enough.
 
     Raises:
         ValueError: where it is missing or damaged, naming the file.
     """
+    if not re.match("[0-9a-f]{12}", sha):
+        raise ValueError(f"{sha!r} is no corpus of the library: choose the source again.")
     folder = library.corpora / sha[:12]
-    about = read_json(folder / "about.json")
+    path = folder / "about.json"
+    about = read_json(path)
     try:
+        if about["format"] > FORMAT:
+            raise ValueError(f"{path} is from a newer Terrarium: update this one.")
         corpus = Corpus(
             folder=folder,
             sha=folder.name,
@@ -133,13 +146,11 @@ def open_corpus(library: Library, sha: str) -> Corpus:
             seed=about["seed"],
             n_bytes=about["bytes"],
             has_chats=about["chats"],
-            digests=about["digests"],
+            digests={split: about["digests"][split] for split in SPLITS},
         )
-        if about["format"] > FORMAT:
-            raise ValueError(f"{folder / 'about.json'} is from a newer Terrarium: update this one.")
         sizes = [corpus.path(split).stat().st_size for split in SPLITS]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{folder / 'about.json'} is damaged: {error} is missing or wrong.") from error
+        raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read ({error.strerror}): choose the source again.") from error
     if sum(sizes) != corpus.n_bytes:
@@ -160,14 +171,14 @@ def list_corpora(library: Library) -> list[Corpus]:
 
 def _read_text_file(path: Path) -> str:
     """The text of a user's file, with plain newlines and without a byte order mark."""
+    if path.is_dir():  # Windows would say that permission is denied
+        raise ValueError(f"{path} is a folder: choose the text files in it.")
     try:
         data = path.read_bytes()
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder: choose the text files in it.") from None
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: check the name, or choose the file again.") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
     if not data:
         raise ValueError(f"{path} is empty: choose a file with text in it.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -196,10 +207,14 @@ def _text_corpus(library: Library, text: str, val_fraction: float, *, source: st
 
 
 def split_place(text: str, val_fraction: float) -> int:
-    """Where the validation part begins: at the line's start nearest to the wanted place, else within the only line."""
+    """Where the validation part begins: at the line's start nearest to the wanted place.
+
+    Within a line where the nearest start is farther off than half of the validation part, and than _NEAR characters.
+    """
     wanted = round(len(text) * (1 - val_fraction))
+    most = max((len(text) - wanted) / 2, _NEAR)
     after, before = text.find("\n", wanted, len(text) - 1) + 1, text.rfind("\n", 0, wanted) + 1
-    starts = [start for start in (after, before) if start > 0]
+    starts = [start for start in (after, before) if start > 0 and abs(start - wanted) <= most]
     return min(starts, key=lambda start: abs(start - wanted), default=wanted)
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from models.data import corpus as corpora
 from models.data.corpus import build_examples_corpus, build_stdlib_corpus, build_text_corpus, open_corpus, split_place
+from models.files import atomic_write_json, read_json
 from models.library import Library
 
 LINES = "".join(f"line {n}\n" for n in range(100))
@@ -33,9 +34,12 @@ def test_the_same_text_is_kept_once(library: Library, tmp_path: Path) -> None:
     assert len(list(library.corpora.iterdir())) == 1
 
 
-def test_a_text_of_one_line_is_split_within_it() -> None:
+def test_long_lines_are_split_within_them() -> None:
     assert split_place("a" * 100, 0.1) == 90
+    assert split_place("Title\n" + "a" * 994, 0.1) == 900  # not after the title
     assert split_place("a" * 80 + "\n" + "b" * 100, 0.1) == 81
+    assert split_place("a" * 40_000 + "\n" + "b" * 60_000, 0.5) == 40_001
+    assert split_place("a" * 100 + "\n", 0.5) == 50
 
 
 def test_line_ends_and_marks_are_made_plain(library: Library, tmp_path: Path) -> None:
@@ -104,6 +108,34 @@ def test_damage_is_named_and_a_rebuild_mends_it(library: Library, tmp_path: Path
 
     assert build_text_corpus(library, [file], 0.25) == corpus
     assert corpus.read_text("train").encode() == whole
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ({"format": 99}, "newer Terrarium"),  # whatever else it says or leaves out
+        ({"format": 1}, "'kind' is missing"),
+        ({"digests": {"train": ""}}, "'val' is missing"),
+        ({"digests": None}, "damaged"),
+        ({"kind": "pictures"}, "'pictures' is missing or wrong"),
+    ],
+)
+def test_a_description_that_does_not_fit_is_named(
+    library: Library, tmp_path: Path, about: dict[str, object], words: str
+) -> None:
+    corpus = build_text_corpus(library, [write(tmp_path, LINES)], 0.25)
+    path = corpus.folder / "about.json"
+    known = {} if "format" in about else read_json(path)
+    atomic_write_json(path, {**known, **about})
+    with pytest.raises(ValueError, match=words) as raised:
+        open_corpus(library, corpus.sha)
+    assert str(path) in str(raised.value)
+
+
+def test_a_sha_cannot_lead_out_of_the_library(library: Library) -> None:
+    for sha in ("", "../..", "0" * 11, "/etc/passwd12"):
+        with pytest.raises(ValueError, match="is no corpus"):
+            open_corpus(library, sha)
 
 
 def test_the_standard_library_is_a_corpus(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
