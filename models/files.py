@@ -35,7 +35,7 @@ def atomic_write_text(path: Path, text: str) -> None:
 
 
 def atomic_write_json(path: Path, value: Any) -> None:
-    """Replace `path` by readable JSON, or leave it as it is. NaN and infinity are refused by assertion."""
+    """Replace `path` by readable JSON, or leave it as it is. NaN and infinity are a ValueError."""
     atomic_write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -75,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise DamagedError(f"{path} is missing.") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
     except ValueError as error:  # not JSON, or not UTF-8
         raise DamagedError(f"{path} is damaged: it is not valid JSON.") from error
     if not isinstance(value, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -10,6 +9,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_data_dir
 
@@ -26,12 +26,13 @@ __all__ = [
     "safe_name",
 ]
 
+_BAD_CHARACTERS = r'[\x00-\x1f\x7f<>:"/\\|?*]'
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerInfo:
-    """One tokenizer of the library. `problem` is a sentence where it cannot be used."""
+    """One tokenizer of the library. `problem` is a sentence where it cannot be used; `vocab_size` may be 0 then."""
 
     name: str
     folder: Path
@@ -51,12 +52,12 @@ def safe_name(name: str) -> str:
         raise ValueError("The name is empty: give it one.")
     if len(name.encode()) > 100:
         raise ValueError(f"The name {name[:30]!r}… is too long: use at most 100 bytes.")
-    bad = re.search(r'[\x00-\x1f\x7f<>:"/\\|?*]', name)
+    bad = re.search(_BAD_CHARACTERS, name)
     if bad:
         raise ValueError(f"The name {name!r} may not contain {bad.group()!r}: leave it out.")
     if name.startswith(".") or name.endswith("."):
         raise ValueError(f"The name {name!r} may not begin or end with a dot: leave it out.")
-    if name.split(".")[0].lower() in _RESERVED:
+    if _is_reserved(name):
         raise ValueError(f"The name {name!r} is reserved by Windows: choose another.")
     return name
 
@@ -127,11 +128,15 @@ class Library:
         return [_inspect_tokenizer(folder) for folder in _visible(self.tokenizers) if folder.is_dir()]
 
     def list_designs(self) -> list[str]:
-        """The names of the saved architectures."""
+        """The names of the saved architectures, sorted."""
         return [path.stem for path in _visible(self.designs) if path.suffix == ".json"]
 
     def save_design(self, name: str, config: ModelConfig) -> Path:
-        """Keep an architecture under `name`, replacing what had that name."""
+        """Keep an architecture under `name`, replacing what had that name; returns its file.
+
+        Raises:
+            ValueError: where the name cannot be a file's.
+        """
         path = self.designs / f"{safe_name(name)}.json"
         atomic_write_json(path, config.to_dict())
         return path
@@ -143,15 +148,21 @@ class Library:
 
     def free_name(self, folder: Path, name: str) -> str:
         """`name` made safe, with the first number that makes it free in `folder`: «tiny», «tiny-2», …"""
-        name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*\s]+', "-", name).strip(".- ")[:60] or "unnamed"
-        with contextlib.suppress(FileNotFoundError):
-            taken = {entry.name.lower() for entry in folder.iterdir()}
-            candidate, n = name, 1
-            while candidate.lower() in taken or candidate.lower() in _RESERVED:
-                n += 1
-                candidate = f"{name}-{n}"
-            return safe_name(candidate)
-        return safe_name(name)
+        name = (
+            re.sub(rf"(?:{_BAD_CHARACTERS}|\s)+", "-", name)
+            .strip(".-")[:60]
+            .encode(errors="ignore")[:80]
+            .decode(errors="ignore")
+        )
+        name = name.rstrip(".-") or "unnamed"
+        if _is_reserved(name):
+            name = name.replace(".", "-")  # «con.txt» is as reserved as «con», which gets a number
+        taken = {entry.name.lower() for entry in folder.iterdir()} if folder.is_dir() else set()
+        candidate, n = name, 1
+        while candidate.lower() in taken or _is_reserved(candidate):
+            n += 1
+            candidate = f"{name}-{n}"
+        return safe_name(candidate)
 
     def move_to_trash(self, path: Path) -> str:
         """Delete a file or folder of the library in a way that `restore` undoes; returns what `restore` needs.
@@ -187,6 +198,11 @@ class Library:
         return origin
 
 
+def _is_reserved(name: str) -> bool:
+    """Whether Windows takes a file of this name for a device, whatever its suffix."""
+    return name.split(".")[0].strip().lower() in _RESERVED
+
+
 def _visible(folder: Path) -> list[Path]:
     """What is in `folder`, sorted, but for hidden and half-written things; nothing where it does not exist."""
     if not folder.is_dir():
@@ -195,15 +211,28 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _inspect_tokenizer(folder: Path) -> TokenizerInfo:
-    file, about = folder / "tokenizer.json", {}
-    kind, vocab_size = "other", 0
+    """What the two files of a tokenizer say; about.json may be missing, as for those made elsewhere."""
+    kind, vocab_size, problem = "other", 0, None
+    file, about_file = folder / "tokenizer.json", folder / "about.json"
     try:
-        if (folder / "about.json").exists():
-            about = read_json(folder / "about.json")
+        about = read_json(about_file) if about_file.exists() else {}
         kind = str(about.get("kind", kind))
         if not file.is_file():
             raise ValueError(f"{file} is missing.")
-        vocab_size = int(about.get("vocab_size") or len(read_json(file).get("model", {}).get("vocab", ())))
-    except (ValueError, TypeError, AttributeError) as error:
-        return TokenizerInfo(name=folder.name, folder=folder, kind=kind, vocab_size=vocab_size, problem=str(error))
-    return TokenizerInfo(name=folder.name, folder=folder, kind=kind, vocab_size=vocab_size)
+        vocab_size = _vocab_size(file, about_file, about)
+    except ValueError as error:
+        problem = str(error)
+    return TokenizerInfo(name=folder.name, folder=folder, kind=kind, vocab_size=vocab_size, problem=problem)
+
+
+def _vocab_size(file: Path, about_file: Path, about: dict[str, Any]) -> int:
+    size = about.get("vocab_size")
+    if isinstance(size, int):
+        return size
+    if size is not None:
+        raise ValueError(f"{about_file} is damaged: vocab_size is {size!r}.")
+    model = read_json(file).get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(vocabulary, dict | list):
+        raise ValueError(f"{file} is damaged: it has no vocabulary.")
+    return len(vocabulary)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.config import PRESETS
-from models.files import read_json
+from models.files import atomic_write_json, read_json
 from models.library import Library, atomic_write_text, safe_name
 from tests.models.training.support import make_run
 
@@ -42,6 +42,24 @@ def test_free_names_count_up(library: Library) -> None:
     assert library.free_name(library.runs, "A/b: c") == "A-b-c-2"
     assert library.free_name(library.runs, "../..") == "unnamed"
     assert library.free_name(library.runs, "con") == "con-2"
+
+
+@pytest.mark.parametrize("wished", ["日" * 60, "x" * 59 + ".y", "con", "con.txt", "a. .", "\ud800", "é" * 200])
+@pytest.mark.parametrize("first", [True, False])
+def test_any_wish_becomes_a_free_name(library: Library, wished: str, first: bool) -> None:
+    if not first:
+        library.runs.mkdir(parents=True)
+    name = library.free_name(library.runs, wished)
+    assert safe_name(name) == name
+    (library.runs / name).mkdir(parents=True)
+    other = library.free_name(library.runs, wished)
+    assert safe_name(other) == other != name
+
+
+def test_json_takes_finite_numbers_only(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        atomic_write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +138,11 @@ def test_a_run_in_training_is_not_deleted(library: Library, tiny_config) -> None
 def test_tokenizers_are_listed_with_their_problems(library: Library, tiny_config) -> None:
     make_run(library, tiny_config)
     (library.tokenizers / "broken").mkdir()
-    broken, byte = library.list_tokenizers()
+    (library.tokenizers / "wrong").mkdir()
+    (library.tokenizers / "wrong" / "tokenizer.json").write_text("{}")
+    (library.tokenizers / "wrong" / "about.json").write_text('{"vocab_size": "many"}')
+    broken, byte, wrong = library.list_tokenizers()
+    assert wrong.problem == f"{library.tokenizers / 'wrong' / 'about.json'} is damaged: vocab_size is 'many'."
     assert (byte.name, byte.kind, byte.vocab_size, byte.problem) == ("byte", "byte", 261, None)
     assert broken.problem == f"{library.tokenizers / 'broken' / 'tokenizer.json'} is missing."
     assert read_json(byte.folder / "about.json")["kind"] == "byte"
