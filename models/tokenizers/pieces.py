@@ -1,6 +1,7 @@
 """Text ↔ ids ↔ bytes: encoding that people cannot trick, exact pieces for display, and decoding while it streams.
 
-Works with every byte-complete tokenizer: ours (`models.tokenizers.train`), and foreign ones that are byte-level.
+Works with every byte-complete tokenizer: ours (`models.tokenizers.train`), and foreign ones that are byte-level and put
+no space before a text.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
-    if len(text) <= _CUT_ABOVE or tokenizer.normalizer is not None or not _is_byte_complete(tokenizer):
+    if len(text) <= _CUT_ABOVE or not _can_be_cut(tokenizer):
         return encode_prompt(tokenizer, text)
     # A lone line break between two words is a border to every pre-tokenizer in use, so cutting there changes nothing.
     parts, start = [], 0
@@ -74,6 +75,16 @@ def _encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
         start = end
     encodings = tokenizer.encode_batch_fast(parts, add_special_tokens=False)
     return [id for encoding in encodings for id in encoding.ids]
+
+
+def _can_be_cut(tokenizer: Tokenizer) -> bool:
+    """Whether a text that is cut after a lone line break and encoded in parts has the same ids as in one."""
+    if tokenizer.normalizer is not None:
+        return False
+    if not isinstance(tokenizer.decoder, decoders.ByteLevel) and tokenizer.pre_tokenizer is not None:
+        return False
+    # Some foreign ones put a space before whatever they are given.
+    return encode_prompt(tokenizer, "a\n") + encode_prompt(tokenizer, "a") == encode_prompt(tokenizer, "a\na")
 
 
 def decode(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
@@ -174,8 +185,3 @@ class IncrementalDecoder:
     def finish(self) -> str:
         """What stands for a character that stays incomplete: "�", or "" where there is none."""
         return self._utf8.decode(b"", final=True)
-
-
-def _is_byte_complete(tokenizer: Tokenizer) -> bool:
-    """Whether every text can be cut at a line break and encoded in parts, with the same ids."""
-    return isinstance(tokenizer.decoder, decoders.ByteLevel) or tokenizer.pre_tokenizer is None

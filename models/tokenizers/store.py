@@ -82,5 +82,5 @@ def read_tokenizer(path: Path) -> Tokenizer:
         return Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:
+    except Exception as error:  # what the Rust library raises is of no narrower class
         raise ValueError(f"{path} is no tokenizer file, or a broken one ({error}): train it again.") from error

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 
 from models.tokenizers import (
     KINDS,
@@ -94,6 +94,13 @@ def test_streaming_an_incomplete_character() -> None:
 def test_long_texts_are_cut_without_changing_a_token(kind: str) -> None:
     tokenizer = train_tokenizer([TEXT], kind, 400)
     text = "A line. \nAnother  one\n\nand\r\n more 12 \n" * 8_000 + TEXT
+    assert encode_text(tokenizer, text) == encode_prompt(tokenizer, text)
+
+
+def test_long_texts_are_not_cut_where_each_part_would_get_a_space() -> None:
+    tokenizer = train_tokenizer([TEXT], "bpe", 400)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)  # as some foreign tokenizers do
+    text = "A line\nAnother one\n" * 15_000
     assert encode_text(tokenizer, text) == encode_prompt(tokenizer, text)
 
 
