@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
+
+_STDERR = 2
 
 
 @dataclass
@@ -26,8 +28,10 @@ def stop_on_interrupt(request_stop: Callable[[], None]) -> Iterator[Interrupt]:
         if interrupt.happened:
             raise KeyboardInterrupt
         interrupt.happened = True
-        print("\nStopping after this step, and keeping it. Ctrl-C once more aborts.", file=sys.stderr)
         request_stop()
+        # Past Python's stderr, which refuses to print where Ctrl-C came in the middle of a print to it.
+        with contextlib.suppress(OSError):
+            os.write(_STDERR, b"\nStopping after this step, and keeping it. Ctrl-C once more aborts.\n")
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

@@ -114,8 +114,8 @@ def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.C
     assert child.stderr is not None
     assert any('"TrainMetrics"' in line for line in child.stderr)  # waits until it trains
     child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=240)
-    assert child.returncode == 130
+    out, err = child.communicate(timeout=240)
+    assert child.returncode == 130, err
     result = json.loads(out)
     run = RunFolder.open(Path(result["run"]))
     assert (run.status, result["status"]) == ("stopped", "stopped")

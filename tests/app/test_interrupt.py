@@ -1,0 +1,31 @@
+"""Ctrl-C is heeded at any moment."""
+
+import io
+import signal
+import sys
+
+import pytest
+
+from app.commands.interrupt import stop_on_interrupt
+
+
+class Busy(io.StringIO):
+    """As stderr is while something is being printed to it: Python lets nobody else print then."""
+
+    def write(self, text: str) -> int:
+        raise RuntimeError("reentrant call")
+
+
+def test_the_first_ctrl_c_stops_in_the_middle_of_a_print_and_the_second_aborts(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Busy())
+    asked = []
+    with stop_on_interrupt(lambda: asked.append("stop")) as interrupt:
+        assert not interrupt.happened
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.happened
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert asked == ["stop"]
+    assert capfd.readouterr().err.count("Stopping after this step") == 1
