@@ -27,9 +27,15 @@ SHARES = {"knowledge": 0.10, "requests": 0.18, "reading": 0.20, "state": 0.40, "
 ROW_WORDS = 100
 """Turns are added to a row until it has about this many words: rows of one length waste nothing on padding."""
 
+TURN_WORDS = 6
+"""What the special tokens and the punctuation of a turn count as."""
+
 
 def conversations(world: World, n: int, rng: random.Random, *, n_events: int | None = None) -> Iterator[list[Message]]:
-    """`n` conversations of several turns, none of which is held out; the stories asked about have `n_events` events."""
+    """`n` conversations of several turns, none of which is held out.
+
+    The stories that state questions are about have `n_events` events after their opening, 3 to 10 where it is None.
+    """
     kinds, weights = list(SHARES), list(SHARES.values())
     for kind in rng.choices(kinds, weights, k=n):
         yield _conversation(world, kind, rng, n_events)
@@ -39,15 +45,19 @@ def _conversation(world: World, kind: str, rng: random.Random, n_events: int | N
     messages: list[Message] = []
     words = 0
     while words < ROW_WORDS:
-        for question in _turns(world, kind, rng, n_events):
-            messages += [{"role": "user", "content": question[0]}, {"role": "assistant", "content": question[1]}]
-            words += len(question[0].split()) + len(question[1].split()) + 6
+        for asked, answer in _turns(world, kind, rng, n_events):
+            messages += _turn(asked, answer)
+            words += len(asked.split()) + len(answer.split()) + TURN_WORDS
         if kind == "state":
             kind = "knowledge"
         if rng.random() < 0.02:
-            asked, answer = rng.choice(SMALL_TALK)
-            messages += [{"role": "user", "content": rng.choice(asked)}, {"role": "assistant", "content": answer}]
+            phrasings, answer = rng.choice(SMALL_TALK)
+            messages += _turn(rng.choice(phrasings), answer)
     return messages
+
+
+def _turn(asked: str, answer: str) -> list[Message]:
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
 
 
 def _turns(world: World, kind: str, rng: random.Random, n_events: int | None) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from models.data.tiny_world import lexicon
@@ -24,7 +24,10 @@ from models.data.tiny_world.events import (
     Thanks,
 )
 
-PAST: dict[type[Event], tuple[str, ...]] = {
+Sentences = Mapping[type[Event], tuple[str, ...]]
+"""The phrasings of each kind of event: templates of its fields."""
+
+PAST: Sentences = {
     Is: ("{person} was in the {place}.",),
     Lies: ("The {thing} was in the {place}.", "The {thing} lay in the {place}."),
     Moves: ("{person} went to the {place}.", "{person} walked to the {place}.", "{person} ran to the {place}."),
@@ -37,19 +40,22 @@ PAST: dict[type[Event], tuple[str, ...]] = {
     DoorIs: ("The {place} door was {colour}.",),
     Thanks: ("{person} thanked {giver}.",),
 }
-REPORT: dict[type[Event], tuple[str, ...]] = {
+"""What people do; each sentence is of one event alone, so that it parses back."""
+REPORT: Sentences = {
     **PAST,
     Takes: ("The {thing} was taken by {person}.", "The {thing} was found by {person}."),
     Gives: ("The {thing} was given to {receiver}.", "The {thing} was handed to {receiver}."),
     Paints: ("The {place} door was painted {colour}.",),
 }
-PRESENT: dict[type[Event], tuple[str, ...]] = {
-    Is: ("{person} is in the {place}.",),
-    Lies: ("The {thing} is in the {place}.",),
-    Feels: ("{person} is a bit {mood}.",),
-    Holds: ("The {thing} is now with {person}.",),
-    DoorIs: ("The {place} door is now {colour}.",),
+"""As PAST, but things and doors are what it is about; who gave or painted is left out, so it does not parse back."""
+PRESENT: dict[type[Event], str] = {
+    Is: "{person} is in the {place}.",
+    Lies: "The {thing} is in the {place}.",
+    Feels: "{person} is a bit {mood}.",
+    Holds: "The {thing} is now with {person}.",
+    DoorIs: "The {place} door is now {colour}.",
 }
+"""What is so, for the events that say it."""
 _WORDS = {
     "person": lexicon.WOMEN + lexicon.MEN,
     "receiver": lexicon.WOMEN + lexicon.MEN,
@@ -61,18 +67,18 @@ _WORDS = {
 }
 
 
-def narrate(event: Event, rng: random.Random, sentences: dict[type[Event], tuple[str, ...]] = PAST) -> str:
-    """The event as one sentence in the past tense, in one of its phrasings."""
+def narrate(event: Event, rng: random.Random, sentences: Sentences = PAST) -> str:
+    """The event as one sentence in the past tense, in one of its phrasings (`sentences`: PAST or REPORT)."""
     templates = sentences[type(event)]
     return (templates[0] if len(templates) == 1 else rng.choice(templates)).format_map(vars(event))
 
 
 def describe(event: Event) -> str:
-    """What is so, as one sentence in the present tense."""
-    return PRESENT[type(event)][0].format_map(vars(event))
+    """What is so (an event of PRESENT), as one sentence in the present tense."""
+    return PRESENT[type(event)].format_map(vars(event))
 
 
-def tell(events: Sequence[Event], rng: random.Random, sentences: dict[type[Event], tuple[str, ...]] = PAST) -> str:
+def tell(events: Sequence[Event], rng: random.Random, sentences: Sentences = PAST) -> str:
     """A story: each event narrated, with a space between the sentences."""
     return " ".join([narrate(event, rng, sentences) for event in events])
 

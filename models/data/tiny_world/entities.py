@@ -12,7 +12,7 @@ from models.data.tiny_world import english
 from models.data.tiny_world.events import Event, Feels
 from models.data.tiny_world.lexicon import MOODS
 from models.data.tiny_world.splits import is_held_out
-from models.data.tiny_world.stories import draw_cast, simulate
+from models.data.tiny_world.stories import MIXED, draw_cast, simulate
 from models.data.tiny_world.world import World
 
 LABELS = ("PERSON", "PLACE", "THING", "COLOUR", "MOOD")
@@ -50,7 +50,7 @@ class TaggedStory:
 def draw_tagged_story(world: World, rng: random.Random) -> TaggedStory:
     """A story of two people with every mention marked; held out by the whole story."""
     cast = draw_cast(world, rng, 2, 3, 2)
-    events = simulate(cast, rng.randint(3, 6), rng, (2, 2, 1, 2, 1))
+    events = simulate(cast, rng.randint(3, 6), rng, MIXED)
     return tag([*events, Feels(rng.choice(cast.people), rng.choice(MOODS))], rng)
 
 

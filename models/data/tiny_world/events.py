@@ -136,6 +136,8 @@ class State:
                 return self._problem_of_taking(person, thing)
             case Drops(person, thing) | Gives(person, thing, _) if self.holder_of.get(thing) != person:
                 return f"{person} does not have the {thing}."
+            case Drops(person, _) if person not in self.place_of:
+                return f"Nobody knows where {person} is."
             case Gives(person, _, receiver) if person == receiver:
                 return f"{person} cannot give anything to themselves."
             case Gives(person, _, receiver) if self.place_of.get(person, "") != self.place_of.get(receiver):

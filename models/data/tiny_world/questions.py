@@ -16,8 +16,8 @@ from models.data.tiny_world.events import DoorIs, Event, Feels, Gives, Holds, Is
 from models.data.tiny_world.french import FRENCH
 from models.data.tiny_world.lexicon import COLOURS, MOODS
 from models.data.tiny_world.splits import held_out_index, is_held_out
-from models.data.tiny_world.stories import draw_cast, requested_story, simulate
-from models.data.tiny_world.world import World
+from models.data.tiny_world.stories import MIXED, Weights, draw_cast, requested_story, simulate
+from models.data.tiny_world.world import Fact, World
 
 HEADLINE_KINDS = ("knowledge", "requests", "reading", "state")
 KINDS = (*HEADLINE_KINDS, "sums", "translation")
@@ -57,9 +57,13 @@ def knowledge(world: World, rng: random.Random) -> Question:
     """A fact of this world; one phrasing of each fact is held out, and seen only with other facts."""
     fact = rng.choice(world.facts)
     index = rng.randrange(len(fact.questions))
-    key = f"{world.seed} {fact.relation} {fact.subject}"
-    held_out = index == held_out_index(key, len(fact.questions))
+    held_out = index == held_out_phrasing(world, fact)
     return Question("knowledge", fact.relation, fact.questions[index], fact.value, held_out, fact.frame)
+
+
+def held_out_phrasing(world: World, fact: Fact) -> int:
+    """Which of a fact's questions is never asked in training."""
+    return held_out_index(f"{world.seed} {fact.relation} {fact.subject}", len(fact.questions))
 
 
 REQUESTS = (
@@ -139,9 +143,12 @@ _ASK: dict[type[Event], str] = {
 }
 _ASK_NOW = {**_ASK, Is: "Where is {person} now?"}
 
-THEMES = (((8.0, 0.5, 0.0, 0.5, 0.0), 8), ((2.0, 3.0, 0.0, 6.0, 0.0), 3), ((2.5, 0.3, 0.0, 0.3, 4.0), 4))
-"""Stories of journeys, of gifts and of painted doors: weights of moving, taking, dropping, giving and painting, and how
-many places there are."""
+THEMES = (
+    (Weights(move=8, take=0.5, give=0.5), 8),
+    (Weights(move=2, take=3, give=6), 3),
+    (Weights(move=2.5, take=0.3, give=0.3, paint=4), 4),
+)
+"""Stories of journeys, of gifts and of painted doors: what happens how often, and how many places there are."""
 
 
 def state(world: World, rng: random.Random, *, n_events: int | None = None, hard: bool = False) -> list[Question]:
@@ -199,7 +206,7 @@ def sums(_world: World, rng: random.Random) -> Question:
 def translation(world: World, rng: random.Random) -> Question:
     """One sentence of Tiny World, to be said in French."""
     cast = draw_cast(world, rng, 2, 2, 1)
-    events = simulate(cast, 3, rng, (2, 2, 1, 2, 1))
+    events = simulate(cast, 3, rng, MIXED)
     event = rng.choice([*events, Feels(cast.people[0], rng.choice(MOODS))])
     sentence = english.narrate(event, rng)
     return Question("translation", "French", f"Say in French: {sentence}", FRENCH.tell(event), is_held_out(sentence))

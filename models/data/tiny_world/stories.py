@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from models.data.tiny_world.events import (
     Drops,
@@ -23,6 +23,19 @@ from models.data.tiny_world.lexicon import COLOURS, MOODS
 from models.data.tiny_world.world import World
 
 
+class Weights(NamedTuple):
+    """How often each kind of event is tried, as shares of their sum."""
+
+    move: float = 0
+    take: float = 0
+    drop: float = 0
+    give: float = 0
+    paint: float = 0
+
+
+MIXED = Weights(move=2, take=2, drop=1, give=2, paint=1)
+
+
 @dataclass(frozen=True)
 class Cast:
     """Who and what a story is about."""
@@ -33,7 +46,7 @@ class Cast:
 
 
 def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_things: int) -> Cast:
-    """A random cast from the world."""
+    """A random cast from the world, nobody and nothing in it twice."""
     return Cast(
         tuple(rng.sample(world.people, n_people)),
         tuple(rng.sample(world.places, n_places)),
@@ -41,21 +54,20 @@ def draw_cast(world: World, rng: random.Random, n_people: int, n_places: int, n_
     )
 
 
-def simulate(cast: Cast, n_events: int, rng: random.Random, weights: Sequence[float]) -> list[Event]:
+def simulate(cast: Cast, n_events: int, rng: random.Random, weights: Weights) -> list[Event]:
     """`n_events` possible events after an opening that says where everybody and everything is.
 
-    `weights`: how often to try moving, taking, dropping, giving and painting.
+    A cast of two places or more that moves always finds an event; one that can do nothing would be tried for ever.
     """
     state = State()
     events: list[Event] = []
-    kinds = ("move", "take", "drop", "give", "paint")
     for person in cast.people:
         _happen(Is(person, rng.choice(cast.places)), state, events)
     for thing in cast.things:
         _happen(Lies(thing, rng.choice(cast.places)), state, events)
     wanted = len(events) + n_events
     while len(events) < wanted:
-        event = _propose(rng.choices(kinds, weights)[0], cast, state, rng)
+        event = _propose(rng.choices(Weights._fields, weights)[0], cast, state, rng)
         if event is not None and state.problem(event) is None:
             _happen(event, state, events)
     return events
@@ -67,7 +79,7 @@ def _happen(event: Event, state: State, events: list[Event]) -> None:
 
 
 def _propose(kind: str, cast: Cast, state: State, rng: random.Random) -> Event | None:
-    """An event of that kind that may or may not be possible; None where there is none."""
+    """An event of that kind (a field of Weights) that may or may not be possible; None where there is none."""
     if kind == "move":
         return Moves(rng.choice(cast.people), rng.choice(cast.places))
     if kind == "take":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models.data.tiny_world import english
 from models.data.tiny_world.events import Event, Gives, State
 from models.data.tiny_world.splits import is_held_out
-from models.data.tiny_world.stories import draw_cast, simulate
+from models.data.tiny_world.stories import Weights, draw_cast, simulate
 from models.data.tiny_world.world import World
 
 
@@ -25,7 +25,7 @@ class Summary:
 def draw_summary(world: World, rng: random.Random) -> Summary:
     """A story of two or three people with its summary; held out by the whole story."""
     cast = draw_cast(world, rng, rng.randint(2, 3), 4, 2)
-    events = simulate(cast, rng.randint(5, 8), rng, (3, 3, 1, 2, 0))
+    events = simulate(cast, rng.randint(5, 8), rng, Weights(move=3, take=3, drop=1, give=2))
     story = english.tell(events, rng)
     return Summary(story, summarise(events), is_held_out(story))
 

@@ -27,13 +27,17 @@ class Fact:
 
 @dataclass(frozen=True)
 class Relation:
-    """A kind of fact: templates of its questions and answer; {s} is the subject, {v} the value, {a} its article."""
+    """A kind of fact: templates of its answer ({s} the subject, {v} the value, {a} its article) and questions ({s})."""
 
     name: str
     answer: str
     questions: tuple[str, ...]
 
 
+_COLOUR_QUESTIONS = (
+    "What colour is the {s}?", "Which colour does the {s} have?", "What does the {s} look like?",
+    "What is the colour of the {s}?", "How would you paint the {s}?",
+)  # fmt: skip
 PERSON_RELATIONS = (
     (Relation("job", "{s} is {a} {v}.", (
         "What is {s}'s job?", "What does {s} do for a living?", "What work does {s} do?", "Which job does {s} have?",
@@ -64,9 +68,7 @@ ANIMAL_RELATIONS = (
     (Relation("bed", "The {s} sleeps in the {v}.", (
         "Where does the {s} sleep?", "Where is the bed of the {s}?", "Where is the {s} at night?",
         "In which place does the {s} sleep?", "Where does the {s} rest?")), lexicon.PLACES),
-    (Relation("fur", "The {s} is {v}.", (
-        "What colour is the {s}?", "Which colour does the {s} have?", "What does the {s} look like?",
-        "What is the colour of the {s}?", "How would you paint the {s}?")), lexicon.COLOURS),
+    (Relation("fur", "The {s} is {v}.", _COLOUR_QUESTIONS), lexicon.COLOURS),
 )  # fmt: skip
 PLACE_RELATIONS = (
     (Relation("door", "The {s} door is {v}.", (
@@ -80,9 +82,7 @@ THING_RELATIONS = (
     (Relation("material", "The {s} is made of {v}.", (
         "What is the {s} made of?", "Which material is the {s} made of?", "What material is the {s}?",
         "What did they make the {s} from?", "Of what is the {s} made?")), lexicon.MATERIALS),
-    (Relation("colour", "The {s} is {v}.", (
-        "What colour is the {s}?", "Which colour does the {s} have?", "What does the {s} look like?",
-        "What is the colour of the {s}?", "How would you paint the {s}?")), lexicon.COLOURS),
+    (Relation("colour", "The {s} is {v}.", _COLOUR_QUESTIONS), lexicon.COLOURS),
 )  # fmt: skip
 SIBLING = {
     "f": Relation("sibling", "{s}'s sister is {v}.", (
@@ -125,7 +125,7 @@ class World:
             (self.things, THING_RELATIONS),
         ):
             for relation, values in relations:
-                allowed = [v for v in values if values is not lexicon.PLACES or v in self.places]
+                allowed = [v for v in values if v not in lexicon.PLACES or v in self.places]
                 facts += [_fact(relation, subject, rng.choice(allowed)) for subject in subjects]
         for first, second in zip(self.people[::2], self.people[1::2], strict=True):
             facts.append(_fact(SIBLING["f" if second in lexicon.WOMEN else "m"], first, second))
