@@ -14,15 +14,13 @@ from typing import Any
 from platformdirs import user_data_dir
 
 from models.config import ModelConfig
-from models.files import atomic_write_bytes, atomic_write_json, atomic_write_text, read_json
+from models.files import atomic_write_json, read_json
 from models.training.run_record import RunInfo, inspect_run, is_locked
 
 __all__ = [
     "Library",
     "RunInfo",
     "TokenizerInfo",
-    "atomic_write_bytes",
-    "atomic_write_text",
     "safe_name",
 ]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from models.config import PRESETS
-from models.files import atomic_write_json, read_json
-from models.library import Library, atomic_write_text, safe_name
+from models.files import atomic_write_json, atomic_write_text, read_json
+from models.library import Library, safe_name
 from tests.models.training.support import make_run
 
 

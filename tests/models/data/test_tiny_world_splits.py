@@ -7,12 +7,10 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Generator
 
 import pytest
 
 from models.data.chat import Message
-from models.data.corpus import Corpus
 from models.data.tiny_world import corpus as tiny_world
 from models.data.tiny_world.corpus import EDITION, N_TRAIN, N_VAL
 from models.data.tiny_world.dialogues import SHARES, conversations
@@ -20,8 +18,9 @@ from models.data.tiny_world.questions import KINDS, held_out_phrasing
 from models.data.tiny_world.splits import is_held_out
 from models.data.tiny_world.world import World
 from models.evaluate import held_out_questions
-from models.events import Event, Progress
+from models.events import Progress
 from models.library import Library
+from tests.models.training.support import result_of
 
 WORLD = World(0)
 N_CONVERSATIONS = 3000
@@ -123,26 +122,18 @@ def test_the_corpus_is_that_of_its_edition() -> None:
 def test_a_corpus_is_generated_once(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiny_world, "N_TRAIN", 2100)
     monkeypatch.setattr(tiny_world, "N_VAL", 20)
-    events, corpus = drive(tiny_world.build_tiny_world_corpus(library, 5))
-    assert events == [Progress(done=2000, total=2120)]
+    building = tiny_world.build_tiny_world_corpus(library, 5)
+    assert next(building) == Progress(done=2000, total=2120)
+    corpus = result_of(building)
     assert (corpus.seed, corpus.has_chats) == (5, True)
     train, val = corpus.read_examples("train"), corpus.read_examples("val")
     assert (len(train), len(val)) == (2100, 20)
     assert not {json.dumps(row) for row in train} & {json.dumps(row) for row in val}
-    assert drive(tiny_world.build_tiny_world_corpus(library, 5)) == ([], corpus)
+    with pytest.raises(StopIteration) as done:
+        next(tiny_world.build_tiny_world_corpus(library, 5))
+    assert done.value.value == corpus
     monkeypatch.setattr(tiny_world, "EDITION", EDITION + 1)
-    events, _ = drive(tiny_world.build_tiny_world_corpus(library, 5))
-    assert events
-
-
-def drive(building: Generator[Event, None, Corpus]) -> tuple[list[Event], Corpus]:
-    """The events of a generator, and its result."""
-    events = []
-    while True:
-        try:
-            events.append(next(building))
-        except StopIteration as stop:
-            return events, stop.value
+    assert isinstance(next(tiny_world.build_tiny_world_corpus(library, 5)), Progress)
 
 
 def test_the_corpus_is_the_same_for_a_seed() -> None:
