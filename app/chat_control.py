@@ -107,12 +107,13 @@ class ChatControl(QObject):
         def make() -> Iterator[Event]:
             from models.device import choose_device
             from models.loading import load_model
+            from models.training.run_record import checkpoint_step
 
             choice = choose_device(device)
             model, tokenizer = load_model(folder, device=choice.device)
             self._loaded = (model, tokenizer)
             checkpoint = run.latest_checkpoint()
-            step = int(checkpoint.name.rpartition("-")[2]) if checkpoint is not None else 0
+            step = checkpoint_step(checkpoint) if checkpoint is not None else 0
             yield ModelOpened(model=self._describe(run.id, run, model, step, choice.label))
 
         self._open(make)
@@ -140,16 +141,16 @@ class ChatControl(QObject):
         """Reply to a conversation, or go on with a text, drawn as `sampling` says."""
         assert self.model is not None
         if self.busy:
-            raise ValueError("A reply is being written: stop it first.")
-        live = self.model.which == LIVE
+            what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
+            raise ValueError(f"There can be no reply right now. {what}")
+        live, known_step = self.model.which == LIVE, self.model.step
 
         def make() -> Iterator[Event]:
             from models.data.chat import encode_newest
             from models.inference.generate import generate
             from models.tokenizers import encode_prompt
 
-            assert self.model is not None
-            step = self.model.step
+            step = known_step
             if live:
                 trainer = self._live_trainer()
                 if trainer is None:
@@ -171,13 +172,14 @@ class ChatControl(QObject):
 
     def stop(self) -> None:
         """End the reply that is being made; what there is of it stands."""
-        if self._job is not None:
+        if self._job is not None and self.state != "loading":
             self._job.cancel()
 
     def _drop_job(self) -> None:
         """Stop what is going on, and have its reply count as ended from now on."""
         was_reply = self.state in ("waiting", "replying")
-        self.stop()
+        if self._job is not None:
+            self._job.cancel()
         self._job = None
         if was_reply:
             self.reply_ended.emit()

@@ -54,7 +54,7 @@ def _guarded(args: argparse.Namespace) -> int:
     """Run what was asked for; a failure becomes one sentence on stderr, its traceback goes to the log."""
     try:
         if args.command is None:
-            from app.main_window import run
+            from app.launch import run
 
             code: int = run()
             return code

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtGui import QCloseEvent, QGuiApplication, QPaintEvent
-from PySide6.QtWidgets import QApplication, QMainWindow, QMessageBox, QVBoxLayout, QWidget
+from PySide6.QtGui import QCloseEvent, QPaintEvent
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
-from app.failures import describe
 from app.menus import MenuActions, build_menus
 from app.page_factories import page_factories, remember_splitters, restore_splitters
 from app.session import Session
-from app.system import diagnostics, log_file, reveal
-from app.theme import MODES, ThemeProvider
+from app.theme import ThemeProvider
+from app.view_and_help import ViewAndHelp
+from app.widgets.data_picker import FILE_FILTER
 from app.widgets.pages import Pages
 from app.widgets.status_bar import StatusBar
 from app.widgets.toasts import Toasts
 from app.widgets.top_bar import TABS, TopBar, program_icon
 from app.widgets.welcome import Welcome
-from models.library import Library
 
 if TYPE_CHECKING:
     from app.tabs.training_tab import TrainingTab
-
-log = logging.getLogger(__name__)
-
-ABOUT = (
-    "<h3>Terrarium</h3><p>Grow a small language model behind glass: tokenizer, architecture, training and chat in one "
-    "window, on your own computer.</p><p>Every number on screen is measured, or derived from the model's own weights, "
-    "or labelled as an estimate.</p>"
-)
 
 
 class MainWindow(QMainWindow):
@@ -72,19 +57,19 @@ class MainWindow(QMainWindow):
         self.show_welcome()
 
     def _build_menus(self) -> None:
-        session = self.session
+        others = ViewAndHelp(self.session, self.theme, self.toasts)
         actions = MenuActions(
             new_run=self.show_new_run,
             open_text=self.open_text,
             quickstart=self.start_quickstart,
-            reveal_library=lambda: self.reveal(session.library.home),
+            reveal_library=others.reveal_library,
             show_tab=self.show_tab,
             show_welcome=self.show_welcome,
-            set_mode=self.set_mode,
-            set_text_scale=self.set_text_scale,
-            open_log=lambda: self.reveal(log_file(session.library)),
-            copy_diagnostics=self.copy_diagnostics,
-            about=lambda: QMessageBox.about(self, "About Terrarium", ABOUT),
+            set_mode=others.set_mode,
+            set_text_scale=others.set_text_scale,
+            open_log=others.open_log,
+            copy_diagnostics=others.copy_diagnostics,
+            about=lambda: others.show_about(self),
         )
         build_menus(self, self.theme, actions)
 
@@ -104,6 +89,8 @@ class MainWindow(QMainWindow):
         if isinstance(page, Welcome):
             page.quickstart_asked.connect(self.start_quickstart)
             page.file_asked.connect(self.open_text)
+            page.file_quickstart_asked.connect(self.start_quickstart_on_files)
+            page.file_run_asked.connect(self.show_new_run_on_files)
             page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
             page.design_asked.connect(lambda: self.show_tab("builder"))
             page.runs_asked.connect(lambda: self.show_tab("training"))
@@ -123,9 +110,8 @@ class MainWindow(QMainWindow):
     @Slot()
     def show_welcome(self) -> None:
         """Show the first screen."""
-        welcome = self.pages.show_page("welcome")
-        assert isinstance(welcome, Welcome)
-        welcome.quickstart.setFocus()
+        self.pages.show_page("welcome")
+        self.welcome.quickstart.setFocus()
         self.top_bar.show_current("")
 
     @Slot()
@@ -145,6 +131,13 @@ class MainWindow(QMainWindow):
             self.show_quickstart()
 
     @property
+    def welcome(self) -> Welcome:
+        """The first screen, made now where it does not exist yet."""
+        page = self.pages.page("welcome")
+        assert isinstance(page, Welcome)
+        return page
+
+    @property
     def training(self) -> TrainingTab:
         """The training tab, made now where it does not exist yet."""
         from app.tabs.training_tab import TrainingTab
@@ -160,9 +153,23 @@ class MainWindow(QMainWindow):
 
     @Slot()
     def open_text(self) -> None:
-        """Choose text files and show the form for a run on them."""
+        """Choose text files, and offer on the first screen what can be done with them."""
+        files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
+        if files:
+            self.show_welcome()
+            self.welcome.offer_files(tuple(files))
+
+    @Slot()
+    def start_quickstart_on_files(self) -> None:
+        """Begin the quick start on the text files that were opened."""
+        if self.session.start_quickstart(files=self.welcome.files):
+            self.show_quickstart()
+
+    @Slot()
+    def show_new_run_on_files(self) -> None:
+        """Show the form for a run on the text files that were opened."""
         self.show_new_run()
-        self.training.new_run.data.choose_files()
+        self.training.new_run.data.set_files(self.welcome.files)
 
     def show_last_tab(self) -> None:
         """Show the tab that was shown at the end of the last launch, where there is something in the library."""
@@ -170,27 +177,7 @@ class MainWindow(QMainWindow):
         if tab in {name for name, *_ in TABS} and self.session.list_runs():
             self.show_tab(tab)
 
-    # -- What the menus do ------------------------------------------------------------------------------
-
-    def set_mode(self, mode: str) -> None:
-        """Show a theme mode and remember it."""
-        self.theme.set_mode(mode)
-        self.session.remember("theme", mode)
-
-    def set_text_scale(self, scale: float) -> None:
-        """Show a text size and remember it."""
-        self.theme.set_text_scale(scale)
-        self.session.remember("text scale", self.theme.text_scale)
-
-    def reveal(self, path: Path) -> None:
-        """Show a folder or file of ours in the system's file manager."""
-        if not reveal(path):
-            self.toasts.notice(f"Nothing could be opened here. The place is {path}.")
-
-    def copy_diagnostics(self) -> None:
-        """Put what a report should say on the clipboard."""
-        QGuiApplication.clipboard().setText(diagnostics(self.session.library, self.session.device_label))
-        self.toasts.notice("Copied: paste it into your report.")
+    # -- Following --------------------------------------------------------------------------------------
 
     @Slot(str)
     def _on_chat_asked(self, which: str) -> None:
@@ -223,34 +210,3 @@ class MainWindow(QMainWindow):
         remember_splitters(self.session, self.pages)
         self.session.close()
         event.accept()
-
-
-def run(argv: Sequence[str] | None = None) -> int:
-    """Open the window and return the exit code when it is closed."""
-    app = QApplication.instance() or QApplication(list(argv or sys.argv[:1]))
-    assert isinstance(app, QApplication)
-    app.setApplicationName("Terrarium")
-    app.setDesktopFileName("terrarium")
-    session = Session(Library())
-    mode = session.settings.get("theme", "system")
-    theme = ThemeProvider(app, mode if mode in MODES else "system", session.settings.get("text scale", 1.0))
-    window = MainWindow(session, theme)
-
-    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        failure = describe(error)
-        log.critical("In the window: %s", failure.details)
-        session.job_failed.emit(failure.sentence, failure.details)
-
-    sys.excepthook = report
-
-    def after_first_paint() -> None:
-        session.start()
-        window.show_last_tab()
-        window.offer_interrupted()
-        window.pages.make_all()
-
-    window.painted.connect(after_first_paint)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close())
-    window.show()
-    return app.exec()

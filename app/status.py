@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.training_control import TrainingState
+from app.training_state import TrainingState
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,60 +5,21 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from app.failures import Failure
+from app.job import Job
 from app.run_history import RunHistory
-from app.worker import Job, Worker
-from models.events import (
-    Blocked,
-    Evaluated,
-    Event,
-    Finished,
-    Notice,
-    Phase,
-    Progress,
-    RunStarted,
-    Saved,
-    TrainMetrics,
-)
+from app.training_state import TrainingState
+from app.worker import Worker
+from models.events import Blocked, Event, Notice, Phase, Progress, TrainMetrics
 from models.library import Library
 
 if TYPE_CHECKING:
     from models.training.spec import RunSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingState:
-    """What the current training is, read from what it said, never from what was clicked.
-
-    status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once it is over:
-    finished, stopped, paused (saved, the device is free), failed (see `problem`). `over` tells the two kinds apart.
-    outcome: what the run itself said when training ended; a quick start still evaluates after that.
-    """
-
-    name: str
-    status: str = "preparing"
-    over: bool = False
-    outcome: str = ""
-    quickstart: bool = False
-    run_id: str = ""
-    phase: str = ""
-    phases: tuple[str, ...] = ()
-    done: int = 0
-    total: int = 0
-    step: int = 0
-    total_steps: int = 0
-    seconds_left: float | None = None
-    device: str = ""
-    precision: str = ""
-    saved_step: int | None = None
-    problem: str = ""
-    evaluated: Evaluated | None = None
 
 
 _TRY_AGAIN_MS = 5000
@@ -78,6 +39,7 @@ class TrainingControl(QObject):
         noticed(sentence): something to read.
         ended(): the run is over and its folder is free.
         failed(failure): it raised.
+        renamed(): the run's folder has its new name.
     """
 
     changed = Signal()
@@ -85,6 +47,8 @@ class TrainingControl(QObject):
     noticed = Signal(str)
     ended = Signal()
     failed = Signal(object)
+    renamed = Signal()
+    _renamed = Signal()
 
     def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
         super().__init__(parent)
@@ -98,6 +62,7 @@ class TrainingControl(QObject):
         self._again.setSingleShot(True)
         self._again.setInterval(_TRY_AGAIN_MS)
         self._again.timeout.connect(self._try_again)
+        self._renamed.connect(self.renamed, Qt.ConnectionType.QueuedConnection)
         worker.job_events.connect(self._on_events)
         worker.job_paused.connect(self._on_paused)
         worker.job_resumed.connect(self._on_resumed)
@@ -143,32 +108,36 @@ class TrainingControl(QObject):
         saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
         self._start(TrainingState(name=name, run_id=run.id, saved_step=saved_step), make, keep_history=True)
 
-    def start_quickstart(self, minutes: float, device: str, seed: int) -> None:
-        """The whole loop, from data to evaluation."""
+    def start_quickstart(self, minutes: float, device: str, seed: int, files: tuple[str, ...] = ()) -> None:
+        """The whole loop, from data to evaluation: on the little world of `seed`, or on text files."""
 
         def make() -> Iterator[Event]:
             from models.quickstart import QuickStart
 
-            yield from self._train(QuickStart(self._library, minutes=minutes, device=device, seed=seed))
+            quickstart = QuickStart(self._library, minutes=minutes, device=device, seed=seed, files=files)
+            yield from self._train(quickstart)
 
-        self._start(TrainingState(name="Quick start", quickstart=True), make)
+        self._start(TrainingState(name="Quick start", quickstart=True, files=files), make)
 
     def _start(self, state: TrainingState, make: Callable[[], Iterator[Event]], *, keep_history: bool = False) -> None:
         assert not self.active
         if not keep_history:
             self.history = RunHistory()
         self.state = state
-        self._job = self._worker.submit(Job(state.name, make, is_step=_ends_step))
+        # Set before it is submitted: the worker reads it in `_train`.
+        self._job = Job(state.name, make, is_step=_ends_step)
+        self._worker.submit(self._job)
         self.changed.emit()
 
     def _train(self, source: Any) -> Iterator[Event]:
         """Worker's thread: drive `source`, a Trainer or a QuickStart."""
         job = self._job
+        assert job is not None
         self._source = source
         try:
             with contextlib.closing(source.events()) as events:
                 for event in events:
-                    if isinstance(event, Blocked) and job is not None:
+                    if isinstance(event, Blocked):
                         job.pause()  # asking again at once would only fail again
                     yield event
         finally:
@@ -177,8 +146,8 @@ class TrainingControl(QObject):
     # -- Steering ---------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Ask for no further event; the model stays in memory."""
-        if self._job is not None and self.state is not None:
+        """Ask for no further event; the model stays in memory. Nothing happens where it is held up already."""
+        if self._job is not None and self.state is not None and self.state.status == self.state.going_on:
             self._job.pause()
             self._set(status="pausing")
 
@@ -218,6 +187,16 @@ class TrainingControl(QObject):
 
         self._worker.call(run)
 
+    def rename(self, name: str) -> None:
+        """Give the run that is being trained another name."""
+
+        def rename(trainer: Any) -> None:
+            trainer.run.update(name=name)
+            self._renamed.emit()  # from the worker's thread: queued
+
+        self._set(name=name)
+        self.call(rename)
+
     # -- Following --------------------------------------------------------------------------------------
 
     def _set(self, **changes: Any) -> None:
@@ -231,55 +210,16 @@ class TrainingControl(QObject):
             return
         state = self.state
         for event in events:
-            state = self._after(state, event)
+            state = state.after(event)
             self.history.add(event)
         self.state = state
+        if state.status == "blocked":
+            self._again.start()
         self.changed.emit()
         self.events_came.emit(events)
         for event in events:
             if isinstance(event, Notice):
                 self.noticed.emit(event.sentence)
-
-    def _after(self, state: TrainingState, event: Event) -> TrainingState:
-        """The state after one event."""
-        change = dataclasses.replace
-        if state.status == "blocked" and not isinstance(event, Blocked):
-            state = change(state, status="running", problem="")
-        match event:
-            case Phase():
-                phases = state.phases if event.name == state.phase else (*state.phases, event.name)
-                status = "evaluating" if state.outcome else state.status
-                return change(state, phase=event.name, phases=phases, done=0, total=0, seconds_left=None, status=status)
-            case Progress():
-                return change(state, done=event.done, total=event.total, seconds_left=event.seconds_left)
-            case RunStarted():
-                return change(
-                    state,
-                    status="running" if state.status == "preparing" else state.status,
-                    run_id=event.run_id,
-                    name=event.name,
-                    step=event.step,
-                    total_steps=event.total_steps,
-                    device=event.device,
-                    precision=event.precision,
-                )
-            case TrainMetrics():
-                return change(
-                    state,
-                    step=event.step,
-                    total_steps=event.total_steps,
-                    seconds_left=event.seconds_left,
-                )
-            case Saved():
-                return change(state, saved_step=event.step)
-            case Blocked():
-                self._again.start()
-                return change(state, status="blocked", problem=event.reason)
-            case Evaluated():
-                return change(state, evaluated=event)
-            case Finished():
-                return change(state, outcome=event.status, status=event.status, step=event.step, seconds_left=None)
-        return state
 
     @Slot(object)
     def _on_paused(self, job: Job) -> None:
@@ -289,7 +229,7 @@ class TrainingControl(QObject):
     @Slot(object)
     def _on_resumed(self, job: Job) -> None:
         if job is self._job and self.state is not None and self.state.status in ("paused", "pausing"):
-            self._set(status="running" if self.state.total_steps else "preparing")
+            self._set(status=self.state.going_on)
 
     @Slot()
     def _try_again(self) -> None:

@@ -9,13 +9,14 @@ from app.run_history import RunHistory
 from app.session import Session
 from app.status import duration
 from app.theme import SPACE, ThemeProvider
-from app.training_control import TrainingState
+from app.training_state import TrainingState
 from app.widgets.accuracy_chart import AccuracyChart
 from app.widgets.basics import button, frame, label, row
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.plots import LossChart
 from app.widgets.sample_feed import SampleFeed
 from app.widgets.stepper import Stepper
+from app.widgets.text_result import TextResult
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
@@ -61,6 +62,7 @@ class QuickStartView(QWidget):
         self.samples = SampleFeed(theme)
         self.accuracy = AccuracyChart(theme)
         self._headline = label("", "title")
+        self.text_result = TextResult(theme)
         self.stop = button(
             "Stop", theme, self._on_stop, icon="stop-fill", tip="End the quick start; a model stays as it is"
         )
@@ -97,6 +99,7 @@ class QuickStartView(QWidget):
         self._side = QStackedWidget()
         self._side.addWidget(self.samples)
         self._side.addWidget(result)
+        self._side.addWidget(self.text_result)
         charts = QHBoxLayout()
         charts.setSpacing(2 * SPACE)
         for widget, stretch in ((self.loss, 3), (self._side, 2)):
@@ -148,7 +151,10 @@ class QuickStartView(QWidget):
         if state.evaluated is not None:
             self._headline.setText(f"{state.evaluated.accuracy * 100:.1f} %")
             self.accuracy.show_result(state.evaluated)
-        self._side.setCurrentIndex(1 if state.evaluated is not None else 0)
+        measured = state.files and state.over and len(self._session.history.val) > 0
+        if measured:
+            self.text_result.show_result(self._session.history)
+        self._side.setCurrentIndex(2 if measured else 1 if state.evaluated is not None else 0)
 
     def _words(self, state: TrainingState, stage: int) -> str:
         if state.status == "failed":
@@ -158,7 +164,8 @@ class QuickStartView(QWidget):
         if stage == TRAINING:
             return f"Training: step {state.step:,} of {state.total_steps:,}"
         if stage == CHAT:
-            return f"{state.name} is in your library, and ready to talk."
+            what = "goes on with whatever you write" if state.files else "is ready to talk"
+            return f"{state.name} is in your library, and {what}."
         return state.phase
 
     @Slot(object)
@@ -177,7 +184,8 @@ class QuickStartView(QWidget):
         self._session.stop()
 
     def _on_again(self) -> None:
-        self._session.start_quickstart()
+        state = self._session.training
+        self._session.start_quickstart(files=state.files if state is not None else ())
 
     def _on_chat(self) -> None:
         state = self._session.training

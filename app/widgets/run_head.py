@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QProgressBar, QPushBut
 from app.session import Session
 from app.status import duration
 from app.theme import SPACE, ThemeProvider
-from app.training_control import TrainingState
+from app.training_state import TrainingState
 from app.widgets.basics import button, label, row, set_role
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.run_list import TONES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
@@ -16,10 +18,13 @@ class Welcome(QWidget):
 
     Signals:
         quickstart_asked(), file_asked(), tokenizer_asked(), design_asked(), runs_asked()
+        file_quickstart_asked(), file_run_asked(): grow a model on `files` at once, or set a run on them up.
     """
 
     quickstart_asked = Signal()
     file_asked = Signal()
+    file_quickstart_asked = Signal()
+    file_run_asked = Signal()
     tokenizer_asked = Signal()
     design_asked = Signal()
     runs_asked = Signal()
@@ -61,6 +66,19 @@ class Welcome(QWidget):
             ("Build a design", "Put an architecture together, and see it as a diagram.", "stack", self.design_asked),
         )
         self.ways: list[QPushButton] = []
+        self.files: tuple[str, ...] = ()
+        self._captions: list[QLabel] = []
+        self.file_quickstart = button(
+            "Quick start on it",
+            theme,
+            self.file_quickstart_asked.emit,
+            icon="mdi6.sprout",
+            role="primary",
+            tip="Tokenizer, training and a measurement on this text, in about 3 minutes",
+        )
+        self.file_run = button(
+            "Set up a run", theme, self.file_run_asked.emit, icon="sliders", tip="Choose design and training yourself"
+        )
         for column, (words, caption, icon, signal) in enumerate(cards):
             card = frame("card")
             card.setFixedWidth(232)
@@ -70,7 +88,11 @@ class Welcome(QWidget):
             text = label(caption, "caption", wrap=True)
             lines.addWidget(text)
             lines.addStretch(1)
+            if column == 0:
+                lines.addWidget(self.file_quickstart)
+                lines.addWidget(self.file_run)
             lines.addWidget(way)
+            self._captions.append(text)
             self.ways.append(way)
             ways.addWidget(card, 0, column)
         self._runs = button("Look at earlier runs", theme, self.runs_asked.emit, icon="chart-line", role="link")
@@ -104,6 +126,21 @@ class Welcome(QWidget):
         session.training_changed.connect(self._show_training)
         self._show_runs()
         self._show_training()
+        self._show_files()
+
+    def offer_files(self, files: tuple[str, ...]) -> None:
+        """Offer what can be done with these text files."""
+        self.files = files
+        self._show_files()
+        self.file_quickstart.setFocus()
+
+    def _show_files(self) -> None:
+        for way in (self.file_quickstart, self.file_run):
+            way.setVisible(bool(self.files))
+        if self.files:
+            more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+            self._captions[0].setText(f"Grow a model on «{Path(self.files[0]).name}»{more}:")
+            self.ways[0].setText("Another file…")
 
     @Slot()
     def _show_runs(self) -> None:
@@ -113,6 +150,7 @@ class Welcome(QWidget):
     def _show_training(self) -> None:
         busy = self._session.training_active
         self.quickstart.setEnabled(not busy)
+        self.file_quickstart.setEnabled(not busy)
         self.hint.setText(
             "A training is going on: the quick start has to wait until it ends."
             if busy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,11 @@ from pytestqt.qtbot import QtBot
 from app.session import Session
 from app.theme import ThemeProvider
 from app.worker import Worker
+from models import quickstart
 from models.config import ModelConfig
 from models.library import Library
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from tests.app.heard import Heard
 
 
 @pytest.fixture
@@ -52,11 +55,24 @@ def session(qapp: QApplication, library: Library) -> Iterator[Session]:
 
 
 @pytest.fixture
+def heard(session: Session) -> Heard:
+    """What `session` says."""
+    return Heard(session)
+
+
+@pytest.fixture
 def text_file(tmp_path: Path) -> Path:
     """Some 40 kB of plain text."""
     path = tmp_path / "text.txt"
     path.write_text("The cat sat on the mat. The dog ran to the park.\n" * 800, encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def little_quickstart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quick starts on text grow a tiny model."""
+    monkeypatch.setattr(quickstart, "TEXT_MODEL", dataclasses.replace(quickstart.TEXT_MODEL, n_layer=1, d_model=32))
+    monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication
-from PySide6.QtWidgets import QLabel, QPushButton
+from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.main_window import MainWindow
 from app.session import Session
 from app.theme import DARK, LIGHT, ThemeProvider
+from app.widgets.quickstart_view import QuickStartView
+from app.widgets.text_result import BITS, LOSS, PERPLEXITY
 from app.widgets.top_bar import TABS
 from app.widgets.welcome import Welcome
 from models.library import Library
@@ -58,6 +61,52 @@ def test_the_first_screen_leads_everywhere(window: MainWindow, qtbot: QtBot) -> 
         window.show_welcome()
         qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
         assert window.pages.current == tab
+
+
+@pytest.mark.usefixtures("little_quickstart")
+def test_an_opened_text_file_is_offered_both_ways(
+    window: MainWindow, text_file: Path, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.show_tab("tokenizer")
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: ([str(text_file)], ""))
+    action(window, "Open text file…").trigger()
+    assert window.pages.current == "welcome"
+    qtbot.mouseClick(window.welcome.file_run, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "training"
+    assert window.training.new_run.data.spec.files == (str(text_file),)
+    window.show_welcome()
+    window.session.quickstart_minutes = 0.001
+    qtbot.mouseClick(window.welcome.file_quickstart, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "quickstart"
+    until(lambda: not window.session.training_active)
+    view = window.pages.page("quickstart")
+    assert isinstance(view, QuickStartView)
+    assert view.text_result.isVisible()
+    loss = float(view.text_result.stats.number(LOSS))
+    assert float(view.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
+    assert float(view.text_result.stats.number(BITS)) > 0
+    assert view.text_result.sample.text().startswith("The")
+    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "chat"
+    until(lambda: window.session.chat_state == "ready")
+    assert window.session.chat_model is not None
+    assert not window.session.chat_model.talks
+
+
+def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(
+    window: MainWindow, tmp_path: Path, qtbot: QtBot, until: Until
+) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.write_text("", "utf-8")
+    window.welcome.offer_files((str(empty),))
+    window.start_quickstart_on_files()
+    until(lambda: not window.session.training_active)
+    view = window.pages.page("quickstart")
+    assert isinstance(view, QuickStartView)
+    qtbot.mouseClick(view.again, Qt.MouseButton.LeftButton)
+    assert window.session.training is not None
+    assert window.session.training.files == (str(empty),)
+    until(lambda: not window.session.training_active)
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:

@@ -1,0 +1,80 @@
+"""What the current training is: a pure function of what it has said so far."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from models.events import Blocked, Evaluated, Event, Finished, Phase, Progress, RunStarted, Saved, TrainMetrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingState:
+    """What the current training is, read from what it said, never from what was clicked.
+
+    status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once it is over:
+    finished, stopped, paused (saved, the device is free), failed (see `problem`). `over` tells the two kinds apart.
+    outcome: what the run itself said when training ended; a quick start still evaluates after that.
+    files: what a quick start learns from; () for Tiny World.
+    """
+
+    name: str
+    status: str = "preparing"
+    over: bool = False
+    outcome: str = ""
+    quickstart: bool = False
+    files: tuple[str, ...] = ()
+    run_id: str = ""
+    phase: str = ""
+    phases: tuple[str, ...] = ()
+    done: int = 0
+    total: int = 0
+    step: int = 0
+    total_steps: int = 0
+    seconds_left: float | None = None
+    device: str = ""
+    precision: str = ""
+    saved_step: int | None = None
+    problem: str = ""
+    evaluated: Evaluated | None = None
+
+    @property
+    def going_on(self) -> str:
+        """The status of this training when nothing holds it up."""
+        return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
+
+    def after(self, event: Event) -> TrainingState:
+        """The state when `event` has come."""
+        change = dataclasses.replace
+        state = self
+        if state.status == "blocked" and not isinstance(event, Blocked):
+            state = change(state, status=state.going_on, problem="")
+        match event:
+            case Phase():
+                phases = state.phases if event.name == state.phase else (*state.phases, event.name)
+                status = "evaluating" if state.outcome else state.status
+                return change(state, phase=event.name, phases=phases, done=0, total=0, seconds_left=None, status=status)
+            case Progress():
+                return change(state, done=event.done, total=event.total, seconds_left=event.seconds_left)
+            case RunStarted():
+                return change(
+                    state,
+                    status="running" if state.status == "preparing" else state.status,
+                    run_id=event.run_id,
+                    name=event.name,
+                    step=event.step,
+                    total_steps=event.total_steps,
+                    device=event.device,
+                    precision=event.precision,
+                )
+            case TrainMetrics():
+                return change(state, step=event.step, total_steps=event.total_steps, seconds_left=event.seconds_left)
+            case Saved():
+                return change(state, saved_step=event.step)
+            case Blocked():
+                return change(state, status="blocked", problem=event.reason)
+            case Evaluated():
+                return change(state, evaluated=event)
+            case Finished():
+                return change(state, outcome=event.status, status=event.status, step=event.step, seconds_left=None)
+        return state

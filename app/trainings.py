@@ -1,0 +1,252 @@
+"""Training and its runs: what is being trained and on which device, what was trained before, and how to start more."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.choices import Choices
+from app.device_control import DeviceControl
+from app.failures import Failure
+from app.run_history import RunHistory
+from app.training_control import TrainingControl
+from app.training_state import TrainingState
+from app.worker import Worker
+from models.library import Library, RunInfo
+
+if TYPE_CHECKING:
+    from models.training.spec import RunSpec
+
+QUICKSTART_MINUTES = 3.0
+
+
+class Trainings(Choices):
+    """The worker with what is trained on it, and the library's runs. One run is trained at a time.
+
+    Signals (and those of Choices):
+        training_changed(): `training` is new (status, step, progress …).
+        training_events(events): a tuple of what the training yielded, after `history` took it in.
+        training_ended(): the training is over.
+        status_changed(): `status` (for the status bar) is new.
+        device_changed(): `device_name`, `device_label` or `devices` are new.
+    """
+
+    training_changed = Signal()
+    training_events = Signal(object)
+    training_ended = Signal()
+    status_changed = Signal()
+    device_changed = Signal()
+
+    def __init__(self, library: Library, parent: QObject | None = None) -> None:
+        super().__init__(library, parent)
+        self.worker = Worker(self, name="worker")
+        self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
+        self._training = training = TrainingControl(self.worker, library, self)
+        self.quickstart_minutes = QUICKSTART_MINUTES
+        training.changed.connect(self.training_changed)
+        training.changed.connect(self.status_changed)
+        training.events_came.connect(self.training_events)
+        training.noticed.connect(self.notice)
+        training.renamed.connect(self.runs_changed)
+        training.ended.connect(self._on_training_ended)
+        training.failed.connect(self._on_failed)
+        self._device.changed.connect(self.device_changed)
+        self._device.changed.connect(self.status_changed)
+        self._device.noticed.connect(self.notice)
+        self._device.failed.connect(self._on_failed)
+        self.worker.job_failed.connect(self._on_job_failed)
+
+    # -- Training ---------------------------------------------------------------------------------------
+
+    @property
+    def training(self) -> TrainingState | None:
+        """The current or last training of this launch, None before the first."""
+        return self._training.state
+
+    @property
+    def training_active(self) -> bool:
+        """Whether a training is going on (preparing, running, paused in memory, evaluating …)."""
+        return self._training.active
+
+    @property
+    def history(self) -> RunHistory:
+        """Curves and samples of `training`."""
+        return self._training.history
+
+    def start_training(self, spec: RunSpec) -> bool:
+        """Train a new run; whether it began."""
+        return self._may_start() and self._try(lambda: self._training.start_spec(spec, self.device_name))
+
+    def start_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> bool:
+        """Data, tokenizer, training, evaluation; whether it began. Each has a new world, unless it has text files."""
+        budget = self.quickstart_minutes if minutes is None else minutes
+
+        def start() -> None:
+            seed = 0 if files else self._next_world()
+            self._training.start_quickstart(budget, self.device_name, seed, files)
+
+        return self._may_start() and self._try(start)
+
+    def resume_run(self, run_id: str) -> bool:
+        """Go on with a paused, stopped or interrupted run from its last checkpoint; whether it began."""
+
+        def resume() -> None:
+            info = self.find_run(run_id)
+            self._training.start_resume(info.folder, info.name, self.device_name)
+
+        return self._may_start() and self._try(resume)
+
+    def pause(self, *, free: bool = False) -> None:
+        """Wait after the running step; `free`: save, end, and free the device instead (go on with `resume_run`)."""
+        if free:
+            self._training.stop(status="paused")
+        else:
+            self._training.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`, or try again what was blocked."""
+        self._training.resume()
+
+    def step(self) -> None:
+        """While paused: one training step."""
+        self._training.step()
+
+    def stop(self, *, keep: bool = True) -> None:
+        """End the training at the next step, saving it first where `keep`."""
+        self._training.stop(keep=keep)
+
+    def save_now(self) -> None:
+        """Write a checkpoint at the next step."""
+        self._training.call(lambda trainer: trainer.save())
+
+    # -- Runs -------------------------------------------------------------------------------------------
+
+    def list_runs(self) -> list[RunInfo]:
+        """All runs, the newest first."""
+        return self.library.list_runs()
+
+    def free_run_name(self, wanted: str) -> str:
+        """`wanted`, with the first number that makes it a name no run has."""
+        taken = {info.name for info in self.list_runs()}
+        names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
+        return next(name for name in names if name not in taken)
+
+    def find_run(self, run_id: str) -> RunInfo:
+        """The run with this id; ValueError where it is gone."""
+        for info in self.list_runs():
+            if info.id == run_id:
+                return info
+        raise ValueError("This run is gone from the library: it may have been moved or deleted.")
+
+    def is_current(self, run_id: str) -> bool:
+        """Whether this session is training the run now."""
+        state = self._training.state
+        return self.training_active and state is not None and state.run_id == run_id
+
+    def run_history(self, run_id: str) -> RunHistory:
+        """Curves and samples of any run: live for the current one, read from its folder otherwise."""
+        from models.training.run_folder import RunFolder
+
+        if self.is_current(run_id):
+            return self.history
+        try:
+            run = RunFolder.open(self.find_run(run_id).folder)
+            return RunHistory.from_rows(run.read_metrics(), run.read_samples())
+        except ValueError as error:
+            self._refuse(str(error))
+            return RunHistory()
+
+    def run_spec(self, run_id: str) -> RunSpec | None:
+        """What a run was made from, read from its folder; None where it cannot be read."""
+        from models.training.run_folder import RunFolder
+
+        try:
+            return RunFolder.open(self.find_run(run_id).folder).spec
+        except ValueError:
+            return None
+
+    def rename_run(self, run_id: str, name: str) -> bool:
+        """Give a run another name; whether it worked."""
+        from models.training.run_folder import RunFolder
+
+        def rename() -> None:
+            if not name.strip():
+                raise ValueError("The run's name is empty: give it one.")
+            if self.is_current(run_id):
+                self._training.rename(name.strip())
+                return
+            run = RunFolder.open(self.find_run(run_id).folder)
+            run.acquire()
+            try:
+                run.update(name=name.strip())
+            finally:
+                run.release()
+
+        done = self._try(rename)
+        self.runs_changed.emit()
+        return done
+
+    def delete_run(self, run_id: str) -> None:
+        """Move a run to the trash."""
+        if self.is_current(run_id):
+            self._refuse("This run is being trained: stop it before you delete it.")
+            return
+        try:
+            info = self.find_run(run_id)
+        except ValueError as error:
+            self._refuse(str(error))
+            return
+        self._delete(info.folder, f"Run «{info.name}» deleted")
+        self.runs_changed.emit()
+
+    # -- Device -----------------------------------------------------------------------------------------
+
+    @property
+    def device_name(self) -> str:
+        """What the user chose: auto, cpu, cuda or mps."""
+        return self._device.name
+
+    @property
+    def device_label(self) -> str:
+        """What that is, in words; '' until torch is loaded."""
+        return self._device.label
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What can be chosen on this machine."""
+        return self._device.available
+
+    def set_device(self, name: str) -> None:
+        """Use another device from the next job on; falls back with a notice where it does not work."""
+        self.remember("device", name)
+        self._device.choose(name)
+
+    # -- Following --------------------------------------------------------------------------------------
+
+    def _may_start(self) -> bool:
+        if self._training.active:
+            return self._refuse("A training is going on already: stop it first, or wait until it ends.")
+        return True
+
+    def _next_world(self) -> int:
+        """The seed of a world that no quick start had before; 0 for the first."""
+        seed: int = self.settings.get("next world", 0)
+        self.remember("next world", seed + 1)
+        return seed
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.job_failed.emit(failure.sentence, failure.details)
+
+    @Slot(object, object)
+    def _on_job_failed(self, job: object, failure: Failure) -> None:
+        if job is None:
+            self._on_failed(failure)
+
+    @Slot()
+    def _on_training_ended(self) -> None:
+        self.library_changed.emit()
+        self.runs_changed.emit()
+        self.training_ended.emit()

@@ -1,0 +1,41 @@
+"""What a session says, noted for the tests of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from app.session import Session
+from models.events import Event
+from models.training.spec import RunSpec
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+class Heard:
+    """What a session said."""
+
+    def __init__(self, session: Session) -> None:
+        self.failures: list[str] = []
+        self.notices: list[str] = []
+        self.deleted: list[str] = []
+        self.statuses: list[str] = []
+        self.events: list[Event] = []
+        self.chat: list[Event] = []
+        session.job_failed.connect(lambda sentence, details: self.failures.append(sentence))
+        session.notice.connect(self.notices.append)
+        session.deleted.connect(lambda words, token: self.deleted.append(token))
+        session.training_events.connect(self.events.extend)
+        session.chat_events.connect(self.chat.extend)
+
+        def note_status() -> None:
+            status = session.training.status if session.training is not None else ""
+            if not self.statuses or self.statuses[-1] != status:
+                self.statuses.append(status)
+
+        session.training_changed.connect(note_status)
+
+
+def long(spec: RunSpec) -> RunSpec:
+    """The same run, but one that does not end by itself."""
+    return dataclasses.replace(spec, train=dataclasses.replace(spec.train, steps=1_000_000, checkpoint_interval=1000))
