@@ -141,7 +141,7 @@ class RunFolder:
         """Become the one writer, and clear away what a killed writer left half-written.
 
         Raises:
-            ValueError: where another process (or another part of this one) is writing.
+            ValueError: where another process (or another part of this one) is writing, or run.json is damaged.
         """
         try:
             if self._lock.is_locked:  # by this very object, which would count up instead of refusing
@@ -154,7 +154,14 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise ValueError(f"{self.folder} cannot be written to: {error.strerror}.") from error
-        self._record = read_record(self.folder)
+        try:
+            self._record = read_record(self.folder)
+            self._clear_leftovers()
+        except (ValueError, OSError):
+            self._lock.release()
+            raise
+
+    def _clear_leftovers(self) -> None:
         for folder in (self.folder, self.folder / "checkpoints"):
             for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
                 if leftover.is_dir():

@@ -89,6 +89,18 @@ def test_there_is_one_writer(library: Library, tiny_config: ModelConfig) -> None
     other.release()
 
 
+def test_a_run_that_cannot_be_read_is_not_kept_locked(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config)
+    whole = (run.folder / "run.json").read_text()
+    (run.folder / "run.json").write_text(whole[:-9])
+    with pytest.raises(ValueError, match=r"run\.json is damaged"):
+        run.acquire()
+    (run.folder / "run.json").write_text(whole)
+    other = RunFolder.open(run.folder)
+    other.acquire()
+    other.release()
+
+
 def test_running_without_a_writer_is_shown_as_interrupted(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     reader = RunFolder.open(run.folder)
