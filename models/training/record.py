@@ -47,12 +47,11 @@ class Recorder:
     def metrics(self, metrics: TrainMetrics, bytes_per_token: float) -> Generator[Event, None, None]:
         """One step of training; its loss in bits per byte follows from the split's bytes per token."""
         bits_per_byte = metrics.loss / math.log(2) / bytes_per_token
-        yield from self.patiently(
-            self._run.append, "metrics", metrics_row("train", metrics, bits_per_byte=bits_per_byte)
-        )
+        row = metrics_row("train", **asdict(metrics), bits_per_byte=bits_per_byte)
+        yield from self.patiently(self._run.append, "metrics", row)
 
     def validation(self, metrics: ValMetrics) -> Generator[Event, None, None]:
-        yield from self.patiently(self._run.append, "metrics", metrics_row("val", metrics))
+        yield from self.patiently(self._run.append, "metrics", metrics_row("val", **asdict(metrics)))
 
     def sample(self, sample: SampleMade) -> Generator[Event, None, None]:
         yield from self.patiently(self._run.append, "samples", asdict(sample))
@@ -64,6 +63,6 @@ class Recorder:
             self._run.append_event("failed", step, sentence)
 
 
-def metrics_row(kind: str, metrics: TrainMetrics | ValMetrics, **more: float) -> Row:
-    """A row of metrics.jsonl: the same keys in every row, null where a kind has nothing to say."""
-    return {"kind": kind} | {key: more.get(key, getattr(metrics, key, None)) for key in _METRICS}
+def metrics_row(kind: str, **values: float) -> Row:
+    """A row of metrics.jsonl: the same keys in every row, null where there is no value, and no others."""
+    return {"kind": kind} | {key: values.get(key) for key in _METRICS}

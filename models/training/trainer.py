@@ -17,7 +17,7 @@ from models.training.clock import Clock, Pace
 from models.training.failures import divergence_sentence, failure_sentence
 from models.training.objective import validate
 from models.training.prepare import prepare_run
-from models.training.record import Recorder
+from models.training.record import Recorder, metrics_row
 from models.training.run_folder import RunFolder
 from models.training.samples import encode_pinned, write_sample
 from models.training.schedule import lr_factor
@@ -286,9 +286,10 @@ class Trainer:
         """The step's loss or gradient is no number: note it, touch no weight, and say what to do."""
         drop_gradients(parts)
         step, what = self.step + 1, "gradient" if math.isfinite(gradients.loss) else "loss"
-        row = {"kind": "train", "step": step, "tokens": self._state.tokens, "elapsed_s": self._clock.seconds}
+        position = {"step": step, "tokens": self._state.tokens, "elapsed_s": self._clock.seconds}
+        row = metrics_row("train", **position, loss=gradients.loss, grad_norm=gradients.norm)
         with suppress(OSError):
-            self.run.append("metrics", {**row, "loss": gradients.loss, "grad_norm": gradients.norm})
+            self.run.append("metrics", row)
         raise ValueError(divergence_sentence(f"{what} of step {step}", self._config, self._saved_step))
 
     def _check_weights(self, parts: Parts) -> None:

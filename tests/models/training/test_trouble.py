@@ -41,8 +41,9 @@ def test_a_loss_that_is_no_number_stops_at_once(library: Library, tiny_config: M
         train_with(run, library, break_it)
     assert library.list_runs()[0].status == "failed"
     assert run.latest_checkpoint() == run.checkpoint_path(3)
-    last = run.read_metrics()[-1]
-    assert (last["step"], last["loss"]) == (6, None)
+    before, last = run.read_metrics()[-2:]
+    assert (last["step"], last["loss"], last["lr"]) == (6, None, None)
+    assert last.keys() == before.keys()
     event = run.read_events()[-1]
     assert event["event"] == "failed"
     assert "step 6" in event["detail"]
