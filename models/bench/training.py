@@ -86,18 +86,18 @@ def make_ours(text: CharText, seed: int, device: torch.device, steps: int = OUR_
         n_layer=reference.N_LAYER,
         d_model=reference.D_MODEL,
     )
-    train = TrainConfig(steps=steps, warmup_steps=min(TrainConfig().warmup_steps, steps // 2))
+    recipe = TrainConfig(steps=steps, warmup_steps=min(TrainConfig().warmup_steps, steps // 2))
     torch.manual_seed(seed)
     model = Decoder(config).to(device)
     return Contestant(
         name="ours",
         model=model,
-        optimizers=make_optimizers(model, train),
-        lr_factor=lambda step: schedule.lr_factor(step, train),
+        optimizers=make_optimizers(model, recipe),
+        lr_factor=lambda step: schedule.lr_factor(step, recipe),
         steps=steps,
-        batch_size=train.batch_size,
-        grad_clip=train.grad_clip,
-        dtype=pick_precision(train, config, device),
+        batch_size=recipe.batch_size,
+        grad_clip=recipe.grad_clip,
+        dtype=pick_precision(recipe, config, device),
     )
 
 

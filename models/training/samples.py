@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from tokenizers import Tokenizer
 
@@ -37,8 +35,8 @@ def write_sample(
     with torch.no_grad():
         logits = model.logits(model.hidden(torch.tensor([ids], device=model.embedding.weight.device))[:, -1])
         top = logits[0].float().softmax(dim=-1).topk(min(N_TOP, logits.size(-1)))
-    settings: dict[str, Any] = {"temperature": 0.8, "top_k": 50, "seed": seed, "max_tokens": max_tokens}
-    events = generate(model, tokenizer, ids, SamplingConfig(**settings))
+    sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
+    events = generate(model, tokenizer, ids, sampling)
     text = "".join(event.text for event in events if isinstance(event, TokenMade))
     model.train(was_training)
     return text, tuple(zip(top.indices.tolist(), top.values.tolist(), strict=True))

@@ -18,7 +18,7 @@ from models.training.spec import TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """Of what stands in the parameters' `.grad`: the loss (nats per unit of weight), the norm before clipping."""
+    """About those in the parameters' `.grad`: the loss (nats per unit of weight), their norm before clipping."""
 
     loss: float
     norm: float
