@@ -9,10 +9,12 @@ import torch
 
 from models.config import ModelConfig
 from models.data.batches import Batch, make_batches
+from models.data.chat import encode_messages
 from models.data.corpus import build_examples_corpus, open_corpus
 from models.events import Finished, MicroStep, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.library import Library
 from models.tokenizers import read_tokenizer
+from models.training.clock import Pace
 from models.training.objective import validation_slice, weighted_nll
 from models.training.run_folder import RunFolder
 from models.training.schedule import lr_factor
@@ -115,25 +117,38 @@ def test_validation_is_float32_in_eval_mode_on_one_fixed_slice(library: Library,
     assert checked == 4
 
 
-def test_examples_train_with_replies_weighted_and_prompts_as_chat(library: Library, tiny_config: ModelConfig) -> None:
+def test_chats_train_their_replies_and_are_asked_the_prompts(library: Library, tiny_config: ModelConfig) -> None:
     chats = [
         {"messages": [{"role": "user", "content": f"Say {n}"}, {"role": "assistant", "content": f"{n}!"}]}
         for n in range(40)
     ]
     corpus = build_examples_corpus(library, chats[:30], chats[30:], "say", 0)
-    spec = dataclasses.replace(make_spec(library.home, tiny_config, context_loss_weight=0.0, prompts=("Say 3",)))
+    spec = make_spec(library.home, tiny_config, context_loss_weight=0.0, prompts=("Say 3",))
     make_run(library, tiny_config)  # makes the byte tokenizer
     run = RunFolder.create(library, spec, "byte", corpus.sha)
     trainer = Trainer(run, library, device="cpu")
-    events = list(trainer.events())
-    assert of_kind(events, Finished)
-    assert of_kind(events, SampleMade)[0].prompt == "Say 3"
-    last = of_kind(events, TrainMetrics)[-1]
-    assert last.tokens > 0  # padding is not counted
-    assert math.isfinite(last.loss)
+    data = make_batches(corpus, read_tokenizer(run.tokenizer_file), tiny_config, spec.train)
+    batches = [data.batch(step) for step in range(spec.train.steps)]
+    question = [{"role": "user", "content": "Say 3"}]
+    events, first_loss = [], math.nan
+    for event in trainer.events():
+        events.append(event)
+        if isinstance(event, SampleMade) and event.step == 0:
+            assert event.prompt == "Say 3"
+            ids, _ = encode_messages(trainer.tokenizer, question, add_generation_prompt=True)
+            with torch.no_grad():
+                probabilities = trainer.model(torch.tensor([ids]))[0, -1].softmax(-1)
+                replies = batches[0].weights == 1
+                nll = -trainer.model(batches[0].inputs).log_softmax(-1).gather(2, batches[0].targets[..., None])[..., 0]
+            assert [p for _, p in event.top] == pytest.approx(probabilities.topk(10).values.tolist())
+            first_loss = nll[replies].mean().item()
+    metrics = of_kind(events, TrainMetrics)
+    assert metrics[0].loss == pytest.approx(first_loss)
+    assert metrics[-1].tokens == sum(int((batch.inputs != 0).sum()) for batch in batches)
+    assert metrics[-1].tokens < sum(batch.inputs.numel() for batch in batches)  # padding is not counted
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "wsd", "constant"])
 def test_the_learning_rate_warms_up_and_falls(schedule: str) -> None:
     config = TrainConfig(steps=100, warmup_steps=10, schedule=schedule, min_lr_ratio=0.1)
     course = [lr_factor(step, config) for step in range(100)]
@@ -141,6 +156,7 @@ def test_the_learning_rate_warms_up_and_falls(schedule: str) -> None:
     assert course[10] == 1
     assert course[-1] == pytest.approx(1.0 if schedule == "constant" else 0.1)
     assert course[10:] == sorted(course[10:], reverse=True)
+    assert course.count(1.0) == {"constant": 91, "wsd": 91 - 36}.get(schedule, 2)  # the last of the warm-up is one, too
     assert lr_factor(0, TrainConfig(steps=1, warmup_steps=0)) == 1
     assert lr_factor(4, TrainConfig(steps=5, warmup_steps=50)) == 0.1
 
@@ -220,8 +236,6 @@ def test_the_time_of_whoever_drives_it_does_not_count(
 
 
 def test_the_time_left_is_that_of_this_session() -> None:
-    from models.training.clock import Pace
-
     pace = Pace(seconds=500.0, step=100)  # resumed after 500 s
     assert pace.seconds_left(510.0, 101, 111) == pytest.approx(100)  # the first step warmed up …
     assert pace.seconds_left(511.0, 102, 111) == pytest.approx(9)  # … and does not count
