@@ -29,8 +29,8 @@ from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.trainer import Trainer
 from models.transformer import Decoder
 
-MAX_STEPS = 3400
-"""After so many steps of the recipe, held-out accuracy no longer rises enough to be worth waiting for."""
+MIN_STEPS, MAX_STEPS = 20, 3400
+"""Of the recipe: these at least, however little time is left, and no more than raise held-out accuracy noticeably."""
 EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
 """Parts of the time that are kept for the evaluation, and for whatever else the machine has to do."""
 PROBE_STEPS = 10
@@ -130,6 +130,8 @@ class QuickStart:
         spec = yield from self._fit_steps(spec, corpus, tokenizer, began)
         self.run = RunFolder.create(self._library, spec, tokenizer, corpus.sha)
         self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=self._threads)
+        if self._stop is not None:  # Ctrl-C comes between any two lines
+            self.trainer.request_stop(*self._stop)
         finished = False
         self._trains = True
         with contextlib.closing(self.trainer.events()) as events:
@@ -197,7 +199,7 @@ class QuickStart:
         self._threads = min(seconds, key=lambda threads: seconds[threads])
         torch.set_num_threads(self._threads)
         left = self._seconds * (1 - MARGIN_SHARE - EVALUATION_SHARE) - (time.perf_counter() - began) - reading
-        steps = max(20, min(MAX_STEPS, int(left / seconds[self._threads])))
+        steps = max(MIN_STEPS, min(MAX_STEPS, int(left / seconds[self._threads])))
         warmup = min(spec.train.warmup_steps, steps // 4)
         train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
         return dataclasses.replace(spec, model=model, train=train)
@@ -212,10 +214,12 @@ class QuickStart:
         for step in range(PROBE_STEPS):
             began = time.perf_counter()
             batch = batches.batch(step)
-            (weighted_nll(model, batch, dtype) / batch.weights.sum()).backward()
+            loss = weighted_nll(model, batch, dtype) / batch.weights.sum()
+            loss.backward()
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
+            loss.item()  # a GPU returns before it has computed
             times.append(time.perf_counter() - began)
             yield Progress(done=step + 1, total=PROBE_STEPS)
         return statistics.fmean(times[PROBE_STEPS // 4 :])
