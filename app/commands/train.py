@@ -14,7 +14,8 @@ from models.config import PRESETS
 from models.events import TrainMetrics, ValMetrics
 from models.library import Library
 from models.tokenizers import KINDS, find_tokenizer
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, load_spec
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training.spec_file import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from models.config import PRESETS, ModelConfig, check_settings, settings_from_dict, slot
+from models.config import ModelConfig, check_settings, settings_from_dict, slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,77 +250,20 @@ class RunSpec:
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
         """Build from parsed JSON; ValueError names `where` and what is wrong there."""
-        _check_keys(data, {"name", "model", "tokenizer", "data", "train"}, where)
+        check_keys(data, {"name", "model", "tokenizer", "data", "train"}, where)
+        parts: dict[str, Any] = {
+            "model": settings_from_dict(ModelConfig, data.get("model", {}), f"{where}: model"),
+            "tokenizer": settings_from_dict(TokenizerSpec, data.get("tokenizer", {}), f"{where}: tokenizer"),
+            "data": settings_from_dict(DataSpec, data.get("data", {}), f"{where}: data"),
+            "train": settings_from_dict(TrainConfig, data.get("train", {}), f"{where}: train"),
+        }
         try:
-            name = data["name"]
-        except KeyError:
-            raise ValueError(f"{where} has no name.") from None
-        return cls(
-            name=name,
-            model=settings_from_dict(ModelConfig, data.get("model", {}), f"{where}: model"),
-            tokenizer=settings_from_dict(TokenizerSpec, data.get("tokenizer", {}), f"{where}: tokenizer"),
-            data=settings_from_dict(DataSpec, data.get("data", {}), f"{where}: data"),
-            train=settings_from_dict(TrainConfig, data.get("train", {}), f"{where}: train"),
-        )
+            return cls(name=data.get("name", ""), **parts)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
 
 
-def load_spec(path: Path) -> RunSpec:
-    """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [run].
-
-    Relative paths are taken from the file's folder. A `[tokenizer] path` that is not a file or folder there is the name
-    of a tokenizer in the library.
-
-    Raises:
-        ValueError: naming the file, the table and the remedy.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not valid TOML: {error}.") from error
-    _check_keys(tables, {"model", "tokenizer", "data", "train", "run"}, str(path))
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise ValueError(f"{path}: {name} must be a table, written [{name}].")
-    run = tables.get("run", {})
-    _check_keys(run, {"name"}, f"{path} [run]")
-    return RunSpec(
-        name=run.get("name", path.stem),
-        model=_model_from_table(tables.get("model", {}), f"{path} [model]"),
-        tokenizer=_tokenizer_from_table(tables.get("tokenizer", {}), path),
-        data=_data_from_table(tables.get("data", {}), path),
-        train=settings_from_dict(TrainConfig, tables.get("train", {}), f"{path} [train]"),
-    )
-
-
-def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:
-    """ModelConfig from `table`, whose `preset` gives what the other keys leave open."""
-    preset = table.get("preset", "terrarium-tiny")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise ValueError(f"{where}: there is no preset called {preset!r}: choose one of {', '.join(PRESETS)}.")
-    settings = {key: value for key, value in table.items() if key != "preset"}
-    start = PRESETS[preset].to_dict() if "preset" in table or not settings else {}
-    return settings_from_dict(ModelConfig, {**start, **settings}, where)
-
-
-def _tokenizer_from_table(table: dict[str, Any], path: Path) -> TokenizerSpec:
-    spec = settings_from_dict(TokenizerSpec, table, f"{path} [tokenizer]")
-    if spec.path and (path.parent / spec.path).exists():
-        spec = dataclasses.replace(spec, path=str((path.parent / spec.path).resolve()))
-    return spec
-
-
-def _data_from_table(table: dict[str, Any], path: Path) -> DataSpec:
-    if "files" in table and "source" not in table:
-        table = {**table, "source": "files"}
-    spec = settings_from_dict(DataSpec, table, f"{path} [data]")
-    return dataclasses.replace(spec, files=tuple(str((path.parent / file).resolve()) for file in spec.files))
-
-
-def _check_keys(data: Any, known: set[str], where: str) -> None:
+def check_keys(data: Any, known: set[str], where: str) -> None:
     """Raise ValueError where `data` is not a dict or has a key that is not `known`."""
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")

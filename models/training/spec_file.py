@@ -1,0 +1,70 @@
+"""SPEC.toml: a run as people write it down, with paths relative to the file. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from models.config import PRESETS, ModelConfig, settings_from_dict
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
+
+
+def load_spec(path: Path) -> RunSpec:
+    """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [run].
+
+    Relative paths are taken from the file's folder. A `[tokenizer] path` that is not a file or folder there is the name
+    of a tokenizer in the library.
+
+    Raises:
+        ValueError: naming the file, the table and the remedy.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    check_keys(tables, {"model", "tokenizer", "data", "train", "run"}, str(path))
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ValueError(f"{path}: {name} must be a table, written [{name}].")
+    run = tables.get("run", {})
+    check_keys(run, {"name"}, f"{path} [run]")
+    parts: dict[str, Any] = {
+        "model": _model_from_table(tables.get("model", {}), f"{path} [model]"),
+        "tokenizer": _tokenizer_from_table(tables.get("tokenizer", {}), path),
+        "data": _data_from_table(tables.get("data", {}), path),
+        "train": settings_from_dict(TrainConfig, tables.get("train", {}), f"{path} [train]"),
+    }
+    try:
+        return RunSpec(name=run.get("name", path.stem), **parts)
+    except ValueError as error:
+        raise ValueError(f"{path} [run]: {error}") from error
+
+
+def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:
+    """The design in `table`, whose `preset` gives what the other keys leave open; an empty one is our default."""
+    preset = table.get("preset", "terrarium-tiny")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(f"{where}: there is no preset called {preset!r}: choose one of {', '.join(PRESETS)}.")
+    settings = {key: value for key, value in table.items() if key != "preset"}
+    start = PRESETS[preset].to_dict() if "preset" in table or not settings else {}
+    return settings_from_dict(ModelConfig, {**start, **settings}, where)
+
+
+def _tokenizer_from_table(table: dict[str, Any], path: Path) -> TokenizerSpec:
+    spec = settings_from_dict(TokenizerSpec, table, f"{path} [tokenizer]")
+    if spec.path and (path.parent / spec.path).exists():
+        spec = dataclasses.replace(spec, path=str((path.parent / spec.path).resolve()))
+    return spec
+
+
+def _data_from_table(table: dict[str, Any], path: Path) -> DataSpec:
+    if "files" in table and "source" not in table:
+        table = {**table, "source": "files"}
+    spec = settings_from_dict(DataSpec, table, f"{path} [data]")
+    return dataclasses.replace(spec, files=tuple(str((path.parent / file).resolve()) for file in spec.files))
