@@ -1,4 +1,4 @@
-"""Charts of a run: the loss with its controls, and the small ones beside it."""
+"""The chart of a run's loss, with its controls."""
 
 from __future__ import annotations
 
@@ -11,75 +11,16 @@ from PySide6.QtCore import QPointF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
-from app.run_history import RunHistory, Table, smooth
+from app.run_history import RunHistory, Table
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
+from app.widgets.chart import Chart, moving_average
 
 X_AXES = ("step", "tokens", "elapsed_s")
 _X_WORDS = {"step": "Steps", "tokens": "Tokens", "elapsed_s": "Time"}
 _SLIDER_TOP = 100
-
-
-class NumberAxis(pg.AxisItem):  # type: ignore[misc]
-    """An axis that writes plain numbers: 1,000 and 0.003, never 1e+03 or a bare «k»."""
-
-    def __init__(self, side: str) -> None:
-        super().__init__(side)
-        self.enableAutoSIPrefix(False)
-
-    def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        if self.logMode:
-            return [f"{10**value:.3g}" for value in values]
-        digits = 0 if spacing >= 1 else math.ceil(-math.log10(spacing) - 1e-9)
-        form = f",.{digits}f" if digits < 6 else ".1g"
-        # What is drawn here is never below zero: there is only room for what is written beside lines.
-        return ["" if value < 0 else format(value, form) for value in values]
-
-
-class Chart(pg.PlotWidget):  # type: ignore[misc]
-    """A chart in the theme's style, without frame or menus. Double-click shows everything again."""
-
-    def __init__(self, theme: ThemeProvider, *, x: str = "", y: str = "") -> None:
-        super().__init__(axisItems={"left": NumberAxis("left"), "bottom": NumberAxis("bottom")})
-        self._theme = theme
-        self.setMenuEnabled(False)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        plot = self.getPlotItem()
-        self._has_label = bool(y)
-        if x:
-            plot.setLabel("bottom", x)
-        if y:
-            plot.setLabel("left", y)
-        plot.getViewBox().setDefaultPadding(0.06)  # room for what is written at the ends of lines
-        self.restyle()
-        theme.theme_changed.connect(self.restyle)
-
-    @Slot()
-    def restyle(self) -> None:
-        """Take the theme's colours."""
-        self._theme.style_plot(self.getPlotItem())
-        # As wide as any number will be, so that nothing moves when the numbers grow.
-        width = QFontMetrics(self._theme.font(0.9)).horizontalAdvance("88,888")
-        self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
-
-    def mouseDoubleClickEvent(self, event: object) -> None:
-        self.getPlotItem().enableAutoRange()
-
-    def show_scales(self, shown: bool) -> None:
-        """Write numbers along the axes, or not, where there is nothing to measure yet."""
-        for side in ("left", "bottom"):
-            self.getPlotItem().getAxis(side).setStyle(showValues=shown)
-
-    def curve(self, *, smooth: bool = False) -> pg.PlotDataItem:
-        """A line that stays fast with 100,000 points: never more of them than pixels.
-
-        `smooth` draws fine edges, and leaves points out: for lines without noise, since with it that is slow and wrong.
-        """
-        line = pg.PlotDataItem(antialias=smooth, connect="finite", autoDownsampleFactor=1.0)
-        line.setDownsampling(auto=True, method="subsample" if smooth else "peak")
-        line.setClipToView(True)
-        self.addItem(line)
-        return line
+_GAP = 6
+"""Pixels between the end of a curve and its name."""
 
 
 class LossChart(QWidget):
@@ -90,21 +31,25 @@ class LossChart(QWidget):
         self._theme = theme
         self._history = RunHistory()
         self._vocab_size = 0
-        self._chart = Chart(theme, x="Steps", y="Loss (nats per token)")
+        self._chart = Chart(theme, x="Steps")
         self._chart.setAccessibleName("Loss")
         self._raw = self._chart.curve()
         self._smooth = self._chart.curve(smooth=True)
-        self._val = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=7, connect="finite")
+        self._val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
         self._chart.addItem(self._val)
         self._guess = pg.InfiniteLine(angle=0, movable=False)
-        self._guess.label = pg.InfLineLabel(self._guess, "", position=0.98, anchors=[(1, 0), (1, 0)])
-        self._chart.addItem(self._guess, ignoreBounds=True)
-        self._names = [pg.TextItem(anchor=(1, 1)), pg.TextItem(anchor=(1, 0))]
-        for name in self._names:
-            self._chart.addItem(name, ignoreBounds=True)
+        self._guess_name = pg.TextItem(anchor=(1, 1))
+        self._names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
         self._cursor = pg.InfiniteLine(angle=90, movable=False)
-        self._cursor.hide()
-        self._chart.addItem(self._cursor, ignoreBounds=True)
+        self._read_out = pg.TextItem()
+        self._read_out.setZValue(10)
+        self._nothing = pg.TextItem("The curve begins with the first steps.", anchor=(0.5, 0.5))
+        for name in self._names:
+            name.textItem.document().setDocumentMargin(1)
+        for item in (self._guess, self._guess_name, *self._names, self._cursor, self._read_out, self._nothing):
+            self._chart.addItem(item, ignoreBounds=True)
+        self._show_cursor(False)
+        self._ends = (math.nan, math.nan)
         self._x_axis = QComboBox()
         for axis in X_AXES:
             self._x_axis.addItem(_X_WORDS[axis], axis)
@@ -117,21 +62,23 @@ class LossChart(QWidget):
         self._smoothing.setValue(40)
         self._smoothing.setFixedWidth(110)
         self._smoothing.setAccessibleName("Smoothing")
-        self._smoothing.setToolTip("How strongly the thick line is smoothed")
-        self._read_out = label("", "mono-small")
+        self._smoothing.setToolTip("How strongly the thick line is smoothed: over up to a quarter of the run")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        if controls:
-            layout.addLayout(self._control_row())
+        layout.addLayout(self._head(controls))
         layout.addWidget(self._chart, 1)
         self._x_axis.currentIndexChanged.connect(self.refresh)
         self._log.toggled.connect(self._on_log)
         self._smoothing.valueChanged.connect(self.refresh)
+        view = self._chart.getPlotItem().getViewBox()
+        view.sigRangeChanged.connect(self._place_names)
+        view.sigResized.connect(self._place_names)
         # Kept as a member: the proxy lives as long as the chart.
         self._mouse = pg.SignalProxy(self._chart.scene().sigMouseMoved, rateLimit=60, slot=self._on_mouse)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
+        self.refresh()
 
     def sizeHint(self) -> QSize:
         return QSize(560, 280)
@@ -139,7 +86,7 @@ class LossChart(QWidget):
     def show_history(self, history: RunHistory, vocab_size: int) -> None:
         """Draw another run. `vocab_size` (0 = unknown) places the line of a uniform guess."""
         self._history, self._vocab_size = history, vocab_size
-        self._chart.getPlotItem().enableAutoRange()
+        self._chart.show_whole()
         self.refresh()
 
     @Slot()
@@ -150,151 +97,146 @@ class LossChart(QWidget):
         unit, words_of_x = _x_unit(train, axis)
         self._chart.getPlotItem().setLabel("bottom", words_of_x)
         x, x_val = train[axis] / unit, val[axis] / unit
-        strength = 0.0 if self._smoothing.value() == 0 else 1 - 10 ** (-3 * self._smoothing.value() / _SLIDER_TOP)
-        smoothed = smooth(train["loss"], min(strength, 0.999))
+        smoothed = moving_average(train["loss"], self._smoothing.value() / _SLIDER_TOP)
         self._raw.setData(x, train["loss"])
         self._smooth.setData(x, smoothed)
         self._val.setData(x_val, val["loss"])
-        self._name(0, "training", x, smoothed)
-        self._name(1, "validation", x_val, val["loss"])
-        self._chart.show_scales(len(train) > 1)
-        shown = self._vocab_size > 1 and len(train) > 0
-        self._guess.setVisible(shown)
-        if shown:
-            guess = math.log(self._vocab_size)
+        anything = len(train) > 1
+        self._chart.show_scales(anything)
+        self._nothing.setVisible(not anything)
+        self._ends = (_last(smoothed), _last(val["loss"]))
+        guess = math.log(self._vocab_size) if self._vocab_size > 1 and anything else math.nan
+        known = math.isfinite(guess)
+        self._guess.setVisible(known)
+        self._guess_name.setVisible(known)
+        if known:
             self._guess.setValue(math.log10(guess) if self._log.isChecked() else guess)
-            self._guess.label.setFormat(f"uniform guess: ln {self._vocab_size:,} = {guess:.2f}")
+            self._guess_name.setText(f"uniform guess: ln {self._vocab_size:,} = {guess:.2f}")
+        self._val.setVisible(anything)
+        if anything:
+            right = max(_last(x), _last(x_val)) if len(x_val) else _last(x)
+            top = np.concatenate((train["loss"], val["loss"], [guess]))
+            self._chart.show_range((0.0, right or 1.0), self._heights(top, np.concatenate((smoothed, val["loss"]))))
+        else:
+            self._chart.show_range((0.0, 1.0), (0.0, 1.0))
+        self._place_names()
 
-    def _control_row(self) -> QHBoxLayout:
+    def _heights(self, all_values: NDArray[np.float64], main: NDArray[np.float64]) -> tuple[float, float]:
+        """What to show upwards: from zero; on a logarithmic axis all of `main`, whatever the noise below it."""
+        finite = all_values[np.isfinite(all_values)]
+        top = float(finite.max()) if len(finite) else 1.0
+        if not self._log.isChecked():
+            return 0.0, top or 1.0
+        lowest = float(min(main[np.isfinite(main) & (main > 0)], default=top / 10))
+        return math.log10(lowest) - 0.1, math.log10(max(top, 2 * lowest))
+
+    def _head(self, controls: bool) -> QHBoxLayout:
         layout = QHBoxLayout()
         layout.setSpacing(SPACE)
         layout.addWidget(label("Loss", "subheading"))
-        layout.addSpacing(SPACE)
-        layout.addWidget(self._read_out, 1)
-        layout.addWidget(label("Smoothing", "caption"))
-        layout.addWidget(self._smoothing)
-        layout.addSpacing(SPACE)
-        layout.addWidget(self._log)
-        layout.addSpacing(SPACE)
-        layout.addWidget(self._x_axis)
+        layout.addWidget(label("nats per token", "caption"))
+        layout.addStretch(1)
+        if controls:
+            layout.addWidget(label("Smoothing", "caption"))
+            layout.addWidget(self._smoothing)
+            layout.addSpacing(SPACE)
+            layout.addWidget(self._log)
+            layout.addSpacing(SPACE)
+            layout.addWidget(self._x_axis)
         return layout
 
-    def _name(self, which: int, text: str, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Write a curve's name at its end."""
-        item, known = self._names[which], np.flatnonzero(np.isfinite(y))
-        item.setVisible(len(known) > 0 and len(self._history.train) > 1)
-        if len(known):
-            last = known[-1]
-            height = math.log10(y[last]) if self._log.isChecked() and y[last] > 0 else y[last]
-            item.setText(text)
-            item.setPos(x[last], height)
+    @Slot()
+    def _place_names(self) -> None:
+        """Write each curve's name and last value beside its end, in the margin at the right, one clear of the other."""
+        view = self._chart.getPlotItem().getViewBox()
+        (left, right), (low, high) = view.viewRange()
+        self._nothing.setPos((left + right) / 2, (low + high) / 2)
+        per_pixel = (high - low) / max(view.height(), 1.0)
+        right -= self._right_margin() * view.viewPixelSize()[0]
+        self._guess_name.setPos(right, self._guess.value())
+        right += _GAP * view.viewPixelSize()[0]
+        places: dict[int, float] = {}
+        for i, value in enumerate(self._ends):
+            shown = math.isfinite(value) and (value > 0 or not self._log.isChecked()) and len(self._history.train) > 1
+            self._names[i].setVisible(shown)
+            if shown:
+                self._names[i].setText(f"{('training', 'validation')[i]} {value:.3f}")
+                places[i] = math.log10(value) if self._log.isChecked() else value
+        apart = self._names[0].boundingRect().height() * per_pixel
+        if len(places) == 2 and abs(places[0] - places[1]) < apart:
+            middle = max(sum(places.values()) / 2, low + apart)
+            upper = 0 if places[0] >= places[1] else 1
+            places = {upper: middle + apart / 2, 1 - upper: middle - apart / 2}
+        for i, place in places.items():
+            self._names[i].setPos(right, max(place, low + apart / 2))
+
+    def _right_margin(self) -> int:
+        return QFontMetrics(self._theme.font(0.9, bold=True)).horizontalAdvance("validation 0.000") + _GAP + SPACE
 
     @Slot()
     def _restyle(self) -> None:
         theme, colors = self._theme, self._theme.theme
         self._raw.setPen(theme.pen("accent", alpha=0.35))
         self._smooth.setPen(theme.pen("accent", width=2))
-        self._val.setPen(theme.pen("validation", alpha=0.5))
         self._val.setSymbolPen(theme.pen("surface"))
         self._val.setSymbolBrush(colors.validation)
         self._guess.setPen(theme.pen("faint", style=Qt.PenStyle.DashLine))
-        self._guess.label.setColor(colors.muted)
-        self._guess.label.setFont(theme.font(0.9))
         self._cursor.setPen(theme.pen("border_strong"))
-        for item, color in zip(self._names, (colors.accent, colors.validation), strict=True):
+        self._read_out.fill = pg.mkBrush(colors.color("raised", 0.94))
+        self._read_out.border = theme.pen("border_strong")
+        muted, text, bold = theme.font(0.9), theme.mono_font(0.9), theme.font(0.9, bold=True)
+        for item, color, font in (
+            (self._guess_name, colors.muted, muted),
+            (self._nothing, colors.muted, muted),
+            (self._read_out, colors.text, text),
+            (self._names[0], colors.accent, bold),
+            (self._names[1], colors.validation, bold),
+        ):
             item.setColor(color)
-            item.setFont(theme.font(0.9, bold=True))
+            if item in self._names:
+                item.fill = pg.mkBrush(colors.surface)  # a line behind would strike it through
+            item.setFont(font)
+        self._chart.set_margins(6, QFontMetrics(muted).height() + SPACE, self._right_margin())
 
     @Slot(bool)
     def _on_log(self, on: bool) -> None:
         self._chart.getPlotItem().setLogMode(y=on)
+        self._chart.show_whole()
         self.refresh()
-        self._chart.getPlotItem().enableAutoRange()
+
+    def _show_cursor(self, shown: bool) -> None:
+        self._cursor.setVisible(shown)
+        self._read_out.setVisible(shown)
 
     def _on_mouse(self, args: tuple[QPointF]) -> None:
         view = self._chart.getPlotItem().getViewBox()
         train, axis = self._history.train, self._x_axis.currentData()
-        inside = len(train) > 0 and view.sceneBoundingRect().contains(args[0])
-        self._cursor.setVisible(inside)
+        inside = len(train) > 1 and view.sceneBoundingRect().contains(args[0])
+        self._show_cursor(inside)
         if not inside:
-            self._read_out.setText("")
             return
         unit, _ = _x_unit(train, axis)
-        wanted = view.mapSceneToView(args[0]).x() * unit
-        i = min(int(np.searchsorted(train[axis], wanted)), len(train) - 1)
-        self._cursor.setValue(train[axis][i] / unit)
-        words_of_val = ""
+        place = view.mapSceneToView(args[0])
+        i = min(int(np.searchsorted(train[axis], place.x() * unit)), len(train) - 1)
+        lines = [f"step       {train['step'][i]:,.0f}", f"training   {train['loss'][i]:.3f}"]
         if len(self._history.val):
             val = self._history.val
             near = max(0, int(np.searchsorted(val["step"], train["step"][i], side="right")) - 1)
-            words_of_val = f"   validation {val['loss'][near]:.3f} ({val['bits_per_byte'][near]:.3f} bits/byte)"
-        self._read_out.setText(f"step {train['step'][i]:,.0f}   training {train['loss'][i]:.3f}{words_of_val}")
+            lines.append(f"validation {val['loss'][near]:.3f}")
+            lines.append(f"bits/byte  {val['bits_per_byte'][near]:.3f}")
+        x = train[axis][i] / unit
+        (left, right), (low, high) = view.viewRange()
+        self._cursor.setValue(x)
+        self._read_out.setText("\n".join(lines))
+        # Beside the line and the pointer, on the side with more room.
+        self._read_out.setAnchor((0 if x < (left + right) / 2 else 1, 1 if place.y() < (low + high) / 2 else 0))
+        self._read_out.setPos(x, place.y())
 
 
-class SmallChart(QWidget):
-    """One quantity of a run over its steps, with its name, unit and latest value above.
-
-    Args:
-        column: of RunHistory.train.
-        form: how the latest value is written, for `format`.
-        steps: whether the steps are written along the chart; of charts above each other, only the last needs that.
-    """
-
-    def __init__(
-        self, theme: ThemeProvider, title: str, column: str, unit: str, form: str, *, steps: bool = False
-    ) -> None:
-        super().__init__()
-        self._column, self._form = column, form
-        self._theme = theme
-        self._history = RunHistory()
-        self._chart = Chart(theme)
-        self._chart.setAccessibleName(title)
-        self._chart.setMinimumHeight(60 if steps else 40)
-        self._steps = steps
-        if not steps:
-            self._chart.getPlotItem().getAxis("bottom").setHeight(6)
-        self._line = self._chart.curve()
-        self._value = label("", "mono")
-        head = QHBoxLayout()
-        head.addWidget(label(title, "subheading"))
-        head.addStretch(1)
-        head.addWidget(self._value)
-        if unit:
-            head.addWidget(label(unit, "caption"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addLayout(head)
-        layout.addWidget(self._chart, 1)
-        theme.theme_changed.connect(self._restyle)
-        self._restyle()
-
-    def sizeHint(self) -> QSize:
-        return QSize(240, 130)
-
-    def show_history(self, history: RunHistory) -> None:
-        """Draw another run."""
-        self._history = history
-        self._chart.getPlotItem().enableAutoRange()
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Draw what the history holds now."""
-        train = self._history.train
-        self._chart.show_scales(len(train) > 1)
-        if not self._steps:
-            self._chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
-        self._line.setData(train["step"], train[self._column])
-        self._value.setText(words_of(train[self._column][-1], self._form) if len(train) else "–")
-
-    @Slot()
-    def _restyle(self) -> None:
-        self._line.setPen(self._theme.pen("info"))
-
-
-def words_of(value: float, form: str) -> str:
-    """A number in a format, «–» where it is not finite."""
-    return format(value, form) if math.isfinite(value) else "–"
+def _last(values: NDArray[np.float64]) -> float:
+    """The last finite value, NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if len(known) else math.nan
 
 
 def _x_unit(train: Table, axis: str) -> tuple[float, str]:

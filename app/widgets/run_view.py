@@ -18,9 +18,10 @@ from PySide6.QtWidgets import (
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import column, frame
-from app.widgets.plots import LossChart, SmallChart
+from app.widgets.plots import LossChart
 from app.widgets.run_head import RunHead
 from app.widgets.sample_feed import SampleFeed
+from app.widgets.small_chart import SmallChart
 from app.widgets.spec_view import SpecView, summary
 from models.training.spec import RunSpec
 
@@ -45,9 +46,9 @@ class RunView(QWidget):
         self.head = RunHead(session, theme)
         self.loss = LossChart(theme)
         self._small = [
-            SmallChart(theme, "Learning rate", "lr", "", ".2e"),
-            SmallChart(theme, "Gradient norm", "grad_norm", "", ".3f"),
-            SmallChart(theme, "Speed", "tokens_per_s", "tokens/s", ",.0f", steps=True),
+            SmallChart(theme, "Learning rate", "lr", "", ".3g"),
+            SmallChart(theme, "Gradient norm", "grad_norm", "", ".3f", noisy=True),
+            SmallChart(theme, "Speed", "tokens_per_s", "tokens/s", ",.0f", noisy=True, steps=True),
         ]
         self.samples = SampleFeed(theme)
         self._build()
@@ -76,15 +77,15 @@ class RunView(QWidget):
         charts.setStretchFactor(0, 3)
         charts.setStretchFactor(1, 1)
         charts.setSizes([720, 260])
-        body = QSplitter(Qt.Orientation.Vertical)
+        body = self._body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
         body.addWidget(charts)
         body.addWidget(_card(self.samples))
         body.setStretchFactor(0, 3)
         body.setStretchFactor(1, 1)
         body.setSizes([440, 190])
-        layout = column(self.head, body)
-        layout.setStretch(1, 1)
+        layout = column(self.head, body, None)
+        layout.setStretch(1, 1000)
         self.setLayout(layout)
 
     # -- What is shown ----------------------------------------------------------------------------------
@@ -97,6 +98,13 @@ class RunView(QWidget):
     def show_run(self, run_id: str) -> None:
         """Show a run of the library; '' shows the current training before it has a run."""
         self._run_id = run_id
+        damaged = bool(run_id) and self._session.find_run(run_id).problem is not None
+        self._body.setVisible(not damaged)  # the head says what is wrong; there is nothing else to be seen
+        if damaged:
+            self._spec = None
+            self.head.summary.setText("")
+            self._show_state()
+            return
         self._spec = self._session.run_spec(run_id) if run_id else None
         history = self._session.run_history(run_id) if run_id else self._session.history
         vocab_size = self._spec.model.vocab_size if self._spec is not None else 0
