@@ -106,12 +106,12 @@ class EmptyState(QWidget):
         layout.setSpacing(SPACE)
         title = label(heading, "heading")
         text = label(sentence, "muted", wrap=True)
-        text.setFixedWidth(420)  # a wrapped label between two stretches would otherwise be as narrow as can be
+        text.setMaximumWidth(420)
         layout.addStretch(1)
         for widget in (title, text):
             widget.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             widget.setWordWrap(True)
-            # Between stretches rather than aligned: an aligned label that wraps gets no height for its lines.
+            # Between weak stretches rather than aligned: an aligned label that wraps gets no height for its lines.
             line = QHBoxLayout()
             line.addStretch(1)
             line.addWidget(widget, 100)

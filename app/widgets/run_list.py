@@ -97,6 +97,11 @@ class RunModel(QAbstractListModel):
         """«step 120 of 1,000»."""
         return "" if run.problem and not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
 
+    def short_step_words(self, run: RunInfo) -> str:
+        """«1,000 steps» of a whole run, «12 %» of another."""
+        step, total = self.step(run), run.total_steps
+        return "" if not total else f"{step:,} steps" if step >= total else f"{int(100 * step / total)} %"
+
     def points(self, run: RunInfo) -> tuple[float, ...]:
         """The run's sparkline, read again when its metrics grew by much or ended."""
         key = self.step(run) // _POINTS_EVERY
@@ -136,13 +141,14 @@ class RunDelegate(QStyledItemDelegate):
             painter.setPen(self._theme.pen("accent", width=1.5))
             painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 7, 7)
         inner = rect.adjusted(SPACE + 2, SPACE - 2, -SPACE - 2, -SPACE + 2)
-        spark_width = min(72, inner.width() // 3)
+        points = self._model.points(run)
+        spark_width = min(72, inner.width() // 3) if len(points) > 1 else 0
         text = inner.adjusted(0, 0, -spark_width - SPACE, 0)
         half = inner.height() // 2
         name_font = self._theme.font(bold=True)
         painter.setFont(name_font)
         painter.setPen(colors.color("text"))
-        name = option.fontMetrics.elidedText(run.name, Qt.TextElideMode.ElideRight, int(text.width() * 0.92))
+        name = painter.fontMetrics().elidedText(run.name, Qt.TextElideMode.ElideRight, text.width())
         painter.drawText(QRect(text.left(), text.top(), text.width(), half), Qt.AlignmentFlag.AlignVCenter, name)
         status = self._model.status(run)
         tone = TONES.get(status, "muted")
@@ -157,12 +163,11 @@ class RunDelegate(QStyledItemDelegate):
         painter.drawText(below, Qt.AlignmentFlag.AlignVCenter, status)
         painter.setPen(colors.color("muted"))
         rest = below.adjusted(metrics.horizontalAdvance(status + "  "), 0, 0, 0)
-        steps = "" if not run.total_steps else f"{self._model.step(run):,} / {run.total_steps:,}"
-        painter.drawText(
-            rest, Qt.AlignmentFlag.AlignVCenter, metrics.elidedText(steps, Qt.TextElideMode.ElideRight, rest.width())
-        )
+        steps = self._model.short_step_words(run)
+        if metrics.horizontalAdvance(steps) <= rest.width():
+            painter.drawText(rest, Qt.AlignmentFlag.AlignVCenter, steps)
         spark = QRectF(inner.right() - spark_width, inner.top() + 4, spark_width, inner.height() - 8)
-        _paint_sparkline(painter, spark, self._model.points(run), self._theme)
+        _paint_sparkline(painter, spark, points, self._theme)
         painter.restore()
 
 

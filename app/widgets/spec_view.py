@@ -18,7 +18,7 @@ def source_words(spec: RunSpec) -> str:
     """The data in a few words."""
     data = spec.data
     if data.source == "tiny-world":
-        return f"Tiny World, seed {data.seed}"
+        return f"Tiny World {data.seed}"
     if data.source == "stdlib":
         return "Python docstrings"
     first = data.files[0].replace("\\", "/").rpartition("/")[2] if data.files else "files"
@@ -77,6 +77,8 @@ def _value_words(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
     if isinstance(value, tuple):
         return "\n".join(str(item) for item in value) or "–"
     return words(str(value)) or "–"

@@ -145,8 +145,10 @@ class Toasts(QWidget):
         self.setGeometry((parent.width() - width) // 2, parent.height() - height, width, height)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and self._shown:
+        if self._shown and event.type() == QEvent.Type.Resize:
             self._place()
+        elif self._shown and event.type() == QEvent.Type.ChildAdded:
+            QTimer.singleShot(0, self.raise_)  # a page that is made later would lie over them
         return super().eventFilter(watched, event)
 
 

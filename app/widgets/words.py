@@ -26,8 +26,12 @@ _WORDS = {
     "relu2": "ReLU²",
     "rmsnorm": "RMSNorm",
     "rope": "RoPE",
+    "files": "Files",
     "swiglu": "SwiGLU",
+    "stdlib": "Python docstrings",
     "terrarium-tiny": "Terrarium, tiny",
+    "tiny-world": "Tiny World",
+    "wsd": "Warm up, hold, decay",
 }
 
 
