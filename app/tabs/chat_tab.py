@@ -26,9 +26,9 @@ from app.widgets.starter_bar import StarterBar
 from app.widgets.words import short_count
 from models.inference.settings import SamplingConfig
 
-_TALK = "Write a message. Enter sends, Shift+Enter starts a new line."
-_GO_ON = "Write the beginning of a text: the model goes on from it."
-_NO_MODEL = "Choose a model first."
+_TALK = "Write a message (Shift+Enter: a new line)"
+_GO_ON = "Write a beginning: the model goes on from it"
+_NO_MODEL = "Choose a model first"
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
 
 
@@ -83,12 +83,14 @@ class ChatTab(QWidget):
 
     def _centre(self) -> QWidget:
         self.world_note.setToolTip("What the model was trained on")
+        self.model_note.setProperty("role", "muted")
+        model = QWidget()
+        model.setLayout(row(self.models, self.model_note))
         panel = QWidget()
         lines = QVBoxLayout(panel)
         lines.setContentsMargins(SPACE, 0, SPACE, 0)
         lines.setSpacing(SPACE)
-        lines.addLayout(row(self.models, self.model_note))
-        lines.addWidget(self.world_note)
+        lines.addWidget(in_chat_column(model, self.world_note))
         lines.addWidget(self.pages, 1)
         lines.addWidget(in_chat_column(self.starters, self.composer))
         return panel
@@ -274,4 +276,6 @@ def _chat_item(chat_id: str, chat: Chat | str) -> Item:
     """The line for a conversation, or for a file (by its sentence) that is none."""
     if isinstance(chat, str):
         return Item(chat_id, chat_id, problem=chat)
-    return Item(chat_id, chat.title, f"{datetime.fromisoformat(chat.created).astimezone():%d %b %Y, %H:%M}")
+    made = datetime.fromisoformat(chat.created).astimezone()
+    year = "" if made.year == datetime.now().year else f" {made.year}"
+    return Item(chat_id, chat.title, f"{made.day} {made:%b}{year}, {made:%H:%M}")

@@ -35,12 +35,10 @@ class ChatView(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)  # nothing moves when it is needed
         self.setAccessibleName("Conversation")
         page = QWidget()
         page.setProperty("role", "scrolled")
-        outer = QHBoxLayout(page)
-        outer.setContentsMargins(SPACE, SPACE, SPACE, 0)
+        outer = self._outer = QHBoxLayout(page)
         middle = QWidget()
         middle.setMaximumWidth(COLUMN_WIDTH)
         outer.addStretch(1)
@@ -53,6 +51,7 @@ class ChatView(QScrollArea):
         bar = self.verticalScrollBar()
         bar.rangeChanged.connect(self._on_range_changed)
         bar.valueChanged.connect(self._on_scrolled)
+        self._keep_room(False)
 
     def set_chat(self, chat: Chat) -> None:
         """Show another conversation, from its end."""
@@ -83,10 +82,15 @@ class ChatView(QScrollArea):
         for turn in self.turns:
             turn.set_can_retry(can_retry)
 
-    @Slot()
-    def _on_range_changed(self) -> None:
+    @Slot(int, int)
+    def _on_range_changed(self, low: int, high: int) -> None:
+        self._keep_room(high > low)
         if self._follow:
             self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
+
+    def _keep_room(self, has_bar: bool) -> None:
+        # The room of a scroll bar that is not there is kept free, so that nothing moves when it comes.
+        self._outer.setContentsMargins(SPACE, SPACE, SPACE + (0 if has_bar else SCROLL_BAR), 0)
 
     @Slot(int)
     def _on_scrolled(self, value: int) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import random
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label, row
@@ -46,6 +46,7 @@ class SamplingPanel(QWidget):
         fields = {f.name: f for f in dataclasses.fields(SamplingConfig)}
         self._stop, self._edited = config.stop, False
         self._sliders: dict[str, SliderRow] = {}
+        self._presets: dict[str, QPushButton] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, SPACE, 0)
         layout.setSpacing(SPACE + SPACE // 2)
@@ -75,11 +76,13 @@ class SamplingPanel(QWidget):
         for name, slider in self._sliders.items():
             slider.set_value(getattr(config, name))
         self.seed.setValue(config.seed)
+        self._show_preset()
 
     def suggest(self, temperature: float) -> None:
         """Show a temperature that suits the model, unless the user has set anything."""
         if not self._edited:
             self._sliders["temperature"].set_value(temperature)
+            self._show_preset()
 
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""
@@ -95,13 +98,11 @@ class SamplingPanel(QWidget):
             self.seed.setValue(random.randrange(_LARGEST_SEED))
 
     def _preset_row(self, theme: ThemeProvider) -> QHBoxLayout:
-        buttons = [
-            button(name, theme, lambda values=values: self._use(values), role="quiet", tip=tip)  # type: ignore[misc]
-            for name, (tip, values) in PRESETS.items()
-        ]
-        line = row(*buttons, None, spacing=2)
-        line.setContentsMargins(-SPACE, 0, 0, 0)
-        return line
+        for name, (tip, values) in PRESETS.items():
+            preset = button(name, theme, lambda values=values: self._use(values), role="segment", tip=tip)  # type: ignore[misc]
+            preset.setCheckable(True)
+            self._presets[name] = preset
+        return row(*self._presets.values(), None, spacing=SPACE // 2)
 
     def _seed_row(self, tip: str) -> QVBoxLayout:
         self.seed = IntBox(0, _LARGEST_SEED, 1)
@@ -120,10 +121,20 @@ class SamplingPanel(QWidget):
         return lines
 
     def _use(self, values: dict[str, float | int]) -> None:
-        kept = {name: getattr(self.config, name) for name in ("seed", "max_tokens", "stop")}
-        self.set_config(SamplingConfig(**kept, **values))  # type: ignore[arg-type]
+        self.set_config(self._preset_config(values))
         self._on_edited()
+
+    def _preset_config(self, values: dict[str, float | int]) -> SamplingConfig:
+        kept = {name: getattr(self.config, name) for name in ("seed", "max_tokens", "stop")}
+        return SamplingConfig(**kept, **values)  # type: ignore[arg-type]
+
+    def _show_preset(self) -> None:
+        """Mark the preset that the settings on screen are, if any."""
+        config = self.config
+        for name, (_, values) in PRESETS.items():
+            self._presets[name].setChecked(config == self._preset_config(values))
 
     def _on_edited(self) -> None:
         self._edited = True
+        self._show_preset()
         self.changed.emit()
