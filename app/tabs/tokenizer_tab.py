@@ -126,7 +126,6 @@ class TokenizerTab(QWidget):
         self.frequent.setAccessibleName("Most frequent tokens of the text")
         panel.setLayout(column(self.card, frequent))
         panel.layout().setStretch(1, 1)  # type: ignore[union-attr]
-        self.card.setMinimumHeight(250)
         return panel
 
     def _connect(self) -> None:

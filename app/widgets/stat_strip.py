@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
 
 
 class StatStrip(QWidget):
-    """Numbers above their names.
+    """Numbers above their names; in two rows where one has no room.
 
     Args:
         stats: name -> what it means, for the tooltip.
@@ -23,21 +24,28 @@ class StatStrip(QWidget):
         super().__init__()
         self._theme, self._widest = theme, widest
         self._numbers: dict[str, QLabel] = {}
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3 * SPACE)
+        self._cells: list[QWidget] = []
+        self._columns = len(stats)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(3 * SPACE)
+        self._grid.setVerticalSpacing(SPACE // 2)
+        self._grid.setColumnStretch(len(stats), 1)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for name, tip in stats.items():
             number, caption = label("–", "number"), label(name, "caption")
             number.setAccessibleName(name)
             self._numbers[name] = number
-            column = QVBoxLayout()
+            cell = QWidget()
+            column = QVBoxLayout(cell)
+            column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(0)
             for widget in (number, caption):
                 widget.setToolTip(tip)
                 column.addWidget(widget)
-            layout.addLayout(column)
-        layout.addStretch(1)
+            self._cells.append(cell)
         self._keep_width()
+        self._arrange()
         theme.theme_changed.connect(self._keep_width)
 
     def set_number(self, name: str, text: str) -> None:
@@ -47,6 +55,21 @@ class StatStrip(QWidget):
     def number(self, name: str) -> str:
         """What is shown."""
         return self._numbers[name].text()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        one_row = sum(cell.sizeHint().width() + 3 * SPACE for cell in self._cells)
+        columns = len(self._cells) if one_row <= self.width() else (len(self._cells) + 1) // 2
+        if columns != self._columns:
+            self._columns = columns
+            self._arrange()
+
+    def _arrange(self) -> None:
+        for i, cell in enumerate(self._cells):
+            self._grid.addWidget(cell, i // self._columns, i % self._columns)
 
     def _keep_width(self) -> None:
         metrics = QFontMetrics(self._theme.mono_font(1.25))

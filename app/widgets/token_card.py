@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QFormLayout, QFrame, QStackedWidget, QVBoxLayout, QWidget
 
 from app.theme import SPACE
@@ -47,6 +47,10 @@ class TokenCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(self._pages)
+
+    def minimumSizeHint(self) -> QSize:
+        # What a token of usual length needs, so that the card below does not move from token to token.
+        return QSize(super().minimumSizeHint().width(), 18 * self.fontMetrics().height())
 
     def set_token(self, piece: Piece | None, *, index: int = 0, occurrences: int = 0) -> None:
         """Show `piece`, token number `index` of the text; None for the hint."""
