@@ -6,64 +6,151 @@ Importing this file costs no torch import, so forms, diagrams and the command li
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any
 
+from models.slots import Problem, SettingError, check_settings, field_problems, settings_from_dict, slot  # noqa: F401
 
-def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> Any:
-    """A dataclass field with what a form needs: label, help in plain words, group, and `choices` or `range`."""
-    return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
+GATED = ("swiglu", "geglu", "geglu_tanh")
+"""Activations with a third matrix, whose result is multiplied in."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Every slot of a model's architecture. Derived values are properties; illegal fillings raise ValueError."""
+    """Every slot of a model's architecture. Derived values are properties; illegal fillings raise SettingError.
+
+    Every legal filling can be built and trained; the families that people know are the PRESETS of models.presets.
+    """
 
     topology: str = slot(
         "decoder-only",
         "Topology",
-        "Which way information may flow. A decoder reads left to right and writes the next token.",
+        "Which way information may flow. A decoder reads left to right and writes the next token; an encoder sees the "
+        "whole text at once; an encoder-decoder reads one text whole and writes another.",
         group="Shape",
-        choices=("decoder-only",),
+        choices=("decoder-only", "encoder-only", "encoder-decoder"),
     )
     vocab_size: int = slot(
         1024,
         "Vocabulary",
-        "How many different tokens the model knows. Set by the tokenizer.",
+        "How many different tokens the model knows. Training takes it from the tokenizer.",
         group="Shape",
-        range=(2, 1_000_000),
+        range=(2, 10_000_000),
     )
     context_length: int = slot(
-        256, "Context length", "How many tokens the model can look at together.", group="Shape", range=(2, 1_048_576)
+        256, "Context length", "How many tokens the model can look at together.", group="Shape", range=(2, 16_777_216)
     )
     n_layer: int = slot(
         4,
         "Layers",
-        "How many blocks are stacked: each refines what the one below it found.",
+        "How many blocks are stacked: each refines what the one below it found. In an encoder-decoder, those of the "
+        "decoder.",
         group="Shape",
-        range=(1, 512),
+        range=(1, 1024),
     )
     d_model: int = slot(
         128,
         "Width",
         "How many numbers describe one token inside the model (d_model).",
         group="Shape",
-        range=(2, 65_536),
+        range=(2, 1_048_576),
+    )
+    n_encoder_layer: int = slot(
+        0,
+        "Encoder layers",
+        "Blocks of the encoder. 0 = as many as in the decoder.",
+        group="Shape",
+        range=(0, 1024),
+        only_if=("topology", "encoder-decoder"),
     )
     position: str = slot(
         "learned",
         "Positions",
-        "How the model knows the order of tokens: a learned table, or rotation (RoPE).",
+        "How the model knows the order of tokens: a learned table, a table of waves (sinusoidal), rotation of queries "
+        "and keys (RoPE), a penalty that grows with distance (ALiBi), a learned bias by distance (T5), or not at all.",
         group="Positions",
-        choices=("learned", "rope"),
+        choices=("learned", "sinusoidal", "rope", "alibi", "t5", "none"),
     )
     rope_theta: float = slot(
         10_000.0,
         "RoPE base",
         "How slowly the slowest rotation turns. Larger suits longer contexts.",
         group="Positions",
-        range=(1.0, 1e9),
+        range=(1.0, 1e12),
         only_if=("position", "rope"),
+    )
+    rope_scaling: str = slot(
+        "none",
+        "RoPE scaling",
+        "How a model trained on a short context is stretched to a longer one: all rotations slower (linear), a larger "
+        "base as the text grows (dynamic), or only the slow rotations slower (llama3, yarn).",
+        group="Positions",
+        choices=("none", "linear", "dynamic", "llama3", "yarn"),
+        only_if=("position", "rope"),
+        advanced=True,
+    )
+    rope_factor: float = slot(
+        1.0,
+        "Stretch",
+        "How many times longer the stretched context is.",
+        group="Positions",
+        range=(1.0, 1e6),
+        only_if=("rope_scaling", ("linear", "dynamic", "llama3", "yarn")),
+        advanced=True,
+    )
+    rope_original_context: int = slot(
+        256,
+        "Original context",
+        "The context length before stretching, in tokens.",
+        group="Positions",
+        range=(1, 16_777_216),
+        only_if=("rope_scaling", ("dynamic", "llama3", "yarn")),
+        advanced=True,
+    )
+    rope_low_rotations: float = slot(
+        1.0,
+        "Slow below",
+        "Pairs that turn fewer times than this within the original context are slowed down in full.",
+        group="Positions",
+        range=(0.0, 1e6),
+        only_if=("rope_scaling", ("llama3", "yarn")),
+        advanced=True,
+    )
+    rope_high_rotations: float = slot(
+        4.0,
+        "Fast above",
+        "Pairs that turn more often than this within the original context stay as they are (llama3: 4, yarn: 32).",
+        group="Positions",
+        range=(0.0, 1e6),
+        only_if=("rope_scaling", ("llama3", "yarn")),
+        advanced=True,
+    )
+    rope_attention_factor: float = slot(
+        0.0,
+        "Score factor",
+        "What yarn multiplies queries and keys by. 0 = 0.1 ln(stretch) + 1.",
+        group="Positions",
+        range=(0.0, 100.0),
+        only_if=("rope_scaling", "yarn"),
+        advanced=True,
+    )
+    n_bucket: int = slot(
+        32,
+        "Distance buckets",
+        "How many classes of distance have a learned bias; far ones share a class.",
+        group="Positions",
+        range=(4, 4096),
+        only_if=("position", "t5"),
+        advanced=True,
+    )
+    max_distance: int = slot(
+        128,
+        "Farthest distance",
+        "All distances from here on share the last bucket.",
+        group="Positions",
+        range=(8, 1_048_576),
+        only_if=("position", "t5"),
+        advanced=True,
     )
     norm: str = slot(
         "layernorm",
@@ -72,22 +159,60 @@ class ModelConfig:
         group="Normalisation",
         choices=("layernorm", "rmsnorm"),
     )
+    norm_place: str = slot(
+        "pre",
+        "Place of the norm",
+        "Before attention and feed-forward (pre: steady to train), or after they are added back (post: as in 2017).",
+        group="Normalisation",
+        choices=("pre", "post"),
+    )
     norm_eps: float = slot(
         1e-5,
         "Norm epsilon",
         "A small number that keeps the division by the spread finite.",
         group="Normalisation",
         range=(0.0, 1.0),
+        advanced=True,
+    )
+    embedding_norm: bool = slot(
+        False,
+        "Norm of embeddings",
+        "Normalises the sum of the embeddings before the first block, as BERT and BART do.",
+        group="Normalisation",
     )
     n_head: int = slot(
-        4, "Heads", "How many attention patterns each layer can use side by side.", group="Attention", range=(1, 1024)
+        4, "Heads", "How many attention patterns each layer can use side by side.", group="Attention", range=(1, 4096)
     )
     n_kv_head: int = slot(
         0,
         "Key/value heads",
-        "0 = as many as heads. Fewer (grouped-query attention) save memory while generating.",
+        "0 = as many as heads. Fewer (grouped-query attention; 1 = multi-query) save memory while generating.",
         group="Attention",
-        range=(0, 1024),
+        range=(0, 4096),
+    )
+    n_encoder_head: int = slot(
+        0,
+        "Encoder heads",
+        "Heads of the encoder's layers. 0 = as in the decoder.",
+        group="Attention",
+        range=(0, 4096),
+        only_if=("topology", "encoder-decoder"),
+        advanced=True,
+    )
+    d_head: int = slot(
+        0,
+        "Head width",
+        "Numbers per head. 0 = width / heads, as almost everywhere.",
+        group="Attention",
+        range=(0, 65_536),
+        advanced=True,
+    )
+    sliding_window: int = slot(
+        0,
+        "Sliding window",
+        "How many tokens back (itself included) a token can look; both ways in an encoder. 0 = all of them.",
+        group="Attention",
+        range=(0, 16_777_216),
     )
     qk_norm: bool = slot(
         False,
@@ -95,19 +220,58 @@ class ModelConfig:
         "Normalises queries and keys, which keeps attention steady at high learning rates.",
         group="Attention",
     )
+    scaled_scores: bool = slot(
+        True,
+        "Scaled scores",
+        "Divides attention scores by the root of the head width. T5 does without, and begins with smaller weights.",
+        group="Attention",
+        advanced=True,
+    )
     activation: str = slot(
         "gelu",
         "Feed-forward",
-        "The non-linearity between the feed-forward matrices: two of them, or three for SwiGLU.",
+        "The non-linearity between the feed-forward matrices: two of them, or three where it is gated (SwiGLU, GeGLU). "
+        "gelu_tanh is GPT-2's approximation of GELU, relu2 the square of ReLU.",
         group="Feed-forward",
-        choices=("gelu", "gelu_tanh", "relu", "relu2", "swiglu"),
+        choices=("relu", "gelu", "gelu_tanh", "relu2", *GATED),
     )
     d_ff: int = slot(
         0,
         "Feed-forward width",
-        "0 = 4 × width (SwiGLU: 8/3 × width, rounded up to 8).",
+        "0 = 4 × width (gated: 8/3 × width, rounded up to 8).",
         group="Feed-forward",
-        range=(0, 1_048_576),
+        range=(0, 16_777_216),
+    )
+    d_encoder_ff: int = slot(
+        0,
+        "Encoder's width",
+        "Feed-forward width of the encoder's layers. 0 = as in the decoder.",
+        group="Feed-forward",
+        range=(0, 16_777_216),
+        only_if=("topology", "encoder-decoder"),
+        advanced=True,
+    )
+    n_expert: int = slot(
+        0,
+        "Experts",
+        "A mixture of experts: so many feed-forwards side by side, of which each token uses a few. 0 = one for all.",
+        group="Feed-forward",
+        range=(0, 4096),
+    )
+    n_expert_used: int = slot(
+        2,
+        "Experts used",
+        "How many experts work on each token; a router chooses them.",
+        group="Feed-forward",
+        range=(0, 4096),
+    )
+    router_balance: float = slot(
+        0.01,
+        "Load balancing",
+        "How much training punishes a router that sends most tokens to the same experts.",
+        group="Feed-forward",
+        range=(0.0, 10.0),
+        advanced=True,
     )
     conv_width: int = slot(
         0,
@@ -117,11 +281,80 @@ class ModelConfig:
         group="Feed-forward",
         range=(0, 16),
     )
-    bias: bool = slot(
-        True, "Biases", "Adds a learned offset to every matrix and LayerNorm, as GPT-2 does.", group="Details"
+    head: str = slot(
+        "language",
+        "Head",
+        "What is made of the last layer: a guess at tokens (language), a label for the text (sequence), a label for "
+        "each token (token), or nothing (none: the hidden states themselves).",
+        group="Head",
+        choices=("language", "sequence", "token", "none"),
+        only_if=("topology", "encoder-only"),
+    )
+    n_label: int = slot(
+        2,
+        "Labels",
+        "How many classes there are.",
+        group="Head",
+        range=(1, 1_000_000),
+        only_if=("head", ("sequence", "token")),
     )
     tied_embeddings: bool = slot(
-        True, "Tied embeddings", "Uses one table to read tokens and to write them.", group="Details"
+        True,
+        "Tied embeddings",
+        "Uses one table to read tokens and to write them.",
+        group="Head",
+    )
+    head_transform: bool = slot(
+        False,
+        "Head transform",
+        "One more matrix, activation and norm before the guess at masked tokens, as in BERT.",
+        group="Head",
+        only_if=("topology", "encoder-only"),
+    )
+    head_bias: bool = slot(
+        False,
+        "Head bias",
+        "Adds a learned number to each token's logit.",
+        group="Head",
+        advanced=True,
+    )
+    pooler: bool = slot(
+        False,
+        "Pooler",
+        "A matrix and tanh over the first token, from which the text is classified, as in BERT.",
+        group="Head",
+        only_if=("topology", "encoder-only"),
+        advanced=True,
+    )
+    n_segment: int = slot(
+        0,
+        "Segments",
+        "How many kinds of text parts have an embedding of their own (BERT: 2, a question and a passage). 0 = none.",
+        group="Details",
+        range=(0, 1024),
+        only_if=("topology", "encoder-only"),
+    )
+    bias: str = slot(
+        "all",
+        "Biases",
+        "Where a learned offset is added: to every matrix and LayerNorm (all), to attention's or the feed-forward's "
+        "matrices only, or nowhere.",
+        group="Details",
+        choices=("all", "attention", "feed-forward", "none"),
+    )
+    scaled_embeddings: bool = slot(
+        False,
+        "Scaled embeddings",
+        "Multiplies token embeddings by the root of the width, as the 2017 Transformer does.",
+        group="Details",
+        advanced=True,
+    )
+    scaled_logits: bool = slot(
+        False,
+        "Scaled logits",
+        "Divides the logits by the root of the width, as T5 does with tied embeddings.",
+        group="Details",
+        advanced=True,
     )
     dropout: float = slot(
         0.0,
@@ -137,27 +370,41 @@ class ModelConfig:
         group="Details",
     )
     init_std: float = slot(
-        0.02, "Init std", "The spread of the random weights at the start.", group="Details", range=(0.0, 1.0)
+        0.02,
+        "Init std",
+        "The spread of the random weights at the start.",
+        group="Details",
+        range=(0.0, 1.0),
+        advanced=True,
+    )
+    start_id: int = slot(
+        -1,
+        "Start token",
+        "The id that an encoder-decoder's text begins with. -1 = the tokenizer's padding token, as in T5.",
+        group="Details",
+        range=(-1, 10_000_000),
+        only_if=("topology", "encoder-decoder"),
+        advanced=True,
+    )
+    end_id: int = slot(
+        -1,
+        "End token",
+        "The id that ends a text. -1 = the tokenizer's end token.",
+        group="Details",
+        range=(-1, 10_000_000),
+        advanced=True,
     )
 
     def __post_init__(self) -> None:
-        check_settings(self)
-        if self.d_model % self.n_head:
-            nearest = _nearest_divisors(self.d_model, self.n_head)
-            raise ValueError(f"n_head {self.n_head} does not divide d_model {self.d_model}: use {nearest}.")
-        if self.n_head % self.kv_heads:
-            nearest = _nearest_divisors(self.n_head, self.kv_heads)
-            raise ValueError(f"n_kv_head {self.kv_heads} does not divide n_head {self.n_head}: use {nearest}.")
-        if self.position == "rope" and self.head_dim % 2:
-            raise ValueError(
-                f"RoPE rotates pairs of numbers, and {self.d_model} / {self.n_head} heads leaves an odd head width "
-                f"of {self.head_dim}: change d_model or n_head."
-            )
+        for problem in _problems(self):
+            raise SettingError(problem)
+
+    # Derived
 
     @property
     def head_dim(self) -> int:
-        """Numbers per attention head."""
-        return self.d_model // self.n_head
+        """Numbers per attention head: d_head, or d_model / n_head where that is 0."""
+        return self.d_head or self.d_model // self.n_head
 
     @property
     def kv_heads(self) -> int:
@@ -166,12 +413,37 @@ class ModelConfig:
 
     @property
     def ff_width(self) -> int:
-        """Feed-forward width in use: d_ff, or the usual multiple of d_model where that is 0."""
+        """Feed-forward width in use (of one expert): d_ff, or the usual multiple of d_model where that is 0."""
         if self.d_ff:
             return self.d_ff
-        if self.activation == "swiglu":
+        if self.is_gated:
             return -(-8 * self.d_model // 3 // 8) * 8
         return 4 * self.d_model
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether the feed-forward has a third matrix."""
+        return self.activation in GATED
+
+    @property
+    def attention_bias(self) -> bool:
+        """Whether attention's matrices have biases."""
+        return self.bias in ("all", "attention")
+
+    @property
+    def ff_bias(self) -> bool:
+        """Whether the feed-forward's matrices have biases."""
+        return self.bias in ("all", "feed-forward")
+
+    @property
+    def norm_bias(self) -> bool:
+        """Whether norms have biases."""
+        return self.norm == "layernorm" and self.bias == "all"
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the tokens of the only, or the decoder's, stack see no later ones."""
+        return self.topology != "encoder-only"
 
     @property
     def attention_kind(self) -> str:
@@ -179,6 +451,25 @@ class ModelConfig:
         if self.kv_heads == self.n_head:
             return "multi-head"
         return "multi-query" if self.kv_heads == 1 else "grouped-query"
+
+    def encoder(self) -> ModelConfig:
+        """The encoder's stack of an encoder-decoder, as the settings of an encoder-only model without a head."""
+        assert self.topology == "encoder-decoder"
+        n_head = self.n_encoder_head or self.n_head
+        return dataclasses.replace(
+            self,
+            topology="encoder-only",
+            head="none",
+            n_layer=self.n_encoder_layer or self.n_layer,
+            n_head=n_head,
+            n_kv_head=0 if self.n_encoder_head else self.n_kv_head,
+            d_ff=self.d_encoder_ff or self.d_ff,
+            n_encoder_layer=0,
+            n_encoder_head=0,
+            d_encoder_ff=0,
+        )
+
+    # Plain data
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, whose inverse is `from_dict`."""
@@ -191,56 +482,134 @@ class ModelConfig:
         Raises:
             ValueError: for an unknown key, a wrong type or an illegal value, naming `where`.
         """
-        return settings_from_dict(cls, data, where)
+        return settings_from_dict(cls, upgraded(data), where)
+
+    @classmethod
+    def problems(cls, values: dict[str, Any]) -> list[Problem]:
+        """All that is wrong with these settings (the others at their defaults), each on the slot that causes it."""
+        draft = object.__new__(cls)
+        for f in fields(cls):
+            object.__setattr__(draft, f.name, values.get(f.name, f.default))
+        return _problems(draft)
 
 
-Settings = TypeVar("Settings")
+def upgraded(data: Any) -> Any:
+    """`data` with what the first version wrote otherwise: `bias` was true or false."""
+    if isinstance(data, dict) and isinstance(data.get("bias"), bool):
+        return {**data, "bias": "all" if data["bias"] else "none"}
+    return data
 
 
-def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
-    """Build the settings dataclass `cls` (its fields made by `slot`) from parsed JSON or TOML; lists become tuples.
-
-    Raises:
-        ValueError: for an unknown key, a wrong type or an illegal value, naming `where`.
-    """
-    if not isinstance(data, dict):
-        raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
-    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(data) - known)
-    if unknown:
-        raise ValueError(f"{where} has no setting called {unknown[0]!r}: the settings are {', '.join(sorted(known))}.")
-    try:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+def differences(before: ModelConfig, after: ModelConfig) -> dict[str, tuple[Any, Any]]:
+    """The slots that differ, in their order, with both values."""
+    pairs = {f.name: (getattr(before, f.name), getattr(after, f.name)) for f in fields(ModelConfig)}
+    return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 
 
-def check_settings(settings: Any) -> None:
-    """Raise ValueError where a field of the dataclass has the wrong type or leaves its slot's choices or range."""
-    for f in fields(settings):
-        _check_field(f, getattr(settings, f.name))
+def __getattr__(name: str) -> Any:
+    if name == "PRESETS":
+        from models.presets import PRESETS
+
+        return PRESETS
+    raise AttributeError(name)
 
 
-def _check_field(f: dataclasses.Field[Any], value: Any) -> None:
-    """Raise ValueError where `value` has the wrong type or lies outside the slot's choices or range."""
-    expected = type(f.default)
-    if expected is float and type(value) is int:
-        pass
-    elif type(value) is not expected:
-        raise ValueError(f"{f.name} must be {_type_words(expected)}, not {value!r}.")
-    if expected is tuple and not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{f.name} must be {_type_words(expected)}, not {value!r}.")
-    choices = f.metadata.get("choices")
-    if choices and value not in choices:
-        raise ValueError(f"{f.name} cannot be {value!r}: choose one of {', '.join(choices)}.")
-    if "range" in f.metadata:
-        low, high = f.metadata["range"]
-        if not low <= value <= high:
-            raise ValueError(f"{f.name} is {value}, but must lie between {low} and {high}.")
+def _problems(config: ModelConfig) -> list[Problem]:
+    """Wrong fields; where there are none, fields that do not go together."""
+    wrong = field_problems(config)
+    return wrong or [Problem(name, sentence) for name, sentence in _conflicts(config) if sentence]
 
 
-def _type_words(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "texts"}[kind]
+def _conflicts(config: ModelConfig) -> list[tuple[str, str | None]]:
+    """(slot, what is wrong or None) for each rule between slots."""
+    return [
+        ("n_head", _head_conflict(config)),
+        ("n_kv_head", _kv_head_conflict(config)),
+        ("n_encoder_head", _encoder_head_conflict(config)),
+        ("d_head" if config.d_head else "n_head", _rotation_conflict(config)),
+        ("rope_high_rotations", _rope_scaling_conflict(config)),
+        ("max_distance", _bucket_conflict(config)),
+        ("n_expert_used", _expert_conflict(config)),
+        ("head", _head_kind_conflict(config)),
+        ("start_id", _token_conflict(config, "start_id")),
+        ("end_id", _token_conflict(config, "end_id")),
+    ]
+
+
+def _head_conflict(config: ModelConfig) -> str | None:
+    if config.d_head or config.d_model % config.n_head == 0:
+        return None
+    nearest = _nearest_divisors(config.d_model, config.n_head)
+    return f"n_head {config.n_head} does not divide d_model {config.d_model}: use {nearest}."
+
+
+def _kv_head_conflict(config: ModelConfig) -> str | None:
+    if config.n_head % config.kv_heads == 0:
+        return None
+    nearest = _nearest_divisors(config.n_head, config.kv_heads)
+    return f"n_kv_head {config.kv_heads} does not divide n_head {config.n_head}: use {nearest}."
+
+
+def _encoder_head_conflict(config: ModelConfig) -> str | None:
+    heads = config.n_encoder_head
+    if config.topology != "encoder-decoder" or config.d_head or not heads or config.d_model % heads == 0:
+        return None
+    nearest = _nearest_divisors(config.d_model, heads)
+    return f"n_encoder_head {heads} does not divide d_model {config.d_model}: use {nearest}."
+
+
+def _rotation_conflict(config: ModelConfig) -> str | None:
+    if config.position != "rope":
+        return None
+    widths = [config.head_dim]
+    if config.topology == "encoder-decoder" and config.n_encoder_head and not config.d_head:
+        widths.append(config.d_model // config.n_encoder_head)
+    odd = next((width for width in widths if width % 2 or not width), None)
+    if odd is None:
+        return None
+    return f"RoPE rotates pairs of numbers, and a head is {odd} wide: change d_model, n_head or d_head to make it even."
+
+
+def _rope_scaling_conflict(config: ModelConfig) -> str | None:
+    if config.position != "rope" or config.rope_scaling not in ("llama3", "yarn"):
+        return None
+    if config.rope_low_rotations < config.rope_high_rotations:
+        return None
+    return (
+        f"rope_high_rotations {config.rope_high_rotations:g} must be more than rope_low_rotations "
+        f"{config.rope_low_rotations:g}: use {4 * max(config.rope_low_rotations, 1):g}."
+    )
+
+
+def _bucket_conflict(config: ModelConfig) -> str | None:
+    if config.position != "t5" or config.max_distance > config.n_bucket // 2:
+        return None
+    return (
+        f"max_distance {config.max_distance} must be more than half of n_bucket {config.n_bucket}: "
+        f"use {4 * config.n_bucket}."
+    )
+
+
+def _expert_conflict(config: ModelConfig) -> str | None:
+    if not config.n_expert or 1 <= config.n_expert_used <= config.n_expert:
+        return None
+    return (
+        f"n_expert_used {config.n_expert_used} must lie between 1 and n_expert {config.n_expert}: "
+        f"use {min(2, config.n_expert)}."
+    )
+
+
+def _head_kind_conflict(config: ModelConfig) -> str | None:
+    if config.topology == "encoder-only" or config.head == "language":
+        return None
+    return f"A {config.topology} model writes tokens, so its head cannot be {config.head!r}: use language."
+
+
+def _token_conflict(config: ModelConfig, name: str) -> str | None:
+    id = getattr(config, name)
+    if id < config.vocab_size:
+        return None
+    return f"{name} {id} is no token of a vocabulary of {config.vocab_size}: use one below it, or -1."
 
 
 def _nearest_divisors(n: int, wanted: int) -> str:
@@ -249,42 +618,3 @@ def _nearest_divisors(n: int, wanted: int) -> str:
     below = max((d for d in divisors if d < wanted), default=None)
     above = min((d for d in divisors if d > wanted), default=None)
     return " or ".join(str(d) for d in (below, above) if d is not None)
-
-
-_GPT2: dict[str, Any] = {
-    "position": "learned",
-    "norm": "layernorm",
-    "activation": "gelu_tanh",
-    "bias": True,
-    "tied_embeddings": True,
-}
-_LLAMA: dict[str, Any] = {
-    "position": "rope",
-    "norm": "rmsnorm",
-    "activation": "swiglu",
-    "bias": False,
-    "tied_embeddings": False,
-}
-
-PRESETS: dict[str, ModelConfig] = {
-    "gpt2-tiny": ModelConfig(**_GPT2, vocab_size=1024, context_length=256, n_layer=4, n_head=4, d_model=128),
-    "gpt2-124m": ModelConfig(**_GPT2, vocab_size=50257, context_length=1024, n_layer=12, n_head=12, d_model=768),
-    "llama-tiny": ModelConfig(
-        **_LLAMA, vocab_size=1024, context_length=256, n_layer=4, n_head=4, n_kv_head=2, d_model=128
-    ),
-    "terrarium-tiny": ModelConfig(
-        position="rope",
-        norm="layernorm",
-        activation="relu2",
-        bias=False,
-        tied_embeddings=True,
-        qk_norm=True,
-        conv_width=4,
-        zero_init_output=True,
-        vocab_size=1024,
-        context_length=256,
-        n_layer=4,
-        n_head=4,
-        d_model=128,
-    ),
-}

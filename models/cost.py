@@ -18,8 +18,8 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     return {
         "Token embedding": config.vocab_size * c,
         "Positions": config.context_length * c if config.position == "learned" else 0,
-        "Attention": layers * (_attention_weights(config) + (_attention_biases(config) if config.bias else 0)),
-        "Feed-forward": layers * (_feed_forward_weights(config) + (_feed_forward_biases(config) if config.bias else 0)),
+        "Attention": layers * (_attention_weights(config) + (_attention_biases(config) if config.bias == "all" else 0)),
+        "Feed-forward": layers * (_feed_forward_weights(config) + (_feed_forward_biases(config) if config.bias == "all" else 0)),
         "Short convolution": layers * 2 * config.conv_width * c,
         "Norms": _norm(config, c) * (2 * layers + 1) + layers * 2 * _norm(config, config.head_dim) * config.qk_norm,
         "Head": 0 if config.tied_embeddings else config.vocab_size * c,
@@ -94,7 +94,7 @@ def _feed_forward_biases(config: ModelConfig) -> int:
 
 
 def _norm(config: ModelConfig, width: int) -> int:
-    return width * (2 if config.norm == "layernorm" and config.bias else 1)
+    return width * (2 if config.norm_bias else 1)
 
 
 def _kv_width(config: ModelConfig) -> int:

@@ -31,7 +31,7 @@ def tiny_config() -> ModelConfig:
         position="rope",
         norm="rmsnorm",
         activation="relu2",
-        bias=False,
+        bias="none",
         qk_norm=True,
         conv_width=4,
     )

@@ -98,7 +98,7 @@ def _outside(config: ModelConfig) -> list[Part]:
 
 def _attention(config: ModelConfig) -> list[Part]:
     c, d, h, g = config.d_model, config.head_dim, config.n_head, config.kv_heads
-    one = int(config.bias)
+    one = int(config.bias == "all")
     kind = config.attention_kind.capitalize()
     parts = [
         _norm("attention_norm", "Brings the numbers into one range before attention reads them.", config),
@@ -152,7 +152,7 @@ def _attention(config: ModelConfig) -> list[Part]:
     ]
     if config.qk_norm:
         norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
-        vectors = 2 if config.norm == "layernorm" and config.bias else 1
+        vectors = 2 if config.norm == "layernorm" and config.norm_bias else 1
         parts.append(
             Part(
                 "qk_norm",
@@ -179,7 +179,7 @@ def _attention(config: ModelConfig) -> list[Part]:
 
 
 def _feed_forward(config: ModelConfig) -> list[Part]:
-    c, f, one = config.d_model, config.ff_width, int(config.bias)
+    c, f, one = config.d_model, config.ff_width, int(config.bias == "all")
     name, formula, meaning = _ACTIVATIONS[config.activation]
     parts = [
         _norm("feed_forward_norm", "Brings the numbers into one range before the feed-forward part.", config),
@@ -232,7 +232,7 @@ def _norm(key: str, meaning: str, config: ModelConfig) -> Part:
     if config.norm == "rmsnorm":
         formula, vectors = f"y = x / √(mean(x²) + {config.norm_eps:g}) · g,  over {c:,} numbers", 1
         return Part(key, "RMSNorm", f"{c:,}", formula, meaning, "Normalisation", vectors * c)
-    plus, vectors = (" + b", 2) if config.bias else ("", 1)
+    plus, vectors = (" + b", 2) if config.bias == "all" else ("", 1)
     formula = f"y = (x − mean) / √(variance + {config.norm_eps:g}) · g{plus},  over {c:,} numbers"
     return Part(key, "LayerNorm", f"{c:,}", formula, meaning, "Normalisation", vectors * c)
 

@@ -17,6 +17,8 @@ class LayerCache:
     def __init__(self) -> None:
         self.length = 0
         self.tails: dict[str, Tensor] = {}
+        self.cross: tuple[Tensor, Tensor] | None = None
+        """Keys and values of an encoder's text, each (B, G, S, D): made once, for all of the target's tokens."""
         self._keys: Tensor | None = None  # (B, G, room, D), of which the first `length` are in use
         self._values: Tensor | None = None
 
@@ -41,6 +43,8 @@ class LayerCache:
         if self._keys is not None and self._values is not None:
             self._keys, self._values = self._keys[rows], self._values[rows]
         self.tails = {site: tail[rows] for site, tail in self.tails.items()}
+        if self.cross is not None:
+            self.cross = self.cross[0][rows], self.cross[1][rows]
 
     def drop_first(self, n: int) -> None:
         """Drop the first n tokens of every row."""
@@ -67,11 +71,18 @@ class KVCache:
         self.layers = [LayerCache() for _ in range(n_layer)]
         self.mask: Tensor | None = None
         """Which of the kept tokens are real, (B, S) bool; None = all."""
+        self.source_mask: Tensor | None = None
+        """Which of the encoder's tokens are real, (B, S) bool; None = all."""
 
     @property
     def length(self) -> int:
         """Tokens kept so far, S."""
         return self.layers[0].length
+
+    @property
+    def has_source(self) -> bool:
+        """Whether an encoder's text was read."""
+        return self.layers[0].cross is not None
 
     def select(self, rows: Tensor) -> None:
         """Keep only the given rows of the batch, in that order (rows: 1-D long or bool)."""
@@ -79,6 +90,8 @@ class KVCache:
             layer.select(rows)
         if self.mask is not None:
             self.mask = self.mask[rows]
+        if self.source_mask is not None:
+            self.source_mask = self.source_mask[rows]
 
     def clear_tails(self, mask: Tensor) -> None:
         """After prompts padded on the left, mask (B, T) bool: the short convolutions forget the padding."""

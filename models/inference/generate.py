@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -134,7 +135,7 @@ def _prefill(model: Decoder, ids: Tensor, mask: Tensor, cache: KVCache) -> Tenso
     return logits
 
 
-def _next_logits(model: Decoder, ids: Tensor, cache: KVCache, **arguments: Tensor) -> Tensor:
+def _next_logits(model: Decoder, ids: Tensor, cache: KVCache, **arguments: Any) -> Tensor:
     """Logits of the token after ids (B, T) -> (B, V), in eval mode and without gradients; the mode is put back."""
     device = model.embedding.weight.device
     was_training = model.training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.config import check_settings, slot
+from models.slots import check_settings, slot
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ def make_optimizers(model: nn.Module, train: TrainConfig) -> list[torch.optim.Op
     """
     matrices, tables, vectors = [], [], []
     for name, parameter in model.named_parameters():
-        if parameter.dim() == 2 and name.startswith("blocks.") and "_conv." not in name:
+        if parameter.dim() == 2 and f".{name}".count(".blocks.") and "_conv." not in name:
             matrices.append(parameter)
         elif parameter.dim() == 2 and "_conv." not in name:
             tables.append(parameter)

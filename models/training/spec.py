@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from models.config import ModelConfig, check_settings, settings_from_dict, slot
+from models.config import ModelConfig, upgraded
+from models.slots import check_settings, settings_from_dict, slot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +253,7 @@ class RunSpec:
         """Build from parsed JSON; ValueError names `where` and what is wrong there."""
         check_keys(data, {"name", "model", "tokenizer", "data", "train"}, where)
         parts: dict[str, Any] = {
-            "model": settings_from_dict(ModelConfig, data.get("model", {}), f"{where}: model"),
+            "model": settings_from_dict(ModelConfig, upgraded(data.get("model", {})), f"{where}: model"),
             "tokenizer": settings_from_dict(TokenizerSpec, data.get("tokenizer", {}), f"{where}: tokenizer"),
             "data": settings_from_dict(DataSpec, data.get("data", {}), f"{where}: data"),
             "train": settings_from_dict(TrainConfig, data.get("train", {}), f"{where}: train"),

@@ -40,7 +40,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         activation=draw(st.sampled_from(["gelu", "gelu_tanh", "relu", "relu2", "swiglu"])),
         conv_width=draw(st.sampled_from([0, 1, 4])),
         qk_norm=draw(st.booleans()),
-        bias=draw(st.booleans()),
+        bias=draw(st.sampled_from(("all", "none"))),
         tied_embeddings=draw(st.booleans()),
     )
 

@@ -9,9 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.attention import Attention, View
 from models.config import ModelConfig
+from models.convolution import ShortConv
+from models.experts import FeedForward
 from models.inference.cache import KVCache
-from models.layers import Attention, Block, FeedForward, Rotary, ShortConv, make_norm, rotate
+from models.layers import Block
+from models.norms import make_norm
+from models.positions import Rotary, rotate
 
 
 @pytest.fixture
@@ -116,20 +121,20 @@ def test_attention_shares_keys_and_values_within_groups(config: ModelConfig, n_k
         scores = scores.masked_fill(torch.ones(7, 7).triu(1).bool(), float("-inf"))
         outs.append(scores.softmax(dim=-1) @ v[..., shared])
     expected = attention.output(torch.cat(outs, dim=-1))
-    torch.testing.assert_close(attention(x, None, None, None), expected)
+    torch.testing.assert_close(attention(x, View(causal=True)), expected)
     causal = torch.ones(7, 7).tril().bool()[None, None]
-    torch.testing.assert_close(attention(x, None, causal, None), expected)
+    torch.testing.assert_close(attention(x, View(mask=causal)), expected)
 
 
 def test_qk_norm_makes_scores_independent_of_size(config: ModelConfig) -> None:
     torch.manual_seed(0)
     attention = Attention(config).double()
     x = torch.randn(1, 6, config.d_model, dtype=torch.float64)
-    before = attention(x, None, None, None)
+    before = attention(x, View(causal=True))
     with torch.no_grad():
         attention.query.weight *= 7
         attention.key.weight *= 0.5
-    torch.testing.assert_close(attention(x, None, None, None), before, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(attention(x, View(causal=True)), before, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu", "relu2", "swiglu"])
@@ -155,7 +160,7 @@ def test_feed_forward(config: ModelConfig, activation: str) -> None:
 @pytest.mark.parametrize("norm", ["layernorm", "rmsnorm"])
 def test_norms(config: ModelConfig, norm: str) -> None:
     torch.manual_seed(0)
-    layer = make_norm(dataclasses.replace(config, norm=norm, bias=True), 8)
+    layer = make_norm(dataclasses.replace(config, norm=norm, bias="all"), 8)
     x = torch.randn(4, 8) * 5 + 2
     centred = x - x.mean(dim=-1, keepdim=True) if norm == "layernorm" else x
     torch.testing.assert_close(layer(x), centred / (centred.square().mean(dim=-1, keepdim=True) + 1e-5).sqrt())
@@ -168,7 +173,7 @@ def test_a_block_adds_to_its_input(config: ModelConfig) -> None:
         block.attention.output.weight.zero_()
         block.feed_forward.down.weight.zero_()
     x = torch.randn(2, 5, config.d_model)
-    assert torch.equal(block(x, None, None, None, None), x)
+    assert torch.equal(block(x, View(causal=True)), x)
 
 
 def test_a_cache_keeps_the_last_inputs_of_convolutions(config: ModelConfig) -> None:

@@ -18,8 +18,8 @@ from models.config import PRESETS, ModelConfig
 OUTSIDE = {"embedding", "positions", "final_norm", "head"}
 VARIANTS = [
     *PRESETS.values(),
-    ModelConfig(norm="layernorm", bias=True, qk_norm=True, conv_width=3, activation="swiglu", tied_embeddings=False),
-    ModelConfig(norm="rmsnorm", bias=True, position="rope", n_kv_head=1, n_layer=1),
+    ModelConfig(norm="layernorm", bias="all", qk_norm=True, conv_width=3, activation="swiglu", tied_embeddings=False),
+    ModelConfig(norm="rmsnorm", bias="all", position="rope", n_kv_head=1, n_layer=1),
 ]
 
 

@@ -1,0 +1,99 @@
+"""Settings as frozen dataclasses whose fields know how to be shown in a form and what they may hold. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+
+def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> Any:
+    """A dataclass field with what a form needs.
+
+    Args:
+        label: its name on screen; `help`: what it does, in plain words; `group`: the heading it stands under.
+        hints: `choices`, or `range` (lowest, highest); `only_if` (another slot, the value or values of that slot under
+            which this one means something); `advanced` = True where few people need it.
+    """
+    return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a setting: the slot to change, and a sentence with the remedy."""
+
+    slot: str
+    sentence: str
+
+
+class SettingError(ValueError):
+    """An illegal setting; `problem` says which slot causes it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.sentence)
+        self.problem = problem
+
+
+Settings = TypeVar("Settings")
+
+
+def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
+    """Build the settings dataclass `cls` (its fields made by `slot`) from parsed JSON or TOML; lists become tuples.
+
+    Raises:
+        ValueError: for an unknown key, a wrong type or an illegal value, naming `where`.
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} must be an object of named settings, not {type(data).__name__}.")
+    known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ValueError(f"{where} has no setting called {unknown[0]!r}: the settings are {', '.join(sorted(known))}.")
+    try:
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def check_settings(settings: Any) -> None:
+    """Raise SettingError where a field of the dataclass has the wrong type or leaves its slot's choices or range."""
+    for problem in field_problems(settings):
+        raise SettingError(problem)
+
+
+def field_problems(settings: Any) -> list[Problem]:
+    """The fields of a settings object that have a wrong type, or lie outside the slot's choices or range."""
+    found = ((f.name, _field_problem(f, getattr(settings, f.name))) for f in fields(settings))
+    return [Problem(name, sentence) for name, sentence in found if sentence]
+
+
+def is_used(settings: Any, f: dataclasses.Field[Any]) -> bool:
+    """Whether the slot means anything in these settings (its `only_if`, and that slot's own)."""
+    condition = f.metadata.get("only_if")
+    if condition is None:
+        return True
+    other, wanted = condition
+    value = getattr(settings, other)
+    if value not in wanted if isinstance(wanted, tuple) else value != wanted:
+        return False
+    return is_used(settings, next(g for g in fields(settings) if g.name == other))
+
+
+def _field_problem(f: dataclasses.Field[Any], value: Any) -> str | None:
+    expected: Any = type(f.default)
+    if type(value) is not expected and not (expected is float and type(value) is int):
+        return f"{f.name} must be {_type_words(expected)}, not {value!r}."
+    if expected is tuple and not all(isinstance(item, str) for item in value):
+        return f"{f.name} must be {_type_words(expected)}, not {value!r}."
+    choices = f.metadata.get("choices")
+    if choices and value not in choices:
+        return f"{f.name} cannot be {value!r}: choose one of {', '.join(choices)}."
+    if "range" in f.metadata:
+        low, high = f.metadata["range"]
+        if not low <= value <= high:
+            return f"{f.name} is {value}, but must lie between {low} and {high}."
+    return None
+
+
+def _type_words(kind: Any) -> str:
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word", tuple: "texts"}[kind]
