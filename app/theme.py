@@ -1,4 +1,4 @@
-"""How Terrarium looks: the one place with colours, and what turns them into palettes, style sheets, icons and charts.
+"""How Terrarium looks: what turns its colours (app.colours) into palettes, style sheets, fonts, icons and charts.
 
 Widgets never name a colour. They take a role, through the dynamic property `role` (see resources/style/terrarium.qss)
 or through a field of `ThemeProvider.theme`, and repaint on `theme_changed`.
@@ -7,15 +7,16 @@ or through a field of `ThemeProvider.theme`, and repaint on `theme_changed`.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import qtawesome
 from PySide6.QtCore import QDir, QObject, Qt, QTemporaryDir, Signal
-from PySide6.QtGui import QAction, QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon, QPalette
+from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon
 from PySide6.QtWidgets import QAbstractButton, QApplication
+
+from app.colours import DARK, LIGHT, Theme, palette_of
 
 if TYPE_CHECKING:
     import pyqtgraph as pg
@@ -25,155 +26,6 @@ SPACE = 8
 
 MODES = ("system", "light", "dark")
 TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
-
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Theme:
-    """The colours of one mode, as '#RRGGBB', by what they are for."""
-
-    name: str
-    window: str
-    surface: str
-    sunken: str
-    raised: str
-    border: str
-    border_strong: str
-    text: str
-    muted: str
-    faint: str
-    accent: str
-    accent_hover: str
-    accent_pressed: str
-    accent_soft: str
-    accent_line: str
-    on_accent: str
-    danger: str
-    danger_soft: str
-    warning: str
-    warning_soft: str
-    info: str
-    selection: str
-    tooltip: str
-    on_tooltip: str
-    pill_a: str
-    pill_b: str
-    pill_text: str
-    shadow: str = "#000000"
-    validation: str = "#B85A00"
-    query: str = "#0072B2"
-    key: str = "#D55E00"
-    value: str = "#009E73"
-    categories: tuple[str, ...] = OKABE_ITO
-
-    @property
-    def dark(self) -> bool:
-        """Whether text is light on a dark ground."""
-        return self.name == "dark"
-
-    def color(self, role: str, alpha: float = 1.0) -> QColor:
-        """The field `role` as a QColor, `alpha` between 0 and 1."""
-        color = QColor(getattr(self, role))
-        color.setAlphaF(alpha)
-        return color
-
-
-LIGHT = Theme(
-    name="light",
-    window="#F4F6F2",
-    surface="#FFFFFF",
-    sunken="#EDF1EB",
-    raised="#FFFFFF",
-    border="#DCE3DA",
-    border_strong="#B9C4B8",
-    text="#19211B",
-    muted="#566159",
-    faint="#89948B",
-    accent="#2B7A4B",
-    accent_hover="#236840",
-    accent_pressed="#1C5634",
-    accent_soft="#E6F3EA",
-    accent_line="#A9D2B8",
-    on_accent="#FFFFFF",
-    danger="#B0362A",
-    danger_soft="#FBE9E6",
-    warning="#8A5800",
-    warning_soft="#FFF2D5",
-    info="#0067A3",
-    selection="#CBE6D5",
-    tooltip="#222B25",
-    on_tooltip="#F1F5F1",
-    pill_a="#CFE0F7",
-    pill_b="#FBE3B5",
-    pill_text="#12181F",
-)
-
-DARK = Theme(
-    name="dark",
-    window="#131714",
-    surface="#1A1F1B",
-    sunken="#0F1310",
-    raised="#242B26",
-    border="#2C342E",
-    border_strong="#49544C",
-    text="#E8EDE9",
-    muted="#9FAAA2",
-    faint="#6F7A72",
-    accent="#5CC58C",
-    accent_hover="#74D3A0",
-    accent_pressed="#4AAE78",
-    accent_soft="#1D3628",
-    accent_line="#2F5D45",
-    on_accent="#0B1A11",
-    danger="#F28B7F",
-    danger_soft="#3B201D",
-    warning="#E8B45A",
-    warning_soft="#372A12",
-    info="#6DB7F2",
-    selection="#24513A",
-    tooltip="#2E3731",
-    on_tooltip="#F1F5F1",
-    pill_a="#274B73",
-    pill_b="#6B4E16",
-    pill_text="#FFFFFF",
-    validation="#F0A35C",
-    query="#56A8DC",
-    key="#E8853B",
-    value="#2BBF93",
-    categories=("#56A8DC", "#E69F00", "#2BBF93", "#D98CB8", "#8CCBF0", "#E8853B", "#F0E442"),
-)
-
-
-def palette_of(theme: Theme) -> QPalette:
-    """Qt's own palette in the theme's colours, for what the style sheet does not reach."""
-    palette = QPalette()
-    roles = {
-        QPalette.ColorRole.Window: "window",
-        QPalette.ColorRole.WindowText: "text",
-        QPalette.ColorRole.Base: "surface",
-        QPalette.ColorRole.AlternateBase: "sunken",
-        QPalette.ColorRole.Text: "text",
-        QPalette.ColorRole.PlaceholderText: "faint",
-        QPalette.ColorRole.Button: "surface",
-        QPalette.ColorRole.ButtonText: "text",
-        QPalette.ColorRole.BrightText: "danger",
-        QPalette.ColorRole.Highlight: "selection",
-        QPalette.ColorRole.HighlightedText: "text",
-        QPalette.ColorRole.Link: "accent",
-        QPalette.ColorRole.LinkVisited: "accent",
-        QPalette.ColorRole.ToolTipBase: "tooltip",
-        QPalette.ColorRole.ToolTipText: "on_tooltip",
-        QPalette.ColorRole.Light: "raised",
-        QPalette.ColorRole.Mid: "border",
-        QPalette.ColorRole.Dark: "border_strong",
-        QPalette.ColorRole.Accent: "accent",
-    }
-    for role, field in roles.items():
-        palette.setColor(role, theme.color(field))
-    for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText):
-        palette.setColor(QPalette.ColorGroup.Disabled, role, theme.color("faint"))
-    return palette
 
 
 class ThemeProvider(QObject):

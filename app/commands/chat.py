@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, open_model, print_json
+from app.commands.common import add_common, open_model, print_json
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
 from models.events import ReplyFinished, TokenMade
 
@@ -39,10 +39,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
-    try:
-        config = sampling_from(args)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    config = sampling_from(args)
     model, tokenizer, _ = open_model(args.model, args.device)
     chat = _Chat(model, tokenizer, config, args.system, quiet=args.json)
     is_terminal = sys.stdin.isatty()

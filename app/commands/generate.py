@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from app.commands.common import UsageError, add_common, open_model, print_json, read_argument
+from app.commands.common import add_common, open_model, print_json, read_argument
 from app.commands.replying import add_sampling_options, sampling_from, write_reply, write_statistics
 from models.tokenizers import encode_prompt
 
@@ -24,10 +24,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Print the completion as it is made."""
-    try:
-        config = sampling_from(args)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    config = sampling_from(args)
     prompt = read_argument(args.prompt)
     model, tokenizer, _ = open_model(args.model, args.device)
     from models.inference.generate import generate

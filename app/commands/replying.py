@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
+from app.commands.common import UsageError
 from models.events import ReplyFinished, TokenMade
 from models.inference.settings import SamplingConfig
 
@@ -27,9 +28,12 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sampling_from(args: argparse.Namespace) -> SamplingConfig:
-    """The settings that the options ask for; ValueError where they cannot be."""
+    """The settings that the options ask for; UsageError where they cannot be."""
     values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(SamplingConfig)}
-    return SamplingConfig(**{**values, "stop": tuple(values["stop"])})
+    try:
+        return SamplingConfig(**{**values, "stop": tuple(values["stop"])})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def write_reply(events: Iterable[TokenMade | ReplyFinished], *, quiet: bool) -> tuple[str, list[int], ReplyFinished]:

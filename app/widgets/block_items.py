@@ -14,7 +14,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.theme import Theme, ThemeProvider
+from app.colours import Theme
+from app.theme import ThemeProvider
 from app.widgets.block_parts import ACTIVATION_CURVES, Part
 
 _PAD = 9.0

@@ -10,7 +10,8 @@ from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
-from app.theme import Theme, ThemeProvider
+from app.colours import Theme
+from app.theme import ThemeProvider
 from app.widgets.pill_layout import PillLayout
 from models.tokenizers import Piece
 

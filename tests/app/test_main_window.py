@@ -15,9 +15,10 @@ from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
+from app.colours import DARK, LIGHT
 from app.main_window import MainWindow
 from app.session import Session
-from app.theme import DARK, LIGHT, ThemeProvider
+from app.theme import ThemeProvider
 from app.widgets.quickstart_view import QuickStartView
 from app.widgets.text_result import BITS, LOSS, PERPLEXITY
 from app.widgets.top_bar import TABS

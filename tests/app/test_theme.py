@@ -7,7 +7,8 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.theme import DARK, LIGHT, TEXT_SCALES, Theme, ThemeProvider
+from app.colours import DARK, LIGHT, Theme
+from app.theme import TEXT_SCALES, ThemeProvider
 from app.widgets.basics import button
 from app.widgets.plots import LossChart
 
