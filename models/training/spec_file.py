@@ -7,7 +7,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from models.config import PRESETS, ModelConfig, settings_from_dict
+from models.config import ModelConfig, upgraded
+from models.presets import PRESETS
+from models.slots import settings_from_dict
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
 
 
@@ -51,7 +53,7 @@ def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:
     preset = table.get("preset", "terrarium-tiny")
     if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(f"{where}: there is no preset called {preset!r}: choose one of {', '.join(PRESETS)}.")
-    settings = {key: value for key, value in table.items() if key != "preset"}
+    settings = {key: value for key, value in upgraded(table).items() if key != "preset"}
     start = PRESETS[preset].to_dict() if "preset" in table or not settings else {}
     return settings_from_dict(ModelConfig, {**start, **settings}, where)
 

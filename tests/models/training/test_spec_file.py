@@ -38,7 +38,11 @@ def test_toml_takes_paths_from_its_own_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("", PRESETS["terrarium-tiny"]), ("[model]\nn_layer = 3", ModelConfig(n_layer=3))],
+    [
+        ("", PRESETS["terrarium-tiny"]),
+        ("[model]\nn_layer = 3", ModelConfig(n_layer=3)),
+        ("[model]\nbias = false", ModelConfig(bias="none")),  # as the first version wrote it
+    ],
 )
 def test_toml_without_a_preset(tmp_path: Path, text: str, expected: ModelConfig) -> None:
     file = tmp_path / "SPEC.toml"
