@@ -1,0 +1,31 @@
+"""Which family file reads and writes which Hugging Face class. No torch."""
+
+from __future__ import annotations
+
+from models.config import ModelConfig
+from models.interop import gpt2
+from models.interop.family import Family
+
+_GPT2: Family = gpt2
+_FILES: tuple[Family, ...] = (_GPT2,)
+"""In the order in which an export tries them; each on a line of its own above, where mypy checks its contract."""
+
+FAMILIES: dict[str, Family] = {architecture: family for family in _FILES for architecture in family.ARCHITECTURES}
+"""By the class's name."""
+
+
+def family_of(config: ModelConfig) -> Family:
+    """The first family whose classes compute this design.
+
+    Raises:
+        ValueError: where there is none, with what each of them lacks.
+    """
+    reasons = []
+    for family in _FILES:
+        try:
+            family.write_config(config)
+        except ValueError as error:
+            reasons.append(f"{family.ARCHITECTURES[0]} {str(error).rstrip('.')}")
+        else:
+            return family
+    raise ValueError(f"No Hugging Face class computes this design: {'; '.join(reasons)}.")

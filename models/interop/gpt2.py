@@ -1,0 +1,129 @@
+"""GPT-2: GPT2LMHeadModel. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.config import ModelConfig
+from models.interop.family import Weight
+from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+
+ARCHITECTURES: tuple[str, ...] = ("GPT2LMHeadModel",)
+PREFIX = "transformer."
+IGNORED: tuple[str, ...] = (
+    r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)",
+)  # causal masks that older versions saved
+
+_ACTIVATIONS = {
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu": "gelu",
+    "relu": "relu",
+    "relu2": "relu2",
+}
+_KNOWN = {
+    "vocab_size", "n_positions", "n_ctx", "n_embd", "n_layer", "n_head", "n_inner", "activation_function",
+    "layer_norm_epsilon", "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn",
+}  # fmt: skip
+
+_SLOTS: dict[str, Any] = {
+    "topology": "decoder-only",
+    "position": "learned",
+    "norm": "layernorm",
+    "norm_place": "pre",
+    "embedding_norm": False,
+    "sliding_window": 0,
+    "qk_norm": False,
+    "n_expert": 0,
+    "conv_width": 0,
+    "head_bias": False,
+    "bias": "all",
+    "scaled_embeddings": False,
+    "scaled_logits": False,
+    "attention_kind": "multi-head",
+}
+
+
+def read_config(raw: dict[str, Any]) -> ModelConfig:
+    """The design of a GPT-2 config.json; ValueError names what cannot be expressed."""
+    check_known(raw, _KNOWN)
+    must_be(raw, "scale_attn_by_inverse_layer_idx", False)
+    # reorder_and_upcast_attn changes rounding only
+    return ModelConfig(
+        topology="decoder-only",
+        vocab_size=whole(raw, "vocab_size", 50_257),
+        context_length=whole(raw, "n_positions", 1024),
+        n_layer=whole(raw, "n_layer", 12),
+        n_head=whole(raw, "n_head", 12),
+        d_model=whole(raw, "n_embd", 768),
+        d_ff=whole(raw, "n_inner", 0),
+        position="learned",
+        norm="layernorm",
+        norm_place="pre",
+        norm_eps=number(raw, "layer_norm_epsilon", 1e-5),
+        activation=word(raw, "activation_function", "gelu_new", _ACTIVATIONS),
+        scaled_scores=flag(raw, "scale_attn_weights", True),
+        bias="all",
+        tied_embeddings=flag(raw, "tie_word_embeddings", True),
+        dropout=number(raw, "resid_pdrop", 0.1),
+    )
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """The config.json; ValueError says what GPT2LMHeadModel cannot compute."""
+    must_have(config, _SLOTS)
+    activation = ours_to_theirs(_ACTIVATIONS, config, "activation")
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "vocab_size": config.vocab_size,
+        "n_positions": config.context_length,
+        "n_embd": config.d_model,
+        "n_layer": config.n_layer,
+        "n_head": config.n_head,
+        "n_inner": config.ff_width,
+        "activation_function": activation,
+        "layer_norm_epsilon": config.norm_eps,
+        "scale_attn_weights": config.scaled_scores,
+        "tie_word_embeddings": config.tied_embeddings,
+        **{f"{place}_pdrop": config.dropout for place in ("resid", "embd", "attn")},
+        "initializer_range": config.init_std,
+    }
+
+
+def weights(config: ModelConfig) -> list[Weight]:
+    """Our names and theirs. GPT-2's matrices are stored transposed, with query, key and value in one."""
+    width = config.d_model
+    found = [
+        Weight(ours="embedding.weight", theirs="transformer.wte.weight", also=_tied(config)),
+        Weight(ours="position.weight", theirs="transformer.wpe.weight"),
+        Weight(ours="final_norm.weight", theirs="transformer.ln_f.weight"),
+        Weight(ours="final_norm.bias", theirs="transformer.ln_f.bias"),
+    ]
+    if not config.tied_embeddings:
+        found.append(Weight(ours="head.weight", theirs="lm_head.weight"))
+    for i in range(config.n_layer):
+        ours, theirs = f"blocks.{i}", f"transformer.h.{i}"
+        for name, their_name in (("attention_norm", "ln_1"), ("feed_forward_norm", "ln_2")):
+            found += [Weight(ours=f"{ours}.{name}.{part}", theirs=f"{theirs}.{their_name}.{part}") for part in _PARTS]
+        for j, name in enumerate(("query", "key", "value")):
+            rows = (j * width, (j + 1) * width)
+            found += _matrix(f"{ours}.attention.{name}", f"{theirs}.attn.c_attn", rows)
+        found += _matrix(f"{ours}.attention.output", f"{theirs}.attn.c_proj")
+        found += _matrix(f"{ours}.feed_forward.up", f"{theirs}.mlp.c_fc")
+        found += _matrix(f"{ours}.feed_forward.down", f"{theirs}.mlp.c_proj")
+    return found
+
+
+_PARTS = ("weight", "bias")
+
+
+def _tied(config: ModelConfig) -> tuple[str, ...]:
+    return ("lm_head.weight",) if config.tied_embeddings else ()
+
+
+def _matrix(ours: str, theirs: str, rows: tuple[int, int] | None = None) -> list[Weight]:
+    return [
+        Weight(ours=f"{ours}.weight", theirs=f"{theirs}.weight", transposed=True, rows=rows),
+        Weight(ours=f"{ours}.bias", theirs=f"{theirs}.bias", rows=rows),
+    ]

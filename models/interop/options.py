@@ -1,0 +1,108 @@
+"""Reading the options of a config.json: their types, and the refusal of those that are not known. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from models.config import ModelConfig
+
+_HARMLESS = re.compile(
+    r"_.*|.*_version|.*_token_id|.*_token_index|.*(dropout|pdrop|_drop|layerdrop)|torch_dtype|dtype|architectures|"
+    r"model_type|transformers_weights|use_cache|initializer_.*|init_std|id2label|label2id|num_labels|problem_type|"
+    r"finetuning_task|task_specific_params|summary_.*|output_(attentions|hidden_states|scores|past)|return_dict.*|"
+    r"gradient_checkpointing|tokenizer_class|prefix|name_or_path|bos_token_id|pad_token_id|eos_token_id|"
+    r"forced_.*|suppress_tokens|begin_suppress_tokens|bad_words_ids|do_sample|temperature|top_[kp]|typical_p|"
+    r"repetition_penalty|length_penalty|no_repeat_ngram_size|encoder_no_repeat_ngram_size|early_stopping|num_beams|"
+    r"num_beam_groups|diversity_penalty|num_return_sequences|max_length|min_length|max_new_tokens|remove_invalid_values|"
+    r"exponential_decay_length_penalty|decoder_start_token_id|is_encoder_decoder|chunk_size_feed_forward|"
+    r"pruned_heads|torchscript|use_bfloat16|tie_encoder_decoder|cross_attention_hidden_size|add_cross_attention|"
+    r"is_decoder|tie_word_embeddings|attn_implementation|sep_token_id|mask_token_id|cls_token_id|vocab_type"
+)
+"""What the base class of all configurations holds, and what only training, generation and labels read.
+
+Those of them that would change the arithmetic where set (pruned_heads, tie_encoder_decoder, add_cross_attention,
+is_decoder) are looked at in `check_known`.
+"""
+
+_MUST_BE_OFF = ("pruned_heads", "tie_encoder_decoder", "add_cross_attention", "cross_attention_hidden_size")
+
+
+def whole(raw: dict[str, Any], key: str, default: int | None = None) -> int:
+    """The whole number called `key`; ValueError where it is none, or missing without a default."""
+    value = raw.get(key)
+    value = default if value is None else value
+    if value is None:
+        raise ValueError(f"{key} is missing.")
+    if type(value) is not int:
+        raise ValueError(f"{key} must be a whole number, not {value!r}.")
+    return value
+
+
+def number(raw: dict[str, Any], key: str, default: float | None = None) -> float:
+    """The number called `key`; ValueError where it is none, or missing without a default."""
+    value = raw.get(key)
+    value = default if value is None else value
+    if value is None:
+        raise ValueError(f"{key} is missing.")
+    if type(value) not in (int, float):
+        raise ValueError(f"{key} must be a number, not {value!r}.")
+    return float(value)
+
+
+def flag(raw: dict[str, Any], key: str, default: bool) -> bool:
+    """The yes or no called `key`."""
+    value = raw.get(key)
+    value = default if value is None else value
+    if type(value) is not bool:
+        raise ValueError(f"{key} must be true or false, not {value!r}.")
+    return value
+
+
+def word(raw: dict[str, Any], key: str, default: str, choices: dict[str, str]) -> str:
+    """What the word called `key` is in our slots, by `choices` (theirs -> ours); ValueError for any other."""
+    value = raw.get(key)
+    value = default if value is None else value
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{key} {value!r} is not supported: it can be {', '.join(choices)}.")
+    return choices[value]
+
+
+def must_be(raw: dict[str, Any], key: str, *allowed: Any) -> None:
+    """Refuse any value of `key` but the allowed ones, the first of which is the default."""
+    value = raw.get(key)
+    if value is not None and value not in allowed:
+        raise ValueError(f"{key} {value!r} is not supported: it can only be {' or '.join(repr(a) for a in allowed)}.")
+
+
+def check_known(raw: dict[str, Any], known: Collection[str]) -> None:
+    """Refuse options that are neither in `known` nor harmless, unless they are off (null or false)."""
+    for key in _MUST_BE_OFF:
+        if key not in known and raw.get(key):
+            raise ValueError(f"{key} {raw[key]!r} is not supported.")
+    for key, value in raw.items():
+        if value is not None and value is not False and key not in known and not _HARMLESS.fullmatch(key):
+            raise ValueError(
+                f"the option {key!r} is not known, so the model could compute something else: "
+                "remove it if you know that it does not matter."
+            )
+
+
+# For write_config
+
+
+def must_have(config: ModelConfig, slots: dict[str, Any]) -> None:
+    """Refuse a design in which a slot (or derived value) is not what the class is made for."""
+    for name, value in slots.items():
+        if getattr(config, name) != value:
+            raise ValueError(f"needs {name} {value!r}, which is {getattr(config, name)!r} here.")
+
+
+def ours_to_theirs(choices: dict[str, str], config: ModelConfig, name: str) -> str:
+    """Their first word for what the slot `name` holds, by the `choices` (theirs -> ours) that `word` reads."""
+    value = getattr(config, name)
+    for theirs, ours in choices.items():
+        if ours == value:
+            return theirs
+    raise ValueError(f"has no {name} {value!r}.")
