@@ -9,7 +9,15 @@ import dataclasses
 from dataclasses import dataclass, fields
 from typing import Any
 
-from models.slots import Problem, SettingError, check_settings, field_problems, settings_from_dict, slot  # noqa: F401
+from models.slots import (  # noqa: F401
+    Problem,
+    SettingError,
+    check_settings,
+    draft,
+    field_problems,
+    settings_from_dict,
+    slot,
+)
 
 GATED = ("swiglu", "geglu", "geglu_tanh")
 """Activations with a third matrix, whose result is multiplied in."""
@@ -264,6 +272,7 @@ class ModelConfig:
         "How many experts work on each token; a router chooses them.",
         group="Feed-forward",
         range=(0, 4096),
+        only_if=("n_expert", range(1, 4097)),
     )
     router_balance: float = slot(
         0.01,
@@ -271,6 +280,7 @@ class ModelConfig:
         "How much training punishes a router that sends most tokens to the same experts.",
         group="Feed-forward",
         range=(0.0, 10.0),
+        only_if=("n_expert", range(1, 4097)),
         advanced=True,
     )
     conv_width: int = slot(
@@ -487,10 +497,7 @@ class ModelConfig:
     @classmethod
     def problems(cls, values: dict[str, Any]) -> list[Problem]:
         """All that is wrong with these settings (the others at their defaults), each on the slot that causes it."""
-        draft = object.__new__(cls)
-        for f in fields(cls):
-            object.__setattr__(draft, f.name, values.get(f.name, f.default))
-        return _problems(draft)
+        return _problems(draft(cls, values))
 
 
 def upgraded(data: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -12,8 +14,8 @@ def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> An
 
     Args:
         label: its name on screen; `help`: what it does, in plain words; `group`: the heading it stands under.
-        hints: `choices`, or `range` (lowest, highest); `only_if` (another slot, the value or values of that slot under
-            which this one means something); `advanced` = True where few people need it.
+        hints: `choices`, or `range` (lowest, highest); `only_if` (another slot, the value, tuple or range of values of
+            that slot under which this one means something); `advanced` = True where few people need it.
     """
     return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
 
@@ -55,6 +57,14 @@ def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
         raise ValueError(f"{where}: {error}") from error
 
 
+def draft(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """An object with these settings (the others at their defaults) that nobody has checked: it may be illegal."""
+    unchecked = object.__new__(cls)
+    for f in fields(cls):  # type: ignore[arg-type]
+        object.__setattr__(unchecked, f.name, values.get(f.name, f.default))
+    return unchecked
+
+
 def check_settings(settings: Any) -> None:
     """Raise SettingError where a field of the dataclass has the wrong type or leaves its slot's choices or range."""
     for problem in field_problems(settings):
@@ -74,7 +84,7 @@ def is_used(settings: Any, f: dataclasses.Field[Any]) -> bool:
         return True
     other, wanted = condition
     value = getattr(settings, other)
-    if value not in wanted if isinstance(wanted, tuple) else value != wanted:
+    if value not in wanted if isinstance(wanted, tuple | range) else value != wanted:
         return False
     return is_used(settings, next(g for g in fields(settings) if g.name == other))
 
@@ -82,16 +92,16 @@ def is_used(settings: Any, f: dataclasses.Field[Any]) -> bool:
 def _field_problem(f: dataclasses.Field[Any], value: Any) -> str | None:
     expected: Any = type(f.default)
     if type(value) is not expected and not (expected is float and type(value) is int):
-        return f"{f.name} must be {_type_words(expected)}, not {value!r}."
+        return f"{f.name} must be {_type_words(expected)}, not {reprlib.repr(value)}."
     if expected is tuple and not all(isinstance(item, str) for item in value):
-        return f"{f.name} must be {_type_words(expected)}, not {value!r}."
+        return f"{f.name} must be {_type_words(expected)}, not {reprlib.repr(value)}."
     choices = f.metadata.get("choices")
     if choices and value not in choices:
-        return f"{f.name} cannot be {value!r}: choose one of {', '.join(choices)}."
+        return f"{f.name} cannot be {reprlib.repr(value)}: choose one of {', '.join(choices)}."
     if "range" in f.metadata:
         low, high = f.metadata["range"]
         if not low <= value <= high:
-            return f"{f.name} is {value}, but must lie between {low} and {high}."
+            return f"{f.name} is {reprlib.repr(value)}, but must lie between {low} and {high}."
     return None
 
 
