@@ -10,8 +10,10 @@ from PySide6.QtCore import QObject, Signal
 
 from app.failures import describe
 from app.settings import Settings
-from models.config import PRESETS, ModelConfig
-from models.library import Library, TokenizerInfo, safe_name
+from models.config import ModelConfig
+from models.design_files import read_design, write_design
+from models.library import DesignInfo, Library, TokenizerInfo, safe_name
+from models.presets import PRESETS
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -109,14 +111,28 @@ class Choices(QObject):
         self.design_changed.emit()
 
     def list_designs(self) -> list[str]:
-        """Names of the saved designs; the presets are models.config.PRESETS."""
+        """Names of the saved designs; the presets are models.presets.PRESETS."""
         return self.library.list_designs()
+
+    def inspect_designs(self) -> list[DesignInfo]:
+        """The saved designs, each with what it holds, or a sentence on why it cannot be read."""
+        return self.library.inspect_designs()
+
+    def free_design_name(self, wanted: str) -> str:
+        """`wanted` where no design has that name, else with a number that makes it free."""
+        taken = {name.lower() for name in (*PRESETS, *self.list_designs())}
+        try:
+            if safe_name(wanted).lower() not in taken:
+                return safe_name(wanted)
+        except ValueError:
+            pass
+        return self.library.free_name(self.library.designs, wanted, suffix=".json", taken=PRESETS)
 
     def save_design(self, name: str) -> bool:
         """Save the current design under a name; whether it worked."""
         if not self._try(lambda: self.library.save_design(name, self._design)):
             return False
-        self.set_design(self._design, name)
+        self.set_design(self._design, safe_name(name))
         self.library_changed.emit()
         return True
 
@@ -131,22 +147,53 @@ class Choices(QObject):
         """Give a saved design another name; whether it worked."""
 
         def rename() -> None:
-            path = self.library.designs / f"{safe_name(new_name)}.json"
-            if path.exists() or new_name in PRESETS:
-                raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
-            (self.library.designs / f"{safe_name(name)}.json").rename(path)
+            if new_name.strip().lower() in PRESETS:
+                raise ValueError(f"There is a preset called {new_name.strip()!r} already: choose another name.")
+            given = self.library.rename_design(name, new_name)
+            if self._design_name == name:
+                self.set_design(self._design, given)
 
-        if not self._try(rename):
-            return False
-        if self._design_name == name:
-            self.set_design(self._design, safe_name(new_name))
+        done = self._try(rename)
         self.library_changed.emit()
-        return True
+        return done
+
+    def duplicate_design(self, name: str) -> bool:
+        """Save a copy of a preset or saved design under a free name, and make that the current one."""
+
+        def duplicate() -> None:
+            config = PRESETS.get(name) or self.library.load_design(name)
+            copy = self.free_design_name(name)
+            self.library.save_design(copy, config)
+            self.set_design(config, copy)
+
+        done = self._try(duplicate)
+        self.library_changed.emit()
+        return done
 
     def delete_design(self, name: str) -> None:
-        """Move a saved design to the trash."""
+        """Move a saved design to the trash; where it is the current one, that stays, without a name."""
         self._delete(self.library.designs / f"{name}.json", f"Design «{name}» deleted")
+        if name == self._design_name and name not in self.list_designs():
+            self.set_design(self._design)
         self.library_changed.emit()
+
+    def import_design(self, path: Path) -> bool:
+        """Save the design of a JSON file under the file's name, and make it the current one; whether it worked."""
+
+        def take() -> None:
+            config = read_design(path)
+            name = self.free_design_name(path.stem)
+            self.library.save_design(name, config)
+            self.set_design(config, name)
+
+        done = self._try(take)
+        if done:
+            self.library_changed.emit()
+        return done
+
+    def export_design(self, path: Path) -> bool:
+        """Write the current design into a JSON file; whether it worked."""
+        return self._try(lambda: write_design(path, self._design))
 
     # -- The rest ---------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 from platformdirs import user_data_dir
 
 from models.config import ModelConfig
+from models.design_files import read_design, write_design
 from models.files import atomic_write_json, read_json
 from models.training.run_record import RunInfo, inspect_run, is_locked
 
 __all__ = [
+    "DesignInfo",
     "Library",
     "RunInfo",
     "TokenizerInfo",
@@ -36,6 +39,16 @@ class TokenizerInfo:
     folder: Path
     kind: str
     vocab_size: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignInfo:
+    """One saved architecture. `config` is None where the file is damaged, and `problem` says in a sentence how."""
+
+    name: str
+    path: Path
+    config: ModelConfig | None
     problem: str | None = None
 
 
@@ -129,6 +142,10 @@ class Library:
         """The names of the saved architectures, sorted."""
         return [path.stem for path in _visible(self.designs) if path.suffix == ".json"]
 
+    def inspect_designs(self) -> list[DesignInfo]:
+        """The saved architectures by name; a damaged file has a `problem`, and the others are there all the same."""
+        return [_inspect_design(self.designs / f"{name}.json") for name in self.list_designs()]
+
     def save_design(self, name: str, config: ModelConfig) -> Path:
         """Keep an architecture under `name`, replacing what had that name; returns its file.
 
@@ -136,16 +153,35 @@ class Library:
             ValueError: where the name cannot be a file's.
         """
         path = self.designs / f"{safe_name(name)}.json"
-        atomic_write_json(path, config.to_dict())
+        write_design(path, config)
         return path
 
     def load_design(self, name: str) -> ModelConfig:
         """The architecture called `name`; ValueError names the file where it is missing or damaged."""
-        path = self.designs / f"{safe_name(name)}.json"
-        return ModelConfig.from_dict(read_json(path), where=str(path))
+        return read_design(self.designs / f"{safe_name(name)}.json")
 
-    def free_name(self, folder: Path, name: str) -> str:
-        """`name` made safe, with the first number that makes it free in `folder`: «tiny», «tiny-2», …"""
+    def rename_design(self, name: str, new_name: str) -> str:
+        """Give a saved architecture another name; returns the name it has now.
+
+        Raises:
+            ValueError: where the new name is taken or cannot be a file's, or the design is gone.
+        """
+        new_name = safe_name(new_name)
+        old, new = self.designs / f"{safe_name(name)}.json", self.designs / f"{new_name}.json"
+        if not old.exists():
+            raise ValueError(f"{old} is missing: it may have been moved or deleted.")
+        if new.exists() and not new.samefile(old):  # on some systems «Mine» and «mine» are one file
+            raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
+        os.rename(old, new)
+        return new_name
+
+    def free_name(self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = ()) -> str:
+        """`name` made safe, with the first number that makes it free in `folder`: «tiny», «tiny-2», …
+
+        Args:
+            suffix: what the names of files in `folder` end in, which is no part of the name. `taken`: more names that
+                cannot be had.
+        """
         name = (
             re.sub(rf"(?:{_BAD_CHARACTERS}|\s)+", "-", name)
             .strip(".-")[:60]
@@ -155,9 +191,10 @@ class Library:
         name = name.rstrip(".-") or "unnamed"
         if _is_reserved(name):
             name = name.replace(".", "-")  # «con.txt» is as reserved as «con», which gets a number
-        taken = {entry.name.lower() for entry in folder.iterdir()} if folder.is_dir() else set()
+        there = {entry.name.lower().removesuffix(suffix) for entry in folder.iterdir()} if folder.is_dir() else set()
+        there.update(other.lower() for other in taken)
         candidate, n = name, 1
-        while candidate.lower() in taken or _is_reserved(candidate):
+        while candidate.lower() in there or _is_reserved(candidate):
             n += 1
             candidate = f"{name}-{n}"
         return safe_name(candidate)
@@ -206,6 +243,13 @@ def _visible(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _inspect_design(path: Path) -> DesignInfo:
+    try:
+        return DesignInfo(name=path.stem, path=path, config=read_design(path))
+    except ValueError as error:
+        return DesignInfo(name=path.stem, path=path, config=None, problem=str(error))
 
 
 def _inspect_tokenizer(folder: Path) -> TokenizerInfo:
