@@ -535,6 +535,7 @@ def _conflicts(config: ModelConfig) -> list[tuple[str, str | None]]:
         ("n_encoder_head", _encoder_head_conflict(config)),
         ("d_head" if config.d_head else "n_head", _rotation_conflict(config)),
         ("rope_high_rotations", _rope_scaling_conflict(config)),
+        ("rope_scaling", _dynamic_scaling_conflict(config)),
         ("max_distance", _bucket_conflict(config)),
         ("n_expert_used", _expert_conflict(config)),
         ("head", _head_kind_conflict(config)),
@@ -568,13 +569,17 @@ def _encoder_head_conflict(config: ModelConfig) -> str | None:
 def _rotation_conflict(config: ModelConfig) -> str | None:
     if config.position != "rope":
         return None
-    widths = [config.head_dim]
-    if config.topology == "encoder-decoder" and config.n_encoder_head and not config.d_head:
-        widths.append(config.d_model // config.n_encoder_head)
-    odd = next((width for width in widths if width % 2 or not width), None)
+    odd = next((width for width in _head_widths(config) if width % 2 or not width), None)
     if odd is None:
         return None
     return f"RoPE rotates pairs of numbers, and a head is {odd} wide: change d_model, n_head or d_head to make it even."
+
+
+def _head_widths(config: ModelConfig) -> list[int]:
+    """Numbers per head, of the decoder's and of the encoder's layers."""
+    if config.topology == "encoder-decoder" and config.n_encoder_head and not config.d_head:
+        return [config.head_dim, config.d_model // config.n_encoder_head]
+    return [config.head_dim]
 
 
 def _rope_scaling_conflict(config: ModelConfig) -> str | None:
@@ -586,6 +591,12 @@ def _rope_scaling_conflict(config: ModelConfig) -> str | None:
         f"rope_high_rotations {config.rope_high_rotations:g} must be more than rope_low_rotations "
         f"{config.rope_low_rotations:g}: use {4 * max(config.rope_low_rotations, 1):g}."
     )
+
+
+def _dynamic_scaling_conflict(config: ModelConfig) -> str | None:
+    if config.position != "rope" or config.rope_scaling != "dynamic" or min(_head_widths(config)) > 2:
+        return None
+    return "Dynamic scaling needs heads wider than 2: choose another rope_scaling, or change d_model, n_head or d_head."
 
 
 def _bucket_conflict(config: ModelConfig) -> str | None:

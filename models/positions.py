@@ -74,18 +74,24 @@ def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
         first = math.floor(_pair_that_turns(config, config.rope_high_rotations))
         last = math.ceil(_pair_that_turns(config, config.rope_low_rotations))
         first, last = max(first, 0), min(last, width - 1)
-        ramp = (torch.arange(width // 2, dtype=torch.float32) - first) / max(last - first, 0.001)
+        ramp = (torch.arange(width // 2, dtype=torch.float32) - first) / (last - first or 0.001)
         kept = 1 - ramp.clamp(0, 1)
         return plain / factor * (1 - kept) + plain * kept
     return plain
 
 
 def _pair_that_turns(config: ModelConfig, rotations: float) -> float:
-    """The index of the pair, as a fraction, that turns so many times within the original context."""
+    """The index of the pair, as a fraction, that turns so many times within the original context.
+
+    It is kept within ± head_dim, beyond which all pairs lie on one side.
+    """
+    width = config.head_dim
     if rotations <= 0:
-        return math.inf
+        return width
     reach = math.log(config.rope_original_context / (rotations * 2 * math.pi))
-    return config.head_dim * reach / (2 * math.log(config.rope_theta))
+    slowing = 2 * math.log(config.rope_theta)  # 0 = all pairs turn equally fast
+    pair = width * reach / slowing if slowing else math.copysign(width, reach)
+    return max(-width, min(pair, width))
 
 
 class _Rotation(torch.autograd.Function):
