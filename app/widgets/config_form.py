@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Qt, QVariantAnimation, Signal
+from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
+from app.motion import prefers_reduced_motion
 from app.theme import ThemeProvider
-from app.widgets.editors import Editor, FloatBox, IntBox, make_editor
-from app.widgets.section import Section
+from app.widgets.editors import FloatBox, IntBox, make_editor
+from app.widgets.slot_group import SlotGroup
+from app.widgets.slot_row import SlotRow
+from models.slots import Problem, SettingError, draft, is_used
 
-_ADVICE = re.compile(r"\buse (\d+)(?: or (\d+))?\.")
+_FLASH_MS = 2200
 
 
 class ConfigForm(QWidget):
-    """Edits one frozen dataclass whose fields were made by `models.config.slot`.
+    """Edits one frozen dataclass whose fields were made by `models.slots.slot`.
+
+    Only fields that mean something in the current settings have a visible row. What was typed stays in its editor while
+    it is illegal.
 
     Args:
         config: what to show first; its type decides the fields.
         hidden: names of fields that keep their value and get no editor. A field with a single choice never gets one.
         folded: groups that start folded away.
-        zero_words: for fields where 0 means "choose for me": the text shown for 0, given the current settings.
+        zero_words: for fields whose least value means "choose for me": the text shown for it, given the settings.
+        notes: a line below a field's editor that always stands there.
 
     Signals:
         changed(object): a new, legal settings object, after the user's edit.
-        problem_changed(str): the sentence that says why the form's content is illegal; empty when it is legal again.
+        problem_changed(str): the sentences that say why the form's content is illegal; empty when it is legal again.
     """
 
     changed = Signal(object)
@@ -43,32 +49,43 @@ class ConfigForm(QWidget):
         hidden: Collection[str] = (),
         folded: Collection[str] = (),
         zero_words: Mapping[str, Callable[[Any], str]] | None = None,
+        notes: Mapping[str, str] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._config = config
-        self._problem, self._guilty = "", ""
+        self._problems: dict[str, str] = {}
         self._zero_words = dict(zero_words or {})
         self._fields = {
             f.name: f
             for f in dataclasses.fields(config)
             if f.name not in hidden and len(f.metadata.get("choices", (1, 2))) > 1
         }
-        self._editors = {name: make_editor(f) for name, f in self._fields.items()}
-        self._labels: dict[str, QLabel] = {}
-        self._problems: dict[str, QLabel] = {}
-        self._sections: dict[str, Section] = {}
+        notes = notes or {}
+        self._rows = {name: SlotRow(f, make_editor(f), theme, notes.get(name, "")) for name, f in self._fields.items()}
+        self._groups: dict[str, SlotGroup] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
-        for group in dict.fromkeys(f.metadata.get("group", "") for f in self._fields.values()):
-            section = Section(group, theme, folded=group in folded)
-            section.set_body(self._group_body(group))
-            self._sections[group] = section
-            layout.addWidget(section)
+        for name in dict.fromkeys(map(_group_of, self._fields.values())):
+            rows = [row for row in self._rows.values() if _group_of(row.field) == name]
+            self._groups[name] = SlotGroup(name, rows, theme, folded=name in folded)
+            layout.addWidget(self._groups[name])
         layout.addStretch(1)
+        for row in self._rows.values():
+            row.editor.changed.connect(lambda *_: self._on_edited())
+            row.advised.connect(lambda name, value: self.apply({name: value}))
+        self._marked: list[SlotRow] = []
+        self._fading = QVariantAnimation(self)
+        self._fading.setDuration(_FLASH_MS)
+        self._fading.setStartValue(1.0)
+        self._fading.setKeyValueAt(0.4, 1.0)
+        self._fading.setEndValue(0.0)
+        self._fading.valueChanged.connect(self._on_fading)
         self._size_editors()
         self._show(config)
+
+    # -- What it holds -------------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> Any:
@@ -76,146 +93,143 @@ class ConfigForm(QWidget):
         return self._config
 
     @property
+    def values(self) -> dict[str, Any]:
+        """What stands in the form, legal or not."""
+        kept = {f.name: getattr(self._config, f.name) for f in dataclasses.fields(self._config)}
+        return kept | {name: row.editor.read() for name, row in self._rows.items()}
+
+    @property
     def problem(self) -> str:
-        """Why the form's content is illegal, in a sentence; empty where it is legal."""
-        return self._problem
+        """Why the form's content is illegal, in sentences; empty where it is legal."""
+        return "\n".join(self._problems.values())
+
+    @property
+    def problem_slot(self) -> str:
+        """The field that causes the first problem; '' where there is none."""
+        return next(iter(self._problems), "")
 
     @property
     def problem_group(self) -> str:
-        """The group of the field that is the cause of `problem`; '' where there is none."""
-        return self._fields[self._guilty].metadata.get("group", "") if self._guilty else ""
+        """The group of that field."""
+        return _group_of(self._fields[self.problem_slot]) if self._problems else ""
+
+    def editor(self, name: str) -> QWidget:
+        """The widget that edits the field `name`."""
+        return self._rows[name].editor.widget
+
+    def row(self, name: str) -> SlotRow:
+        """The line of the field `name`."""
+        return self._rows[name]
+
+    def group(self, name: str) -> SlotGroup:
+        """The heading `name` with its lines."""
+        return self._groups[name]
+
+    # -- Changing it ---------------------------------------------------------------------------------------------------
 
     def set_config(self, config: Any) -> None:
         """Show `config`, without a signal but for a problem that this ends."""
         self._config = config
         self._show(config)
-        self._set_problem("")
+        self._set_problems([])
+
+    def apply(self, changes: Mapping[str, Any]) -> None:
+        """Change fields as if the user had typed them, all at once."""
+        for name, value in changes.items():
+            self._rows[name].editor.write(value)
+        self._on_edited()
 
     def commit(self) -> None:
         """Take up what was typed but not yet entered; call it before acting on `config`."""
-        for editor in self._editors.values():
-            if isinstance(editor.widget, IntBox | FloatBox):
-                editor.widget.interpretText()
+        for row in self._rows.values():
+            if isinstance(row.editor.widget, IntBox | FloatBox):
+                row.editor.widget.interpretText()
+
+    # -- Showing it ----------------------------------------------------------------------------------------------------
 
     def show_group(self, group: str) -> None:
         """Unfold `group` and give its first editor the focus."""
-        self._sections[group].set_folded(False)
-        for name, f in self._fields.items():
-            if f.metadata.get("group", "") == group:
-                self._editors[name].widget.setFocus(Qt.FocusReason.OtherFocusReason)
-                return
+        first = next(name for name, f in self._fields.items() if _group_of(f) == group)
+        self.show_slot(first)
 
-    def editor(self, name: str) -> QWidget:
-        """The widget that edits the field `name`."""
-        return self._editors[name].widget
+    def show_slot(self, name: str) -> None:
+        """Bring the field `name` into view and give its editor the focus."""
+        row = self._rows[name]
+        self._groups[_group_of(row.field)].reveal(name)
+        area = self._scroll_area()
+        if area is not None:
+            area.ensureWidgetVisible(row)
+        row.editor.widget.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def mark(self, names: Collection[str]) -> None:
+        """Make these fields stand out: for a moment, or until the next change where the system wants no movement."""
+        self._fading.stop()
+        for row in self._marked:
+            row.set_glow(0.0)
+        self._marked = [row for name, row in self._rows.items() if name in names]
+        if not self._marked:
+            return
+        if prefers_reduced_motion():
+            self._on_fading(1.0)
+        else:
+            self._fading.start()
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._size_editors()
 
+    def _scroll_area(self) -> QScrollArea | None:
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        return parent
+
     def _size_editors(self) -> None:
         width = self.fontMetrics().averageCharWidth() * 14 + 42
-        for editor in self._editors.values():
-            if not isinstance(editor.widget, QPlainTextEdit | QCheckBox):
-                editor.widget.setFixedWidth(width)
+        for row in self._rows.values():
+            if not isinstance(row.editor.widget, QPlainTextEdit | QCheckBox):
+                row.editor.widget.setFixedWidth(width)
 
-    def _group_body(self, group: str) -> QWidget:
-        body = QWidget()
-        grid = QGridLayout(body)
-        grid.setContentsMargins(8, 0, 8, 4)
-        grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(6)
-        grid.setColumnStretch(0, 1)
-        for name, f in self._fields.items():
-            if f.metadata.get("group", "") == group:
-                self._add_row(grid, name, f)
-        return body
+    def _on_fading(self, glow: float) -> None:
+        for row in self._marked:
+            row.set_glow(glow)
 
-    def _add_row(self, grid: QGridLayout, name: str, f: dataclasses.Field[Any]) -> None:
-        editor, words = self._editors[name], f.metadata.get("label", name)
-        tip = f"<p>{f.metadata.get('help', '')}</p><p><code>{name}</code></p>"
-        label = QLabel(words)
-        label.setBuddy(editor.widget)
-        editor.widget.setAccessibleName(words)
-        editor.widget.setAccessibleDescription(f.metadata.get("help", ""))
-        for widget in (label, editor.widget):
-            widget.setToolTip(tip)
-        problem = QLabel()
-        problem.setProperty("role", "error")
-        problem.setWordWrap(True)
-        problem.setTextFormat(Qt.TextFormat.RichText)
-        problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
-        problem.linkActivated.connect(lambda value: self._take_advice(name, value))
-        problem.hide()
-        row = grid.rowCount()
-        if isinstance(editor.widget, QPlainTextEdit):
-            grid.addWidget(label, row, 0, 1, 2)
-            grid.addWidget(editor.widget, row + 1, 0, 1, 2)
-        else:
-            grid.addWidget(label, row, 0)
-            if isinstance(editor.widget, QCheckBox):
-                grid.addWidget(editor.widget, row, 1, Qt.AlignmentFlag.AlignRight)
-            else:
-                grid.addWidget(editor.widget, row, 1)
-        grid.addWidget(problem, row + 2, 0, 1, 2)
-        self._labels[name], self._problems[name] = label, problem
-        editor.changed.connect(lambda *_: self._on_edited())
+    # -- Following edits -----------------------------------------------------------------------------------------------
 
     def _on_edited(self) -> None:
-        values = {name: editor.read() for name, editor in self._editors.items()}
-        try:
-            config = dataclasses.replace(self._config, **values)
-        except ValueError as error:
-            self._show_conditional_rows()
-            self._set_problem(str(error))
+        if self._marked and self._fading.state() != QVariantAnimation.State.Running:
+            self.mark(())
+        values = self.values
+        problems = self._find_problems(values)
+        if problems:
+            self._show_rows(draft(type(self._config), values), {problem.slot for problem in problems})
+            self._set_problems(problems)
             return
+        config = dataclasses.replace(self._config, **values)
         unchanged = config == self._config
         self._config = config
-        self._set_problem("")
+        self._set_problems([])
         self._refresh(config)
         if not unchanged:
             self.changed.emit(config)
 
-    def _show(self, config: Any) -> None:
-        for name, editor in self._editors.items():
-            editor.write(getattr(config, name))
-        self._refresh(config)
-
-    def _refresh(self, config: Any) -> None:
-        """Bring up to date what depends on other fields: which rows show, and the words for 0."""
-        for name, make_words in self._zero_words.items():
-            widget = self._editors[name].widget
-            assert isinstance(widget, IntBox)
-            widget.set_zero_words(make_words(config))
-        self._show_conditional_rows()
-
-    def _show_conditional_rows(self) -> None:
-        for name, f in self._fields.items():
-            condition = f.metadata.get("only_if")
-            if condition:
-                other, wanted = condition
-                editor: Editor | None = self._editors.get(other)
-                current = editor.read() if editor else getattr(self._config, other)
-                self._labels[name].setVisible(current == wanted)
-                self._editors[name].widget.setVisible(current == wanted)
-
-    def _set_problem(self, error: str) -> None:
-        """Show what `error` says beside the field that it names first; '' when all is well."""
-        self._guilty = guilty = self._guilty_field(error) if error else ""
-        for name, problem in self._problems.items():
-            problem.setVisible(name == guilty)
-            widget = self._editors[name].widget
-            if bool(widget.property("invalid")) != (name == guilty):
-                widget.setProperty("invalid", name == guilty)
-                widget.style().polish(widget)
-        sentence = self._in_words(error)
-        if guilty:
-            self._problems[guilty].setText(self._with_links(sentence))
-            self._sections[self.problem_group].set_folded(False)
-        if sentence != self._problem:
-            self._problem = sentence
-            self.problem_changed.emit(sentence)
+    def _find_problems(self, values: dict[str, Any]) -> list[Problem]:
+        """All that is wrong with the values, each on a field that has an editor."""
+        kind = type(self._config)
+        if hasattr(kind, "problems"):
+            found: list[Problem] = kind.problems(values)
+        else:
+            try:
+                kind(**values)
+            except SettingError as error:
+                found = [error.problem]
+            except ValueError as error:
+                found = [Problem(self._guilty_field(str(error)), str(error))]
+            else:
+                found = []
+        first = next(iter(self._fields))
+        return [Problem(p.slot if p.slot in self._fields else first, p.sentence) for p in found]
 
     def _guilty_field(self, sentence: str) -> str:
         """The field that `sentence` names first; the form's first field where it names none."""
@@ -223,21 +237,45 @@ class ConfigForm(QWidget):
         found = {name: place.start() for name, place in places.items() if place}
         return min(found, key=lambda name: found[name]) if found else next(iter(self._fields))
 
-    def _in_words(self, error: str) -> str:
-        """The sentence with the labels of fields instead of their names."""
-        for name, f in self._fields.items():
-            error = re.sub(rf"\b{name}\b", f.metadata.get("label", name), error)
-        return error
+    def _show(self, config: Any) -> None:
+        for name, row in self._rows.items():
+            row.editor.write(getattr(config, name))
+        self._refresh(config)
 
-    def _with_links(self, sentence: str) -> str:
-        """The sentence as rich text, with advised numbers as links that apply them."""
-        advice, sentence = _ADVICE.search(sentence), html.escape(sentence)
-        if advice and isinstance(self._editors[self._guilty].widget, IntBox):
-            links = " or ".join(f'<a href="{value}">{value}</a>' for value in advice.groups() if value)
-            return sentence.replace(html.escape(advice.group()), f"use {links}.")
+    def _refresh(self, config: Any) -> None:
+        """Bring up to date what depends on other fields: the words for 0, and which rows show."""
+        for name, make_words in self._zero_words.items():
+            widget = self._rows[name].editor.widget
+            assert isinstance(widget, IntBox)
+            widget.set_zero_words(make_words(config))
+        self._show_rows(config, set())
+
+    def _show_rows(self, config: Any, always: set[str]) -> None:
+        names = {name for name, f in self._fields.items() if is_used(config, f)} | always
+        changed = {name: getattr(config, name) != f.default for name, f in self._fields.items()}
+        for group in self._groups.values():
+            group.show_rows(names, changed)
+
+    def _set_problems(self, problems: list[Problem]) -> None:
+        before = self.problem
+        self._problems = {}
+        for problem in problems:
+            self._problems.setdefault(problem.slot, self._in_words(problem.sentence))
+        advice = {problem.slot: problem.sentence for problem in reversed(problems)}
+        for name, row in self._rows.items():
+            row.set_problem(self._problems.get(name, ""), advice.get(name, ""))
+        for name in self._problems:
+            self._groups[_group_of(self._fields[name])].reveal(name)
+        if self.problem != before:
+            self.problem_changed.emit(self.problem)
+
+    def _in_words(self, sentence: str) -> str:
+        """The sentence with the labels of fields instead of their names; plain words stay, where they may be prose."""
+        for name, f in self._fields.items():
+            pattern = rf"\b{name}\b" if "_" in name else rf"^{name}\b"
+            sentence = re.sub(pattern, f.metadata.get("label", name), sentence)
         return sentence
 
-    def _take_advice(self, name: str, value: str) -> None:
-        widget = self._editors[name].widget
-        assert isinstance(widget, IntBox)
-        widget.setValue(int(value))
+
+def _group_of(f: dataclasses.Field[Any]) -> str:
+    return str(f.metadata.get("group", ""))

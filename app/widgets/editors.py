@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, SignalInstance
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, SignalInstance
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
 
 from app.widgets.words import words
 
 _LARGEST_INT = 2**31 - 1  # what a QSpinBox can hold
+_PAUSE_MS = 400
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,10 @@ class Editor:
 
 
 class IntBox(QSpinBox):
-    """A whole number. Where `zero_words` are set they are shown for 0 ("auto", "none")."""
+    """A whole number. Where `zero_words` are set they are shown for its least value ("auto", "none").
+
+    What is typed counts when it is entered, and by itself after a pause.
+    """
 
     def __init__(self, low: int, high: int, step: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,9 +41,21 @@ class IntBox(QSpinBox):
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         keep_wheel_for_scrolling(self)
+        # Not with each key: on the way to 384 nobody wants to hear what is wrong with 3.
+        self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self._pause.timeout.connect(self._on_pause)
+        self.lineEdit().textEdited.connect(self._pause.start)
+
+    def _on_pause(self) -> None:
+        if self.hasAcceptableInput():
+            self.interpretText()
+
+    def hasAcceptableInput(self) -> bool:
+        """Whether what stands there is a number that may be entered."""
+        return self.lineEdit().hasAcceptableInput()
 
     def set_zero_words(self, text: str) -> None:
-        """Show `text` in place of 0, where 0 is the least value."""
+        """Show `text` in place of the least value."""
         if self.specialValueText() != text:
             self.setSpecialValueText(text)
 

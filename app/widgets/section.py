@@ -22,6 +22,7 @@ class Section(QWidget):
     ) -> None:
         super().__init__(parent)
         self._theme = theme
+        self.title = title
         self._header = QToolButton()
         self._header.setText(title)
         self._header.setProperty("role", "fold")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 _WORDS = {
     "adamw": "AdamW",
+    "alibi": "ALiBi",
+    "all": "All",
+    "attention": "Attention only",
     "auto": "Auto",
+    "bart-base": "BART base",
+    "bart-large": "BART large",
+    "bart-tiny": "BART, tiny",
+    "bert-base": "BERT base",
+    "bert-large": "BERT large",
+    "bert-tiny": "BERT, tiny",
     "bfloat16": "bfloat16",
     "bpe": "Byte-level BPE",
     "byte": "Bytes",
@@ -12,26 +21,57 @@ _WORDS = {
     "constant": "Constant",
     "cosine": "Cosine",
     "decoder-only": "Decoder-only",
+    "dynamic": "Dynamic",
+    "encoder-decoder": "Encoder-decoder",
+    "encoder-only": "Encoder-only",
+    "feed-forward": "Feed-forward only",
+    "files": "Files",
     "float32": "float32",
+    "geglu": "GeGLU",
+    "geglu_tanh": "GeGLU (tanh)",
     "gelu": "GELU",
     "gelu_tanh": "GELU (tanh)",
-    "gpt2-124m": "GPT-2, 124 M",
+    "gpt2-1.5b": "GPT-2 XL",
+    "gpt2-124m": "GPT-2 small",
+    "gpt2-355m": "GPT-2 medium",
+    "gpt2-774m": "GPT-2 large",
     "gpt2-tiny": "GPT-2, tiny",
+    "language": "Language",
     "layernorm": "LayerNorm",
     "learned": "Learned",
     "linear": "Linear",
     "llama-tiny": "LLaMA, tiny",
+    "llama2-7b": "LLaMA 2 7B",
+    "llama3": "Llama 3",
+    "llama3-8b": "Llama 3 8B",
+    "mixtral-8x7b": "Mixtral 8×7B",
+    "moe-tiny": "Mixture of experts, tiny",
     "muon": "Muon",
+    "none": "None",
+    "post": "After (post)",
+    "pre": "Before (pre)",
     "relu": "ReLU",
     "relu2": "ReLU²",
     "rmsnorm": "RMSNorm",
     "rope": "RoPE",
-    "files": "Files",
-    "swiglu": "SwiGLU",
+    "sequence": "Sequence",
+    "sinusoidal": "Sinusoidal",
     "stdlib": "Python docstrings",
+    "swiglu": "SwiGLU",
+    "t5": "T5 (by distance)",
+    "t5-base": "T5 base",
+    "t5-large": "T5 large",
+    "t5-small": "T5 small",
+    "t5-tiny": "T5, tiny",
+    "t5-v1.1-base": "T5 1.1 base",
     "terrarium-tiny": "Terrarium, tiny",
     "tiny-world": "Tiny World",
+    "token": "Token",
+    "transformer-base": "Transformer base",
+    "transformer-big": "Transformer big",
+    "transformer-tiny": "Transformer 2017, tiny",
     "wsd": "Warm up, hold, decay",
+    "yarn": "YaRN",
 }
 
 
@@ -40,9 +80,9 @@ def words(value: str) -> str:
     return _WORDS.get(value, value)
 
 
-def short_count(n: float) -> str:
-    """A count in three digits: '812', '12.3 k', '124 M', '1.20 G'."""
-    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+def short_count(n: float, *, billion: str = "G") -> str:
+    """A count in three digits: '812', '12.3 k', '124 M', '1.20 G'; `billion`: what people call 10⁹ of these things."""
+    for factor, letter in ((1e12, "T"), (1e9, billion), (1e6, "M"), (1e3, "k")):
         if n >= 0.9995 * factor:
             scaled = n / factor
             return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {letter}"

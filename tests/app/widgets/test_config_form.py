@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QValidator, QWheelEvent
-from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QPlainTextEdit
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QPlainTextEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.theme import ThemeProvider
@@ -62,7 +62,9 @@ def test_a_problem_stands_beside_its_slot_and_its_advice_can_be_taken(qtbot: QtB
     shown = [label for label in form.findChildren(QLabel) if label.isVisible() and label.property("role") == "error"]
     (problem,) = shown
     assert abs(problem.mapTo(form, QPoint(0, 0)).y() - heads.mapTo(form, QPoint(0, 0)).y()) < 2 * heads.height()
-    problem.linkActivated.emit("8")
+    use = {button.text(): button for button in form.row("n_head").findChildren(QPushButton)}
+    assert list(use) == ["Use 4", "Use 8"]
+    qtbot.mouseClick(use["Use 8"], Qt.MouseButton.LeftButton)
     assert (form.config.n_head, form.problem) == (8, "")
     assert not problem.isVisible()
 

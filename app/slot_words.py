@@ -1,0 +1,83 @@
+"""What the slots of an architecture are set to, in words, and which of two values really differ. No Qt, no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from app.widgets.words import words
+from models.config import ModelConfig
+from models.slots import is_used
+
+_SlotField = dataclasses.Field[Any]
+UNUSED = "–"
+"""Stands where a slot means nothing in a design."""
+
+_AUTOMATIC: dict[str, Callable[[ModelConfig], Any]] = {
+    "n_kv_head": lambda config: config.kv_heads,
+    "d_head": lambda config: config.head_dim,
+    "d_ff": lambda config: config.ff_width,
+    "n_encoder_layer": lambda config: config.n_encoder_layer or config.n_layer,
+    "n_encoder_head": lambda config: config.n_encoder_head or config.n_head,
+    "d_encoder_ff": lambda config: config.d_encoder_ff or config.ff_width,
+}
+"""Slots whose 0 means that the value follows from others: the value in use."""
+
+_ZEROS = {
+    "sliding_window": "all",
+    "n_expert": "none",
+    "conv_width": "none",
+    "n_segment": "none",
+    "start_id": "tokenizer's",
+    "end_id": "tokenizer's",
+}
+"""What the least value of other slots is called."""
+
+
+def zero_words() -> dict[str, Callable[[ModelConfig], str]]:
+    """For slots whose least value means something else than a number: how that is written, given the design."""
+    automatic = {name: _automatic_words(value) for name, value in _AUTOMATIC.items()}
+    return {**automatic, **{name: _fixed(word) for name, word in _ZEROS.items()}}
+
+
+def value_in_use(config: ModelConfig, f: _SlotField) -> Any:
+    """What the slot comes to in this design: None where it means nothing, the derived value where it is automatic."""
+    if not is_used(config, f):
+        return None
+    value = getattr(config, f.name)
+    return _AUTOMATIC[f.name](config) if f.name in _AUTOMATIC and not value else value
+
+
+def value_words(config: ModelConfig, f: _SlotField) -> str:
+    """What the slot is set to, as a person would write it."""
+    value = value_in_use(config, f)
+    if value is None:
+        return UNUSED
+    if f.name in _AUTOMATIC and not getattr(config, f.name):
+        return f"{value:,} (auto)"
+    if f.name in _ZEROS and value <= 0:
+        return _ZEROS[f.name]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else words(str(value))
+
+
+def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
+    """The slots that come to something else in one design than in the other."""
+    return [f for f in dataclasses.fields(ModelConfig) if value_in_use(before, f) != value_in_use(after, f)]
+
+
+def label_of(f: _SlotField) -> str:
+    """The slot's name on screen."""
+    return str(f.metadata.get("label", f.name))
+
+
+def _automatic_words(value: Callable[[ModelConfig], Any]) -> Callable[[ModelConfig], str]:
+    return lambda config: f"auto ({value(config):,})"
+
+
+def _fixed(word: str) -> Callable[[ModelConfig], str]:
+    return lambda config: word
