@@ -1,14 +1,12 @@
 """Generation: one reply as a stream of tokens, or many greedy ones side by side for evaluation.
 
-The model may be in training: it is put into eval mode for each forward pass and back afterwards, and no random state
-but a generator of our own is touched. Inference mode never spans a yield, since it would leak into the caller.
+The model may be in training, and no random state but a generator of our own is touched (see `Continuation`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -16,39 +14,38 @@ from torch import Tensor
 
 from models.events import ReplyFinished, TokenMade
 from models.inference.cache import KVCache
+from models.inference.continuation import Continuation, check_prompt, next_logits
 from models.inference.sampling import SamplingConfig, sample
 from models.tokenizers import IncrementalDecoder
-from models.transformer import Decoder
-
-END_TOKEN = "<|end|>"
+from models.tokenizers.roles import end_id, start_id
+from models.transformer import AnyModel, Decoder
 
 
 def generate(
-    model: Decoder, tokenizer: Tokenizer, ids: Sequence[int], config: SamplingConfig
+    model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], config: SamplingConfig
 ) -> Iterator[TokenMade | ReplyFinished]:
-    """Continue `ids`, token by token: TokenMade for each, and at the end ReplyFinished.
+    """Continue `ids` (a decoder) or answer them (an encoder-decoder): TokenMade for each token, and ReplyFinished.
 
-    Ends with reason "stop" at <|end|> (yielded, as no text) or where a stop text appears (which is not part of any
+    Ends with reason "stop" at the end token (yielded, as no text) or where a stop text appears (which is part of no
     token's text), else with "length" when max_tokens are made or the context is full. The texts joined are the reply.
 
     Raises:
-        ValueError: where `ids` is empty or longer than the context.
+        ValueError: for an encoder, and where `ids` is empty or longer than the context.
     """
-    check_prompt(len(ids), model.config.context_length)
-    limit = min(config.max_tokens, model.config.context_length - len(ids) + 1)
+    continuation = Continuation(model, ids, first_id(model, tokenizer))
+    limit = min(config.max_tokens, continuation.room)
     generator = torch.Generator().manual_seed(config.seed)
-    cache, text = KVCache(model.config.n_layer), _HeldText(tokenizer, config.stop)
-    end_id = tokenizer.token_to_id(END_TOKEN)
+    text, end = _HeldText(tokenizer, config.stop), end_id(tokenizer, model.config)
     penalised = config.repetition_penalty != 1.0
-    seen, new, seconds = list(ids), list(ids), [0.0, 0.0]  # of prefill, of decoding
+    seen, new, seconds = list(continuation.first), continuation.first, [0.0, 0.0]  # of prefill, of decoding
     for made in range(1, limit + 1):
         began = time.perf_counter()
-        logits = _next_logits(model, torch.tensor([new]), cache)[0]
+        logits = continuation.next_logits(torch.tensor([new]))[0]
         choice = sample(logits, config, generator, torch.tensor(seen) if penalised else None)
         seconds[made > 1] += time.perf_counter() - began
         new = [choice.id]
         seen.append(choice.id)
-        is_end = choice.id == end_id
+        is_end = choice.id == end
         shown, stopped = text.add(choice.id, is_end=is_end, is_last=made == limit)
         yield TokenMade(id=choice.id, text=shown, probability=choice.probability)
         if is_end or stopped:
@@ -57,14 +54,9 @@ def generate(
     yield _finished("length", len(ids), limit, seconds)
 
 
-def check_prompt(n_tokens: int, context_length: int) -> None:
-    """Raise ValueError where no reply can follow a prompt of that many tokens."""
-    if n_tokens == 0:
-        raise ValueError("The prompt is empty, and a model needs at least one token to go on from: write something.")
-    if n_tokens > context_length:
-        raise ValueError(
-            f"The prompt has {n_tokens:,} tokens, but the model's context takes {context_length:,}: shorten the text."
-        )
+def first_id(model: AnyModel, tokenizer: Tokenizer) -> int:
+    """What an encoder-decoder's text begins with; -1 for the others, whose texts begin with their prompt."""
+    return start_id(model.config, tokenizer) if model.config.topology == "encoder-decoder" else -1
 
 
 def generate_batch(
@@ -119,35 +111,20 @@ def _reply_side_by_side(
             with torch.inference_mode():
                 cache.select(goes_on.nonzero()[:, 0].to(logits.device))
                 cache.drop_padding()
-        logits = _next_logits(model, chosen[:, None], cache, positions=positions[:, None])
+        logits = next_logits(model, chosen[:, None], cache, positions=positions[:, None])
         positions = positions + 1
 
 
 def _prefill(model: Decoder, ids: Tensor, mask: Tensor, cache: KVCache) -> Tensor:
     """Read prompts (B, T) padded on the left into an empty cache -> the logits after each, (B, V)."""
     if mask.all():
-        return _next_logits(model, ids, cache)
+        return next_logits(model, ids, cache)
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     # As segments, padding and text keep their convolutions apart; what those keep of the padding is zeroed below.
-    logits = _next_logits(model, ids, cache, positions=positions, mask=mask, segments=mask.long())
+    logits = next_logits(model, ids, cache, positions=positions, mask=mask, segments=mask.long())
     with torch.inference_mode():
         cache.clear_tails(mask.to(logits.device))
     return logits
-
-
-def _next_logits(model: Decoder, ids: Tensor, cache: KVCache, **arguments: Any) -> Tensor:
-    """Logits of the token after ids (B, T) -> (B, V), in eval mode and without gradients; the mode is put back."""
-    device = model.embedding.weight.device
-    was_training = model.training
-    if was_training:
-        model.eval()
-    try:
-        with torch.inference_mode():
-            moved = {name: value.to(device) for name, value in arguments.items()}
-            return model.logits(model.hidden(ids.to(device), cache=cache, **moved)[:, -1])
-    finally:
-        if was_training:
-            model.train()
 
 
 def _finished(reason: str, n_prompt: int, n_tokens: int, seconds: Sequence[float]) -> ReplyFinished:

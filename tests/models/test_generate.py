@@ -18,8 +18,8 @@ from models.transformer import Decoder
 GREEDY = SamplingConfig(temperature=0.0, max_tokens=12)
 SLOTS = [
     {"position": "learned", "norm": "layernorm", "activation": "gelu_tanh"},
-    {"position": "rope", "norm": "rmsnorm", "activation": "swiglu", "n_kv_head": 2, "bias": False},
-    {"position": "rope", "norm": "rmsnorm", "activation": "relu2", "qk_norm": True, "conv_width": 4, "bias": False},
+    {"position": "rope", "norm": "rmsnorm", "activation": "swiglu", "n_kv_head": 2, "bias": "none"},
+    {"position": "rope", "norm": "rmsnorm", "activation": "relu2", "qk_norm": True, "conv_width": 4, "bias": "none"},
 ]
 
 

@@ -1,0 +1,75 @@
+"""Beam search: the likeliest whole texts, instead of the likeliest token at each step.
+
+Scores and the rule for ending are those of Hugging Face's transformers (early_stopping=False), so that results agree.
+
+Letters in shape comments: K n_beam, V vocab_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from models.inference.continuation import Continuation
+from models.transformer import AnyModel
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A text that beam search ended with.
+
+    `ids` without the prompt, with its end token where it reached one. `score`: the sum of its tokens' log-probabilities
+    in nats, divided by (number of tokens) ** length_penalty.
+    """
+
+    ids: tuple[int, ...]
+    score: float
+
+
+def beam_search(
+    model: AnyModel,
+    ids: Sequence[int],
+    *,
+    n_beam: int,
+    max_tokens: int,
+    start_id: int,
+    end_id: int | None,
+    length_penalty: float = 1.0,
+) -> list[Hypothesis]:
+    """The best continuations of the prompt `ids` (of a decoder), or answers to it (of an encoder-decoder), best first.
+
+    At most n_beam of them. One text may grow past another at each step; ended ones wait, and the search is over when
+    the best open one, as long as it is now, scores no better than the worst of n_beam ended ones.
+
+    Raises:
+        ValueError: as `Continuation`, and for n_beam or max_tokens below 1.
+    """
+    if n_beam < 1 or max_tokens < 1:
+        raise ValueError(f"Beam search needs at least one beam and one token, not {n_beam} and {max_tokens}.")
+    text = Continuation(model, ids, start_id)
+    limit = min(max_tokens, text.room)
+    log_probabilities = torch.log_softmax(text.next_logits(torch.tensor([text.first]))[0].float().cpu(), dim=-1)[None]
+    beams: list[Hypothesis] = [Hypothesis((), 0.0)]  # open ones; their score is the plain sum
+    ended: list[Hypothesis] = []
+    for length in range(1, limit + 1):
+        sums = log_probabilities + torch.tensor([beam.score for beam in beams])[:, None]  # (K, V)
+        best = sums.flatten().topk(min(2 * n_beam, sums.numel()))
+        candidates = [
+            (place // sums.size(1), place % sums.size(1), score)
+            for score, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+        is_last = length == limit
+        for row, id, score in candidates[:n_beam]:
+            if id == end_id or is_last:
+                ended.append(Hypothesis((*beams[row].ids, id), score / length**length_penalty))
+        ended = sorted(ended, key=lambda hypothesis: -hypothesis.score)[:n_beam]
+        kept = [candidate for candidate in candidates if candidate[1] != end_id][:n_beam]
+        if is_last or not kept or (len(ended) == n_beam and kept[0][2] / length**length_penalty <= ended[-1].score):
+            break
+        text.select(torch.tensor([row for row, _, _ in kept]))
+        beams = [Hypothesis((*beams[row].ids, id), score) for row, id, score in kept]
+        logits = text.next_logits(torch.tensor([[id] for _, id, _ in kept]))
+        log_probabilities = torch.log_softmax(logits.float().cpu(), dim=-1)
+    return ended

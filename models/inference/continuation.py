@@ -1,0 +1,92 @@
+"""A text that a model goes on with, one step at a time: what it has read stands in a cache.
+
+The model may be in training: it is put into eval mode for each forward pass and back afterwards. Inference mode never
+spans a call, since it would leak into the caller.
+
+Letters in shape comments: B rows, T tokens, V vocab_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.inference.cache import KVCache
+from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+
+
+class Continuation:
+    """One prompt and what comes after it, in one row or, after `select`, several that go different ways.
+
+    A decoder goes on with the prompt; an encoder-decoder reads it as its source and writes a text of its own, which
+    begins with `start_id`.
+    """
+
+    def __init__(self, model: AnyModel, ids: Sequence[int], start_id: int) -> None:
+        """Read nothing yet.
+
+        Raises:
+            ValueError: for an encoder, for no prompt, or for one that is longer than the context.
+        """
+        if isinstance(model, Encoder):
+            raise ValueError("An encoder does not write texts: let it fill in masked tokens, or choose another model.")
+        check_prompt(len(ids), model.config.context_length)
+        self._model: Decoder | EncoderDecoder = model
+        self._source = torch.tensor([list(ids)]) if isinstance(model, EncoderDecoder) else None
+        self._cache = KVCache(model.config.n_layer)
+        self.first = [start_id] if self._source is not None else list(ids)
+        """What has to be read before the first new token."""
+        self.room = model.config.context_length - len(self.first) + 1
+        """How many tokens can be made before the context is full."""
+
+    def next_logits(self, new: Tensor) -> Tensor:
+        """Read tokens (B, T) more -> logits of the one after them (B, V)."""
+        return next_logits(self._model, new, self._cache, source=self._source)
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with the given rows (1-D long), in that order; one may appear several times."""
+        with torch.inference_mode():
+            self._cache.select(rows.to(self._model.embedding.weight.device))
+
+
+def check_prompt(n_tokens: int, context_length: int) -> None:
+    """Raise ValueError where no reply can follow a prompt of that many tokens."""
+    if n_tokens == 0:
+        raise ValueError("The prompt is empty, and a model needs at least one token to go on from: write something.")
+    if n_tokens > context_length:
+        raise ValueError(
+            f"The prompt has {n_tokens:,} tokens, but the model's context takes {context_length:,}: shorten the text."
+        )
+
+
+def next_logits(
+    model: Decoder | EncoderDecoder, ids: Tensor, cache: KVCache, *, source: Tensor | None = None, **arguments: Any
+) -> Tensor:
+    """Logits of the token after ids (B, T) -> (B, V), in eval mode and without gradients; `source` (B, S)."""
+    device = model.embedding.weight.device
+    with evaluating(model):
+        moved = {name: value.to(device) for name, value in arguments.items()}
+        if isinstance(model, EncoderDecoder):
+            assert source is not None
+            hidden = model.hidden(source.to(device), ids.to(device), cache=cache)
+        else:
+            hidden = model.hidden(ids.to(device), cache=cache, **moved)
+        return model.logits(hidden[:, -1])
+
+
+@contextmanager
+def evaluating(model: AnyModel) -> Iterator[None]:
+    """Eval mode and inference mode for one forward pass; the mode is put back."""
+    was_training = model.training
+    if was_training:
+        model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        if was_training:
+            model.train()

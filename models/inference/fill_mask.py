@@ -1,0 +1,83 @@
+"""What an encoder puts in the place of masked tokens, and how well a whole text fits it.
+
+Letters in shape comments: T tokens, V vocab_size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.inference.continuation import check_prompt, evaluating
+from models.transformer import AnyModel, Encoder
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A token for a masked place, and its probability there."""
+
+    id: int
+    text: str
+    probability: float
+
+
+def fill_mask(
+    model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, n_best: int = 5
+) -> list[list[Candidate]]:
+    """The likeliest tokens for each masked place of `ids`, in the order of the places; best first.
+
+    All places are guessed at once, each without knowing what the others become.
+
+    Raises:
+        ValueError: where the model is no encoder with a masked-token head, or `ids` has no mask or does not fit.
+    """
+    encoder = _masked_token_model(model)
+    check_prompt(len(ids), encoder.config.context_length)
+    places = [place for place, id in enumerate(ids) if id == mask_id]
+    if not places:
+        raise ValueError(f"The text has no {tokenizer.id_to_token(mask_id)} to fill: put it where a word is missing.")
+    probabilities = torch.softmax(_logits(encoder, torch.tensor([list(ids)]))[0, places].float(), dim=-1)
+    best = probabilities.topk(min(n_best, probabilities.size(-1)))
+    return [
+        [
+            Candidate(id, tokenizer.decode([id], skip_special_tokens=False), probability)
+            for probability, id in zip(row_values, row_ids, strict=True)
+        ]
+        for row_values, row_ids in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def pseudo_perplexity(model: AnyModel, ids: Sequence[int], mask_id: int, batch_size: int = 32) -> float:
+    """exp of the mean negative log-likelihood of each token where it alone is masked (arXiv:1910.14659).
+
+    Raises:
+        ValueError: as `fill_mask`.
+    """
+    encoder = _masked_token_model(model)
+    check_prompt(len(ids), encoder.config.context_length)
+    whole = torch.tensor(list(ids))
+    rows = whole.repeat(len(ids), 1)
+    rows.fill_diagonal_(mask_id)
+    total = 0.0
+    for first in range(0, len(ids), batch_size):
+        places = torch.arange(first, min(first + batch_size, len(ids)))
+        logits = _logits(encoder, rows[places])[torch.arange(len(places)), places].float()
+        total -= float(torch.log_softmax(logits, dim=-1)[torch.arange(len(places)), whole[places]].sum())
+    return math.exp(total / len(ids))
+
+
+def _masked_token_model(model: AnyModel) -> Encoder:
+    if isinstance(model, Encoder) and model.config.head == "language":
+        return model
+    raise ValueError("Only an encoder with a masked-token head fills in masks: choose another model, or generate.")
+
+
+def _logits(model: Encoder, ids: Tensor) -> Tensor:
+    """ids (B, T) -> logits (B, T, V) on the CPU, in eval mode and without gradients."""
+    with evaluating(model):
+        return model(ids.to(model.embedding.weight.device)).cpu()  # type: ignore[no-any-return]

@@ -1,0 +1,78 @@
+"""Masked places are filled with what a plain forward pass finds likeliest; pseudo-perplexity is what its paper says."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.inference.fill_mask import fill_mask, pseudo_perplexity
+from models.tokenizers import encode_text, train_tokenizer
+from models.tokenizers.roles import add_roles, mask_id
+from models.transformer import Encoder, build_model
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    tokenizer = train_tokenizer([], "byte", 261)
+    add_roles(tokenizer, "encoder-only")
+    return tokenizer
+
+
+def encoder_of(tokenizer: Tokenizer, head: str = "language") -> Encoder:
+    torch.manual_seed(0)
+    config = ModelConfig(
+        topology="encoder-only",
+        vocab_size=tokenizer.get_vocab_size(),
+        context_length=24,
+        n_layer=2,
+        d_model=16,
+        n_head=2,
+        init_std=0.4,
+        head=head,
+        dropout=0.3,
+    )
+    model = build_model(config).train()
+    assert isinstance(model, Encoder)
+    return model
+
+
+def test_the_likeliest_tokens_of_each_place(tokenizer: Tokenizer) -> None:
+    model, mask = encoder_of(tokenizer), mask_id(tokenizer)
+    assert mask is not None
+    ids = [*encode_text(tokenizer, "the "), mask, *encode_text(tokenizer, " is "), mask]
+    filled = fill_mask(model, tokenizer, ids, mask, n_best=4)
+    assert model.training  # left as it was
+    with torch.no_grad():
+        probabilities = model.eval()(torch.tensor([ids]))[0].softmax(dim=-1)
+    assert len(filled) == 2
+    for place, candidates in zip((4, len(ids) - 1), filled, strict=True):
+        expected = probabilities[place].sort(descending=True)
+        assert [c.id for c in candidates] == expected.indices[:4].tolist()
+        assert [c.probability for c in candidates] == pytest.approx(expected.values[:4].tolist(), rel=1e-5)
+
+
+def test_pseudo_perplexity_masks_one_token_at_a_time(tokenizer: Tokenizer) -> None:
+    model, mask = encoder_of(tokenizer), mask_id(tokenizer)
+    assert mask is not None
+    ids = encode_text(tokenizer, "a small text")
+    total = 0.0
+    for place, id in enumerate(ids):
+        masked = torch.tensor([[*ids[:place], mask, *ids[place + 1 :]]])
+        with torch.no_grad():
+            total -= float(model.eval()(masked)[0, place].log_softmax(dim=-1)[id])
+    assert pseudo_perplexity(model, ids, mask, batch_size=5) == pytest.approx(math.exp(total / len(ids)), rel=1e-5)
+
+
+def test_refusals(tokenizer: Tokenizer) -> None:
+    mask = mask_id(tokenizer)
+    assert mask is not None
+    with pytest.raises(ValueError, match=r"has no <\|mask\|> to fill"):
+        fill_mask(encoder_of(tokenizer), tokenizer, [9, 8], mask)
+    with pytest.raises(ValueError, match="masked-token head"):
+        fill_mask(encoder_of(tokenizer, head="none"), tokenizer, [9, mask], mask)
+    with pytest.raises(ValueError, match="context takes 24"):
+        fill_mask(encoder_of(tokenizer), tokenizer, [mask] * 25, mask)
