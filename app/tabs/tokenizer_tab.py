@@ -11,6 +11,7 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.bar_list import Bar, BarList
 from app.widgets.basics import EmptyState, button, column, frame, label, row
 from app.widgets.item_list import Item, ItemList
+from app.widgets.scrolling import scrolling
 from app.widgets.stat_strip import StatStrip
 from app.widgets.token_card import TokenCard
 from app.widgets.token_lab import TokenLab
@@ -121,8 +122,7 @@ class TokenizerTab(QWidget):
         assert isinstance(inside, QVBoxLayout)
         inside.setSpacing(2 * SPACE)
         inside.addWidget(label("Most frequent here", "subheading"))
-        inside.addWidget(self.frequent)
-        inside.addStretch(1)
+        inside.addWidget(scrolling(self.frequent), 1)
         self.frequent.setAccessibleName("Most frequent tokens of the text")
         panel.setLayout(column(self.card, frequent))
         panel.layout().setStretch(1, 1)  # type: ignore[union-attr]

@@ -100,7 +100,7 @@ class RunModel(QAbstractListModel):
     def short_step_words(self, run: RunInfo) -> str:
         """«1,000 steps» of a whole run, «12 %» of another."""
         step, total = self.step(run), run.total_steps
-        return "" if not total else f"{step:,} steps" if step >= total else f"{int(100 * step / total)} %"
+        return "" if not total else f"{step:,} steps" if step >= total else f"{min(round(100 * step / total), 99)} %"
 
     def points(self, run: RunInfo) -> tuple[float, ...]:
         """The run's sparkline, read again when its metrics grew by much or ended."""

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import column, frame
+from app.widgets.basics import column, frame, label
 from app.widgets.plots import LossChart
 from app.widgets.run_head import RunHead
 from app.widgets.sample_feed import SampleFeed
@@ -187,6 +187,7 @@ class RunView(QWidget):
         layout = QVBoxLayout(dialog)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.addWidget(area)
+        layout.addWidget(label("What stands out in green is not the default.", "caption"))
         layout.addWidget(buttons)
         dialog.open()
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
 
 
 class StatStrip(QWidget):
-    """Numbers above their names; in two rows where one has no room.
+    """Numbers above their names; in several rows where one has no room.
 
     Args:
         stats: name -> what it means, for the tooltip.
@@ -28,6 +28,7 @@ class StatStrip(QWidget):
         self._columns = len(stats)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # it gives way by taking another row
         self._grid.setHorizontalSpacing(3 * SPACE)
         self._grid.setVerticalSpacing(SPACE // 2)
         self._grid.setColumnStretch(len(stats), 1)
@@ -61,11 +62,15 @@ class StatStrip(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        one_row = sum(cell.sizeHint().width() + 3 * SPACE for cell in self._cells)
-        columns = len(self._cells) if one_row <= self.width() else (len(self._cells) + 1) // 2
+        columns = next((n for n in range(len(self._cells), 1, -1) if self._needed(n) <= self.width()), 1)
         if columns != self._columns:
             self._columns = columns
             self._arrange()
+
+    def _needed(self, columns: int) -> int:
+        """The pixels across of so many columns."""
+        widths = [cell.sizeHint().width() for cell in self._cells]
+        return sum(max(widths[i::columns]) for i in range(columns)) + 3 * SPACE * (columns - 1)
 
     def _arrange(self) -> None:
         for i, cell in enumerate(self._cells):
