@@ -1,10 +1,9 @@
-"""The chat tab: with a model that is played by the test, and with a small real one."""
+"""The chat tab, with a model that is played by the test."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import pytest
 from PySide6.QtCore import Qt
@@ -17,14 +16,10 @@ from app.session import Session
 from app.tabs.chat_tab import ChatTab
 from app.theme import ThemeProvider
 from app.widgets.turn_view import TurnView
-from models.config import ModelConfig
 from models.data.tiny_world.starters import STARTER_KINDS
 from models.events import ReplyFinished, TokenMade
 from models.inference.settings import SamplingConfig
-from models.library import Library
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
-Until = Callable[[Callable[[], bool]], None]
 Said = Sequence[Mapping[str, str]] | str
 
 TALKER = ChatModel(
@@ -257,55 +252,6 @@ def test_a_starter_begins_afresh_and_knows_the_right_answer(
     assert tab.talk.store.load(tab.talk.chat.id) == tab.talk.chat
 
 
-def test_what_runs_in_training_can_be_waited_for(tab: ChatTab, actor: Actor) -> None:
+def test_the_note_says_so_while_the_model_reads(tab: ChatTab, actor: Actor) -> None:
     tab.composer.sent.emit("Hello")
     assert last(tab).note.text() == "Reading…"
-
-
-@pytest.fixture
-def trained(library: Library, tmp_path: Path) -> str:
-    """A run of a few real steps in the library; its id."""
-    from models.training.trainer import Trainer, prepare_run
-
-    text = tmp_path / "story.txt"
-    text.write_text("Anna gives the kite to Ben. Ben takes the kite. " * 300)
-    spec = RunSpec(
-        name="tiny run",
-        model=ModelConfig(n_layer=1, d_model=32, n_head=2, context_length=32),
-        tokenizer=TokenizerSpec(kind="byte"),
-        data=DataSpec(source="files", files=(str(text),)),
-        train=TrainConfig(steps=3, batch_size=2, eval_interval=0, sample_interval=0, precision="float32"),
-    )
-    preparing = prepare_run(library, spec)
-    while True:
-        try:
-            next(preparing)
-        except StopIteration as done:
-            run = done.value
-            break
-    for _ in Trainer(run, library, device="cpu").events():
-        pass
-    return str(run.id)
-
-
-def test_a_real_model_is_opened_and_goes_on_with_a_text(
-    qtbot: QtBot, trained: str, session: Session, theme: ThemeProvider, until: Until
-) -> None:
-    tab = ChatTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 650)
-    tab.show()
-    assert tab.models.newest_run[0] == trained
-    qtbot.mouseClick(tab.pages.open, Qt.MouseButton.LeftButton)
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.run_id == trained
-    assert tab.sampling.config.max_tokens <= 32
-    tab.composer.field.setPlainText("Anna")
-    qtbot.keyClick(tab.composer.field, Qt.Key.Key_Return)
-    until(lambda: bool(tab.talk.chat.turns[-1].replies))
-    made = tab.talk.chat.turns[-1].replies[0]
-    assert made.n_tokens > 0
-    assert made.tokens_per_s > 0
-    assert made.n_prompt == 4
-    assert tab.talk.store.load(tab.talk.chat.id).turns[-1].replies[0] == made
