@@ -1,0 +1,20 @@
+"""What an architecture costs, from its settings alone: parameters, floating-point operations, memory. No torch import.
+
+Parameters are exact. The rest is *estimated*, and the docstrings say what is left out.
+"""
+
+from models.cost.counting import active_parameters, parameters, total_parameters
+from models.cost.memory import activation_bytes, kv_cache_bytes, memory
+from models.cost.operations import flops_per_token, operations, training_flops_per_token
+
+__all__ = [
+    "activation_bytes",
+    "active_parameters",
+    "flops_per_token",
+    "kv_cache_bytes",
+    "memory",
+    "operations",
+    "parameters",
+    "total_parameters",
+    "training_flops_per_token",
+]

@@ -1,0 +1,105 @@
+"""Trained numbers, exactly those of the built model."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from models.config import ModelConfig
+from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, stacks
+
+
+def parameters(config: ModelConfig) -> dict[str, int]:
+    """Trained numbers by component, in the order of the forward pass; a tied head's table costs nothing twice.
+
+    An encoder-decoder has the components of two stacks («Encoder attention», «Decoder attention») and
+    «Cross-attention»; a mixture has «Router» and «Experts» instead of «Feed-forward».
+    """
+    width = config.d_model
+    found = Counter({EMBEDDING: config.vocab_size * width, POSITIONS: 0})
+    if config.topology == "encoder-only":
+        found[SEGMENTS] = config.n_segment * width
+    for stack, parts in stacks(config):
+        layers = stack.n_layer
+        is_crossed = parts.stack == "Decoder"
+        found[POSITIONS] += _position(stack)
+        found[parts.attention] = layers * attention_weights(stack, biases=True)
+        if is_crossed:
+            found[CROSS] = layers * attention_weights(stack, biases=True)
+        if stack.n_expert:
+            found[parts.router] = layers * width * stack.n_expert
+            found[parts.experts] = layers * stack.n_expert * feed_forward_weights(stack, biases=True)
+        else:
+            found[parts.feed_forward] = layers * feed_forward_weights(stack, biases=True)
+        found[CONVOLUTION] += 2 * layers * stack.conv_width * width
+        n_attention = 2 if is_crossed else 1
+        norms = layers * (n_attention + 1) + (stack.norm_place == "pre") + stack.embedding_norm
+        found[NORMS] += norms * _norm(stack, width) + stack.qk_norm * layers * n_attention * 2 * _norm(
+            stack, stack.head_dim
+        )
+    if config.topology == "encoder-only" and config.pooler:
+        found[POOLER] = width * width + width
+    found[HEAD] = _head(config)
+    return dict(found)
+
+
+def total_parameters(config: ModelConfig) -> int:
+    """All trained numbers."""
+    return sum(parameters(config).values())
+
+
+def active_parameters(config: ModelConfig) -> int:
+    """The trained numbers that work on one token: all, but of each mixture only the experts that are used."""
+    idle = 0
+    for stack, _ in stacks(config):
+        if stack.n_expert:
+            n_idle = stack.n_expert - stack.n_expert_used
+            idle += stack.n_layer * n_idle * feed_forward_weights(stack, biases=True)
+    return total_parameters(config) - idle
+
+
+def block_matrices(config: ModelConfig) -> int:
+    """The numbers in the matrices of all blocks, which Muon updates: without biases, norms and convolutions."""
+    total = 0
+    for stack, parts in stacks(config):
+        attention = attention_weights(stack) * (2 if parts.stack == "Decoder" else 1)
+        feed_forward = feed_forward_weights(stack)
+        if stack.n_expert:
+            feed_forward = stack.n_expert * (feed_forward + stack.d_model)
+        total += stack.n_layer * (attention + feed_forward)
+    return total
+
+
+def attention_weights(config: ModelConfig, *, biases: bool = False) -> int:
+    """Of one layer's query, key, value and output matrices; with their biases where it has them."""
+    inner, shared = config.n_head * config.head_dim, config.kv_heads * config.head_dim
+    weights = 2 * config.d_model * (inner + shared)
+    return weights + (config.d_model + inner + 2 * shared) * (biases and config.attention_bias)
+
+
+def feed_forward_weights(config: ModelConfig, *, biases: bool = False) -> int:
+    """Of one layer's two matrices, three where they are gated (of one expert); with their biases where it has them."""
+    n_inner = 2 if config.is_gated else 1
+    weights = (n_inner + 1) * config.d_model * config.ff_width
+    return weights + (n_inner * config.ff_width + config.d_model) * (biases and config.ff_bias)
+
+
+def _position(config: ModelConfig) -> int:
+    if config.position == "learned":
+        return config.context_length * config.d_model
+    return config.n_bucket * config.n_head if config.position == "t5" else 0
+
+
+def _norm(config: ModelConfig, width: int) -> int:
+    return width * (2 if config.norm_bias else 1)
+
+
+def _head(config: ModelConfig) -> int:
+    width = config.d_model
+    if config.topology == "encoder-only" and config.head != "language":
+        return 0 if config.head == "none" else config.n_label * (width + 1)
+    total = 0 if config.tied_embeddings else config.vocab_size * width
+    if config.head_bias:
+        total += config.vocab_size
+    if config.topology == "encoder-only" and config.head_transform:
+        total += width * width + width * (config.bias == "all") + _norm(config, width)
+    return total

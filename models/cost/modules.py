@@ -1,0 +1,115 @@
+"""The modules of a model as operations on a tape: what each allocates and saves. They follow models/ line by line.
+
+Letters in comments: N tokens of the batch, B batch, T tokens, S tokens seen, C d_model, H n_head, G n_kv_head,
+D head_dim, F d_ff, E n_expert, k n_expert_used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.config import ModelConfig
+from models.cost.parts import Parts
+from models.cost.tape import Tape, Value
+
+FLOAT, HALF, LONG = 4, 2, 8
+"""Bytes of a number in float32, in bfloat16, and of an index."""
+
+DRAWN = 3
+"""Layers of a stack, or experts of a layer, that are written out; the others only save what the one before does."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a step runs: the tape it is written on, and what torch does differently there."""
+
+    tape: Tape
+    is_cuda: bool = False
+    half: bool = False
+    """Matrices are multiplied in bfloat16, under autocast."""
+
+    def add(self, a: Value, b: Value) -> Value:
+        """a + b, of the same size; the gradient goes to both."""
+        width = max(a.width, b.width)
+        return self.tape.add([a, b], a.numel, width=width, passes=[v for v in (a, b) if v.width == width])
+
+    def cast(self, x: Value, width: int) -> Value:
+        """x in numbers of that width; nothing happens where it has it."""
+        return x if x.width == width else self.tape.add([x], x.numel, width=width)
+
+    def dropout(self, x: Value, rate: float) -> Value:
+        """On the CPU the mask is as wide as the numbers, on CUDA a byte each."""
+        if not rate:
+            return x
+        return self.tape.add([x], x.numel, width=x.width, own=x.numel * (1 if self.is_cuda else x.width))
+
+    def linear(self, x: Value, rows: int, width: int, *, bias: bool = False, table: Value | None = None) -> Value:
+        """x (rows, …) -> (rows, width). `table` is a weight that has other uses too."""
+        weight = x.numel // rows * width
+        number = HALF if self.half else FLOAT
+        x = self.cast(x, number)
+        own = weight * HALF if self.half else 0  # autocast's copy of the weight
+        back_work = number * width * bias
+        if table is None:
+            back_work += weight * number + (weight * FLOAT if self.half else 0)
+        inputs = [x] if table is None else [x, table]
+        return self.tape.add(inputs, rows * width, width=number, saves=[x], own=own, back_work=back_work)
+
+    def norm(self, config: ModelConfig, x: Value, rows: int) -> Value:
+        """LayerNorm is one operation; RMSNorm on the CPU is several, each with its own result."""
+        tape = self.tape
+        if config.norm == "layernorm":
+            return tape.add([x], x.numel, width=x.width, saves=[x], own=2 * FLOAT * rows)
+        if self.is_cuda:
+            return tape.add([x], x.numel, width=x.width, saves=[x], own=FLOAT * rows)
+        scaled = tape.add([x], x.numel, width=x.width, saves=[x], own=x.width * rows, work=x.size, back_work=3 * x.size)
+        return tape.add([scaled], x.numel, width=x.width, saves=[scaled], back_work=x.size)
+
+    def convolution(self, config: ModelConfig, x: Value) -> Value:
+        """The short convolution, where there is one."""
+        return self.tape.add([x], x.numel, saves=[x], back_work=x.size) if config.conv_width else x
+
+    def feed_forward(self, config: ModelConfig, x: Value, rows: int) -> Value:
+        """Two matrices, three where they are gated."""
+        width = config.ff_width
+        gate = self.linear(x, rows, width, bias=config.ff_bias) if config.is_gated else None
+        h = self.linear(x, rows, width, bias=config.ff_bias)
+        return self.linear(self.activate(config.activation, h, gate), rows, config.d_model, bias=config.ff_bias)
+
+    def activate(self, kind: str, h: Value, gate: Value | None) -> Value:
+        """As models.experts.activate."""
+        tape = self.tape
+        if gate is not None:
+            curve = tape.add([gate], gate.numel, width=gate.width, saves=[gate])
+            return tape.add([curve, h], h.numel, width=h.width, saves=[curve, h])
+        if kind in ("relu", "relu2"):
+            h = tape.add([h], h.numel, width=h.width, saves_output=True)
+            if kind == "relu":
+                return h
+            return tape.add([h], h.numel, width=h.width, saves=[h], back_work=2 * h.size)
+        return tape.add([h], h.numel, width=h.width, saves=[h])
+
+    def experts(self, config: ModelConfig, x: Value, rows: int, parts: Parts) -> Value:
+        """The router, and each expert with its even share of the tokens."""
+        tape, n_expert, used, width = self.tape, config.n_expert, config.n_expert_used, config.d_model
+        tape.part = parts.router
+        scores = self.cast(self.linear(x, rows, n_expert), FLOAT)
+        probabilities = tape.add([scores], rows * n_expert, saves_output=True)
+        shares = tape.add([probabilities], rows * used, own=LONG * rows * used)
+        shares = tape.add([shares], rows * used, saves=[shares], own=FLOAT * rows)
+        tape.part = parts.experts
+        out = tape.add([], x.numel)
+        share = -(-rows * used // n_expert)
+        marks = [tape.mark()]
+        for i in range(min(n_expert, DRAWN)):
+            if i == DRAWN - 1:
+                tape.repeat(marks[i - 1], marks[i], n_expert - DRAWN)
+            taken = tape.add([x], share * width, own=2 * LONG * share)
+            made = self.feed_forward(config, taken, share)
+            weights = tape.add([shares], share, own=2 * LONG * share)
+            weighted = tape.add(
+                [made, weights], share * width, width=made.width, saves=[made, weights], back_work=made.size
+            )
+            out = tape.add([out, self.cast(weighted, FLOAT)], x.numel, own=LONG * share, passes=[out])
+            marks.append(tape.mark())
+        return out

@@ -1,0 +1,77 @@
+"""Floating-point operations of the matrix products, by component.
+
+A multiplication and an addition count as two, as in PaLM's appendix B (arXiv:2204.02311). Norms, activations, softmax
+and looking up embeddings are left out. Attention counts the tokens that the design lets a token late in the text see:
+all `length` of them, or those of its sliding window; that earlier tokens see fewer is not subtracted, as kernels and
+papers do not. Of a mixture, only the experts that are used count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from models.config import ModelConfig
+from models.cost.counting import attention_weights, feed_forward_weights
+from models.cost.parts import CONVOLUTION, CROSS, HEAD, POOLER, stacks
+
+TRAINING_FACTOR = 3
+"""Training costs three times the forward pass: the backward pass multiplies twice for each multiplication forward."""
+
+
+def operations(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> dict[str, int]:
+    """Of the forward pass over one whole text of `length` tokens (default: the context), by component.
+
+    In an encoder-decoder: over one pair of texts, a source of `source_length` tokens (default: as many as `length`),
+    which the encoder reads, and a target of `length` tokens, which the decoder reads.
+    """
+    length = config.context_length if length is None else length
+    source_length = length if source_length is None else source_length
+    width = config.d_model
+    found: Counter[str] = Counter()
+    for stack, parts in stacks(config):
+        layers, tokens = stack.n_layer, source_length if parts.stack == "Encoder" else length
+        inner, shared = stack.n_head * stack.head_dim, stack.kv_heads * stack.head_dim
+        scores = 4 * tokens * _seen(stack, tokens) * inner
+        found[parts.attention] = layers * (2 * tokens * attention_weights(stack) + scores)
+        if parts.stack == "Decoder":
+            of_target, of_source = 2 * 2 * width * inner * tokens, 2 * 2 * width * shared * source_length
+            found[CROSS] = layers * (of_target + of_source + 4 * tokens * source_length * inner)
+        if stack.n_expert:
+            found[parts.router] = layers * 2 * tokens * width * stack.n_expert
+            found[parts.experts] = layers * 2 * tokens * stack.n_expert_used * feed_forward_weights(stack)
+        else:
+            found[parts.feed_forward] = layers * 2 * tokens * feed_forward_weights(stack)
+        found[CONVOLUTION] += layers * 2 * 2 * tokens * stack.conv_width * width
+    is_label = config.topology == "encoder-only" and config.head != "language"
+    if config.topology == "encoder-only" and config.pooler and config.head == "sequence":
+        found[POOLER] = 2 * width * width
+    if is_label:
+        rows = {"none": 0, "sequence": 1, "token": length}[config.head]
+        found[HEAD] = 2 * rows * width * config.n_label
+    else:
+        has_transform = config.topology == "encoder-only" and config.head_transform
+        found[HEAD] = 2 * length * width * (config.vocab_size + width * has_transform)
+    return dict(found)
+
+
+def flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
+    """Operations of the forward pass for one token of a text of `length` tokens (default: the context).
+
+    In an encoder-decoder: for one token of the target, together with its share of reading the source; where both are
+    of one length, that is one token of each.
+    """
+    length = config.context_length if length is None else length
+    return sum(operations(config, length, source_length).values()) // length
+
+
+def training_flops_per_token(config: ModelConfig, length: int | None = None, source_length: int | None = None) -> int:
+    """Operations per trained token, forward and backward; tokens as for `flops_per_token`."""
+    return TRAINING_FACTOR * flops_per_token(config, length, source_length)
+
+
+def _seen(config: ModelConfig, length: int) -> int:
+    """How many tokens of `length` a token sees at most."""
+    window = config.sliding_window
+    if not window:
+        return length
+    return min(length, window if config.is_causal else 2 * window - 1)

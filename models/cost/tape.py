@@ -1,0 +1,233 @@
+"""A training step as torch's autograd runs it, in bytes alone: what is allocated, kept for backward, and freed.
+
+The rules are autograd's. A result of the forward pass is freed after its last use, unless an operation saved it. The
+backward pass runs the operations from the last to the first: each makes gradients of its inputs, then lets go of what
+it saved and of its result's gradient. Where a value has several uses, their gradients are added up as they come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+class Buffer:
+    """Bytes that live together. `part` is the model's component that made them."""
+
+    __slots__ = ("holders", "part", "size")
+
+    def __init__(self, size: int, part: str) -> None:
+        self.size, self.part, self.holders = size, part, 0
+
+
+class Value:
+    """A tensor of `numel` numbers of `width` bytes each. What `has_grad` gets a gradient of the same size."""
+
+    __slots__ = ("buffer", "grad", "has_grad", "is_parameter", "numel", "summed", "uses", "width")
+
+    def __init__(
+        self, numel: int, width: int, buffer: Buffer, *, has_grad: bool = True, is_parameter: bool = False
+    ) -> None:
+        self.numel, self.width, self.buffer = numel, width, buffer
+        self.has_grad, self.is_parameter = has_grad, is_parameter
+        self.uses = 0
+        """Operations that read it and have not given it a gradient yet."""
+        self.grad: Buffer | None = None
+        self.summed = False
+        """Whether `grad` is a sum, which only this value holds."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.numel * self.width
+
+
+@dataclass(eq=False)
+class Operation:
+    """One node of autograd's graph. All amounts are in bytes."""
+
+    part: str
+    inputs: Sequence[Value]
+    output: Value
+    saved: Sequence[Buffer]
+    own: Buffer
+    """What it saves beside its inputs and output: masks, statistics, indices."""
+    work: int
+    back_work: int
+    passes: Sequence[Value]
+    """The inputs whose gradient is the output's own, not a new tensor (sums, views)."""
+
+
+@dataclass(eq=False)
+class Repeat:
+    """`times` further copies of the operations from `start` to `end`, of which only what they save is counted."""
+
+    start: int
+    end: int
+    times: int
+    buffers: list[Buffer] = field(default_factory=list)
+
+
+class Tape:
+    """Operations are recorded with `add`; `peak` then runs them forward and backward."""
+
+    def __init__(self) -> None:
+        self.part = ""
+        """The component that the operations recorded next belong to."""
+        self._steps: list[Operation | Repeat] = []
+        self._live: Counter[str] = Counter()
+        self._total = 0
+        self._highest = 0
+        self._at_highest: dict[str, int] = {}
+
+    # Recording
+
+    def parameter(self, numel: int) -> Value:
+        """A weight with several uses. It exists before the step, so only its gradient, while it is added up, counts."""
+        return Value(numel, 4, Buffer(0, self.part), is_parameter=True)
+
+    def add(
+        self,
+        inputs: Sequence[Value],
+        numel: int,
+        *,
+        width: int = 4,
+        saves: Sequence[Value] = (),
+        saves_output: bool = False,
+        own: int = 0,
+        work: int = 0,
+        back_work: int = 0,
+        passes: Sequence[Value] = (),
+        view_of: Value | None = None,
+        has_grad: bool = True,
+    ) -> Value:
+        """Record an operation and return its result.
+
+        Args:
+            saves, saves_output, own: what it keeps for the backward pass: inputs, its result, and `own` bytes more.
+            work, back_work: bytes that it needs only while it runs, forward and backward; the gradient of a weight
+                that is used once belongs there, since it goes into the weight's own buffer at once.
+            passes: inputs that get the result's gradient as it is.
+            view_of: the input whose memory the result shares.
+        """
+        buffer = view_of.buffer if view_of is not None else Buffer(numel * width, self.part)
+        output = Value(numel, width, buffer, has_grad=has_grad and any(value.has_grad for value in inputs))
+        saved = [value.buffer for value in saves]
+        if saves_output:
+            saved.append(buffer)
+        for value in inputs:
+            value.uses += 1
+        self._steps.append(Operation(self.part, inputs, output, saved, Buffer(own, self.part), work, back_work, passes))
+        return output
+
+    def mark(self) -> int:
+        """The place where the next operation will stand, for `repeat`."""
+        return len(self._steps)
+
+    def repeat(self, start: int, end: int, times: int) -> None:
+        """Let what the operations from `start` to `end` save count `times` more: all layers but a few are alike."""
+        if times > 0:
+            self._steps.append(Repeat(start, end, times))
+
+    # Running
+
+    def peak(self) -> dict[str, int]:
+        """Bytes by part at the moment when most is allocated, of a forward and a backward pass."""
+        self._forward()
+        self._backward()
+        return self._at_highest
+
+    def _forward(self) -> None:
+        wanted = {place for step in self._steps if isinstance(step, Repeat) for place in (step.start, step.end)}
+        snapshots: dict[int, Counter[str]] = {}
+        reads: Counter[Buffer] = Counter()
+        for step in self._steps:
+            if isinstance(step, Operation):
+                reads.update(value.buffer for value in step.inputs)
+        for place, step in enumerate(self._steps):
+            if place in wanted:
+                snapshots[place] = self._live.copy()
+            if isinstance(step, Repeat):
+                grown = snapshots[step.end]
+                grown.subtract(snapshots[step.start])
+                step.buffers = [Buffer(size * step.times, part) for part, size in grown.items()]
+                for buffer in step.buffers:
+                    self._hold(buffer)
+                self._note()
+                continue
+            made = step.output.buffer
+            if made.holders == 0:
+                self._hold(made)  # by the forward pass, until it is read for the last time
+            for buffer in (step.own, *step.saved):
+                self._hold(buffer)
+            self._note(step.work, step.part)
+            for value in step.inputs:
+                reads[value.buffer] -= 1
+            for buffer in {made, *(value.buffer for value in step.inputs)}:
+                if reads[buffer] == 0:
+                    self._drop(buffer)
+
+    def _backward(self) -> None:
+        last = next(step for step in reversed(self._steps) if isinstance(step, Operation))
+        last.output.grad = self._hold(Buffer(last.output.size, last.part))
+        for step in reversed(self._steps):
+            if isinstance(step, Repeat):
+                for buffer in step.buffers:
+                    self._drop(buffer)
+                continue
+            grad = step.output.grad
+            made: list[tuple[Value, Buffer]] = []
+            if grad is not None:
+                for value in step.inputs:
+                    if value.has_grad:
+                        is_same = any(value is other for other in step.passes)
+                        new = grad if is_same else Buffer(value.size, step.part)
+                        made.append((value, self._hold(new)))
+                self._note(step.back_work, step.part)
+                step.output.grad = None
+                self._drop(grad)
+            for buffer in (step.own, *step.saved):
+                self._drop(buffer)
+            for value, new in made:
+                self._give(value, new)
+
+    def _give(self, value: Value, new: Buffer) -> None:
+        """Add a gradient to those that `value` has; a parameter's is moved to its own buffer when it is complete."""
+        value.uses -= 1
+        if value.grad is None:
+            value.grad = new
+        else:
+            old = value.grad
+            if value.summed:
+                self._note()  # added in place
+            else:
+                value.grad = self._hold(Buffer(value.size, new.part))  # the gradients may be others' too
+                self._note()
+                value.summed = True
+                self._drop(old)
+            self._drop(new)
+        if value.uses == 0 and value.is_parameter:
+            self._drop(value.grad)
+            value.grad = None
+
+    def _hold(self, buffer: Buffer) -> Buffer:
+        if buffer.holders == 0:
+            self._live[buffer.part] += buffer.size
+            self._total += buffer.size
+        buffer.holders += 1
+        return buffer
+
+    def _drop(self, buffer: Buffer) -> None:
+        buffer.holders -= 1
+        if buffer.holders == 0:
+            self._live[buffer.part] -= buffer.size
+            self._total -= buffer.size
+
+    def _note(self, work: int = 0, part: str = "") -> None:
+        """Remember this moment if it is the highest so far."""
+        if self._total + work > self._highest:
+            self._highest = self._total + work
+            self._at_highest = {name: size for name, size in self._live.items() if size}
+            if work:
+                self._at_highest[part] = self._at_highest.get(part, 0) + work
