@@ -1,40 +1,87 @@
-"""load_model: from a folder on disk to a model that can be used."""
+"""load_model: from a folder or file on disk to a model that can be used."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 
+from models.config import ModelConfig
+from models.events import Event
+from models.interop.family import Weight
+from models.interop.filling import fill, state_names
+from models.interop.gguf import read_gguf, read_gguf_config
+from models.interop.reading import read_folder, read_folder_config
+from models.interop.stored import read_header
 from models.tokenizers import read_tokenizer
-from models.training.checkpoint import read_model_config, read_tensors
+from models.training.checkpoint import read_model_config
 from models.training.run_folder import RunFolder
-from models.transformer import Decoder
+from models.transformer import AnyModel
 
 
 def load_model(
     path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> tuple[Decoder, Tokenizer | None]:
-    """The model in `path`, in eval mode, and its tokenizer, None where the folder has none.
+) -> tuple[AnyModel, Tokenizer | None]:
+    """The model in `path`, in eval mode, and its tokenizer, None where there is none.
 
     Args:
-        path: a run folder (its latest checkpoint) or a checkpoint folder.
+        path: a run folder (its latest checkpoint), a checkpoint folder, a Hugging Face folder or a .gguf file.
 
     Raises:
-        ValueError: where there is no model, or a file of it is missing or damaged, naming it.
+        ValueError: where there is no model, a file of it is missing or damaged, or it is of a kind that our slots do
+            not express; the sentence names the file.
     """
-    checkpoint, tokenizer_file = _find(Path(path))
-    config = read_model_config(checkpoint)
-    with torch.random.fork_rng(devices=[]):  # building draws random weights, and leaves the caller's numbers alone
-        model = Decoder(config)
-    try:
-        model.load_state_dict(read_tensors(checkpoint / "model.safetensors"))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{checkpoint / 'model.safetensors'} does not fit its state.json: {reason}") from error
-    tokenizer = read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
-    return model.to(device=device, dtype=dtype).eval(), tokenizer
+    loading = load_model_events(path, device, dtype)
+    while True:
+        try:
+            next(loading)
+        except StopIteration as end:
+            found: tuple[AnyModel, Tokenizer | None] = end.value
+            return found
+
+
+def load_model_events(
+    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
+    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels."""
+    path, device = Path(path), torch.device(device)
+    if is_gguf(path):
+        return (yield from read_gguf(path, device, dtype))
+    if is_hugging_face(path):
+        return (yield from read_folder(path, device, dtype))
+    checkpoint, tokenizer_file = _find(path)
+    config, file = read_model_config(checkpoint), checkpoint / "model.safetensors"
+    stored = read_header(file)
+    weights = [Weight(ours=name, theirs=name) for name in state_names(config)]
+    model = yield from fill(config, weights, stored, where=str(file), device=device, dtype=dtype)
+    return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
+
+
+def load_config(path: str | Path) -> ModelConfig:
+    """The design of the model in `path` (as for `load_model`), read without its weights; ValueError as there."""
+    path = Path(path)
+    if is_gguf(path):
+        return read_gguf_config(path)
+    if is_hugging_face(path):
+        return read_folder_config(path)[0]
+    return read_model_config(_find(path)[0])
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether this is a GGUF file, by its first bytes or its name."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() == ".gguf":
+        return True
+    with path.open("rb") as file:
+        return file.read(4) == b"GGUF"
+
+
+def is_hugging_face(path: Path) -> bool:
+    """Whether this is a folder that config.json describes, and no run or checkpoint of ours."""
+    return not (path / "run.json").exists() and not (path / "state.json").exists() and (path / "config.json").exists()
 
 
 def _find(path: Path) -> tuple[Path, Path]:
@@ -48,6 +95,9 @@ def _find(path: Path) -> tuple[Path, Path]:
     if (path / "state.json").exists():
         own = path / "tokenizer.json"
         return path, own if own.is_file() else path.absolute().parent.parent / "tokenizer.json"
+    choices = "a run, a checkpoint or a Hugging Face model, or a .gguf file"
     if not path.exists():
-        raise ValueError(f"{path} does not exist: give the folder of a run or of a checkpoint.")
-    raise ValueError(f"{path} holds no model: give the folder of a run (with run.json) or of a checkpoint.")
+        raise ValueError(f"{path} does not exist: give the folder of {choices}.")
+    if path.is_dir() and any(path.glob("*.safetensors")):
+        raise ValueError(f"{path} has weights but no config.json, which describes the model: download it beside them.")
+    raise ValueError(f"{path} holds no model: give the folder of {choices}.")

@@ -1,0 +1,208 @@
+"""From tensors in files to a model: names and shapes are compared first, and only then is anything allocated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.events import Event, Phase, Progress
+from models.interop.family import Weight
+from models.interop.stored import Stored
+from models.positions import Alibi, Rotary
+from models.transformer import AnyModel, Stack, build_model
+
+Result = TypeVar("Result")
+
+
+def state_names(config: ModelConfig) -> list[str]:
+    """The names in the state dict of a model of this design."""
+    return list(_outline(config).state_dict())
+
+
+def _outline(config: ModelConfig) -> AnyModel:
+    """The model with shapes and without numbers."""
+    with torch.device("meta"):
+        return build_model(config)
+
+
+@dataclass(frozen=True)
+class _Use:
+    """One tensor in the files, and what becomes of it."""
+
+    name: str
+    stored: Stored
+    weights: tuple[Weight, ...]
+    copies: tuple[str, ...]
+    """Names of others that must hold the same."""
+
+
+def fill(
+    config: ModelConfig,
+    weights: Sequence[Weight],
+    stored: Mapping[str, Stored],
+    *,
+    where: str,
+    prefix: str = "",
+    ignored: Sequence[str] = (),
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Generator[Event, None, AnyModel]:
+    """Build the model of `config` from `stored`, tensor by tensor, in eval mode. Yields Phase and Progress (bytes).
+
+    Args:
+        weights: where each tensor of the model stands in `stored`.
+        where: what the messages call the place that the config and the tensors come from.
+        prefix, ignored: as in models.interop.family.Family.
+
+    Raises:
+        ValueError: where a tensor is missing, is of another shape than the config says, or is none of the model's;
+            it names the tensor.
+    """
+    uses = _match(weights, stored, where, prefix, ignored)
+    model = _outline(config)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert set(shapes) == {weight.ours for weight in weights}
+    for use in uses:
+        _check_shape(use, shapes, stored, where)
+
+    yield Phase(name="Reading the weights")
+    total = sum(use.stored.n_bytes + sum(stored[copy].n_bytes for copy in use.copies) for use in uses)
+    made: dict[str, Tensor] = {}
+    done = 0
+    yield Progress(done=0, total=total)
+    for use in uses:
+        reading = _read(use, stored, shapes, device, dtype)
+        parts, done = yield from _counted(reading, done, total)
+        made |= parts
+    for name in sorted(set(shapes) - set(made)):  # optional ones that are not there
+        made[name] = torch.zeros(shapes[name], dtype=dtype, device=device)
+    model.load_state_dict(made, assign=True)
+    _remake_tables(model, device)
+    return model.eval()
+
+
+def _counted(
+    reading: Generator[int, None, Result], done: int, total: int
+) -> Generator[Event, None, tuple[Result, int]]:
+    """Drive a reading, yielding Progress for each piece; returns its result and the bytes done."""
+    try:
+        while True:
+            done += next(reading)
+            yield Progress(done=done, total=total)
+    except StopIteration as end:
+        return end.value, done
+    finally:
+        reading.close()
+
+
+def _match(
+    weights: Sequence[Weight], stored: Mapping[str, Stored], where: str, prefix: str, ignored: Sequence[str]
+) -> list[_Use]:
+    """Which stored tensor serves which weights, in the order of the files; ValueError where they do not match up."""
+    groups: dict[str, list[Weight]] = {}
+    for weight in weights:
+        groups.setdefault(weight.theirs, []).append(weight)
+    uses, claimed, missing = [], set(), []
+    for theirs, group in groups.items():
+        others = [name for weight in group for name in weight.also]
+        names = [name for name in _spellings((theirs, *others), prefix) if name in stored]
+        claimed.update(names)
+        if names:
+            uses.append(_Use(names[0], stored[names[0]], tuple(group), tuple(names[1:])))
+        elif not all(weight.optional for weight in group):
+            missing.append(theirs)
+    if missing:
+        raise ValueError(f"{where} lacks {_some(missing)}, which its config needs: the file is for another model.")
+    pattern = re.compile("|".join(ignored) if ignored else r"(?!)")
+    unexpected = [name for name in stored if name not in claimed and not pattern.fullmatch(name)]
+    if unexpected:
+        raise ValueError(
+            f"{where} has {_some(unexpected)}, for which a model of its config has no place: leaving weights out would "
+            "compute something else."
+        )
+    return sorted(uses, key=lambda use: (use.stored.where, use.stored.start))
+
+
+def _spellings(names: Iterable[str], prefix: str) -> list[str]:
+    """Each name as it is, without the prefix, and with it; each once."""
+    found: dict[str, None] = {}
+    for name in names:
+        found[name] = None
+        if prefix:
+            found[name.removeprefix(prefix)] = None
+            found[prefix + name] = None
+    return list(found)
+
+
+def _some(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"the tensor {names[0]!r}"
+    return f"the tensor {names[0]!r} and {len(names) - 1} more"
+
+
+def _check_shape(use: _Use, shapes: Mapping[str, tuple[int, ...]], stored: Mapping[str, Stored], where: str) -> None:
+    first = use.weights[0]
+    expected = shapes[first.ours]
+    if first.rows is not None:
+        expected = (max(weight.rows[1] for weight in use.weights if weight.rows), *expected[1:])
+    if first.transposed:
+        expected = expected[::-1]
+    for name in (use.name, *use.copies):
+        shape = stored[name].shape
+        if shape != expected:
+            raise ValueError(
+                f"{where} contradicts its config: {name!r} is {_size(shape)}, but a model of that config needs "
+                f"{_size(expected)}."
+            )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " × ".join(str(n) for n in shape) or "a single number"
+
+
+def _read(
+    use: _Use,
+    stored: Mapping[str, Stored],
+    shapes: Mapping[str, tuple[int, ...]],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Generator[int, None, dict[str, Tensor]]:
+    """The weights that one stored tensor holds, on the device."""
+    theirs = yield from use.stored.read()
+    if not theirs.is_floating_point():
+        raise ValueError(
+            f"{use.stored.where}: {use.name!r} is stored as {str(theirs.dtype).removeprefix('torch.')}, as quantised "
+            "models do: take the model in float32, float16 or bfloat16."
+        )
+    for name in use.copies:
+        copy = yield from stored[name].read()
+        if not torch.equal(copy, theirs):
+            raise ValueError(
+                f"{stored[name].where} holds {name!r} with other numbers than {use.name!r}, but the config says that "
+                'they are one: set "tie_word_embeddings" to false in config.json.'
+            )
+    if use.weights[0].transposed:
+        theirs = theirs.T
+    found = {}
+    for weight in use.weights:
+        rows = slice(*weight.rows) if weight.rows is not None else slice(None)
+        ours = torch.empty(shapes[weight.ours], dtype=dtype, device=device)
+        found[weight.ours] = ours.copy_(theirs[rows])
+    return found
+
+
+def _remake_tables(model: AnyModel, device: torch.device) -> None:
+    """Make the tables that are computed and not stored, which a model without numbers lacks; always in float32."""
+    for stack in model.modules():
+        if isinstance(stack, Stack):
+            if stack.rotary is not None:
+                stack.rotary = Rotary(stack.config).to(device)
+            if isinstance(stack.score_bias, Alibi):
+                stack.score_bias = Alibi(stack.config).to(device)
+    assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))

@@ -1,0 +1,76 @@
+"""The tokenizer that a GGUF file describes in its metadata: byte-level BPE, as GPT-2 has it. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from models.files import DamagedError
+
+_CONTROL, _USER_DEFINED = 3, 4
+"""Kinds of tokens in tokenizer.ggml.token_type."""
+
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_AROUND = (
+    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"  # words, numbers, the rest
+)
+_SPLITS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (_GPT2,)),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", _GPT2)),
+    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"), (_CONTRACTIONS + _AROUND % "{1,3}",)),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (_CONTRACTIONS + _AROUND % "",)),
+}
+"""How a text is cut before merging, by tokenizer.ggml.pre: each expression in turn cuts further. As in llama.cpp."""
+
+
+def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
+    """The tokenizer that the metadata `about` describes, None where it describes none.
+
+    Raises:
+        ValueError: for a kind that is not known; DamagedError where tokens, kinds and merges do not go together.
+    """
+    kind = about.get("tokenizer.ggml.model")
+    if kind in (None, "no_vocab"):
+        return None
+    if kind != "gpt2":
+        raise ValueError(
+            f"{where}: its tokenizer is of the kind {kind!r} (SentencePiece is 'llama'), which cannot be read: only "
+            "byte-level BPE, called 'gpt2', can be. Load the model's Hugging Face folder with its tokenizer.json."
+        )
+    split = about.get("tokenizer.ggml.pre", "")
+    if split not in _SPLITS:
+        raise ValueError(
+            f"{where}: it cuts texts before merging as {split!r} (tokenizer.ggml.pre), which is not known: "
+            f"it can be {', '.join(_SPLITS)}."
+        )
+    tokens, merges, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "merges", "token_type"))
+    vocab = {token: id for id, token in enumerate(tokens)}
+    if not tokens or len(vocab) != len(tokens) or (kinds and len(kinds) != len(tokens)):
+        raise DamagedError(f"{where} is damaged: its tokens are missing, there twice, or not each of a kind.")
+    rules = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+    try:
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules, ignore_merges="{1,3}" in _SPLITS[split][0]))
+    except Exception as error:  # what the Rust library raises is of no narrower class
+        raise DamagedError(f"{where} is damaged: its merges do not fit its tokens ({error}).") from error
+    cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS[split]]
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, byte_level])
+    tokenizer.decoder = decoders.ByteLevel()
+    # They are in the vocabulary already, and keep its ids.
+    specials = [token for token, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in specials])
+    defined = [token for token, kind in zip(tokens, kinds, strict=False) if kind == _USER_DEFINED]
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in defined])
+    _add_start(tokenizer, about, tokens)
+    return tokenizer
+
+
+def _add_start(tokenizer: Tokenizer, about: dict[str, Any], tokens: list[str]) -> None:
+    """Where the file says so, whole texts begin with the start token."""
+    start = about.get("tokenizer.ggml.bos_token_id")
+    if about.get("tokenizer.ggml.add_bos_token") and type(start) is int and 0 <= start < len(tokens):
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=[tokens[start], "$A"], pair=[tokens[start], "$A", "$B"], special_tokens=[(tokens[start], start)]
+        )

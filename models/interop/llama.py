@@ -1,0 +1,144 @@
+"""LLaMA and its kin: LlamaForCausalLM and MistralForCausalLM. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.config import ModelConfig
+from models.interop import rope_options
+from models.interop.family import Weight
+from models.interop.options import check_known, flag, must_have, number, ours_to_theirs, whole, word
+
+ARCHITECTURES: tuple[str, ...] = ("LlamaForCausalLM", "MistralForCausalLM")
+PREFIX = "model."
+IGNORED: tuple[str, ...] = (r"(model\.)?(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq",)
+
+_ACTIVATIONS = {
+    "silu": "swiglu",
+    "swish": "swiglu",
+    "gelu": "geglu",
+    "gelu_pytorch_tanh": "geglu_tanh",
+    "gelu_new": "geglu_tanh",
+}
+_KNOWN = {
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads", "head_dim", "hidden_act", "max_position_embeddings", "rms_norm_eps", "pretraining_tp",
+    *rope_options.KEYS,
+}  # fmt: skip
+_SLOTS: dict[str, Any] = {
+    "topology": "decoder-only",
+    "position": "rope",
+    "norm": "rmsnorm",
+    "norm_place": "pre",
+    "embedding_norm": False,
+    "scaled_scores": True,
+    "qk_norm": False,
+    "n_expert": 0,
+    "conv_width": 0,
+    "head_bias": False,
+    "scaled_embeddings": False,
+    "scaled_logits": False,
+}
+
+
+def read_config(raw: dict[str, Any]) -> ModelConfig:
+    """The design of a LLaMA or Mistral config.json; ValueError names what cannot be expressed."""
+    is_mistral = raw["architectures"][0] == "MistralForCausalLM"
+    check_known(raw, _KNOWN | ({"sliding_window"} if is_mistral else {"attention_bias", "mlp_bias"}))
+    n_head = whole(raw, "num_attention_heads", 32)
+    # Mistral's class fills in 8 and 4096 where these are not said at all, but not where they are null.
+    n_kv_head = whole(raw, "num_key_value_heads", 8 if is_mistral and "num_key_value_heads" not in raw else n_head)
+    window = whole(raw, "sliding_window", 4096 if "sliding_window" not in raw else 0) if is_mistral else 0
+    in_attention = not is_mistral and flag(raw, "attention_bias", False)
+    in_feed_forward = not is_mistral and flag(raw, "mlp_bias", False)
+    context = whole(raw, "max_position_embeddings", 131_072 if is_mistral else 2048)
+    rope = {"context_length": context, **rope_options.read_rope(raw, context)}
+    return ModelConfig(
+        topology="decoder-only",
+        vocab_size=whole(raw, "vocab_size", 32_000),
+        n_layer=whole(raw, "num_hidden_layers", 32),
+        n_head=n_head,
+        n_kv_head=n_kv_head,
+        d_model=whole(raw, "hidden_size", 4096),
+        d_head=whole(raw, "head_dim", 0),
+        d_ff=whole(raw, "intermediate_size", 14_336 if is_mistral else 11_008),
+        norm="rmsnorm",
+        norm_place="pre",
+        norm_eps=number(raw, "rms_norm_eps", 1e-6),
+        activation=word(raw, "hidden_act", "silu", _ACTIVATIONS),
+        sliding_window=window,
+        bias=_BIASES[in_attention, in_feed_forward],
+        tied_embeddings=flag(raw, "tie_word_embeddings", False),
+        dropout=number(raw, "attention_dropout", 0.0),
+        **rope,
+    )
+
+
+_BIASES = {
+    (False, False): "none",
+    (True, False): "attention",
+    (False, True): "feed-forward",
+    (True, True): "all",
+}
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """The config.json of LlamaForCausalLM, or of Mistral's where there is a window; ValueError says what they lack."""
+    must_have(config, _SLOTS)
+    # LLaMA's class refuses a width that its heads do not divide, even where head_dim is given.
+    is_mistral = bool(config.sliding_window) or config.d_model % config.n_head != 0
+    if is_mistral and config.bias != "none":
+        raise ValueError("has no biases where there is a sliding window (MistralForCausalLM).")
+    own = {"sliding_window": config.sliding_window or None}
+    if not is_mistral:
+        own = {"attention_bias": config.attention_bias, "mlp_bias": config.ff_bias}
+    return {
+        "architectures": ["MistralForCausalLM" if is_mistral else "LlamaForCausalLM"],
+        "model_type": "mistral" if is_mistral else "llama",
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.d_model,
+        "intermediate_size": config.ff_width,
+        "num_hidden_layers": config.n_layer,
+        "num_attention_heads": config.n_head,
+        "num_key_value_heads": config.kv_heads,
+        "head_dim": config.head_dim,
+        "hidden_act": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "rms_norm_eps": config.norm_eps,
+        "attention_dropout": config.dropout,
+        "initializer_range": config.init_std,
+        "tie_word_embeddings": config.tied_embeddings,
+        **rope_options.write_rope(config),
+        **own,
+    }
+
+
+def weights(config: ModelConfig) -> list[Weight]:
+    """Our names and theirs."""
+    tied = ("lm_head.weight",) if config.tied_embeddings else ()
+    found = [
+        Weight(ours="embedding.weight", theirs="model.embed_tokens.weight", also=tied),
+        Weight(ours="final_norm.weight", theirs="model.norm.weight"),
+    ]
+    if not config.tied_embeddings:
+        found.append(Weight(ours="head.weight", theirs="lm_head.weight"))
+    for i in range(config.n_layer):
+        for ours, theirs, has_bias in _layer(config):
+            parts = ("weight", "bias") if has_bias else ("weight",)
+            found += [Weight(ours=f"blocks.{i}.{ours}.{p}", theirs=f"model.layers.{i}.{theirs}.{p}") for p in parts]
+    return found
+
+
+def _layer(config: ModelConfig) -> list[tuple[str, str, bool]]:
+    """(ours, theirs, whether it has a bias) of each part of a layer."""
+    attention, feed_forward = config.attention_bias, config.ff_bias
+    return [
+        ("attention_norm", "input_layernorm", False),
+        ("attention.query", "self_attn.q_proj", attention),
+        ("attention.key", "self_attn.k_proj", attention),
+        ("attention.value", "self_attn.v_proj", attention),
+        ("attention.output", "self_attn.o_proj", attention),
+        ("feed_forward_norm", "post_attention_layernorm", False),
+        ("feed_forward.gate", "mlp.gate_proj", feed_forward),
+        ("feed_forward.up", "mlp.up_proj", feed_forward),
+        ("feed_forward.down", "mlp.down_proj", feed_forward),
+    ]

@@ -1,0 +1,84 @@
+"""Reading a Hugging Face folder: config.json, weights and tokenizer become our model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.events import Event, Notice
+from models.files import read_json
+from models.interop.families import FAMILIES
+from models.interop.family import Family
+from models.interop.filling import fill
+from models.interop.stored import read_headers
+from models.interop.tokenizer_files import read_tokenizer_files
+from models.transformer import AnyModel
+
+
+def read_folder(
+    folder: Path, device: torch.device, dtype: torch.dtype
+) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
+    """The model and tokenizer of a Hugging Face folder. Yields Phase, Progress (bytes) and Notice.
+
+    Raises:
+        ValueError: where the folder holds no model that our slots express, or is damaged; it names the file.
+    """
+    config, family = read_folder_config(folder)
+    tokenizer, notice = read_tokenizer_files(folder, config.vocab_size)
+    if notice:
+        yield Notice(sentence=notice)
+    model = yield from fill(
+        config,
+        family.weights(config),
+        read_headers(folder),
+        where=str(folder),
+        prefix=family.PREFIX,
+        ignored=family.IGNORED,
+        device=device,
+        dtype=dtype,
+    )
+    return model, tokenizer
+
+
+def read_folder_config(folder: Path) -> tuple[ModelConfig, Family]:
+    """The design that config.json describes, and the family file that knows its class.
+
+    Raises:
+        ValueError: where config.json is missing or damaged, or asks for something that our slots cannot express.
+    """
+    file = folder / "config.json"
+    raw = read_json(file)
+    classes = raw.get("architectures")
+    name = classes[0] if isinstance(classes, list) and classes else None
+    known = ", ".join(FAMILIES)
+    if not isinstance(name, str):
+        raise ValueError(f'{file} does not name the model\'s class: add "architectures", with one of {known}.')
+    if name not in FAMILIES:
+        raise ValueError(f"{file}: the class {name} is not supported: it can be {known}.")
+    family = FAMILIES[name]
+    try:
+        config = family.read_config(raw)
+        start, end = _start_and_end(folder, raw, config)
+        return dataclasses.replace(config, start_id=start, end_id=end), family
+    except ValueError as error:
+        raise ValueError(f"{file} ({name}): {error}") from error
+
+
+def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tuple[int, int]:
+    """start_id and end_id, as generation_config.json or config.json say; -1 where they name no token of the model."""
+    file = folder / "generation_config.json"
+    sources = [read_json(file), raw] if file.is_file() else [raw]
+
+    def token(key: str) -> int:
+        value = next((source[key] for source in sources if source.get(key) is not None), None)
+        value = value[0] if isinstance(value, list) and value else value
+        return value if type(value) is int and 0 <= value < config.vocab_size else -1
+
+    start = token("decoder_start_token_id") if config.topology == "encoder-decoder" else -1
+    return start, token("eos_token_id")

@@ -1,0 +1,186 @@
+"""Tensors where they lie: what a safetensors file's header says of them, and reading them piece by piece.
+
+Nothing is allocated before somebody reads, so that a header, or a config, can claim what it likes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.files import DamagedError, read_json
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_PIECE = 1 << 24
+"""Bytes read at once: some ten milliseconds, after which the reader may be closed."""
+
+_LONGEST_HEADER = 100_000_000
+"""What the safetensors format allows."""
+
+
+class Stored(Protocol):
+    """A tensor in a file."""
+
+    @property
+    def where(self) -> str:
+        """The file's path."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    @property
+    def start(self) -> int:
+        """Its first byte in the file."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Its size in the file."""
+
+    def read(self) -> Generator[int, None, Tensor]:
+        """Yield how many bytes were read since last time, and return the tensor.
+
+        Raises:
+            ValueError: where the file cannot be read, or holds numbers of an unknown kind.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class SafeTensor:
+    """A tensor in a safetensors file."""
+
+    path: Path
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    n_bytes: int
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    def read(self) -> Generator[int, None, Tensor]:
+        """As the protocol says."""
+        if self.dtype not in _DTYPES:
+            raise ValueError(
+                f"{self.path}: {self.name} is stored as {self.dtype}, which is not supported: "
+                "save the model as float32, float16 or bfloat16."
+            )
+        buffer = np.empty(self.n_bytes, dtype=np.uint8)
+        done = 0
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.start)
+                while done < self.n_bytes:
+                    n = file.readinto(buffer.data[done : done + _PIECE])
+                    if not n:
+                        raise DamagedError(f"{self.path} is damaged: it ends within {self.name}.")
+                    done += n
+                    yield n
+        except OSError as error:
+            raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
+        if not self.n_bytes:
+            return torch.empty(self.shape, dtype=_DTYPES[self.dtype])
+        return torch.from_numpy(buffer).view(_DTYPES[self.dtype]).view(self.shape)
+
+
+def read_header(path: Path) -> dict[str, SafeTensor]:
+    """The tensors of one safetensors file, by name; their bytes are known to lie within the file.
+
+    Raises:
+        DamagedError: where it is missing, cut off or no safetensors file.
+        ValueError: where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, _LONGEST_HEADER):
+                raise DamagedError(f"{path} is damaged: it is no safetensors file, or cut off.")
+            header = json.loads(file.read(length))
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing.") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DamagedError):
+            raise
+        raise DamagedError(f"{path} is damaged: its header is not valid JSON.") from error
+    if not isinstance(header, dict):
+        raise DamagedError(f"{path} is damaged: its header is no JSON object.")
+    header.pop("__metadata__", None)
+    return {name: _entry(path, name, entry, 8 + length, size) for name, entry in header.items()}
+
+
+def _entry(path: Path, name: str, entry: object, data_start: int, size: int) -> SafeTensor:
+    """One entry of a header, checked: its offsets lie in the file, and are as far apart as its shape and type say."""
+    try:
+        dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]  # type: ignore[index]
+        whole = all(type(n) is int and n >= 0 for n in (*shape, start, end))
+        sound = whole and isinstance(dtype, str) and start <= end
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise DamagedError(f"{path} is damaged: its header says nothing sensible of {name!r}.")
+    if data_start + end > size:
+        raise DamagedError(f"{path} is damaged: it ends before {name!r} does; perhaps a download was cut off.")
+    if dtype in _DTYPES and prod(shape) * _DTYPES[dtype].itemsize != end - start:
+        raise DamagedError(f"{path} is damaged: the size of {name!r} does not fit its shape.")
+    return SafeTensor(
+        path=path, name=name, dtype=dtype, shape=tuple(shape), start=data_start + start, n_bytes=end - start
+    )
+
+
+def read_headers(folder: Path) -> dict[str, SafeTensor]:
+    """The tensors of a Hugging Face folder, in one file or in several that an index names.
+
+    Raises:
+        ValueError: where there are no weights, or only pickled ones; DamagedError where a file is missing or damaged.
+    """
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return read_header(single)
+    if index.is_file():
+        return _read_sharded(folder, index)
+    pickled = next((path for path in sorted(folder.glob("*")) if path.suffix in (".bin", ".pt", ".pth", ".ckpt")), None)
+    if pickled is not None:
+        raise ValueError(
+            f"{folder} has its weights only in {pickled.name}, which can run code when it is opened: take the "
+            "model.safetensors of this model, or convert it with transformers' save_pretrained()."
+        )
+    raise ValueError(f"{folder} has no weights: model.safetensors is missing, so download it beside config.json.")
+
+
+def _read_sharded(folder: Path, index: Path) -> dict[str, SafeTensor]:
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+        raise DamagedError(f"{index} is damaged: it has no weight_map.")
+    found: dict[str, SafeTensor] = {}
+    for file in sorted(set(places.values())):
+        if Path(file).name != file:
+            raise DamagedError(f"{index} is damaged: {file!r} is no name of a file beside it.")
+        found |= read_header(folder / file)
+    missing = next((name for name in places if name not in found), None)
+    if missing is not None:
+        raise DamagedError(f"{folder / places[missing]} does not hold {missing!r}, which {index.name} says is in it.")
+    return found
