@@ -65,7 +65,7 @@ def load_config(path: str | Path) -> ModelConfig:
     if is_gguf(path):
         return read_gguf_config(path)
     if is_hugging_face(path):
-        return read_folder_config(path)[0]
+        return read_folder_config(path)
     return read_model_config(_find(path)[0])
 
 

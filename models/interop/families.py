@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from models.config import ModelConfig
-from models.interop import gpt2, llama
+from models.interop import bart, bert, gpt2, llama, t5
 from models.interop.family import Family
 
 _GPT2: Family = gpt2
 _LLAMA: Family = llama
-_FILES: tuple[Family, ...] = (_GPT2, _LLAMA)
+_BERT: Family = bert
+_T5: Family = t5
+_BART: Family = bart
+_FILES: tuple[Family, ...] = (_GPT2, _LLAMA, _BERT, _T5, _BART)
 """In the order in which an export tries them; each on a line of its own above, where mypy checks its contract."""
 
 FAMILIES: dict[str, Family] = {architecture: family for family in _FILES for architecture in family.ARCHITECTURES}

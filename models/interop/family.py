@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,13 +13,16 @@ from models.config import ModelConfig
 class Weight:
     """One tensor of our state dict, and where it stands in a Hugging Face folder.
 
-    ours = (theirs transposed, where `transposed`)[rows[0]:rows[1]]. Several weights may be rows of one tensor of
-    theirs, whose length is then the largest rows[1]; rows that no weight claims are written as zeros.
+    ours = (theirs transposed, where `transposed`; its only row, where `in_row`)[rows[0]:rows[1]]. Several weights may
+    be rows of one tensor of theirs, whose length is then the largest rows[1]; rows that no weight claims are written as
+    zeros.
     """
 
     ours: str
     theirs: str
     transposed: bool = False
+    in_row: bool = False
+    """Theirs has one dimension more in front, of size 1."""
     rows: tuple[int, int] | None = None
     optional: bool = False
     """Where theirs is missing, ours is all zeros (a bias that older files do not have)."""
@@ -43,6 +47,9 @@ class Family(Protocol):
         start_id and end_id are set by the frame. Raises ValueError that names an option which our slots cannot
         express; options that the class's arithmetic does not read are ignored.
         """
+
+    def fitted(self, config: ModelConfig, names: Collection[str]) -> ModelConfig:
+        """`read_config`'s result, with what config.json does not tell and the names of the stored tensors do."""
 
     def write_config(self, config: ModelConfig) -> dict[str, Any]:
         """The config.json of a design, with "architectures" and "model_type"; its inverse is `read_config`.

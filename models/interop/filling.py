@@ -153,6 +153,8 @@ def _check_shape(use: _Use, shapes: Mapping[str, tuple[int, ...]], stored: Mappi
         expected = (max(weight.rows[1] for weight in use.weights if weight.rows), *expected[1:])
     if first.transposed:
         expected = expected[::-1]
+    if first.in_row:
+        expected = (1, *expected)
     for name in (use.name, *use.copies):
         shape = stored[name].shape
         if shape != expected:
@@ -187,6 +189,8 @@ def _read(
                 f"{stored[name].where} holds {name!r} with other numbers than {use.name!r}, but the config says that "
                 'they are one: set "tie_word_embeddings" to false in config.json.'
             )
+    if use.weights[0].in_row:
+        theirs = theirs[0]
     if use.weights[0].transposed:
         theirs = theirs.T
     found = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from models.config import ModelConfig
@@ -67,6 +68,11 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         tied_embeddings=flag(raw, "tie_word_embeddings", True),
         dropout=number(raw, "resid_pdrop", 0.1),
     )
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """The design itself: config.json tells all of it."""
+    return config
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:

@@ -29,14 +29,16 @@ def read_folder(
     Raises:
         ValueError: where the folder holds no model that our slots express, or is damaged; it names the file.
     """
-    config, family = read_folder_config(folder)
+    config, family = _read_config(folder)
+    stored = read_headers(folder)
+    config = family.fitted(config, stored)
     tokenizer, notice = read_tokenizer_files(folder, config.vocab_size)
     if notice:
         yield Notice(sentence=notice)
     model = yield from fill(
         config,
         family.weights(config),
-        read_headers(folder),
+        stored,
         where=str(folder),
         prefix=family.PREFIX,
         ignored=family.IGNORED,
@@ -46,7 +48,17 @@ def read_folder(
     return model, tokenizer
 
 
-def read_folder_config(folder: Path) -> tuple[ModelConfig, Family]:
+def read_folder_config(folder: Path) -> ModelConfig:
+    """The design of the model in a Hugging Face folder, of whose weights only the names are read.
+
+    Raises:
+        ValueError: as `read_folder`.
+    """
+    config, family = _read_config(folder)
+    return family.fitted(config, read_headers(folder))
+
+
+def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
     """The design that config.json describes, and the family file that knows its class.
 
     Raises:

@@ -1,0 +1,152 @@
+"""BART: BartForConditionalGeneration. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from models.config import ModelConfig
+from models.interop.family import Weight
+from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+
+ARCHITECTURES: tuple[str, ...] = ("BartForConditionalGeneration",)
+PREFIX = "model."
+IGNORED: tuple[str, ...] = (r"(model\.)?(encoder|decoder)\.version",)
+
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "relu": "relu",
+    "relu2": "relu2",
+    "gelu_python": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+}
+_KNOWN = {
+    "vocab_size", "max_position_embeddings", "d_model", "num_hidden_layers",
+    "encoder_layers", "encoder_ffn_dim", "encoder_attention_heads",
+    "decoder_layers", "decoder_ffn_dim", "decoder_attention_heads",
+    "activation_function", "scale_embedding",
+    "normalize_embedding", "extra_pos_embeddings",
+}  # fmt: skip
+_FIRST_ROW = 2
+"""BART's tables of positions begin with two rows that are never read."""
+
+_SLOTS: dict[str, Any] = {
+    "topology": "encoder-decoder",
+    "position": "learned",
+    "norm": "layernorm",
+    "norm_place": "post",
+    "norm_eps": 1e-5,
+    "embedding_norm": True,
+    "sliding_window": 0,
+    "qk_norm": False,
+    "scaled_scores": True,
+    "n_expert": 0,
+    "conv_width": 0,
+    "bias": "all",
+    "tied_embeddings": True,
+    "scaled_logits": False,
+    "attention_kind": "multi-head",
+}
+_ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "output": "out_proj"}
+
+
+def read_config(raw: dict[str, Any]) -> ModelConfig:
+    """The design of a BART config.json; ValueError names what cannot be expressed."""
+    check_known(raw, _KNOWN)
+    must_be(raw, "is_decoder", False)
+    must_be(raw, "tie_word_embeddings", True)
+    must_be(raw, "normalize_embedding", True)
+    must_be(raw, "extra_pos_embeddings", _FIRST_ROW)
+    layers = whole(raw, "encoder_layers", whole(raw, "num_hidden_layers", 12))
+    must_be(raw, "num_hidden_layers", layers)
+    return ModelConfig(
+        topology="encoder-decoder",
+        vocab_size=whole(raw, "vocab_size", 50_265),
+        context_length=whole(raw, "max_position_embeddings", 1024),
+        n_layer=whole(raw, "decoder_layers", 12),
+        n_encoder_layer=layers,
+        n_head=whole(raw, "decoder_attention_heads", 16),
+        n_encoder_head=whole(raw, "encoder_attention_heads", 16),
+        d_model=whole(raw, "d_model", 1024),
+        d_ff=whole(raw, "decoder_ffn_dim", 4096),
+        d_encoder_ff=whole(raw, "encoder_ffn_dim", 4096),
+        position="learned",
+        norm="layernorm",
+        norm_place="post",
+        norm_eps=1e-5,
+        embedding_norm=True,
+        activation=word(raw, "activation_function", "gelu", _ACTIVATIONS),
+        bias="all",
+        head_bias=True,
+        scaled_embeddings=flag(raw, "scale_embedding", False),
+        tied_embeddings=True,
+        dropout=number(raw, "dropout", 0.1),
+    )
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """The design itself: config.json tells all of it."""
+    return config
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """The config.json; ValueError says what BartForConditionalGeneration cannot compute."""
+    must_have(config, _SLOTS)
+    encoder = config.encoder()
+    for stack in (encoder, config):
+        must_have(stack, {"head_dim": config.d_model // stack.n_head, "attention_kind": "multi-head"})
+    return {
+        "architectures": ["BartForConditionalGeneration"],
+        "model_type": "bart",
+        "is_encoder_decoder": True,
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.context_length,
+        "d_model": config.d_model,
+        "encoder_layers": encoder.n_layer,
+        "encoder_attention_heads": encoder.n_head,
+        "encoder_ffn_dim": encoder.ff_width,
+        "decoder_layers": config.n_layer,
+        "decoder_attention_heads": config.n_head,
+        "decoder_ffn_dim": config.ff_width,
+        "activation_function": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "scale_embedding": config.scaled_embeddings,
+        "tie_word_embeddings": True,
+        "dropout": config.dropout,
+        "attention_dropout": config.dropout,
+        "init_std": config.init_std,
+    }
+
+
+def weights(config: ModelConfig) -> list[Weight]:
+    """Our names and theirs. Theirs adds a row of numbers to the logits, which is all zeros in most files."""
+    copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
+    found = [Weight(ours="embedding.weight", theirs="model.shared.weight", also=copies)]
+    if config.head_bias:
+        found.append(Weight(ours="head.bias", theirs="final_logits_bias", in_row=True, optional=True))
+    for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
+        theirs = f"model.{stack}"
+        rows = (_FIRST_ROW, _FIRST_ROW + config.context_length)
+        found.append(Weight(ours=f"{stack}.position.weight", theirs=f"{theirs}.embed_positions.weight", rows=rows))
+        found += _matrix(f"{stack}.embedding_norm", f"{theirs}.layernorm_embedding")
+        for i in range(n_layer):
+            found += _block(f"{stack}.blocks.{i}", f"{theirs}.layers.{i}", has_cross=stack == "decoder")
+    return found
+
+
+def _block(ours: str, theirs: str, *, has_cross: bool) -> list[Weight]:
+    parts = {"attention": "self_attn", "cross_attention": "encoder_attn"} if has_cross else {"attention": "self_attn"}
+    found = []
+    for name, their_name in parts.items():
+        found += _matrix(f"{ours}.{name}_norm", f"{theirs}.{their_name}_layer_norm")
+        for matrix, their_matrix in _ATTENTION.items():
+            found += _matrix(f"{ours}.{name}.{matrix}", f"{theirs}.{their_name}.{their_matrix}")
+    found += _matrix(f"{ours}.feed_forward.up", f"{theirs}.fc1")
+    found += _matrix(f"{ours}.feed_forward.down", f"{theirs}.fc2")
+    return [*found, *_matrix(f"{ours}.feed_forward_norm", f"{theirs}.final_layer_norm")]
+
+
+def _matrix(ours: str, theirs: str) -> list[Weight]:
+    return [Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}") for part in ("weight", "bias")]

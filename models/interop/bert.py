@@ -1,0 +1,201 @@
+"""BERT: BertForMaskedLM, BertModel, BertForSequenceClassification, BertForTokenClassification. No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from models.config import ModelConfig
+from models.interop.family import Weight
+from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+
+ARCHITECTURES: tuple[str, ...] = (
+    "BertForMaskedLM",
+    "BertModel",
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+)
+PREFIX = "bert."
+IGNORED: tuple[str, ...] = (
+    r"(bert\.)?embeddings\.position_ids",  # 0, 1, 2 …, which older versions saved
+    r"(bert\.)?pooler\..*",  # left over from pretraining, in classes that have none
+    r"cls\.seq_relationship\..*",
+    r"cls\.predictions\.bias",  # of no effect beside an untied cls.predictions.decoder.bias
+)
+
+_HEADS = {
+    "BertForMaskedLM": "language",
+    "BertModel": "none",
+    "BertForSequenceClassification": "sequence",
+    "BertForTokenClassification": "token",
+}
+_CLASSES = {head: architecture for architecture, head in _HEADS.items()}
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "relu": "relu",
+    "relu2": "relu2",
+    "gelu_python": "gelu",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+}
+_KNOWN = {
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+    "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "position_embedding_type",
+}  # fmt: skip
+
+_SLOTS: dict[str, Any] = {
+    "topology": "encoder-only",
+    "position": "learned",
+    "norm": "layernorm",
+    "norm_place": "post",
+    "embedding_norm": True,
+    "sliding_window": 0,
+    "qk_norm": False,
+    "scaled_scores": True,
+    "n_expert": 0,
+    "conv_width": 0,
+    "bias": "all",
+    "scaled_embeddings": False,
+    "attention_kind": "multi-head",
+}
+_LANGUAGE_SLOTS: dict[str, Any] = {"head_transform": True, "head_bias": True, "scaled_logits": False, "pooler": False}
+_PARTS = ("weight", "bias")
+_OLD_PARTS = {"weight": "gamma", "bias": "beta"}
+"""What files converted from TensorFlow call the parts of a LayerNorm."""
+
+
+def read_config(raw: dict[str, Any]) -> ModelConfig:
+    """The design of a BERT config.json; ValueError names what cannot be expressed.
+
+    Whether a BertModel has a pooler stands in its weights only: see `fitted`.
+    """
+    check_known(raw, _KNOWN)
+    must_be(raw, "is_decoder", False)
+    must_be(raw, "position_embedding_type", "absolute")
+    head = _HEADS[raw["architectures"][0]]
+    n_segment = whole(raw, "type_vocab_size", 2)
+    if n_segment < 1:
+        raise ValueError(f"type_vocab_size {n_segment} is not supported: it must be 1 or more.")
+    return ModelConfig(
+        topology="encoder-only",
+        vocab_size=whole(raw, "vocab_size", 30_522),
+        context_length=whole(raw, "max_position_embeddings", 512),
+        n_layer=whole(raw, "num_hidden_layers", 12),
+        n_head=whole(raw, "num_attention_heads", 12),
+        d_model=whole(raw, "hidden_size", 768),
+        d_ff=whole(raw, "intermediate_size", 3072),
+        position="learned",
+        n_segment=n_segment,
+        norm="layernorm",
+        norm_place="post",
+        norm_eps=number(raw, "layer_norm_eps", 1e-12),
+        embedding_norm=True,
+        activation=word(raw, "hidden_act", "gelu", _ACTIVATIONS),
+        bias="all",
+        head=head,
+        n_label=_n_label(raw),
+        head_transform=head == "language",
+        head_bias=head == "language",
+        pooler=head in ("none", "sequence"),
+        tied_embeddings=flag(raw, "tie_word_embeddings", True),
+        dropout=number(raw, "hidden_dropout_prob", 0.1),
+    )
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """A BertModel has a pooler where one is stored."""
+    if config.head != "none":
+        return config
+    return dataclasses.replace(config, pooler=any(name.endswith("pooler.dense.weight") for name in names))
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """The config.json; ValueError says what BERT's classes cannot compute."""
+    must_have(config, _SLOTS)
+    if config.head_dim * config.n_head != config.d_model:
+        raise ValueError(f"needs d_head {config.d_model // config.n_head}, which is {config.head_dim} here.")
+    if not config.n_segment:
+        raise ValueError("needs n_segment to be 1 or more, which is 0 here.")
+    if config.head == "language":
+        must_have(config, _LANGUAGE_SLOTS)
+    elif config.head != "none":
+        must_have(config, {"pooler": config.head == "sequence"})
+    raw: dict[str, Any] = {
+        "architectures": [_CLASSES[config.head]],
+        "model_type": "bert",
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.context_length,
+        "num_hidden_layers": config.n_layer,
+        "num_attention_heads": config.n_head,
+        "hidden_size": config.d_model,
+        "intermediate_size": config.ff_width,
+        "type_vocab_size": config.n_segment,
+        "layer_norm_eps": config.norm_eps,
+        "hidden_act": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "tie_word_embeddings": config.tied_embeddings,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": config.dropout,
+        "initializer_range": config.init_std,
+    }
+    if config.head in ("sequence", "token"):
+        raw["id2label"] = {str(i): f"LABEL_{i}" for i in range(config.n_label)}
+        raw["label2id"] = {label: int(i) for i, label in raw["id2label"].items()}
+    return raw
+
+
+def weights(config: ModelConfig) -> list[Weight]:
+    """Our names and theirs; a BertModel's stand without the prefix."""
+    stem = "" if config.head == "none" else PREFIX
+    tied = ("cls.predictions.decoder.weight",) if config.head == "language" and config.tied_embeddings else ()
+    found = [
+        Weight(ours="embedding.weight", theirs=f"{stem}embeddings.word_embeddings.weight", also=tied),
+        Weight(ours="position.weight", theirs=f"{stem}embeddings.position_embeddings.weight"),
+        Weight(ours="segment.weight", theirs=f"{stem}embeddings.token_type_embeddings.weight"),
+        *_norm("embedding_norm", f"{stem}embeddings.LayerNorm"),
+    ]
+    for i in range(config.n_layer):
+        ours, theirs = f"blocks.{i}", f"{stem}encoder.layer.{i}"
+        for name in ("query", "key", "value"):
+            found += _matrix(f"{ours}.attention.{name}", f"{theirs}.attention.self.{name}")
+        found += _matrix(f"{ours}.attention.output", f"{theirs}.attention.output.dense")
+        found += _norm(f"{ours}.attention_norm", f"{theirs}.attention.output.LayerNorm")
+        found += _matrix(f"{ours}.feed_forward.up", f"{theirs}.intermediate.dense")
+        found += _matrix(f"{ours}.feed_forward.down", f"{theirs}.output.dense")
+        found += _norm(f"{ours}.feed_forward_norm", f"{theirs}.output.LayerNorm")
+    if config.pooler:
+        found += _matrix("pooler", f"{stem}pooler.dense")
+    if config.head == "language":
+        found += _language_head(config)
+    elif config.head != "none":
+        found += _matrix("head", "classifier")
+    return found
+
+
+def _language_head(config: ModelConfig) -> list[Weight]:
+    found = [
+        *_matrix("head.transform.dense", "cls.predictions.transform.dense"),
+        *_norm("head.transform.norm", "cls.predictions.transform.LayerNorm"),
+    ]
+    if config.tied_embeddings:
+        also = ("cls.predictions.decoder.bias",)
+        return [*found, Weight(ours="head.bias", theirs="cls.predictions.bias", also=also)]
+    return [*found, *_matrix("head", "cls.predictions.decoder")]
+
+
+def _matrix(ours: str, theirs: str) -> list[Weight]:
+    return [Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}") for part in _PARTS]
+
+
+def _norm(ours: str, theirs: str) -> list[Weight]:
+    return [
+        Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}", also=(f"{theirs}.{_OLD_PARTS[part]}",))
+        for part in _PARTS
+    ]
+
+
+def _n_label(raw: dict[str, Any]) -> int:
+    labels = raw.get("id2label")
+    return len(labels) if isinstance(labels, dict) and labels else whole(raw, "num_labels", 2)

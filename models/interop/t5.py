@@ -1,0 +1,158 @@
+"""T5: T5ForConditionalGeneration, of version 1.0 and 1.1 (gated, with a table of its own for the logits). No torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from models.config import ModelConfig
+from models.interop.family import Weight
+from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+
+ARCHITECTURES: tuple[str, ...] = ("T5ForConditionalGeneration",)
+PREFIX = ""
+IGNORED: tuple[str, ...] = (
+    r"decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight",  # never read
+)
+
+_ACTIVATIONS = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu2": "relu2",
+    "gated-gelu": "geglu_tanh",  # which stands for gelu_new
+    "gated-gelu_new": "geglu_tanh",
+    "gated-gelu_pytorch_tanh": "geglu_tanh",
+    "gated-gelu_python": "geglu",
+    "gated-silu": "swiglu",
+}
+_KNOWN = {
+    "vocab_size", "d_model", "d_kv", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "n_positions",
+    "relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon", "feed_forward_proj",
+    "dense_act_fn", "is_gated_act", "scale_decoder_outputs",
+}  # fmt: skip
+
+_SLOTS: dict[str, Any] = {
+    "topology": "encoder-decoder",
+    "position": "t5",
+    "norm": "rmsnorm",
+    "norm_place": "pre",
+    "embedding_norm": False,
+    "sliding_window": 0,
+    "qk_norm": False,
+    "scaled_scores": False,
+    "n_expert": 0,
+    "conv_width": 0,
+    "head_bias": False,
+    "bias": "none",
+    "scaled_embeddings": False,
+    "attention_kind": "multi-head",
+}
+
+
+def read_config(raw: dict[str, Any]) -> ModelConfig:
+    """The design of a T5 config.json; ValueError names what cannot be expressed.
+
+    Its tie_word_embeddings says whether logits are scaled; whether the table is tied stands in the weights only: see
+    `fitted`. T5 has no longest text: the context is the one it was made with, where that is told.
+    """
+    check_known(raw, _KNOWN)
+    must_be(raw, "is_decoder", False)
+    activation = word(raw, "feed_forward_proj", "relu", _ACTIVATIONS)
+    kind = raw.get("feed_forward_proj") or "relu"
+    must_be(raw, "is_gated_act", kind.startswith("gated-"))
+    must_be(raw, "dense_act_fn", "gelu_new" if kind == "gated-gelu" else kind.removeprefix("gated-"))
+    layers = whole(raw, "num_layers", 6)
+    scaled = flag(raw, "scale_decoder_outputs", flag(raw, "tie_word_embeddings", True))
+    return ModelConfig(
+        topology="encoder-decoder",
+        vocab_size=whole(raw, "vocab_size", 32_128),
+        context_length=whole(raw, "n_positions", 512),
+        n_layer=whole(raw, "num_decoder_layers", layers),
+        n_encoder_layer=layers,
+        n_head=whole(raw, "num_heads", 8),
+        d_head=whole(raw, "d_kv", 64),
+        d_model=whole(raw, "d_model", 512),
+        d_ff=whole(raw, "d_ff", 2048),
+        position="t5",
+        n_bucket=whole(raw, "relative_attention_num_buckets", 32),
+        max_distance=whole(raw, "relative_attention_max_distance", 128),
+        norm="rmsnorm",
+        norm_place="pre",
+        norm_eps=number(raw, "layer_norm_epsilon", 1e-6),
+        scaled_scores=False,
+        activation=activation,
+        bias="none",
+        scaled_logits=scaled,
+        tied_embeddings=scaled,
+        dropout=number(raw, "dropout_rate", 0.1),
+    )
+
+
+def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
+    """Logits have a table of their own where one is stored, whatever config.json says: so does Hugging Face's class."""
+    return dataclasses.replace(config, tied_embeddings="lm_head.weight" not in names)
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """The config.json; ValueError says what T5ForConditionalGeneration cannot compute."""
+    must_have(config, _SLOTS)
+    encoder = config.encoder()
+    must_have(encoder, {"n_head": config.n_head, "ff_width": config.ff_width, "head_dim": config.head_dim})
+    return {
+        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5",
+        "is_encoder_decoder": True,
+        "vocab_size": config.vocab_size,
+        "n_positions": config.context_length,
+        "num_layers": encoder.n_layer,
+        "num_decoder_layers": config.n_layer,
+        "num_heads": config.n_head,
+        "d_kv": config.head_dim,
+        "d_model": config.d_model,
+        "d_ff": config.ff_width,
+        "relative_attention_num_buckets": config.n_bucket,
+        "relative_attention_max_distance": config.max_distance,
+        "layer_norm_epsilon": config.norm_eps,
+        "feed_forward_proj": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "tie_word_embeddings": config.scaled_logits,
+        "dropout_rate": config.dropout,
+    }
+
+
+def weights(config: ModelConfig) -> list[Weight]:
+    """Our names and theirs. Each stack's table of distances stands in its first block."""
+    copies: tuple[str, ...] = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    if config.tied_embeddings:
+        copies = (*copies, "lm_head.weight")
+    found = [Weight(ours="embedding.weight", theirs="shared.weight", also=copies)]
+    if not config.tied_embeddings:
+        found.append(_matrix("head", "lm_head"))
+    for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
+        table = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"
+        found += [_matrix(f"{stack}.score_bias", table), _matrix(f"{stack}.final_norm", f"{stack}.final_layer_norm")]
+        for i in range(n_layer):
+            found += _block(config, f"{stack}.blocks.{i}", f"{stack}.block.{i}.layer", has_cross=stack == "decoder")
+    return found
+
+
+def _block(config: ModelConfig, ours: str, theirs: str, *, has_cross: bool) -> list[Weight]:
+    parts = [("attention", "SelfAttention")]
+    if has_cross:
+        parts.append(("cross_attention", "EncDecAttention"))
+    found = []
+    for j, (name, their_name) in enumerate(parts):
+        found.append(_matrix(f"{ours}.{name}_norm", f"{theirs}.{j}.layer_norm"))
+        for matrix in ("query", "key", "value", "output"):
+            found.append(_matrix(f"{ours}.{name}.{matrix}", f"{theirs}.{j}.{their_name}.{matrix[0]}"))
+    last = f"{theirs}.{len(parts)}"
+    found.append(_matrix(f"{ours}.feed_forward_norm", f"{last}.layer_norm"))
+    names = {"gate": "wi_0", "up": "wi_1", "down": "wo"} if config.is_gated else {"up": "wi", "down": "wo"}
+    found += [_matrix(f"{ours}.feed_forward.{name}", f"{last}.DenseReluDense.{w}") for name, w in names.items()]
+    return found
+
+
+def _matrix(ours: str, theirs: str) -> Weight:
+    return Weight(ours=f"{ours}.weight", theirs=f"{theirs}.weight")
