@@ -1,0 +1,55 @@
+"""What the comparisons with transformers share: saving their models, masks, and how equal logits must be."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports transformers
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TOLERANCE = 1e-4
+"""Largest difference, relative to the largest number, in float32."""
+
+
+def save_theirs(model: Any, folder: Path, *, sharded: bool = False) -> Path:
+    """Save a transformers model into `folder`, in several files where `sharded`."""
+    model.eval().save_pretrained(folder, max_shard_size="20KB" if sharded else "5GB")
+    assert (folder / "model.safetensors.index.json").exists() == sharded
+    return folder
+
+
+def shake(model: Any, seed: int) -> Any:
+    """Give every parameter of a transformers model numbers large enough that each of them matters; returns it."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            spread = 0.3 if parameter.dim() == 1 else 1.5 / parameter.shape[-1] ** 0.5
+            noise = torch.randn(parameter.shape, generator=generator) * spread
+            parameter.copy_(noise + (1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0))
+    return model
+
+
+def padding_masks(batch: int, length: int) -> dict[str, Tensor]:
+    """Masks (B, T) bool by name: none missing, padding on the right, on the left; each row padded differently."""
+    missing = torch.arange(batch)[:, None] * max(1, length // (2 * batch))  # (B, 1): the first row is whole
+    column = torch.arange(length)[None]
+    return {
+        "whole": torch.ones(batch, length, dtype=torch.bool),
+        "right": column < length - missing,
+        "left": column >= missing,
+    }
+
+
+def assert_close(ours: Tensor, theirs: Tensor, real: Tensor | None = None) -> None:
+    """Both (B, T, …): equal to TOLERANCE at the positions that are real (B, T)."""
+    assert ours.shape == theirs.shape
+    if real is not None:
+        ours, theirs = ours[real], theirs[real]
+    assert torch.isfinite(ours).all()
+    error = float((ours - theirs).abs().max() / theirs.abs().max())
+    assert error < TOLERANCE, f"relative error {error:.1e}"
