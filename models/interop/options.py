@@ -9,9 +9,9 @@ from typing import Any
 from models.config import ModelConfig
 
 _HARMLESS = re.compile(
-    r"_.*|.*_version|.*_token_id|.*_token_index|.*(dropout|pdrop|_drop|layerdrop)|torch_dtype|dtype|architectures|"
-    r"model_type|transformers_weights|use_cache|initializer_.*|init_std|id2label|label2id|num_labels|problem_type|"
-    r"finetuning_task|task_specific_params|summary_.*|output_(attentions|hidden_states|scores|past)|return_dict.*|"
+    r"_.*|.*_version|.*_token_id|.*_token_index|.*(dropout(_prob|_rate)?|pdrop|_drop|layerdrop)|torch_dtype|dtype|"
+    r"architectures|model_type|transformers_weights|use_cache|initializer_.*|init_std|id2label|label2id|num_labels|"
+    r"problem_type|finetuning_task|task_specific_params|summary_.*|output_(attentions|hidden_states|scores|past)|return_dict.*|"
     r"gradient_checkpointing|tokenizer_class|prefix|name_or_path|bos_token_id|pad_token_id|eos_token_id|"
     r"forced_.*|suppress_tokens|begin_suppress_tokens|bad_words_ids|do_sample|temperature|top_[kp]|typical_p|"
     r"repetition_penalty|length_penalty|no_repeat_ngram_size|encoder_no_repeat_ngram_size|early_stopping|num_beams|"
