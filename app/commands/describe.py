@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from app.commands.common import add_common, print_json
+from app.commands.common import add_common, find_model, print_json
 from models import cost
-from models.config import PRESETS, ModelConfig
-from models.library import Library
+from models.config import ModelConfig
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -21,9 +19,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL-or-PRESET", help=f"a path, a run's id or name, or {', '.join(PRESETS)}")
     parser.add_argument(
-        "--batch-size", type=int, default=24, metavar="B", help="for the memory in training; default: 24"
+        "--batch", "--batch-size", dest="batch", type=int, default=24, metavar="B", help="texts at a time; default: 24"
     )
     parser.add_argument("--length", type=int, metavar="T", help="tokens per text; default: the whole context")
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="default: muon")
     add_common(parser)
     return parser
 
@@ -31,7 +30,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Print the table, or one JSON object."""
     config = PRESETS[args.model] if args.model in PRESETS else _config_of(args.model)
-    facts = describe(config, args.batch_size, config.context_length if args.length is None else args.length)
+    length = config.context_length if args.length is None else args.length
+    device = "cuda" if args.device == "cuda" else "cpu"
+    facts = describe(config, args.batch, length, args.optimizer, device)
     if args.json:
         print_json({"model": args.model, **facts})
     else:
@@ -39,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def describe(config: ModelConfig, batch_size: int, length: int) -> dict[str, Any]:
+def describe(
+    config: ModelConfig, batch_size: int, length: int, optimizer: str = "muon", device: str = "cpu"
+) -> dict[str, Any]:
     """Everything that `models.cost` says of a config, ready for JSON.
 
     Raises:
@@ -50,15 +53,22 @@ def describe(config: ModelConfig, batch_size: int, length: int) -> dict[str, Any
             f"Texts of {length} tokens, {batch_size} at a time, do not fit: use lengths from 1 to "
             f"{config.context_length}, and at least one text."
         )
-    memory = cost.memory(config, batch_size, length)
+    memory = cost.memory(config, batch_size, length, optimizer, device=device)
+    activations = cost.activation_bytes(config, batch_size, length, device=device)
     return {
         "config": config.to_dict(),
         "parameters": {"total": cost.total_parameters(config), **cost.parameters(config)},
+        "active_parameters": cost.active_parameters(config),
         "estimated": {
             "batch_size": batch_size,
             "length": length,
+            "optimizer": optimizer,
+            "device": device,
             "training_memory_bytes": {"total": sum(memory.values()), **memory},
+            "activation_bytes": activations,
             "kv_cache_bytes": cost.kv_cache_bytes(config, length),
+            "kv_cache_kept_bytes": cost.kv_cache_bytes(config, length, windowed=False),
+            "forward_flops": cost.operations(config, length),
             "forward_flops_per_token": cost.flops_per_token(config, length),
             "training_flops_per_token": cost.training_flops_per_token(config, length),
         },
@@ -66,41 +76,56 @@ def describe(config: ModelConfig, batch_size: int, length: int) -> dict[str, Any
 
 
 def _config_of(text: str) -> ModelConfig:
-    """The config of a run or checkpoint, read without its weights."""
-    from models.training.checkpoint import read_model_config
+    """The config of a model, read without its weights."""
+    from models.loading import load_config
     from models.training.run_folder import RunFolder
 
-    path = Path(text).expanduser()
-    if (path / "state.json").is_file():
-        return read_model_config(path)
     try:
-        run = Library().find_run(text)
+        path = find_model(text)
     except ValueError as error:
         raise ValueError(f"{error} The presets are {', '.join(PRESETS)}.") from error
-    return RunFolder.open(run).spec.model
+    if (path / "run.json").is_file():
+        return RunFolder.open(path).spec.model
+    return load_config(path)
 
 
 def _table(name: str, facts: dict[str, Any]) -> str:
     config, estimated = facts["config"], facts["estimated"]
-    total = facts["parameters"]["total"]
+    total, active = facts["parameters"]["total"], facts["active_parameters"]
+    is_pair = config["topology"] == "encoder-decoder"
+    layers = f"{config['n_layer']} layers"
+    if is_pair:
+        layers = f"{config['n_encoder_layer'] or config['n_layer']} + {layers}"
     lines = [
-        f"{name}: {config['n_layer']} layers, {config['n_head']} heads, {config['d_model']} wide, "
+        f"{name}: {config['topology']}, {layers}, {config['n_head']} heads, {config['d_model']} wide, "
         f"vocabulary {config['vocab_size']:,}, context {config['context_length']:,}",
         "",
-        f"{'parameters':<20}{total:>16,}",
+        f"{'parameters':<22}{total:>22,}",
     ]
     lines += [
-        f"  {part:<18}{n:>16,}{n / total:>8.1%}" for part, n in facts["parameters"].items() if n and part != "total"
+        f"  {part:<20}{n:>22,}{n / total:>8.1%}" for part, n in facts["parameters"].items() if n and part != "total"
     ]
+    if active != total:
+        lines.append(f"{'active for one token':<22}{active:>22,}{active / total:>8.1%}")
     memory = estimated["training_memory_bytes"]
-    batch = f"batch {estimated['batch_size']} × {estimated['length']:,} tokens, float32"
-    lines += ["", f"{'memory to train':<20}{_size(memory['total']):>16}   estimated, {batch}"]
-    lines += [f"  {part:<18}{_size(n):>16}" for part, n in memory.items() if part != "total"]
+    batch = f"batch {estimated['batch_size']} × {estimated['length']:,} tokens{' of source and of target' * is_pair}"
+    batch += f", float32, {estimated['optimizer']}, {estimated['device'].upper()}"
+    lines += ["", f"{'memory to train':<22}{_size(memory['total']):>22}   estimated, {batch}"]
+    for part, n in memory.items():
+        if n and part != "total":
+            lines.append(f"  {part:<20}{_size(n):>22}")
+        if part == "Activations":
+            lines += [f"    {inner:<18}{_size(size):>22}" for inner, size in estimated["activation_bytes"].items()]
+    lines.append("")
+    if estimated["kv_cache_bytes"]:
+        cache = f"{'KV cache':<22}{_size(estimated['kv_cache_bytes']):>22}   one text of that length, float32"
+        if estimated["kv_cache_kept_bytes"] != estimated["kv_cache_bytes"]:
+            cache += f"; {_size(estimated['kv_cache_kept_bytes'])} with what lies behind the window, which is kept here"
+        lines.append(cache)
+    per = "pair of a source and a target token" if is_pair else "token"
     lines += [
-        "",
-        f"{'KV cache':<20}{_size(estimated['kv_cache_bytes']):>16}   one text of that length, float32",
-        f"{'forward':<20}{estimated['forward_flops_per_token']:>16,}   FLOP/token, estimated",
-        f"{'training':<20}{estimated['training_flops_per_token']:>16,}   FLOP/token, estimated",
+        f"{'forward':<22}{estimated['forward_flops_per_token']:>22,}   FLOP per {per}, estimated",
+        f"{'training':<22}{estimated['training_flops_per_token']:>22,}   FLOP per {per}, estimated",
     ]
     return "\n".join(lines)
 

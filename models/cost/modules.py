@@ -110,6 +110,7 @@ class Site:
             weighted = tape.add(
                 [made, weights], share * width, width=made.width, saves=[made, weights], back_work=made.size
             )
-            out = tape.add([out, self.cast(weighted, FLOAT)], x.numel, own=LONG * share, passes=[out])
+            weighted = self.cast(weighted, FLOAT)
+            out = tape.add([out, weighted], x.numel, saves=[weighted], own=LONG * share, passes=[out])
             marks.append(tape.mark())
         return out
