@@ -71,13 +71,16 @@ class TrainMetrics(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ValMetrics(Event):
-    """Loss on the validation split, in nats/token and in bits per byte of its text."""
+    """Loss on the validation split, in nats/token and in bits per byte of its text.
+
+    The latter is None where only some tokens are guessed (masked tokens, span corruption).
+    """
 
     step: int
     tokens: int
     elapsed_s: float
     loss: float
-    bits_per_byte: float
+    bits_per_byte: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

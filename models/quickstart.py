@@ -141,7 +141,9 @@ class QuickStart:
         self._trains = False
         if finished and not self.files:
             world = World(self._seed)
-            evaluation = evaluate(self.trainer.model, self.trainer.tokenizer, world)
+            model = self.trainer.model
+            assert isinstance(model, Decoder)
+            evaluation = evaluate(model, self.trainer.tokenizer, world)
             self.answers = yield from self._keep_result(evaluation, self.run.folder)
 
     def _keep_result(

@@ -107,10 +107,9 @@ def _print_result(quickstart: QuickStart, seen: _Seen) -> None:
         print(f"{seen.sample.prompt}{seen.sample.text}\n")
     if seen.validation and quickstart.files:
         loss = seen.validation.loss
-        print(
-            f"validation: {loss:.3f} nats/token, perplexity {math.exp(loss):.2f}, "
-            f"{seen.validation.bits_per_byte:.3f} bits/byte"
-        )
+        bits = seen.validation.bits_per_byte
+        also = "" if bits is None else f", {bits:.3f} bits/byte"
+        print(f"validation: {loss:.3f} nats/token, perplexity {math.exp(loss):.2f}{also}")
     print(f"took {quickstart.seconds:.0f} s")
     if quickstart.run:
         print(quickstart.run.folder)

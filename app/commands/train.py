@@ -167,7 +167,7 @@ class _Latest:
         """The figures in one line."""
         parts = [f"loss {self.train.loss:.3f} nats/token"] if self.train else []
         if self.validation:
-            parts.append(
-                f"validation {self.validation.loss:.3f} nats/token, {self.validation.bits_per_byte:.3f} bits/byte"
-            )
+            bits = self.validation.bits_per_byte
+            also = "" if bits is None else f", {bits:.3f} bits/byte"
+            parts.append(f"validation {self.validation.loss:.3f} nats/token{also}")
         return " · ".join(parts) or "nothing was left to train"

@@ -223,7 +223,9 @@ class LossChart(QWidget):
             val = self._history.val
             near = max(0, int(np.searchsorted(val["step"], train["step"][i], side="right")) - 1)
             lines.append(f"validation {val['loss'][near]:.3f}")
-            lines.append(f"bits/byte  {val['bits_per_byte'][near]:.3f}")
+            bits = val["bits_per_byte"][near]
+            if math.isfinite(bits):  # masked tokens and span corruption have none
+                lines.append(f"bits/byte  {bits:.3f}")
         x = train[axis][i] / unit
         (left, right), (low, high) = view.viewRange()
         self._cursor.setValue(x)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -11,8 +10,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.config import ModelConfig
+from models.data.batch import Batch, Rows
 from models.data.chat import encode_conversations
+from models.data.corruption import Objective, make_objective
 from models.tokenizers import encode_text
+from models.tokenizers.roles import end_id
 from models.training.spec import TrainConfig
 
 if TYPE_CHECKING:
@@ -22,20 +24,14 @@ POOL_BATCHES = 16
 """Examples are sorted by length within pools of this many batches: little padding, and every step still mixed."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """inputs and targets (B, T) long; weights (B, T) float32, how much each target counts in the loss."""
-
-    inputs: Tensor
-    targets: Tensor
-    weights: Tensor
-
-
 class Batches(Protocol):
     """What the trainer needs of one split of a corpus."""
 
-    bytes_per_token: float
-    """UTF-8 bytes of text per token of the split, which turns nats per token into bits per byte."""
+    bytes_per_token: float | None
+    """UTF-8 bytes of text per token of the split, which turns nats per token into bits per byte.
+
+    None where the objective guesses only some of the tokens, which no such figure describes.
+    """
 
     @property
     def n_batches(self) -> int:
@@ -51,25 +47,29 @@ def make_batches(
     """The batches of a corpus's split, "train" or "val".
 
     Raises:
-        ValueError: where the split is too short for one context.
+        ValueError: where the split is too short for one context, or the design has no plain objective.
     """
+    objective = make_objective(config, tokenizer)
     if corpus.kind == "text":
         text = corpus.read_text(split)
         ids = torch.tensor(encode_text(tokenizer, text))
         _check_length(len(ids), config.context_length, split)
-        return TextBatches(ids, len(text.encode()), config.context_length, train, shuffled=split == "train")
+        return TextBatches(ids, len(text.encode()), objective, train, shuffled=split == "train")
     examples = corpus.read_examples(split)
     plain = [example["text"] for example in examples if "text" in example]
     chats = [example["messages"] for example in examples if "messages" in example]
-    end = tokenizer.token_to_id("<|end|>")
-    assert end is not None
+    end = end_id(tokenizer)
+    if end is None:
+        raise ValueError("This tokenizer has no end token, so it cannot part examples: use another tokenizer.")
     encoded = [
         ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
     ]
     encoded += encode_conversations(tokenizer, chats)
+    if objective.ends_texts:
+        encoded = [(ids[:-1], reply[:-1]) if ids[-1] == end else (ids, reply) for ids, reply in encoded]
     n_bytes = sum(len(text.encode()) for text in plain)
     n_bytes += sum(len(message["content"].encode()) for messages in chats for message in messages)
-    return ExampleBatches(encoded, n_bytes, config.context_length, train, shuffled=split == "train")
+    return ExampleBatches(encoded, n_bytes, objective, train, shuffled=split == "train")
 
 
 def _check_length(n_tokens: int, context_length: int, split: str) -> None:
@@ -89,15 +89,17 @@ def _check_length(n_tokens: int, context_length: int, split: str) -> None:
 class TextBatches:
     """Windows of one long text: in training in random order, with other borders in every epoch; else in order."""
 
-    def __init__(self, ids: Tensor, n_bytes: int, context_length: int, train: TrainConfig, *, shuffled: bool) -> None:
-        self._ids, self._length = ids, context_length
+    def __init__(self, ids: Tensor, n_bytes: int, objective: Objective, train: TrainConfig, *, shuffled: bool) -> None:
+        self._ids, self._objective = ids, objective
+        self._length = objective.width - objective.overlap
         self._batch_size, self._accum, self._seed = train.batch_size, train.grad_accum_steps, train.seed
         self._shuffled = shuffled
         self._orders = EpochOrders(train.seed)
-        self.bytes_per_token = n_bytes / len(ids)
-        spare = len(ids) - 1 - context_length
-        self._n_windows = max(1, spare // context_length) if shuffled else -(-(len(ids) - 1) // context_length)
-        self._spare = max(0, len(ids) - 1 - self._n_windows * context_length)
+        self.bytes_per_token = n_bytes / len(ids) if objective.predicts_text else None
+        n_free = len(ids) - objective.overlap
+        spare = n_free - self._length
+        self._n_windows = max(1, spare // self._length) if shuffled else -(-n_free // self._length)
+        self._spare = max(0, n_free - self._n_windows * self._length)
 
     @property
     def n_batches(self) -> int:
@@ -107,10 +109,11 @@ class TextBatches:
         first = (step * self._accum + micro_step) * self._batch_size if self._shuffled else step * self._batch_size
         last = first + self._batch_size if self._shuffled else min(first + self._batch_size, self._n_windows)
         starts = torch.tensor([self._start(index) for index in range(first, last)])
-        positions = starts[:, None] + torch.arange(self._length + 1)  # (B, T + 1)
-        weights = (positions[:, 1:] < len(self._ids)).float()
-        windows = self._ids[positions.clamp(max=len(self._ids) - 1)]
-        return Batch(windows[:, :-1].contiguous(), windows[:, 1:].contiguous(), weights)
+        positions = starts[:, None] + torch.arange(self._objective.width)  # (B, L)
+        real = positions < len(self._ids)
+        ids = self._ids[positions.clamp(max=len(self._ids) - 1)]
+        seed = corruption_seed(self._seed, step, micro_step) if self._shuffled else corruption_seed(0, step, 0)
+        return self._objective.batch(Rows(ids, real.float(), real), seed)
 
     def _start(self, index: int) -> int:
         if not self._shuffled:
@@ -132,7 +135,7 @@ class ExampleBatches:
         self,
         encoded: Sequence[tuple[list[int], list[bool]]],
         n_bytes: int,
-        context_length: int,
+        objective: Objective,
         train: TrainConfig,
         *,
         shuffled: bool,
@@ -141,16 +144,18 @@ class ExampleBatches:
             raise ValueError(
                 "There are no examples in this part of the data: use a larger file or another val_fraction."
             )
-        self.bytes_per_token = n_bytes / max(1, sum(len(ids) for ids, _ in encoded))
-        encoded = [(ids[: context_length + 1], reply[: context_length + 1]) for ids, reply in encoded]
+        n_tokens = max(1, sum(len(ids) for ids, _ in encoded))
+        self.bytes_per_token = n_bytes / n_tokens if objective.predicts_text else None
+        encoded = [(ids[: objective.width], reply[: objective.width]) for ids, reply in encoded]
         self._ids = torch.tensor([token for ids, _ in encoded for token in ids])
         reply = torch.tensor([flag for _, flags in encoded for flag in flags])
         self._weights = torch.where(reply, 1.0, train.context_loss_weight)
         self._lengths = torch.tensor([len(ids) for ids, _ in encoded])
         self._starts = self._lengths.cumsum(0) - self._lengths
-        self._accum, self._shuffled = train.grad_accum_steps, shuffled
+        self._accum, self._shuffled, self._seed = train.grad_accum_steps, shuffled, train.seed
+        self._objective = objective
         self._orders = EpochOrders(train.seed)
-        per_batch = train.batch_size * context_length
+        per_batch = train.batch_size * (objective.width - objective.overlap)
         self._rows = max(1, int(per_batch / float(self._lengths.float().mean())))
         self._n_batches = max(1, len(encoded) // self._rows) if shuffled else -(-len(encoded) // self._rows)
         self._plan: tuple[int, list[Tensor]] = (-1, [])
@@ -162,11 +167,11 @@ class ExampleBatches:
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         if not self._shuffled:
             by_length = torch.argsort(self._lengths, stable=True)
-            return self._gather(by_length[step * self._rows : (step + 1) * self._rows])
+            return self._gather(by_length[step * self._rows : (step + 1) * self._rows], corruption_seed(0, step, 0))
         epoch, place = divmod(step * self._accum + micro_step, self._n_batches)
         if self._plan[0] != epoch:
             self._plan = (epoch, self._plan_epoch(epoch))
-        return self._gather(self._plan[1][place])
+        return self._gather(self._plan[1][place], corruption_seed(self._seed, step, micro_step))
 
     def _plan_epoch(self, epoch: int) -> list[Tensor]:
         """Each batch's rows in an epoch: shuffled, sorted by length within pools, the batches shuffled again."""
@@ -177,14 +182,19 @@ class ExampleBatches:
             batches.extend(by_length.split(self._rows))
         return [batches[int(i)] for i in self._orders.order(-1 - epoch, len(batches))]
 
-    def _gather(self, rows: Tensor) -> Batch:
+    def _gather(self, rows: Tensor, seed: int) -> Batch:
         lengths, starts = self._lengths[rows], self._starts[rows]
         columns = torch.arange(int(lengths.max()))
-        real = columns < lengths[:, None]  # (B, T + 1)
+        real = columns < lengths[:, None]  # (B, L)
         positions = torch.where(real, starts[:, None] + columns, 0)
         ids = torch.where(real, self._ids[positions], 0)
         weights = torch.where(real, self._weights[positions], 0.0)
-        return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights[:, 1:].contiguous())
+        return self._objective.batch(Rows(ids, weights, real), seed)
+
+
+def corruption_seed(seed: int, step: int, micro_step: int) -> int:
+    """One number for what an objective draws; not the one that dropout is seeded from, which draws the same way."""
+    return ((seed * 1_000_003 + step) * 65_539 + micro_step + 0x5EED) % 2**63
 
 
 class EpochOrders:

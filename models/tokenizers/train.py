@@ -61,7 +61,7 @@ def tokenizer_kind(tokenizer: Tokenizer) -> str:
     """Which of KINDS a tokenizer is, judged by its parts; foreign ones count as "bpe"."""
     if not isinstance(tokenizer.decoder, decoders.ByteLevel):
         return "char"
-    return "byte" if tokenizer.get_vocab_size() == SMALLEST else "bpe"
+    return "byte" if tokenizer.get_vocab_size(with_added_tokens=False) == SMALLEST else "bpe"
 
 
 def read_texts(paths: Sequence[Path]) -> Iterator[str]:

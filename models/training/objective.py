@@ -1,4 +1,4 @@
-"""The language-modelling loss, for training and for validation."""
+"""The loss of a batch, whatever the topology, for training and for validation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data.batches import Batch, Batches
-from models.transformer import Decoder
+from models.data.batch import Batch
+from models.data.batches import Batches
+from models.trace import Trace
+from models.transformer import AnyModel, Decoder, EncoderDecoder
 
 SPARSE_BELOW = 0.6
 """Below this share of targets that count, picking them out costs less than logits for all of them."""
 
 
-def weighted_nll(model: Decoder, batch: Batch, dtype: torch.dtype = torch.float32) -> Tensor:
+def weighted_nll(
+    model: AnyModel, batch: Batch, dtype: torch.dtype = torch.float32, trace: Trace | None = None
+) -> Tensor:
     """Sum of weight × negative log-likelihood over the batch, in nats: a float32 scalar with a gradient.
 
     Matrices are multiplied in `dtype`; the softmax is float32. Logits are made only for targets that count, where those
@@ -23,18 +27,30 @@ def weighted_nll(model: Decoder, batch: Batch, dtype: torch.dtype = torch.float3
     """
     device = model.embedding.weight.device
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
-    inputs = batch.inputs.to(device, non_blocking=True)
     counting = None
     if int(weights.count_nonzero()) < SPARSE_BELOW * weights.numel():
         counting = weights.nonzero().squeeze(1)  # (N)
         weights, targets, counting = weights[counting], targets[counting], counting.to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        hidden = model.hidden(inputs).flatten(0, 1)  # (B·T, C)
+        hidden = _hidden(model, batch, device, trace).flatten(0, 1)  # (B·T, C)
         if counting is not None:
             hidden = hidden.index_select(0, counting)  # (N, C)
         logits = model.logits(hidden)
     nll = F.cross_entropy(logits.float(), targets.to(device), reduction="none")
     return (nll * weights.to(device)).sum()
+
+
+def _hidden(model: AnyModel, batch: Batch, device: torch.device, trace: Trace | None) -> Tensor:
+    """What the model makes of the batch, up to its head: (B, T, C)."""
+    inputs = batch.inputs.to(device, non_blocking=True)
+    if isinstance(model, Decoder):
+        return model.hidden(inputs, trace=trace)
+    if isinstance(model, EncoderDecoder):
+        assert batch.source is not None
+        source_mask = None if batch.source_mask is None else batch.source_mask.to(device)
+        return model.hidden(batch.source.to(device), inputs, source_mask=source_mask, trace=trace)
+    mask = None if batch.mask is None else batch.mask.to(device)
+    return model.hidden(inputs, mask=mask, trace=trace)
 
 
 def validation_slice(batches: Batches, n: int) -> list[Batch]:
@@ -43,7 +59,7 @@ def validation_slice(batches: Batches, n: int) -> list[Batch]:
     return [batches.batch(i * batches.n_batches // n) for i in range(n)]
 
 
-def validate(model: Decoder, batches: Sequence[Batch]) -> Iterator[float]:
+def validate(model: AnyModel, batches: Sequence[Batch]) -> Iterator[float]:
     """The loss (nats per unit of weight) over the first batches, one more each time: the last one is the result.
 
     Float32 and in eval mode, whatever training does. Between two results nothing of that is in force.

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Generator
 
 from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
+from models.data.corruption import check_trainable
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.events import Event, Phase
 from models.files import atomic_write_json, read_json
 from models.library import Library
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
+from models.tokenizers.roles import add_roles
 from models.training.run_folder import RunFolder
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec
 
@@ -18,14 +20,21 @@ from models.training.spec import DataSpec, RunSpec, TokenizerSpec
 def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
     """Make the corpus, the tokenizer where none is given, and the run's folder (the result). Yields Phase, Progress.
 
+    The run's own copy of the tokenizer gets the special tokens that the design's objective needs and it lacks.
+
     Raises:
-        ValueError: with a sentence, where the data or the tokenizer does not suffice.
+        ValueError: with a sentence, where the data or the tokenizer does not suffice, or the design cannot be trained.
     """
+    check_trainable(spec.model)
     corpus = yield from prepare_corpus(library, spec.data)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
-    vocab_size = load_tokenizer(name, library).get_vocab_size()
+    tokenizer = load_tokenizer(name, library)
+    size = tokenizer.get_vocab_size()
+    add_roles(tokenizer, spec.model.topology)
+    vocab_size = tokenizer.get_vocab_size()
     spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, vocab_size=vocab_size))
-    return RunFolder.create(library, spec, name, corpus.sha)
+    own_copy = tokenizer.to_str(pretty=True).encode() if vocab_size > size else None
+    return RunFolder.create(library, spec, name, corpus.sha, own_tokenizer=own_copy)
 
 
 def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:

@@ -44,10 +44,9 @@ class Recorder:
     def event(self, event: str, step: int, detail: str = "") -> Generator[Event, None, None]:
         yield from self.patiently(self._run.append_event, event, step, detail)
 
-    def metrics(self, metrics: TrainMetrics, bytes_per_token: float) -> Generator[Event, None, None]:
-        """One step of training; its loss in bits per byte follows from the split's bytes per token."""
-        bits_per_byte = metrics.loss / math.log(2) / bytes_per_token
-        row = metrics_row("train", **asdict(metrics), bits_per_byte=bits_per_byte)
+    def metrics(self, metrics: TrainMetrics, bytes_per_token: float | None) -> Generator[Event, None, None]:
+        """One step of training; bytes per token of the split, where it has any, give its loss in bits per byte."""
+        row = metrics_row("train", **asdict(metrics), bits_per_byte=bits_per_byte(metrics.loss, bytes_per_token))
         yield from self.patiently(self._run.append, "metrics", row)
 
     def validation(self, metrics: ValMetrics) -> Generator[Event, None, None]:
@@ -63,6 +62,11 @@ class Recorder:
             self._run.append_event("failed", step, sentence)
 
 
-def metrics_row(kind: str, **values: float) -> Row:
+def bits_per_byte(loss: float, bytes_per_token: float | None) -> float | None:
+    """A loss in nats per token as bits per byte of the text; None where it means nothing."""
+    return None if bytes_per_token is None else loss / math.log(2) / bytes_per_token
+
+
+def metrics_row(kind: str, **values: float | None) -> Row:
     """A row of metrics.jsonl: the same keys in every row, null where there is no value, and no others."""
     return {"kind": kind} | {key: values.get(key) for key in _METRICS}

@@ -43,6 +43,7 @@ class RunFolder:
         tokenizer_name: str,
         corpus_sha: str,
         parent: dict[str, Any] | None = None,
+        own_tokenizer: bytes | None = None,
     ) -> RunFolder:
         """A new run with status queued.
 
@@ -52,9 +53,10 @@ class RunFolder:
             tokenizer_name: of a tokenizer in the library, or the path of one.
             corpus_sha: name of the corpus's folder in the library.
             parent: {"run": id, "step": step} where it goes on from another run's weights.
+            own_tokenizer: what its tokenizer.json shall be, where it has tokens that `tokenizer_name` lacks.
         """
         tokenizer_file = find_tokenizer(tokenizer_name, library)
-        tokenizer = tokenizer_file.read_bytes()
+        tokenizer = own_tokenizer or tokenizer_file.read_bytes()
         corpus = read_json(library.corpora / corpus_sha / "about.json")
         identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{spec.name}")
         folder = library.runs / identity

@@ -1,42 +1,127 @@
-"""Pinned prompts: what the model writes after them as it learns, always with the same seed."""
+"""Pinned prompts: what the model makes of them as it learns, always with the same seed.
+
+A decoder goes on with the prompt. An encoder fills in its masked tokens, an encoder-decoder its gaps; what those make
+of the prompt is shown behind an arrow.
+"""
 
 from __future__ import annotations
+
+import re
 
 import torch
 from tokenizers import Tokenizer
 
 from models.data.chat import encode_messages
 from models.events import TokenMade
+from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.tokenizers import encode_text
-from models.transformer import Decoder
+from models.tokenizers import decode, encode_text
+from models.tokenizers.roles import encode_gapped, encode_masked, end_id, mask_id, sentinel_ids, start_id
+from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 
 N_TOP = 10
+ARROW = " → "
+_LAST_WORD = re.compile(r" ?\w+(?=\W*$)")
 
-
-def encode_pinned(tokenizer: Tokenizer, prompt: str, *, as_chat: bool) -> list[int]:
-    """The ids of a pinned prompt: a user's turn where the model learns to chat, else a text to go on from."""
-    if as_chat:
-        return encode_messages(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)[0]
-    return encode_text(tokenizer, prompt) or [tokenizer.token_to_id("<|end|>") or 0]
+Top = tuple[tuple[int, float], ...]
+"""The likeliest tokens (id, probability) of one place, the likeliest first."""
 
 
 def write_sample(
-    model: Decoder, tokenizer: Tokenizer, ids: list[int], *, seed: int, max_tokens: int
-) -> tuple[str, tuple[tuple[int, float], ...]]:
-    """What the model writes after `ids`, and its most probable next tokens (id, probability), the likeliest first.
+    model: AnyModel, tokenizer: Tokenizer, prompt: str, *, as_chat: bool, seed: int, max_tokens: int
+) -> tuple[str, Top]:
+    """What the model makes of a pinned prompt, and the likeliest tokens of the first place that it had to decide on.
 
-    Leaves the model's mode and the global random state as they are.
+    A prompt is a user's turn where the model learns to chat (`as_chat`), else a plain text. Leaves the model's mode and
+    the global random state as they are.
     """
+    if isinstance(model, Encoder):
+        return _fill_masks(model, tokenizer, prompt, as_chat)
+    sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
+    if isinstance(model, EncoderDecoder):
+        return _fill_gaps(model, tokenizer, prompt, as_chat, sampling)
+    return _go_on(model, tokenizer, prompt, as_chat, sampling)
+
+
+def _go_on(
+    model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
+) -> tuple[str, Top]:
+    if as_chat:
+        ids = encode_messages(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)[0]
+    else:
+        ids = encode_text(tokenizer, prompt) or [end_id(tokenizer) or 0]
     ids = ids[-(model.config.context_length - 1) :]
-    was_training = model.training
+    return _generated(model, tokenizer, ids, sampling), _next(model, ids, ())
+
+
+def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[str, Top]:
+    """The prompt with its masked tokens filled in; without any, its last word is masked."""
+    mask = mask_id(tokenizer)
+    assert mask is not None
+    ids = encode_masked(tokenizer, prompt)
+    if mask not in ids:
+        ids = _mask_last_word(tokenizer, prompt, mask)
+    before, after = _turn(tokenizer, as_chat)
+    room = model.config.context_length - len(before) - len(after)
+    ids = ids[-max(1, room) :]
+    if mask not in ids:  # they were cut off
+        ids[-1] = mask
+    found = fill_mask(model, tokenizer, [*before, *ids, *after], mask, N_TOP)
+    best = iter(candidates[0].id for candidates in found)
+    filled = [next(best) if id == mask else id for id in ids]
+    return ARROW + decode(tokenizer, filled), tuple((candidate.id, candidate.probability) for candidate in found[0])
+
+
+def _fill_gaps(
+    model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
+) -> tuple[str, Top]:
+    """What the model says of the prompt's gaps; without any, its last words are one, which is shown too."""
+    sentinels, end = sentinel_ids(tokenizer), end_id(tokenizer, model.config)
+    assert end is not None
+    ids, shown = encode_gapped(tokenizer, prompt), ""
+    if not set(sentinels) & set(ids):
+        n_words = len(prompt.split())
+        kept = prompt.rsplit(maxsplit=min(3, max(1, n_words // 3)))[0] if n_words > 1 else ""
+        ids = [*encode_text(tokenizer, kept), sentinels[0]]
+        shown = ARROW + decode(tokenizer, ids)
+    before, _ = _turn(tokenizer, as_chat)
+    source = [*before, *ids[-(model.config.context_length - len(before) - 1) :], end]
+    first = next(id for id in [*ids, sentinels[0]] if id in sentinels)
+    top = _next(model, source, (start_id(model.config, tokenizer), first))
+    return shown + ARROW + _generated(model, tokenizer, source, sampling), top
+
+
+def _turn(tokenizer: Tokenizer, as_chat: bool) -> tuple[list[int], list[int]]:
+    """What stands around a user's turn where the model learns to chat."""
+    user, end = tokenizer.token_to_id("<|user|>"), end_id(tokenizer)
+    return ([user], [end]) if as_chat and user is not None and end is not None else ([], [])
+
+
+def _mask_last_word(tokenizer: Tokenizer, prompt: str, mask: int) -> list[int]:
+    word = _LAST_WORD.search(prompt)
+    if word is None:
+        return [*encode_text(tokenizer, prompt), mask]
+    n_masks = len(encode_text(tokenizer, word[0]))
+    before, after = prompt[: word.start()], prompt[word.end() :]
+    return [*encode_text(tokenizer, before), *[mask] * n_masks, *encode_text(tokenizer, after)]
+
+
+def _generated(model: Decoder | EncoderDecoder, tokenizer: Tokenizer, ids: list[int], sampling: SamplingConfig) -> str:
+    return "".join(event.text for event in generate(model, tokenizer, ids, sampling) if isinstance(event, TokenMade))
+
+
+def _next(model: Decoder | EncoderDecoder, ids: list[int], written: tuple[int, ...]) -> Top:
+    """The likeliest next tokens after `ids` (a decoder), or after `written` in answer to them (an encoder-decoder)."""
+    device, was_training = model.embedding.weight.device, model.training
     model.eval()
     with torch.no_grad():
-        logits = model.logits(model.hidden(torch.tensor([ids], device=model.embedding.weight.device))[:, -1])
-        top = logits[0].float().softmax(dim=-1).topk(min(N_TOP, logits.size(-1)))
-    sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
-    events = generate(model, tokenizer, ids, sampling)
-    text = "".join(event.text for event in events if isinstance(event, TokenMade))
+        read = torch.tensor([ids], device=device)
+        if isinstance(model, EncoderDecoder):
+            hidden = model.hidden(read, torch.tensor([written], device=device))
+        else:
+            hidden = model.hidden(read)
+        probabilities = model.logits(hidden[:, -1])[0].float().softmax(dim=-1)
+        top = probabilities.topk(min(N_TOP, len(probabilities)))
     model.train(was_training)
-    return text, tuple(zip(top.indices.tolist(), top.values.tolist(), strict=True))
+    return tuple(zip(top.indices.tolist(), top.values.tolist(), strict=True))

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.optim import Optimizer
 
-from models.data.batches import Batch, Batches, make_batches
+from models.data.batch import Batch
+from models.data.batches import Batches, make_batches
 from models.data.corpus import open_corpus
 from models.device import DeviceChoice, choose_device, pick_precision
 from models.events import Event, Phase
@@ -24,7 +25,7 @@ from models.training.checkpoint import TrainState, read_checkpoint, restore
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.run_folder import RunFolder
-from models.transformer import Decoder
+from models.transformer import AnyModel, build_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +36,14 @@ class Parts:
     dtype: torch.dtype
     threads: int
     tokenizer: Tokenizer
-    model: Decoder
+    model: AnyModel
     parameters: Sequence[nn.Parameter]
     optimizers: Sequence[Optimizer]
     groups: Sequence[dict[str, Any]]
     """The parameter groups of all optimizers, each with its base learning rate in `initial_lr`."""
     train_batches: Batches
     val_batches: Sequence[Batch]
-    val_bytes_per_token: float
+    val_bytes_per_token: float | None
     padded: bool
     prompts_are_chat: bool
     state: TrainState
@@ -90,7 +91,7 @@ def set_up(
     corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
     train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
     val_batches: list[Batch] = []
-    val_bytes_per_token = 1.0
+    val_bytes_per_token: float | None = None
     if spec.train.eval_interval:
         validation = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
         val_batches = validation_slice(validation, spec.train.eval_batches)
@@ -98,7 +99,7 @@ def set_up(
 
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
-    model = Decoder(spec.model).to(device.device)
+    model = build_model(spec.model).to(device.device)
     optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore_last(run, model, optimizers, notices)
     parts = Parts(
@@ -160,7 +161,7 @@ def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
 
 
 def _restore_last(
-    run: RunFolder, model: Decoder, optimizers: Sequence[Optimizer], notices: list[str]
+    run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str]
 ) -> tuple[TrainState, bool]:
     """Load the newest good checkpoint; a fresh state and False where there is none. Damaged ones are put aside."""
     for path in reversed(run.checkpoints()):

@@ -17,13 +17,13 @@ from models.training.clock import Clock, Pace
 from models.training.failures import divergence_sentence, failure_sentence
 from models.training.objective import validate
 from models.training.prepare import prepare_run
-from models.training.record import Recorder, metrics_row
+from models.training.record import Recorder, bits_per_byte, metrics_row
 from models.training.run_folder import RunFolder
-from models.training.samples import encode_pinned, write_sample
+from models.training.samples import write_sample
 from models.training.schedule import lr_factor
 from models.training.setup import Parts, set_up
 from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients, total_norm
-from models.transformer import Decoder
+from models.transformer import AnyModel
 
 __all__ = ["Trainer", "prepare_run"]
 
@@ -58,7 +58,7 @@ class Trainer:
         return self._state.step
 
     @property
-    def model(self) -> Decoder:
+    def model(self) -> AnyModel:
         """The model as it is now; ValueError before RunStarted."""
         return self._started_parts().model
 
@@ -221,7 +221,7 @@ class Trainer:
             tokens=state.tokens,
             elapsed_s=self._clock.seconds,
             loss=loss,
-            bits_per_byte=loss / math.log(2) / parts.val_bytes_per_token,
+            bits_per_byte=bits_per_byte(loss, parts.val_bytes_per_token),
         )
         yield from self._record.validation(metrics)
         state.validated_step, state.val_loss = state.step, loss if math.isfinite(loss) else None
@@ -244,8 +244,8 @@ class Trainer:
 
     def _write_sample(self, parts: Parts, prompt: str) -> SampleMade:
         seed, length = self._config.seed, self._config.sample_tokens
-        ids = encode_pinned(parts.tokenizer, prompt, as_chat=parts.prompts_are_chat)
-        text, top = write_sample(parts.model, parts.tokenizer, ids, seed=seed, max_tokens=length)
+        as_chat = parts.prompts_are_chat
+        text, top = write_sample(parts.model, parts.tokenizer, prompt, as_chat=as_chat, seed=seed, max_tokens=length)
         return SampleMade(step=self.step, prompt=prompt, seed=seed, text=text, top=top)
 
     def _save(self, parts: Parts) -> Generator[Event, None, None]:

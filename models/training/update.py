@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.data.batches import Batch
+from models.data.batch import Batch
 from models.device import seed_global
 from models.events import MicroStep
+from models.experts import balance_loss
+from models.trace import Trace
 from models.training.objective import weighted_nll
 from models.training.setup import Parts
 from models.training.spec import TrainConfig
@@ -28,18 +30,21 @@ class Gradients:
 def compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generator[MicroStep, None, Gradients]:
     """Forward and backward of all micro-batches of the update after `step` updates; MicroStep between two of them.
 
-    The loss is the weighted mean over all of them together, and the gradient is that of this mean.
+    The loss is the weighted mean over all of them together, and the gradient is that of this mean; in a mixture of
+    experts it is that of the mean and of the router's imbalance, which the loss does not show.
     """
     batches = [parts.train_batches.batch(step, micro_step) for micro_step in range(config.grad_accum_steps)]
     weight = sum(float(batch.weights.sum()) for batch in batches) or 1.0
+    balance = parts.model.config.router_balance if parts.model.config.n_expert else 0.0
     losses = []
     for micro_step, batch in enumerate(batches):
         if micro_step:
             yield MicroStep(step=step + 1, micro_step=micro_step)
         parts.model.train()
         seed_global(_micro_step_seed(config.seed, step, micro_step), parts.device.device)
-        loss = weighted_nll(parts.model, batch, parts.dtype) / weight
-        loss.backward()
+        trace = Trace(wanted=frozenset({"router"})) if balance else None
+        loss = weighted_nll(parts.model, batch, parts.dtype, trace) / weight
+        (loss if trace is None else loss + balance / len(batches) * balance_loss(trace)).backward()
         losses.append(loss.detach())
     gradients = [p.grad for p in parts.parameters if p.grad is not None]
     loss_value, norm = torch.stack((torch.stack(losses).sum(), total_norm(gradients))).tolist()  # the one wait
@@ -74,5 +79,7 @@ def _micro_step_seed(seed: int, step: int, micro_step: int) -> int:
 
 
 def _count_tokens(batch: Batch, padded: bool) -> int:
-    """Tokens read, without the padding (id 0) behind examples."""
+    """Tokens read, without the padding (where nobody counted: id 0) behind examples."""
+    if batch.n_tokens is not None:
+        return batch.n_tokens
     return int(batch.inputs.count_nonzero()) if padded else batch.inputs.numel()

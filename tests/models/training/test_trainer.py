@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from models.config import ModelConfig
-from models.data.batches import Batch, make_batches
+from models.data.batch import Batch
+from models.data.batches import make_batches
 from models.data.chat import encode_messages
 from models.data.corpus import build_examples_corpus, open_corpus
 from models.events import Finished, MicroStep, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
