@@ -456,6 +456,11 @@ class ModelConfig:
         return self.topology != "encoder-only"
 
     @property
+    def has_head_transform(self) -> bool:
+        """Whether there is one more layer before the guess at masked tokens."""
+        return self.head_transform and self.topology == "encoder-only" and self.head == "language"
+
+    @property
     def attention_kind(self) -> str:
         """The field's name for the sharing of keys and values."""
         if self.kv_heads == self.n_head:

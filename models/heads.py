@@ -19,7 +19,7 @@ class LanguageHead(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.transform = HeadTransform(config) if config.head_transform else None
+        self.transform = HeadTransform(config) if config.has_head_transform else None
         tied = config.tied_embeddings
         self.weight = None if tied else nn.Parameter(torch.empty(config.vocab_size, config.d_model))
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.head_bias else None

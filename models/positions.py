@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import ModelConfig
+from models.rope import attention_factor, yarn_edges
 
 
 def sinusoidal(positions: Tensor, width: int) -> Tensor:
@@ -35,9 +36,7 @@ class Rotary(nn.Module):
         super().__init__()
         self._config = config
         self.register_buffer("inverse_frequency", inverse_frequencies(config), persistent=False)
-        self._factor = config.rope_attention_factor or 0.1 * math.log(config.rope_factor) + 1.0
-        if config.rope_scaling != "yarn":
-            self._factor = 1.0
+        self._factor = attention_factor(config)
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """positions (B or 1, T) -> cos and sin, each (B or 1, 1, T, D), float32."""
@@ -71,27 +70,11 @@ def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
         kept = ((turns - low) / (high - low)).clamp(0, 1)  # 1 = as it is, 0 = slowed down in full
         return plain / factor * (1 - kept) + plain * kept
     if config.rope_scaling == "yarn":
-        first = math.floor(_pair_that_turns(config, config.rope_high_rotations))
-        last = math.ceil(_pair_that_turns(config, config.rope_low_rotations))
-        first, last = max(first, 0), min(last, width - 1)
+        first, last = yarn_edges(config)
         ramp = (torch.arange(width // 2, dtype=torch.float32) - first) / (last - first or 0.001)
         kept = 1 - ramp.clamp(0, 1)
         return plain / factor * (1 - kept) + plain * kept
     return plain
-
-
-def _pair_that_turns(config: ModelConfig, rotations: float) -> float:
-    """The index of the pair, as a fraction, that turns so many times within the original context.
-
-    It is kept within ± head_dim, beyond which all pairs lie on one side.
-    """
-    width = config.head_dim
-    if rotations <= 0:
-        return width
-    reach = math.log(config.rope_original_context / (rotations * 2 * math.pi))
-    slowing = 2 * math.log(config.rope_theta)  # 0 = all pairs turn equally fast
-    pair = width * reach / slowing if slowing else math.copysign(width, reach)
-    return max(-width, min(pair, width))
 
 
 class _Rotation(torch.autograd.Function):

@@ -1,0 +1,234 @@
+"""The code of a design's block: norms, convolution, attention, feed-forward or experts."""
+
+from __future__ import annotations
+
+from models.codegen.positions import head_dims
+from models.codegen.text import Line, block, join
+from models.config import ModelConfig
+
+
+def norm(config: ModelConfig, width: str) -> str:
+    """The expression that makes a norm over `width` numbers."""
+    if config.norm == "rmsnorm":
+        return f"nn.RMSNorm({width}, eps={config.norm_eps!r})"
+    bias = "" if config.norm_bias else ", bias=False"
+    return f"nn.LayerNorm({width}, eps={config.norm_eps!r}{bias})"
+
+
+def linear(inputs: str, outputs: str, has_bias: bool) -> str:
+    """The expression that makes a matrix with or without a bias."""
+    return f"nn.Linear({inputs}, {outputs}{'' if has_bias else ', bias=False'})"
+
+
+def activation(kind: str, h: str, gate: str) -> str:
+    """The expression of an activation of `h`, times or by `gate` where it has one."""
+    return {
+        "relu": f"F.relu({h})",
+        "relu2": f"F.relu({h}) ** 2",
+        "gelu": f"F.gelu({h})",
+        "gelu_tanh": f'F.gelu({h}, approximate="tanh")',
+        "swiglu": f"F.silu({gate}) * {h}",
+        "geglu": f"F.gelu({gate}) * {h}",
+        "geglu_tanh": f'F.gelu({gate}, approximate="tanh") * {h}',
+    }[kind]
+
+
+def short_convolution() -> str:
+    """The Canon layer."""
+    return block(
+        "class ShortConv(nn.Module):",
+        '"""Adds to each token a learned mix of itself and the few before it, number by number."""',
+        "",
+        block(
+            "def __init__(self) -> None:",
+            "super().__init__()",
+            "self.weight = nn.Parameter(torch.empty(CONV_WIDTH, D_MODEL))",
+            "nn.init.uniform_(self.weight, -(CONV_WIDTH**-0.5), CONV_WIDTH**-0.5)",
+        ),
+        "",
+        block(
+            "def forward(self, x: Tensor) -> Tensor:",
+            "padded = F.pad(x, (0, 0, CONV_WIDTH - 1, 0))",
+            "return x + sum(padded[:, i : i + x.size(1)] * self.weight[i] for i in range(CONV_WIDTH))",
+        ),
+    )
+
+
+def attention(config: ModelConfig) -> str:
+    """The attention layer; in an encoder-decoder it can look across to `memory`."""
+    is_pair = config.topology == "encoder-decoder"
+    heads, groups = ("n_head", "n_kv_head") if is_pair else ("N_HEAD", "N_KV_HEAD")
+    shares = config.kv_heads != config.n_head
+    if not shares:
+        groups = heads
+    width = "HEAD_DIM" if len(head_dims(config)) == 1 else "self.head_dim"
+    inner, narrow = f"{heads} * {width}", f"{groups} * {width}"
+    bias = config.attention_bias
+    x_or_memory = "source" if is_pair else "x"
+    rotate = _when(config.position == "rope", ["q, k = rotate(q), rotate(k)"])
+    if rotate is not None and is_pair:
+        rotate = [block("if memory is None:", "q, k = rotate(q), rotate(k)")]
+    options = [
+        "attn_mask=mask",
+        None if config.scaled_scores else "scale=1.0",
+        "enable_gqa=True" if shares else None,
+        "dropout_p=dropout" if config.dropout else None,
+    ]
+    arguments = "x: Tensor, mask: Tensor | None" + (", memory: Tensor | None = None" if is_pair else "")
+    described = "x (B, T, D_MODEL) -> the same shape; mask: what may be seen, or what is added to scores."
+    return block(
+        "class Attention(nn.Module):",
+        f'"""{_attention_words(config)}."""',
+        "",
+        block(
+            "def __init__(self, n_head: int, n_kv_head: int) -> None:" if is_pair else "def __init__(self) -> None:",
+            "super().__init__()",
+            _when(width != "HEAD_DIM", ["self.head_dim = D_MODEL // n_head"]),
+            f"self.query = {linear('D_MODEL', inner, bias)}",
+            f"self.key = {linear('D_MODEL', narrow, bias)}",
+            f"self.value = {linear('D_MODEL', narrow, bias)}",
+            f"self.output = {linear(inner, 'D_MODEL', bias)}",
+            _when(config.qk_norm, [f"self.{part}_norm = {norm(config, width)}" for part in ("query", "key")]),
+        ),
+        "",
+        block(
+            f"def forward(self, {arguments}) -> Tensor:",
+            f'"""{described}"""',
+            _when(is_pair, ["source = x if memory is None else memory"]),
+            f"q = self.query(x).unflatten(-1, (-1, {width})).transpose(1, 2)  # (B, heads, T, width)",
+            f"k = self.key({x_or_memory}).unflatten(-1, (-1, {width})).transpose(1, 2)",
+            f"v = self.value({x_or_memory}).unflatten(-1, (-1, {width})).transpose(1, 2)",
+            _when(config.qk_norm, ["q, k = self.query_norm(q), self.key_norm(k)"]),
+            rotate,
+            _when(bool(config.dropout), ["dropout = DROPOUT if self.training else 0.0"]),
+            f"out = F.scaled_dot_product_attention(q, k, v, {', '.join(filter(None, options))})",
+            "return self.output(out.transpose(1, 2).flatten(-2))",
+        ),
+    )
+
+
+def _attention_words(config: ModelConfig) -> str:
+    words = {
+        "multi-head": "Multi-head attention",
+        "grouped-query": "Grouped-query attention: several heads share one set of keys and values",
+        "multi-query": "Multi-query attention: all heads share one set of keys and values",
+    }[config.attention_kind]
+    return words + (", to the own text or to another one (memory)" if config.topology == "encoder-decoder" else "")
+
+
+def feed_forward(config: ModelConfig) -> str:
+    """The feed-forward layer, and the mixture of several of them."""
+    is_pair = config.topology == "encoder-decoder"
+    width, argument = ("d_ff", ", d_ff: int") if is_pair else ("D_FF", "")
+    dense = block(
+        "class FeedForward(nn.Module):",
+        f'"""Each token on its own: {3 if config.is_gated else 2} matrices with {config.activation} between."""',
+        "",
+        block(
+            f"def __init__(self{argument}) -> None:",
+            "super().__init__()",
+            _when(config.is_gated, [f"self.gate = {linear('D_MODEL', width, config.ff_bias)}"]),
+            f"self.up = {linear('D_MODEL', width, config.ff_bias)}",
+            f"self.down = {linear(width, 'D_MODEL', config.ff_bias)}",
+        ),
+        "",
+        block(
+            "def forward(self, x: Tensor) -> Tensor:",
+            f"return self.down({activation(config.activation, 'self.up(x)', 'self.gate(x)')})",
+        ),
+    )
+    if not config.n_expert:
+        return dense
+    mixture = block(
+        "class MixtureOfExperts(nn.Module):",
+        '"""A router sends each token to the few experts that it finds likeliest."""',
+        "",
+        block(
+            f"def __init__(self{argument}) -> None:",
+            "super().__init__()",
+            "self.router = nn.Linear(D_MODEL, N_EXPERT, bias=False)",
+            f"self.experts = nn.ModuleList(FeedForward({width if is_pair else ''}) for _ in range(N_EXPERT))",
+        ),
+        "",
+        block(
+            "def forward(self, x: Tensor) -> Tensor:",
+            "share, chosen = self.router(x).softmax(dim=-1).topk(N_EXPERT_USED, dim=-1)",
+            "share = share / share.sum(dim=-1, keepdim=True)",
+            "out = torch.zeros_like(x)",
+            block(
+                "for i, expert in enumerate(self.experts):",
+                "weight = (share * (chosen == i)).sum(dim=-1)  # (B, T), 0 where it was not chosen",
+                "token = weight > 0",
+                "out[token] += weight[token][:, None] * expert(x[token])",
+            ),
+            "return out",
+        ),
+    )
+    return join(dense, "", "", mixture)
+
+
+def layer(config: ModelConfig) -> str:
+    """The block of the stack."""
+    is_pair = config.topology == "encoder-decoder"
+    mixture = "MixtureOfExperts" if config.n_expert else "FeedForward"
+    heads = "n_head, n_kv_head" if is_pair else ""
+    conv = bool(config.conv_width)
+    parts = [
+        join(
+            f"self.attention_norm = {norm(config, 'D_MODEL')}",
+            _when(conv, ["self.attention_conv = ShortConv()"]),
+            f"self.attention = Attention({heads})",
+        ),
+        _when(
+            is_pair,
+            [
+                block(
+                    "if has_cross:",
+                    f"self.cross_attention_norm = {norm(config, 'D_MODEL')}",
+                    f"self.cross_attention = Attention({heads})",
+                )
+            ],
+        ),
+        join(
+            f"self.feed_forward_norm = {norm(config, 'D_MODEL')}",
+            _when(conv, ["self.feed_forward_conv = ShortConv()"]),
+            f"self.feed_forward = {mixture}({'d_ff' if is_pair else ''})",
+        ),
+    ]
+    signature = "self, n_head: int, n_kv_head: int, d_ff: int, has_cross: bool" if is_pair else "self"
+    arguments = "x: Tensor, mask: Tensor | None" + (", memory: Tensor | None = None" if is_pair else "")
+    across = _added(config, "cross_attention", "self.cross_attention({}, None, memory)", has_conv=False)
+    return block(
+        "class Block(nn.Module):",
+        f'"""Attention and feed-forward, each added to the residual stream; the norm stands {_place(config)}."""',
+        "",
+        block(f"def __init__({signature}) -> None:", "super().__init__()", *parts),
+        "",
+        block(
+            f"def forward(self, {arguments}) -> Tensor:",
+            _added(config, "attention", "self.attention({}, mask)", has_conv=conv),
+            _when(is_pair, [block("if memory is not None:", across)]),
+            _added(config, "feed_forward", "self.feed_forward({})", has_conv=conv),
+            "return x",
+        ),
+    )
+
+
+def _place(config: ModelConfig) -> str:
+    return "before each" if config.norm_place == "pre" else "after each sum"
+
+
+def _added(config: ModelConfig, part: str, call: str, *, has_conv: bool) -> str:
+    """The line that adds a part's result to the residual stream."""
+    is_pre = config.norm_place == "pre"
+    inner = f"self.{part}_norm(x)" if is_pre else "x"
+    if has_conv:
+        inner = f"self.{part}_conv({inner})"
+    result = call.format(inner)
+    if config.dropout:
+        result = f"F.dropout({result}, DROPOUT, self.training)"
+    return f"x = x + {result}" if is_pre else f"x = self.{part}_norm(x + {result})"
+
+
+def _when(condition: bool, lines: list[Line]) -> Line:
+    return lines if condition else None

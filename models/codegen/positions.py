@@ -1,0 +1,148 @@
+"""The code of a design's positions: waves, rotation, penalties and biases by distance."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from models.codegen.text import Line, block, join
+from models.config import ModelConfig
+from models.rope import attention_factor, yarn_edges
+
+
+def position_functions(config: ModelConfig) -> Line:
+    """Functions and classes that stand before the attention layer."""
+    return {
+        "sinusoidal": _sinusoidal(),
+        "rope": _rope(config),
+        "alibi": _alibi(),
+        "t5": _relative_bias(config),
+    }.get(config.position)
+
+
+def _sinusoidal() -> str:
+    return block(
+        "def sinusoidal(length: int) -> Tensor:",
+        '"""Waves of ever longer periods, (length, D_MODEL): sines and cosines in turn."""',
+        "frequencies = 10_000.0 ** -(torch.arange(0, D_MODEL, 2) / D_MODEL)",
+        "angles = torch.arange(length)[:, None] * frequencies",
+        "return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)[:, :D_MODEL]",
+    )
+
+
+def _rope(config: ModelConfig) -> str:
+    widths = head_dims(config)
+    head = str(widths[0]) if len(widths) == 1 else "width"
+    pairs = f"torch.arange(0, {head}, 2) / {head}"
+    stretched = _stretched(config, widths, head, pairs)
+    extra = "" if len(widths) == 1 else ", width: int"
+    scores = attention_factor(config)
+    waves = "angle.cos(), angle.sin()"
+    if scores != 1.0:
+        waves = f"angle.cos() * {scores!r}, angle.sin() * {scores!r}  # yarn: sharper scores"
+    return join(
+        block(
+            f"def angles(length: int{extra}) -> Tensor:",
+            '"""How far each pair of numbers is turned at each position, (length, pairs), in radians."""',
+            f"frequencies = {config.rope_theta!r} ** -({pairs})",
+            stretched,
+            "return torch.arange(length)[:, None] * frequencies",
+        ),
+        "",
+        "",
+        block(
+            "def rotate(x: Tensor) -> Tensor:",
+            '"""Turn the pairs (x[i], x[i + half]) of x (B, heads, T, width) by their position\'s angle."""',
+            f"angle = angles(x.size(-2){'' if len(widths) == 1 else ', x.size(-1)'}).to(x)",
+            "first, second = x.chunk(2, dim=-1)",
+            f"cos, sin = {waves}",
+            "return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)",
+        ),
+    )
+
+
+def head_dims(config: ModelConfig) -> list[int]:
+    """The width of a head: two where an encoder's differ from the decoder's."""
+    widths = [config.head_dim]
+    if config.topology == "encoder-decoder":
+        widths.append(config.encoder().head_dim)
+    return sorted(set(widths))
+
+
+def _stretched(config: ModelConfig, widths: list[int], head: str, pairs: str) -> Line:
+    """What is done to the frequencies for a longer context than the original one."""
+    scaling, factor, original = config.rope_scaling, f"{config.rope_factor!r}", config.rope_original_context
+    low, high = config.rope_low_rotations, config.rope_high_rotations
+    slower = f"frequencies = frequencies / {factor} * (1 - kept) + frequencies * kept"
+    if scaling == "linear":
+        return f"frequencies = frequencies / {factor}"
+    if scaling == "dynamic":
+        return block(
+            f"if length > {original}:  # a larger base as the text grows",
+            f"growth = {factor} * length / {original} - {factor} + 1",
+            f"theta = {config.rope_theta!r} * growth ** ({head} / max({head} - 2, 1))",
+            f"frequencies = theta ** -({pairs})",
+        )
+    if scaling == "llama3":
+        return [
+            f"turns = {original} * frequencies / (2 * math.pi)  # within the original context",
+            f"kept = ((turns - {low!r}) / {high - low!r}).clamp(0, 1)",
+            slower,
+        ]
+    if scaling == "yarn":
+        edges = {width: yarn_edges(dataclasses.replace(config, d_head=width, n_encoder_head=0)) for width in widths}
+        first, last = next(iter(edges.values()))
+        ramp = f"(torch.arange({widths[0] // 2}) - {first}) / {last - first or 0.001}"
+        choose = None
+        if len(widths) > 1:
+            choose = f"first, last = {edges!r}[width]"
+            ramp = "(torch.arange(width // 2) - first) / (last - first or 0.001)"
+        return [choose, f"kept = 1 - ({ramp}).clamp(0, 1)", slower]
+    return None
+
+
+def _alibi() -> str:
+    return block(
+        "def distance_penalty(distance: Tensor, n_head: int) -> Tensor:",
+        '"""ALiBi: scores fall with the distance, each head at its own rate; (T, T) -> (n_head, T, T)."""',
+        "power = 2 ** int(math.log2(n_head))",
+        "slopes = [2.0 ** (-8 * (i + 1) / power) for i in range(power)]",
+        "slopes += [2.0 ** (-4 * (2 * i + 1) / power) for i in range(n_head - power)]",
+        "return -torch.tensor(slopes)[:, None, None] * distance.abs()",
+    )
+
+
+def _relative_bias(config: ModelConfig) -> str:
+    one_way = config.topology != "encoder-only"
+    both_ways = config.topology != "decoder-only"
+    bidirectional = join(
+        "half = N_BUCKET // 2",
+        "offset, n_bucket = (distance > 0) * half, half",
+        "distance = distance.abs()",
+    )
+    causal = "offset, n_bucket, distance = 0, N_BUCKET, (-distance).clamp(min=0)"
+    if one_way and both_ways:
+        choose: Line = [block("if self.causal:", causal), block("else:", bidirectional)]
+    else:
+        choose = causal if one_way else bidirectional
+    return block(
+        "class RelativeBias(nn.Module):",
+        '"""T5: a learned number per head and class of distance; far distances share a class."""',
+        "",
+        block(
+            "def __init__(self, n_head: int, causal: bool) -> None:",
+            "super().__init__()",
+            "self.causal = causal",
+            "self.weight = nn.Parameter(torch.empty(N_BUCKET, n_head))",
+        ),
+        "",
+        block(
+            "def forward(self, distance: Tensor) -> Tensor:",
+            '"""(T, T) -> (n_head, T, T)."""',
+            choose,
+            "exact = n_bucket // 2",
+            "share = (distance.clamp(min=1) / exact).log() / math.log(MAX_DISTANCE / exact)",
+            "far = (exact + (share * (n_bucket - exact)).long()).clamp(max=n_bucket - 1)",
+            "bucket = offset + torch.where(distance < exact, distance, far)",
+            "return self.weight[bucket].permute(2, 0, 1)",
+        ),
+    )
