@@ -8,6 +8,7 @@ from typing import Any
 from app.commands.common import add_common, find_model, print_json
 from models import cost
 from models.config import ModelConfig
+from models.presets import PRESETS
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
