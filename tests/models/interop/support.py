@@ -6,10 +6,13 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports transformers
 
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 TOLERANCE = 1e-4
@@ -53,3 +56,16 @@ def assert_close(ours: Tensor, theirs: Tensor, real: Tensor | None = None) -> No
     assert torch.isfinite(ours).all()
     error = float((ours - theirs).abs().max() / theirs.abs().max())
     assert error < TOLERANCE, f"relative error {error:.1e}"
+
+
+def change_config(folder: Path, **options: Any) -> None:
+    """Overwrite options of the folder's config.json."""
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **options}))
+
+
+def rename_tensors(folder: Path, change: Callable[[str], Sequence[str]]) -> None:
+    """Rewrite the folder's weights under the names that `change` gives each of them: several, or none."""
+    file = folder / "model.safetensors"
+    renamed = {new: tensor.clone() for name, tensor in load_file(file).items() for new in change(name)}
+    save_file(renamed, file, {"format": "pt"})

@@ -1,0 +1,160 @@
+"""T5, of version 1.0 and 1.1: the same logits as transformers."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models import load_model
+from models.interop.families import family_of
+from models.presets import PRESETS
+from tests.models.interop.support import change_config, rename_tensors, save_theirs, shake
+from tests.models.interop.two_texts import compare
+
+from transformers import T5Config, T5ForConditionalGeneration  # isort: skip  (after support, which keeps it offline)
+
+CONTEXT = 40
+ACTIVATIONS = ("relu", "gated-gelu", "gelu", "gated-silu", "gelu_new", "gated-gelu_python", "relu2")
+
+
+def random_options(seed: int) -> dict[str, Any]:
+    rng = random.Random(seed)
+    return {
+        "vocab_size": rng.randint(20, 60),
+        "d_model": rng.choice([16, 24]),
+        "d_kv": rng.choice([4, 6, 8]),
+        "d_ff": rng.randint(5, 40),
+        "num_layers": rng.randint(1, 3),
+        "num_decoder_layers": rng.randint(1, 3),
+        "num_heads": rng.randint(1, 4),
+        "relative_attention_num_buckets": rng.choice([4, 8, 32]),
+        "relative_attention_max_distance": rng.choice([17, 30, 128]),
+        "layer_norm_epsilon": rng.choice([1e-6, 1e-3]),
+        "feed_forward_proj": ACTIVATIONS[seed % len(ACTIVATIONS)],
+        "tie_word_embeddings": seed % 2 == 0,  # of transformers 5: whether logits are scaled
+        "decoder_start_token_id": 3,
+        "n_positions": CONTEXT,
+    }
+
+
+def make(seed: int, *, own_table: bool = False, **options: Any) -> Any:
+    """`own_table`: with one for the logits, as in the published weights of version 1.1."""
+    theirs = T5ForConditionalGeneration(T5Config(**{**random_options(seed), **options}))
+    if own_table:
+        theirs.lm_head.weight = torch.nn.Parameter(torch.empty_like(theirs.shared.weight))
+    return shake(theirs, seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_designs(tmp_path: Path, seed: int) -> None:
+    theirs = make(seed)
+    ours = compare(save_theirs(theirs, tmp_path, sharded=seed == 0), theirs, CONTEXT)
+    assert ours.config.scaled_logits is (seed % 2 == 0)
+    assert ours.config.tied_embeddings
+    assert (ours.config.start_id, ours.config.end_id) == (3, 1)
+    assert ours.n_parameters == sum(parameter.numel() for parameter in theirs.parameters())
+
+
+@pytest.mark.parametrize("is_scaled", [True, False])
+def test_a_table_of_its_own_for_the_logits(tmp_path: Path, is_scaled: bool) -> None:
+    """As in version 1.1: also where config.json was written by transformers 5, which says tied in any case."""
+    theirs = make(1, own_table=True, tie_word_embeddings=is_scaled)
+    save_theirs(theirs, tmp_path)
+    ours = compare(tmp_path, theirs, CONTEXT)
+    assert not ours.config.tied_embeddings
+    assert ours.config.scaled_logits is is_scaled
+
+
+def test_the_published_form_of_version_1_1(tmp_path: Path) -> None:
+    """Without what transformers 5 adds to config.json, and with tie_word_embeddings as it was."""
+    theirs = make(1, own_table=True, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+    save_theirs(theirs, tmp_path)
+    change_config(tmp_path, tie_word_embeddings=False, scale_decoder_outputs=None, output_past=True)
+    ours = compare(tmp_path, theirs, CONTEXT)
+    assert ours.config.activation == "geglu_tanh"
+    assert not ours.config.scaled_logits
+
+
+def test_older_files_hold_copies_and_a_table_that_is_never_read(tmp_path: Path) -> None:
+    theirs = make(2)
+    save_theirs(theirs, tmp_path)
+
+    def spelled(name: str) -> list[str]:
+        if name == "shared.weight":
+            return ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
+        if name == "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight":
+            return [name, "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"]
+        return [name]
+
+    rename_tensors(tmp_path, spelled)
+    compare(tmp_path, theirs, CONTEXT)
+
+
+def test_without_a_context_it_is_the_published_one(tmp_path: Path) -> None:
+    save_theirs(make(3), tmp_path)
+    change_config(tmp_path, n_positions=None, num_decoder_layers=None)
+    change_config(tmp_path, num_decoder_layers=make(3).config.num_decoder_layers)
+    assert load_model(tmp_path)[0].config.context_length == 512
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"feed_forward_proj": "gated-relu", "dense_act_fn": "relu"}, "feed_forward_proj 'gated-relu'"),
+        ({"feed_forward_proj": "silu"}, "feed_forward_proj 'silu'"),
+        ({"dense_act_fn": "silu"}, "dense_act_fn 'silu'"),
+        ({"is_gated_act": True}, "is_gated_act True"),
+        ({"tie_encoder_decoder": True}, "tie_encoder_decoder True"),
+        ({"is_decoder": True}, "is_decoder True"),
+        ({"relative_attention_num_buckets": 2}, "n_bucket is 2"),
+        ({"num_sparse_encoder_layers": 1}, "num_sparse_encoder_layers"),
+        ({"d_kv": 5}, "contradicts its config"),
+        ({"num_layers": 5}, "lacks the tensor"),
+        ({"architectures": ["T5EncoderModel"]}, "T5EncoderModel is not supported"),
+    ],
+)
+def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
+    save_theirs(make(0), tmp_path)
+    change_config(tmp_path, **options)
+    with pytest.raises(ValueError, match=named) as caught:
+        load_model(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_stacks_that_read_different_tables_are_refused(tmp_path: Path) -> None:
+    theirs = make(4)
+    save_theirs(theirs, tmp_path)
+    rename_tensors(tmp_path, lambda name: [name, "encoder.embed_tokens.weight"] if name == "shared.weight" else [name])
+    load_model(tmp_path)
+    rename_tensors(
+        tmp_path,
+        lambda name: (
+            [n for n in [name] if n != "encoder.embed_tokens.weight"]
+            + (["encoder.embed_tokens.weight"] if name == "shared.weight" else [])
+        ),
+    )
+    compare(tmp_path, theirs, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"position": "learned"}, "needs position 't5'"),
+        ({"scaled_scores": True}, "needs scaled_scores False"),
+        ({"norm": "layernorm"}, "needs norm 'rmsnorm'"),
+        ({"bias": "all"}, "needs bias 'none'"),
+        ({"n_encoder_head": 2}, "needs n_head 4"),
+        ({"d_encoder_ff": 99}, "needs ff_width 512"),
+        ({"n_kv_head": 2}, "needs attention_kind 'multi-head'"),
+        ({"head_bias": True}, "needs head_bias False"),
+        ({"n_expert": 2}, "needs n_expert 0"),
+    ],
+)
+def test_what_t5_cannot_compute_is_not_written(changes: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=f"T5ForConditionalGeneration {named}"):
+        family_of(dataclasses.replace(PRESETS["t5-tiny"], **changes))
