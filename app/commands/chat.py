@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.inference.settings import SamplingConfig
-    from models.transformer import Decoder
+    from models.transformer import AnyModel
 
 HELP = "Enter sends, /reset forgets the conversation, Ctrl-C stops a reply, Ctrl-D ends."
 Message = dict[str, str]
@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
     config = sampling_from(args)
     model, tokenizer, _ = open_model(args.model, args.device)
+    if model.config.topology == "encoder-only":
+        raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
     chat = _Chat(model, tokenizer, config, args.system, quiet=args.json)
     is_terminal = sys.stdin.isatty()
     if is_terminal:
@@ -63,7 +65,7 @@ class _Chat:
     """One conversation with a model."""
 
     def __init__(
-        self, model: Decoder, tokenizer: Tokenizer, config: SamplingConfig, system: str | None, *, quiet: bool
+        self, model: AnyModel, tokenizer: Tokenizer, config: SamplingConfig, system: str | None, *, quiet: bool
     ) -> None:
         self._model, self._tokenizer, self._config, self._quiet = model, tokenizer, config, quiet
         self._system: list[Message] = [{"role": "system", "content": system}] if system else []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-    from models.transformer import Decoder
+    from models.transformer import AnyModel
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -48,7 +48,17 @@ def read_argument(text: str) -> str:
     return text
 
 
-def open_model(text: str, device_name: str) -> tuple[Decoder, Tokenizer, torch.device]:
+def find_model(text: str) -> Path:
+    """The path that MODEL stands for: itself, or the folder of the run with this id or name.
+
+    Raises:
+        ValueError: where there is no such path or run.
+    """
+    path = Path(text).expanduser()
+    return path if path.exists() else Library().find_run(text)
+
+
+def open_model(text: str, device_name: str) -> tuple[AnyModel, Tokenizer, torch.device]:
     """Load MODEL, a path or a run's id or name, onto the chosen device; what went wrong with that goes to stderr.
 
     Raises:
@@ -60,8 +70,7 @@ def open_model(text: str, device_name: str) -> tuple[Decoder, Tokenizer, torch.d
     choice = choose_device(device_name)
     if choice.sentence:
         print(choice.sentence, file=sys.stderr)
-    path = Path(text).expanduser()
-    model, tokenizer = load_model(path if path.exists() else Library().find_run(text), device=choice.device)
+    model, tokenizer = load_model(find_model(text), device=choice.device)
     if tokenizer is None:
         raise ValueError(f"{text} has no tokenizer, so text cannot be turned into tokens for it.")
     return model, tokenizer, choice.device

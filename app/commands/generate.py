@@ -1,13 +1,22 @@
-"""`terrarium generate`: complete a text with a model."""
+"""`terrarium generate`: complete a text with a model.
+
+A decoder goes on with the text, an encoder-decoder answers it, an encoder fills its masks ([MASK]).
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, open_model, print_json, read_argument
+from app.commands.common import UsageError, add_common, open_model, print_json, read_argument
 from app.commands.replying import add_sampling_options, sampling_from, write_reply, write_statistics
-from models.tokenizers import encode_prompt
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.inference.settings import SamplingConfig
+    from models.transformer import AnyModel
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -18,6 +27,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
     parser.add_argument("--prompt", required=True, metavar="TEXT", help="the text to go on from; - reads stdin")
     add_sampling_options(parser)
+    group = parser.add_argument_group("beam search, in place of sampling")
+    group.add_argument(
+        "--beams", type=int, default=0, metavar="N", help="how many texts to follow side by side (default: 0, sample)"
+    )
+    group.add_argument(
+        "--length-penalty", type=float, default=1.0, metavar="P", help="above 0 favours longer texts (default: 1)"
+    )
     add_common(parser)
     return parser
 
@@ -25,13 +41,25 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Print the completion as it is made."""
     config = sampling_from(args)
+    if args.beams < 0:
+        raise UsageError(f"--beams is {args.beams}, but must be at least 1; 0 samples.")
     prompt = read_argument(args.prompt)
     model, tokenizer, _ = open_model(args.model, args.device)
+    from models.inference.prompts import encode_for
+
+    ids = encode_for(model.config, tokenizer, prompt)
+    if model.config.topology == "encoder-only":
+        return _fill(model, tokenizer, ids, as_json=args.json)
+    if args.beams:
+        return _search(model, tokenizer, ids, config, args)
+    return _sample(model, tokenizer, ids, config, as_json=args.json)
+
+
+def _sample(model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, *, as_json: bool) -> int:
     from models.inference.generate import generate
 
-    ids = encode_prompt(tokenizer, prompt)
-    text, made, end = write_reply(generate(model, tokenizer, ids, config), quiet=args.json)
-    if args.json:
+    text, made, end = write_reply(generate(model, tokenizer, ids, config), quiet=as_json)
+    if as_json:
         print_json(
             {
                 "text": text,
@@ -45,4 +73,56 @@ def run(args: argparse.Namespace) -> int:
         )
     else:
         write_statistics(end)
+    return 0
+
+
+def _search(
+    model: AnyModel, tokenizer: Tokenizer, ids: list[int], config: SamplingConfig, args: argparse.Namespace
+) -> int:
+    """The best text of a beam search; the others with their scores on stderr."""
+    from models.inference.beam import beam_search
+    from models.inference.generate import first_id
+    from models.tokenizers.roles import end_id
+
+    end = end_id(tokenizer, model.config)
+    found = beam_search(
+        model,
+        ids,
+        n_beam=args.beams,
+        max_tokens=config.max_tokens,
+        start_id=first_id(model, tokenizer),
+        end_id=end,
+        length_penalty=args.length_penalty,
+    )
+    texts = [tokenizer.decode(list(hypothesis.ids), skip_special_tokens=True) for hypothesis in found]
+    if args.json:
+        rows = [{"text": text, "ids": list(h.ids), "score": h.score} for text, h in zip(texts, found, strict=True)]
+        print_json({"text": texts[0], "hypotheses": rows, "n_prompt": len(ids)})
+        return 0
+    print(texts[0])
+    for text, hypothesis in zip(texts, found, strict=True):
+        print(f"{hypothesis.score:9.4f}  {text}", file=sys.stderr)
+    return 0
+
+
+def _fill(model: AnyModel, tokenizer: Tokenizer, ids: list[int], *, as_json: bool) -> int:
+    """The text with its masks filled; the candidates of each on stderr."""
+    from models.inference.fill_mask import fill_mask, filled_text
+    from models.tokenizers.roles import mask_id
+
+    mask = mask_id(tokenizer)
+    if mask is None:
+        raise ValueError("This tokenizer has no mask token, so its model cannot fill masks.")
+    found = fill_mask(model, tokenizer, ids, mask)
+    text = filled_text(tokenizer, ids, mask, found)
+    if as_json:
+        masks = [
+            [{"id": c.id, "text": c.text, "probability": c.probability} for c in candidates] for candidates in found
+        ]
+        print_json({"text": text, "masks": masks, "n_prompt": len(ids)})
+        return 0
+    print(text)
+    for i, candidates in enumerate(found, start=1):
+        words = ", ".join(f"{candidate.text.strip()!r} {candidate.probability:.1%}" for candidate in candidates)
+        print(f"mask {i}: {words}", file=sys.stderr)
     return 0

@@ -52,6 +52,13 @@ def fill_mask(
     ]
 
 
+def filled_text(tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: Sequence[Sequence[Candidate]]) -> str:
+    """The text of `ids` with the likeliest of the candidates found in each masked place, without special tokens."""
+    best = iter(candidates[0].id for candidates in found)
+    filled = [next(best) if id == mask_id else id for id in ids]
+    return str(tokenizer.decode(filled, skip_special_tokens=True)).strip()
+
+
 def pseudo_perplexity(model: AnyModel, ids: Sequence[int], mask_id: int, batch_size: int = 32) -> float:
     """exp of the mean negative log-likelihood of each token where it alone is masked (arXiv:1910.14659).
 

@@ -271,3 +271,57 @@ def test_commands_start_without_torch_and_qt() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+@pytest.fixture(scope="module")
+def families(home: Path) -> dict[str, str]:
+    """A run of a few steps of each other topology, by its topology."""
+    names = {"encoder-only": "bert-tiny", "encoder-decoder": "t5-tiny"}
+    for topology, preset in names.items():
+        words = ["--data", str(home / "text.txt"), "--tokenizer", "byte", "--steps", "3", "--name", topology]
+        assert main(["train", "--preset", preset, *words]) == 0
+    return names
+
+
+def test_generate_fills_the_masks_of_an_encoder(
+    home: Path, families: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["generate", "encoder-only", "--prompt", "The [MASK]at s[MASK]t."]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert err.count("mask ") == 2
+    assert main([*words, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert out == result["text"] + "\n"
+    assert [len(candidates) for candidates in result["masks"]] == [5, 5]
+    probabilities = [candidate["probability"] for candidate in result["masks"][0]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert main(["generate", "encoder-only", "--prompt", "The cat."]) == 1
+    assert "to fill: put it where a word is missing" in capsys.readouterr().err
+    assert main(["chat", "encoder-only"]) == 1
+    assert "An encoder cannot talk" in capsys.readouterr().err
+
+
+def test_generate_answers_with_an_encoder_decoder(
+    home: Path, families: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "generate",
+        "encoder-decoder",
+        "--prompt",
+        "The <|extra_0|> sat.",
+        "--max-tokens",
+        "6",
+        "--temperature",
+        "0",
+    ]
+    assert main([*words, "--json"]) == 0
+    greedy = json.loads(capsys.readouterr().out)
+    assert 1 <= greedy["n_tokens"] <= 6
+    assert main([*words, "--beams", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["hypotheses"][0]["ids"] == greedy["ids"]
+    assert main([*words, "--beams", "3", "--json"]) == 0
+    scores = [row["score"] for row in json.loads(capsys.readouterr().out)["hypotheses"]]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert main([*words, "--beams", "-1"]) == 2

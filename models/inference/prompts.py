@@ -1,0 +1,38 @@
+"""A text as the model of its topology wants to read it: masks and gaps are meant, and the ends are marked."""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.tokenizers import encode_prompt, encode_text
+from models.tokenizers.roles import encode_gapped, encode_masked, end_id
+
+
+def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of a text that is not part of a conversation; none for no text.
+
+    A decoder goes on with it: special tokens in it are meant. An encoder fills its masks (`[MASK]`), an encoder-decoder
+    its gaps (`<|extra_0|>`), if there are any; the latter's text ends with the end token, as in training. A foreign
+    tokenizer puts its own marks around it ([CLS] … [SEP]).
+    """
+    if not text:
+        return []
+    before, after = _marks(tokenizer)
+    if config.topology == "encoder-only":
+        ids = encode_masked(tokenizer, text)
+    elif config.topology == "encoder-decoder":
+        ids, end = encode_gapped(tokenizer, text), end_id(tokenizer, config)
+        after = after or ([] if end is None else [end])
+    else:
+        ids, after = encode_prompt(tokenizer, text), []
+    return [*before, *ids, *after]
+
+
+def _marks(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """What the tokenizer's own post-processor puts before and behind a text."""
+    plain, marked = encode_text(tokenizer, "a"), tokenizer.encode("a", add_special_tokens=True).ids
+    for start in range(len(marked) - len(plain) + 1):
+        if marked[start : start + len(plain)] == plain:
+            return marked[:start], marked[start + len(plain) :]
+    return [], []
