@@ -15,6 +15,7 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     «Cross-attention»; a mixture has «Router» and «Experts» instead of «Feed-forward».
     """
     width = config.d_model
+    convolutions = norm_weights = 0
     found = Counter({EMBEDDING: config.vocab_size * width, POSITIONS: 0})
     if config.topology == "encoder-only":
         found[SEGMENTS] = config.n_segment * width
@@ -30,12 +31,12 @@ def parameters(config: ModelConfig) -> dict[str, int]:
             found[parts.experts] = layers * stack.n_expert * feed_forward_weights(stack, biases=True)
         else:
             found[parts.feed_forward] = layers * feed_forward_weights(stack, biases=True)
-        found[CONVOLUTION] += 2 * layers * stack.conv_width * width
+        convolutions += 2 * layers * stack.conv_width * width
         n_attention = 2 if is_crossed else 1
         norms = layers * (n_attention + 1) + (stack.norm_place == "pre") + stack.embedding_norm
-        found[NORMS] += norms * _norm(stack, width) + stack.qk_norm * layers * n_attention * 2 * _norm(
-            stack, stack.head_dim
-        )
+        norm_weights += norms * _norm(stack, width)
+        norm_weights += stack.qk_norm * layers * n_attention * 2 * _norm(stack, stack.head_dim)
+    found[CONVOLUTION], found[NORMS] = convolutions, norm_weights
     if config.topology == "encoder-only" and config.pooler:
         found[POOLER] = width * width + width
     found[HEAD] = _head(config)

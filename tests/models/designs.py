@@ -1,0 +1,66 @@
+"""Random designs for tests: legal fillings of all slots that take a measurable, yet quick, training step."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+from models.config import ModelConfig
+
+TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
+
+
+def random_design(topology: str, seed: int) -> tuple[ModelConfig, int, int, int]:
+    """A design with a batch size, a length and a source's length, all drawn from the seed."""
+    rng = random.Random(f"{topology} {seed}")
+    pick = rng.choice
+    heads = pick([2, 4, 8])
+    length = pick([64, 100, 160])
+    values: dict[str, Any] = {
+        "topology": topology,
+        "vocab_size": pick([60, 300, 1000, 3000]),
+        "context_length": length + pick([0, 50]),
+        "n_layer": pick([1, 2, 3, 5]),
+        "n_head": heads,
+        "d_model": heads * pick([16, 32, 40]),
+        "position": pick(["learned", "sinusoidal", "rope", "alibi", "t5", "none"]),
+        "norm": pick(["layernorm", "rmsnorm"]),
+        "norm_place": pick(["pre", "post"]),
+        "embedding_norm": pick([True, False]),
+        "n_kv_head": pick([0, 0, 1, 2]),
+        "sliding_window": pick([0, 0, 20]),
+        "qk_norm": pick([True, False, False]),
+        "activation": pick(["relu", "gelu", "gelu_tanh", "relu2", "swiglu", "geglu", "geglu_tanh"]),
+        "d_ff": pick([0, 0, 200]),
+        "n_expert": pick([0, 0, 2, 4, 6]),
+        "n_expert_used": pick([1, 2]),
+        "conv_width": pick([0, 0, 3]),
+        "tied_embeddings": pick([True, False]),
+        "head_bias": pick([True, False]),
+        "scaled_embeddings": pick([True, False]),
+        "scaled_logits": pick([True, False]),
+        "bias": pick(["all", "attention", "feed-forward", "none"]),
+        "dropout": pick([0.0, 0.0, 0.1]),
+    }
+    if topology == "encoder-only":
+        values |= {
+            "head": pick(["language", "language", "sequence", "token"]),
+            "head_transform": pick([True, False]),
+            "pooler": pick([True, False]),
+            "n_segment": pick([0, 2]),
+        }
+    source_length = length
+    if topology == "encoder-decoder":
+        values |= {
+            "n_encoder_layer": pick([0, 1, 3]),
+            "n_encoder_head": pick([0, 0, 2]),
+            "d_encoder_ff": pick([0, 0, 100]),
+        }
+        source_length = pick([length, length // 2])
+    return ModelConfig(**values), pick([2, 4, 8]), length, source_length
+
+
+def small(config: ModelConfig, length: int) -> ModelConfig:
+    """The same with a context of `length`."""
+    return dataclasses.replace(config, context_length=length)
