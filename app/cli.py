@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import keyword
 import logging
 import logging.handlers
 import os
@@ -17,7 +18,19 @@ from app.commands.common import UsageError
 from app.failures import describe
 from models.library import Library
 
-COMMANDS = ("quickstart", "train", "generate", "chat", "tokenizer", "describe", "bench", "screenshots", "selftest")
+COMMANDS = (
+    "quickstart",
+    "train",
+    "generate",
+    "chat",
+    "tokenizer",
+    "describe",
+    "import",
+    "export",
+    "bench",
+    "screenshots",
+    "selftest",
+)
 """The modules of app.commands, in the order of the help. Only the one in use is imported."""
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -45,7 +58,8 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     names = arguments[:1] if arguments and arguments[0] in COMMANDS else COMMANDS if arguments else ()
     for name in names:
-        command = importlib.import_module(f"app.commands.{name}")
+        module = f"{name}_" if keyword.iskeyword(name) else name
+        command = importlib.import_module(f"app.commands.{module}")
         command.add_parser(subparsers).set_defaults(run=command.run)
     return parser
 

@@ -1,0 +1,129 @@
+"""Writing a model of ours as a Hugging Face folder, which `transformers` loads and computes the same with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.config import ModelConfig
+from models.data.chat import CHAT_TEMPLATE
+from models.events import Event, Phase, Progress
+from models.interop.families import family_of
+from models.interop.family import Weight
+from models.interop.writing import new_folder, write_tensors
+from models.tokenizers import SPECIAL_TOKENS
+from models.tokenizers.roles import end_id, mask_id, pad_id, start_id
+from models.transformer import AnyModel
+
+SHARD_BYTES = 5_000_000_000
+"""No file of weights gets larger than this, unless one tensor is."""
+
+
+def export_hf(
+    model: AnyModel, tokenizer: Tokenizer | None, out: Path, *, shard_bytes: int = SHARD_BYTES
+) -> Generator[Event, None, Path]:
+    """Write the folder `out`, whole or not at all, and return it. Yields Phase and Progress (bytes).
+
+    Raises:
+        ValueError: where no class of Hugging Face computes this design, or `out` exists; OSError where it cannot be
+            written.
+    """
+    config = model.config
+    family = family_of(config)
+    tensors = _theirs(model.state_dict(), family.weights(config))
+    dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
+    ids = _special_ids(config, tokenizer)
+    with new_folder(out) as folder:
+        yield Phase(name="Writing the weights")
+        yield from _write_weights(folder, tensors, shard_bytes)
+        _write_json(folder / "config.json", {**family.write_config(config), **ids, "dtype": dtype, "use_cache": True})
+        _write_json(folder / "generation_config.json", ids)
+        if tokenizer is not None:
+            (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+            _write_json(folder / "tokenizer_config.json", _tokenizer_config(config, tokenizer, ids))
+    return out
+
+
+def _theirs(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Tensor]:
+    """Their tensors by name: rows of several of ours joined, turned or set in a row where they store them so."""
+    groups: dict[str, list[Weight]] = {}
+    for weight in weights:
+        groups.setdefault(weight.theirs, []).append(weight)
+    found = {}
+    for theirs, group in groups.items():
+        first = state[group[0].ours]
+        if group[0].rows is None:
+            tensor = first
+        else:
+            length = max(weight.rows[1] for weight in group if weight.rows)
+            tensor = first.new_zeros(length, *first.shape[1:])
+            for weight in group:
+                assert weight.rows is not None
+                tensor[slice(*weight.rows)] = state[weight.ours]
+        tensor = tensor.T if group[0].transposed else tensor
+        found[theirs] = tensor[None] if group[0].in_row else tensor
+    return found
+
+
+def _write_weights(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int) -> Generator[Event, None, None]:
+    """model.safetensors, or several files with an index of them."""
+    shards: list[dict[str, Tensor]] = [{}]
+    filled = 0
+    for name, tensor in tensors.items():
+        if shards[-1] and filled + _size(tensor) > shard_bytes:
+            shards.append({})
+            filled = 0
+        shards[-1][name] = tensor
+        filled += _size(tensor)
+    total, done = sum(map(_size, tensors.values())), 0
+    names = ["model.safetensors"]
+    if len(shards) > 1:
+        names = [f"model-{i + 1:05}-of-{len(shards):05}.safetensors" for i in range(len(shards))]
+        places = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+        index = {"metadata": {"total_size": total}, "weight_map": places}
+        _write_json(folder / "model.safetensors.index.json", index)
+    for name, shard in zip(names, shards, strict=True):
+        for n in write_tensors(folder / name, shard):
+            done += n
+            yield Progress(done=done, total=total)
+
+
+def _size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _special_ids(config: ModelConfig, tokenizer: Tokenizer | None) -> dict[str, int | None]:
+    """The ids that begin, end and fill texts; null where there are none, lest the classes' own defaults be taken."""
+    end = config.end_id if config.end_id >= 0 else None
+    start = config.start_id if config.start_id >= 0 else None
+    pad = None
+    if tokenizer is not None:
+        end, pad = end_id(tokenizer, config), pad_id(tokenizer)
+        if config.topology == "encoder-decoder":
+            start = start_id(config, tokenizer)
+    ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": pad}
+    if config.topology == "encoder-decoder":
+        ids["decoder_start_token_id"] = start
+    return ids
+
+
+def _tokenizer_config(config: ModelConfig, tokenizer: Tokenizer, ids: Mapping[str, int | None]) -> dict[str, Any]:
+    said = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.context_length,
+        "clean_up_tokenization_spaces": False,
+    }
+    named = {"eos_token": ids["eos_token_id"], "pad_token": ids["pad_token_id"], "mask_token": mask_id(tokenizer)}
+    said |= {name: tokenizer.id_to_token(id) for name, id in named.items() if id is not None}
+    if all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS):
+        said["chat_template"] = CHAT_TEMPLATE
+    return said
+
+
+def _write_json(file: Path, value: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")

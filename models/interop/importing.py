@@ -1,0 +1,98 @@
+"""Making a run of a model from elsewhere: a folder like any other run's, with status imported and one checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.events import Event, Phase, Progress
+from models.interop.writing import new_folder, write_tensors
+from models.library import Library
+from models.loading import is_gguf, load_model_events
+from models.training.checkpoint import FORMAT as CHECKPOINT_FORMAT
+from models.training.checkpoint import TrainState
+from models.training.run_folder import RunFolder
+from models.training.run_record import FORMAT
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+
+
+def import_model(
+    source: Path, library: Library, out: Path | None = None, name: str | None = None
+) -> Generator[Event, None, RunFolder]:
+    """Copy the model in `source` into a run folder: `out`, or a new one of the library. Closing it leaves nothing.
+
+    Yields Phase, Progress (bytes) and Notice.
+
+    Args:
+        source: a Hugging Face folder, a .gguf file, or a run or checkpoint from elsewhere.
+        name: what to call the run; by default as the source is called.
+
+    Raises:
+        ValueError: where the source cannot be read (as `load_model`), or `out` exists already.
+    """
+    source = source.absolute()
+    name = name or (source.stem if source.is_file() else source.name) or "imported"
+    identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{name}") if out is None else out.name
+    target = library.runs / identity if out is None else out.absolute()
+    with new_folder(target) as folder:
+        model, tokenizer = yield from load_model_events(source)
+        yield Phase(name="Writing the run")
+        checkpoint = folder / "checkpoints" / "step-00000000"
+        checkpoint.mkdir(parents=True)
+        weights = model.state_dict()
+        done, total = 0, sum(weight.numel() * weight.element_size() for weight in weights.values())
+        for n in write_tensors(checkpoint / "model.safetensors", weights):
+            done += n
+            yield Progress(done=done, total=total)
+        about = {
+            "format": CHECKPOINT_FORMAT,
+            **dataclasses.asdict(TrainState()),
+            "optimizer": {},
+            "model": model.config.to_dict(),
+        }
+        _write_json(checkpoint / "state.json", about)
+        digest = None
+        if tokenizer is not None:
+            text = tokenizer.to_str(pretty=True)
+            (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+            digest = hashlib.sha256(text.encode()).hexdigest()
+        _write_json(folder / "run.json", _record(identity, name, source, model.config, tokenizer, digest))
+    return RunFolder.open(target)
+
+
+def _record(
+    identity: str, name: str, source: Path, config: ModelConfig, tokenizer: Tokenizer | None, digest: str | None
+) -> dict[str, object]:
+    """What run.json says. The lineage has no corpus, but the source; nothing is known of the training."""
+    kind = "gguf" if is_gguf(source) else "hugging-face" if (source / "config.json").exists() else "terrarium"
+    own = {"name": name, "sha256": digest} if digest else None
+    spec = RunSpec(
+        name=name,
+        model=config,
+        tokenizer=TokenizerSpec(path="tokenizer.json") if tokenizer is not None else TokenizerSpec(),
+        data=DataSpec(source="files", files=(str(source),)),
+        train=TrainConfig(steps=1),
+    )
+    return {
+        "format": FORMAT,
+        "id": identity,
+        "name": name,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "status": "imported",
+        "spec": spec.to_dict(),
+        "threads": None,
+        "best_step": None,
+        "lineage": {"tokenizer": own, "parent": None, "source": {"path": str(source), "format": kind}},
+    }
+
+
+def _write_json(file: Path, value: object) -> None:
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,60 @@
+"""Writing tensors into a safetensors file piece by piece, and folders that exist whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.files import sync_folder, temporary_beside
+
+_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
+_PIECE = 1 << 24
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Generator[int, None, None]:
+    """Write a safetensors file, yielding how many bytes were written each time; OSError where the disk is full."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of eight
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            numbers = tensor.detach().cpu().contiguous().view(torch.uint8).flatten().numpy().data
+            for start in range(0, len(numbers), _PIECE):
+                yield file.write(numbers[start : start + _PIECE])
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `path` when all went well, and is gone otherwise.
+
+    Raises:
+        ValueError: where `path` exists already and is not an empty folder.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path} exists already: choose another folder, or move it away.")
+    temporary = temporary_beside(path)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        sync_folder(temporary)
+        if path.exists():
+            path.rmdir()
+        os.rename(temporary, path)
+        sync_folder(path.parent)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
