@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from models import load_model
 from models.interop.families import family_of
 from models.presets import PRESETS
-from tests.models.interop.support import change_config, rename_tensors, save_theirs, shake
-from tests.models.interop.two_texts import compare
-
-from transformers import BartConfig, BartForConditionalGeneration  # isort: skip  (after support: offline)
-
-CONTEXT = 30
-ACTIVATIONS = ("gelu", "relu", "gelu_new", "relu2", "gelu_pytorch_tanh")
-
-
-def random_options(seed: int) -> dict[str, Any]:
-    rng = random.Random(seed)
-    return {
-        "vocab_size": rng.randint(20, 60),
-        "d_model": 24,
-        "max_position_embeddings": CONTEXT,
-        "encoder_layers": rng.randint(1, 3),
-        "decoder_layers": rng.randint(1, 3),
-        "encoder_attention_heads": rng.randint(1, 4),
-        "decoder_attention_heads": rng.randint(1, 4),
-        "encoder_ffn_dim": rng.randint(5, 40),
-        "decoder_ffn_dim": rng.randint(5, 40),
-        "activation_function": ACTIVATIONS[seed % len(ACTIVATIONS)],
-        "scale_embedding": seed % 2 == 0,
-    }
-
-
-def make(seed: int, **options: Any) -> Any:
-    theirs = shake(BartForConditionalGeneration(BartConfig(**{**random_options(seed), **options})), seed)
-    if seed % 3:
-        torch.nn.init.normal_(theirs.final_logits_bias)
-    return theirs
+from tests.models.interop.support import change_config, rename_tensors, save_theirs
+from tests.models.interop.two_texts import BART_CONTEXT, compare, make_bart
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_designs(tmp_path: Path, seed: int) -> None:
-    theirs = make(seed)
-    ours = compare(save_theirs(theirs, tmp_path, sharded=seed == 0), theirs, CONTEXT)
+    theirs = make_bart(seed)
+    ours = compare(save_theirs(theirs, tmp_path, sharded=seed == 0), theirs, BART_CONTEXT)
     assert (ours.config.start_id, ours.config.end_id) == (2, 2)
     encoder = ours.config.encoder()
     options = theirs.config
@@ -65,7 +34,7 @@ def test_random_designs(tmp_path: Path, seed: int) -> None:
 
 def test_older_files(tmp_path: Path) -> None:
     """With copies of the table, without the numbers that are added to logits, and with options of their time."""
-    theirs = make(3)
+    theirs = make_bart(3)
     save_theirs(theirs, tmp_path)
 
     def spelled(name: str) -> list[str]:
@@ -85,14 +54,14 @@ def test_older_files(tmp_path: Path) -> None:
         extra_pos_embeddings=2,
         classif_dropout=0.0,
     )
-    compare(tmp_path, theirs, CONTEXT)
+    compare(tmp_path, theirs, BART_CONTEXT)
 
 
 def test_without_a_prefix(tmp_path: Path) -> None:
-    theirs = make(4)
+    theirs = make_bart(4)
     save_theirs(theirs, tmp_path)
     rename_tensors(tmp_path, lambda name: [name.removeprefix("model.")])
-    compare(tmp_path, theirs, CONTEXT)
+    compare(tmp_path, theirs, BART_CONTEXT)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +84,7 @@ def test_without_a_prefix(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
-    save_theirs(make(0), tmp_path)
+    save_theirs(make_bart(0), tmp_path)
     change_config(tmp_path, **options)
     with pytest.raises(ValueError, match=named) as caught:
         load_model(tmp_path)

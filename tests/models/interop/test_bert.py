@@ -2,87 +2,32 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from models import load_model
 from models.interop.families import family_of
 from models.presets import PRESETS
-from models.transformer import Encoder
+from tests.models.interop.one_text import compare, make_bert
 from tests.models.interop.support import (
-    assert_close,
     change_config,
-    padding_masks,
     rename_tensors,
     save_theirs,
-    shake,
 )
 
 from transformers import (  # isort: skip  (after support, which keeps it offline)
-    BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
     BertForTokenClassification,
     BertModel,
 )
 
-VOCAB, CONTEXT = 61, 20
-ACTIVATIONS = ("gelu", "gelu_new", "relu", "relu2", "gelu_python", "gelu_pytorch_tanh", "gelu_fast")
-
-
-def random_options(seed: int) -> dict[str, Any]:
-    rng = random.Random(seed)
-    return {
-        "vocab_size": rng.randint(20, VOCAB),
-        "hidden_size": 24,
-        "num_hidden_layers": rng.randint(1, 3),
-        "num_attention_heads": rng.choice([1, 2, 3, 4]),
-        "intermediate_size": rng.randint(5, 60),
-        "hidden_act": ACTIVATIONS[seed % len(ACTIVATIONS)],
-        "max_position_embeddings": CONTEXT,
-        "type_vocab_size": rng.choice([1, 2, 3]),
-        "layer_norm_eps": rng.choice([1e-12, 1e-5, 1e-2]),
-    }
-
-
-def make(architecture: Any, seed: int, *arguments: Any, **options: Any) -> Any:
-    return shake(architecture(BertConfig(**{**random_options(seed), **options}), *arguments), seed)
-
-
-@torch.no_grad()
-def compare(folder: Path, theirs: Any) -> Encoder:
-    """Load `folder` as ours, and hold it against their model for every kind of padding, with token types."""
-    ours, _ = load_model(folder)
-    assert isinstance(ours, Encoder)
-    options = theirs.config
-    for length in (CONTEXT, 7, 1):
-        ids = torch.randint(0, options.vocab_size, (3, length))
-        types = torch.randint(0, options.type_vocab_size, (3, length))
-        for mask in padding_masks(3, length).values():
-            expected = theirs(ids, attention_mask=mask.long(), token_type_ids=types)
-            if ours.config.head == "none":
-                hidden = ours.hidden(ids, mask=mask, segments=types)
-                assert_close(hidden, expected.last_hidden_state, mask)
-                if ours.pooler is not None:
-                    whole = mask[:, 0]  # where the first token is real
-                    assert_close(ours.pooled(hidden)[whole], expected.pooler_output[whole])
-            elif ours.config.head == "sequence":
-                whole = mask[:, 0]
-                assert_close(ours(ids, mask=mask, segments=types)[whole], expected.logits[whole])
-            else:
-                assert_close(ours(ids, mask=mask, segments=types), expected.logits, mask)
-        if ours.config.head != "none":
-            assert_close(ours(ids), theirs(ids).logits)
-    return ours
-
 
 @pytest.mark.parametrize("seed", range(7))
 def test_masked_tokens(tmp_path: Path, seed: int) -> None:
-    theirs = make(BertForMaskedLM, seed)
+    theirs = make_bert(BertForMaskedLM, seed)
     ours = compare(save_theirs(theirs, tmp_path, sharded=seed == 0), theirs)
     assert ours.config.head == "language"
     assert ours.config.tied_embeddings
@@ -90,14 +35,14 @@ def test_masked_tokens(tmp_path: Path, seed: int) -> None:
 
 
 def test_an_untied_table(tmp_path: Path) -> None:
-    theirs = make(BertForMaskedLM, 1, tie_word_embeddings=False)
+    theirs = make_bert(BertForMaskedLM, 1, tie_word_embeddings=False)
     ours = compare(save_theirs(theirs, tmp_path), theirs)
     assert not ours.config.tied_embeddings
 
 
 @pytest.mark.parametrize("has_pooler", [True, False])
 def test_hidden_states(tmp_path: Path, has_pooler: bool) -> None:
-    theirs = make(BertModel, 2, has_pooler)
+    theirs = make_bert(BertModel, 2, has_pooler)
     ours = compare(save_theirs(theirs, tmp_path), theirs)
     assert ours.head is None
     assert ours.config.pooler is has_pooler
@@ -106,14 +51,14 @@ def test_hidden_states(tmp_path: Path, has_pooler: bool) -> None:
 @pytest.mark.parametrize("n_label", [1, 2, 5])
 @pytest.mark.parametrize("architecture", [BertForSequenceClassification, BertForTokenClassification])
 def test_labels(tmp_path: Path, architecture: Any, n_label: int) -> None:
-    theirs = make(architecture, n_label, num_labels=n_label)
+    theirs = make_bert(architecture, n_label, num_labels=n_label)
     ours = compare(save_theirs(theirs, tmp_path), theirs)
     assert ours.config.n_label == n_label
 
 
 def test_older_spellings(tmp_path: Path) -> None:
     """Files from TensorFlow, without the prefix, with copies of what is tied, and with leftovers of pretraining."""
-    theirs = make(BertForMaskedLM, 3)
+    theirs = make_bert(BertForMaskedLM, 3)
     save_theirs(theirs, tmp_path)
 
     def spelled(name: str) -> list[str]:
@@ -131,14 +76,14 @@ def test_older_spellings(tmp_path: Path) -> None:
 
 
 def test_a_model_without_its_prefix(tmp_path: Path) -> None:
-    theirs = make(BertForMaskedLM, 4)
+    theirs = make_bert(BertForMaskedLM, 4)
     save_theirs(theirs, tmp_path)
     rename_tensors(tmp_path, lambda name: [name.removeprefix("bert.")])
     compare(tmp_path, theirs)
 
 
 def test_a_headless_model_with_a_prefix(tmp_path: Path) -> None:
-    theirs = make(BertModel, 4)
+    theirs = make_bert(BertModel, 4)
     save_theirs(theirs, tmp_path)
     rename_tensors(tmp_path, lambda name: [f"bert.{name}"])
     assert compare(tmp_path, theirs).config.pooler
@@ -163,7 +108,7 @@ def test_a_headless_model_with_a_prefix(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, Any], named: str) -> None:
-    save_theirs(make(BertForMaskedLM, 5, num_attention_heads=2), tmp_path)
+    save_theirs(make_bert(BertForMaskedLM, 5, num_attention_heads=2), tmp_path)
     change_config(tmp_path, **options)
     with pytest.raises(ValueError, match=named) as caught:
         load_model(tmp_path)
@@ -171,7 +116,7 @@ def test_what_cannot_be_expressed_is_named(tmp_path: Path, options: dict[str, An
 
 
 def test_a_copy_that_differs_is_refused(tmp_path: Path) -> None:
-    theirs = make(BertForMaskedLM, 6, tie_word_embeddings=False)
+    theirs = make_bert(BertForMaskedLM, 6, tie_word_embeddings=False)
     save_theirs(theirs, tmp_path)
     change_config(tmp_path, tie_word_embeddings=True)
     with pytest.raises(ValueError, match=r"cls\.predictions\.decoder.*other numbers"):
