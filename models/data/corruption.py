@@ -190,7 +190,7 @@ class SpanCorruption:
 def draw_spans(n_tokens: int, most: int, rng: random.Random) -> list[tuple[int, int]]:
     """(start, stop) of the spans to hide of a text of `n_tokens`: CORRUPTED of it in at most `most` spans.
 
-    They are in order and never touch, and anywhere is as likely as elsewhere, the text's borders included.
+    They are in order and never touch; every way to place them is as likely as any other, at the text's ends too.
     """
     if n_tokens == 0:
         return []
