@@ -11,6 +11,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.failures import Failure
 from app.job import INTERACTIVE, Job
+from app.room import Room
+from app.system import free_memory_bytes
 from app.worker import Worker
 from models.events import Event
 
@@ -19,11 +21,17 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceFound(Event):
-    """What a device's name means on this machine; `sentence`: why it is not what was asked for."""
+    """What a device's name means on this machine; `sentence`: why it is not what was asked for.
+
+    kind: cpu, cuda or mps. memory_bytes: all that it has. bfloat16_from: see Room.
+    """
 
     label: str
     sentence: str | None
     available: tuple[str, ...]
+    kind: str
+    memory_bytes: int | None
+    bfloat16_from: int | None
 
 
 class DeviceControl(QObject):
@@ -47,9 +55,26 @@ class DeviceControl(QObject):
         self.label = ""
         self.available: tuple[str, ...] = ("auto", "cpu")
         self.ready = False
+        self._found: DeviceFound | None = None
         worker.job_events.connect(self._on_events)
         worker.job_finished.connect(self._on_over)
         worker.job_failed.connect(self._on_failed)
+
+    @property
+    def room(self) -> Room | None:
+        """The device with its memory: of main memory what is free now. None until torch is loaded."""
+        found = self._found
+        if found is None:
+            return None
+        free = free_memory_bytes() if found.kind == "cpu" else None
+        n_bytes = found.memory_bytes if free is None else free
+        return Room(
+            kind=found.kind,
+            label=found.label,
+            n_bytes=n_bytes,
+            is_free=free is not None,
+            bfloat16_from=found.bfloat16_from,
+        )
 
     def warm_up(self) -> None:
         """Import torch on the worker, give it its threads, and look the chosen device up."""
@@ -65,14 +90,21 @@ class DeviceControl(QObject):
         def make() -> Iterator[Event]:
             import torch
 
-            from models.device import available_devices, choose_device
+            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device
 
             if set_threads:
                 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
                 # On Linux the worker is at low priority and takes all cores; elsewhere the window keeps one.
                 torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
             choice = choose_device(name)
-            yield DeviceFound(label=choice.label, sentence=choice.sentence, available=("auto", *available_devices()))
+            yield DeviceFound(
+                label=choice.label,
+                sentence=choice.sentence,
+                available=("auto", *available_devices()),
+                kind=choice.device.type,
+                memory_bytes=choice.memory_bytes,
+                bfloat16_from=BFLOAT16_FROM if bf16_is_fast(choice.device) else None,
+            )
 
         job = Job(title, make, INTERACTIVE)
         self._jobs.append(job)
@@ -85,6 +117,7 @@ class DeviceControl(QObject):
         for event in events:
             assert isinstance(event, DeviceFound)
             self.ready = True
+            self._found = event
             self.label = event.label
             self.available = tuple(dict.fromkeys(event.available))
             if event.sentence:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.chat_control import LIVE, ChatControl, ChatModel
+from app.dry_run_control import DryRunControl, DryRunState
 from app.garbage import MainThreadCollector
 from app.status import Status, status_of
 from app.tokenizer_control import TokenizerControl
@@ -21,9 +22,10 @@ from app.worker import Worker
 from models.library import Library, RunInfo
 
 if TYPE_CHECKING:
+    from models.config import ModelConfig
     from models.data.tiny_world.starters import Starter
     from models.inference.settings import SamplingConfig
-    from models.training.spec import DataSpec
+    from models.training.spec import DataSpec, TrainConfig
 
 
 class Session(Trainings):
@@ -36,6 +38,7 @@ class Session(Trainings):
         tokenizer_events(events): Phase, Progress, Notice of a tokenizer's training.
         tokenizer_training_changed(): `tokenizer_busy` is new.
         tokenizer_trained(name): a new tokenizer is in the library, and chosen.
+        dry_run_changed(): `dry_run` is new.
         tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
     """
 
@@ -45,6 +48,7 @@ class Session(Trainings):
     tokenizer_events = Signal(object)
     tokenizer_training_changed = Signal()
     tokenizer_trained = Signal(str)
+    dry_run_changed = Signal()
     tab_requested = Signal(str)
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
@@ -53,12 +57,17 @@ class Session(Trainings):
         self._side_worker = Worker(self, name="side worker")
         self._chat = chat = ChatControl(self.worker, self._training.live_trainer, library, self)
         self._tokenizers = tokenizers = TokenizerControl(self._side_worker, library, self)
+        self._trial = trial = DryRunControl(self.worker, self)
         self._random = random.Random()
         chat.model_changed.connect(self.chat_changed)
         chat.model_changed.connect(self.status_changed)
         chat.events_came.connect(self.chat_events)
         chat.reply_ended.connect(self.reply_ended)
         chat.failed.connect(self._on_failed)
+        trial.changed.connect(self.dry_run_changed)
+        trial.changed.connect(self.status_changed)
+        trial.failed.connect(self._on_failed)
+        self.training_changed.connect(self._on_training_goes_on)
         tokenizers.changed.connect(self.tokenizer_training_changed)
         tokenizers.changed.connect(self.status_changed)
         tokenizers.events_came.connect(self.tokenizer_events)
@@ -109,6 +118,27 @@ class Session(Trainings):
     def cancel_tokenizer_training(self) -> None:
         """Stop it; nothing of it stays."""
         self._tokenizers.cancel()
+
+    # -- Trying a design out ----------------------------------------------------------------------------
+
+    @property
+    def dry_run(self) -> DryRunState:
+        """The dry run that is going on, and what the last one measured."""
+        return self._trial.state
+
+    def start_dry_run(self, config: ModelConfig, train: TrainConfig, *, length: int | None = None) -> bool:
+        """Measure three training steps on texts of `length` tokens (default: the context); whether it began."""
+        if self.training_active:
+            name = self._training.state.name if self._training.state is not None else ""
+            return self._refuse(
+                f"«{name}» is being trained: a dry run beside it would hold it up and share its memory. "
+                "Stop the training first, or wait until it ends."
+            )
+        return self._try(lambda: self._trial.start(config, train, self.device_name, length))
+
+    def cancel_dry_run(self) -> None:
+        """End it after the step that it is at."""
+        self._trial.cancel()
 
     # -- Runs -------------------------------------------------------------------------------------------
 
@@ -176,9 +206,16 @@ class Session(Trainings):
     @property
     def status(self) -> Status:
         """What the worker is doing, for the status bar."""
-        return status_of(self._training.state, self._chat.state, ready=self._device.ready)
+        return status_of(
+            self._training.state, self._chat.state, ready=self._device.ready, trying=self._trial.state.status
+        )
 
     # -- Following --------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_training_goes_on(self) -> None:
+        if self.training_active and self._trial.state.running:
+            self._trial.cancel()  # the training is queued behind it
 
     @Slot(str)
     def _on_tokenizer_trained(self, name: str) -> None:

@@ -17,11 +17,13 @@ class Status:
     seconds_left: float | None = None
 
 
-def status_of(training: TrainingState | None, chat: str, *, ready: bool) -> Status:
-    """The status of a training, a chat's state (see ChatControl) and whether torch is loaded."""
+def status_of(training: TrainingState | None, chat: str, *, ready: bool, trying: Status | None = None) -> Status:
+    """The status of a training, a chat's state (see ChatControl), whether torch is loaded, and of a dry run."""
     if training is None or training.over:
         if not ready:
             return Status(words="Loading torch…")
+        if trying is not None and chat not in ("loading", "replying"):
+            return trying
         return Status(words={"loading": "Opening the model", "replying": "Writing a reply"}.get(chat, "Ready"))
     count = {"done": training.step, "total": training.total_steps}
     name = training.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -28,9 +29,33 @@ def memory_bytes() -> int | None:
     return None
 
 
+def free_memory_bytes() -> int | None:
+    """Main memory that programs can still get without others having to give any back, None where that is not known."""
+    if sys.platform == "linux":
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+        return found[0] * 1024 if found else None
+    if sys.platform == "win32":
+        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
+        return status.free if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+    return None
+
+
 def bytes_in_words(n: float) -> str:
     """Bytes with a unit: «512 MB», «1.4 GB»."""
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"
+
+
+class _MemoryStatus(ctypes.Structure):
+    """Windows' MEMORYSTATUSEX."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("free", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 5),
+    )
 
 
 def reveal(path: Path) -> bool:

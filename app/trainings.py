@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.choices import Choices
 from app.device_control import DeviceControl
 from app.failures import Failure
+from app.room import Room
 from app.run_history import RunHistory
 from app.training_control import TrainingControl
 from app.training_state import TrainingState
@@ -212,6 +213,11 @@ class Trainings(Choices):
     def device_label(self) -> str:
         """What that is, in words; '' until torch is loaded."""
         return self._device.label
+
+    @property
+    def room(self) -> Room | None:
+        """The device's memory, of main memory what is free now; None until torch is loaded."""
+        return self._device.room
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from models.config import ModelConfig
 from models.training.spec import TrainConfig
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
+BFLOAT16_FROM = 256
+"""The width (d_model) from which on bfloat16 gains more than its conversions cost, where the device is fast at it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ def pick_precision(train: TrainConfig, model: ModelConfig, device: torch.device)
         return torch.float32
     if train.precision == "bfloat16":
         return torch.bfloat16
-    return torch.bfloat16 if model.d_model >= 256 and bf16_is_fast(device) else torch.float32
+    return torch.bfloat16 if model.d_model >= BFLOAT16_FROM and bf16_is_fast(device) else torch.float32
 
 
 def seed_global(seed: int, device: torch.device) -> None:
