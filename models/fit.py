@@ -198,6 +198,8 @@ def _all_round(config: ModelConfig) -> Sequence[Change]:
         layers = max(1, config.n_layer * share // 16)
         slots = dict(by_heads.get(max(1, config.n_head * share // 16), {}))
         slots["n_layer"] = layers
+        if config.n_expert:
+            slots["n_expert"] = max(config.n_expert_used, config.n_expert * share // 16)
         if config.n_encoder_layer:
             slots["n_encoder_layer"] = max(1, config.n_encoder_layer * share // 16)
         slots["context_length"] = max(MIN_CONTEXT, config.context_length * share // 16 // 8 * 8)

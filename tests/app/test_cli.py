@@ -202,7 +202,7 @@ def test_describe(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 layers, 2 heads, 16 wide, vocabulary 261" in out
     assert "estimated" in out
     assert main(["describe", "nothing"]) == 1
-    assert "The presets are gpt2-tiny" in capsys.readouterr().err
+    assert "The presets are terrarium-tiny" in capsys.readouterr().err
     assert main(["describe", "gpt2-tiny", "--length", "9999"]) == 1
 
 
