@@ -16,10 +16,11 @@ _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _AROUND = (
     r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"  # words, numbers, the rest
 )
+_LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral")
 _SPLITS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (_GPT2,)),
     **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", _GPT2)),
-    **dict.fromkeys(("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"), (_CONTRACTIONS + _AROUND % "{1,3}",)),
+    **dict.fromkeys(_LLAMA3, (_CONTRACTIONS + _AROUND % "{1,3}",)),
     **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (_CONTRACTIONS + _AROUND % "",)),
 }
 """How a text is cut before merging, by tokenizer.ggml.pre: each expression in turn cuts further. As in llama.cpp."""
@@ -51,7 +52,7 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
         raise DamagedError(f"{where} is damaged: its tokens are missing, there twice, or not each of a kind.")
     rules = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
     try:
-        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules, ignore_merges="{1,3}" in _SPLITS[split][0]))
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules, ignore_merges=split in _LLAMA3))
     except Exception as error:  # what the Rust library raises is of no narrower class
         raise DamagedError(f"{where} is damaged: its merges do not fit its tokens ({error}).") from error
     cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS[split]]

@@ -7,13 +7,16 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before anything imports transformers
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+Yielded = TypeVar("Yielded")
+Result = TypeVar("Result")
 
 TOLERANCE = 1e-4
 """Largest difference, relative to the largest number, in float32."""
@@ -69,3 +72,13 @@ def rename_tensors(folder: Path, change: Callable[[str], Sequence[str]]) -> None
     file = folder / "model.safetensors"
     renamed = {new: tensor.clone() for name, tensor in load_file(file).items() for new in change(name)}
     save_file(renamed, file, {"format": "pt"})
+
+
+def drive(events: Generator[Yielded, None, Result]) -> tuple[list[Yielded], Result]:
+    """What a generator yields, and what it returns."""
+    seen = []
+    while True:
+        try:
+            seen.append(next(events))
+        except StopIteration as end:
+            return seen, end.value

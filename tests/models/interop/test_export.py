@@ -12,12 +12,12 @@ import torch
 
 from models import load_model
 from models.config import ModelConfig
-from models.events import Event, Progress
+from models.events import Progress
 from models.interop.export import export_hf
 from models.presets import PRESETS
 from models.tokenizers import train_tokenizer
 from models.transformer import AnyModel, build_model
-from tests.models.interop.support import assert_close
+from tests.models.interop.support import assert_close, drive
 
 from transformers import AutoModelForCausalLM, AutoTokenizer  # isort: skip  (after support, which keeps it offline)
 
@@ -62,15 +62,6 @@ def random_model(config: ModelConfig, seed: int = 0) -> AnyModel:
         for parameter in model.parameters():
             parameter.add_(torch.randn(parameter.shape) * (0.2 if parameter.dim() == 1 else 0.15))
     return model
-
-
-def drive(events: Any) -> tuple[list[Event], Any]:
-    seen = []
-    while True:
-        try:
-            seen.append(next(events))
-        except StopIteration as end:
-            return seen, end.value
 
 
 @pytest.mark.parametrize("name", DESIGNS)

@@ -1,0 +1,245 @@
+"""GGUF files, written with the `gguf` package as llama.cpp's converter writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from models import load_model
+from models.config import ModelConfig
+from models.interop.gguf import _weights
+from models.loading import load_config
+from models.positions import inverse_frequencies
+from models.presets import PRESETS
+from models.tokenizers import decode, encode_prompt, encode_text, train_tokenizer
+from models.transformer import AnyModel
+from tests.models.interop.support import assert_close
+from tests.models.interop.test_export import random_model
+
+LLAMA = dataclasses.replace(PRESETS["llama-tiny"], vocab_size=300, context_length=20, n_layer=2, d_model=64, d_ff=96)
+
+
+@pytest.fixture(scope="module")
+def bpe() -> Tokenizer:
+    return train_tokenizer(["Anna has a red ball, isn't it? Ben's 12 bells 345."] * 9, "bpe", 300)
+
+
+def regrouped(rows: np.ndarray[Any, Any], n_head: int) -> np.ndarray[Any, Any]:
+    """llama.cpp's order of the rows of queries and keys (its converter's `permute`)."""
+    halves = rows.reshape(n_head, 2, rows.shape[0] // n_head // 2, *rows.shape[1:])
+    return halves.swapaxes(1, 2).reshape(rows.shape)
+
+
+def write(
+    path: Path,
+    model: AnyModel,
+    *,
+    kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
+    tokenizer: Tokenizer | None = None,
+    pre: str = "smollm",
+    more: dict[str, Any] | None = None,
+    tensors: dict[str, np.ndarray[Any, Any]] | None = None,
+) -> Path:
+    """Write `model`, its matrices as `kind`; `more` metadata and tensors besides."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(config.n_layer)
+    writer.add_context_length(config.context_length)
+    writer.add_embedding_length(config.d_model)
+    writer.add_feed_forward_length(config.ff_width)
+    writer.add_head_count(config.n_head)
+    writer.add_head_count_kv(config.kv_heads)
+    writer.add_layer_norm_rms_eps(config.norm_eps)
+    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_vocab_size(config.vocab_size)
+    if tokenizer is not None:
+        _write_tokenizer(writer, tokenizer, pre)
+    for key, value in (more or {}).items():
+        (writer.add_string if isinstance(value, str) else writer.add_float32)(key, value)
+    state = model.state_dict()
+    for weight in _weights(config):
+        numbers = state[weight.ours].numpy()
+        if "attn_q" in weight.theirs or "attn_k" in weight.theirs:
+            numbers = regrouped(numbers, config.n_head if "attn_q" in weight.theirs else config.kv_heads)
+        as_is = numbers.ndim == 1 or kind == gguf.GGMLQuantizationType.F32
+        data = np.ascontiguousarray(numbers) if as_is else gguf.quants.quantize(numbers, kind)
+        writer.add_tensor(weight.theirs, data, raw_dtype=None if as_is else kind)
+    for name, extra in (tensors or {}).items():
+        writer.add_tensor(name, extra)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, pre: str) -> None:
+    described = json.loads(tokenizer.to_str())
+    vocab: dict[str, int] = described["model"]["vocab"]
+    specials = {token["content"] for token in described["added_tokens"]}
+    tokens = sorted(vocab, key=lambda token: vocab[token])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL if t in specials else gguf.TokenType.NORMAL for t in tokens])
+    writer.add_token_merges([" ".join(pair) for pair in described["model"]["merges"]])
+    writer.add_eos_token_id(1)
+
+
+def logits(model: AnyModel) -> torch.Tensor:
+    with torch.no_grad():
+        return model(torch.arange(4, 24)[None])  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"tied_embeddings": True, "n_kv_head": 1, "rope_theta": 500_000.0, "norm_eps": 1e-6},
+        {"bias": "all", "d_head": 8},
+        {"bias": "attention", "n_head": 8, "n_kv_head": 4},
+    ],
+)
+def test_the_same_numbers_come_back(changes: dict[str, Any], tmp_path: Path) -> None:
+    model = random_model(dataclasses.replace(LLAMA, **changes))
+    path = write(tmp_path / "model.gguf", model)
+    found, tokenizer = load_model(path)
+    assert tokenizer is None
+    assert all(torch.equal(found.state_dict()[name], value) for name, value in model.state_dict().items())
+    expected = model.config
+    assert dataclasses.replace(
+        found.config, n_kv_head=expected.n_kv_head, d_ff=expected.d_ff, d_head=expected.d_head
+    ) == dataclasses.replace(expected)
+    assert load_config(path) == found.config
+
+
+@pytest.mark.parametrize(
+    ("kind", "tolerance"),
+    [("F16", 1e-3), ("BF16", 1e-2), ("Q8_0", 2e-2), ("Q5_1", 6e-2), ("Q4_0", 1.5e-1), ("Q4_1", 1.5e-1)],
+)
+def test_quantised_matrices(kind: str, tolerance: float, tmp_path: Path) -> None:
+    model = random_model(LLAMA)
+    path = write(tmp_path / "model.gguf", model, kind=gguf.GGMLQuantizationType[kind])
+    found = load_model(path)[0].state_dict()
+    for name, value in model.state_dict().items():
+        assert (found[name] - value).abs().max() <= tolerance * value.abs().max(), name
+
+
+SCALINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 2.0},
+        {"rope_scaling": "linear", "rope_factor": 2.0},
+    ),
+    (
+        {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0},
+        {
+            "rope_scaling": "yarn",
+            "rope_factor": 4.0,
+            "rope_original_context": 20,
+            "rope_high_rotations": 32.0,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("more", "slots"), SCALINGS)
+def test_stretched_rotations(more: dict[str, Any], slots: dict[str, Any], tmp_path: Path) -> None:
+    model = random_model(dataclasses.replace(LLAMA, **slots))
+    found, _ = load_model(write(tmp_path / "model.gguf", model, more=more))
+    assert_close(logits(found), logits(model))
+
+
+def test_llama3_rotations_are_recognised(tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        LLAMA, rope_theta=500_000.0, rope_scaling="llama3", rope_factor=8.0, rope_original_context=8192
+    )
+    model = random_model(config)
+    plain = inverse_frequencies(dataclasses.replace(config, rope_scaling="none"))
+    divisors = (plain / inverse_frequencies(config)).numpy()
+    found, _ = load_model(write(tmp_path / "model.gguf", model, tensors={"rope_freqs.weight": divisors}))
+    assert found.config.rope_scaling == "llama3"
+    assert_close(logits(found), logits(model))
+    path = write(tmp_path / "other.gguf", model, tensors={"rope_freqs.weight": divisors * 1.1})
+    with pytest.raises(ValueError, match=r"rope_freqs\.weight\) is not that of Llama 3"):
+        load_model(path)
+
+
+def test_the_tokenizer_is_built_from_the_metadata(bpe: Tokenizer, tmp_path: Path) -> None:
+    model = random_model(dataclasses.replace(LLAMA, vocab_size=bpe.get_vocab_size()))
+    found, tokenizer = load_model(write(tmp_path / "model.gguf", model, tokenizer=bpe))
+    assert tokenizer is not None
+    assert found.config.end_id == 1
+    for text in ("Anna's 12  bells,\n\tisn't ünder 🎉 it?", " a<|end|>b "):
+        assert encode_text(tokenizer, text) == encode_text(bpe, text)
+        assert encode_prompt(tokenizer, text) == encode_prompt(bpe, text)
+        assert decode(tokenizer, encode_text(tokenizer, text)) == text
+
+
+@pytest.mark.parametrize(
+    ("pre", "text", "cuts"),
+    [
+        ("gpt-2", "it's 123 x\n\n y", ["it", "'s", "Ġ123", "Ġx", "ĊĊ", "Ġy"]),
+        ("smollm", "it's 123 x", ["it", "'s", "Ġ", "1", "2", "3", "Ġx"]),
+        ("llama-bpe", "IT'S 12345 x\n\n y", ["IT", "'S", "Ġ", "123", "45", "Ġx", "ĊĊ", "Ġy"]),
+        ("qwen2", "it's 12 (x)", ["it", "'s", "Ġ", "1", "2", "Ġ(", "x", ")"]),
+    ],
+)
+def test_how_texts_are_cut(pre: str, text: str, cuts: list[str], bpe: Tokenizer, tmp_path: Path) -> None:
+    model = random_model(dataclasses.replace(LLAMA, n_layer=1, vocab_size=bpe.get_vocab_size()))
+    _, tokenizer = load_model(write(tmp_path / "model.gguf", model, tokenizer=bpe, pre=pre))
+    assert tokenizer is not None
+    assert tokenizer.pre_tokenizer is not None
+    assert [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)] == cuts
+
+
+def test_what_is_not_known_is_refused(bpe: Tokenizer, tmp_path: Path) -> None:
+    model = random_model(dataclasses.replace(LLAMA, n_layer=1, vocab_size=bpe.get_vocab_size()))
+
+    def refusal(**options: Any) -> str:
+        path = write(tmp_path / "model.gguf", model, **options)
+        with pytest.raises(ValueError, match=r"model\.gguf") as caught:
+            load_model(path)
+        return str(caught.value)
+
+    assert "tokenizer.ggml.pre), which is not known" in refusal(tokenizer=bpe, pre="tekken")
+    assert "kind 'llama' (SentencePiece" in refusal(more={"tokenizer.ggml.model": "llama"})
+    assert "llama.attention.clamp_kqv 8.0 is not supported" in refusal(more={"llama.attention.clamp_kqv": 8.0})
+    assert "rope.scaling.type 'longrope'" in refusal(
+        more={"llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": 2.0}
+    )
+    assert "has the tensor 'blk.0.more'" in refusal(tensors={"blk.0.more": np.zeros(3, dtype=np.float32)})
+    whole = dataclasses.replace(model.config, d_ff=model.config.ff_width)
+    model.config = dataclasses.replace(whole, context_length=2 + whole.context_length, d_ff=whole.d_ff + 8)
+    assert "contradicts its config: 'blk.0.ffn_gate.weight'" in refusal()
+
+
+def test_other_architectures_and_damage(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "mamba")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ValueError, match=r"model\.gguf: the architecture 'mamba' is not supported"):
+        load_model(path)
+    data = write(path, random_model(LLAMA)).read_bytes()
+    for spoilt in (data[:-5000], data[:700], data[:30], data[:6], b"", b"x" * 100, data[:8] + b"\xff" * 16 + data[24:]):
+        path.write_bytes(spoilt)
+        with pytest.raises(ValueError, match=r"model\.gguf is damaged or cut off"):
+            load_model(path)
+
+
+def test_config_of(tmp_path: Path) -> None:
+    config: ModelConfig = load_config(write(tmp_path / "any name", random_model(LLAMA)))
+    assert config.n_layer == 2
