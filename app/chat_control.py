@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.worker import Worker
-from models.events import Event
+from models.events import Event, Progress
 from models.inference.settings import SamplingConfig
 from models.library import Library
 
@@ -27,7 +27,9 @@ LIVE = "live"
 class ChatModel:
     """What is known of the model one talks to.
 
-    talks: it was trained on conversations; otherwise it goes on with a text. which: a run's id, or LIVE.
+    mode: what it does with what one writes: "talk" (it was trained on conversations), "text" (it goes on with it),
+    "answer" (an encoder-decoder writes a text of its own) or "fill" (an encoder fills its masks).
+    which: a run's id, or LIVE.
     source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
     questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
     """
@@ -36,13 +38,18 @@ class ChatModel:
     run_id: str
     name: str
     step: int
-    talks: bool
+    mode: str
     source: str
     world_seed: int
     context_length: int
     n_parameters: int
     device: str
     can_do: tuple[str, ...] = ()
+
+    @property
+    def talks(self) -> bool:
+        """Whether it holds conversations."""
+        return self.mode == "talk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +95,8 @@ class ChatControl(QObject):
         self._loaded: tuple[Any, Any] | None = None
         self.model: ChatModel | None = None
         self.state = "none"
+        self.loaded_share = 0.0
+        """How much of a model that is being opened has been read."""
         worker.job_started.connect(self._on_started)
         worker.job_events.connect(self._on_events)
         worker.job_finished.connect(self._on_finished)
@@ -106,11 +115,13 @@ class ChatControl(QObject):
 
         def make() -> Iterator[Event]:
             from models.device import choose_device
-            from models.loading import load_model
+            from models.loading import load_model_events
             from models.training.run_record import checkpoint_step
 
             choice = choose_device(device)
-            model, tokenizer = load_model(folder, device=choice.device)
+            model, tokenizer = yield from load_model_events(folder, choice.device)
+            if tokenizer is None:
+                raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             self._loaded = (model, tokenizer)
             checkpoint = run.latest_checkpoint()
             step = checkpoint_step(checkpoint) if checkpoint is not None else 0
@@ -147,8 +158,9 @@ class ChatControl(QObject):
 
         def make() -> Iterator[Event]:
             from models.data.chat import encode_newest
+            from models.inference.fill_mask import fill_events
             from models.inference.generate import generate
-            from models.tokenizers import encode_prompt
+            from models.inference.prompts import encode_for
 
             step = known_step
             if live:
@@ -160,11 +172,14 @@ class ChatControl(QObject):
                 assert self._loaded is not None
                 model, tokenizer = self._loaded
             if isinstance(messages, str):
-                ids, left_out = encode_prompt(tokenizer, messages), 0
+                ids, left_out = encode_for(model.config, tokenizer, messages), 0
             else:
                 ids, left_out = encode_newest(tokenizer, [dict(m) for m in messages], model.config.context_length)
             yield ReplyStarted(step=step, n_prompt=len(ids), n_left_out=left_out)
-            yield from generate(model, tokenizer, ids, sampling)
+            if model.config.topology == "encoder-only":
+                yield from fill_events(model, tokenizer, ids)
+            else:
+                yield from generate(model, tokenizer, ids, sampling)
 
         self.state = "waiting"
         self._job = self._worker.submit(Job("Reply", make, INTERACTIVE))
@@ -174,6 +189,11 @@ class ChatControl(QObject):
         """End the reply that is being made; what there is of it stands."""
         if self._job is not None and self.state != "loading":
             self._job.cancel()
+
+    def cancel_opening(self) -> None:
+        """Leave off opening a model; there is none then."""
+        if self.state == "loading":
+            self.close_model()
 
     def _drop_job(self) -> None:
         """Stop what is going on, and have its reply count as ended from now on."""
@@ -186,7 +206,7 @@ class ChatControl(QObject):
 
     def _open(self, make: Callable[[], Iterator[Event]]) -> None:
         self._drop_job()
-        self.state = "loading"
+        self.state, self.loaded_share = "loading", 0.0
         self._job = self._worker.submit(Job("Open model", make, INTERACTIVE))
         self.model_changed.emit()
 
@@ -203,6 +223,9 @@ class ChatControl(QObject):
         for event in events:
             if isinstance(event, ModelOpened):
                 self.model = event.model
+            elif isinstance(event, Progress) and event.total:
+                self.loaded_share = event.done / event.total
+                self.model_changed.emit()
             elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
                 self.model = dataclasses.replace(self.model, step=event.step)
                 self.model_changed.emit()
@@ -233,16 +256,19 @@ class ChatControl(QObject):
         """Worker's thread: what the window should know of a model."""
         from models.data.corpus import open_corpus
 
+        corpus = run.lineage.get("corpus")
         try:
-            talks = open_corpus(self._library, run.lineage["corpus"]["sha256"]).has_chats
+            has_chats = corpus is not None and open_corpus(self._library, corpus["sha256"]).has_chats
         except (ValueError, KeyError):  # its text is gone: what it was made from still says enough
-            talks = run.spec.data.source == "tiny-world"
+            has_chats = run.spec.data.source == "tiny-world"
+        by_topology = {"encoder-only": "fill", "encoder-decoder": "answer"}
+        mode = by_topology.get(model.config.topology, "talk" if has_chats else "text")
         return ChatModel(
             which=which,
             run_id=run.id,
             name=run.name,
             step=step,
-            talks=talks,
+            mode=mode,
             source=run.spec.data.source,
             world_seed=run.spec.data.seed,
             context_length=model.config.context_length,

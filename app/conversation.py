@@ -70,7 +70,7 @@ class Conversation(QObject):
         """Add what the user says, and ask for a reply; a model that does not talk goes on with it."""
         model = self._session.chat_model
         assert model is not None
-        turn = dataclasses.replace(turn, goes_on=not model.talks)
+        turn = dataclasses.replace(turn, goes_on=model.mode == "text")
         self.chat = dataclasses.replace(self.chat.with_turn(turn), run_id=model.run_id)
         self.turn_added.emit(turn)
         self.reply(sampling)
@@ -83,7 +83,7 @@ class Conversation(QObject):
         self._recorder = ReplyRecorder(model, sampling.seed, strip=not self.chat.turns[-1].goes_on)
         self.reply_began.emit()
         turn = self.chat.turns[-1]
-        said = turn.prompt if turn.goes_on else self.chat.messages()
+        said = self.chat.messages() if model.talks else turn.prompt
         if not self._session.send_chat(said, sampling):
             self._on_reply_ended()
 

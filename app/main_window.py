@@ -8,6 +8,7 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
+from app.import_dialog import ImportDialog
 from app.menus import MenuActions, build_menus
 from app.page_factories import page_factories, remember_splitters, restore_splitters
 from app.session import Session
@@ -57,10 +58,13 @@ class MainWindow(QMainWindow):
         self.show_welcome()
 
     def _build_menus(self) -> None:
+        self.imports = ImportDialog(self.session, self.toasts, self)
         others = ViewAndHelp(self.session, self.theme, self.toasts)
         actions = MenuActions(
             new_run=self.show_new_run,
             open_text=self.open_text,
+            import_folder=self.imports.ask_for_folder,
+            import_file=self.imports.ask_for_file,
             quickstart=self.start_quickstart,
             reveal_library=others.reveal_library,
             show_tab=self.show_tab,

@@ -21,6 +21,8 @@ class MenuActions:
 
     new_run: Callable[[], object]
     open_text: Callable[[], object]
+    import_folder: Callable[[], object]
+    import_file: Callable[[], object]
     quickstart: Callable[[], object]
     reveal_library: Callable[[], object]
     show_tab: Callable[[str], object]
@@ -39,6 +41,9 @@ def build_menus(window: QMainWindow, theme: ThemeProvider, actions: MenuActions)
     _add(file, "&Quick start", actions.quickstart, "Ctrl+Shift+Q")
     _add(file, "&New run", actions.new_run, "Ctrl+Shift+N")  # Ctrl+N is the chat tab's
     _add(file, "&Open text file…", actions.open_text, QKeySequence.StandardKey.Open)
+    file.addSeparator()
+    _add(file, "Import a &Hugging Face folder…", actions.import_folder)
+    _add(file, "Import a &GGUF file…", actions.import_file)
     file.addSeparator()
     _add(file, "Reveal &library in folder", actions.reveal_library)
     file.addSeparator()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -15,6 +16,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.chat_control import LIVE, ChatControl, ChatModel
 from app.dry_run_control import DryRunControl, DryRunState
 from app.garbage import MainThreadCollector
+from app.import_control import ImportControl
 from app.status import Status, status_of
 from app.tokenizer_control import TokenizerControl
 from app.trainings import Trainings
@@ -39,6 +41,9 @@ class Session(Trainings):
         tokenizer_training_changed(): `tokenizer_busy` is new.
         tokenizer_trained(name): a new tokenizer is in the library, and chosen.
         dry_run_changed(): `dry_run` is new.
+        import_changed(): `importing` is new.
+        import_events(events): Phase, Progress, Notice of a model's import.
+        model_imported(run_id, name): a model from elsewhere is in the library.
         tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
     """
 
@@ -49,6 +54,9 @@ class Session(Trainings):
     tokenizer_training_changed = Signal()
     tokenizer_trained = Signal(str)
     dry_run_changed = Signal()
+    import_changed = Signal()
+    import_events = Signal(object)
+    model_imported = Signal(str, str)
     tab_requested = Signal(str)
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
@@ -58,6 +66,7 @@ class Session(Trainings):
         self._chat = chat = ChatControl(self.worker, self._training.live_trainer, library, self)
         self._tokenizers = tokenizers = TokenizerControl(self._side_worker, library, self)
         self._trial = trial = DryRunControl(self.worker, self)
+        self._imports = imports = ImportControl(self._side_worker, library, self)
         self._random = random.Random()
         chat.model_changed.connect(self.chat_changed)
         chat.model_changed.connect(self.status_changed)
@@ -67,6 +76,10 @@ class Session(Trainings):
         trial.changed.connect(self.dry_run_changed)
         trial.changed.connect(self.status_changed)
         trial.failed.connect(self._on_failed)
+        imports.changed.connect(self.import_changed)
+        imports.events_came.connect(self.import_events)
+        imports.imported.connect(self._on_imported)
+        imports.failed.connect(self._on_failed)
         self.training_changed.connect(self._on_training_goes_on)
         tokenizers.changed.connect(self.tokenizer_training_changed)
         tokenizers.changed.connect(self.status_changed)
@@ -140,6 +153,21 @@ class Session(Trainings):
         """End it after the step that it is at."""
         self._trial.cancel()
 
+    # -- Models from elsewhere --------------------------------------------------------------------------
+
+    @property
+    def importing(self) -> bool:
+        """Whether a model is being imported."""
+        return self._imports.busy
+
+    def import_model(self, source: Path) -> bool:
+        """Copy a Hugging Face folder or a .gguf file into the library as a run; whether it began."""
+        return self._try(lambda: self._imports.start(source))
+
+    def cancel_import(self) -> None:
+        """Leave it off; nothing of it stays."""
+        self._imports.cancel()
+
     # -- Runs -------------------------------------------------------------------------------------------
 
     def delete_run(self, run_id: str) -> None:
@@ -172,6 +200,11 @@ class Session(Trainings):
         if self._chat.model is None:
             return self._refuse("No model is open: choose a run to chat with.")
         return self._try(lambda: self._chat.send(messages, sampling))
+
+    @property
+    def loaded_share(self) -> float:
+        """How much of the model that is being opened has been read."""
+        return self._chat.loaded_share
 
     def stop_chat(self) -> None:
         """End the reply; what there is of it stands."""
@@ -222,6 +255,11 @@ class Session(Trainings):
         self.library_changed.emit()
         self.choose_tokenizer(name)
         self.tokenizer_trained.emit(name)
+
+    @Slot(str, str)
+    def _on_imported(self, run_id: str, name: str) -> None:
+        self.runs_changed.emit()
+        self.model_imported.emit(run_id, name)
 
     @Slot()
     def _on_training_ended(self) -> None:

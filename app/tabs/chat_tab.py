@@ -26,8 +26,12 @@ from app.widgets.starter_bar import StarterBar
 from app.widgets.words import short_count
 from models.inference.settings import SamplingConfig
 
-_TALK = "Write a message (Shift+Enter: a new line)"
-_GO_ON = "Write a beginning: the model goes on from it"
+_HINTS = {
+    "talk": "Write a message (Shift+Enter: a new line)",
+    "text": "Write a beginning: the model goes on from it",
+    "answer": "Write a source text: the model answers it",
+    "fill": "Write a text with [MASK] where a word is missing",
+}
 _NO_MODEL = "Choose a model first"
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
 
@@ -145,7 +149,9 @@ class ChatTab(QWidget):
         self._live_name = self._training_name()
         session, model = self._session, self._session.chat_model
         runs = [
-            run for run in session.list_runs() if run.step > 0 and not run.problem and not session.is_current(run.id)
+            run
+            for run in session.list_runs()
+            if (run.step > 0 or run.status == "imported") and not run.problem and not session.is_current(run.id)
         ]
         self.models.set_choices(runs, self._live_name, model.which if model is not None else "")
         self._show_page()
@@ -155,19 +161,20 @@ class ChatTab(QWidget):
         session, model = self._session, self._session.chat_model
         loading, busy = session.chat_state == "loading", session.chat_state in ("waiting", "replying")
         if model is None:
-            self.model_note.setText("Loading…" if loading else "")
+            self.model_note.setText(self._loading_words() if loading else "")
         else:
             where = f"{short_count(model.n_parameters)} parameters, on {model.device}"
             at_step = f"step {model.step:,}, " if model.which == LIVE else ""
-            self.model_note.setText("Loading…" if loading else at_step + where)
+            self.model_note.setText(self._loading_words() if loading else at_step + where)
             self.sampling.set_context_length(model.context_length)
         if model is not self._model_shown:
             self._model_shown = model
             self._show_models()
             self.world_note.setText(session.world_words)
             self.starters.set_kinds(session.starter_kinds)
+            self.sampling.setEnabled(model is None or model.mode != "fill")
             self.sampling.suggest(_TALK_TEMPERATURE if model is not None and model.talks else _TEXT_TEMPERATURE)
-            self.composer.set_hint(_NO_MODEL if model is None else _TALK if model.talks else _GO_ON)
+            self.composer.set_hint(_NO_MODEL if model is None else _HINTS[model.mode])
         self.world_note.setVisible(bool(self.world_note.text()))
         ready = model is not None and session.chat_state == "ready"
         self.composer.set_state(can_send=ready, replying=busy)
@@ -178,13 +185,17 @@ class ChatTab(QWidget):
             self.view.turns[-1].set_note(waits)
         self._show_page()
 
+    def _loading_words(self) -> str:
+        share = self._session.loaded_share
+        return f"Loading… {share:.0%}" if share else "Loading…"
+
     def _show_page(self) -> None:
         """The conversation where there is one to see or to begin, else what to do first."""
         model = self._session.chat_model
         if self.talk.chat.turns or self._session.chat_state == "loading":
             self.pages.show_page("chat")
         elif model is not None:
-            self.pages.show_page("talk" if model.talks else "text")
+            self.pages.show_page(model.mode)
         else:
             self.pages.show_page("choose" if self.models.count() else "train")
         self.pages.offer(self.models.newest_run[1])

@@ -10,7 +10,7 @@ from app.widgets.basics import EmptyState, button
 
 
 class ChatPages(QStackedWidget):
-    """Shows one page of: "chat", "talk" and "text" (an empty chat with a model of that kind), "choose", "train".
+    """Shows one page: "chat"; "talk", "text", "answer", "fill" (an empty chat, by the model's mode); "choose"; "train".
 
     Signals:
         open_asked(): open the newest model.
@@ -35,6 +35,16 @@ class ChatPages(QStackedWidget):
             ),
             "text": EmptyState(
                 "Begin a text", "This model was trained on plain text: it goes on from whatever you write below."
+            ),
+            "answer": EmptyState(
+                "Write a source text",
+                "An encoder-decoder reads it whole, and answers with a text of its own. Trained here, it fills gaps: "
+                "write <|extra_0|> where words are missing.",
+            ),
+            "fill": EmptyState(
+                "Hide a word",
+                "An encoder sees the whole text at once: write [MASK] where a word is missing, and it ranks what might "
+                "stand there.",
             ),
             "choose": EmptyState(
                 "Choose a model",

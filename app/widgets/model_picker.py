@@ -37,7 +37,8 @@ class ModelPicker(QComboBox):
                 self.addItem(f"{live_name}, in training now", LIVE)
                 self.setItemData(0, "The weights as they are at the step of each reply", Qt.ItemDataRole.ToolTipRole)
             for run in runs:
-                self.addItem(f"{run.name}, step {run.step:,}", run.id)
+                words = "imported" if run.status == "imported" else f"step {run.step:,}"
+                self.addItem(f"{run.name}, {words}", run.id)
                 self.setItemData(self.count() - 1, f"{run.status}, {run.id}", Qt.ItemDataRole.ToolTipRole)
             self.setCurrentIndex(self.findData(current) if current else -1)
         self.setEnabled(self.count() > 0)

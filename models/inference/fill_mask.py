@@ -6,14 +6,17 @@ Letters in shape comments: T tokens, V vocab_size.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.events import ReplyFinished, TokenMade
 from models.inference.continuation import check_prompt, evaluating
+from models.tokenizers.roles import mask_id
 from models.transformer import AnyModel, Encoder
 
 
@@ -57,6 +60,26 @@ def filled_text(tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: S
     best = iter(candidates[0].id for candidates in found)
     filled = [next(best) if id == mask_id else id for id in ids]
     return str(tokenizer.decode(filled, skip_special_tokens=True)).strip()
+
+
+def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> Iterator[TokenMade | ReplyFinished]:
+    """`fill_mask` as a reply to be read: the filled text, and below it what else each place might hold.
+
+    Raises:
+        ValueError: as `fill_mask`, and where the tokenizer has no mask.
+    """
+    mask = mask_id(tokenizer)
+    if mask is None:
+        raise ValueError("This tokenizer has no mask token, so its model cannot fill masks: choose another model.")
+    began = time.perf_counter()
+    found = fill_mask(model, tokenizer, ids, mask)
+    seconds = time.perf_counter() - began
+    for i, candidates in enumerate(found, start=1):
+        head = filled_text(tokenizer, ids, mask, found) + "\n" if i == 1 else ""
+        words = "  ·  ".join(f"{c.text.strip() or repr(c.text)} {c.probability:.1%}" for c in candidates)
+        number = f"{i}. " if len(found) > 1 else ""
+        yield TokenMade(id=candidates[0].id, text=f"{head}\n{number}{words}", probability=candidates[0].probability)
+    yield ReplyFinished(reason="stop", n_prompt=len(ids), n_tokens=len(found), prefill_s=seconds, tokens_per_s=0.0)
 
 
 def pseudo_perplexity(model: AnyModel, ids: Sequence[int], mask_id: int, batch_size: int = 32) -> float:

@@ -27,7 +27,7 @@ TALKER = ChatModel(
     run_id="r1",
     name="Quick start",
     step=40,
-    talks=True,
+    mode="talk",
     source="tiny-world",
     world_seed=7,
     context_length=128,
@@ -211,7 +211,7 @@ def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor)
 
 
 def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, session: Session, actor: Actor) -> None:
-    session._chat.model = dataclasses.replace(TALKER, talks=False, source="files")
+    session._chat.model = dataclasses.replace(TALKER, mode="text", source="files")
     actor._be("ready")
     assert not tab.starters.isVisible()
     assert not tab.world_note.isVisible()
