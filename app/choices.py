@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,14 +120,14 @@ class Choices(QObject):
         return self.library.inspect_designs()
 
     def free_design_name(self, wanted: str) -> str:
-        """`wanted` where no design has that name, else with a number that makes it free."""
+        """`wanted`, made safe, with the first number that makes it a name no design has."""
         taken = {name.lower() for name in (*PRESETS, *self.list_designs())}
         try:
-            if safe_name(wanted).lower() not in taken:
-                return safe_name(wanted)
+            wanted = safe_name(wanted)
         except ValueError:
-            pass
-        return self.library.free_name(self.library.designs, wanted, suffix=".json", taken=PRESETS)
+            wanted = self.library.free_name(self.library.designs, wanted, suffix=".json", taken=PRESETS)
+        names = (wanted if n == 1 else f"{wanted}-{n}" for n in itertools.count(1))
+        return next(name for name in names if name.lower() not in taken)
 
     def save_design(self, name: str) -> bool:
         """Save the current design under a name; whether it worked."""
@@ -194,6 +195,10 @@ class Choices(QObject):
     def export_design(self, path: Path) -> bool:
         """Write the current design into a JSON file; whether it worked."""
         return self._try(lambda: write_design(path, self._design))
+
+    def export_picture(self, path: Path, write: Callable[[Path], object]) -> bool:
+        """Let `write` make a picture file; whether it worked."""
+        return self._try(lambda: write(path))
 
     # -- The rest ---------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from app.widgets.words import words
@@ -66,8 +66,21 @@ def value_words(config: ModelConfig, f: _SlotField) -> str:
 
 
 def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
-    """The slots that come to something else in one design than in the other."""
-    return [f for f in dataclasses.fields(ModelConfig) if value_in_use(before, f) != value_in_use(after, f)]
+    """The slots that were set otherwise; what only follows from another slot is not among them."""
+    return [
+        f
+        for f in dataclasses.fields(ModelConfig)
+        if getattr(before, f.name) != getattr(after, f.name) and value_in_use(before, f) != value_in_use(after, f)
+    ]
+
+
+def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:
+    """Whether the slot comes to different things in these designs. That a rarely changed slot means nothing in some
+    of them is no difference by itself."""
+    values = {value_in_use(config, f) for config in configs}
+    if f.metadata.get("advanced") and len({getattr(config, f.name) for config in configs}) == 1:
+        values.discard(None)
+    return len(values) > 1
 
 
 def label_of(f: _SlotField) -> str:

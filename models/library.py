@@ -140,7 +140,7 @@ class Library:
 
     def list_designs(self) -> list[str]:
         """The names of the saved architectures, sorted."""
-        return [path.stem for path in _visible(self.designs) if path.suffix == ".json"]
+        return sorted((path.stem for path in _visible(self.designs) if path.suffix == ".json"), key=str.casefold)
 
     def inspect_designs(self) -> list[DesignInfo]:
         """The saved architectures by name; a damaged file has a `problem`, and the others are there all the same."""

@@ -2,161 +2,187 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QInputDialog, QLineEdit, QSplitter, QVBoxLayout, QWidget
+from pathlib import Path
+from typing import Any
 
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QSplitter, QVBoxLayout, QWidget
+
+from app.comparison import ComparedDesign
+from app.preset_families import design_words, same_preset
 from app.session import Session
+from app.slot_words import changed_slots, label_of, zero_words
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, frame, label, row, set_role
-from app.widgets.block_diagram import BlockDiagram
-from app.widgets.block_parts import Part
+from app.widgets.basics import frame, label, row
 from app.widgets.config_form import ConfigForm
 from app.widgets.cost_panel import CostPanel
-from app.widgets.item_list import Item, ItemList
+from app.widgets.design_bar import DesignActions, DesignBar
+from app.widgets.design_list import DesignList
+from app.widgets.design_views import DesignViews, stale_mark
 from app.widgets.scrolling import scrolling
-from app.widgets.words import short_count, words
-from models import cost
-from models.config import PRESETS, ModelConfig
+from app.widgets.work_size import WorkSize
+from models.config import ModelConfig
+from models.presets import PRESETS
 
-_HINT = "Point at a part to see its formula. Click it to change it."
+_JSON = "Designs (*.json);;All files (*)"
+_NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
 
 
 class BuilderTab(QWidget):
-    """Left designs and slots, in the middle the block diagram, right the costs."""
+    """Left designs and slots, in the middle the views of the design, right its costs, above them its name."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self._origin = session.design_name
+        # What was opened last, from which edits are told.
+        self._origin = ComparedDesign(session.design_name, session.design)
         self.setProperty("role", "page")
-        self.list = ItemList("Designs", theme, can_rename=True)
-        self.form = ConfigForm(
-            session.design,
-            theme,
-            folded=("Details",),
-            zero_words={
-                "n_kv_head": lambda config: f"auto ({config.kv_heads})",
-                "d_ff": lambda config: f"auto ({config.ff_width:,})",
-                "conv_width": lambda config: "none",
-            },
-        )
-        self.diagram = BlockDiagram(session.design, theme)
-        self.costs = CostPanel(session.design, theme)
-        self.name = QLineEdit()
-        self.note = label("", "caption")
-        self.formula = label(_HINT, "caption", wrap=True)
+        self.setAcceptDrops(True)
+        self.list = DesignList(theme)
+        self.form = ConfigForm(session.design, theme, folded=("Details",), zero_words=zero_words(), notes=_NOTES)
+        self.views = DesignViews(session, theme)
+        self.work = WorkSize()
+        self.costs: Any = CostPanel(session.design, theme)
+        self.bar = DesignBar(theme, self._actions())
         # Redrawing follows every edit; the session, which writes to the disk, is told when edits pause.
         self._hand_over = QTimer(self, singleShot=True, interval=200)
         self._build()
         self._connect()
-        self._on_library_changed()
+        self._saved = session.inspect_designs()
+        self.bar.name.setText("my-design")
         self._on_design_changed()
 
-    # -- layout --------------------------------------------------------------------------------------------------------
+    def _actions(self) -> DesignActions:
+        return DesignActions(
+            save=self._on_save,
+            train=self._on_train,
+            rename=lambda: self._on_rename(self._origin.title),
+            duplicate=lambda: self._on_duplicate(self._origin.title),
+            delete=lambda: self._session.delete_design(self._origin.title),
+            revert=self._on_revert,
+            import_json=self._on_import,
+            export_json=self._on_export,
+            export_svg=lambda: self._on_export_picture("svg"),
+            export_png=lambda: self._on_export_picture("png"),
+        )
+
+    # -- Layout --------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(_card(_heading("Designs", label("parameters", "caption")), self.list))
+        left.addWidget(_card(_heading("Slots"), scrolling(self.form)))
+        left.setStretchFactor(0, 2)
+        left.setStretchFactor(1, 3)
+        left.setSizes([270, 420])
+        self.stale = stale_mark()
+        right = _card(_heading("Costs", self.stale), self.work, scrolling(self.costs))
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        for widget in (self._slots_panel(), self._centre(), self._cost_panel()):
+        for widget in (left, _card(self.views), right):
             splitter.addWidget(widget)
+        for each in (splitter, left):
+            each.setChildrenCollapsible(False)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([330, 800, 260])
+        splitter.setSizes([336, 790, 268])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addWidget(splitter)
-
-    def _slots_panel(self) -> QWidget:
-        panel = frame("card")
-        lines = panel.layout()
-        assert isinstance(lines, QVBoxLayout)
-        self.list.show_rows(4)
-        lines.addWidget(label("Designs", "subheading"))
-        lines.addWidget(self.list)
-        lines.addWidget(scrolling(self.form), 1)
-        return panel
-
-    def _centre(self) -> QWidget:
-        self.name.setAccessibleName("Name of the design")
-        self.name.setToolTip("The name that the design is saved under")
-        self.name.setMaximumWidth(240)
-        self.save = button("Save", self._theme, self._on_save, icon="floppy-disk", tip="Save this design (Ctrl+S)")
-        self.train = button("Train this", self._theme, self._on_train, icon="play", role="primary")
-        panel = frame("card")
-        lines = panel.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(self.name, self.save, self.note, None, self.train))
-        lines.addWidget(self.diagram, 1)
-        self.formula.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.formula.setFixedHeight(2 * self.formula.fontMetrics().lineSpacing() + 4)
-        lines.addWidget(self.formula)
-        return panel
-
-    def _cost_panel(self) -> QWidget:
-        panel = frame("card")
-        lines = panel.layout()
-        assert lines is not None
-        lines.addWidget(scrolling(self.costs))
-        return panel
+        layout.setSpacing(SPACE + SPACE // 2)
+        layout.addWidget(self.bar)
+        layout.addWidget(splitter, 1)
 
     def _connect(self) -> None:
+        session = self._session
         self._hand_over.timeout.connect(self._on_pause)
         self.form.changed.connect(self._on_edited)
         self.form.problem_changed.connect(self._on_problem_changed)
-        self.diagram.part_hovered.connect(self._on_part_hovered)
-        self.diagram.part_clicked.connect(self._on_part_clicked)
+        self.work.changed.connect(self._draw)
+        self.views.edited.connect(self.form.apply)
+        self.views.slot_focused.connect(self._on_slot_focused)
+        self.views.view_changed.connect(self._on_view_changed)
         self.list.chosen.connect(self._on_chosen)
         self.list.rename_asked.connect(self._on_rename)
-        self.list.delete_asked.connect(self._session.delete_design)
-        self._session.design_changed.connect(self._on_design_changed)
-        self._session.library_changed.connect(self._on_library_changed)
-        self.name.returnPressed.connect(self._on_save)
-        QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save).setContext(
-            Qt.ShortcutContext.WidgetWithChildrenShortcut
-        )
+        self.list.duplicate_asked.connect(self._on_duplicate)
+        self.list.delete_asked.connect(session.delete_design)
+        self.list.compare_asked.connect(self._on_compare)
+        session.design_changed.connect(self._on_design_changed)
+        session.library_changed.connect(self._on_library_changed)
+        save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
+        save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
-    # -- slots ---------------------------------------------------------------------------------------------------------
+    # -- Following the session -----------------------------------------------------------------------------------------
 
     @Slot()
     def _on_library_changed(self) -> None:
-        presets = [
-            Item(
-                name, words(name), f"preset, {short_count(cost.total_parameters(config))} parameters", can_change=False
-            )
-            for name, config in PRESETS.items()
-        ]
-        saved = [Item(name, name, "saved") for name in sorted(self._session.list_designs()) if name not in PRESETS]
-        self.list.set_items([*presets, *saved], self._session.design_name)
+        self._saved = self._session.inspect_designs()
+        self.list.set_designs(self._saved, self._session.design_name)
+        self._allow()
 
     @Slot()
     def _on_design_changed(self) -> None:
         self._hand_over.stop()
         config, name = self._session.design, self._session.design_name
+        shown, shown_as = self.form.config, self._title()
         if name:
-            self._origin = name
-            self.name.setText(self._free_name(name) if name in PRESETS else name)
-        if config != self.form.config or self.form.problem:
+            self._origin = ComparedDesign(name, config)
+            self.bar.name.setText(self._session.free_design_name(f"my-{name}") if name in PRESETS else name)
+        if config != shown or self.form.problem:
             self.form.set_config(config)
-        self._draw(config)
-        self.note.setText("" if name else f"changed from {words(self._origin)}" if self._origin else "")
-        self._on_library_changed()
+            changed = changed_slots(shown, config)
+            self.form.mark({f.name for f in changed})
+            self._say_changes(config, shown, f"changed from {shown_as}")
+        elif name:
+            self.bar.say("")
+        self._draw()
+        self.list.set_designs(self._saved, name)
+        self._allow()
+
+    def _title(self) -> str:
+        """What the design in the form is called."""
+        if self._origin.title and self.form.config == self._origin.config:
+            return design_words(self._origin.title)
+        return f"{design_words(self._origin.title)}, edited" if self._origin.title else "an edited design"
+
+    def _say_changes(self, config: ModelConfig, before: ModelConfig, how: str) -> None:
+        names = [label_of(f) for f in changed_slots(before, config)]
+        slots = f"{len(names)} slots" if len(names) != 1 else "1 slot"
+        self.bar.say(f"{slots} {how}: {', '.join(names)}" if names else "")
+
+    def _allow(self) -> None:
+        is_own = self._origin.title in {info.name for info in self._saved}
+        self.bar.allow(is_own=is_own, is_changed=self.form.config != self._origin.config, problem=self.form.problem)
+
+    # -- Following edits -----------------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_edited(self, config: ModelConfig) -> None:
-        self._draw(config)
+        self._draw()
+        origin = design_words(self._origin.title) or "the start"
+        n_changed = len(changed_slots(self._origin.config, config))
+        self._say_changes(config, self._origin.config, f"{'differs' if n_changed == 1 else 'differ'} from {origin}")
+        self._allow()
         self._hand_over.start()
 
-    def _draw(self, config: ModelConfig) -> None:
-        if config != self.diagram.config:
-            self.diagram.set_config(config)
+    def _draw(self) -> None:
+        config: ModelConfig = self.form.config
+        self.work.set_context(config.context_length)
+        batch, length = self.work.values
+        self.views.set_design(config, batch, length, self._title())
+        self._draw_costs(config, batch, length)
+
+    def _draw_costs(self, config: ModelConfig, batch: int, length: int) -> None:
+        if hasattr(self.costs, "set_design"):
+            self.costs.set_design(config, batch, length)
+        else:
             self.costs.set_config(config)
 
     @Slot()
     def _on_pause(self) -> None:
         """Make what the form holds the session's design."""
         config = self.form.config
-        same = [name for name, preset in PRESETS.items() if preset == config]
-        self._session.set_design(config, same[0] if same else "")
+        same = self._origin.title if config == self._origin.config else same_preset(config)
+        self._session.set_design(config, same)
+        self._allow()
 
     def _hand_over_now(self) -> None:
         if self._hand_over.isActive():
@@ -168,24 +194,32 @@ class BuilderTab(QWidget):
         super().hideEvent(event)
 
     @Slot(str)
-    def _on_problem_changed(self, sentence: str) -> None:
-        self.diagram.set_problem(self.form.problem_group)
-        self.train.setEnabled(not sentence)
-        self.save.setEnabled(not sentence)
-        self.train.setToolTip(sentence or "Go to the Training tab with this design")
-        self._on_part_hovered(None)
-
-    @Slot(object)
-    def _on_part_hovered(self, part: Part | None) -> None:
-        if part is not None:
-            self.formula.setText(f"{part.title}: {part.meaning}\n{part.formula}")
+    def _on_problem_changed(self, sentences: str) -> None:
+        self.views.stale.setVisible(bool(sentences))
+        self.stale.setVisible(bool(sentences))
+        if sentences:
+            self.bar.say(
+                f"{sentences.splitlines()[0]} The views and costs show the last legal design.", is_problem=True
+            )
         else:
-            self.formula.setText(self.form.problem or _HINT)
-        set_role(self.formula, "error" if part is None and self.form.problem else "caption")
+            self.bar.say("")
+        self._allow()
 
-    @Slot(object)
-    def _on_part_clicked(self, part: Part) -> None:
-        self.form.show_group(part.group)
+    @Slot(str)
+    def _on_slot_focused(self, name: str) -> None:
+        if name in self.form.values:
+            self.form.show_slot(name)
+        else:
+            self.form.show_group(name)
+
+    @Slot(str)
+    def _on_view_changed(self, name: str) -> None:
+        compare = self.views.view(name) if name == "compare" else None
+        if compare is not None and len(compare.designs) == 1:  # alone it would show nothing
+            other = "gpt2-tiny" if self._origin.title != "gpt2-tiny" else "llama-tiny"
+            compare.add_design(ComparedDesign(design_words(other), PRESETS[other]))
+
+    # -- Designs -------------------------------------------------------------------------------------------------------
 
     @Slot(str)
     def _on_chosen(self, name: str) -> None:
@@ -193,30 +227,101 @@ class BuilderTab(QWidget):
             self._on_library_changed()
 
     @Slot(str)
+    def _on_compare(self, name: str) -> None:
+        infos = {info.name: info.config for info in self._saved}
+        config = PRESETS.get(name) or infos.get(name)
+        if config is not None:
+            self.views.view("compare").add_design(ComparedDesign(design_words(name), config))
+            self.views.show_view("compare")
+
+    @Slot(str)
     def _on_rename(self, name: str) -> None:
         new, agreed = QInputDialog.getText(self, "Rename design", "New name", text=name)
-        if agreed and new.strip() and new.strip() != name:
-            self._session.rename_design(name, new.strip())
+        new = new.strip()
+        if agreed and new and new != name and self._session.rename_design(name, new) and name == self._origin.title:
+            self._origin = ComparedDesign(new, self._origin.config)
+            self.bar.name.setText(new)
+
+    @Slot(str)
+    def _on_duplicate(self, name: str) -> None:
+        self._take_up()
+        if name != self._origin.title or not name:
+            self._session.duplicate_design(name)
+        elif not self.form.problem:  # with its edits
+            self._session.save_design(self._session.free_design_name(name))
+
+    @Slot()
+    def _on_revert(self) -> None:
+        self._hand_over.stop()
+        self.form.set_config(self._origin.config)
+        self._on_edited(self._origin.config)
+        self._on_pause()
 
     def _on_save(self) -> None:
-        self.form.commit()
-        self._hand_over_now()
+        self._take_up()
         if self.form.problem:
             return
-        name = self.name.text().strip()
-        if name in PRESETS or (name in self._session.list_designs() and name != self._origin):
-            name = self._free_name(name)  # nothing is overwritten but the design that was opened
-        self._session.save_design(name)
+        name = self.bar.name.text().strip()
+        if name != self._origin.title or name in PRESETS:
+            name = self._session.free_design_name(name)  # nothing is overwritten but the design that was opened
+        if self._session.save_design(name):
+            self.bar.say(f"Saved as «{name}»")
 
     def _on_train(self) -> None:
-        self.form.commit()
-        self._hand_over_now()
+        self._take_up()
         if not self.form.problem:
             self._session.tab_requested.emit("training")
 
-    def _free_name(self, name: str) -> str:
-        taken, candidate, n = {*PRESETS, *self._session.list_designs()}, name, 1
-        while candidate in taken:
-            n += 1
-            candidate = f"{name}-{n}"
-        return candidate
+    def _take_up(self) -> None:
+        self.form.commit()
+        self._hand_over_now()
+
+    # -- Files ---------------------------------------------------------------------------------------------------------
+
+    def _on_import(self) -> None:
+        files, _ = QFileDialog.getOpenFileNames(self, "Import designs", "", _JSON)
+        self.import_files([Path(file) for file in files])
+
+    def import_files(self, files: list[Path]) -> None:
+        """Save the designs of JSON files; each that is none is told in a sentence."""
+        for file in files:
+            self._session.import_design(file)
+
+    def _on_export(self) -> None:
+        self._take_up()
+        name = self.bar.name.text().strip() or "design"
+        file, _ = QFileDialog.getSaveFileName(self, "Export this design", f"{name}.json", _JSON)
+        if file and not self.form.problem:
+            self._session.export_design(Path(file))
+
+    def _on_export_picture(self, kind: str) -> None:
+        name = self.bar.name.text().strip() or "design"
+        words = f"{kind.upper()} pictures (*.{kind})"
+        file, _ = QFileDialog.getSaveFileName(self, "Export the diagram", f"{name}.{kind}", words)
+        if file:
+            diagram = self.views.view("diagram")
+            self._session.export_picture(Path(file), diagram.export_svg if kind == "svg" else diagram.export_png)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.toLocalFile().lower().endswith(".json") for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        self.import_files([file for file in files if file.suffix.lower() == ".json"])
+
+
+def _heading(text: str, aside: QWidget | None = None) -> QWidget:
+    line = QWidget()
+    line.setLayout(row(label(text, "subheading"), None, *([aside] if aside is not None else [])))
+    return line
+
+
+def _card(*widgets: QWidget) -> QWidget:
+    panel = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+    lines = panel.layout()
+    assert isinstance(lines, QVBoxLayout)
+    for widget in widgets:
+        lines.addWidget(widget)
+    lines.setStretch(len(widgets) - 1, 1)
+    return panel

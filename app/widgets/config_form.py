@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from PySide6.QtCore import QEvent, Qt, QVariantAnimation, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal
 from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.motion import prefers_reduced_motion
@@ -156,10 +156,8 @@ class ConfigForm(QWidget):
         """Bring the field `name` into view and give its editor the focus."""
         row = self._rows[name]
         self._groups[_group_of(row.field)].reveal(name)
-        area = self._scroll_area()
-        if area is not None:
-            area.ensureWidgetVisible(row)
         row.editor.widget.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._scroll_to(name)
 
     def mark(self, names: Collection[str]) -> None:
         """Make these fields stand out: for a moment, or until the next change where the system wants no movement."""
@@ -169,9 +167,8 @@ class ConfigForm(QWidget):
         self._marked = [row for name, row in self._rows.items() if name in names]
         if not self._marked:
             return
-        if prefers_reduced_motion():
-            self._on_fading(1.0)
-        else:
+        self._on_fading(1.0)
+        if not prefers_reduced_motion():
             self._fading.start()
 
     def changeEvent(self, event: QEvent) -> None:
@@ -179,14 +176,16 @@ class ConfigForm(QWidget):
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._size_editors()
 
-    def _scroll_area(self) -> QScrollArea | None:
+    def _scroll_to(self, name: str) -> None:
+        """Scroll to a row, once the layout knows of what was just unfolded or written there."""
         parent = self.parentWidget()
         while parent is not None and not isinstance(parent, QScrollArea):
             parent = parent.parentWidget()
-        return parent
+        if parent is not None:
+            QTimer.singleShot(0, self, lambda: parent.ensureWidgetVisible(self._rows[name], 0, 24))
 
     def _size_editors(self) -> None:
-        width = self.fontMetrics().averageCharWidth() * 14 + 42
+        width = self.fontMetrics().averageCharWidth() * 17 + 42
         for row in self._rows.values():
             if not isinstance(row.editor.widget, QPlainTextEdit | QCheckBox):
                 row.editor.widget.setFixedWidth(width)
@@ -266,6 +265,8 @@ class ConfigForm(QWidget):
             row.set_problem(self._problems.get(name, ""), advice.get(name, ""))
         for name in self._problems:
             self._groups[_group_of(self._fields[name])].reveal(name)
+        if self._problems and self.problem != before:
+            self._scroll_to(self.problem_slot)
         if self.problem != before:
             self.problem_changed.emit(self.problem)
 

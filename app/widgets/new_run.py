@@ -220,7 +220,7 @@ class NewRun(QWidget):
         train: TrainConfig = self.form.config
         model = self.model
         tokens = train.batch_size * train.grad_accum_steps * model.context_length
-        self._facts["parameters"].setText(short_count(_parameters(model)))
+        self._facts["parameters"].setText(short_count(_parameters(model), billion="B"))
         self._facts["step"].setText(f"{tokens:,}")
         self._facts["tokens"].setText(short_count(tokens * train.steps))
         self._facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")

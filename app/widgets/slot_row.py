@@ -43,7 +43,7 @@ class SlotRow(QWidget):
         for widget in (self.title, editor.widget):
             widget.setToolTip(f"<p>{f.metadata.get('help', '')}</p><p><code>{f.name}</code></p>")
         self._grid = grid = QGridLayout(self)
-        grid.setContentsMargins(8, 3, 8, 3)
+        grid.setContentsMargins(8, 2, 6, 2)
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(3)
         grid.setColumnStretch(0, 1)
@@ -74,7 +74,7 @@ class SlotRow(QWidget):
             self.update()
 
     def set_problem(self, sentence: str, advice: str = "") -> None:
-        """Say what is wrong below the editor, with a button for each value that `advice` tells to use; '' = all is well.
+        """Say what is wrong below the editor, with a button for each value that `advice` tells to use; '' = well.
 
         Args:
             advice: the sentence before names were put into words, whose values are read; `sentence` where it is ''.

@@ -90,8 +90,8 @@ def short_count(n: float, *, billion: str = "G") -> str:
 
 
 def size_words(n_bytes: float) -> str:
-    """A size in three digits with binary units: '640 B', '12.3 KiB', '1.20 GiB'."""
-    for factor, unit in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+    """A size in three digits with binary units: '640 B', '12.3 KiB', '1.20 GiB', '16.8 TiB'."""
+    for factor, unit in ((2**50, "PiB"), (2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if n_bytes >= factor:
             scaled = n_bytes / factor
             return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {unit}"

@@ -1,20 +1,21 @@
-"""The builder tab over a real session: presets, edits, problems, and designs that are saved, renamed and deleted."""
+"""The builder tab over a real session: presets, edits, problems, and what reaches the views and the session."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QInputDialog
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QComboBox, QPushButton
 from pytestqt.qtbot import QtBot
 
+import app.widgets.config_form
 from app.session import Session
 from app.tabs.builder_tab import BuilderTab
 from app.theme import ThemeProvider
 from app.widgets.editors import IntBox
-from models import cost
-from models.config import PRESETS
+from models.config import ModelConfig
+from models.presets import PRESETS
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -34,25 +35,109 @@ def box(tab: BuilderTab, name: str) -> IntBox:
     return editor
 
 
+def click_design(qtbot: QtBot, tab: BuilderTab, name: str) -> None:
+    item = tab.list.item_of(name)
+    assert item is not None
+    if item.parent() is not None:
+        item.parent().setExpanded(True)
+    tab.list.scrollToItem(item)
+    place = tab.list.visualItemRect(item).center()
+    qtbot.mouseClick(tab.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+def click_button(qtbot: QtBot, tab: BuilderTab, slot: str, text: str) -> None:
+    (found,) = [b for b in tab.form.row(slot).findChildren(QPushButton) if b.text() == text]
+    qtbot.mouseClick(found, Qt.MouseButton.LeftButton)
+
+
+def drawn(tab: BuilderTab) -> ModelConfig:
+    config = tab.views.view("diagram").config
+    assert isinstance(config, ModelConfig)
+    return config
+
+
 @pytest.mark.parametrize("name", list(PRESETS))
-def test_a_preset_fills_form_diagram_and_costs(tab: BuilderTab, session: Session, name: str) -> None:
-    tab.list.setCurrentRow(list(PRESETS).index(name))
-    assert session.design == PRESETS[name] == tab.form.config == tab.diagram.config
-    assert tab.costs.total.text() == f"{cost.total_parameters(PRESETS[name]):,}"
-    assert sum(int(bar.value) for bar in tab.costs.parameters.bars) == cost.total_parameters(PRESETS[name])
-    assert tab.train.isEnabled()
+def test_every_preset_can_be_chosen_and_fills_everything(
+    qtbot: QtBot, tab: BuilderTab, session: Session, name: str
+) -> None:
+    click_design(qtbot, tab, name)
+    assert session.design == PRESETS[name] == tab.form.config == drawn(tab)
+    assert tab.form.problem == ""
+    assert tab.bar.train.isEnabled()
+    assert tab.list.current_key == name
+
+
+def test_presets_stand_by_family_with_the_tiny_one_first(tab: BuilderTab) -> None:
+    tree = tab.list
+    titles = [tree.topLevelItem(i).text(0) for i in range(tree.topLevelItemCount())]
+    assert titles[:8] == [
+        "Terrarium",
+        "Transformer 2017",
+        "GPT-2",
+        "LLaMA",
+        "Mixture of experts",
+        "BERT",
+        "T5",
+        "BART",
+    ]
+    gpt2 = tree.item_of("gpt2-tiny")
+    assert gpt2 is not None
+    below = [gpt2.child(i).text(0) for i in range(gpt2.childCount())]
+    assert below == ["GPT-2 small", "GPT-2 medium", "GPT-2 large", "GPT-2 XL"]
+    assert sorted(tree.keys) == sorted(PRESETS)
+
+
+def test_arrow_keys_walk_the_families_and_open_their_sizes(qtbot: QtBot, tab: BuilderTab, session: Session) -> None:
+    click_design(qtbot, tab, "gpt2-tiny")
+    tab.list.setFocus()
+    qtbot.keyClick(tab.list, Qt.Key.Key_Right)
+    qtbot.keyClick(tab.list, Qt.Key.Key_Down)
+    assert session.design_name == "gpt2-124m"
+
+
+def test_a_preset_marks_the_slots_it_changes_and_counts_them(qtbot: QtBot, tab: BuilderTab) -> None:
+    click_design(qtbot, tab, "gpt2-tiny")
+    click_design(qtbot, tab, "llama-tiny")
+    glowing = {name for name in tab.form.values if tab.form.row(name).glow > 0}
+    assert glowing == {"position", "norm", "n_kv_head", "activation", "tied_embeddings", "bias"}
+    assert tab.bar.line.text().startswith("6 slots changed from GPT-2, tiny: Positions, Normalisation, Key/value heads")
+
+
+def test_marks_fade_or_last_where_movement_is_not_wanted(
+    qtbot: QtBot, tab: BuilderTab, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    click_design(qtbot, tab, "gpt2-tiny")
+    until(lambda: tab.form.row("position").glow == 0)
+    monkeypatch.setattr(app.widgets.config_form, "prefers_reduced_motion", lambda: True)
+    click_design(qtbot, tab, "llama-tiny")
+    assert tab.form._fading.state() == tab.form._fading.State.Stopped
+    assert tab.form.row("position").glow == 1
+    box(tab, "n_layer").setValue(5)
+    assert tab.form.row("position").glow == 0, "until the next change"
 
 
 def test_an_edit_is_drawn_at_once_and_reaches_the_session(tab: BuilderTab, session: Session, until: Until) -> None:
     box(tab, "n_layer").setValue(7)
-    assert tab.diagram.config.n_layer == 7
-    assert tab.costs.total.text() == f"{cost.total_parameters(tab.form.config):,}"
+    assert drawn(tab).n_layer == 7
+    assert tab.bar.line.text() == "1 slot differs from Terrarium, tiny: Layers"
     until(lambda: session.design.n_layer == 7)
     assert session.design_name == ""
-    assert tab.note.text() == "changed from Terrarium, tiny"
     box(tab, "n_layer").setValue(4)
     until(lambda: session.design_name == "terrarium-tiny")
-    assert tab.note.text() == ""
+    assert tab.bar.line.text() == ""
+
+
+def test_what_is_typed_counts_after_a_pause(qtbot: QtBot, tab: BuilderTab, until: Until) -> None:
+    layers = box(tab, "n_layer")
+    layers.selectAll()
+    qtbot.keyClicks(layers, "12")
+    until(lambda: drawn(tab).n_layer == 12)
+
+
+def test_undo_all_changes_goes_back_to_what_was_opened(tab: BuilderTab, session: Session) -> None:
+    box(tab, "n_layer").setValue(7)
+    tab.bar.actions_by_name["revert"].trigger()
+    assert (session.design_name, drawn(tab).n_layer, tab.bar.line.text()) == ("terrarium-tiny", 4, "")
 
 
 def test_leaving_the_tab_hands_the_edit_over(tab: BuilderTab, session: Session) -> None:
@@ -61,80 +146,110 @@ def test_leaving_the_tab_hands_the_edit_over(tab: BuilderTab, session: Session) 
     assert session.design.n_layer == 7
 
 
-def test_a_problem_disables_training_and_is_outlined(tab: BuilderTab, session: Session) -> None:
+def test_a_problem_stops_training_and_keeps_the_last_legal_design(
+    qtbot: QtBot, tab: BuilderTab, session: Session
+) -> None:
+    box(tab, "d_model").setValue(384)
     box(tab, "n_head").setValue(5)
-    assert not tab.train.isEnabled()
-    assert not tab.save.isEnabled()
-    assert "does not divide" in tab.train.toolTip()
-    assert "does not divide" in tab.formula.text()
-    assert tab.diagram.config == session.design, "the last legal design stays drawn"
-    box(tab, "n_head").setValue(8)
-    assert tab.train.isEnabled()
+    assert box(tab, "n_head").value() == 5, "what was typed stays"
+    assert not tab.bar.train.isEnabled()
+    assert not tab.bar.save.isEnabled()
+    assert tab.bar.train.toolTip() == "Heads 5 does not divide Width 384: use 4 or 6."
+    assert "last legal design" in tab.bar.line.text()
+    assert tab.views.stale.isVisible()
+    assert tab.stale.isVisible()
+    assert (drawn(tab).n_head, drawn(tab).d_model) == (4, 384)
+    click_button(qtbot, tab, "n_head", "Use 6")
+    assert drawn(tab).n_head == 6
+    assert tab.bar.train.isEnabled()
+    assert not tab.views.stale.isVisible()
+    assert not tab.stale.isVisible()
+
+
+def test_every_problem_has_its_own_slot(tab: BuilderTab) -> None:
+    box(tab, "n_head").setValue(5)
+    box(tab, "n_expert").setValue(4)
+    box(tab, "n_expert_used").setValue(9)
+    assert tab.form.row("n_head").sentence == "Heads 5 does not divide Width 128: use 4 or 8."
+    assert tab.form.row("n_expert_used").sentence == "Experts used 9 must lie between 1 and Experts 4: use 2."
+    assert tab.form.row("d_model").sentence == ""
+    box(tab, "n_head").setValue(4)
+    assert tab.form.row("n_head").sentence == ""
+    assert not tab.bar.train.isEnabled(), "one problem is left"
+
+
+def test_a_problem_in_a_slot_that_means_nothing_any_more_is_still_shown(qtbot: QtBot, tab: BuilderTab) -> None:
+    click_design(qtbot, tab, "bert-tiny")
+    for name, value in (("head", "sequence"), ("topology", "decoder-only")):
+        editor = tab.form.editor(name)
+        assert isinstance(editor, QComboBox)
+        editor.setCurrentIndex(editor.findData(value))
+    assert tab.form.editor("head").isVisible()
+    click_button(qtbot, tab, "head", "Use Language")
+    assert drawn(tab).topology == "decoder-only"
+    assert not tab.form.editor("head").isVisible()
+
+
+def test_another_design_ends_a_problem(qtbot: QtBot, tab: BuilderTab) -> None:
+    box(tab, "n_head").setValue(5)
+    click_design(qtbot, tab, "gpt2-tiny")
+    assert tab.form.problem == ""
+    assert tab.bar.train.isEnabled()
+    assert not tab.stale.isVisible()
 
 
 def test_train_asks_for_the_training_tab_with_what_is_on_screen(
     qtbot: QtBot, tab: BuilderTab, session: Session
 ) -> None:
-    box(tab, "n_layer").setValue(3)
+    layers = box(tab, "n_layer")
+    layers.selectAll()
+    qtbot.keyClicks(layers, "3")
     with qtbot.waitSignal(session.tab_requested) as requested:
-        qtbot.mouseClick(tab.train, Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(tab.bar.train, Qt.MouseButton.LeftButton)
     assert requested.args == ["training"]
     assert session.design.n_layer == 3
 
 
-def test_save_never_overwrites_another_design(tab: BuilderTab, session: Session) -> None:
-    box(tab, "n_layer").setValue(3)
-    tab.name.setText("mine")
-    tab._on_save()
-    assert session.design_name == "mine"
-    box(tab, "n_layer").setValue(5)
-    tab._on_save()
-    assert session.list_designs() == ["mine"], "the opened design is saved under its own name"
-    session.load_design("gpt2-tiny")
-    tab.name.setText("mine")
-    tab._on_save()
-    assert sorted(session.list_designs()) == ["mine", "mine-2"]
-    tab.name.setText("gpt2-tiny")
-    tab._on_save()
-    assert sorted(session.list_designs()) == ["gpt2-tiny-2", "mine", "mine-2"]
-    assert session.load_design("mine")
-    assert tab.form.config.n_layer == 5
+def test_a_change_on_the_diagram_is_an_edit_like_any_other(tab: BuilderTab) -> None:
+    tab.views.edited.emit({"n_layer": 9, "d_model": 192})
+    assert (drawn(tab).n_layer, drawn(tab).d_model) == (9, 192)
+    assert box(tab, "n_layer").value() == 9
+    tab.views.edited.emit({"n_head": 5})
+    assert tab.form.row("n_head").sentence
 
 
-def test_designs_are_renamed_deleted_and_brought_back(
-    qtbot: QtBot, tab: BuilderTab, session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tab.name.setText("mine")
-    tab._on_save()
-    monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
-    tab.list.rename_asked.emit("mine")
-    assert (session.list_designs(), session.design_name) == (["better"], "better")
-    with qtbot.waitSignal(session.deleted) as deleted:
-        qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
-    assert session.list_designs() == []
-    session.undo_delete(deleted.args[1])
-    assert tab.list.count() == len(PRESETS) + 1
+def test_a_part_of_the_diagram_leads_to_its_slot(tab: BuilderTab, until: Until) -> None:
+    tab.views.slot_focused.emit("init_std")  # in a folded group, behind a fold of it
+    editor = tab.form.editor("init_std")
+    assert editor.isVisible()
+    assert editor.hasFocus()
+    until(lambda: tab.form.parentWidget().rect().contains(editor.mapTo(tab.form.parentWidget(), QPoint(5, 5))))
 
 
-def test_presets_cannot_be_deleted(tab: BuilderTab, session: Session, qtbot: QtBot) -> None:
-    tab.list.setCurrentRow(0)
-    with qtbot.assertNotEmitted(tab.list.delete_asked):
-        qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
+def test_the_vocabulary_is_said_to_be_the_tokenizers(tab: BuilderTab) -> None:
+    from PySide6.QtWidgets import QLabel
+
+    words = [label.text() for label in tab.form.row("vocab_size").findChildren(QLabel)]
+    assert any("tokenizer" in text for text in words)
 
 
-def test_clicking_a_part_leads_to_its_slots_and_pointing_explains_it(tab: BuilderTab) -> None:
-    part = tab.diagram.parts["attention"]
-    tab.diagram.part_hovered.emit(part)
-    assert part.formula in tab.formula.text()
-    tab.diagram.part_hovered.emit(None)
-    assert "Point at a part" in tab.formula.text()
-    tab.diagram.part_clicked.emit(tab.diagram.parts["head"])
-    assert tab.form.editor("tied_embeddings").isVisible()
+def test_the_length_is_the_context_until_it_is_chosen(qtbot: QtBot, tab: BuilderTab) -> None:
+    click_design(qtbot, tab, "gpt2-124m")
+    assert tab.work.values == (24, 1024)
+    tab.work.length.setValue(512)
+    box(tab, "context_length").setValue(2048)
+    assert tab.work.values == (24, 512)
+    box(tab, "context_length").setValue(128)
+    assert tab.work.values == (24, 128)
 
 
-def test_memory_follows_the_batch(tab: BuilderTab) -> None:
-    before = {bar.name: bar.value for bar in tab.costs.memory.bars}
-    tab.costs.batch.setValue(2 * tab.costs.batch.value())
-    after = {bar.name: bar.value for bar in tab.costs.memory.bars}
-    assert after["Activations"] == 2 * before["Activations"]
-    assert after["Weights"] == before["Weights"]
+def test_views_are_made_when_first_shown(qtbot: QtBot, tab: BuilderTab) -> None:
+    assert set(tab.views.pages.made) == {"diagram"}
+    tab.views.bar.setFocus()
+    while tab.views.current != "compare":
+        qtbot.keyClick(tab.views.bar, Qt.Key.Key_Right)
+    assert "compare" in tab.views.pages.made
+    box(tab, "n_layer").setValue(9)
+    assert tab.views.pages.made["compare"].designs[0].config.n_layer == 9  # type: ignore[attr-defined]
+    tab.views.show_view("diagram")
+    assert drawn(tab).n_layer == 9, "a view that was away is brought up to date"

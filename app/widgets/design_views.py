@@ -1,0 +1,166 @@
+"""The ways of looking at one design, of which one is shown: each is made when it is first wanted."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QTabBar, QVBoxLayout, QWidget
+
+from app.session import Session
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import label
+from app.widgets.pages import Pages
+from models.config import ModelConfig
+
+VIEWS = {
+    "diagram": ("Diagram", "The model as a picture, drawn from the slots"),
+    "positions": ("Positions", "How the model tells the first token from the fifth"),
+    "mask": ("Mask", "Which token may look at which"),
+    "compare": ("Compare", "This design beside others: what differs, and what it costs"),
+    "code": ("Code", "The design as a short PyTorch module"),
+}
+
+
+class DesignViews(QWidget):
+    """A row of views above the one that is shown. Only that one follows a change; the others do when they are shown.
+
+    Signals:
+        edited(changes): a dict of slots was changed on the diagram.
+        slot_focused(name): a slot's part of the diagram was clicked.
+        view_changed(name): another of VIEWS is shown.
+    """
+
+    edited = Signal(object)
+    slot_focused = Signal(str)
+    view_changed = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._design: tuple[ModelConfig, int, int, str] = (session.design, 1, 1, "This design")
+        self._shown: dict[str, tuple[ModelConfig, int, int, str]] = {}
+        factories: dict[str, Callable[[], QWidget]] = {
+            "diagram": self._make_diagram,
+            "positions": self._make_positions,
+            "mask": self._make_mask,
+            "compare": self._make_compare,
+            "code": self._make_code,
+        }
+        self.pages = Pages(factories)
+        self.bar = QTabBar()
+        self.bar.setDrawBase(False)
+        self.bar.setExpanding(False)
+        self.bar.setAccessibleName("Views of the design")
+        self._names = [name for name in VIEWS if name in _available()]
+        for i, name in enumerate(self._names):
+            words, tip = VIEWS[name]
+            self.bar.addTab(words)
+            self.bar.setTabToolTip(i, tip)
+        self.bar.currentChanged.connect(self._on_tab)
+        self.stale = stale_mark()
+        top = QHBoxLayout()
+        top.addWidget(self.bar)
+        top.addStretch(1)
+        top.addWidget(self.stale, 0, Qt.AlignmentFlag.AlignVCenter)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(top)
+        layout.addWidget(self.pages, 1)
+        self.show_view("diagram")
+
+    @property
+    def current(self) -> str:
+        """The name of the view that is shown."""
+        return self.pages.current
+
+    def view(self, name: str) -> Any:
+        """A view, made now where it does not exist yet, and up to date."""
+        page = self.pages.page(name)
+        self._update(name)
+        return page
+
+    def show_view(self, name: str) -> None:
+        """Show one of VIEWS."""
+        self.bar.setCurrentIndex(self._names.index(name))
+        self._on_tab(self.bar.currentIndex())
+
+    def set_design(self, config: ModelConfig, batch: int, length: int, title: str) -> None:
+        """Show a design that works on `batch` texts of `length` tokens."""
+        self._design = (config, batch, length, title)
+        if self.current:
+            self._update(self.current)
+
+    def _on_tab(self, index: int) -> None:
+        name = self._names[index]
+        self.view(name)
+        self.pages.show_page(name)
+        self.view_changed.emit(name)
+
+    def _update(self, name: str) -> None:
+        if self._shown.get(name) == self._design:
+            return
+        self._shown[name] = self._design
+        config, batch, length, title = self._design
+        page: Any = self.pages.page(name)
+        if name == "compare":
+            page.set_design(config, batch, length, title)
+        elif name == "diagram":
+            if hasattr(page, "set_design"):
+                page.set_design(config, batch, length)
+            elif config != page.config:
+                page.set_config(config)
+        elif name == "code":
+            page.set_design(config)
+        else:
+            page.set_design(config, length)
+
+    # -- Making them ---------------------------------------------------------------------------------------------------
+
+    def _make_diagram(self) -> QWidget:
+        from app.widgets.block_diagram import BlockDiagram
+
+        diagram: Any = BlockDiagram(self._session.design, self._theme)
+        if hasattr(diagram, "edited"):
+            diagram.edited.connect(self.edited)
+            diagram.slot_focused.connect(self.slot_focused)
+        else:
+            diagram.part_clicked.connect(lambda part: self.slot_focused.emit(part.group))
+        return diagram  # type: ignore[no-any-return]
+
+    def _make_positions(self) -> QWidget:
+        from app.widgets.position_view import PositionView
+
+        return PositionView(self._theme)
+
+    def _make_mask(self) -> QWidget:
+        from app.widgets.mask_view import MaskView
+
+        return MaskView(self._theme)
+
+    def _make_compare(self) -> QWidget:
+        from app.widgets.compare_view import CompareView
+
+        return CompareView(self._session, self._theme)
+
+    def _make_code(self) -> QWidget:
+        from app.widgets.code_view import CodeView
+
+        return CodeView(self._theme)
+
+
+def stale_mark() -> QLabel:
+    """Says, where it is shown, that what is below it is not what the slots hold now."""
+    mark = label("last legal design", "pill")
+    mark.setProperty("tone", "danger")
+    mark.setToolTip("The slots hold something that cannot be built: this shows the design before that")
+    mark.hide()
+    return mark
+
+
+def _available() -> set[str]:
+    modules = {"positions": "position_view", "mask": "mask_view", "code": "code_view"}
+    return {name for name in VIEWS if importlib.util.find_spec(f"app.widgets.{modules.get(name, 'compare_view')}")}
