@@ -1,260 +1,285 @@
-"""The architecture as a picture drawn from the config: the residual stream is a spine, what works on it adds back."""
+"""The architecture as a picture drawn from the config, which explains itself and is edited in place."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, QTimer, Signal
-from PySide6.QtGui import QPainter, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QGraphicsScene, QGraphicsView, QWidget
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PySide6.QtCore import QRect, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.theme import ThemeProvider
-from app.widgets.block_items import Box, Pencil
-from app.widgets.block_parts import Part, describe_parts
+from app.widgets.diagram.card import HoverCard
+from app.widgets.diagram.describe import describe
+from app.widgets.diagram.edits import STEPPED, step
+from app.widgets.diagram.export import write_png, write_svg
+from app.widgets.diagram.fonts import Fonts
+from app.widgets.diagram.geometry import Picture
+from app.widgets.diagram.items import AreaItem, Mark, NodeItem, StepItem, qrect
+from app.widgets.diagram.layout import layout_blocks
+from app.widgets.diagram.layout_area import layout_area
+from app.widgets.diagram.lines import Backdrop, WireItem
+from app.widgets.diagram.part import Part
+from app.widgets.diagram.slot_card import SlotCard
+from app.widgets.diagram.view import DiagramView
 from models.config import ModelConfig
 
-_SPINE, _LEFT, _GAP = 112.0, 156.0, 18.0  # x of the residual stream, x where the loops begin, between boxes
-_TALL, _SMALL = 38.0, 25.0  # heights of boxes with two lines and with one
-_LEAST_SCALE, _MOST_SCALE = 0.7, 1.4
+VIEWS = ("blocks", "area")
 _FLASH_MS = 700
-_HUES = {"query": "query", "key": "key", "value": "value"}  # parts with a colour of their own -> the theme's role
+_AREA_MARGIN = 24
+_HELP = (
+    "Arrow keys walk from part to part. Enter edits, Shift with up or down steps a number, plus and minus zoom, "
+    "0 fits the picture."
+)
 
 
-class BlockDiagram(QGraphicsView):
-    """Draws one `ModelConfig`, from token ids at the bottom to probabilities at the top.
+class BlockDiagram(QWidget):
+    """Draws one `ModelConfig`: as blocks, from token ids at the bottom to the result at the top, or to scale.
 
     Signals:
-        part_hovered(object): the `Part` under the pointer or with the focus, None for none.
-        part_clicked(object): the `Part` that was clicked.
+        edited(changes): a dict of slots and their new values, which the user made on the diagram.
+        slot_focused(name): the slot that the clicked part stands for.
     """
 
-    part_hovered = Signal(object)
-    part_clicked = Signal(object)
+    edited = Signal(object)
+    slot_focused = Signal(str)
 
     def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._config, self._theme = config, theme
-        self._problem_group = ""
+        self._batch, self._length = 1, config.context_length
+        self._kind = "blocks"
+        self._problem = ""
         self._parts: dict[str, Part] = {}
-        self._boxes: dict[str, Box] = {}
-        self.setScene(QGraphicsScene(self))
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
-        self.setAccessibleName("Block diagram")
+        self._total = 1
+        self._picture = Picture()
+        self._fonts = Fonts(theme)
+        self.view = DiagramView(theme, self)
+        self.view.setAccessibleName("Block diagram")
+        self.view.setWhatsThis(_HELP)
+        self.card = HoverCard(theme, self)
+        self.editor: SlotCard | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
         self._calm = QTimer(self, singleShot=True, interval=_FLASH_MS)
         self._calm.timeout.connect(self._end_flash)
-        theme.theme_changed.connect(self._draw)
+        self.view.pointed.connect(self._on_pointed)
+        self.view.chosen.connect(self._on_chosen)
+        self.view.stepped.connect(self._on_stepped)
+        self.view.moved.connect(self._on_moved)
+        theme.theme_changed.connect(self._on_theme_changed)
         self._draw()
+
+    # -- what is drawn -------------------------------------------------------------------------------------------------
 
     @property
     def config(self) -> ModelConfig:
         """What is drawn."""
         return self._config
 
-    def set_config(self, config: ModelConfig) -> None:
-        """Draw `config`, and mark for a moment what is different."""
-        before = self._parts
-        self._config = config
-        self._draw()
-        for key, box in self._boxes.items():
-            box.set_fresh(self._parts[key] != before.get(key))
-        self._calm.start()
-
-    def set_problem(self, group: str) -> None:
-        """Outline the parts that the form group `group` shapes as the cause of a problem; '' for none."""
-        self._problem_group = group
-        for box in self._boxes.values():
-            box.outlined = box.part.group == group
-            box.update()
-
     @property
     def parts(self) -> dict[str, Part]:
         """What is drawn, by key."""
         return dict(self._parts)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self._fit()
+    @property
+    def picture(self) -> Picture:
+        """Where it is drawn."""
+        return self._picture
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self._fit()
+    def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
+        """Draw `config`, its shapes for `batch` texts of `length` tokens; what is different is marked for a moment."""
+        if (config, batch, length) == (self._config, self._batch, self._length):
+            return
+        before, is_new = self._parts, config != self._config
+        self._config, self._batch, self._length = config, batch, length
+        self._draw()
+        if is_new:
+            self._flash(before)
+        if self.editor is not None:
+            if self.editor.part.key in self._parts:
+                self.editor.show_config(config)
+            else:
+                self._close_editor()
 
-    def _fit(self) -> None:
-        area, view = self.sceneRect(), self.viewport().rect()
-        scale = min(view.width() / area.width(), view.height() / area.height())
-        self.resetTransform()
-        text = self._theme.text_scale
-        scale = min(max(scale, _LEAST_SCALE * text**0.5), _MOST_SCALE * text)
-        self.scale(scale, scale)
+    def set_view(self, kind: str) -> None:
+        """Show the "blocks" or the "area" view."""
+        assert kind in VIEWS, kind
+        if kind != self._kind:
+            self._kind = kind
+            self._close_editor()
+            self._draw()
+            self.view.fit()
 
-    def _end_flash(self) -> None:
-        for box in self._boxes.values():
-            box.set_fresh(False)
+    def set_problem(self, name: str) -> None:
+        """Outline the parts that stand for a slot (or a heading of the form) that has a problem; '' = none."""
+        self._problem = name
+        for mark in self.view.marks:
+            mark.set_state("faulty", bool(name) and name in (mark.part.slot, mark.part.group))
+
+    # -- zoom and files ------------------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Show the whole picture."""
+        self.view.fit()
+        if self._kind == "area":
+            self._draw()
+
+    def zoom(self, factor: float) -> None:
+        """Show the picture `factor` times as large."""
+        self.view.zoom(factor)
+
+    def export_svg(self, path: Path) -> None:
+        """Write the picture as SVG, in the colours on screen, without the buttons on it."""
+        with self._as_print():
+            scene, ground = self.view.scene(), self._theme.theme.color("surface")
+            write_svg(scene, self.view.sceneRect(), ground, self.view.accessibleDescription(), path)
+
+    def export_png(self, path: Path) -> None:
+        """Write the picture as PNG, in twice the pixels that it has on screen at zoom 1."""
+        with self._as_print():
+            write_png(self.view.scene(), self.view.sceneRect(), self._theme.theme.color("surface"), path)
+
+    @contextmanager
+    def _as_print(self) -> Iterator[None]:
+        """Without what belongs to the screen only: buttons, and marks of pointer, focus and change."""
+        steps = [mark for mark in self.view.marks if isinstance(mark, StepItem)]
+        focused = self.view.focused
+        self._end_flash()
+        for mark in self.view.marks:
+            mark.set_state("lit", False)
+            mark.set_state("focused", False)
+        for mark in steps:
+            mark.setVisible(False)
+        try:
+            yield
+        finally:
+            for mark in steps:
+                mark.setVisible(True)
+            if focused is not None:
+                focused.set_state("focused", self.view.hasFocus())
 
     # -- drawing -------------------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        scene = self.scene()
+        self._parts = describe(self._config, self._batch, self._length)
+        self._total = sum(part.total_parameters for part in self._parts.values())
+        self.card.hide()
+        scene = self.view.scene()
         scene.clear()
-        self._boxes.clear()
-        self._parts = describe_parts(self._config)
-        config, pencil = self._config, Pencil(scene, self._theme)
-        stream = self._shape(config.d_model)
+        marks = self._draw_blocks() if self._kind == "blocks" else self._draw_area()
+        for item in (Backdrop(self._picture, self._theme, self._fonts, behind=b) for b in (True, False)):
+            scene.addItem(item)
+        for mark in marks:
+            scene.addItem(mark)
+        self.view.show_marks(marks, qrect(self._picture.frame))
+        self.set_problem(self._problem)
+        self.view.setAccessibleDescription(self._summary())
 
-        ids = pencil.chip("token ids", QPointF(_SPINE, 0), "The text, as one number for each token")
-        pencil.label("[B, T]", QPointF(ids.left() - 10, 0), "right", self._shape_words("B", "T"))
-        y = ids.top() - 14
-        embedding = self._put("embedding", _SPINE, y - _TALL / 2, centred=True)
-        pencil.line([QPointF(_SPINE, ids.top()), QPointF(_SPINE, embedding.bottom())])
-        y = embedding.top()
-        if config.position == "learned":
-            y -= 28
-            positions = self._put("positions", _LEFT, y)
-            pencil.sum(QPointF(_SPINE, y), "x + P[position]")
-            pencil.line([QPointF(positions.left(), y), QPointF(_SPINE + 9, y)])
-        y -= 22
-        pencil.label(stream, QPointF(_SPINE - 12, y), "right", self._stream_words())
-        pencil.label("residual stream", QPointF(_SPINE + 12, y), "left", self._stream_words())
-        bottom = y - 14
-        top, right = self._draw_block(pencil, bottom)
-        sheet = QRectF(QPointF(_SPINE - 116, top), QPointF(right + 16, bottom))
-        pencil.sheet(sheet, config.n_layer)
-        pencil.badge(
-            f"× {config.n_layer}",
-            QPointF(sheet.right() - 12, sheet.top() + 6),
-            f"{config.n_layer} blocks of this shape follow each other, each with weights of its own",
-        )
-        y = top - (14 if config.n_layer > 1 else 4) - 14
-        pencil.label(stream, QPointF(_SPINE - 12, y), "right", self._stream_words())
-        norm = self._put("final_norm", _SPINE, y - 16 - _TALL / 2, centred=True)
-        head = self._put("head", _SPINE, norm.top() - 14 - _TALL / 2, centred=True)
-        out = pencil.chip(
-            "softmax → probabilities",
-            QPointF(_SPINE, head.top() - 26),
-            "How probable each token of the vocabulary is to come next, after every token of the text",
-        )
-        pencil.label(
-            self._shape(config.vocab_size), QPointF(out.right() + 10, out.center().y()), "left", self._stream_words()
-        )
-        pencil.line([QPointF(_SPINE, norm.top()), QPointF(_SPINE, head.bottom())])
-        pencil.line([QPointF(_SPINE, head.top()), QPointF(_SPINE, out.bottom())])
-        pencil.spine(_SPINE, embedding.top(), norm.bottom(), self._stream_words())
-        self.setSceneRect(scene.itemsBoundingRect().adjusted(-12, -12, 12, 12))
-        self.set_problem(self._problem_group)
-        self.setAccessibleDescription(self._summary())
-        self._fit()
+    def _draw_blocks(self) -> list[Mark]:
+        config = self._config
+        picture = layout_blocks(config, self._parts, self._batch, self._length, self._fonts.measure)
+        self._picture = picture
+        marks: list[Mark] = [WireItem(wire, self._parts[wire.key], self._theme) for wire in picture.wires]
+        marks += [NodeItem(node, self._parts[node.key], self._theme, self._fonts) for node in picture.nodes]
+        for button in picture.steps:
+            enabled = bool(step(config, button.slot, button.direction))
+            marks.append(StepItem(button, self._parts[button.key], self._theme, enabled=enabled))
+        return marks
 
-    def _draw_block(self, pencil: Pencil, bottom: float) -> tuple[float, float]:
-        """One block upwards from y = `bottom`; returns its top and its right edge."""
-        middle, right = self._draw_attention(pencil, bottom - 14)
-        top, right_too = self._draw_feed_forward(pencil, middle - 26)
-        return top - 20, max(right, right_too)
+    def _draw_area(self) -> list[Mark]:
+        room, text = self.view.viewport().rect(), self._theme.text_scale
+        width = max(room.width() / text - _AREA_MARGIN, 240.0)
+        height = max(room.height() / text - _AREA_MARGIN, 240.0)
+        picture = layout_area(self._config, self._parts, width, height, self._fonts.measure)
+        self._picture = picture
+        return [
+            AreaItem(node, self._parts[node.key], self._theme, self._fonts, self._share(node.key))
+            for node in picture.nodes
+            if node.look == "area"
+        ]
 
-    def _draw_attention(self, pencil: Pencil, bottom: float) -> tuple[float, float]:
-        tall = 3 * _SMALL + 2 * 5
-        middle = bottom - tall / 2
-        ys = [middle - _SMALL - 5, middle, middle + _SMALL + 5]
-        x = self._row(pencil, ("attention_norm", "attention_conv"), middle)
-        x = self._fan(pencil, ("query", "key", "value"), x, middle, ys)
-        turned = x
-        for key in ("qk_norm", "rope"):  # these touch queries and keys only; values pass below
-            if key in self._parts:
-                box = self._put(key, turned + _GAP, (ys[0] + ys[1]) / 2, height=2 * _SMALL + 5)
-                for y in ys[:2]:
-                    pencil.line([QPointF(turned, y), QPointF(box.left(), y)])
-                turned = box.right()
-        attention = self._put("attention", turned + _GAP, middle, height=tall)
-        for start, y in zip((turned, turned, x), ys, strict=True):
-            pencil.line([QPointF(start, y), QPointF(attention.left(), y)])
-        inner = f"[B, {self._config.n_head}, T, {self._config.head_dim}]"
-        return self._add_back(pencil, attention, attention.top(), "attention_output", inner), attention.right()
+    def _share(self, key: str) -> float:
+        return self._parts[key].total_parameters / self._total
 
-    def _draw_feed_forward(self, pencil: Pencil, bottom: float) -> tuple[float, float]:
-        tall = 2 * _SMALL + 9
-        middle = bottom - tall / 2
-        x = self._row(pencil, ("feed_forward_norm", "feed_forward_conv"), middle)
-        if "gate" in self._parts:
-            ys = [middle - _SMALL / 2 - 2.5, middle + _SMALL / 2 + 2.5]
-            x = self._fan(pencil, ("gate", "up"), x, middle, ys)
-        else:
-            ys = [middle]
-            up = self._put("up", x + _GAP, middle)
-            pencil.line([QPointF(x, middle), QPointF(up.left(), middle)])
-            x = up.right()
-        activation = self._put("activation", x + _GAP, middle, height=tall)
-        for y in ys:
-            pencil.line([QPointF(x, y), QPointF(activation.left(), y)])
-        inner = self._shape(self._config.ff_width)
-        return self._add_back(pencil, activation, activation.top(), "down", inner), activation.right()
+    def _flash(self, before: dict[str, Part]) -> None:
+        for mark in self.view.marks:
+            if isinstance(mark, NodeItem):
+                mark.set_state("fresh", self._parts[mark.part.key] != before.get(mark.part.key))
+        self._calm.start()
 
-    def _fan(self, pencil: Pencil, keys: tuple[str, ...], x: float, middle: float, ys: list[float]) -> float:
-        """Split the line that ends at (`x`, `middle`) into small boxes above each other; returns their right edge."""
-        boxes = [Box(self._parts[key], self._theme, _SMALL, hue=_HUES.get(key, ""), two_lines=False) for key in keys]
-        width, half = max(box.rect.width() for box in boxes), x + _GAP / 2
-        for box, y in zip(boxes, ys, strict=True):
-            box.set_width(width)
-            placed = self._place(box, x + _GAP + 4, y)
-            pencil.line([QPointF(x, middle), QPointF(half, middle), QPointF(half, y), QPointF(placed.left(), y)])
-        return placed.right()
-
-    def _row(self, pencil: Pencil, keys: tuple[str, ...], middle: float) -> float:
-        """Leave the spine at y = `middle` through the parts of `keys` that there are; returns the x where it ends."""
-        pencil.dot(QPointF(_SPINE, middle))
-        x = _SPINE
-        left = _LEFT
-        for key in keys:
-            if key in self._parts:
-                box = self._put(key, left, middle)
-                pencil.line([QPointF(x, middle), QPointF(box.left(), middle)])
-                x, left = box.right(), box.right() + _GAP
-        return x
-
-    def _add_back(self, pencil: Pencil, last: QRectF, above: float, key: str, inner: str) -> float:
-        """From the top of `last` back to the spine, through the part `key`; returns the top of that lane."""
-        lane, corner = above - 14 - _TALL / 2, last.center().x()
-        box = Box(self._parts[key], self._theme, _TALL)
-        left = corner - pencil.width_of(inner) - 28 - box.rect.width()
-        placed = self._place(box, max(left, _SPINE + 36), lane)
-        pencil.line([QPointF(corner, last.top()), QPointF(corner, lane), QPointF(placed.right(), lane)])
-        over = QPointF((placed.right() + corner) / 2 + 2, lane - 3)
-        pencil.label(inner, over, "above", self._shape_words(*inner.strip("[]").split(", ")))
-        pencil.line([QPointF(placed.left(), lane), QPointF(_SPINE + 9, lane)])
-        part = self._parts[key]
-        pencil.sum(QPointF(_SPINE, lane), part.formula)
-        pencil.label(f"+ {part.group.lower()}", QPointF(_SPINE - 14, lane), "right", part.formula)
-        return placed.top()
-
-    def _put(self, key: str, x: float, middle: float, *, height: float = _TALL, centred: bool = False) -> QRectF:
-        """Place the box of part `key` with its left edge (or centre) at `x`; returns where it stands."""
-        box = Box(self._parts[key], self._theme, height)
-        return self._place(box, x - box.rect.width() / 2 if centred else x, middle)
-
-    def _place(self, box: Box, left: float, middle: float) -> QRectF:
-        box.setPos(left, middle - box.rect.height() / 2)
-        box.hovered.connect(self.part_hovered)
-        box.clicked.connect(self.part_clicked)
-        self.scene().addItem(box)
-        self._boxes[box.part.key] = box
-        return box.placed
-
-    # -- words ---------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _shape(width: int) -> str:
-        return f"[B, T, {width:,}]"
-
-    def _stream_words(self) -> str:
-        return (
-            f"The residual stream: {self._config.d_model:,} numbers for each of T tokens "
-            f"(up to {self._config.context_length:,}) of each of B texts. Every part reads it and adds to it."
-        )
-
-    @staticmethod
-    def _shape_words(*sizes: str) -> str:
-        names = {"B": "B texts side by side", "T": "T tokens of a text"}
-        return "Shape: " + ", ".join(names.get(size, f"{size} numbers") for size in sizes)
+    def _end_flash(self) -> None:
+        for mark in self.view.marks:
+            mark.set_state("fresh", False)
 
     def _summary(self) -> str:
-        order = "embedding positions attention_norm attention_conv qk_norm rope attention feed_forward_norm up gate"
-        order += " activation down final_norm head"
-        named = [f"{self._parts[key].title} {self._parts[key].detail}" for key in order.split() if key in self._parts]
-        return f"{self._config.n_layer} blocks. " + ", ".join(named)
+        named = (f"{part.title} {part.detail}".strip() for part in self._parts.values() if part.kind != "sum")
+        return f"{self._config.topology}, {self._total:,} parameters: {', '.join(named)}."
+
+    def _on_theme_changed(self) -> None:
+        self._fonts = Fonts(self._theme)
+        self._draw()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._kind == "area" and self.view.is_fitted:
+            self._draw()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.view.is_fitted:
+            self.view.fit()
+
+    # -- pointing and editing ------------------------------------------------------------------------------------------
+
+    def _on_pointed(self, mark: Mark | None) -> None:
+        if mark is None or self.editor is not None:
+            self.card.hide()
+            return
+        self.card.explain(mark.part, self._total, self._place(mark), is_line=isinstance(mark, WireItem))
+
+    def _place(self, mark: Mark) -> QRect:
+        place = self.view.place_of(mark)
+        return QRect(self.view.viewport().mapTo(self, place.topLeft()), place.size())
+
+    def _on_chosen(self, mark: Mark | None) -> None:
+        was_open = self.editor.part.key if self.editor is not None else ""
+        self._close_editor()
+        if isinstance(mark, StepItem):
+            self._step(mark.step.slot, mark.step.direction)
+        elif mark is not None and mark.part.key != was_open:
+            self.slot_focused.emit(mark.part.slot)
+            self._open_editor(mark)
+
+    def _on_stepped(self, mark: Mark, direction: int) -> None:
+        slot = next((name for name in mark.part.slots if name in STEPPED), "")
+        if slot:
+            self._step(slot, direction)
+
+    def _step(self, slot: str, direction: int) -> None:
+        changes = step(self._config, slot, direction)
+        if changes:
+            self.edited.emit(changes)
+
+    def _open_editor(self, mark: Mark) -> None:
+        self.card.hide()
+        editor = self.editor = SlotCard(mark.part, self._config, self._theme, self)
+        editor.edited.connect(self.edited)
+        editor.closed.connect(self._on_editor_closed)
+        editor.open(self._place(mark))
+
+    def _on_editor_closed(self) -> None:
+        self._close_editor()
+        self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _close_editor(self) -> None:
+        if self.editor is not None:
+            editor, self.editor = self.editor, None
+            editor.hide()
+            editor.deleteLater()
+
+    def _on_moved(self) -> None:
+        self.card.hide()
