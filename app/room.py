@@ -42,11 +42,12 @@ class Fit:
 def fit_of(needed: int, room: Room | None) -> Fit:
     """Whether `needed` bytes (estimated) fit into a room, None being a device that nobody knows yet."""
     if room is None:
-        return Fit(level="unknown", headline="?", tone="", sentence="Torch is loading: then this shows what fits.")
+        return Fit(level="unknown", headline="…", tone="", sentence="Torch is loading: then this shows what fits.")
     if not room.n_bytes:
         sentence = f"{room.label} does not say how much memory it has. A dry run shows whether it suffices."
-        return Fit(level="unknown", headline="?", tone="", sentence=sentence)
-    where = f"what is free on {room.label}" if room.is_free else f"the memory of {room.label}"
+        return Fit(level="unknown", headline="…", tone="", sentence=sentence)
+    label = room.label.replace(" ", "\u00a0")  # a name stays on one line
+    where = f"what is free on {label}" if room.is_free else f"the memory of {label}"
     share = needed / room.n_bytes
     if share * MARGIN <= 1:
         return Fit(level="fits", headline="Fits", tone="ok", sentence=f"Takes {_percent(share)} of {where}.")

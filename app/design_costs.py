@@ -1,0 +1,110 @@
+"""What a design costs, in slices of a whole: parameters, work per token, memory in training. No Qt, no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.room import Room
+from models import cost
+from models.config import ModelConfig
+
+OPTIMIZER = "muon"
+"""What the memory is estimated with: a new training's optimizer."""
+
+_BLUE, _ORANGE, _GREEN, _PINK, _SKY, _RED, _YELLOW = range(7)  # the theme's categories
+_HUES: dict[str, tuple[int | str, float]] = {
+    "Token embedding": (_BLUE, 1.0),
+    "Segments": (_BLUE, 0.45),
+    "Positions": (_SKY, 1.0),
+    "Attention": (_RED, 1.0),
+    "Encoder attention": (_RED, 0.5),
+    "Decoder attention": (_RED, 1.0),
+    "Cross-attention": (_ORANGE, 1.0),
+    "Feed-forward": (_GREEN, 1.0),
+    "Encoder feed-forward": (_GREEN, 0.5),
+    "Decoder feed-forward": (_GREEN, 1.0),
+    "Experts": (_GREEN, 1.0),
+    "Encoder experts": (_GREEN, 0.5),
+    "Decoder experts": (_GREEN, 1.0),
+    "Router": (_YELLOW, 1.0),
+    "Encoder router": (_YELLOW, 0.5),
+    "Decoder router": (_YELLOW, 1.0),
+    "Short convolution": ("faint", 1.0),
+    "Head": (_PINK, 1.0),
+    "Pooler": (_PINK, 0.5),
+    "Weights": ("muted", 1.0),
+    "Gradients": ("muted", 0.65),
+    "Optimizer": ("muted", 0.4),
+    "Update": ("muted", 0.2),
+}
+_OTHER: tuple[int | str, float] = ("border_strong", 1.0)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A share of a whole. hue: a role of the theme or one of its categories, as strong as `strength`.
+
+    A component has the same hue in every whole. `is_sum`: only sums up the slices of the rows below it.
+    """
+
+    name: str
+    value: int
+    hue: int | str = "muted"
+    strength: float = 1.0
+    is_sum: bool = False
+    is_part: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignCosts:
+    """What a design costs; parameters are exact, the rest is estimated. Bytes and operations of one token.
+
+    memory: for training on one batch. cache: the keys and values of one text while it is written, 0 for an encoder.
+    """
+
+    parameters: tuple[Slice, ...]
+    n_parameters: int
+    n_active: int
+    work: tuple[Slice, ...]
+    flops: int
+    training_flops: int
+    memory: tuple[Slice, ...]
+    memory_bytes: int
+    cache_bytes: int
+
+
+def costs_of(config: ModelConfig, batch: int, length: int, room: Room | None) -> DesignCosts:
+    """The costs of training `config` on `batch` texts of `length` tokens in `room` (None: as on a CPU)."""
+    device, precision = ("cpu", "float32") if room is None else (room.kind, room.precision(config.d_model))
+    memory = cost.memory(config, batch, length, OPTIMIZER, device=device, precision=precision)
+    by_component = cost.activation_bytes(config, batch, length, device=device, precision=precision)
+    work = {name: n // length for name, n in cost.operations(config, length).items()}
+    parameters = cost.parameters(config)
+    # What happens to be zero at the peak keeps its row, so that rows do not come and go with the numbers.
+    names = dict.fromkeys([*(name for name, n in parameters.items() if n), *by_component])
+    in_memory = (
+        *(_slice(name, n) for name, n in memory.items() if name != "Activations"),
+        Slice("Activations", memory["Activations"], is_sum=True),
+        *(dataclasses.replace(_slice(name, by_component.get(name, 0)), is_part=True) for name in names),
+    )
+    return DesignCosts(
+        parameters=_slices(parameters),
+        n_parameters=sum(parameters.values()),
+        n_active=cost.active_parameters(config),
+        work=_slices(work),
+        flops=cost.flops_per_token(config, length),
+        training_flops=cost.training_flops_per_token(config, length),
+        memory=in_memory,
+        memory_bytes=sum(memory.values()),
+        cache_bytes=cost.kv_cache_bytes(config, length),
+    )
+
+
+def _slices(parts: Mapping[str, int]) -> tuple[Slice, ...]:
+    return tuple(_slice(name, n) for name, n in parts.items() if n)
+
+
+def _slice(name: str, n: int) -> Slice:
+    return Slice(name, n, *_HUES.get(name, _OTHER))
