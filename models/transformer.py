@@ -66,7 +66,7 @@ class Stack(nn.Module):
         positions = positions.expand(1, -1) if positions.dim() == 1 else positions
         x = self._enter(x, positions, trace)
         apart = packing  # what is padding is kept out of the short convolutions too
-        if mask is not None and packing is None and cache is None:
+        if mask is not None and packing is None and not past:
             apart = mask.long()
         view = self._view(positions, _seen_mask(mask, cache, x), packing, past)
         memory_view = View(mask=cross_attention_mask(memory_mask))
@@ -130,8 +130,13 @@ class Model(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     def initialise(self) -> None:
-        """Draw the weights from torch's global generator; residual outputs are scaled by 1/sqrt(2 n_layer) (GPT-2)."""
+        """Draw the weights from torch's global generator.
+
+        Residual outputs are scaled by 1/sqrt(2 n_layer) (GPT-2). What the design leaves unscaled or scales down begins
+        smaller or larger instead, as in T5, so that scores and logits are spread out as in any other design.
+        """
         config = self.config
+        table = "embedding.weight" if config.tied_embeddings else "head.weight"
         for name, parameter in self.named_parameters():
             if name.endswith(("attention.output.weight", ".down.weight")):
                 if config.zero_init_output:
@@ -140,6 +145,10 @@ class Model(nn.Module):
                     nn.init.normal_(parameter, std=config.init_std / (2 * config.n_layer) ** 0.5)
             elif name.endswith(".bias"):
                 nn.init.zeros_(parameter)
+            elif name.endswith(".query.weight") and not config.scaled_scores:
+                nn.init.normal_(parameter, std=config.init_std / config.head_dim**0.5)
+            elif name == table and config.scaled_logits:
+                nn.init.normal_(parameter, std=config.init_std * config.d_model**0.5)
             elif parameter.dim() == 2 and "_conv." not in name:
                 nn.init.normal_(parameter, std=config.init_std)
 

@@ -21,6 +21,10 @@ CONFIGS = {
     **{name: config for name, config in PRESETS.items() if config.topology == "decoder-only" and "tiny" in name},
     "quick start": TINY_WORLD_MODEL,
     "text": TEXT_MODEL,
+    "alibi, wide heads": ModelConfig(position="alibi", d_head=12, activation="geglu", bias="attention"),
+    "t5 bias, window": ModelConfig(position="t5", n_bucket=8, max_distance=10, sliding_window=8, norm_place="post"),
+    "waves, experts": ModelConfig(position="sinusoidal", n_expert=3, n_expert_used=2, embedding_norm=True),
+    "yarn": ModelConfig(position="rope", rope_scaling="yarn", rope_factor=4.0, rope_original_context=8),
     "multi-query": dataclasses.replace(PRESETS["llama-tiny"], n_kv_head=1, qk_norm=True),
     "learned + convolution": dataclasses.replace(PRESETS["gpt2-tiny"], conv_width=3, dropout=0.2),
 }
@@ -96,12 +100,38 @@ def test_padding_on_the_left_changes_nothing(model: Decoder, ids: Tensor) -> Non
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", ["terrarium-tiny", "alibi, wide heads", "t5 bias, window", "yarn"])
+def test_padding_on_the_left_needs_no_positions_where_distances_count(name: str, ids: Tensor) -> None:
+    """Also into a cache; and short convolutions do not see the padding."""
+    model, mask = make_model(name), torch.arange(T) >= torch.tensor([[0], [5], [T - 1]])
+    for cache in (None, KVCache(2)):
+        padded = model(torch.where(mask, ids, 0), mask=mask, cache=cache)
+        for row in range(3):
+            torch.testing.assert_close(padded[row][mask[row]], model(ids[row][mask[row]][None])[0])
+
+
+@torch.no_grad()
+def test_a_window_reaches_so_far_in_each_layer(ids: Tensor) -> None:
+    model = make_model("llama-tiny", sliding_window=3, n_layer=2)
+    logits, changed = model(ids), ids.clone()
+    changed[:, 2] = (ids[:, 2] + 1) % V
+    seen = ~torch.isclose(model(changed), logits).all(dim=-1)
+    assert seen.all(dim=0).nonzero().flatten().tolist() == [2, 3, 4, 5, 6]  # two more tokens in each of two layers
+    assert torch.equal(seen.any(dim=0), seen.all(dim=0))
+    cache = KVCache(2)
+    torch.testing.assert_close(torch.cat([model(id, cache=cache) for id in ids.split(1, dim=1)], dim=1), logits)
+    wide = make_model("llama-tiny", sliding_window=T, n_layer=2)
+    torch.testing.assert_close(wide(ids), make_model("llama-tiny", n_layer=2)(ids))
+
+
+@torch.no_grad()
 def test_positions_matter(model: Decoder, ids: Tensor) -> None:
     twice = ids[:, :1].expand(-1, 4)
     logits = model(torch.cat((ids[:, :3], twice), dim=1))
     assert not torch.allclose(logits[:, -1], logits[:, -2])
     spread = model(ids, positions=torch.arange(0, 2 * T, 2))
-    assert not torch.allclose(spread[:, -1], model(ids)[:, -1])
+    counts_in_the_row = model.config.position in ("alibi", "t5")  # distances, which are not told by positions
+    assert torch.allclose(spread[:, -1], model(ids)[:, -1]) is counts_in_the_row
     torch.testing.assert_close(model(ids, positions=torch.arange(T).expand(3, -1)), model(ids))
 
 
