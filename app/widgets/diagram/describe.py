@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.widgets.diagram.activations import NAMES
-from app.widgets.diagram.describe_block import block_parts
+from app.widgets.diagram.describe_attention import attention_parts
+from app.widgets.diagram.describe_feed_forward import feed_forward_parts
 from app.widgets.diagram.part import Part, StackSpec, norm_parameters, norm_part, shape_words, stacks_of
 from models.config import GATED, ModelConfig
 
@@ -20,7 +21,7 @@ def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
     for stack in stacks:
         parts += _entry(stack)
         parts.append(_block(stack))
-        parts += block_parts(stack)
+        parts += _block_parts(stack)
         parts += _exit(stack)
         parts.append(_stream(stack))
     if len(stacks) == 2:
@@ -120,7 +121,7 @@ def _entry(stack: StackSpec) -> list[Part]:
 def _block(stack: StackSpec) -> Part:
     config, n = stack.config, stack.config.n_layer
     word = f"{stack.name} block".strip().capitalize()
-    each = sum(part.n_parameters * part.copies for part in block_parts(stack) if part.copies > 1 or n == 1) // n
+    each = sum(part.n_parameters * part.copies for part in _block_parts(stack) if part.copies > 1 or n == 1) // n
     if config.position == "t5":
         each -= config.n_bucket * config.n_head if n == 1 else 0
     return Part(
@@ -134,6 +135,13 @@ def _block(stack: StackSpec) -> Part:
         slots=(stack.layers_slot, "norm_place", "conv_width", "bias", "dropout"),
         shape=stack.stream,
     )
+
+
+def _block_parts(stack: StackSpec) -> list[Part]:
+    parts = attention_parts(stack, "attention")
+    if stack.source:
+        parts += attention_parts(stack, "cross_attention")
+    return parts + feed_forward_parts(stack)
 
 
 def _stream(stack: StackSpec) -> Part:

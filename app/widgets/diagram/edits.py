@@ -41,7 +41,7 @@ def step(config: ModelConfig, name: str, direction: int) -> Changes:
         if not max(low, 1) <= value <= high:
             break
         changes = repaired(config, name, value)
-        if changes.get(name) == value and _is_legal(config, changes):
+        if changes[name] == value and _is_legal(config, changes):
             return changes
     return {}
 
@@ -62,11 +62,14 @@ def repaired(config: ModelConfig, name: str, value: Any) -> Changes:
 
 
 def _is_legal(config: ModelConfig, changes: Changes) -> bool:
-    return not ModelConfig.problems({**config.to_dict(), **changes})
+    return not ModelConfig.problems({**vars(config), **changes})
 
 
 def _candidates(config: ModelConfig, name: str, direction: int) -> Iterable[int]:
     value = int(current(config, name))
+    if (name in ("n_head", "n_encoder_head") and not config.d_head) or name == "n_kv_head":
+        possible = sorted(_divisors_around(config.n_head if name == "n_kv_head" else config.d_model, value))
+        return [d for d in possible[::direction] if (d - value) * direction > 0]
     unit = 1
     if name == "d_model":
         # Heads of a whole, with RoPE even, width; in steps of about an eighth.

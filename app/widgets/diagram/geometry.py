@@ -118,6 +118,7 @@ class Dot:
     at: Point
     look: str = "tap"
     key: str = ""
+    size: float = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)

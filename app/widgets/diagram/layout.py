@@ -65,7 +65,7 @@ def _memory(picture: Picture, encoder: _Stack, decoder: _Stack, top: float, meas
     for i, wire in enumerate(picture.wires):
         if wire.key == "memory" and wire.arrow:
             picture.wires[i] = Wire(key="memory", points=(Point(channel, target), *wire.points[1:]), look="memory")
-    text = f"read once  {decoder.spec.memory}"
+    text = f"encoder's result {decoder.spec.memory}"
     picture.labels.append(Label(text=text, at=Point(14, y - 9), key="memory"))
 
 
@@ -81,7 +81,7 @@ class _Stack:
     @property
     def right(self) -> float:
         """How far the sheet extends from the spine."""
-        return self.block.reach + 12
+        return self.block.reach + (20 if self.spec.config.n_expert else 12)
 
     def draw(self, bottom: float) -> float:
         """Upwards from the embedding's upper edge; returns the upper edge of the last box."""

@@ -9,7 +9,12 @@ from models.config import ModelConfig
 _BELOW = ("embedding", "segment")
 _ABOVE = ("pooler", "head.transform", "head")
 _ONCE_BELOW = ("position", "embedding_norm", "attention.t5")
-_GROUPS = (("attention", "Attention"), ("cross_attention", "Cross-attention"), ("feed_forward", "Feed-forward"))
+_GROUPS = {
+    "attention": ("Attention", "Att."),
+    "cross_attention": ("Cross-attention", "Cross", "Cr."),
+    "feed_forward": ("Feed-forward", "FF"),
+}
+"""What begins the names of a column's parts, and its headings, the longest first."""
 _HEADING, _LEGEND, _SAMPLE = 16.0, 34.0, 400.0
 _SHARED_BY_EXPERTS = ("feed_forward.up", "feed_forward.gate", "feed_forward.down")
 
@@ -39,7 +44,7 @@ def layout_area(config: ModelConfig, parts: dict[str, Part], width: float, heigh
     y -= tall + headings
     for key in _ABOVE:
         y = pen.slab(key, Rect(0, y, width, 0))
-    _legend(picture, config, scale, total, Point(0, height - _LEGEND + 10))
+    _legend(picture, config, scale, Rect(0, height - _LEGEND + 10, width, 0), measure)
     picture.frame = Rect(0, 0, width, height).grown(6)
     return picture
 
@@ -73,7 +78,7 @@ def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Me
     inside = [key for key in keys if key not in once]
     tall = pen.pixels(inside) / band.width
     x, top = band.left, y - tall
-    for name, title in _GROUPS:
+    for name, titles in _GROUPS.items():
         group = [
             key for key in inside if key.removeprefix(prefix).startswith((f"{name}.", f"{name}_norm", f"{name}_conv"))
         ]
@@ -84,28 +89,34 @@ def _stack(pen: _Pen, stack: StackSpec, keys: list[str], band: Rect, measure: Me
         for key in group:
             is_shared = config.n_expert and key.removeprefix(prefix) in _SHARED_BY_EXPERTS
             at = pen.slab(key, Rect(x, at, wide, 0), config.n_expert_used / config.n_expert if is_shared else 1.0)
-        _words(pen.picture, title, Rect(x, top - _HEADING, wide, _HEADING), measure)
+        _words(pen.picture, titles, Rect(x, top - _HEADING, wide, _HEADING), measure)
         x += wide
     layers = "layer" if config.n_layer == 1 else "layers"
     words = f"{stack.name.capitalize() + ', ' if stack.name else ''}{config.n_layer} {layers}"
-    _words(pen.picture, words, Rect(band.left, top - 2 * _HEADING, band.width, _HEADING), measure)
+    _words(
+        pen.picture, (words, f"× {config.n_layer}"), Rect(band.left, top - 2 * _HEADING, band.width, _HEADING), measure
+    )
     pen.slab(prefix + "final_norm", Rect(band.left, top - 2 * _HEADING, band.width, 0))
 
 
-def _words(picture: Picture, text: str, room: Rect, measure: Measure) -> None:
-    """Words in the middle of a heading, where they fit."""
-    if measure(text, "caption") <= room.width - 4:
+def _words(picture: Picture, choices: tuple[str, ...], room: Rect, measure: Measure) -> None:
+    """The first words that fit, in the middle of a heading."""
+    text = next((text for text in choices if measure(text, "caption") <= room.width - 4), "")
+    if text:
         picture.labels.append(Label(text=text, at=Point(room.x, room.y), align="centre"))
 
 
-def _legend(picture: Picture, config: ModelConfig, scale: float, total: int, at: Point) -> None:
+def _legend(picture: Picture, config: ModelConfig, scale: float, at: Rect, measure: Measure) -> None:
     sample = _nice(scale * _SAMPLE)
     edge = (sample / scale) ** 0.5
-    picture.nodes.append(Node(key="", rect=Rect(at.x, at.y, edge, edge), look="scale"))
-    words = f"= {sample:,} of {total:,} parameters"
+    picture.nodes.append(Node(key="", rect=Rect(at.left, at.top, edge, edge), look="scale"))
+    words = f"= {sample:,} {'parameter' if sample == 1 else 'parameters'}"
+    picture.labels.append(Label(text=words, at=Point(at.left + edge + 8, at.top + edge / 2)))
     if config.n_expert:
-        words += f"   dark: the share at work on each token, {config.n_expert_used} of {config.n_expert} experts"
-    picture.labels.append(Label(text=words, at=Point(at.x + edge + 8, at.y + edge / 2)))
+        used = f"{config.n_expert_used} of {config.n_expert} experts"
+        room = Rect(at.left + edge + 8 + measure(words, "caption"), at.top, 0, 0)
+        room = Rect(room.left, at.top, at.width - room.left, edge)
+        _words(picture, (f"stronger: the {used} that work on a token", f"stronger: {used}", used), room, measure)
 
 
 def _nice(n: float) -> int:

@@ -9,7 +9,8 @@ from app.widgets.diagram.sketch import ATTENTION, LOW, RADIUS, TALL, Sketch
 _BUS = 9.0  # from the line below boxes to the boxes
 _RISE = 12.0  # from boxes up to what they feed
 _BETWEEN = 6.0  # boxes side by side
-_MOST_DOTS = 16
+_BESIDE_MASK = 68.0  # in attention's box: the little mask, and margins
+_IN_A_ROW, _MOST_ROWS = 16, 4  # marks of experts
 
 
 class BlockLayout:
@@ -35,6 +36,7 @@ class BlockLayout:
         self._gap = written + 22 if roomy else 20.0
         self._qkv = max(self._width(f"attention.{key}") for key in ("query", "key", "value"))
         needed = [3 * self._qkv + 2 * _BETWEEN, 172.0 if roomy else 158.0]
+        needed.append(_BESIDE_MASK + max(sketch.measure(p.detail, "detail") for p in sketch.parts.values() if p.mask))
         if self.config.is_gated:
             needed.append(2 * max(self._width("feed_forward.up"), self._width("feed_forward.gate")) + _BETWEEN)
         self._outer_width = max(needed)
@@ -163,26 +165,7 @@ class BlockLayout:
         entry = self._enter("feed_forward", row, "")
         sketch.wire(entry[1], (entry[0], row), (centre - width / 2, row))
         sketch.box(router, centre - width / 2, row, width, TALL)
-        shown = min(config.n_expert, _MOST_DOTS)
-        dots = row - TALL / 2 - 24
-        sheet_bottom = dots - 14
-        used = {round((i + 0.5) * shown / config.n_expert_used - 0.5) for i in range(config.n_expert_used)}
-        pitch = min(26.0, (self._outer_width - 30) / shown)
-        for i in range(shown):
-            across = centre + (i - (shown - 1) / 2) * pitch
-            look = "used" if i in used else "idle"
-            sketch.wire(
-                router,
-                (centre, row - TALL / 2),
-                (across, dots + 5),
-                look="fan" if look == "used" else "faint",
-                arrow=False,
-            )
-            sketch.dot(experts, across, dots, look)
-            if look == "used":
-                sketch.wire(experts, (across, dots - 5), (across, sheet_bottom), look="fan", arrow=False)
-        if config.n_expert > shown:
-            sketch.label("…", centre + shown / 2 * pitch + 4, dots, experts)
+        sheet_bottom = self._fan(router, experts, centre, row - TALL / 2)
         bus = sheet_bottom - 12
         middle, top = self._network(bus, (centre, self._key("stream")))
         sketch.wire(self._key("stream"), (centre, sheet_bottom), (centre, bus), arrow=False)
@@ -193,6 +176,34 @@ class BlockLayout:
         if sketch.measure(text, "caption") < self._inner_width + self._gap - 52:
             sketch.steps("n_expert", experts, self._after_label(at, text), sheet_bottom - 12)
         return self._after("feed_forward", middle, top - 9 - 4)
+
+    def _fan(self, router: str, experts: str, centre: float, bottom: float) -> float:
+        """A mark for each expert, over the router's upper edge; returns the lower edge of what stands above."""
+        sketch, n, used = self.sketch, self.config.n_expert, self.config.n_expert_used
+        across, rows = min(n, _IN_A_ROW), min(-(-n // _IN_A_ROW), _MOST_ROWS)
+        shown = min(n, across * rows)
+        pitch = min(26.0, (self._outer_width - 20) / across)
+        size = min(10.0, pitch - 2)
+        low = bottom - 24
+        lit = {round((i + 0.5) * shown / used - 0.5) for i in range(min(used, shown))}
+        for i in range(shown):
+            place = centre + (i % across - (across - 1) / 2) * pitch
+            y = low - i // across * (size + 2)
+            look = "used" if i in lit else "idle"
+            sketch.dot(experts, place, y, look, size)
+            if i < across and (rows == 1 or i in (0, across - 1)):
+                end = (place, y + size / 2)
+                line = "fan" if look == "used" and rows == 1 else "faint"
+                sketch.wire(router, (centre, bottom), end, look=line, arrow=False)
+        top = low - (rows - 1) * (size + 2) - size / 2
+        if n > shown:
+            sketch.label("…", centre + across / 2 * pitch + 2, low, experts)
+        for i in lit if rows == 1 else ():
+            place = centre + (i - (across - 1) / 2) * pitch
+            sketch.wire(experts, (place, top), (place, top - 9), look="fan", arrow=False)
+        if rows > 1:
+            sketch.wire(experts, (centre, top), (centre, top - 9), look="fan", arrow=False)
+        return top - 9
 
     def _after_label(self, across: float, text: str) -> float:
         """The right edge of ± buttons that follow a label."""

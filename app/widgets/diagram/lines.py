@@ -89,7 +89,7 @@ class Backdrop(QGraphicsItem):
             painter.setPen(pen)
             for behind in range(min(sheet.copies - 1, 2), -1, -1):
                 painter.setBrush(colors.color("sunken" if behind or sheet.dashed else "window"))
-                shift = 4.0 * behind
+                shift = (2.5 if sheet.dashed else 4.0) * behind
                 painter.drawRoundedRect(qrect(sheet.rect).translated(shift, -shift), 10, 10)
         for node in self._picture.nodes:
             if node.look == "scale":
@@ -109,7 +109,8 @@ class Backdrop(QGraphicsItem):
             used = dot.look == "used"
             painter.setPen(QPen(colors.color("validation" if used else "border_strong"), 1.2))
             painter.setBrush(colors.color("validation" if used else "surface"))
-            painter.drawRoundedRect(QRectF(at.x() - 5, at.y() - 5, 10, 10), 2.5, 2.5)
+            half = dot.size / 2
+            painter.drawRoundedRect(QRectF(at.x() - half, at.y() - half, 2 * half, 2 * half), half / 2, half / 2)
 
     def _paint_words(self, painter: QPainter) -> None:
         colors = self._theme.theme

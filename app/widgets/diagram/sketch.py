@@ -78,9 +78,9 @@ class Sketch:
         """Where a loop leaves the spine."""
         self.picture.dots.append(Dot(at=Point(self.spine, y)))
 
-    def dot(self, key: str, across: float, y: float, look: str) -> None:
+    def dot(self, key: str, across: float, y: float, look: str, size: float) -> None:
         """One of many."""
-        self.picture.dots.append(Dot(at=Point(self.x(across), y), look=look, key=key))
+        self.picture.dots.append(Dot(at=Point(self.x(across), y), look=look, key=key, size=size))
 
     def label(self, text: str, across: float, y: float, key: str = "", look: str = "caption") -> None:
         """Words that begin `across` from the spine and run away from it."""

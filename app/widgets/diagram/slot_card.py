@@ -100,7 +100,7 @@ class SlotCard(QFrame):
         if name in STEPPED and isinstance(value, int) and abs(value - before) == 1 and changes.get(name) != value:
             # The arrows of the box: on to the next value that is possible.
             changes = step(self._config, name, 1 if value > before else -1) or changes
-        problems = ModelConfig.problems({**self._config.to_dict(), **changes})
+        problems = ModelConfig.problems({**vars(self._config), **changes})
         self.problem.setText(problems[0].sentence if problems else "")
         self.problem.setVisible(bool(problems))
         self.adjustSize()

@@ -12,7 +12,8 @@ from app.theme import ThemeProvider
 from app.widgets.diagram.items import Mark, NodeItem, StepItem
 
 _LEAST, _MOST = 0.2, 4.0  # zoom
-_LEAST_FIT, _MOST_FIT = 0.62, 1.35  # how far `fit` goes: smaller is not readable, larger says no more
+_LEAST_FIT, _MOST_FIT = 0.66, 1.35  # how far `fit` goes: smaller is hard to read, larger says no more
+_LEAST_ACROSS = 0.45  # what is too wide is harder to follow than what is too tall, so it gets smaller yet
 _ARROWS = {
     Qt.Key.Key_Left: QPointF(-1, 0),
     Qt.Key.Key_Right: QPointF(1, 0),
@@ -100,7 +101,7 @@ class DiagramView(QGraphicsView):
         frame, room = self.sceneRect(), self.viewport().rect()
         text = self._theme.text_scale
         across, down = room.width() / frame.width(), room.height() / frame.height()
-        scale = min(max(min(across, down), _LEAST_FIT * text), _MOST_FIT * text)
+        scale = min(max(across, _LEAST_ACROSS), max(down, _LEAST_FIT * text), _MOST_FIT * text)
         self._scale_to(scale)
         self.moved.emit()
 

@@ -1,61 +1,12 @@
-"""The parts of one block: attention, cross-attention and feed-forward, in words and numbers. No Qt."""
+"""The parts of attention and cross-attention, in words and numbers. No Qt."""
 
 from __future__ import annotations
 
-from app.widgets.diagram.activations import FORMULAS, NAMES
-from app.widgets.diagram.part import Part, StackSpec, norm_parameters, norm_part, shape_words
+from app.widgets.diagram.part import Part, StackSpec, norm_parameters, shape_words
+from app.widgets.diagram.sublayer import conv_parts, sublayer_norm, sum_part
 
 
-def block_parts(stack: StackSpec) -> list[Part]:
-    """Every part of a block of `stack`; each is described once, with as many copies as there are layers."""
-    parts = _attention(stack, "attention")
-    if stack.source:
-        parts += _attention(stack, "cross_attention")
-    return parts + _feed_forward(stack)
-
-
-def _norm(stack: StackSpec, sublayer: str, reader: str) -> Part:
-    if stack.config.norm_place == "pre":
-        meaning = f"Brings the numbers into one range before {reader} reads them; the stream itself stays as it is."
-    else:
-        meaning = f"Brings the stream into one range after {reader} has added to it (post-norm)."
-    return norm_part(stack, f"{sublayer}_norm", meaning, copies=stack.config.n_layer)
-
-
-def _sum(stack: StackSpec, sublayer: str, word: str) -> Part:
-    return Part(
-        key=f"{stack.prefix}{sublayer}.sum",
-        title="Add back",
-        formula=f"x = x + {word}(x)\n{stack.stream} + {stack.stream}",
-        meaning="What the loop found is added to the residual stream, number by number, so nothing is overwritten.",
-        kind="sum",
-        slots=("norm_place", "dropout"),
-        shape=stack.stream,
-    )
-
-
-def _conv(stack: StackSpec, sublayer: str, word: str) -> list[Part]:
-    config, width = stack.config, stack.config.conv_width
-    if not width:
-        return []
-    before = f"the {width - 1} before it" if width > 2 else "the one before it" if width == 2 else "itself"
-    return [
-        Part(
-            key=f"{stack.prefix}{sublayer}_conv",
-            title="Short conv",
-            detail=f"last {width}",
-            formula=f"yₜ = xₜ + Σ wᵢ · xₜ₋ᵢ,  i = 0 … {width - 1}\nfor each of {config.d_model:,} channels",
-            meaning=f"Mixes each token with {before}, ahead of {word} (a Canon layer).",
-            kind="conv",
-            slots=("conv_width",),
-            shape=stack.stream,
-            n_parameters=width * config.d_model,
-            copies=config.n_layer,
-        )
-    ]
-
-
-def _attention(stack: StackSpec, sublayer: str) -> list[Part]:
+def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
     config, b, t = stack.config, stack.batch, stack.length
     is_cross = sublayer == "cross_attention"
     c, d, h, g, layers = config.d_model, config.head_dim, config.n_head, config.kv_heads, config.n_layer
@@ -82,8 +33,8 @@ def _attention(stack: StackSpec, sublayer: str) -> list[Part]:
 
     kv_slots = ("n_head", "d_head", "bias") if stack.is_second_settings and config.n_kv_head == 0 else ("n_kv_head",)
     parts = [
-        _norm(stack, sublayer, word),
-        *([] if is_cross else _conv(stack, sublayer, word)),
+        sublayer_norm(stack, sublayer, word),
+        *([] if is_cross else conv_parts(stack, sublayer, word)),
         projection("q", "query", h, t, (stack.heads_slot, "d_head", "bias"), "What each token is looking for."),
         projection("k", "key", g, seen, (*kv_slots, "d_head", "bias"), "What each token offers to be found by."),
         projection("v", "value", g, seen, (*kv_slots, "d_head", "bias"), "What each token hands over when found."),
@@ -101,7 +52,7 @@ def _attention(stack: StackSpec, sublayer: str) -> list[Part]:
             n_parameters=(h * d + one) * c,
             copies=layers,
         ),
-        _sum(stack, sublayer, word),
+        sum_part(stack, sublayer, word),
     ]
     return list({part.key: part for part in parts}.values())
 
@@ -129,8 +80,9 @@ def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) 
     return Part(
         key=f"{stack.prefix}{sublayer}.core",
         title="Cross-attention" if is_cross else "Attention",
-        detail=f"{h} {'head' if h == 1 else 'heads'} × {d}"
-        + (f", window {window:,}" if window and not is_cross else ""),
+        detail=f"{h} × {d}, window {window:,}"
+        if window and not is_cross
+        else f"{h} {'head' if h == 1 else 'heads'} × {d}",
         formula=f"a = softmax(q kᵀ{scale}{bias}) v{rule}\n"
         f"scores {shape_words(b, h, t, seen)} → {shape_words(b, h, t, d)}",
         meaning=f"{kind} attention: each token collects from {reach}, in {patterns}.{shared}",
@@ -204,97 +156,3 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
             )
         )
     return parts
-
-
-def _feed_forward(stack: StackSpec) -> list[Part]:
-    config, b, t = stack.config, stack.batch, stack.length
-    c, f, one = config.d_model, config.ff_width, int(config.ff_bias)
-    plus = " + b" if config.ff_bias else ""
-    prefix, copies = f"{stack.prefix}feed_forward.", config.n_layer * max(config.n_expert, 1)
-    inner = shape_words(b, t, f)
-    slots = (stack.ff_slot, "activation", "n_expert", "bias")
-
-    def matrix(key: str, title: str, letter: str, meaning: str) -> Part:
-        is_down = key == "down"
-        sizes = (f, c) if is_down else (c, f)
-        formula = f"{letter} W_{key}{plus},   W_{key}: {sizes[0]:,} × {sizes[1]:,}"
-        return Part(
-            key=prefix + key,
-            title=title,
-            detail=f"{sizes[0]:,} → {sizes[1]:,}",
-            formula=f"{'y' if is_down else 'g' if key == 'gate' else 'a'} = {formula}\n"
-            f"{inner if is_down else stack.stream} → {stack.stream if is_down else inner}",
-            meaning=meaning,
-            kind="feed-forward",
-            slots=slots,
-            shape=stack.stream if is_down else inner,
-            n_parameters=(sizes[0] + one) * sizes[1],
-            copies=copies,
-        )
-
-    parts = [
-        _norm(stack, "feed_forward", "the feed-forward part"),
-        *_conv(stack, "feed_forward", "the feed-forward part"),
-        *(_router(stack) if config.n_expert else []),
-        matrix("up", "Up", "x", "Spreads each token over a wider row of features."),
-        Part(
-            key=prefix + "activation",
-            title=NAMES[config.activation],
-            detail=f"{f:,}",
-            formula=f"h = {FORMULAS[config.activation]}\n{inner}, number by number",
-            meaning="The non-linearity: passes what is positive"
-            + (", squared" if config.activation == "relu2" else "")
-            + ("; here it opens the gate." if config.is_gated else "."),
-            kind="feed-forward",
-            slots=("activation", stack.ff_slot),
-            shape=inner,
-            curve=config.activation,
-        ),
-        matrix("down", "Down", "h", "Brings the features back to the model's width."),
-        _sum(stack, "feed_forward", "feed_forward"),
-    ]
-    if config.is_gated:
-        parts.append(matrix("gate", "Gate", "x", "Decides how far each feature is let through."))
-        parts.append(
-            Part(
-                key=prefix + "times",
-                title="Gate × up",
-                formula=f"h = {NAMES[config.activation]}(g) · a\n{inner} · {inner}",
-                meaning="Each feature is multiplied by its gate: what the gate closes is not passed on.",
-                kind="sum",
-                slots=("activation", stack.ff_slot),
-                shape=inner,
-            )
-        )
-    return parts
-
-
-def _router(stack: StackSpec) -> list[Part]:
-    config, b, t = stack.config, stack.batch, stack.length
-    n, used, slots = config.n_expert, config.n_expert_used, ("n_expert", "n_expert_used", "router_balance")
-    prefix = f"{stack.prefix}feed_forward."
-    return [
-        Part(
-            key=prefix + "router",
-            title="Router",
-            detail=f"{config.d_model:,} → {n}",
-            formula=f"p = softmax(x W_r),   W_r: {config.d_model:,} × {n}\n{stack.stream} → {shape_words(b, t, n)}",
-            meaning=f"Finds for each token the {used} of {n} experts that suit it best.",
-            kind="router",
-            slots=slots,
-            shape=shape_words(b, t, n),
-            n_parameters=config.d_model * n,
-            copies=config.n_layer,
-        ),
-        Part(
-            key=prefix + "experts",
-            title=f"Experts × {n}",
-            detail=f"{used} of {n} per token",
-            formula=f"y = Σ pₑ · expertₑ(x),   {used} of {n} experts\np of the chosen ones scaled to a sum of 1",
-            meaning=f"{n} feed-forwards of the same shape. Each token is worked on by {used} of them; "
-            "which ones differs from token to token.",
-            kind="router",
-            slots=slots,
-            shape=stack.stream,
-        ),
-    ]
