@@ -17,6 +17,7 @@ from app.chat_control import LIVE, ChatControl, ChatModel
 from app.dry_run_control import DryRunControl, DryRunState
 from app.garbage import MainThreadCollector
 from app.import_control import ImportControl
+from app.position_control import PositionControl
 from app.status import Status, status_of
 from app.tokenizer_control import TokenizerControl
 from app.trainings import Trainings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from models.config import ModelConfig
     from models.data.tiny_world.starters import Starter
     from models.inference.settings import SamplingConfig
+    from models.position_weights import PositionRun
     from models.training.spec import DataSpec, TrainConfig
 
 
@@ -44,6 +46,8 @@ class Session(Trainings):
         import_changed(): `importing` is new.
         import_events(events): Phase, Progress, Notice of a model's import.
         model_imported(run_id, name): a model from elsewhere is in the library.
+        position_runs_found(PositionRunsFound): after `find_position_runs`.
+        position_weights_read(PositionWeightsRead): after `read_position_weights`.
         tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
     """
 
@@ -57,6 +61,8 @@ class Session(Trainings):
     import_changed = Signal()
     import_events = Signal(object)
     model_imported = Signal(str, str)
+    position_runs_found = Signal(object)
+    position_weights_read = Signal(object)
     tab_requested = Signal(str)
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
@@ -67,6 +73,7 @@ class Session(Trainings):
         self._tokenizers = tokenizers = TokenizerControl(self._side_worker, library, self)
         self._trial = trial = DryRunControl(self.worker, self)
         self._imports = imports = ImportControl(self._side_worker, library, self)
+        self._positions = positions = PositionControl(self._side_worker, library, self)
         self._random = random.Random()
         chat.model_changed.connect(self.chat_changed)
         chat.model_changed.connect(self.status_changed)
@@ -80,6 +87,9 @@ class Session(Trainings):
         imports.events_came.connect(self.import_events)
         imports.imported.connect(self._on_imported)
         imports.failed.connect(self._on_failed)
+        positions.runs_found.connect(self.position_runs_found)
+        positions.weights_read.connect(self.position_weights_read)
+        positions.failed.connect(self._on_failed)
         self.training_changed.connect(self._on_training_goes_on)
         tokenizers.changed.connect(self.tokenizer_training_changed)
         tokenizers.changed.connect(self.status_changed)
@@ -167,6 +177,16 @@ class Session(Trainings):
     def cancel_import(self) -> None:
         """Leave it off; nothing of it stays."""
         self._imports.cancel()
+
+    # -- What runs have learned about positions ---------------------------------------------------------
+
+    def find_position_runs(self, config: ModelConfig) -> None:
+        """Look for trained runs whose learned positions are of the kind of `config`'s; they come by a signal."""
+        self._positions.find(config)
+
+    def read_position_weights(self, run: PositionRun) -> None:
+        """Read the tables of such a run; they come by a signal."""
+        self._positions.read(run)
 
     # -- Runs -------------------------------------------------------------------------------------------
 

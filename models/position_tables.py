@@ -27,14 +27,16 @@ def sinusoidal_table(positions: Ints, dimensions: Ints, width: int) -> Floats:
     return waves
 
 
-def sinusoidal_similarity(width: int, distances: Ints) -> Floats:
+def sinusoidal_similarity(width: int, distances: Ints, window: int = 1) -> Floats:
     """(P) -> (P): the dot product of two rows at a distance, over that of a row with itself.
+
+    With a `window`, each is the mean over so many distances, from the given one on.
 
     It is the same wherever the two are: sin a sin b + cos a cos b = cos(a − b), summed over the waves. (A last sine
     without its cosine, where the width is odd, is left out.)
     """
     exponents = np.arange(0, max(width - width % 2, 1), 2, dtype=np.float32) / np.float32(width)
-    return _mean_cosine(_powers(10_000.0, exponents), distances)
+    return _mean_cosine(_powers(10_000.0, exponents), distances, window)
 
 
 def rope_frequencies(config: ModelConfig, length: int = 0, *, scaled: bool = True) -> Floats:
@@ -67,13 +69,15 @@ def rope_angles(positions: Ints, frequencies: Floats) -> Floats:
     return positions[:, None].astype(np.float32) * frequencies
 
 
-def rope_similarity(config: ModelConfig, distances: Ints, length: int = 0, *, scaled: bool = True) -> Floats:
+def rope_similarity(
+    config: ModelConfig, distances: Ints, length: int = 0, window: int = 1, *, scaled: bool = True
+) -> Floats:
     """(P) -> (P): the score that a query gives an equal key at a distance, over what it gives one at its own place.
 
     That is the mean of cos(angle · distance) over pairs, of vectors whose pairs are all equally long; with yarn times
-    the square of its score factor.
+    the square of its score factor. With a `window`, each is the mean over so many distances, from the given one on.
     """
-    similarity = _mean_cosine(rope_frequencies(config, length, scaled=scaled), distances)
+    similarity = _mean_cosine(rope_frequencies(config, length, scaled=scaled), distances, window)
     return similarity * np.float32(attention_factor(config) ** 2) if scaled else similarity
 
 
@@ -88,8 +92,8 @@ def alibi_slopes(n_head: int) -> Floats:
 
 
 def alibi_scores(n_head: int, distances: Ints) -> Floats:
-    """(P) -> (H, P): what is added to each head's scores."""
-    scores: Floats = -alibi_slopes(n_head)[:, None] * np.abs(distances).astype(np.float32)
+    """Distances of any shape -> (H, …): what is added to each head's scores."""
+    scores: Floats = np.multiply.outer(-alibi_slopes(n_head), np.abs(distances).astype(np.float32))
     return scores
 
 
@@ -132,6 +136,14 @@ def _slowed(plain: Floats, factor: float, kept: Floats) -> Floats:
     return plain / np.float32(factor) * (1 - kept) + plain * kept
 
 
-def _mean_cosine(frequencies: Floats, distances: Ints) -> Floats:
-    mean: Floats = np.cos(rope_angles(distances, frequencies)).mean(axis=1)
+def _mean_cosine(frequencies: Floats, distances: Ints, window: int) -> Floats:
+    """Over frequencies, and over `window` distances: a sum of equally spaced cosines is one in their middle, scaled."""
+    if window == 1:
+        exact: Floats = np.cos(rope_angles(distances, frequencies)).mean(axis=1, dtype=np.float32)
+        return exact
+    half = frequencies.astype(np.float64) / 2
+    flat = np.abs(np.sin(half)) < 1e-12  # a pair that does not turn within the window
+    share = np.where(flat, 1.0, np.sin(window * half) / np.where(flat, 1.0, window * np.sin(half)))
+    middle = distances[:, None] + (window - 1) / 2
+    mean: Floats = (share * np.cos(middle * frequencies)).mean(axis=1).astype(np.float32)
     return mean

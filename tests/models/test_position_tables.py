@@ -93,6 +93,17 @@ def test_similarity_is_the_score_of_an_equal_key(scaling: str) -> None:
     np.testing.assert_allclose(ours[:40], scores[20, 20:], atol=1e-5)  # only the distance matters
 
 
+@pytest.mark.parametrize("window", [1, 2, 7, 64])
+def test_a_window_gives_the_mean_over_its_distances(window: int) -> None:
+    config = rope("yarn", rope_theta=1e9)
+    each = tables.rope_similarity(config, np.arange(20 * window), 99)
+    starts = np.arange(20) * window
+    means = each.reshape(20, window).mean(axis=1)
+    np.testing.assert_allclose(tables.rope_similarity(config, starts, 99, window), means, atol=1e-5)
+    waves = tables.sinusoidal_similarity(64, np.arange(20 * window)).reshape(20, window).mean(axis=1)
+    np.testing.assert_allclose(tables.sinusoidal_similarity(64, starts, window), waves, atol=1e-5)
+
+
 @pytest.mark.parametrize("n_head", [1, 2, 6, 8, 12, 25])
 def test_penalties_are_the_models(n_head: int) -> None:
     config = ModelConfig(position="alibi", n_head=n_head, d_model=n_head * 4)
