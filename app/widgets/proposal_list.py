@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
@@ -13,6 +13,8 @@ from app.widgets.words import size_words
 from models.fit import Proposal
 
 _SHOWN = 4
+_NARROW = 200
+"""Whatever the sentences are, the list is not wider: a panel's width must not follow them."""
 
 
 class ProposalList(QWidget):
@@ -57,7 +59,7 @@ class ProposalButton(QPushButton):
 
     def __init__(self, proposal: Proposal, on_click: Callable[[], object]) -> None:
         super().__init__()
-        self.setProperty("role", "choice")
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         size = size_words(proposal.bytes)
         self.setAccessibleName(f"{proposal.sentence} Takes {size}.")
         self.setToolTip("Change the design like this")
@@ -79,4 +81,4 @@ class ProposalButton(QPushButton):
     def minimumSizeHint(self) -> QSize:
         layout = self.layout()
         assert layout is not None
-        return layout.totalMinimumSize()
+        return QSize(_NARROW, layout.totalMinimumSize().height())

@@ -175,7 +175,7 @@ def test_why_nothing_could_be_measured_goes_with_the_design(panel: CostPanel, ti
     assert panel.fit.note.text().startswith("A dry run")
 
 
-def test_numbers_do_not_move_the_panel(panel: CostPanel) -> None:
+def test_numbers_do_not_move_the_panel(panel: CostPanel, until: Until) -> None:
     config = PRESETS["llama-tiny"]
     panel.set_design(config, 1, config.context_length)
     size = (panel.minimumSizeHint().width(), panel.heightForWidth(WIDTH))
@@ -183,3 +183,5 @@ def test_numbers_do_not_move_the_panel(panel: CostPanel) -> None:
     assert panel.fit.verdict.text() == "Does not fit"
     assert (panel.minimumSizeHint().width(), panel.heightForWidth(WIDTH)) == size
     assert size[0] <= WIDTH
+    until(lambda: panel.proposals.isVisible())
+    assert panel.minimumSizeHint().width() == size[0]
