@@ -52,7 +52,9 @@ class Rotary(nn.Module):
 
 
 def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
-    """Radians per token of each pair (D/2), stretched as config.rope_scaling says; `length` matters to "dynamic" only.
+    """Radians per token of each pair (D/2), on the CPU, stretched as config.rope_scaling says.
+
+    `length` matters to "dynamic" only.
 
     Sources: linear, position interpolation (arXiv:2306.15595); dynamic, NTK-aware scaling as in Hugging Face's
     transformers; llama3, the Llama 3.1 release; yarn (arXiv:2309.00071).
@@ -61,7 +63,7 @@ def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
     if config.rope_scaling == "dynamic" and length > config.rope_original_context:
         growth = factor * length / config.rope_original_context - (factor - 1)
         theta *= growth ** (width / (width - 2))
-    plain: Tensor = theta ** -(torch.arange(0, width, 2, dtype=torch.float32) / width)
+    plain: Tensor = theta ** -(torch.arange(0, width, 2, dtype=torch.float32, device="cpu") / width)
     if config.rope_scaling == "linear":
         return plain / factor
     if config.rope_scaling == "llama3":
@@ -71,7 +73,7 @@ def inverse_frequencies(config: ModelConfig, length: int = 0) -> Tensor:
         return plain / factor * (1 - kept) + plain * kept
     if config.rope_scaling == "yarn":
         first, last = yarn_edges(config)
-        ramp = (torch.arange(width // 2, dtype=torch.float32) - first) / (last - first or 0.001)
+        ramp = (torch.arange(width // 2, dtype=torch.float32, device="cpu") - first) / (last - first or 0.001)
         kept = 1 - ramp.clamp(0, 1)
         return plain / factor * (1 - kept) + plain * kept
     return plain
@@ -118,7 +120,7 @@ def alibi_slopes(n_head: int) -> Tensor:
         return [2.0 ** (-8.0 * (i + 1) / n) for i in range(n)]
 
     power = 2 ** math.floor(math.log2(n_head))
-    return torch.tensor(series(power) + series(2 * power)[0::2][: n_head - power])
+    return torch.tensor(series(power) + series(2 * power)[0::2][: n_head - power], device="cpu")
 
 
 class Alibi(nn.Module):

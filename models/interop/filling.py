@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import init
+from torch.overrides import TorchFunctionMode
 
 from models.config import ModelConfig
 from models.events import Event, Phase, Progress
 from models.interop.family import Weight
 from models.interop.stored import Stored
 from models.positions import Alibi, Rotary
-from models.transformer import AnyModel, Stack, build_model
+from models.transformer import AnyModel, build_model
 
 Result = TypeVar("Result")
 
@@ -26,9 +28,23 @@ def state_names(config: ModelConfig) -> list[str]:
 
 
 def _outline(config: ModelConfig) -> AnyModel:
-    """The model with shapes and without numbers."""
-    with torch.device("meta"):
+    """The model with shapes and without numbers (but for the tables of Rotary and Alibi, which are made anyway)."""
+    with torch.device("meta"), _WithoutDrawing():
         return build_model(config)
+
+
+_DRAWING = (Tensor.normal_, Tensor.uniform_, init.normal_, init.uniform_, init.kaiming_uniform_)
+
+
+class _WithoutDrawing(TorchFunctionMode):
+    """Skips the drawing of initial weights: for tensors without numbers it would import much of torch's compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _DRAWING:
+            return None  # which nobody looks at: they work in place
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,7 @@ def fill(
             it names the tensor.
     """
     uses = _match(weights, stored, where, prefix, ignored)
+    yield Phase(name="Building the model")
     model = _outline(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     assert set(shapes) == {weight.ours for weight in weights}
@@ -83,7 +100,9 @@ def fill(
     for name in sorted(set(shapes) - set(made)):  # optional ones that are not there
         made[name] = torch.zeros(shapes[name], dtype=dtype, device=device)
     model.load_state_dict(made, assign=True)
-    _remake_tables(model, device)
+    for module in model.modules():
+        if isinstance(module, Rotary | Alibi):  # computed and not stored, always in float32
+            module.to(device)
     return model.eval()
 
 
@@ -199,14 +218,3 @@ def _read(
         ours = torch.empty(shapes[weight.ours], dtype=dtype, device=device)
         found[weight.ours] = ours.copy_(theirs[rows])
     return found
-
-
-def _remake_tables(model: AnyModel, device: torch.device) -> None:
-    """Make the tables that are computed and not stored, which a model without numbers lacks; always in float32."""
-    for stack in model.modules():
-        if isinstance(stack, Stack):
-            if stack.rotary is not None:
-                stack.rotary = Rotary(stack.config).to(device)
-            if isinstance(stack.score_bias, Alibi):
-                stack.score_bias = Alibi(stack.config).to(device)
-    assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.config import ModelConfig
-from models.events import Event, Notice
+from models.events import Event, Notice, Phase
 from models.files import read_json
 from models.interop.families import FAMILIES
 from models.interop.family import Family
@@ -32,6 +32,7 @@ def read_folder(
     config, family = _read_config(folder)
     stored = read_headers(folder)
     config = family.fitted(config, stored)
+    yield Phase(name="Reading the tokenizer")
     tokenizer, notice = read_tokenizer_files(folder, config.vocab_size)
     if notice:
         yield Notice(sentence=notice)
