@@ -60,7 +60,10 @@ _TINY_PAIR: dict[str, Any] = {**_TINY, "n_layer": 2}
 
 
 def _sized(family: ModelConfig, **size: Any) -> ModelConfig:
-    return dataclasses.replace(family, **size)
+    sized = dataclasses.replace(family, **size)
+    if family.position == "t5":  # begins as T5 does: the wider, the smaller
+        sized = dataclasses.replace(sized, init_std=round(sized.d_model**-0.5, 4))
+    return sized
 
 
 PRESETS: dict[str, ModelConfig] = {

@@ -315,6 +315,8 @@ def _head_body(config: ModelConfig) -> Line:
 def _initialise(config: ModelConfig) -> str:
     outputs = "nn.init.normal_(parameter, std=INIT_STD / (2 * N_LAYER) ** 0.5)"
     conv = ' and "_conv." not in name' if config.conv_width else ""
+    table = "embedding.weight" if config.tied_embeddings else "head.weight"
+    wide = "    nn.init.normal_(parameter, std=INIT_STD * D_MODEL**0.5)"
     function = block(
         "def initialise(model: nn.Module) -> None:",
         '"""Small random matrices to begin with; a trained run\'s weights load over them."""',
@@ -324,6 +326,13 @@ def _initialise(config: ModelConfig) -> str:
             f"    {'nn.init.zeros_(parameter)' if config.zero_init_output else outputs}",
             'elif name.endswith(".bias"):',
             "    nn.init.zeros_(parameter)",
+            None
+            if config.scaled_scores
+            else join(
+                'elif name.endswith(".query.weight"):  # in place of scaled scores',
+                f"    nn.init.normal_(parameter, std=INIT_STD / {config.head_dim} ** 0.5)",
+            ),
+            join(f'elif name == "{table}":  # in place of the scaled logits', wide) if config.scaled_logits else None,
             f"elif parameter.dim() == 2{conv}:",
             "    nn.init.normal_(parameter, std=INIT_STD)",
         ),
