@@ -1,0 +1,84 @@
+"""Runs made of models from elsewhere, and the commands that make them and write them out again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.cli import main
+from models import load_model
+from models.events import Progress
+from models.interop.importing import import_model
+from models.library import Library
+from models.tokenizers import train_tokenizer
+from models.training.run_folder import RunFolder
+from models.training.trainer import Trainer
+from tests.models.interop.support import drive, save_theirs
+from tests.models.interop.test_decoders import llama
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A Hugging Face folder with a tokenizer, called «small llama»."""
+    folder = save_theirs(llama(0, vocab_size=261, num_key_value_heads=2), tmp_path / "small llama")
+    train_tokenizer((), "byte", 0).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_an_import_is_a_run_like_any_other(source: Path, library: Library) -> None:
+    events, run = drive(import_model(source, library))
+    assert [event.done for event in events if isinstance(event, Progress)]
+    assert (run.name, run.status, run.folder.parent) == ("small llama", "imported", library.runs)
+    assert run.lineage["source"] == {"path": str(source), "format": "hugging-face"}
+    [info] = library.list_runs()
+    assert (info.status, info.step, info.problem) == ("imported", 0, None)
+    assert library.find_run("small llama") == run.folder
+    original, tokenizer = load_model(source)
+    copy, again = load_model(run.folder)
+    assert copy.config == original.config == run.spec.model
+    assert all(torch.equal(copy.state_dict()[name], value) for name, value in original.state_dict().items())
+    assert tokenizer is not None
+    assert again is not None
+    assert again.get_vocab() == tokenizer.get_vocab()
+    with pytest.raises(ValueError, match="was imported, so it cannot go on"):
+        drive(Trainer(RunFolder.open(run.folder), library).events())  # type: ignore[arg-type]
+
+
+def test_closing_an_import_leaves_nothing(source: Path, library: Library) -> None:
+    importing = import_model(source, library)
+    while not isinstance(next(importing), Progress):
+        pass
+    importing.close()
+    assert list(library.runs.iterdir()) == []
+    (source / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="does not name the model's class"):
+        drive(import_model(source, library))
+    assert list(library.runs.iterdir()) == []
+
+
+def test_the_commands(source: Path, library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*arguments: str, code: int = 0) -> str:
+        assert main(list(arguments)) == code
+        out, err = capsys.readouterr()
+        return out if code == 0 else err
+
+    made = run("import", str(source), "--out", str(tmp_path / "run"))
+    assert made.strip() == str(tmp_path / "run")
+    assert "exists already" in run("import", str(source), "--out", str(tmp_path / "run"), code=1)
+    said = json.loads(run("import", str(source), "--name", "mine", "--json"))
+    assert Path(said["run"]).parent == library.runs
+    assert said["config"]["n_layer"] == 2
+    assert run("export", "mine", "--format", "hf", "--out", str(tmp_path / "hf")).strip() == str(tmp_path / "hf")
+    assert "exists already" in run("export", "mine", "--out", str(tmp_path / "hf"), code=1)
+    assert "no run called 'other'" in run("export", "other", "--out", str(tmp_path / "x"), code=1)
+    assert run("export", "mine", "--format", "gif", "--out", "x", code=2)
+    texts = {
+        run("generate", str(model), "--prompt", "Hello", "--max-tokens", "5", "--temperature", "0")
+        for model in (source, tmp_path / "run", tmp_path / "hf", "mine")
+    }
+    assert len(texts) == 1
+    described = [json.loads(run("describe", str(model), "--json")) for model in (source, tmp_path / "run", "mine")]
+    assert len({description["parameters"]["total"] for description in described}) == 1
