@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from gguf import GGMLQuantizationType, GGUFReader, quants
-from gguf.quants import QuantError
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.config import ModelConfig
 from models.events import Event, Phase
-from models.files import DamagedError
 from models.interop.family import Weight
 from models.interop.filling import fill
+from models.interop.gguf_file import read_description
 from models.interop.gguf_tokenizer import make_tokenizer
 from models.interop.options import number, whole
 from models.interop.stored import Stored
 from models.positions import inverse_frequencies
 from models.transformer import AnyModel
-
-_PIECE = 1 << 21
-"""Bytes of the file that are dequantised at once: some ten milliseconds."""
 
 _LLAMA3_ROTATIONS = (1.0, 4.0, 8192)
 """What all Llama 3 models were stretched with; their GGUFs hold the result only."""
@@ -42,47 +34,6 @@ _READ = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class _GgufTensor:
-    """A tensor in a GGUF file; `heads` says in how many heads its rows were regrouped, 0 = they were not."""
-
-    where: str
-    name: str
-    kind: GGMLQuantizationType
-    shape: tuple[int, ...]
-    data: np.ndarray[Any, Any]
-    """Rows of the mapped file; where quantised, as bytes."""
-    start: int
-    n_bytes: int
-    heads: int = 0
-
-    def read(self) -> Generator[int, None, Tensor]:
-        """As `Stored.read`, in float32."""
-        out = torch.empty(self.shape)
-        numbers = out.view(self.shape[0], -1).numpy()
-        rows = max(1, _PIECE * self.shape[0] // max(self.n_bytes, 1))
-        done = 0
-        for first in range(0, self.shape[0], rows):
-            part = np.array(self.data[first : first + rows])  # from the disk
-            try:
-                made = quants.dequantize(part, self.kind)
-            except (QuantError, NotImplementedError) as error:
-                raise ValueError(
-                    f"{self.where}: {self.name!r} is quantised as {self.kind.name}, which cannot be read: "
-                    "take a file in another quantisation (Q8_0, Q4_K_M, F16 …)."
-                ) from error
-            numbers[first : first + rows] = made.reshape(len(part), -1)
-            done, before = self.n_bytes * min(first + rows, self.shape[0]) // self.shape[0], done
-            yield done - before
-        return _regrouped_back(out, self.heads) if self.heads else out
-
-
-def _regrouped_back(rows: Tensor, n_head: int) -> Tensor:
-    """Undo llama.cpp's order of the rows (n_head·D, …) of queries and keys: pairs side by side become halves."""
-    pairs = rows.view(n_head, -1, 2, *rows.shape[1:])  # (H, D/2, 2, …)
-    return pairs.transpose(1, 2).reshape(rows.shape)
-
-
 def read_gguf(
     path: Path, device: torch.device, dtype: torch.dtype
 ) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
@@ -92,12 +43,15 @@ def read_gguf(
         ValueError: where the file is damaged, or of an architecture, quantisation or tokenizer that is not known.
     """
     yield Phase(name="Reading the file's description")
-    reader = _open(path)
-    about = _metadata(reader, path)
-    config = _config(about, _tensors(reader, path), path)
+    about, tensors = read_description(path)
+    config = _config(about, tensors, path)
     yield Phase(name="Building the tokenizer")
     tokenizer = make_tokenizer(about, str(path))
-    stored = _tensors(reader, path, config)
+    heads = {".attn_q.": config.n_head, ".attn_k.": config.kv_heads}
+    stored = {
+        name: tensor.regrouped(next((n for part, n in heads.items() if part in name), 0))
+        for name, tensor in tensors.items()
+    }
     model = yield from fill(
         config, _weights(config), stored, where=str(path), ignored=_IGNORED, device=device, dtype=dtype
     )
@@ -106,50 +60,7 @@ def read_gguf(
 
 def read_gguf_config(path: Path) -> ModelConfig:
     """The design in a GGUF file; ValueError as for `read_gguf`."""
-    reader = _open(path)
-    return _config(_metadata(reader, path), _tensors(reader, path), path)
-
-
-def _open(path: Path) -> GGUFReader:
-    try:
-        return GGUFReader(path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        # What numpy and the reader say of bytes that make no sense.
-        raise DamagedError(f"{path} is damaged or cut off: it is no complete GGUF file.") from error
-
-
-def _metadata(reader: GGUFReader, path: Path) -> dict[str, Any]:
-    try:
-        return {key: field.contents() for key, field in reader.fields.items()}
-    except (ValueError, IndexError, TypeError) as error:
-        raise DamagedError(f"{path} is damaged: its description cannot be read ({error}).") from error
-
-
-def _tensors(reader: GGUFReader, path: Path, config: ModelConfig | None = None) -> dict[str, Stored]:
-    """All tensors by name; with a config, queries and keys know of their heads."""
-    found: dict[str, Stored] = {}
-    for tensor in reader.tensors:
-        shape = tuple(int(n) for n in reversed(tensor.shape))
-        if not shape or not prod(shape):
-            raise DamagedError(f"{path} is damaged: the tensor {tensor.name!r} is empty.")
-        heads = 0
-        if config is not None and ".attn_q." in tensor.name:
-            heads = config.n_head
-        if config is not None and ".attn_k." in tensor.name:
-            heads = config.kv_heads
-        found[tensor.name] = _GgufTensor(
-            where=str(path),
-            name=tensor.name,
-            kind=tensor.tensor_type,
-            shape=shape,
-            data=tensor.data,
-            start=int(tensor.data_offset),
-            n_bytes=int(tensor.n_bytes),
-            heads=heads,
-        )
-    return found
+    return _config(*read_description(path), path)
 
 
 def _config(about: dict[str, Any], tensors: Mapping[str, Stored], path: Path) -> ModelConfig:
