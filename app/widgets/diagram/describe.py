@@ -230,7 +230,7 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
     b, t, c, v = stack.batch, stack.length, config.d_model, config.vocab_size
     logits = shape_words(b, t, v)
     parts = _pooler(config, stack)
-    if config.head_transform:
+    if config.has_head_transform:
         act = NAMES["gelu" if config.activation in GATED else config.activation]
         norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
         one = int(config.bias == "all")
