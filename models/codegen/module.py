@@ -330,7 +330,7 @@ def _initialise(config: ModelConfig) -> str:
             if config.scaled_scores
             else join(
                 'elif name.endswith(".query.weight"):  # in place of scaled scores',
-                f"    nn.init.normal_(parameter, std=INIT_STD / {config.head_dim} ** 0.5)",
+                f"    nn.init.normal_(parameter, std=INIT_STD / {config.head_dim}**0.5)",
             ),
             join(f'elif name == "{table}":  # in place of the scaled logits', wide) if config.scaled_logits else None,
             f"elif parameter.dim() == 2{conv}:",
