@@ -196,7 +196,7 @@ def _bucket_axis(config: ModelConfig, at: Ints) -> Axis:
 
 def _bucket_words(config: ModelConfig, distance: int, at: Ints, classes: Ints, bucket: int) -> str:
     with_it = at[classes == bucket]
-    where = apart_words(distance) if config.is_causal else ahead_words(distance)
+    where = ahead_words(-distance if config.is_causal else distance)
     if len(with_it) == 1:
         return f"{where}: bucket {bucket}, its own"
     first, last = sorted((abs(int(with_it[0])), abs(int(with_it[-1]))))

@@ -14,7 +14,7 @@ Ints = NDArray[np.int64]
 
 MOST_COLUMNS, MOST_ROWS, MOST_TOKENS = 512, 128, 128
 """Cells of a picture; where there are more, evenly spread ones are shown."""
-MOST_DISTANCES = 1024
+MOST_DISTANCES = 512
 """Points of a curve by distance; where there are more, each is the mean over some."""
 
 UNIT_BAR = ((1.0, "1"), (0.0, "0"), (-1.0, "−1"))

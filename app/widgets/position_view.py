@@ -275,6 +275,7 @@ class PositionView(QWidget):
         if scene is None:
             self.nothing = EmptyState(*self._nothing_words())
             self._empty.addWidget(self.nothing)
+            self.nothing.show()
             return
         self.words.setText(scene.words)
         right, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
