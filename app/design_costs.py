@@ -41,13 +41,21 @@ _HUES: dict[str, tuple[int | str, float]] = {  # as the diagram marks its parts,
     "Update": ("muted", 0.2),
 }
 _OTHER: tuple[int | str, float] = ("border_strong", 1.0)
+_MEANINGS = {
+    "Weights": "the trained numbers, in float32",
+    "Gradients": "one number for each weight",
+    "Optimizer": "what it remembers of past gradients: one number for each weight of the blocks, two for the others",
+    "Update": "what Muon needs while it updates the blocks, beyond the room that the activations leave behind",
+    "Activations": "what the forward pass keeps for the backward pass, when most of it is held",
+}
 
 
 @dataclass(frozen=True)
 class Slice:
     """A share of a whole. hue: a role of the theme or one of its categories, as strong as `strength`.
 
-    A component has the same hue in every whole. `is_sum`: only sums up the slices of the rows below it.
+    A component has the same hue in every whole. is_sum: it only sums up the slices of the rows below
+    it, each of which `is_part`. meaning: what it is, where its name does not say so.
     """
 
     name: str
@@ -56,6 +64,7 @@ class Slice:
     strength: float = 1.0
     is_sum: bool = False
     is_part: bool = False
+    meaning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +96,7 @@ def costs_of(config: ModelConfig, batch: int, length: int, room: Room | None) ->
     names = dict.fromkeys([*(name for name, n in parameters.items() if n), *by_component])
     in_memory = (
         *(_slice(name, n) for name, n in memory.items() if name != "Activations"),
-        Slice("Activations", memory["Activations"], is_sum=True),
+        Slice("Activations", memory["Activations"], is_sum=True, meaning=_MEANINGS["Activations"]),
         *(dataclasses.replace(_slice(name, by_component.get(name, 0)), is_part=True) for name in names),
     )
     return DesignCosts(
@@ -108,4 +117,4 @@ def _slices(parts: Mapping[str, int]) -> tuple[Slice, ...]:
 
 
 def _slice(name: str, n: int) -> Slice:
-    return Slice(name, n, *_HUES.get(name, _OTHER))
+    return Slice(name, n, *_HUES.get(name, _OTHER), meaning=_MEANINGS.get(name, ""))

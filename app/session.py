@@ -82,6 +82,8 @@ class Session(Trainings):
         chat.failed.connect(self._on_failed)
         trial.changed.connect(self.dry_run_changed)
         trial.changed.connect(self.status_changed)
+        trial.changed.connect(self._on_trial_changed)
+        self.training_ended.connect(self.device_changed)  # its memory is free again
         trial.failed.connect(self._on_failed)
         imports.changed.connect(self.import_changed)
         imports.events_came.connect(self.import_events)
@@ -264,6 +266,11 @@ class Session(Trainings):
         )
 
     # -- Following --------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_trial_changed(self) -> None:
+        if not self._trial.state.running:
+            self.device_changed.emit()  # its memory is free again
 
     @Slot()
     def _on_training_goes_on(self) -> None:

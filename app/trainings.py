@@ -31,7 +31,7 @@ class Trainings(Choices):
         training_events(events): a tuple of what the training yielded, after `history` took it in.
         training_ended(): the training is over.
         status_changed(): `status` (for the status bar) is new.
-        device_changed(): `device_name`, `device_label` or `devices` are new.
+        device_changed(): `device_name`, `device_label`, `devices` or `room` are new.
     """
 
     training_changed = Signal()

@@ -123,9 +123,11 @@ class StackedBar(QWidget):
         return super().event(event)
 
     def tip(self, bar: Slice) -> str:
-        """A slice with its share of the whole and its exact number."""
+        """A slice with its share of the whole and its exact number, and what it is."""
         total = sum(each.value for each in self._bars if not each.is_sum)
-        return f"{bar.name}: {self._words(bar.value)}, {bar.value / total:.1%} of all ({bar.value:,})"
+        share = f"{bar.value / total:.1%}".replace("%", " %")
+        numbers = f"{bar.name}: {self._words(bar.value)}, {share} of all ({bar.value:,})"
+        return f"{numbers}\n{bar.meaning[0].upper()}{bar.meaning[1:]}" if bar.meaning else numbers
 
     def _at(self, place: QPoint) -> Slice | None:
         if place.y() < _BAR:

@@ -65,6 +65,16 @@ def test_a_component_has_one_colour_in_every_bar() -> None:
     assert len({hues[0][name] for name in shared}) == len(shared)
 
 
+def test_a_tooltip_tells_share_exact_number_and_meaning(panel: CostPanel) -> None:
+    config = PRESETS["gpt2-124m"]
+    panel.set_design(config, 4, 128)
+    tips = {bar.name: panel.memory.tip(bar) for bar in panel.memory.bars}
+    assert f"({4 * cost.total_parameters(config):,})" in tips["Weights"]
+    assert tips["Weights"].endswith("The trained numbers, in float32")
+    share = config.vocab_size * config.d_model / cost.total_parameters(config)
+    assert f"{100 * share:.1f} % of all" in panel.parameters.tip(panel.parameters.bars[0])
+
+
 def test_memory_is_estimated_as_the_device_would_train(panel: CostPanel) -> None:
     config = dataclasses.replace(PRESETS["gpt2-124m"], n_layer=2)
     gpu = Room(kind="cuda", label="a GPU", n_bytes=80 * GB, bfloat16_from=256)
