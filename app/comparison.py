@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.design_costs import costs_of
+from app.room import Room
 from app.slot_words import UNUSED, differs, label_of, value_in_use, value_words
 from app.widgets.words import short_count, size_words
 from models import cost
@@ -39,9 +41,10 @@ class ComparedRow:
     slot: str = ""
 
 
-def compare(designs: Sequence[ComparedDesign], batch: int, length: int) -> list[ComparedRow]:
-    """What the designs cost, training on `batch` texts of `length` tokens, and every slot in which they differ."""
-    return [*_costs(designs, batch, length), *_slots(designs)]
+def compare(designs: Sequence[ComparedDesign], batch: int, length: int, room: Room | None) -> list[ComparedRow]:
+    """What the designs cost, training in `room` (None: as on a CPU) on `batch` texts of `length` tokens, and every slot
+    in which they differ."""
+    return [*_costs(designs, batch, length, room), *_slots(designs)]
 
 
 def _slots(designs: Sequence[ComparedDesign]) -> list[ComparedRow]:
@@ -62,7 +65,7 @@ def _slot(configs: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> Compared
     )
 
 
-def _costs(designs: Sequence[ComparedDesign], batch: int, length: int) -> list[ComparedRow]:
+def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, room: Room | None) -> list[ComparedRow]:
     pairs = [(design.config, min(length, design.config.context_length)) for design in designs]
     at = f"{batch} × {length:,} tokens (or the context, where that is shorter)"
     return [
@@ -86,9 +89,9 @@ def _costs(designs: Sequence[ComparedDesign], batch: int, length: int) -> list[C
         ),
         _cost(
             "Memory to train",
-            [sum(cost.memory(config, batch, n).values()) for config, n in pairs],
+            [costs_of(config, batch, n, room).memory_bytes for config, n in pairs],
             size_words,
-            f"Estimated, in float32, on {at}",
+            f"Estimated, on {at}",
         ),
         _cost(
             "KV cache",

@@ -60,8 +60,8 @@ def value_words(config: ModelConfig, f: _SlotField) -> str:
         return _ZEROS[f.name]
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
+    if isinstance(value, int) or (isinstance(value, float) and value >= 1000 and value.is_integer()):
+        return f"{value:,.0f}"
     return f"{value:g}" if isinstance(value, float) else words(str(value))
 
 

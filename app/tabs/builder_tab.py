@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QKeySequence, QShortcut
@@ -24,6 +23,7 @@ from app.widgets.scrolling import scrolling
 from app.widgets.work_size import WorkSize
 from models.config import ModelConfig
 from models.presets import PRESETS
+from models.training.spec import TrainConfig
 
 _JSON = "Designs (*.json);;All files (*)"
 _NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
@@ -43,7 +43,7 @@ class BuilderTab(QWidget):
         self.form = ConfigForm(session.design, theme, folded=("Details",), zero_words=zero_words(), notes=_NOTES)
         self.views = DesignViews(session, theme)
         self.work = WorkSize()
-        self.costs: Any = CostPanel(session.design, theme)
+        self.costs = CostPanel(session.design, theme)
         self.bar = DesignBar(theme, self._actions())
         # Redrawing follows every edit; the session, which writes to the disk, is told when edits pause.
         self._hand_over = QTimer(self, singleShot=True, interval=200)
@@ -52,6 +52,8 @@ class BuilderTab(QWidget):
         self._saved = session.inspect_designs()
         self.bar.name.setText("my-design")
         self._on_design_changed()
+        self._on_device_changed()
+        self._on_dry_run_changed()
 
     def _actions(self) -> DesignActions:
         return DesignActions(
@@ -100,6 +102,10 @@ class BuilderTab(QWidget):
         self.views.edited.connect(self.form.apply)
         self.views.slot_focused.connect(self._on_slot_focused)
         self.views.view_changed.connect(self._on_view_changed)
+        self.costs.dry_run_wanted.connect(self._on_dry_run)
+        self.costs.dry_run_cancelled.connect(session.cancel_dry_run)
+        self.costs.design_wanted.connect(lambda config: self.form.apply(config.to_dict()))
+        self.costs.batch_wanted.connect(self.work.batch.setValue)
         self.list.chosen.connect(self._on_chosen)
         self.list.rename_asked.connect(self._on_rename)
         self.list.duplicate_asked.connect(self._on_duplicate)
@@ -107,6 +113,8 @@ class BuilderTab(QWidget):
         self.list.compare_asked.connect(self._on_compare)
         session.design_changed.connect(self._on_design_changed)
         session.library_changed.connect(self._on_library_changed)
+        session.device_changed.connect(self._on_device_changed)
+        session.dry_run_changed.connect(self._on_dry_run_changed)
         save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
         save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
@@ -168,13 +176,7 @@ class BuilderTab(QWidget):
         self.work.set_context(config.context_length)
         batch, length = self.work.values
         self.views.set_design(config, batch, length, self._title())
-        self._draw_costs(config, batch, length)
-
-    def _draw_costs(self, config: ModelConfig, batch: int, length: int) -> None:
-        if hasattr(self.costs, "set_design"):
-            self.costs.set_design(config, batch, length)
-        else:
-            self.costs.set_config(config)
+        self.costs.set_design(config, batch, length)
 
     @Slot()
     def _on_pause(self) -> None:
@@ -195,6 +197,7 @@ class BuilderTab(QWidget):
 
     @Slot(str)
     def _on_problem_changed(self, sentences: str) -> None:
+        self.views.diagram.set_problem(self.form.problem_slot)
         self.views.stale.setVisible(bool(sentences))
         self.stale.setVisible(bool(sentences))
         if sentences:
@@ -218,6 +221,22 @@ class BuilderTab(QWidget):
         if compare is not None and len(compare.designs) == 1:  # alone it would show nothing
             other = "gpt2-tiny" if self._origin.title != "gpt2-tiny" else "llama-tiny"
             compare.add_design(ComparedDesign(design_words(other), PRESETS[other]))
+
+    # -- Costs ---------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_device_changed(self) -> None:
+        self.costs.set_room(self._session.room)
+
+    @Slot()
+    def _on_dry_run(self) -> None:
+        batch, length = self.work.values
+        self._session.start_dry_run(self.form.config, TrainConfig(batch_size=batch), length=length)
+
+    @Slot()
+    def _on_dry_run_changed(self) -> None:
+        state = self._session.dry_run
+        self.costs.set_dry_run(state.result, state.running, state.phase)
 
     # -- Designs -------------------------------------------------------------------------------------------------------
 
@@ -299,7 +318,7 @@ class BuilderTab(QWidget):
         words = f"{kind.upper()} pictures (*.{kind})"
         file, _ = QFileDialog.getSaveFileName(self, "Export the diagram", f"{name}.{kind}", words)
         if file:
-            diagram = self.views.view("diagram")
+            diagram = self.views.diagram
             self._session.export_picture(Path(file), diagram.export_svg if kind == "svg" else diagram.export_png)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtGui import QGuiApplication, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -21,7 +21,7 @@ from app.widgets.basics import button, label, row
 from app.widgets.design_menu import DesignMenu
 from models.config import ModelConfig
 
-_LABELS, _COLUMN = 140, 104  # pixels at the usual text size
+_LABELS, _COLUMN, _WIDEST = 140, 104, 190  # pixels at the usual text size
 
 
 class CompareView(QWidget):
@@ -29,7 +29,7 @@ class CompareView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self._session, self._theme = session, theme
         self._mine = ComparedDesign("This design", session.design)
         self._others: list[ComparedDesign] = []
         self._rows: list[ComparedRow] = []
@@ -59,6 +59,7 @@ class CompareView(QWidget):
         for shortcut in (copy, remove):
             shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
         theme.theme_changed.connect(self._fill)
+        session.device_changed.connect(self._fill)
 
     @property
     def designs(self) -> list[ComparedDesign]:
@@ -98,6 +99,10 @@ class CompareView(QWidget):
         if column >= 1:
             self.remove_design(self._others[column - 1])
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._size_columns()
+
     def _prepare_table(self) -> None:
         table = self.table
         table.setAccessibleName("Comparison of designs")
@@ -131,7 +136,7 @@ class CompareView(QWidget):
 
     def _fill(self) -> None:
         designs = self.designs
-        self._rows = compare(designs, self._batch, self._length)
+        self._rows = compare(designs, self._batch, self._length, self._session.room)
         table = self.table
         place = table.verticalScrollBar().value(), table.currentRow(), table.currentColumn()
         table.clear()
@@ -187,8 +192,10 @@ class CompareView(QWidget):
         header, scale = self.table.horizontalHeader(), self._theme.text_scale
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.setColumnWidth(0, round(_LABELS * scale))
+        spare = (self.table.viewport().width() - round(_LABELS * scale)) // len(self.designs)
+        least = max(round(_COLUMN * scale), min(spare, round(_WIDEST * scale)))
         for column in range(1, self.table.columnCount()):
             title = self.designs[column - 1].title
             wide = header.fontMetrics().horizontalAdvance(title) + 24
-            self.table.setColumnWidth(column, max(round(_COLUMN * scale), wide))
+            self.table.setColumnWidth(column, max(least, wide))
         self.table.verticalHeader().setDefaultSectionSize(round(26 * scale))

@@ -185,7 +185,7 @@ class ConfigForm(QWidget):
             QTimer.singleShot(0, self, lambda: parent.ensureWidgetVisible(self._rows[name], 0, 24))
 
     def _size_editors(self) -> None:
-        width = self.fontMetrics().averageCharWidth() * 17 + 42
+        width = self.fontMetrics().averageCharWidth() * 18 + 48
         for row in self._rows.values():
             if not isinstance(row.editor.widget, QPlainTextEdit | QCheckBox):
                 row.editor.widget.setFixedWidth(width)

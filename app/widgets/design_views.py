@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QTabBar, QVBoxLayout, QWidget
@@ -14,6 +14,10 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
 from app.widgets.pages import Pages
 from models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from app.widgets.block_diagram import BlockDiagram
+    from app.widgets.diagram_page import DiagramPage
 
 VIEWS = {
     "diagram": ("Diagram", "The model as a picture, drawn from the slots"),
@@ -83,6 +87,12 @@ class DesignViews(QWidget):
         self._update(name)
         return page
 
+    @property
+    def diagram(self) -> BlockDiagram:
+        """The block diagram, up to date."""
+        page: DiagramPage = self.view("diagram")
+        return page.diagram
+
     def show_view(self, name: str) -> None:
         """Show one of VIEWS."""
         self.bar.setCurrentIndex(self._names.index(name))
@@ -109,10 +119,7 @@ class DesignViews(QWidget):
         if name == "compare":
             page.set_design(config, batch, length, title)
         elif name == "diagram":
-            if hasattr(page, "set_design"):
-                page.set_design(config, batch, length)
-            elif config != page.config:
-                page.set_config(config)
+            page.diagram.set_design(config, batch, length)
         elif name == "code":
             page.set_design(config)
         else:
@@ -121,20 +128,17 @@ class DesignViews(QWidget):
     # -- Making them ---------------------------------------------------------------------------------------------------
 
     def _make_diagram(self) -> QWidget:
-        from app.widgets.block_diagram import BlockDiagram
+        from app.widgets.diagram_page import DiagramPage
 
-        diagram: Any = BlockDiagram(self._session.design, self._theme)
-        if hasattr(diagram, "edited"):
-            diagram.edited.connect(self.edited)
-            diagram.slot_focused.connect(self.slot_focused)
-        else:
-            diagram.part_clicked.connect(lambda part: self.slot_focused.emit(part.group))
-        return diagram  # type: ignore[no-any-return]
+        page = DiagramPage(self._design[0], self._theme)
+        page.diagram.edited.connect(self.edited)
+        page.diagram.slot_focused.connect(self.slot_focused)
+        return page
 
     def _make_positions(self) -> QWidget:
         from app.widgets.position_view import PositionView
 
-        return PositionView(self._theme)
+        return PositionView(self._theme, self._session)
 
     def _make_mask(self) -> QWidget:
         from app.widgets.mask_view import MaskView

@@ -58,7 +58,7 @@ _WORDS = {
     "sinusoidal": "Sinusoidal",
     "stdlib": "Python docstrings",
     "swiglu": "SwiGLU",
-    "t5": "T5 (by distance)",
+    "t5": "T5 bias",
     "t5-base": "T5 base",
     "t5-large": "T5 large",
     "t5-small": "T5 small",

@@ -174,7 +174,7 @@ def test_an_absurd_size_is_counted_not_built(tab: BuilderTab, session: Session, 
     file.write_text('{"d_model": 1048576, "n_layer": 1024, "n_head": 64, "context_length": 16777216}', "utf-8")
     tab.import_files([file])
     assert session.design.n_layer == 1024
-    assert tab.views.view("diagram").config == session.design
+    assert tab.views.diagram.config == session.design
     item = tab.list.item_of("absurd")
     assert item is not None
     tab.views.show_view("compare")

@@ -51,9 +51,7 @@ def click_button(qtbot: QtBot, tab: BuilderTab, slot: str, text: str) -> None:
 
 
 def drawn(tab: BuilderTab) -> ModelConfig:
-    config = tab.views.view("diagram").config
-    assert isinstance(config, ModelConfig)
-    return config
+    return tab.views.diagram.config
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
