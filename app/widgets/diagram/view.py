@@ -9,7 +9,7 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QNativeGestureEve
 from PySide6.QtWidgets import QApplication, QFrame, QGraphicsScene, QGraphicsView, QWidget
 
 from app.theme import ThemeProvider
-from app.widgets.diagram.items import Mark, NodeItem, StepItem
+from app.widgets.diagram.items import Mark, NodeItem
 
 _LEAST, _MOST = 0.2, 4.0  # zoom
 _LEAST_FIT, _MOST_FIT = 0.66, 1.35  # how far `fit` goes: smaller is hard to read, larger says no more
@@ -233,20 +233,20 @@ class DiagramView(QGraphicsView):
         return max(self._stops(), key=lambda mark: mark.place.center().y(), default=None)
 
     def _walk(self, way: QPointF) -> None:
-        """To the nearest box in that direction: what lies aside counts double."""
+        """To the nearest box in that direction; to one far aside only where nothing lies nearly straight ahead."""
         if self._focused is None:
             self._go(self._first())
             return
         here = self._focused.place.center()
 
-        def distance(mark: Mark) -> float:
+        def distance(mark: Mark) -> tuple[bool, float]:
             step = mark.place.center() - here
             along = step.x() * way.x() + step.y() * way.y()
             aside = abs(step.x() * way.y()) + abs(step.y() * way.x())
-            return along + 2 * aside if along > 2 else float("inf")
+            return aside > along, along + 2 * aside if along > 2 else float("inf")
 
         best = min(self._stops(), key=distance, default=None)
-        if best is not None and distance(best) < float("inf"):
+        if best is not None and distance(best)[1] < float("inf"):
             self._go(best)
 
     def _go(self, mark: Mark | None, *, by_keyboard: bool = True) -> None:
@@ -261,8 +261,3 @@ class DiagramView(QGraphicsView):
             self.setAccessibleDescription(f"{part.title} {part.detail}. {part.meaning}")
         if by_keyboard:
             self.pointed.emit(mark)
-
-
-def is_step(mark: Mark | None) -> bool:
-    """Whether it is a ± button."""
-    return isinstance(mark, StepItem)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
-
 from app.widgets.diagram.activations import CURVES, FORMULAS, NAMES
 from app.widgets.diagram.describe import describe
 from models import cost
@@ -14,10 +12,10 @@ from models.presets import PRESETS
 from tests.app.widgets.diagram.designs import DESIGNS, random_designs
 
 
-@pytest.mark.parametrize("name", list(DESIGNS))
-def test_the_parts_have_all_parameters_of_the_model(name: str) -> None:
-    parts = describe(DESIGNS[name], 8, 128).values()
-    assert sum(part.total_parameters for part in parts) == cost.total_parameters(DESIGNS[name])
+def test_the_parts_have_all_parameters_of_the_model() -> None:
+    for name in DESIGNS:
+        parts = describe(DESIGNS[name], 8, 128).values()
+        assert sum(part.total_parameters for part in parts) == cost.total_parameters(DESIGNS[name])
 
 
 def test_so_they_have_for_many_random_designs() -> None:
@@ -44,14 +42,14 @@ def test_every_slot_that_changes_the_model_is_edited_somewhere() -> None:
     }
 
 
-@pytest.mark.parametrize("name", list(DESIGNS))
-def test_every_slot_named_is_one(name: str) -> None:
-    known = {f.name for f in dataclasses.fields(ModelConfig)}
-    for part in describe(DESIGNS[name], 8, 128).values():
-        assert part.slots
-        assert set(part.slots) <= known
-        assert part.formula
-        assert part.meaning.strip().endswith(".")
+def test_every_slot_named_is_one() -> None:
+    for name in DESIGNS:
+        known = {f.name for f in dataclasses.fields(ModelConfig)}
+        for part in describe(DESIGNS[name], 8, 128).values():
+            assert part.slots
+            assert set(part.slots) <= known
+            assert part.formula
+            assert part.meaning.strip().endswith(".")
 
 
 def test_formulas_have_the_numbers_filled_in() -> None:

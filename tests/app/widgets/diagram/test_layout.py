@@ -26,46 +26,46 @@ def blocks(config: ModelConfig) -> Picture:
     return layout_blocks(config, describe(config, 8, 128), 8, 128, measure)
 
 
-@pytest.mark.parametrize("name", list(DESIGNS))
-def test_every_part_is_drawn_and_no_box_overlaps_another(name: str) -> None:
-    picture, parts = blocks(DESIGNS[name]), describe(DESIGNS[name], 8, 128)
-    added = [
-        node for node in picture.nodes if node.look == "sum" and node.key.split(".")[-1] in ("position", "segment")
-    ]
-    drawn = [node.key for node in picture.nodes if node not in added]
-    assert len(set(drawn)) == len(drawn)
-    missing = {
-        key
-        for key in parts
-        if key not in drawn and key.removeprefix("encoder.").removeprefix("decoder.") not in NOT_BOXES
-    }
-    assert not missing
-    for one, other in itertools.combinations(picture.nodes, 2):
-        assert not one.rect.overlaps(other.rect), (one.key, other.key)
-    assert all(picture.frame.holds(node.rect) for node in picture.nodes)
+def test_every_part_is_drawn_and_no_box_overlaps_another() -> None:
+    for name in DESIGNS:
+        picture, parts = blocks(DESIGNS[name]), describe(DESIGNS[name], 8, 128)
+        added = [
+            node for node in picture.nodes if node.look == "sum" and node.key.split(".")[-1] in ("position", "segment")
+        ]
+        drawn = [node.key for node in picture.nodes if node not in added]
+        assert len(set(drawn)) == len(drawn), name
+        missing = {
+            key
+            for key in parts
+            if key not in drawn and key.removeprefix("encoder.").removeprefix("decoder.") not in NOT_BOXES
+        }
+        assert not missing, name
+        for one, other in itertools.combinations(picture.nodes, 2):
+            assert not one.rect.overlaps(other.rect), (name, one.key, other.key)
+        assert all(picture.frame.holds(node.rect) for node in picture.nodes)
 
 
-@pytest.mark.parametrize("name", list(DESIGNS))
-def test_words_and_buttons_stand_clear_of_boxes(name: str) -> None:
-    picture = blocks(DESIGNS[name])
-    boxes = [node for node in picture.nodes if node.look != "attention"]
-    for label in picture.labels:
-        width = measure(label.text, label.look)
-        left = {"left": label.at.x, "right": label.at.x - width, "centre": label.at.x - width / 2}[label.align]
-        place = Rect(left, label.at.y - 5, width, 10)
-        assert not any(place.overlaps(box.rect) for box in boxes), label.text
-        assert picture.frame.holds(place), label.text
-    for button in picture.steps:
-        place = Rect(button.at.x - 8, button.at.y - 8, 16, 16)
-        assert not any(place.overlaps(box.rect) for box in boxes), button.slot
+def test_words_and_buttons_stand_clear_of_boxes() -> None:
+    for name in DESIGNS:
+        picture = blocks(DESIGNS[name])
+        boxes = [node for node in picture.nodes if node.look != "attention"]
+        for label in picture.labels:
+            width = measure(label.text, label.look)
+            left = {"left": label.at.x, "right": label.at.x - width, "centre": label.at.x - width / 2}[label.align]
+            place = Rect(left, label.at.y - 5, width, 10)
+            assert not any(place.overlaps(box.rect) for box in boxes), (name, label.text)
+            assert picture.frame.holds(place), (name, label.text)
+        for button in picture.steps:
+            place = Rect(button.at.x - 8, button.at.y - 8, 16, 16)
+            assert not any(place.overlaps(box.rect) for box in boxes), (name, button.slot)
 
 
-@pytest.mark.parametrize("name", list(DESIGNS))
-def test_arrows_end_at_the_edge_of_a_box(name: str) -> None:
-    picture = blocks(DESIGNS[name])
-    for wire in picture.wires:
-        if wire.arrow:
-            assert any(_touches(node.rect, wire.points[-1]) for node in picture.nodes), wire
+def test_arrows_end_at_the_edge_of_a_box() -> None:
+    for name in DESIGNS:
+        picture = blocks(DESIGNS[name])
+        for wire in picture.wires:
+            if wire.arrow:
+                assert any(_touches(node.rect, wire.points[-1]) for node in picture.nodes), (name, wire)
 
 
 def _touches(rect: Rect, point: Point) -> bool:
@@ -112,14 +112,14 @@ def test_experts_are_marked_as_used(n: int, used: int) -> None:
     assert looks.count("used") == used
 
 
-@pytest.mark.parametrize("name", list(DESIGNS))
-def test_areas_are_in_proportion_to_parameters(name: str) -> None:
-    parts = describe(DESIGNS[name], 8, 128)
-    picture = layout_area(DESIGNS[name], parts, 600, 500, measure)
-    areas = {node.key: node.rect for node in picture.nodes if node.look == "area"}
-    assert set(areas) == {key for key, part in parts.items() if part.n_parameters}
-    scales = [parts[key].total_parameters / (rect.width * rect.height) for key, rect in areas.items()]
-    assert max(scales) == pytest.approx(min(scales), rel=1e-6)
-    assert all(Rect(-0.01, -0.01, 600.02, 500.02).holds(rect) for rect in areas.values())
-    for one, other in itertools.combinations(areas.values(), 2):
-        assert not Rect(one.left + 1e-6, one.top + 1e-6, one.width - 2e-6, one.height - 2e-6).overlaps(other)
+def test_areas_are_in_proportion_to_parameters() -> None:
+    for name in DESIGNS:
+        parts = describe(DESIGNS[name], 8, 128)
+        picture = layout_area(DESIGNS[name], parts, 600, 500, measure)
+        areas = {node.key: node.rect for node in picture.nodes if node.look == "area"}
+        assert set(areas) == {key for key, part in parts.items() if part.n_parameters}
+        scales = [parts[key].total_parameters / (rect.width * rect.height) for key, rect in areas.items()]
+        assert max(scales) == pytest.approx(min(scales), rel=1e-6)
+        assert all(Rect(-0.01, -0.01, 600.02, 500.02).holds(rect) for rect in areas.values())
+        for one, other in itertools.combinations(areas.values(), 2):
+            assert not Rect(one.left + 1e-6, one.top + 1e-6, one.width - 2e-6, one.height - 2e-6).overlaps(other)
