@@ -176,8 +176,8 @@ def _width(config: ModelConfig) -> Sequence[Change]:
         for name in ("d_ff", "d_encoder_ff"):
             if getattr(config, name):
                 slots[name] = max(MIN_FF, round(getattr(config, name) * share) // 8 * 8)
-        words = f"Use a width (d_model) of {slots['d_model']:,} with {heads} heads instead of {config.d_model:,} with "
-        changes.append((slots, f"{words}{config.n_head}."))
+        words = f"Use a width (d_model) of {slots['d_model']:,} with {heads} head{'s' * (heads > 1)} instead of "
+        changes.append((slots, f"{words}{config.d_model:,} with {config.n_head}."))
     return changes
 
 
@@ -203,6 +203,6 @@ def _all_round(config: ModelConfig) -> Sequence[Change]:
         if config.n_encoder_layer:
             slots["n_encoder_layer"] = max(1, config.n_encoder_layer * share // 16)
         slots["context_length"] = max(MIN_CONTEXT, config.context_length * share // 16 // 8 * 8)
-        words = f"{layers} layers, {slots.get('d_model', config.d_model):,} wide, context_length"
+        words = f"{layers} layer{'s' * (layers > 1)}, {slots.get('d_model', config.d_model):,} wide, context_length"
         changes.append((slots, f"Use a smaller design all round: {words} {slots['context_length']:,}."))
     return changes
