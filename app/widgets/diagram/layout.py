@@ -8,7 +8,7 @@ from app.widgets.diagram.part import Part, StackSpec, stacks_of
 from app.widgets.diagram.sketch import LOW, RADIUS, STEP, Sketch
 from models.config import ModelConfig
 
-_HEAD, _GAP, _ROW = 26.0, 10.0, 32.0  # a sheet's heading; between boxes on the spine; what is added at the bottom
+_HEAD, _GAP, _ROW = 24.0, 10.0, 31.0  # a sheet's heading; between boxes on the spine; what is added at the bottom
 _OVERHANG = 18.0  # of boxes in the spine's way, where there are two stacks
 _CHANNEL = 36.0  # between encoder and decoder, for what the encoder read
 
@@ -34,7 +34,7 @@ def _single(picture: Picture, parts: dict[str, Part], stack: StackSpec, measure:
     top = _ids(sketch, stack, 0.0)
     top = _draw_embedding(sketch, top - _GAP, 2 * LOW + sketch.width_of("embedding", "tag") / 1.6)
     top = _Stack(sketch, stack, roomy=True).draw(top)
-    _head(sketch, stack, top, link=True)
+    _head(sketch, stack, top)
 
 
 def _pair(picture: Picture, parts: dict[str, Part], stacks: tuple[StackSpec, ...], measure: Measure) -> None:
@@ -50,7 +50,7 @@ def _pair(picture: Picture, parts: dict[str, Part], stacks: tuple[StackSpec, ...
     for stack in (encoder, decoder):
         stack.sketch.climb(stack.spec.prefix + "ids", top, rect.bottom)
     read = encoder.draw(rect.top)
-    _head(decoder.sketch, decoder.spec, decoder.draw(rect.top), link=True)
+    _head(decoder.sketch, decoder.spec, decoder.draw(rect.top))
     _memory(picture, encoder, decoder, read, measure)
 
 
@@ -104,8 +104,8 @@ class _Stack:
         if not sketch.is_mirrored:
             self._width_steps(12 + sketch.measure(self.spec.stream, "caption") + 16, at)
         sheet_bottom = y
-        top = self.block.draw(sheet_bottom - 12)
-        sheet_top = top - 12 - _HEAD
+        top = self.block.draw(sheet_bottom - 9)
+        sheet_top = top - 7 - _HEAD
         sheet = sketch.sheet(-self.margin, self.right, sheet_top, sheet_bottom, self.spec.config.n_layer)
         self._heading(sheet)
         end = sheet_top - (12 if self.spec.config.n_layer > 1 else 4)
@@ -158,47 +158,47 @@ def _draw_embedding(sketch: Sketch, bottom: float, width: float) -> float:
     return top
 
 
-def _head(sketch: Sketch, stack: StackSpec, bottom: float, *, link: bool) -> None:
-    """What is made of the stack's result: upwards from `bottom`."""
-    parts, stream = sketch.parts, stack.prefix + "stream"
-    y, carried = bottom, stack.prefix + "final_norm" if stack.prefix + "final_norm" in parts else stream
-    is_pooled = parts["head"].slots[0] == "head" and "n_label" in parts["head"].slots if "head" in parts else False
-    is_pooled = is_pooled and stack.config.head == "sequence"
-    chain = ["pooler"] if is_pooled else []
+def _head(sketch: Sketch, stack: StackSpec, bottom: float) -> None:
+    """What is made of the result: the spine turns aside at the top, since rooms are wider than they are tall."""
+    parts, carried = sketch.parts, stack.prefix + "stream"
+    is_pooled = "pooler" in parts and stack.config.head == "sequence"
     if "pooler" in parts and not is_pooled:
-        at = y - _GAP - LOW / 2
+        at = bottom - _GAP - LOW / 2
         sketch.tap(at)
         sketch.box("pooler", 60, at, sketch.width_of("pooler", "tag"), LOW, "tag")
         sketch.wire(carried, (0, at), (60, at))
-        y_after = at - LOW / 2
-        sketch.climb(stream, y, y_after)
-        y = y_after
-    for key in [*chain, "head.transform", "head"]:
-        if key in parts:
-            sketch.climb(carried, y, y - _GAP)
-            y = sketch.on_spine(key, y - _GAP, "tag")
-            carried = key
-    sketch.climb(carried, y, y - _GAP - 4, arrow=True)
-    width = sketch.width_of("result", "plain") + 8
-    y = sketch.on_spine("result", y - _GAP - 4, "chip", width)
-    sketch.label(parts["result"].shape, width - sketch.outside(width) + 8, y + LOW / 2, "result")
-    if "tied" in parts and link:
+        sketch.climb(carried, bottom, at - LOW / 2)
+        bottom = at - LOW / 2
+    row = bottom - 8 - LOW / 2
+    across, end = 0.0, 38.0
+    for key in [*(["pooler"] if is_pooled else []), "head.transform", "head", "result"]:
+        if key not in parts:
+            continue
+        if across == 0.0:
+            sketch.wire(carried, (0, bottom), (0, row), (end, row), look="spine")
+        else:
+            end = across + 20
+            sketch.wire(carried, (across, row), (end, row))
+        look = "chip" if key == "result" else "tag"
+        width = sketch.width_of(key, "plain") + 8 if key == "result" else sketch.width_of(key, "tag")
+        sketch.box(key, end, row, width, LOW, look)
+        across, carried = end + width, key
+    sketch.label_over(parts["result"].shape, across - width / 2, row - LOW / 2 - 2, "result")
+    if "tied" in parts:
         _link(sketch)
 
 
 def _link(sketch: Sketch) -> None:
-    """The dashed line from the embedding to the head that uses its table."""
+    """The dashed line from the embedding, around the stack, to the head that uses its table."""
     picture = sketch.picture
     embedding, head = picture.node("embedding").rect, picture.node("head").rect
-    edges = [rect.rect for rect in picture.sheets] + [node.rect for node in picture.nodes]
-    if not sketch.is_mirrored:
-        x = min(rect.left for rect in edges) - 12
-        start, end = embedding.left, head.left
-    else:
-        x = max(rect.right for rect in edges) + 16
-        start, end = embedding.right, head.right
-    points = (Point(start, embedding.y), Point(x, embedding.y), Point(x, head.y), Point(end, head.y))
-    picture.wires.append(Wire(key="tied", points=points, look="link"))
+    edges = [sheet.rect for sheet in picture.sheets] + [node.rect for node in picture.nodes]
+    x, start = min(rect.left for rect in edges) - 12, embedding.left
+    if sketch.is_mirrored:
+        x, start = max(rect.right for rect in edges) + 16, embedding.right
+    over = head.top - 16
+    corners = (Point(x, embedding.y), Point(x, over), Point(head.x, over), Point(head.x, head.top))
+    picture.wires.append(Wire(key="tied", points=(Point(start, embedding.y), *corners), look="link"))
 
 
 def _label_rect(label: Label, measure: Measure) -> Rect:

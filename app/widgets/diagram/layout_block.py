@@ -54,8 +54,9 @@ class BlockLayout:
         start = bottom
         y = self._attention("attention", bottom)
         for sublayer in (("cross_attention",) if self.stack.source else ()) + ("feed_forward",):
-            y -= 18
-            self.sketch.label(self.stack.stream, 12, y + 8, key)
+            if self._is_pre:
+                self.sketch.label(self.stack.stream, 12, y - 10, key)
+            y -= 18 if self._is_pre else 7
             y = self._feed_forward(y) if sublayer == "feed_forward" else self._attention(sublayer, y)
         self.sketch.climb(key, start, y)
         return y
@@ -94,7 +95,7 @@ class BlockLayout:
         places = [self._outer + i * (self._qkv + _BETWEEN) for i in range(3)]
         names = [self._key(f"{sublayer}.{name}") for name in ("query", "key", "value")]
         boxes = [sketch.box(k, at, middle, self._qkv, TALL) for k, at in zip(names, places, strict=True)]
-        entry = self._enter(sublayer, bus, self.sketch.parts[names[0]].key)
+        entry = self._enter(sublayer, bus)
         centres = [at + self._qkv / 2 for at in places]
         fed = boxes[0].bottom
         own = centres[:1] if is_cross else centres
@@ -124,23 +125,29 @@ class BlockLayout:
     def _feed_forward(self, bottom: float) -> float:
         if self._has("feed_forward.router"):
             return self._experts(bottom)
-        bus = bottom - LOW / 2
-        entry = self._enter("feed_forward", bus, "")
-        middle, top = self._network(bus, entry)
+        bus = bottom - (LOW if self.config.is_gated else TALL) / 2
+        middle, top = self._network(bus, self._enter("feed_forward", bus), is_aside=True)
         return self._after("feed_forward", middle, top)
 
-    def _network(self, bus: float, entry: tuple[float, str]) -> tuple[float, float]:
-        """Up, gate, activation and the way back, over a line at y = `bus`; returns the way back's y, and the top."""
+    def _network(self, bus: float, entry: tuple[float, str], *, is_aside: bool) -> tuple[float, float]:
+        """Up, gate, activation and the way back, fed by a line at y = `bus`; returns the way back's y, and the top.
+
+        `is_aside`: the line comes from the spine's side, so that a lone matrix can stand in its way.
+        """
         sketch, gated = self.sketch, self.config.is_gated
         up, gate, act = (self._key(f"feed_forward.{k}") for k in ("up", "gate", "activation"))
         width = (self._outer_width - _BETWEEN) / 2 if gated else self._outer_width
         places = [self._outer, self._outer + width + _BETWEEN] if gated else [self._outer]
-        row = bus - _BUS - TALL / 2
+        is_straight = is_aside and not gated
+        row = bus if is_straight else bus - _BUS - TALL / 2
         middle = row - TALL / 2 - _RISE - TALL / 2
         for key, at in zip((up, gate), places, strict=False):
             box = sketch.box(key, at, row, width, TALL)
             centre = at + width / 2
-            sketch.wire(entry[1], (entry[0], bus), (centre, bus), (centre, box.bottom))
+            if is_straight:
+                sketch.wire(entry[1], (entry[0], bus), (at, bus))
+            else:
+                sketch.wire(entry[1], (entry[0], bus), (centre, bus), (centre, box.bottom))
         box = sketch.box(act, places[-1], middle, width, TALL, "activation")
         top = box.top
         feeder = gate if gated else up
@@ -162,12 +169,12 @@ class BlockLayout:
         router, experts = self._key("feed_forward.router"), self._key("feed_forward.experts")
         width = self._width("feed_forward.router")
         centre = self._outer + self._outer_width / 2
-        entry = self._enter("feed_forward", row, "")
+        entry = self._enter("feed_forward", row)
         sketch.wire(entry[1], (entry[0], row), (centre - width / 2, row))
         sketch.box(router, centre - width / 2, row, width, TALL)
         sheet_bottom = self._fan(router, experts, centre, row - TALL / 2)
         bus = sheet_bottom - 12
-        middle, top = self._network(bus, (centre, self._key("stream")))
+        middle, top = self._network(bus, (centre, self._key("stream")), is_aside=False)
         sketch.wire(self._key("stream"), (centre, sheet_bottom), (centre, bus), arrow=False)
         sketch.sheet(self._inner - 7, self.reach + 7, top - 9, sheet_bottom, config.n_expert, dashed=True)
         text = f"{config.n_expert_used} of {config.n_expert} experts"
@@ -218,7 +225,7 @@ class BlockLayout:
         keys.append(f"{sublayer}_conv")
         return [(key, self._width(key, "plain")) for key in keys if self._has(key)]
 
-    def _enter(self, sublayer: str, y: float, feeds: str) -> tuple[float, str]:
+    def _enter(self, sublayer: str, y: float) -> tuple[float, str]:
         """Leave the spine at `y`; returns how far the line has come, and the part whose result it carries."""
         sketch, at, last = self.sketch, 0.0, self._key("stream")
         sketch.tap(y)
@@ -229,7 +236,6 @@ class BlockLayout:
             at, last = place + width, self._key(key)
             place = at + 2 * _BETWEEN
         if self._roomy:
-            middle = (max(at, self._inner) + self._outer) / 2
             middle = (self._inner + self._inner_width + self._outer) / 2
             sketch.label_over(self.stack.stream, middle, y - 1, last)
         return at, last
@@ -248,7 +254,11 @@ class BlockLayout:
         """The norm after the sum, where there is one; returns the loop's upper edge."""
         if self._is_pre:
             return top
-        return min(top, self.sketch.on_spine(self._key(f"{sublayer}_norm"), middle - TALL / 2 - 6, "plain"))
+        key, sketch = self._key(f"{sublayer}_norm"), self.sketch
+        upper = sketch.on_spine(key, middle - TALL / 2 - 6, "plain")
+        width = self._width(f"{sublayer}_norm", "plain")
+        sketch.label(self.stack.stream, width - sketch.outside(width) + 8, upper + LOW / 2, key)
+        return min(top, upper)
 
     def _key(self, name: str) -> str:
         return self.stack.prefix + name

@@ -12,7 +12,7 @@ from app.theme import ThemeProvider
 from app.widgets.diagram.items import Mark, NodeItem
 
 _LEAST, _MOST = 0.2, 4.0  # zoom
-_LEAST_FIT, _MOST_FIT = 0.66, 1.35  # how far `fit` goes: smaller is hard to read, larger says no more
+_LEAST_FIT, _MOST_FIT = 0.6, 1.35  # how far `fit` goes: smaller is hard to read, larger says no more
 _LEAST_ACROSS = 0.45  # what is too wide is harder to follow than what is too tall, so it gets smaller yet
 _ARROWS = {
     Qt.Key.Key_Left: QPointF(-1, 0),
