@@ -65,9 +65,9 @@ class FitBox(QWidget):
         lines.addWidget(self.sentence)
         lines.addLayout(self._table())
         lines.addWidget(self.note)
+        lines.addLayout(self._switch)  # first: it shows its first page, which would be a window without a parent
         for page in (_page(self.start), _page(self.phase, self.cancel)):
             self._switch.addWidget(page)
-        lines.addLayout(self._switch)
 
     def _table(self) -> QGridLayout:
         grid = QGridLayout()

@@ -20,7 +20,7 @@ class SlotGroup(Section):
         self._provider = theme
         self._rows = {row.field.name: row for row in rows}
         self._shown = dict.fromkeys(self._rows, True)
-        self._open = False
+        self._open, self._is_empty = False, False
         self.more = QToolButton()
         self.more.setProperty("role", "fold-small")
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -59,7 +59,10 @@ class SlotGroup(Section):
             self.more.setText(words)
             self.more.setAccessibleName(f"{self.title}: {words}")
         self._lay_out(bool(rare))
-        self.setVisible(bool(names & set(self._rows)))
+        is_empty = not names & set(self._rows)
+        if is_empty != self._is_empty:  # not each time: without a parent yet, it would become a window
+            self._is_empty = is_empty
+            self.setVisible(not is_empty)
 
     def set_open(self, is_open: bool) -> None:
         """Show the advanced rows, or fold them away."""
