@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +57,8 @@ class DesignViews(QWidget):
         self.bar.setDrawBase(False)
         self.bar.setExpanding(False)
         self.bar.setAccessibleName("Views of the design")
-        self._names = [name for name in VIEWS if name in _available()]
-        for i, name in enumerate(self._names):
-            words, tip = VIEWS[name]
+        self.names = tuple(VIEWS)
+        for i, (words, tip) in enumerate(VIEWS.values()):
             self.bar.addTab(words)
             self.bar.setTabToolTip(i, tip)
         self.bar.currentChanged.connect(self._on_tab)
@@ -95,7 +93,7 @@ class DesignViews(QWidget):
 
     def show_view(self, name: str) -> None:
         """Show one of VIEWS."""
-        self.bar.setCurrentIndex(self._names.index(name))
+        self.bar.setCurrentIndex(self.names.index(name))
         self._on_tab(self.bar.currentIndex())
 
     def set_design(self, config: ModelConfig, batch: int, length: int, title: str) -> None:
@@ -105,7 +103,7 @@ class DesignViews(QWidget):
             self._update(self.current)
 
     def _on_tab(self, index: int) -> None:
-        name = self._names[index]
+        name = self.names[index]
         self.view(name)
         self.pages.show_page(name)
         self.view_changed.emit(name)
@@ -121,7 +119,7 @@ class DesignViews(QWidget):
         elif name == "diagram":
             page.diagram.set_design(config, batch, length)
         elif name == "code":
-            page.set_design(config)
+            page.set_design(config, title)
         else:
             page.set_design(config, length)
 
@@ -163,8 +161,3 @@ def stale_mark() -> QLabel:
     mark.setToolTip("The slots hold something that cannot be built: this shows the design before that")
     mark.hide()
     return mark
-
-
-def _available() -> set[str]:
-    modules = {"positions": "position_view", "mask": "mask_view", "code": "code_view"}
-    return {name for name in VIEWS if importlib.util.find_spec(f"app.widgets.{modules.get(name, 'compare_view')}")}

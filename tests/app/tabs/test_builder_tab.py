@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QComboBox, QPushButton
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 import app.widgets.config_form
@@ -225,8 +225,6 @@ def test_a_part_of_the_diagram_leads_to_its_slot(tab: BuilderTab, until: Until) 
 
 
 def test_the_vocabulary_is_said_to_be_the_tokenizers(tab: BuilderTab) -> None:
-    from PySide6.QtWidgets import QLabel
-
     words = [label.text() for label in tab.form.row("vocab_size").findChildren(QLabel)]
     assert any("tokenizer" in text for text in words)
 
@@ -251,3 +249,23 @@ def test_views_are_made_when_first_shown(qtbot: QtBot, tab: BuilderTab) -> None:
     assert tab.views.pages.made["compare"].designs[0].config.n_layer == 9  # type: ignore[attr-defined]
     tab.views.show_view("diagram")
     assert drawn(tab).n_layer == 9, "a view that was away is brought up to date"
+
+
+def test_nothing_of_it_is_a_window_for_a_moment(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
+    windows: list[QObject] = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+                windows.append(watched)
+            return False
+
+    watch, application = Watch(), QApplication.instance()
+    assert application is not None
+    application.installEventFilter(watch)
+    tab = BuilderTab(session, theme)
+    qtbot.addWidget(tab)
+    for name in tab.views.names:
+        tab.views.view(name)
+    application.removeEventFilter(watch)
+    assert windows == []
