@@ -86,7 +86,7 @@ def test_columns_come_from_presets_and_saved_designs_and_go_by_button_and_key(
     assert titles(view) == ["GPT-2, tiny", "Llama 3 8B", "r & d"]
     assert "slots differ" in view.note.text()
     (chip,) = [
-        b for b in view.findChildren(QPushButton) if b.isVisible() and b.accessibleName() == "Take Llama 3 8B away"
+        b for b in view.findChildren(QPushButton) if not b.isHidden() and b.accessibleName() == "Take Llama 3 8B away"
     ]
     chip.setFocus()
     qtbot.keyClick(chip, Qt.Key.Key_Space)
