@@ -8,6 +8,7 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
+    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -41,6 +42,7 @@ class CompareView(QWidget):
         )
         self.csv = button("Copy CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy it for a spreadsheet")
         self.note = label("", "caption")
+        self.chips: list[QPushButton] = []
         self._chips = QHBoxLayout()
         self._chips.setSpacing(SPACE)
         self.table = QTableWidget()
@@ -121,6 +123,7 @@ class CompareView(QWidget):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
+        self.chips = []
         for design in self._others:
             chip = button(
                 design.title,
@@ -133,6 +136,7 @@ class CompareView(QWidget):
             chip.setAccessibleName(f"Take {design.title} away")
             chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the × stands behind the name
             self._chips.addWidget(chip)
+            self.chips.append(chip)
 
     def _fill(self) -> None:
         designs = self.designs
