@@ -13,8 +13,8 @@ from typing import Any
 
 from app.commands.progress import ProgressLine
 from models.bench.result import Result
-from models.config import PRESETS
 from models.library import Library
+from models.presets import PRESETS
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 TICK_S, LATE_S = 0.010, 0.050

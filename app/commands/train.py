@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
-from models.config import PRESETS
 from models.events import TrainMetrics, ValMetrics
 from models.library import Library
+from models.presets import PRESETS
 from models.tokenizers import KINDS, find_tokenizer
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.spec_file import load_spec

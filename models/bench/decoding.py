@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from models.bench.result import Result, compared
-from models.config import PRESETS
 from models.events import Event, Phase
 from models.inference.cache import KVCache
+from models.presets import PRESETS
 from models.transformer import Decoder
 
 PRESET = "terrarium-tiny"

@@ -17,9 +17,9 @@ from models.bench import reference
 from models.bench.reference import ReferenceGPT, make_adamw
 from models.bench.result import Result, compared
 from models.bench.text import CONTEXT, CharText
-from models.config import PRESETS
 from models.device import pick_precision
 from models.events import Event, Notice, Phase, Progress
+from models.presets import PRESETS
 from models.training import schedule
 from models.training.optim import make_optimizers
 from models.training.spec import TrainConfig

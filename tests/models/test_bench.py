@@ -19,8 +19,8 @@ from models.bench.decoding import PRESET, write_greedily
 from models.bench.encoding import bench_encoding
 from models.bench.result import compared
 from models.bench.text import CONTEXT, N_CHARACTERS, CharText
-from models.config import PRESETS
 from models.events import Notice
+from models.presets import PRESETS
 from models.transformer import Decoder
 
 T = TypeVar("T")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from models import device
-from models.config import PRESETS
 from models.device import available_devices, bf16_is_fast, choose_device, is_out_of_memory, pick_precision
+from models.presets import PRESETS
 from models.training.spec import TrainConfig
 
 

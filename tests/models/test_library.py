@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from models.config import PRESETS
 from models.files import atomic_write_json, atomic_write_text, read_json
 from models.library import Library, safe_name
+from models.presets import PRESETS
 from tests.models.training.support import make_run
 
 

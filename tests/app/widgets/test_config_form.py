@@ -14,8 +14,9 @@ from pytestqt.qtbot import QtBot
 from app.theme import ThemeProvider
 from app.widgets.config_form import ConfigForm
 from app.widgets.editors import FloatBox, IntBox
-from models.config import PRESETS, ModelConfig
+from models.config import ModelConfig
 from models.inference.settings import SamplingConfig
+from models.presets import PRESETS
 from models.training.spec import TrainConfig
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from models.config import PRESETS
+from models.presets import PRESETS
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from models.config import PRESETS, ModelConfig
+from models.config import ModelConfig
+from models.presets import PRESETS
 from models.training.spec import DataSpec, TrainConfig
 from models.training.spec_file import load_spec
 
