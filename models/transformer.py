@@ -9,113 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.attention import View
 from models.config import ModelConfig
 from models.heads import LabelHead, LanguageHead
 from models.inference.cache import KVCache
-from models.layers import Block
-from models.masks import cross_attention_mask, distances, self_attention_mask
-from models.norms import make_norm
-from models.positions import Alibi, RelativeBias, Rotary, sinusoidal
+from models.stack import Stack, look_up
 from models.trace import Trace
-
-
-class Stack(nn.Module):
-    """Positions, blocks and final norm: from token embeddings to hidden states."""
-
-    def __init__(self, config: ModelConfig, *, has_cross: bool = False, site: str = "") -> None:
-        super().__init__()
-        self.config = config
-        self.site = site
-        self.position = nn.Embedding(config.context_length, config.d_model) if config.position == "learned" else None
-        self.rotary = Rotary(config) if config.position == "rope" else None
-        self.score_bias: nn.Module | None = None
-        if config.position in ("alibi", "t5"):
-            self.score_bias = Alibi(config) if config.position == "alibi" else RelativeBias(config)
-        self.embedding_norm = make_norm(config, config.d_model) if config.embedding_norm else None
-        self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config, has_cross=has_cross) for _ in range(config.n_layer))
-        self.final_norm = make_norm(config, config.d_model) if config.norm_place == "pre" else None
-
-    def transform(
-        self,
-        x: Tensor,
-        *,
-        mask: Tensor | None = None,
-        positions: Tensor | None = None,
-        packing: Tensor | None = None,
-        cache: KVCache | None = None,
-        memory: Tensor | None = None,
-        memory_mask: Tensor | None = None,
-        trace: Trace | None = None,
-    ) -> Tensor:
-        """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`, packing = segments.
-
-        Raises:
-            ValueError: where the tokens do not fit the context, or packing meets a cache that holds tokens.
-        """
-        length, past = x.size(1), cache.length if cache is not None else 0
-        if past + length > self.config.context_length:
-            raise ValueError(
-                f"{past + length} tokens do not fit the context of {self.config.context_length}: shorten the text."
-            )
-        if packing is not None and past:
-            raise ValueError("segments cannot be given with a cache that holds tokens: read the sequences at once.")
-        if positions is None:
-            positions = torch.arange(past, past + length, device=x.device)
-        positions = positions.expand(1, -1) if positions.dim() == 1 else positions
-        x = self._enter(x, positions, trace)
-        apart = packing  # what is padding is kept out of the short convolutions too
-        if mask is not None and packing is None and not past:
-            apart = mask.long()
-        view = self._view(positions, _seen_mask(mask, cache, x), packing, past)
-        memory_view = View(mask=cross_attention_mask(memory_mask))
-        for i, block in enumerate(self.blocks):
-            x = block(
-                x,
-                view,
-                segments=apart,
-                cache=cache.layers[i] if cache is not None else None,
-                memory=memory,
-                memory_view=memory_view,
-                trace=trace,
-                site=f"{self.site}blocks.{i}",
-            )
-        return x if self.final_norm is None else self.final_norm(x)
-
-    def _enter(self, x: Tensor, positions: Tensor, trace: Trace | None) -> Tensor:
-        """The residual stream's beginning: embeddings with their positions, normed where the design says so."""
-        if self.position is not None:
-            x = x + self.position(positions)
-        elif self.config.position == "sinusoidal":
-            x = x + sinusoidal(positions, self.config.d_model).to(x.dtype)
-        if self.embedding_norm is not None:
-            x = self.embedding_norm(x)
-        if trace is not None and "residual" in trace.wanted:
-            trace.residual[f"{self.site}embedding"] = x
-        return self.dropout(x)  # type: ignore[no-any-return]
-
-    def _view(self, positions: Tensor, mask: Tensor | None, packing: Tensor | None, past: int) -> View:
-        """Who sees whom. Distances are counted in the row, whatever the positions: padding shifts both alike."""
-        distance = distances(positions.size(1), past, positions.device)
-        allowed = self_attention_mask(self.config, distance, mask, packing)
-        rotation = self.rotary(positions) if self.rotary is not None else None
-        if self.score_bias is None:
-            return View(mask=allowed, causal=self.config.is_causal, rotation=rotation)
-        if allowed is None and self.config.is_causal:
-            allowed = (distance <= 0)[None, None]
-        bias = self.score_bias(distance)  # (1, H, T, S)
-        return View(mask=bias if allowed is None else bias.masked_fill(~allowed, -torch.inf))
-
-
-def _seen_mask(mask: Tensor | None, cache: KVCache | None, x: Tensor) -> Tensor | None:
-    """Which tokens are real of all that are seen, (B, S) bool, None = all; the cache's record grows by `mask`."""
-    if cache is None or (mask is None and cache.mask is None):
-        return mask
-    present = mask if mask is not None else torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-    before = cache.mask if cache.mask is not None else present.new_ones(x.size(0), cache.length)
-    cache.mask = torch.cat((before, present), dim=1)
-    return cache.mask
 
 
 class Model(nn.Module):
@@ -153,8 +51,10 @@ class Model(nn.Module):
                 nn.init.normal_(parameter, std=config.init_std)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids (B, T) -> (B, T, C), without their positions."""
-        x: Tensor = self.embedding(ids)
+        """Token ids (B, T) long -> (B, T, C), without their positions; ValueError where they are no such ids."""
+        if ids.dim() != 2:
+            raise ValueError(f"Token ids must be (batch, tokens), not {tuple(ids.shape)}: pass ids[None] for one text.")
+        x = look_up(self.embedding, ids, "Token ids")
         return x * self.config.d_model**0.5 if self.config.scaled_embeddings else x
 
 
@@ -188,7 +88,8 @@ class Decoder(Model, Stack):
             trace: collects what happens inside, and carries ablations.
 
         Raises:
-            ValueError: where the tokens do not fit the context, or segments meet a cache that holds tokens.
+            ValueError: where the tokens do not fit the context, an id, position or mask is none, or segments meet a
+                cache that holds tokens.
         """
         return self.logits(
             self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
@@ -250,7 +151,8 @@ class Encoder(Model, Stack):
             trace: collects what happens inside, and carries ablations.
 
         Raises:
-            ValueError: where the model has no head, the tokens do not fit the context, or a cache is given.
+            ValueError: where the model has no head, the tokens do not fit the context, an id, position, segment or mask
+                is none, or a cache is given.
         """
         if self.head is None:
             raise ValueError("This encoder has no head, so it makes no logits: call model.hidden() for its states.")
@@ -285,7 +187,7 @@ class Encoder(Model, Stack):
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
         x = self.embed(ids)
         if self.segment is not None:
-            x = x + self.segment(torch.zeros_like(ids) if segments is None else segments)
+            x = x + look_up(self.segment, torch.zeros_like(ids) if segments is None else segments, "Segments")
         packing = segments if self.segment is None else None
         return self.transform(x, mask=mask, positions=positions, packing=packing, trace=trace)
 
@@ -321,7 +223,8 @@ class EncoderDecoder(Model):
             trace: collects what happens inside, and carries ablations.
 
         Raises:
-            ValueError: where the source or the target does not fit the context.
+            ValueError: where the source or the target does not fit the context, or differ in number of texts; or an id
+                or mask is none.
         """
         return self.logits(
             self.hidden(
@@ -346,6 +249,10 @@ class EncoderDecoder(Model):
         """As `forward`, up to the decoder's final norm: -> (B, T, C)."""
         memory = None
         if cache is None or not cache.has_source:
+            if len(source_ids) != len(target_ids):
+                raise ValueError(
+                    f"{len(source_ids)} sources do not go with {len(target_ids)} targets: pass one for each."
+                )
             memory = self.encode(source_ids, mask=source_mask, trace=trace)
         return self.decode(target_ids, memory, source_mask=source_mask, mask=target_mask, cache=cache, trace=trace)
 

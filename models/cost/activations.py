@@ -78,7 +78,7 @@ def _stack(
     memory: Value | None,
     source_length: int,
 ) -> Value:
-    """models.transformer.Stack.transform, with cross-attention to `memory` where it is given."""
+    """models.stack.Stack.transform, with cross-attention to `memory` where it is given."""
     tape, rows = site.tape, batch * length
     tape.part = POSITIONS
     if config.position in ("learned", "sinusoidal"):
@@ -105,7 +105,7 @@ def _stack(
 
 
 def _scores(site: Site, config: ModelConfig, x: Value, length: int) -> _Scores:
-    """models.transformer.Stack._view: the masks and biases that all layers share."""
+    """models.stack.Stack._view: the masks and biases that all layers share."""
     tape, square = site.tape, length * length
     has_window = 0 < config.sliding_window < length
     if config.position not in ("alibi", "t5"):

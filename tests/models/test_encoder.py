@@ -158,3 +158,13 @@ def test_every_weight_gets_a_gradient(model: Encoder, ids: Tensor) -> None:
 def test_what_does_not_fit_the_context_is_refused(model: Encoder) -> None:
     with pytest.raises(ValueError, match="33 tokens do not fit the context of 32"):
         model(torch.zeros(1, 33, dtype=torch.long))
+
+
+def test_what_is_no_input_is_refused(ids: Tensor) -> None:
+    model = make_model("bert-tiny")
+    with pytest.raises(ValueError, match="A mask must be bool"):
+        model(ids, mask=torch.ones_like(ids))
+    with pytest.raises(ValueError, match="Segments must lie between 0 and 1"):
+        model(ids, segments=torch.full_like(ids, 2))
+    with pytest.raises(ValueError, match="Positions must lie between 0 and 31"):
+        model(ids, positions=torch.arange(ids.size(1)) + 32)

@@ -176,7 +176,7 @@ def test_a_source_of_padding_alone_gives_numbers(model: EncoderDecoder, source: 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_an_untrained_model_knows_nothing(name: str) -> None:
     torch.manual_seed(0)
-    size = {"vocab_size": 500, "n_layer": 2, "d_model": 64, "n_head": 4, "context_length": 64}
+    size = {"vocab_size": 500, "n_layer": 2, "d_model": 64, "n_head": 4, "context_length": 64, "init_std": 0.02}
     model = EncoderDecoder(dataclasses.replace(CONFIGS[name], **size)).eval()
     source, target = torch.randint(0, 500, (8, 20)), torch.randint(0, 500, (8, 64))
     loss = F.cross_entropy(model(source, target[:, :-1]).flatten(0, 1), target[:, 1:].flatten())
@@ -226,3 +226,17 @@ def test_what_is_left_unscaled_begins_smaller_and_what_is_scaled_down_larger() -
     assert untied.embedding.weight.std().item() == pytest.approx(std, rel=0.05)
     assert untied.head.weight is not None
     assert untied.head.weight.std().item() == pytest.approx(1.0, rel=0.05)
+
+
+def test_what_is_no_input_is_refused(source: Tensor, target: Tensor) -> None:
+    model = make_model("t5-tiny")
+    with pytest.raises(ValueError, match="A mask must be bool"):
+        model(source, target, source_mask=torch.ones_like(source))
+    with pytest.raises(ValueError, match="A mask must be bool"):
+        model(source, target, target_mask=torch.ones_like(target))
+    with pytest.raises(ValueError, match=rf"A mask must be \(3, {S}\)"):
+        model(source, target, source_mask=torch.ones(3, S - 1, dtype=torch.bool))
+    with pytest.raises(ValueError, match="3 sources do not go with 2 targets"):
+        model(source, target[:2])
+    with pytest.raises(ValueError, match="Token ids must lie between 0 and"):
+        model(source + V, target)

@@ -199,3 +199,27 @@ def test_what_does_not_fit_the_context_is_refused(model: Decoder) -> None:
     model(torch.zeros(1, 30, dtype=torch.long), cache=cache)
     with pytest.raises(ValueError, match="33 tokens do not fit"):
         model(torch.zeros(1, 3, dtype=torch.long), cache=cache)
+
+
+def test_what_is_no_input_is_refused(ids: Tensor) -> None:
+    model = make_model("gpt2-tiny")
+    with pytest.raises(ValueError, match=r"A mask must be bool, True = a real token, not int64: pass mask.bool\(\)"):
+        model(ids, mask=torch.ones_like(ids))
+    with pytest.raises(ValueError, match=r"A mask must be \(\d+, 12\)"):
+        model(ids, mask=torch.ones(len(ids), T - 1, dtype=torch.bool))
+    with pytest.raises(ValueError, match="Token ids must lie between 0 and 60"):
+        model(ids + V)
+    with pytest.raises(ValueError, match=r"Token ids must be \(batch, tokens\), not \(12,\)"):
+        model(ids[0])
+    with pytest.raises(ValueError, match="Positions must lie between 0 and 31"):
+        model(ids, positions=torch.arange(T) + 32)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("document", [0, 1])
+def test_padding_stays_out_of_packed_documents(ids: Tensor, document: int) -> None:
+    model = make_model("quick start", position="rope", conv_width=4)
+    padding = torch.zeros(len(ids), 2, dtype=torch.long)
+    mask = torch.cat((padding, torch.ones_like(ids)), dim=1).bool()
+    padded = model(torch.cat((padding, ids), dim=1), mask=mask, segments=torch.full(mask.shape, document))
+    assert torch.allclose(padded[:, 2:], model(ids))
