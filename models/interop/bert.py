@@ -114,9 +114,7 @@ def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what BERT's classes cannot compute."""
-    must_have(config, _SLOTS)
-    if config.head_dim * config.n_head != config.d_model:
-        raise ValueError(f"needs d_head {config.d_model // config.n_head}, which is {config.head_dim} here.")
+    must_have(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
     if not config.n_segment:
         raise ValueError("needs n_segment to be 1 or more, which is 0 here.")
     if config.head == "language":

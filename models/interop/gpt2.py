@@ -77,7 +77,7 @@ def fitted(config: ModelConfig, names: Collection[str]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """The config.json; ValueError says what GPT2LMHeadModel cannot compute."""
-    must_have(config, _SLOTS)
+    must_have(config, {**_SLOTS, "head_dim": config.d_model // config.n_head})
     activation = ours_to_theirs(_ACTIVATIONS, config, "activation")
     return {
         "architectures": ["GPT2LMHeadModel"],

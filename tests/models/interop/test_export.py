@@ -129,6 +129,12 @@ def test_a_design_that_no_class_computes_is_refused(changes: dict[str, Any], wor
     assert list(tmp_path.iterdir()) == []
 
 
+def test_heads_of_another_width_are_not_written_as_gpt2(tmp_path: Path) -> None:
+    model = build_model(dataclasses.replace(GPT2, d_head=8))
+    with pytest.raises(ValueError, match=r"GPT2LMHeadModel needs head_dim 6, which is 8 here"):
+        drive(export_hf(model, None, tmp_path / "out"))
+
+
 def test_nothing_is_overwritten_and_closing_leaves_nothing(tmp_path: Path) -> None:
     model = random_model(LLAMA)
     (tmp_path / "file").write_text("mine")
