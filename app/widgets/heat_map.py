@@ -73,15 +73,14 @@ class HeatMap(Figure):
 
     @property
     def area(self) -> QRectF:
-        """The cells' place in whole pixels, square where they are, with cells of whole pixels where these are large."""
+        """The cells' place; square cells are a whole number of pixels where they can be."""
         room = self._room()
         if self._picture is None:
             return room
         columns, rows = self._shape()
         wide, high = room.width() / columns, room.height() / rows
         if self._picture.square:
-            wide = high = min(wide, high)
-        wide, high = (float(int(size)) if size >= 4 else size for size in (wide, high))
+            wide = high = float(int(min(wide, high))) if min(wide, high) >= 4 else min(wide, high)
         return QRectF(int(room.left()), int(room.top()), int(wide * columns), int(high * rows))
 
     def _paint_images(self) -> None:
@@ -115,12 +114,7 @@ class HeatMap(Figure):
         if np.isnan(picture.values).any():
             painter.fillRect(area, colors.color("sunken"))
             painter.fillRect(area, QBrush(colors.color("border_strong", 0.6), Qt.BrushStyle.BDiagPattern))
-        rows, columns = picture.values.shape
-        # Cells of one or two pixels would come out unevenly wide.
-        uneven = area.width() < 3 * columns or area.height() < 3 * rows
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, uneven and not picture.square)
-        painter.drawImage(area, self._image)
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        self._draw_cells(painter, area, picture)
         self._draw_frame(painter, area, picture.title, picture.x, picture.y)
         self._draw_bar(painter, area, picture)
         if self._shows_focus:
@@ -129,6 +123,19 @@ class HeatMap(Figure):
             painter.drawRect(area.adjusted(-2, -2, 1, 1))
         if self.spot is not None:
             self._draw_spot(painter, area, picture, self.spot)
+
+    def _draw_cells(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
+        """Sharp, but that cells of one or two pixels are mixed at their borders, or they would be unevenly wide."""
+        rows, columns = picture.values.shape
+        image, mixed = self._image, False
+        if not picture.square:
+            wide = columns if area.width() < 3 * columns else int(area.width())
+            high = rows if area.height() < 3 * rows else int(area.height())
+            image = image.scaled(wide, high)
+            mixed = wide == columns or high == rows
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, mixed)
+        painter.drawImage(area, image)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
 
     def _draw_bar(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
         colors, metrics = self._theme.theme, self._metrics()

@@ -154,4 +154,6 @@ class LinePlot(Figure):
             painter.setBrush(colors.color(_TONES[line.tone][0]))
             painter.drawEllipse(QPointF(x, y), 4, 4)
             top = min(top, y)
-        self._draw_read_out(painter, QPointF(x, top), self._words((i, 0)))
+        # Where the line is not.
+        free = room.bottom() if top < room.center().y() else room.top()
+        self._draw_read_out(painter, QPointF(x, free), self._words((i, 0)))

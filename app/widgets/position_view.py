@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
 
 from app.pictures import HeatPicture, LinePicture
 from app.scenes import biases, rotations, tables
+from app.scenes.nothing import nothing_words
 from app.scenes.scene import Scene
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
@@ -273,7 +274,8 @@ class PositionView(QWidget):
         self.heat[1].setVisible(bool(heats) and beside)
         self.lines.setVisible(bool(lines))
         if scene is None:
-            self.nothing = EmptyState(*self._nothing_words())
+            assert self._config is not None
+            self.nothing = EmptyState(*nothing_words(self._config, has_runs=bool(self._runs)))
             self._empty.addWidget(self.nothing)
             self.nothing.show()
             return
@@ -287,34 +289,6 @@ class PositionView(QWidget):
             self.heat[beside].set_picture(heat)
         for line in lines:
             self.lines.set_picture(line)
-
-    def _nothing_words(self) -> tuple[str, str]:
-        config = self._config
-        assert config is not None
-        if config.position == "learned":
-            other = " Or choose a run above, to see what another design has learned." if self._runs else ""
-            return (
-                f"{config.context_length:,} × {config.d_model:,} numbers, learned in training",
-                "Each position has a row of its own in a table. A new model's table is random noise that says nothing "
-                f"of order, so none is drawn. Train this design, and what it has learned is shown here.{other}",
-            )
-        if config.conv_width:
-            return (
-                "No positions, but a short convolution",
-                f"Each token is mixed with the {config.conv_width - 1} before it, which tells neighbours in order. "
-                "Beyond that, attention does not know how far away a token is.",
-            )
-        if config.is_causal:
-            return (
-                "No positions",
-                "Attention does not know how far away a token is. A decoder can still learn some order, because each "
-                "token sees only those before it: the first sees one token, the fifth sees five.",
-            )
-        return (
-            "No positions",
-            "Nothing tells this encoder the order of its tokens: it reads a text as a bag of words, and «dog bites "
-            "man» is to it what «man bites dog» is. Choose a scheme under Positions.",
-        )
 
 
 def _shape_words(config: ModelConfig) -> str:

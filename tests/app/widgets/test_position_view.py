@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.pictures import HeatPicture, LinePicture
@@ -36,6 +36,10 @@ def view(qtbot: QtBot, theme: ThemeProvider) -> PositionView:
 
 def scheme(name: str, **slots: object) -> ModelConfig:
     return dataclasses.replace(SMALL, position=name, **slots)  # type: ignore[arg-type]
+
+
+def said(state: QWidget) -> str:
+    return " ".join(label.text() for label in state.findChildren(QLabel))
 
 
 def shown(view: PositionView) -> tuple[HeatPicture, LinePicture]:
@@ -137,7 +141,7 @@ def test_the_encoder_has_its_own_buckets(view: PositionView) -> None:
         (scheme("learned"), "random noise"),
         (scheme("none"), "sees only those before it"),
         (scheme("none", topology="encoder-only"), "bag of words"),
-        (scheme("none", conv_width=4), "the 3 before it"),
+        (scheme("none", conv_width=4), "the 3 just before it"),
     ],
 )
 def test_where_there_is_nothing_to_draw_it_says_why(view: PositionView, config: ModelConfig, words: str) -> None:
@@ -145,7 +149,7 @@ def test_where_there_is_nothing_to_draw_it_says_why(view: PositionView, config: 
     view.set_design(config, 64)
     assert view.nothing is not None
     assert view.nothing.isVisible()
-    assert words in " ".join(view._nothing_words())
+    assert words in said(view.nothing)
     assert not any(widget.isVisible() for widget in (*view.heat, view.lines, view.words))
     view.set_design(scheme("rope"), 64)
     assert view.nothing is None
@@ -186,7 +190,8 @@ def test_another_shape_is_offered_but_not_taken_for_this_one(
     trained.set_design(scheme("learned"), 64)
     until(lambda: trained.source.isVisible())
     assert trained.scene is None
-    assert "choose a run above" in trained._nothing_words()[1]
+    assert trained.nothing is not None
+    assert "choose a run above" in said(trained.nothing)
     trained.set_design(scheme("rope"), 64)
     assert not trained.source.isVisible()
 
