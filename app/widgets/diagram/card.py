@@ -56,7 +56,7 @@ class HoverCard(QFrame):
         style = f"font-family:'{mono}'; font-size:{small:.1f}pt; margin-top:6px; margin-bottom:6px"
         title = html.escape(part.title)
         if is_line and part.shape:
-            title += f' <span style="font-weight:normal; color:{colors.muted}">makes</span> {part.shape}'
+            title += f' <span style="font-weight:normal; color:{colors.muted}">→ {part.shape}</span>'
         return (
             f'<b>{title}</b><br>{html.escape(part.meaning)}<p style="{style}">{formula}</p>'
             f'<span style="color:{colors.muted}">{parameter_words(part, total)}</span>'

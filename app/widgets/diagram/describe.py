@@ -167,9 +167,9 @@ def _exit(stack: StackSpec) -> list[Part]:
 def _memory(stack: StackSpec) -> Part:
     return Part(
         key="memory",
-        title="What the encoder read",
+        title="Encoder's result",
         formula=f"m: {stack.memory}\nkeys and values of every decoder block",
-        meaning="The encoder's result goes to the cross-attention of every decoder block, which makes keys and values "
+        meaning="What the encoder read goes to the cross-attention of every decoder block, which makes keys and values "
         "of it. It is read once per text.",
         kind="memory",
         slots=("topology",),

@@ -85,7 +85,7 @@ class SlotCard(QFrame):
             widget.setToolTip(f"<p>{f.metadata['help']}</p>")
         editor.widget.setAccessibleName(f.metadata["label"])
         if not isinstance(editor.widget, QCheckBox):
-            editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 14 + 42)
+            editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 17 + 46)
         row = grid.rowCount()
         grid.addWidget(words, row, 0)
         grid.addWidget(editor.widget, row, 1, Qt.AlignmentFlag.AlignRight)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QNativeGestureEvent, QPainter, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QFrame, QGraphicsScene, QGraphicsView, QWidget
 
 from app.theme import ThemeProvider
 from app.widgets.diagram.items import Mark, NodeItem
+from app.widgets.diagram.lines import WireItem
 
 _LEAST, _MOST = 0.2, 4.0  # zoom
 _LEAST_FIT, _MOST_FIT = 0.6, 1.35  # how far `fit` goes: smaller is hard to read, larger says no more
@@ -44,6 +45,7 @@ class DiagramView(QGraphicsView):
         self._lit: Mark | None = None
         self._focused: Mark | None = None
         self._press: QPoint | None = None
+        self._pointer = QPoint()
         self._is_panning = False
         self._is_fitted = True
         self.setScene(QGraphicsScene(self))
@@ -85,7 +87,9 @@ class DiagramView(QGraphicsView):
             self.fit()
 
     def place_of(self, mark: Mark) -> QRect:
-        """Where the mark stands on the viewport."""
+        """Where the mark stands on the viewport; of a line, where the pointer is on it."""
+        if mark is self._lit and isinstance(mark, WireItem):
+            return QRect(self._pointer, QSize(1, 1)).adjusted(-8, -8, 8, 8)
         return self.mapFromScene(mark.sceneBoundingRect()).boundingRect()
 
     # -- zoom ----------------------------------------------------------------------------------------------------------
@@ -151,7 +155,7 @@ class DiagramView(QGraphicsView):
         self.setFocus(Qt.FocusReason.MouseFocusReason)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        place = event.position().toPoint()
+        place = self._pointer = event.position().toPoint()
         if self._press is None or not event.buttons():
             self._light(self.mark_at(place))
             return
