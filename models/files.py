@@ -76,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DamagedError(f"{path} is missing.") from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
-    except ValueError as error:  # not JSON, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
         raise DamagedError(f"{path} is damaged: it is not valid JSON.") from error
     if not isinstance(value, dict):
         raise DamagedError(f"{path} is damaged: it does not hold a JSON object.")

@@ -1,4 +1,4 @@
-"""`terrarium describe`: what a model or a preset is made of, and what it costs."""
+"""`terrarium describe`: what a model, preset or design is made of, and what it costs. Nothing is allocated for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 from app.commands.common import add_common, find_model, print_json
 from models import cost
 from models.config import ModelConfig
+from models.design_files import read_design
+from models.library import Library
 from models.presets import PRESETS
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -18,7 +20,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "describe", help="parameters, memory and operations of a model or a preset", description=__doc__
     )
-    parser.add_argument("model", metavar="MODEL-or-PRESET", help=f"a path, a run's id or name, or {', '.join(PRESETS)}")
+    parser.add_argument(
+        "model",
+        metavar="MODEL-or-PRESET",
+        help=f"a path (also of a design's JSON file), the id or name of a run or design, or {', '.join(PRESETS)}",
+    )
     parser.add_argument(
         "--batch", "--batch-size", dest="batch", type=int, default=24, metavar="B", help="texts at a time; default: 24"
     )
@@ -77,14 +83,19 @@ def describe(
 
 
 def _config_of(text: str) -> ModelConfig:
-    """The config of a model, read without its weights."""
+    """The config of a model, read without its weights, or of a design."""
     from models.loading import load_config
     from models.training.run_folder import RunFolder
 
     try:
         path = find_model(text)
     except ValueError as error:
+        library = Library()
+        if text in library.list_designs():
+            return library.load_design(text)
         raise ValueError(f"{error} The presets are {', '.join(PRESETS)}.") from error
+    if path.is_file() and path.suffix.lower() == ".json":
+        return read_design(path)
     if (path / "run.json").is_file():
         return RunFolder.open(path).spec.model
     return load_config(path)

@@ -56,6 +56,8 @@ class DesignViews(QWidget):
         self.bar = QTabBar()
         self.bar.setDrawBase(False)
         self.bar.setExpanding(False)
+        self.bar.setUsesScrollButtons(False)
+        self.bar.setElideMode(Qt.TextElideMode.ElideRight)
         self.bar.setAccessibleName("Views of the design")
         self.names = tuple(VIEWS)
         for i, (words, tip) in enumerate(VIEWS.values()):
@@ -64,8 +66,7 @@ class DesignViews(QWidget):
         self.bar.currentChanged.connect(self._on_tab)
         self.stale = stale_mark()
         top = QHBoxLayout()
-        top.addWidget(self.bar)
-        top.addStretch(1)
+        top.addWidget(self.bar, 1)
         top.addWidget(self.stale, 0, Qt.AlignmentFlag.AlignVCenter)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -68,7 +68,8 @@ def test_no_token_of_the_target_sees_a_later_one(model: EncoderDecoder, source: 
     assert logits.shape == (3, T, V)
     for t in (0, 3, T - 1):
         after = model(source, changed(target, t))
-        assert torch.equal(after[:, :t], logits[:, :t])
+        # Not bit for bit: other tokens may go to other experts, and a product of another height rounds otherwise.
+        torch.testing.assert_close(after[:, :t], logits[:, :t], rtol=0, atol=1e-10)
         assert differs(after[:, t:], logits[:, t:]).all() or model.config.sliding_window
         assert differs(after[:, t], logits[:, t]).all()
 

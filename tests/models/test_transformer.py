@@ -57,7 +57,8 @@ def test_no_token_sees_a_later_one(model: Decoder, ids: Tensor) -> None:
         changed = ids.clone()
         changed[:, t] = (ids[:, t] + 1) % V
         after = model(changed)
-        assert torch.equal(after[:, :t], logits[:, :t])
+        # Not bit for bit: other tokens may go to other experts, and a product of another height rounds otherwise.
+        torch.testing.assert_close(after[:, :t], logits[:, :t], rtol=0, atol=1e-10)
         assert not torch.isclose(after[:, t:], logits[:, t:]).all(dim=-1).any()  # and every later one sees it
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QNativeGestureEvent, QPainter, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QApplication, QFrame, QGraphicsScene, QGraphicsView, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QGraphicsScene, QGraphicsView, QStyle, QWidget
 
 from app.theme import ThemeProvider
 from app.widgets.diagram.items import Mark, NodeItem
@@ -102,16 +102,32 @@ class DiagramView(QGraphicsView):
     def fit(self) -> None:
         """Show the whole picture, or where that is too small to read, its width."""
         self._is_fitted = True
-        frame, room = self.sceneRect(), self.viewport().rect()
-        text = self._theme.text_scale
-        across, down = room.width() / frame.width(), room.height() / frame.height()
-        scale = min(max(across, _LEAST_ACROSS), max(down, _LEAST_FIT * text), _MOST_FIT * text)
+        if self.sceneRect().isEmpty():  # nothing is shown yet
+            return
+        # From the room without scroll bars, and each bar on or off at will: were they shown as needed, a picture that
+        # just fits would make them come and go without end, since each changes the room of the other.
+        frame, room = self.sceneRect(), self.contentsRect()
+        bar = self.style().pixelMetric(QStyle.PixelMetric.PM_ScrollBarExtent)
+        scale = self._fitting(frame, room)
+        is_tall = frame.height() * scale > room.height() + 1
+        if is_tall:
+            scale = self._fitting(frame, room.adjusted(0, 0, -bar, 0))
+        is_wide = frame.width() * scale > room.width() - is_tall * bar + 1
+        self.setVerticalScrollBarPolicy(_bar(is_tall))
+        self.setHorizontalScrollBarPolicy(_bar(is_wide))
         self._scale_to(scale)
         self.moved.emit()
+
+    def _fitting(self, frame: QRectF, room: QRect) -> float:
+        text = self._theme.text_scale
+        across, down = room.width() / frame.width(), room.height() / frame.height()
+        return min(max(across, _LEAST_ACROSS), max(down, _LEAST_FIT * text), _MOST_FIT * text)
 
     def zoom(self, factor: float) -> None:
         """Show the picture `factor` times as large."""
         self._is_fitted = False
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self._scale_to(min(max(self.transform().m11() * factor, _LEAST), _MOST))
         self.moved.emit()
 
@@ -265,3 +281,7 @@ class DiagramView(QGraphicsView):
             self.setAccessibleDescription(f"{part.title} {part.detail}. {part.meaning}")
         if by_keyboard:
             self.pointed.emit(mark)
+
+
+def _bar(is_needed: bool) -> Qt.ScrollBarPolicy:
+    return Qt.ScrollBarPolicy.ScrollBarAlwaysOn if is_needed else Qt.ScrollBarPolicy.ScrollBarAlwaysOff

@@ -132,7 +132,7 @@ def test_a_copy_that_differs_is_refused(tmp_path: Path) -> None:
         ({"head_transform": False}, "needs head_transform True"),
         ({"pooler": True}, "needs pooler False"),
         ({"head": "sequence"}, "needs pooler True"),
-        ({"d_head": 4}, "needs d_head 8"),
+        ({"d_head": 4}, "needs head_dim 8"),
         ({"activation": "swiglu"}, "has no activation 'swiglu'"),
         ({"n_kv_head": 1}, "needs attention_kind 'multi-head'"),
         ({"bias": "none"}, "needs bias 'all'"),

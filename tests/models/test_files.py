@@ -1,0 +1,37 @@
+"""Reading JSON that anybody may have written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.files import DamagedError, atomic_write_json, read_json
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"])
+def test_what_is_no_json_is_damaged(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "about.json"
+    file.write_bytes(data)
+    with pytest.raises(DamagedError, match=r"about.json is damaged: it is not valid JSON"):
+        read_json(file)
+
+
+def test_only_objects_count(tmp_path: Path) -> None:
+    file = tmp_path / "about.json"
+    file.write_text("[1]")
+    with pytest.raises(DamagedError, match="does not hold a JSON object"):
+        read_json(file)
+    with pytest.raises(DamagedError, match=r"nothing.json is missing"):
+        read_json(tmp_path / "nothing.json")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_json(tmp_path)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    atomic_write_json(tmp_path / "new" / "about.json", {"name": "ä", "n": 1.5})
+    assert read_json(tmp_path / "new" / "about.json") == {"name": "ä", "n": 1.5}
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["about.json"]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        atomic_write_json(tmp_path / "new" / "about.json", {"n": float("nan")})
+    assert read_json(tmp_path / "new" / "about.json")["n"] == 1.5
