@@ -11,23 +11,12 @@ from torch import Tensor, nn
 from models.attention import View
 from models.config import ModelConfig
 from models.inference.cache import KVCache
+from models.inputs import check_cache, check_mask, check_places, look_up
 from models.layers import Block
 from models.masks import cross_attention_mask, distances, self_attention_mask
 from models.norms import make_norm
 from models.positions import Alibi, RelativeBias, Rotary, sinusoidal
 from models.trace import Trace
-
-
-def look_up(table: nn.Embedding, ids: Tensor, what: str) -> Tensor:
-    """Rows of an embedding: ids (…) long -> (…, C).
-
-    Raises:
-        ValueError: where an id has no row; it is called `what` there. (On a GPU torch itself stops the program.)
-    """
-    try:
-        return table(ids)  # type: ignore[no-any-return]
-    except IndexError as error:
-        raise ValueError(f"{what} must lie between 0 and {table.num_embeddings - 1}, and some do not.") from error
 
 
 class Stack(nn.Module):
@@ -62,8 +51,8 @@ class Stack(nn.Module):
         """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`, packing = segments.
 
         Raises:
-            ValueError: where the tokens do not fit the context, a mask is none, or packing meets a cache that holds
-                tokens.
+            ValueError: where the tokens do not fit the context, a mask or position is none, packing meets a cache that
+                holds tokens, or the cache is another model's or holds another number of texts.
         """
         length, past = x.size(1), cache.length if cache is not None else 0
         if past + length > self.config.context_length:
@@ -72,11 +61,18 @@ class Stack(nn.Module):
             )
         if packing is not None and past:
             raise ValueError("segments cannot be given with a cache that holds tokens: read the sequences at once.")
-        _check_mask(mask, x)
-        _check_mask(memory_mask, memory)
+        shape = x.shape[:2]
+        check_cache(cache, self.config.n_layer, x.size(0))
+        check_mask(mask, shape)
+        if memory is not None:
+            check_mask(memory_mask, memory.shape[:2])
+        elif cache is not None:
+            check_mask(memory_mask, (x.size(0), cache.source_length))
         if positions is None:
             positions = torch.arange(past, past + length, device=x.device)
-        positions = positions.expand(1, -1) if positions.dim() == 1 else positions
+        positions = positions[None] if positions.dim() == 1 else positions
+        check_places(positions, shape, "Positions")
+        check_places(packing, shape, "Segments")
         x = self._enter(x, positions, trace)
         apart = packing  # what is padding is kept out of the short convolutions too
         if mask is not None and not past:
@@ -129,14 +125,3 @@ def _seen_mask(mask: Tensor | None, cache: KVCache | None, x: Tensor) -> Tensor 
     before = cache.mask if cache.mask is not None else present.new_ones(x.size(0), cache.length)
     cache.mask = torch.cat((before, present), dim=1)
     return cache.mask
-
-
-def _check_mask(mask: Tensor | None, x: Tensor | None) -> None:
-    """Refuse what is no mask of x (B, T, C): numbers would be added to the scores instead."""
-    if mask is None:
-        return
-    if mask.dtype != torch.bool:
-        kind = str(mask.dtype).removeprefix("torch.")
-        raise ValueError(f"A mask must be bool, True = a real token, not {kind}: pass mask.bool().")
-    if x is not None and mask.shape != x.shape[:2]:
-        raise ValueError(f"A mask must be {tuple(x.shape[:2])}, one entry for each token, not {tuple(mask.shape)}.")

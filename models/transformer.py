@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from models.config import ModelConfig
 from models.heads import LabelHead, LanguageHead
 from models.inference.cache import KVCache
-from models.stack import Stack, look_up
+from models.inputs import check_ablations, check_ids, check_places, look_up
+from models.stack import Stack
 from models.trace import Trace
 
 
@@ -52,8 +53,7 @@ class Model(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (B, T) long -> (B, T, C), without their positions; ValueError where they are no such ids."""
-        if ids.dim() != 2:
-            raise ValueError(f"Token ids must be (batch, tokens), not {tuple(ids.shape)}: pass ids[None] for one text.")
+        check_ids(ids)
         x = look_up(self.embedding, ids, "Token ids")
         return x * self.config.d_model**0.5 if self.config.scaled_embeddings else x
 
@@ -88,8 +88,8 @@ class Decoder(Model, Stack):
             trace: collects what happens inside, and carries ablations.
 
         Raises:
-            ValueError: where the tokens do not fit the context, an id, position or mask is none, or segments meet a
-                cache that holds tokens.
+            ValueError: where the tokens do not fit the context or the cache, an id, position, segment or mask is none,
+                segments meet a cache that holds tokens, or a head to ablate is none of the model's.
         """
         return self.logits(
             self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
@@ -110,6 +110,7 @@ class Decoder(Model, Stack):
         trace: Trace | None = None,
     ) -> Tensor:
         """As `forward`, up to the final norm: -> (B, T, C)."""
+        check_ablations(self, trace)
         return self.transform(
             self.embed(ids), mask=mask, positions=positions, packing=segments, cache=cache, trace=trace
         )
@@ -152,10 +153,9 @@ class Encoder(Model, Stack):
 
         Raises:
             ValueError: where the model has no head, the tokens do not fit the context, an id, position, segment or mask
-                is none, or a cache is given.
+                is none, a head to ablate is none of the model's, or a cache is given.
         """
-        if self.head is None:
-            raise ValueError("This encoder has no head, so it makes no logits: call model.hidden() for its states.")
+        self._check_head()
         return self.logits(
             self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
         )
@@ -164,8 +164,12 @@ class Encoder(Model, Stack):
         """Hidden states (B, T, C) -> what the head makes of them; the masked-token head takes any shape (…, C)."""
         if isinstance(self.head, LanguageHead):
             return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
-        assert self.head is not None
-        return self.head(self.pooled(hidden) if self.config.head == "sequence" else hidden)  # type: ignore[no-any-return]
+        return self._check_head()(self.pooled(hidden) if self.config.head == "sequence" else hidden)  # type: ignore[no-any-return]
+
+    def _check_head(self) -> nn.Module:
+        if self.head is None:
+            raise ValueError("This encoder has no head, so it makes no logits: call model.hidden() for its states.")
+        return self.head
 
     def pooled(self, hidden: Tensor) -> Tensor:
         """The first token's state (B, T, C) -> (B, C), through the pooler where there is one."""
@@ -185,7 +189,9 @@ class Encoder(Model, Stack):
         """As `forward`, up to the last block: -> (B, T, C)."""
         if cache is not None:
             raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
+        check_ablations(self, trace)
         x = self.embed(ids)
+        check_places(segments, ids.shape, "Segments")
         if self.segment is not None:
             x = x + look_up(self.segment, torch.zeros_like(ids) if segments is None else segments, "Segments")
         packing = segments if self.segment is None else None
@@ -223,8 +229,8 @@ class EncoderDecoder(Model):
             trace: collects what happens inside, and carries ablations.
 
         Raises:
-            ValueError: where the source or the target does not fit the context, or differ in number of texts; or an id
-                or mask is none.
+            ValueError: where the source or the target does not fit the context or the cache, or they differ in number
+                of texts; an id or mask is none, or a head to ablate is none of the model's.
         """
         return self.logits(
             self.hidden(
@@ -247,6 +253,7 @@ class EncoderDecoder(Model):
         trace: Trace | None = None,
     ) -> Tensor:
         """As `forward`, up to the decoder's final norm: -> (B, T, C)."""
+        check_ablations(self, trace)
         memory = None
         if cache is None or not cache.has_source:
             if len(source_ids) != len(target_ids):

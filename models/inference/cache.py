@@ -22,6 +22,11 @@ class LayerCache:
         self._keys: Tensor | None = None  # (B, G, room, D), of which the first `length` are in use
         self._values: Tensor | None = None
 
+    @property
+    def n_rows(self) -> int | None:
+        """Sequences in the batch, B; None before the first tokens."""
+        return None if self._keys is None else self._keys.size(0)
+
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append (B, G, T, D) and return all there is, (B, G, S, D)."""
         before, self.length = self.length, self.length + keys.size(2)
@@ -80,9 +85,20 @@ class KVCache:
         return self.layers[0].length
 
     @property
+    def n_rows(self) -> int | None:
+        """Sequences in the batch, B; None before the first tokens."""
+        return self.layers[0].n_rows
+
+    @property
     def has_source(self) -> bool:
         """Whether an encoder's text was read."""
         return self.layers[0].cross is not None
+
+    @property
+    def source_length(self) -> int:
+        """Tokens of the encoder's text, S; 0 where none was read."""
+        cross = self.layers[0].cross
+        return 0 if cross is None else cross[0].size(2)
 
     def select(self, rows: Tensor) -> None:
         """Keep only the given rows of the batch, in that order (rows: 1-D long or bool)."""
