@@ -73,7 +73,8 @@ class TrainMetrics(Event):
 class ValMetrics(Event):
     """Loss on the validation split, in nats/token and in bits per byte of its text.
 
-    The latter is None where only some tokens are guessed (masked tokens, span corruption).
+    The latter is None where only some tokens are guessed (masked tokens, span corruption), or some count more than
+    others (a weight outside replies below 1).
     """
 
     step: int

@@ -224,7 +224,7 @@ class LossChart(QWidget):
             near = max(0, int(np.searchsorted(val["step"], train["step"][i], side="right")) - 1)
             lines.append(f"validation {val['loss'][near]:.3f}")
             bits = val["bits_per_byte"][near]
-            if math.isfinite(bits):  # masked tokens and span corruption have none
+            if math.isfinite(bits):  # see ValMetrics for where there are none
                 lines.append(f"bits/byte  {bits:.3f}")
         x = train[axis][i] / unit
         (left, right), (low, high) = view.viewRange()

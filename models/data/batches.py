@@ -30,7 +30,8 @@ class Batches(Protocol):
     bytes_per_token: float | None
     """UTF-8 bytes of text per token of the split, which turns nats per token into bits per byte.
 
-    None where the objective guesses only some of the tokens, which no such figure describes.
+    None where the loss is no mean over the whole text, which no such figure describes: where the objective guesses only
+    some of the tokens, or they do not all count the same.
     """
 
     @property
@@ -145,11 +146,12 @@ class ExampleBatches:
                 "There are no examples in this part of the data: use a larger file or another val_fraction."
             )
         n_tokens = max(1, sum(len(ids) for ids, _ in encoded))
-        self.bytes_per_token = n_bytes / n_tokens if objective.predicts_text else None
         encoded = [(ids[: objective.width], reply[: objective.width]) for ids, reply in encoded]
         self._ids = torch.tensor([token for ids, _ in encoded for token in ids])
         reply = torch.tensor([flag for _, flags in encoded for flag in flags])
         self._weights = torch.where(reply, 1.0, train.context_loss_weight)
+        counts_alike = bool((self._weights == 1.0).all())
+        self.bytes_per_token = n_bytes / n_tokens if objective.predicts_text and counts_alike else None
         self._lengths = torch.tensor([len(ids) for ids, _ in encoded])
         self._starts = self._lengths.cumsum(0) - self._lengths
         self._accum, self._shuffled, self._seed = train.grad_accum_steps, shuffled, train.seed

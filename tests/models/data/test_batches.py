@@ -206,4 +206,9 @@ def test_an_examples_corpus(library: Library, byte_tokenizer: Tokenizer, config:
     }
     n_tokens = len(encode_messages(byte_tokenizer, chat)[0]) + len(encode_text(byte_tokenizer, " Ömi")) + 1
     assert end is not None
-    assert batches.bytes_per_token == pytest.approx((4 + 2 + 3) / n_tokens)
+    assert batches.bytes_per_token is None  # the loss is no mean over the whole text
+    alike = make_batches(corpus, byte_tokenizer, config, TRAIN)
+    assert alike.bytes_per_token == pytest.approx((4 + 2 + 3) / n_tokens)
+    plain = build_examples_corpus(library, rows[:1], rows[:1], "plain", 0)
+    counted = dataclasses.replace(TRAIN, context_loss_weight=0.5)  # which has no say where there is no context
+    assert make_batches(plain, byte_tokenizer, config, counted).bytes_per_token == pytest.approx(4 / 6)
