@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.config import ModelConfig
-from models.files import DamagedError, read_json, sync_folder, temporary_beside, write_synced
+from models.files import DamagedError, atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
 
 FORMAT = 1
 
@@ -82,6 +82,11 @@ def write_checkpoint(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(path.parent)
+
+
+def write_lr_scale(path: Path, lr_scale: float) -> None:
+    """Change that one number of the checkpoint's state, which nothing else in it depends on."""
+    atomic_write_json(path / "state.json", {**_read_about(path), "lr_scale": lr_scale})
 
 
 def read_checkpoint(path: Path, model: nn.Module) -> Checkpoint:

@@ -164,7 +164,7 @@ class RunFolder:
             raise
 
     def _clear_leftovers(self) -> None:
-        for folder in (self.folder, self.folder / "checkpoints"):
+        for folder in (self.folder, self.folder / "checkpoints", *self.checkpoints()):
             for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
                 if leftover.is_dir():
                     shutil.rmtree(leftover)

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from models.events import Event, Finished, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.library import Library
-from models.training.checkpoint import TrainState, write_checkpoint
+from models.training.checkpoint import TrainState
 from models.training.clock import Clock, Pace
 from models.training.failures import divergence_sentence, failure_sentence
 from models.training.objective import validate
@@ -20,6 +20,7 @@ from models.training.prepare import prepare_run
 from models.training.record import Recorder, bits_per_byte, metrics_row
 from models.training.run_folder import RunFolder
 from models.training.samples import write_sample
+from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import Parts, set_up
 from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients, total_norm
@@ -45,7 +46,7 @@ class Trainer:
         self._clock = Clock()
         self._state = TrainState()
         self._parts: Parts | None = None
-        self._saved_step = -1
+        self._saver = Saver(run)
         self._whole = False  # whether model, optimizers, state and logs belong to one step, so that they may be saved
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
@@ -83,7 +84,7 @@ class Trainer:
         self._prompts_wanted.append(prompt)
 
     def set_lr(self, scale: float) -> None:
-        """From the next step on, multiply what the schedule says by `scale`; it lasts beyond a resume."""
+        """From the next step on, multiply what the schedule says by `scale`; what is saved lasts beyond a resume."""
         if not (math.isfinite(scale) and scale >= 0):
             raise ValueError(f"The learning rate cannot be multiplied by {scale}: use a number from 0 up.")
         self._lr_scale_wanted = float(scale)
@@ -111,7 +112,7 @@ class Trainer:
             raise
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
             device = self._parts.device.device if self._parts is not None else torch.device("cpu")
-            sentence = failure_sentence(error, self.run.folder, device, self._saved_step)
+            sentence = failure_sentence(error, self.run.folder, device, self._saver.step)
             if self._parts is not None or self.run.status == "queued":
                 self._record.failure(self.step, sentence or str(error))
             if sentence is None:
@@ -126,7 +127,8 @@ class Trainer:
         yield from self._record.status("running", threads=self.run.threads or parts.threads)
         self._parts, self._state = parts, parts.state
         self._state.made_with = parts.made_with
-        self._saved_step = self.step if parts.resumed else -1
+        if parts.resumed:
+            self._saver.go_on_from(self._state)
         self._clock.set(self._state.elapsed_s)
         self._whole = True
         summary = ", ".join(f"{key} {value}" for key, value in parts.made_with.items())
@@ -177,9 +179,6 @@ class Trainer:
     def _at_boundary(self, parts: Parts) -> Generator[Event, None, bool]:
         """Do what is due between two steps; True where this session ends here."""
         state, config = self._state, self._config
-        if self._lr_scale_wanted is not None:
-            state.lr_scale, self._lr_scale_wanted = self._lr_scale_wanted, None
-            yield from self._record.event("learning rate", self.step, f"multiplied by {state.lr_scale:g} from here on")
         if parts.val_batches and self._is_due(config.eval_interval, state.validated_step):
             yield from self._validate(parts)
         if config.prompts and self._is_due(config.sample_interval, state.sampled_step):
@@ -189,16 +188,27 @@ class Trainer:
             sample = self._write_sample(parts, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)
             yield sample
+        yield from self._record.patiently(self._take_lr_scale)
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)
-        if self._save_wanted or (due and keep and self._saved_step != self.step):
+        if self._save_wanted or (due and keep and not self._saver.holds(state)):
             yield from self._save(parts)
         if status is None:
             return False
+        yield from self._record.patiently(self._take_lr_scale)  # asked for when Saved came
+        if keep and not self._saver.holds(state):
+            yield from self._record.patiently(self._write_checkpoint, parts)
         yield from self._record.status(status)
         yield from self._record.event(status, self.step, "" if keep else "not kept: the last checkpoint stands")
         yield Finished(run_id=self.run.id, status=status, step=self.step)
         return True
+
+    def _take_lr_scale(self) -> None:
+        """Heed `set_lr`; may be called again after a full disk."""
+        scale = self._lr_scale_wanted
+        if scale is not None:
+            self.run.append_event("learning rate", self.step, f"multiplied by {scale:g} from here on")
+            self._state.lr_scale, self._lr_scale_wanted = scale, None
 
     def _is_due(self, interval: int, last_done: int) -> bool:
         """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it."""
@@ -225,7 +235,7 @@ class Trainer:
         )
         yield from self._record.validation(metrics)
         state.validated_step, state.val_loss = state.step, loss if math.isfinite(loss) else None
-        if self._saved_step == state.step:  # resumed where a stop had not waited for this
+        if self._saver.step == state.step:  # resumed where a stop had not waited for this
             yield from self._record.patiently(self._write_checkpoint, parts)
         yield metrics
 
@@ -257,18 +267,8 @@ class Trainer:
     def _write_checkpoint(self, parts: Parts) -> None:
         """Write what is missing of this step's checkpoint; may be called again after a full disk."""
         self._check_weights(parts)
-        state, path = self._state, self.run.checkpoint_path(self.step)
-        val_loss = state.val_loss if state.validated_step == state.step else None
-        if val_loss is not None and (state.best_loss is None or val_loss < state.best_loss):
-            state.best_step, state.best_loss = state.step, val_loss
-        if not path.exists():
-            state.elapsed_s = self._clock.seconds
-            state.log_sizes = self.run.sync_logs()
-            write_checkpoint(path, parts.model, self.run.spec.model, parts.optimizers, state)
-        self._saved_step = self.step
-        if self.run.best_step != state.best_step:
-            self.run.update(best_step=state.best_step)
-        self.run.prune_checkpoints(self._config.keep_checkpoints)
+        self._state.elapsed_s = self._clock.seconds
+        self._saver.write(parts, self._state)
 
     # Ends that nobody asked for
 
@@ -277,7 +277,8 @@ class Trainer:
         if self._parts is None or self.run.status != "running" or not self._whole:
             return
         with suppress(OSError, ValueError):
-            if self._saved_step != self.step:
+            self._take_lr_scale()
+            if not self._saver.holds(self._state):
                 self._write_checkpoint(self._parts)
             self.run.update(status="paused")
             self.run.append_event("paused", self.step, "closed")
@@ -290,9 +291,9 @@ class Trainer:
         row = metrics_row("train", **position, loss=gradients.loss, grad_norm=gradients.norm)
         with suppress(OSError):
             self.run.append("metrics", row)
-        raise ValueError(divergence_sentence(f"{what} of step {step}", self._config, self._saved_step))
+        raise ValueError(divergence_sentence(f"{what} of step {step}", self._config, self._saver.step))
 
     def _check_weights(self, parts: Parts) -> None:
         """Before anything is made of the weights: an update may have broken them, though its loss was a number."""
         if not bool(total_norm([parameter.detach() for parameter in parts.parameters]).isfinite()):
-            raise ValueError(divergence_sentence(f"model after step {self.step}", self._config, self._saved_step))
+            raise ValueError(divergence_sentence(f"model after step {self.step}", self._config, self._saver.step))

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import safetensors.torch
 import torch
 
 from models.config import ModelConfig
@@ -69,6 +70,23 @@ def train(run: RunFolder, library: Library, **options: Any) -> list[Event]:
 def numbers(run: RunFolder) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl but for what depends on the machine's speed."""
     return [{key: value for key, value in row.items() if key not in TIMING} for row in run.read_metrics()]
+
+
+def final_weights(run: RunFolder) -> dict[str, torch.Tensor]:
+    """The weights of the newest checkpoint."""
+    path = run.latest_checkpoint()
+    assert path is not None
+    return safetensors.torch.load_file(path / "model.safetensors")
+
+
+def assert_same_end(run: RunFolder, reference: RunFolder) -> None:
+    """The same rows, samples and weights, bit for bit."""
+    assert numbers(run) == numbers(reference)
+    assert run.read_samples() == reference.read_samples()
+    expected = final_weights(reference)
+    assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(run).items())
+    ours, theirs = RunFolder.open(run.folder), RunFolder.open(reference.folder)
+    assert (ours.status, ours.best_step) == (theirs.status, theirs.best_step)
 
 
 if __name__ == "__main__":

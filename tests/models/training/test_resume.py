@@ -14,29 +14,13 @@ from models.inference.sampling import SamplingConfig
 from models.library import Library
 from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer
-from tests.models.training.support import make_run, numbers, train
+from tests.models.training.support import assert_same_end, make_run, numbers, train
 
 
 @pytest.fixture
 def config(tiny_config: ModelConfig) -> ModelConfig:
     """With dropout, which draws random numbers in every micro-step."""
     return dataclasses.replace(tiny_config, dropout=0.1)
-
-
-def final_weights(run: RunFolder) -> dict[str, torch.Tensor]:
-    path = run.latest_checkpoint()
-    assert path is not None
-    return safetensors.torch.load_file(path / "model.safetensors")
-
-
-def assert_same_end(run: RunFolder, reference: RunFolder) -> None:
-    """The same rows, samples and weights, bit for bit."""
-    assert numbers(run) == numbers(reference)
-    assert run.read_samples() == reference.read_samples()
-    expected = final_weights(reference)
-    assert all(torch.equal(weight, expected[name]) for name, weight in final_weights(run).items())
-    ours, theirs = RunFolder.open(run.folder), RunFolder.open(reference.folder)
-    assert (ours.status, ours.best_step) == (theirs.status, theirs.best_step)
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])

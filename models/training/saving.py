@@ -1,0 +1,40 @@
+"""What is saved of a run while it is trained, and writing what is not."""
+
+from __future__ import annotations
+
+from models.training.checkpoint import TrainState, write_checkpoint, write_lr_scale
+from models.training.run_folder import RunFolder
+from models.training.setup import Parts
+
+
+class Saver:
+    """Writes a run's checkpoints. `step` is that of the last one, -1 while there is none."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._lr_scale = 1.0
+        self.step = -1
+
+    def go_on_from(self, state: TrainState) -> None:
+        """The run was resumed from a checkpoint, which has this state."""
+        self.step, self._lr_scale = state.step, state.lr_scale
+
+    def holds(self, state: TrainState) -> bool:
+        """Whether a resume would go on from this state."""
+        return (self.step, self._lr_scale) == (state.step, state.lr_scale)
+
+    def write(self, parts: Parts, state: TrainState) -> None:
+        """Write what is missing of this step's checkpoint; may be called again after a full disk."""
+        path = self._run.checkpoint_path(state.step)
+        val_loss = state.val_loss if state.validated_step == state.step else None
+        if val_loss is not None and (state.best_loss is None or val_loss < state.best_loss):
+            state.best_step, state.best_loss = state.step, val_loss
+        if not path.exists():
+            state.log_sizes = self._run.sync_logs()
+            write_checkpoint(path, parts.model, self._run.spec.model, parts.optimizers, state)
+        elif not self.holds(state):
+            write_lr_scale(path, state.lr_scale)
+        self.step, self._lr_scale = state.step, state.lr_scale
+        if self._run.best_step != state.best_step:
+            self._run.update(best_step=state.best_step)
+        self._run.prune_checkpoints(self._run.spec.train.keep_checkpoints)

@@ -1,0 +1,66 @@
+"""What is saved is what a resume goes on with, whenever it was asked for."""
+
+import json
+
+import pytest
+
+from models.config import ModelConfig
+from models.events import Event, MicroStep, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from models.library import Library
+from models.training.run_folder import RunFolder
+from models.training.schedule import lr_factor
+from models.training.trainer import Trainer
+from tests.models.training.support import assert_same_end, make_run, train
+
+SETTINGS = {"eval_interval": 3, "sample_interval": 3, "keep_checkpoints": 9}
+
+
+@pytest.mark.parametrize("kind", [MicroStep, TrainMetrics, ValMetrics, SampleMade, Saved])
+def test_a_learning_rate_asked_for_with_a_stop_at_a_checkpoint_lasts(
+    library: Library, tiny_config: ModelConfig, kind: type[Event]
+) -> None:
+    reference, run = make_run(library, tiny_config, **SETTINGS), make_run(library, tiny_config, **SETTINGS)
+    for folder, stops in ((reference, False), (run, True)):
+        trainer = Trainer(folder, library, device="cpu")
+        for event in trainer.events():
+            if isinstance(event, kind) and trainer.step == 6:
+                trainer.set_lr(0.25)
+                if stops:
+                    trainer.request_stop()
+    train(run, library)
+    assert_same_end(run, reference)
+    state = json.loads((run.checkpoint_path(10) / "state.json").read_text())
+    assert state["lr_scale"] == 0.25
+
+
+@pytest.mark.parametrize("how", ["stop", "close", "too late"])
+def test_a_learning_rate_changes_a_checkpoint_that_is_there_already(
+    library: Library, tiny_config: ModelConfig, how: str
+) -> None:
+    run = make_run(library, tiny_config, **SETTINGS)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 6:
+            trainer.request_stop()
+        if isinstance(event, Saved) and event.step == 6 and how == "too late":
+            trainer.set_lr(0.25)  # the stop is on its way
+    saved = run.checkpoint_path(6)
+    before = json.loads((saved / "state.json").read_text())
+    if how != "too late":
+        assert before["lr_scale"] == 1
+        trainer = Trainer(RunFolder.open(run.folder), library, device="cpu")
+        events = trainer.events()
+        for event in events:
+            if isinstance(event, RunStarted):
+                trainer.set_lr(0.25)
+                if how == "close":
+                    events.close()
+                    break
+                trainer.request_stop()
+    assert json.loads((saved / "state.json").read_text()) == {**before, "lr_scale": 0.25}
+    assert {path.name for path in saved.iterdir()} == {"model.safetensors", "optimizer.safetensors", "state.json"}
+    train(run, library)
+    lrs = {row["step"]: row["lr"] for row in run.read_metrics() if row["kind"] == "train"}
+    settings = run.spec.train
+    assert lrs[7] == pytest.approx(settings.lr * lr_factor(6, settings) * 0.25)
+    assert [row["event"] for row in run.read_events()].count("learning rate") == 1
