@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, print_json, read_argument
+from app.commands.common import UsageError, add_common, print_json, read_argument
 from app.commands.progress import ProgressLine, drive
 from models.events import Phase, Progress
 from models.library import Library
 from models.tokenizers import (
     KINDS,
+    Cut,
+    TokenizerOptions,
     decode,
     encode_prompt,
     encode_text,
@@ -45,6 +48,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     train.add_argument("--data", nargs="+", action="extend", required=True, type=Path, metavar="FILE")
     train.add_argument("--kind", choices=KINDS, default="bpe", help="default: bpe")
     train.add_argument("--vocab-size", type=int, default=1024, metavar="V", help="default: 1024")
+    _add_options(train)
     train.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")
 
     encode = actions.add_parser("encode", help="print the ids of a text")
@@ -69,6 +73,42 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     return parser
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """One option for each field of TokenizerOptions."""
+    for field in fields(TokenizerOptions):
+        option, words = f"--{field.name.replace('_', '-')}", str(field.metadata["help"]).replace("%", "%%")
+        if field.name == "special_tokens":
+            parser.add_argument(
+                "--special-token",
+                dest=field.name,
+                action="append",
+                default=[],
+                metavar="T",
+                help=words + " Repeatable.",
+            )
+        elif isinstance(field.default, bool):
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default, help=words)
+        else:
+            choices = field.metadata.get("choices")
+            parser.add_argument(
+                option,
+                type=type(field.default),
+                choices=choices,
+                default=field.default,
+                metavar=None if choices else "N",
+                help=f"{words} Default: {field.default}.",
+            )
+
+
+def _options_from(args: argparse.Namespace) -> TokenizerOptions:
+    """The options that were asked for; UsageError where they cannot be."""
+    values = {field.name: getattr(args, field.name) for field in fields(TokenizerOptions)}
+    try:
+        return TokenizerOptions(**{**values, "special_tokens": tuple(values["special_tokens"])})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _add_text_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument("--text", metavar="T", help="the text; - reads stdin")
@@ -89,19 +129,22 @@ def _train(args: argparse.Namespace) -> None:
             print_json(_train_here(args, line))
         return
     with ProgressLine() as line:
-        about = drive(train_in_child(args.data, args.kind, args.vocab_size, args.out), line)
+        about = drive(train_in_child(args.data, args.kind, args.vocab_size, args.out, _options_from(args)), line)
         line.say(f"{about['vocab_size']:,} tokens, kind {about['kind']}")
     print(args.out)
 
 
 def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
     texts = _read_with_progress(args.data, line)
-    tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, progress=True)
+    cut = Cut()
+    tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, _options_from(args), progress=True, cut=cut)
+    notices = (cut.sentence, shortfall(tokenizer, args.kind, args.vocab_size))
     about = {
         "trained_on": [str(path.resolve()) for path in args.data],
         "bytes": _total_bytes(args.data),
         "asked_vocab_size": args.vocab_size,
-        "notice": shortfall(tokenizer, args.kind, args.vocab_size),
+        "options": asdict(_options_from(args)),
+        "notice": " ".join(filter(None, notices)) or None,
     }
     facts = write_tokenizer(tokenizer, args.out, about)
     return {"folder": str(args.out), **facts}

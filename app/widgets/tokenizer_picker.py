@@ -11,7 +11,7 @@ from app.widgets.basics import column, label
 from app.widgets.words import words
 from models.training.spec import TokenizerSpec
 
-_KINDS = ("bpe", "char", "byte")
+_KINDS = ("bpe", "unigram", "wordpiece", "word", "char", "byte")
 _BYTE_TOKENS = 261
 
 
@@ -31,7 +31,7 @@ class TokenizerPicker(QWidget):
         self.choice.setAccessibleName("Tokenizer")
         self._kind = QComboBox()
         self._kind.setAccessibleName("Kind of tokenizer")
-        self._kind.setToolTip("What a token is: a frequent piece of text, one character, or one byte")
+        self._kind.setToolTip("What a token is: a frequent piece of text, a word, one character, or one byte")
         for kind in _KINDS:
             self._kind.addItem(words(kind), kind)
         self._size = QSpinBox()

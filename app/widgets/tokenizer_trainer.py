@@ -33,7 +33,10 @@ _SOURCES = {
 _KIND_TIPS = {
     "byte": "Each byte is a token: 256 of them, nothing to learn, long sequences",
     "char": "Each character is a token; rare ones are spelled in bytes",
-    "bpe": "Frequent pieces of text become tokens, merged pair by pair, as in GPT",
+    "bpe": "Frequent pieces of text become tokens, merged pair by pair, as in GPT and LLaMA 3",
+    "wordpiece": "Words, and pieces of words that go on with ##, the longest that fits first, as in BERT",
+    "unigram": "Pieces with probabilities; a text is cut the likeliest way, as in T5 and SentencePiece",
+    "word": "Whole words; whatever is not among the most frequent is unknown",
 }
 
 

@@ -70,6 +70,9 @@ _WORDS = {
     "transformer-base": "Transformer base",
     "transformer-big": "Transformer big",
     "transformer-tiny": "Transformer 2017, tiny",
+    "unigram": "Unigram",
+    "word": "Words",
+    "wordpiece": "WordPiece",
     "wsd": "Warm up, hold, decay",
     "yarn": "YaRN",
 }

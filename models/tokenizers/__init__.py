@@ -1,29 +1,32 @@
 """Tokenizers on top of Hugging Face `tokenizers`: train, keep, encode, look inside. No torch."""
 
+from models.tokenizer_options import KINDS, TokenizerOptions
 from models.tokenizers.child import train_in_child
 from models.tokenizers.pieces import (
     SPECIAL_TOKENS,
     IncrementalDecoder,
     Piece,
-    TokenBytes,
     decode,
     encode_prompt,
     encode_text,
     pieces_of,
     show_bytes,
-    special_ids,
     token_pieces,
 )
 from models.tokenizers.store import find_tokenizer, load_tokenizer, read_tokenizer, save_tokenizer, write_tokenizer
-from models.tokenizers.train import KINDS, SMALLEST, read_texts, shortfall, tokenizer_kind, train_tokenizer
+from models.tokenizers.texts import Cut, read_texts
+from models.tokenizers.token_bytes import TokenBytes, special_ids
+from models.tokenizers.train import SMALLEST, shortfall, tokenizer_kind, train_tokenizer
 
 __all__ = [
     "KINDS",
     "SMALLEST",
     "SPECIAL_TOKENS",
+    "Cut",
     "IncrementalDecoder",
     "Piece",
     "TokenBytes",
+    "TokenizerOptions",
     "decode",
     "encode_prompt",
     "encode_text",

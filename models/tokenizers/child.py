@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from models.events import Event, Notice, Phase, Progress
-from models.tokenizers.train import check_settings
+from models.tokenizer_options import TokenizerOptions
+from models.tokenizers.train import check_training
 
 _BEAT_S = 0.05
 """An event comes at least this often, so that whoever drives the generator can stop it."""
@@ -28,7 +29,7 @@ _STAGES = {
 
 
 def train_in_child(
-    files: Sequence[Path], kind: str, vocab_size: int, out_dir: Path
+    files: Sequence[Path], kind: str, vocab_size: int, out_dir: Path, options: TokenizerOptions | None = None
 ) -> Generator[Event, None, dict[str, Any]]:
     """Train from text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
 
@@ -37,11 +38,16 @@ def train_in_child(
     Raises:
         ValueError: with the child's own sentence, or one that says that it crashed.
     """
-    check_settings(kind, vocab_size)
+    options = options or TokenizerOptions()
+    check_training(kind, vocab_size, options)
     for file in files:
         if not file.is_file():
             raise ValueError(f"{file} is missing or no file: choose a text file.")
     arguments = ["tokenizer", "train", "--json", "--kind", kind, "--vocab-size", str(vocab_size), "--out", str(out_dir)]
+    arguments += ["--normalizer", options.normalizer, "--pre-tokenizer", options.pre_tokenizer]
+    arguments += ["--min-frequency", str(options.min_frequency)]
+    arguments += [] if options.byte_fallback else ["--no-byte-fallback"]
+    arguments += [f"--special-token={token}" for token in options.special_tokens]
     for file in files:
         arguments += ["--data", str(file.resolve())]
     child = subprocess.Popen(

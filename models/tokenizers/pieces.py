@@ -1,7 +1,7 @@
 """Text ↔ ids ↔ bytes: encoding that people cannot trick, exact pieces for display, and decoding while it streams.
 
-Works with every byte-complete tokenizer: ours (`models.tokenizers.train`), and foreign ones that are byte-level and put
-no space before a text.
+Where a tokenizer keeps every byte of a text, its pieces tile it. Where it does not (it makes capitals small, drops
+spaces, knows not every character), they lie where it says that they came from: with gaps, or over one another.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import codecs
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tokenizers import Tokenizer, decoders
+from tokenizers import Tokenizer
+from tokenizers import models as cores
+from tokenizers.decoders import DecodeStream
+
+from models.tokenizers.token_bytes import TokenBytes, parts_of, special_ids
 
 SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
 """The ids 0 to 4 of every tokenizer of ours, in this order."""
@@ -22,12 +26,13 @@ _CUT_ABOVE = 200_000
 
 _CUT_EVERY = 50_000
 _CUT_PLACE = re.compile(r"(?<=\S)\n(?=\S)")
-_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+_HARMLESS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer"}
+"""Normalisers that never reach across a line break."""
 _VISIBLE = {" ": "·", "\t": "⇥", "\n": "⏎", "\r": "␍"}
 
 
 class Piece(NamedTuple):
-    """One token of a text: its bytes, where they lie in the UTF-8 text (byte offsets), and how to show it.
+    """One token of a text: its bytes, where it lies in the UTF-8 text (byte offsets), and how to show it.
 
     `display` marks spaces (· ⇥ ⏎) and writes bytes that are no whole character as ⟨E2⟩.
     """
@@ -40,21 +45,20 @@ class Piece(NamedTuple):
     special: bool = False
 
 
-def special_ids(tokenizer: Tokenizer) -> dict[int, str]:
-    """The special tokens of a tokenizer, id -> text."""
-    return {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-
-
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     """The ids of what somebody wrote. A text that spells a special token is encoded as its characters, never as it."""
+    return [id for part in _disguised(tokenizer, text) for id in _encode_plain(tokenizer, part)]
+
+
+def _disguised(tokenizer: Tokenizer, text: str) -> list[str]:
+    """The text in parts, none of which holds a special token."""
     specials = [content for content in special_ids(tokenizer).values() if len(content) > 1 and content in text]
     if not specials:
-        return _encode_plain(tokenizer, text)
+        return [text]
     # Cutting every mention after its first character hides it from the tokenizer, and loses nothing.
     pattern = re.compile("|".join(f"(?={re.escape(content)})" for content in specials))
     cuts = [0, *(match.start() + 1 for match in pattern.finditer(text)), len(text)]
-    parts = [text[start:end] for start, end in itertools.pairwise(cuts)]
-    return [id for part in parts for id in _encode_plain(tokenizer, part)]
+    return [text[start:end] for start, end in itertools.pairwise(cuts)]
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -79,75 +83,80 @@ def _encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
 
 def _can_be_cut(tokenizer: Tokenizer) -> bool:
     """Whether a text that is cut after a lone line break and encoded in parts has the same ids as in one."""
-    if tokenizer.normalizer is not None:
+    if not {step["type"] for step in parts_of(tokenizer.normalizer)} <= _HARMLESS:
         return False
-    if not isinstance(tokenizer.decoder, decoders.ByteLevel) and tokenizer.pre_tokenizer is not None:
+    if tokenizer.pre_tokenizer is not None:
+        spans = [span for _, span in tokenizer.pre_tokenizer.pre_tokenize_str("a\na")]
+        if any(start < 2 < end for start, end in spans) and has_merges(tokenizer):
+            return False
+    elif has_merges(tokenizer):
         return False
     # Some foreign ones put a space before whatever they are given.
     return encode_prompt(tokenizer, "a\n") + encode_prompt(tokenizer, "a") == encode_prompt(tokenizer, "a\na")
 
 
+def has_merges(tokenizer: Tokenizer) -> bool:
+    """Whether any token spans more than one byte or character; True for all kinds but byte and character."""
+    if not isinstance(tokenizer.model, cores.BPE):
+        return True
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    tokens = (token for token in tokenizer.get_vocab(with_added_tokens=False) if len(token) > 1 and token not in added)
+    return any(not (tokenizer.model.byte_fallback and token[:3] == "<0x" and len(token) == 6) for token in tokens)
+
+
 def decode(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
-    """The text of the ids, special tokens written out; the exact inverse of encoding.
+    """The text of the ids, special tokens written out; the exact inverse of encoding where the tokenizer has one.
 
     Raises:
         ValueError: for an id that the tokenizer does not have.
     """
-    table = TokenBytes(tokenizer)
-    return b"".join(table[id] for id in ids).decode("utf-8", errors="replace")
-
-
-class TokenBytes(dict[int, bytes]):
-    """id -> the bytes that the token stands for, looked up as needed."""
-
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        super().__init__()
-        self._tokenizer = tokenizer
-        self._specials = special_ids(tokenizer)
-        self._byte_level = isinstance(tokenizer.decoder, decoders.ByteLevel)
-        self._bytes_of = self.alphabet() if self._byte_level else {}
-
-    @staticmethod
-    def alphabet() -> dict[str, int]:
-        """GPT-2's characters for bytes: printable ones stand for themselves, the others for 256 and up."""
-        plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-        others = [byte for byte in range(256) if byte not in plain]
-        return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
-
-    def __missing__(self, id: int) -> bytes:
-        token = self._tokenizer.id_to_token(id) if 0 <= id < 2**32 else None
-        if token is None:
-            size = self._tokenizer.get_vocab_size()
-            raise ValueError(f"This tokenizer has no token {id}: its ids go from 0 to {size - 1}.")
-        self[id] = value = self._read(id, token)
-        return value
-
-    def _read(self, id: int, token: str) -> bytes:
-        if id in self._specials:
-            return token.encode()
-        if self._byte_level:
-            return bytes(self._bytes_of[character] for character in token)
-        byte = _BYTE_TOKEN.fullmatch(token)
-        return bytes([int(byte[1], 16)]) if byte else token.encode()
+    table, ids = TokenBytes(tokenizer), list(ids)
+    data = [table[id] for id in ids]
+    if table.tile_the_text:
+        return b"".join(data).decode("utf-8", errors="replace")
+    text: str = tokenizer.decode(ids, skip_special_tokens=False)
+    return text
 
 
 def token_pieces(tokenizer: Tokenizer, text: str, *, parse_special: bool = True) -> list[Piece]:
-    """The tokens of a text, in order; their byte spans tile it exactly.
+    """The tokens of a text, in order; they tile it where the tokenizer keeps every byte.
 
     Where `parse_special` is true, «<|end|>» in the text is shown as the special token, else as its characters.
     """
-    return pieces_of(tokenizer, encode_prompt(tokenizer, text) if parse_special else encode_text(tokenizer, text))
+    ids = encode_prompt(tokenizer, text) if parse_special else encode_text(tokenizer, text)
+    pieces = pieces_of(tokenizer, ids)
+    data = text.encode()
+    if (pieces[-1].end if pieces else 0) == len(data) and b"".join(piece.bytes for piece in pieces) == data:
+        return pieces
+    return _placed(tokenizer, text, [text] if parse_special else _disguised(tokenizer, text))
+
+
+def _placed(tokenizer: Tokenizer, text: str, parts: Sequence[str]) -> list[Piece]:
+    """The pieces of a text that is encoded in parts, where the tokenizer says that they came from."""
+    widths = (1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in text)  # of characters in UTF-8
+    places = list(itertools.accumulate(widths, initial=0))
+    pieces: list[Piece] = []
+    begin = 0
+    for part in parts:
+        found = tokenizer.encode(part, add_special_tokens=False)
+        for piece, (start, end) in zip(pieces_of(tokenizer, found.ids), found.offsets, strict=True):
+            pieces.append(piece._replace(start=places[begin + start], end=places[begin + end]))
+        begin += len(part)
+    return pieces
 
 
 def pieces_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[Piece]:
-    """As `token_pieces`, of ids that exist already."""
+    """Ids as pieces that lie one after the other."""
     table, specials = TokenBytes(tokenizer), special_ids(tokenizer)
+    shows_marks = isinstance(tokenizer.model, cores.WordPiece)
     known: dict[int, tuple[bytes, str, bool]] = {}
     pieces, start = [], 0
     for id in ids:
         if id not in known:
             special = id in specials
-            known[id] = (table[id], f"⟨{specials[id].strip('<|>')}⟩" if special else show_bytes(table[id]), special)
+            data = table[id]
+            shown = (tokenizer.id_to_token(id) or "").encode() if shows_marks else data
+            known[id] = (data, f"⟨{specials[id].strip('<|>')}⟩" if special else show_bytes(shown), special)
         data, display, special = known[id]
         end = start + len(data)
         pieces.append(Piece(id, data, start, end, display, special))
@@ -175,13 +184,25 @@ class IncrementalDecoder:
     """Decodes one token at a time; characters that span tokens appear when they are complete, never broken."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
         self._bytes = TokenBytes(tokenizer)
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._stream = None if self._bytes.tile_the_text else DecodeStream(skip_special_tokens=False)
+        self._ids: list[int] = []
+        self._n_told = 0
 
     def add(self, id: int) -> str:
         """The text that this token completes: "" while a character is still incomplete."""
-        return self._utf8.decode(self._bytes[id])
+        data = self._bytes[id]
+        if self._stream is None:
+            return self._utf8.decode(data)
+        self._ids.append(id)
+        text = self._stream.step(self._tokenizer, id) or ""
+        self._n_told += len(text)
+        return text
 
     def finish(self) -> str:
         """What stands for a character that stays incomplete: "�", or "" where there is none."""
-        return self._utf8.decode(b"", final=True)
+        if self._stream is None:
+            return self._utf8.decode(b"", final=True)
+        return decode(self._tokenizer, self._ids)[self._n_told :]

@@ -8,6 +8,7 @@ from typing import Any
 
 from models.config import ModelConfig, upgraded
 from models.slots import check_settings, settings_from_dict, slot
+from models.tokenizer_options import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +213,9 @@ class TokenizerSpec:
     kind: str = slot(
         "bpe",
         "Kind",
-        "What a token is: one byte, one character, or a frequent piece of text (byte-pair encoding).",
+        "What a token is: one byte, one character, a frequent piece of text (BPE, WordPiece, Unigram), or a word.",
         group="Tokenizer",
-        choices=("byte", "char", "bpe"),
+        choices=KINDS,
     )
     vocab_size: int = slot(
         1024,
@@ -222,7 +223,7 @@ class TokenizerSpec:
         "How many different tokens there are at most.",
         group="Tokenizer",
         range=(2, 1_000_000),
-        only_if=("kind", "bpe"),
+        only_if=("kind", KINDS[1:]),
     )
     path: str = slot("", "Tokenizer", "Name or path of an existing one. Empty = train one.", group="Tokenizer")
 

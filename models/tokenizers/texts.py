@@ -1,0 +1,98 @@
+"""Reading what a tokenizer is trained on, in pieces that fit into memory and that the trainers survive."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+LONGEST_RUN = 1000
+"""Characters: the trainers take minutes for a longer run without a break, or crash (measured on 1 MB)."""
+
+_BLOCK = 1 << 20
+
+
+@dataclass
+class Cut:
+    """How many runs without a break were too long, and were cut for the training."""
+
+    n_runs: int = 0
+
+    @property
+    def sentence(self) -> str | None:
+        """What the user should know of it; None where nothing was cut."""
+        if not self.n_runs:
+            return None
+        runs = "1 run" if self.n_runs == 1 else f"{self.n_runs:,} runs"
+        return f"{runs} of more than {LONGEST_RUN:,} characters without a break were cut there for the training."
+
+
+def read_texts(paths: Sequence[Path]) -> Iterator[str]:
+    """The texts of files, in blocks that end where a line does; of .jsonl examples, only what people will read.
+
+    Raises:
+        ValueError: for a file that is missing or not UTF-8, or a .jsonl line that is no example.
+    """
+    for path in paths:
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                if path.suffix == ".jsonl":
+                    yield from _example_texts(file, path)
+                else:
+                    while block := file.read(_BLOCK):
+                        yield block + file.readline(_BLOCK)
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} is not UTF-8 text (byte {error.start:,} of a block does not fit): save it as UTF-8."
+            ) from error
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            example = json.loads(line)
+            contents = [example["text"]] if "text" in example else [m["content"] for m in example["messages"]]
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f'{path}, line {number}: not an example ({{"text": …}} or {{"messages": …}}).') from error
+        for content in contents:
+            yield " " + content  # the chat template puts a space before each
+
+
+def cut_runs(texts: Iterable[str], longest: int, *, anywhere: bool = False, cut: Cut | None = None) -> Iterator[str]:
+    """The texts, cut where more than `longest` characters come without a space between them, or `anywhere`.
+
+    What was one text comes as several then, which a trainer treats as separate.
+    """
+    run = _runs(longest, anywhere)
+    for text in texts:
+        start = 0
+        for match in run.finditer(text):
+            if cut is not None:
+                cut.n_runs += 1
+            for place in range(match.start() + longest, match.end(), longest):
+                yield text[start:place]
+                start = place
+        yield text[start:]
+
+
+@lru_cache(maxsize=4)
+def _runs(longest: int, anywhere: bool) -> re.Pattern[str]:
+    kept = "." if anywhere else r"[^ \t\r\n]"
+    return re.compile(f"{kept}{{{longest + 1},}}", re.DOTALL)
+
+
+def not_empty(texts: Iterable[str]) -> Iterator[str]:
+    """The texts; ValueError at their end where there was nothing but spaces."""
+    empty = True
+    for text in texts:
+        empty = empty and not text.strip()
+        yield text
+    if empty:
+        raise ValueError("The text is empty, so there is nothing to learn tokens from: choose another file.")

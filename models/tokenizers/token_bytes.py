@@ -1,0 +1,105 @@
+"""What a token stands for: the bytes behind byte-level characters, ▁ for spaces, ## for going on, and <0x41>."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from tokenizers import Tokenizer
+from tokenizers import models as cores
+
+SPACE_MARK = "▁"
+"""What a space is within the tokens of SentencePiece and its kin."""
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
+_JOINED = {"ByteLevel", "ByteFallback", "Fuse", "Metaspace", "Replace"}
+"""Decoders after which a text is the bytes of its tokens, one after the other."""
+
+
+def special_ids(tokenizer: Tokenizer) -> dict[int, str]:
+    """The special tokens of a tokenizer, id -> text."""
+    return {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+
+
+def parts_of(component: object) -> list[dict[str, Any]]:
+    """The steps of a normaliser, pre-tokenizer or decoder as its file describes them; none for None."""
+    if component is None:
+        return []
+    state: Any = component.__getstate__()
+    steps: list[dict[str, Any]] = []
+    waiting = [json.loads(state)]
+    while waiting:
+        step = waiting.pop(0)
+        nested = step.get("decoders") or step.get("pretokenizers") or step.get("normalizers")
+        if nested:
+            waiting[:0] = nested
+        else:
+            steps.append(step)
+    return steps
+
+
+class TokenBytes(dict[int, bytes]):
+    """id -> the bytes that the token stands for, looked up as needed."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+        self._added = {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items()}
+        steps = parts_of(tokenizer.decoder)
+        types = {step["type"] for step in steps}
+        self._bytes_of = self.alphabet() if "ByteLevel" in types else {}
+        self._spells_bytes = "ByteFallback" in types
+        self._mark = next((mark for mark in map(_space_mark, steps) if mark), None)
+        core = tokenizer.model
+        self._goes_on = core.continuing_subword_prefix if isinstance(core, cores.WordPiece) else None
+        self._ends_word = core.end_of_word_suffix if isinstance(core, cores.BPE) else None
+        places = [step for step in steps if step["type"] in ("Metaspace", "Replace")]
+        self.tile_the_text = (
+            bool(types)
+            and types <= _JOINED
+            and all(step["type"] == "Replace" or step.get("prepend_scheme") == "never" for step in places)
+        )
+        """Whether decoding is nothing but joining the tokens' bytes."""
+
+    @staticmethod
+    def alphabet() -> dict[str, int]:
+        """GPT-2's characters for bytes: printable ones stand for themselves, the others for 256 and up."""
+        plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+        others = [byte for byte in range(256) if byte not in plain]
+        return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+    def __missing__(self, id: int) -> bytes:
+        token = self._tokenizer.id_to_token(id) if 0 <= id < 2**32 else None
+        if token is None:
+            size = self._tokenizer.get_vocab_size()
+            raise ValueError(f"This tokenizer has no token {id}: its ids go from 0 to {size - 1}.")
+        self[id] = value = self._read(id, token)
+        return value
+
+    def _read(self, id: int, token: str) -> bytes:
+        if id in self._added:
+            return token.encode()
+        if self._bytes_of:
+            # A foreign vocabulary may hold what no text becomes, with characters that stand for no byte.
+            if all(character in self._bytes_of for character in token):
+                return bytes(self._bytes_of[character] for character in token)
+            return token.encode()
+        byte = _BYTE_TOKEN.fullmatch(token) if self._spells_bytes else None
+        if byte:
+            return bytes([int(byte[1], 16)])
+        if self._goes_on:
+            token = token.removeprefix(self._goes_on)
+        if self._ends_word and token.endswith(self._ends_word):
+            token = token.removesuffix(self._ends_word) + " "
+        return (token.replace(self._mark, " ") if self._mark else token).encode()
+
+
+def _space_mark(step: dict[str, Any]) -> str | None:
+    """What a decoder's step turns into a space."""
+    if step["type"] == "Metaspace":
+        return str(step["replacement"])
+    if step["type"] == "Replace" and step["content"] == " ":
+        mark: str | None = step["pattern"].get("String")
+        return mark
+    return None
