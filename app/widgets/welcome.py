@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
@@ -31,19 +31,18 @@ class Welcome(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._theme = session, theme
         self.setProperty("role", "page")
         mark = QLabel()
         mark.setPixmap(program_mark(88))
         mark.setAccessibleName("Terrarium's mark: a plant under glass")
-        sentence = label(
+        self._sentence = label(
             "Grow a small language model behind glass: make a tokenizer, design the model, watch it learn, and talk "
             "with it, all on this computer.",
             "lead",
             wrap=True,
         )
-        sentence.setMaximumWidth(600)
-        sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self.quickstart = button(
             "Quick start",
             theme,
@@ -67,6 +66,7 @@ class Welcome(QWidget):
         )
         self.ways: list[QPushButton] = []
         self.files: tuple[str, ...] = ()
+        self._cards: list[QFrame] = []
         self._captions: list[QLabel] = []
         self.file_quickstart = button(
             "Quick start on it",
@@ -81,7 +81,6 @@ class Welcome(QWidget):
         )
         for column, (words, caption, icon, signal) in enumerate(cards):
             card = frame("card")
-            card.setFixedWidth(232)
             lines = card.layout()
             assert isinstance(lines, QVBoxLayout)
             way = button(words, theme, signal.emit, icon=icon, tip=caption)
@@ -92,6 +91,7 @@ class Welcome(QWidget):
                 lines.addWidget(self.file_quickstart)
                 lines.addWidget(self.file_run)
             lines.addWidget(way)
+            self._cards.append(card)
             self._captions.append(text)
             self.ways.append(way)
             ways.addWidget(card, 0, column)
@@ -105,7 +105,7 @@ class Welcome(QWidget):
         layout.addStretch(2)
         layout.addWidget(mark, 0, centre)
         layout.addWidget(label("Terrarium", "title"), 0, centre)
-        layout.addLayout(_centred(sentence))
+        layout.addLayout(_centred(self._sentence))
         layout.addSpacing(SPACE)
         layout.addWidget(self.quickstart, 0, centre)
         layout.addWidget(self.hint, 0, centre)
@@ -115,15 +115,17 @@ class Welcome(QWidget):
         layout.addLayout(ways_row)
         layout.addWidget(self._runs, 0, centre)
         layout.addStretch(3)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(inner)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._area.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        outer.addWidget(self._area)
         session.runs_changed.connect(self._show_runs)
         session.training_changed.connect(self._show_training)
+        theme.theme_changed.connect(self._fit)
+        self._fit()
         self._show_runs()
         self._show_training()
         self._show_files()
@@ -133,6 +135,7 @@ class Welcome(QWidget):
         self.files = files
         self._show_files()
         self.file_quickstart.setFocus()
+        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.ways[0]))  # once it has its place
 
     def _show_files(self) -> None:
         for way in (self.file_quickstart, self.file_run):
@@ -141,6 +144,18 @@ class Welcome(QWidget):
             more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
             self._captions[0].setText(f"Grow a model on «{Path(self.files[0]).name}»{more}:")
             self.ways[0].setText("Another file…")
+
+    @Slot()
+    def _fit(self) -> None:
+        """Cards of one width, in which no button is cut off, and a sentence of two lines, at any text size."""
+        self._sentence.setMaximumWidth(round(600 * self._theme.text_scale))
+        buttons = [*self.ways, self.file_quickstart, self.file_run]
+        for each in buttons:
+            each.ensurePolished()
+        widest = max(each.sizeHint().width() for each in buttons)
+        for card in self._cards:
+            around = card.contentsMargins().left() + 2 * SPACE
+            card.setFixedWidth(max(232, widest + 2 * around))
 
     @Slot()
     def _show_runs(self) -> None:
