@@ -1,16 +1,14 @@
-"""Looks for changes that make a design fit, on a thread of its own: it takes a tenth of a second."""
+"""Looks for changes that make a design fit, beside the window: it takes a tenth of a second."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 
+from app.aside import Aside
 from models.config import ModelConfig
 from models.fit import Proposal, proposals
-
-_LOOK_MS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +35,7 @@ class Question:
 
 
 class Proposer(QObject):
-    """Answers the newest question; older ones that wait are dropped.
-
-    The answer is fetched by the window's thread: the other thread knows nothing of Qt, so it may outlive the window.
+    """Answers the newest question; older ones are dropped.
 
     Signals:
         found(question, proposals): its answer, a list of Proposal.
@@ -49,32 +45,16 @@ class Proposer(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._asked: Question | None = None
-        self._running: tuple[Question, Future[list[Proposal]]] | None = None
-        self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self._on_look)
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_done)
 
     def ask(self, question: Question | None) -> None:
         """Look for an answer; None: to nothing more."""
-        self._asked = question
-        if question is not None and self._running is None:
-            self._start(question)
+        if question is None:
+            self._aside.cancel()
+        else:
+            self._aside.ask(lambda: (question, question.answer()))
 
-    def _start(self, question: Question) -> None:
-        self._running = question, self._thread.submit(question.answer)
-        self._look.start()
-
-    @Slot()
-    def _on_look(self) -> None:
-        assert self._running is not None
-        question, future = self._running
-        if not future.done():
-            return
-        self._look.stop()
-        self._running = None
-        if question == self._asked:
-            self._asked = None
-            self.found.emit(question, future.result())
-        elif self._asked is not None:
-            self._start(self._asked)
+    @Slot(object)
+    def _on_done(self, result: tuple[Question, list[Proposal]]) -> None:
+        self.found.emit(*result)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
+from app.aside import Aside
 from models.tokenizers import Piece, token_pieces
 
 AT_ONCE_BYTES = 20_000
-_POLL_MS = 15
 
 
 class Encoder(QObject):
-    """Encodes the latest text that was asked for; older requests that did not begin are dropped.
+    """Encodes the latest text that was asked for.
 
     Signals:
         encoded(text, pieces): the tokens of the text that was asked for last.
@@ -27,46 +26,21 @@ class Encoder(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
-        self._running: Future[list[Piece]] | None = None
-        self._running_text = ""
-        self._wanted: tuple[Tokenizer, str] | None = None
-        # Polled, so that the thread never touches Qt: it may outlive this object.
-        self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self._on_poll)
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_done)
 
     def encode(self, tokenizer: Tokenizer, text: str) -> None:
         """Ask for the tokens of `text`; `encoded` comes before this returns where the text is short."""
-        self._wanted = (tokenizer, text)
         if len(text.encode("utf-8", "surrogatepass")) <= AT_ONCE_BYTES:
-            self._wanted = None
-            self._running = None  # its result is out of date
-            self._poll.stop()
-            self._tell(text, encode(tokenizer, text))
-        elif self._running is None:
-            self._start()
-
-    def _start(self) -> None:
-        assert self._wanted is not None
-        tokenizer, self._running_text = self._wanted
-        self._wanted = None
-        self._running = self._pool.submit(encode, tokenizer, self._running_text)
-        self._poll.start()
-        self.started.emit()
-
-    @Slot()
-    def _on_poll(self) -> None:
-        if self._running is None or not self._running.done():
-            return
-        pieces, text, self._running = self._running.result(), self._running_text, None
-        self._poll.stop()
-        if self._wanted is not None:
-            self._start()
+            self._aside.cancel()
+            self.encoded.emit(text, encode(tokenizer, text))
         else:
-            self._tell(text, pieces)
+            self._aside.ask(lambda: (text, encode(tokenizer, text)))
+            self.started.emit()
 
-    def _tell(self, text: str, pieces: Sequence[Piece]) -> None:
-        self.encoded.emit(text, pieces)
+    @Slot(object)
+    def _on_done(self, result: tuple[str, Sequence[Piece]]) -> None:
+        self.encoded.emit(*result)
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[Piece]:

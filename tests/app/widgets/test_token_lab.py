@@ -182,11 +182,13 @@ def test_a_short_text_overtakes_a_long_one(qtbot: QtBot, bpe: Tokenizer) -> None
     encoder = Encoder()
     came: list[str] = []
     encoder.encoded.connect(lambda text, pieces: came.append(text))
-    encoder.encode(bpe, "the cat sat. " * (AT_ONCE_BYTES // 10))
+    long = ["the cat sat. " * (AT_ONCE_BYTES // n) for n in (10, 11)]
+    encoder.encode(bpe, long[0])
     encoder.encode(bpe, "")
-    encoder._pool.shutdown(wait=True)
-    encoder._on_poll()
     assert came == [""]
+    with qtbot.waitSignal(encoder.encoded, timeout=20_000):
+        encoder.encode(bpe, long[1])
+    assert came == ["", long[1]], "the first long one is heard of no more"
 
 
 def test_half_a_character_does_not_break_it(qtbot: QtBot, bpe: Tokenizer) -> None:
