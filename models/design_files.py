@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import reprlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,9 @@ def read_design(path: Path) -> ModelConfig:
 def _parsed(path: Path) -> Any:
     data = _bytes(path)
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=_each_once)
+    except _TwiceError as error:
+        raise ValueError(f"{path} has the slot {reprlib.repr(error.args[0])} twice: take one of them out.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8, so it holds no design: choose another file.") from error
     except json.JSONDecodeError as error:
@@ -56,6 +59,20 @@ def _parsed(path: Path) -> Any:
         raise ValueError(f"{path} holds a number that is too long to read: {_MEND}.") from error
     except RecursionError as error:
         raise ValueError(f"{path} holds no design: its lists are too deep. Choose another file.") from error
+
+
+class _TwiceError(ValueError):
+    """The name that stands twice in an object of a file."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs; the JSON of Python itself would leave out all but the last of a name."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _TwiceError(key)
+        found[key] = value
+    return found
 
 
 def _bytes(path: Path) -> bytes:

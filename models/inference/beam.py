@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from models.inference.continuation import Continuation
+from models.inference.sampling import check_finite
 from models.transformer import AnyModel
 
 
@@ -44,13 +46,13 @@ def beam_search(
     the best open one, as long as it is now, scores no better than the worst of n_beam ended ones.
 
     Raises:
-        ValueError: as `Continuation`, and for n_beam or max_tokens below 1.
+        ValueError: as `Continuation`, for n_beam or max_tokens below 1, and where a logit is not a number.
     """
     if n_beam < 1 or max_tokens < 1:
         raise ValueError(f"Beam search needs at least one beam and one token, not {n_beam} and {max_tokens}.")
     text = Continuation(model, ids, start_id)
     limit = min(max_tokens, text.room)
-    log_probabilities = torch.log_softmax(text.next_logits(torch.tensor([text.first]))[0].float().cpu(), dim=-1)[None]
+    log_probabilities = _log_probabilities(text, [text.first])
     beams: list[Hypothesis] = [Hypothesis((), 0.0)]  # open ones; their score is the plain sum
     ended: list[Hypothesis] = []
     for length in range(1, limit + 1):
@@ -70,6 +72,12 @@ def beam_search(
             break
         text.select(torch.tensor([row for row, _, _ in kept]))
         beams = [Hypothesis((*beams[row].ids, id), score) for row, id, score in kept]
-        logits = text.next_logits(torch.tensor([[id] for _, id, _ in kept]))
-        log_probabilities = torch.log_softmax(logits.float().cpu(), dim=-1)
+        log_probabilities = _log_probabilities(text, [[id] for _, id, _ in kept])
     return ended
+
+
+def _log_probabilities(text: Continuation, new: Sequence[Sequence[int]]) -> Tensor:
+    """Read more tokens (K rows) -> the log-probabilities of the one after them, (K, V) on the CPU."""
+    logits = text.next_logits(torch.tensor(new)).float().cpu()
+    check_finite(logits)
+    return torch.log_softmax(logits, dim=-1)

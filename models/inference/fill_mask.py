@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.events import ReplyFinished, TokenMade
 from models.inference.continuation import check_prompt, evaluating
+from models.inference.sampling import check_finite
 from models.tokenizers.roles import mask_id
 from models.transformer import AnyModel, Encoder
 
@@ -37,7 +38,8 @@ def fill_mask(
     All places are guessed at once, each without knowing what the others become.
 
     Raises:
-        ValueError: where the model is no encoder with a masked-token head, or `ids` has no mask or does not fit.
+        ValueError: where the model is no encoder with a masked-token head, or `ids` has no mask or does not fit,
+            or where the model's output is not a number.
     """
     encoder = _masked_token_model(model)
     check_prompt(len(ids), encoder.config.context_length)
@@ -110,4 +112,6 @@ def _masked_token_model(model: AnyModel) -> Encoder:
 def _logits(model: Encoder, ids: Tensor) -> Tensor:
     """ids (B, T) -> logits (B, T, V) on the CPU, in eval mode and without gradients."""
     with evaluating(model):
-        return model(ids.to(model.embedding.weight.device)).cpu()  # type: ignore[no-any-return]
+        logits: Tensor = model(ids.to(model.embedding.weight.device)).cpu()
+    check_finite(logits)
+    return logits

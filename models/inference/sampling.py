@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.inference.settings import SamplingConfig
 
-__all__ = ["Choice", "SamplingConfig", "next_token_probabilities", "sample"]
+__all__ = ["Choice", "SamplingConfig", "check_finite", "next_token_probabilities", "sample"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,12 @@ class Choice:
 
     id: int
     probability: float
+
+
+def check_finite(logits: Tensor) -> None:
+    """Raise ValueError where a logit (of any shape) is not a number."""
+    if not torch.isfinite(logits).all():
+        raise ValueError("The model's output is not a number, so its training diverged: choose an earlier checkpoint.")
 
 
 def next_token_probabilities(logits: Tensor, config: SamplingConfig, seen: Tensor | None = None) -> Tensor:
@@ -30,8 +36,7 @@ def next_token_probabilities(logits: Tensor, config: SamplingConfig, seen: Tenso
         ValueError: where a logit is not a number.
     """
     logits = logits.detach().float().cpu()
-    if not torch.isfinite(logits).all():
-        raise ValueError("The model's output is not a number, so its training diverged: choose an earlier checkpoint.")
+    check_finite(logits)
     if seen is not None and config.repetition_penalty != 1.0 and len(seen):
         logits = _penalised(logits, torch.unique(seen.cpu()), config.repetition_penalty)
     if config.temperature == 0.0:

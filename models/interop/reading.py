@@ -77,10 +77,10 @@ def _read_config(folder: Path) -> tuple[ModelConfig, Family]:
     family = FAMILIES[name]
     try:
         config = family.read_config(raw)
-        start, end = _start_and_end(folder, raw, config)
-        return dataclasses.replace(config, start_id=start, end_id=end), family
     except ValueError as error:
         raise ValueError(f"{file} ({name}): {error}") from error
+    start, end = _start_and_end(folder, raw, config)
+    return dataclasses.replace(config, start_id=start, end_id=end), family
 
 
 def _start_and_end(folder: Path, raw: dict[str, Any], config: ModelConfig) -> tuple[int, int]:

@@ -80,6 +80,10 @@ def test_refusals() -> None:
         beam_search(encoder, [2], n_beam=2, max_tokens=3, start_id=START, end_id=END)
     with pytest.raises(ValueError, match="at least one beam"):
         beam_search(model_of("decoder-only"), [2], n_beam=0, max_tokens=3, start_id=START, end_id=END)
+    diverged = model_of("decoder-only")
+    torch.nn.init.constant_(diverged.embedding.weight, torch.nan)
+    with pytest.raises(ValueError, match="not a number, so its training diverged"):
+        beam_search(diverged, [2], n_beam=2, max_tokens=3, start_id=START, end_id=END)
     with pytest.raises(ValueError, match="context takes 16"):
         beam_search(model_of("decoder-only"), [2] * 17, n_beam=2, max_tokens=3, start_id=START, end_id=END)
 

@@ -53,6 +53,7 @@ def test_the_first_versions_bias_is_read(tmp_path: Path) -> None:
         ('{"d_model": 1e400}', "d_model must be a whole number"),
         ('{"d_model": 1000000000000}', "d_model is 1000000000000, but must lie between"),
         ('{"n_layer": -3}', "n_layer is -3"),
+        ('{"n_layer": 2, "n_head": 4, "n_layer": 3}', "the slot 'n_layer' twice: take one of them out"),
         ('{"n_head": 5, "d_model": 384}', "use 4 or 6"),
         ('{"topology": "encoder-decoder", "head": "token"}', "use language"),
     ],

@@ -74,5 +74,9 @@ def test_refusals(tokenizer: Tokenizer) -> None:
         fill_mask(encoder_of(tokenizer), tokenizer, [9, 8], mask)
     with pytest.raises(ValueError, match="masked-token head"):
         fill_mask(encoder_of(tokenizer, head="none"), tokenizer, [9, mask], mask)
+    diverged = encoder_of(tokenizer)
+    torch.nn.init.constant_(diverged.embedding.weight, torch.nan)
+    with pytest.raises(ValueError, match="not a number, so its training diverged"):
+        fill_mask(diverged, tokenizer, [9, mask], mask)
     with pytest.raises(ValueError, match="context takes 24"):
         fill_mask(encoder_of(tokenizer), tokenizer, [mask] * 25, mask)
