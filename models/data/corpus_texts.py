@@ -1,0 +1,66 @@
+"""The texts of whatever can be read to measure tokenizers on: corpora, sources that make one, files, a text at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from models.data.corpus import SPLITS, open_corpus
+from models.events import Event
+from models.library import Library
+from models.tokenizers.texts import read_texts
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusChoice:
+    """Which texts: source is "tiny-world", "stdlib", "corpus" (`sha`), "files" (`files`) or "text" (`text` itself)."""
+
+    source: str
+    sha: str = ""
+    files: tuple[str, ...] = ()
+    text: str = ""
+
+
+class CorpusTexts(NamedTuple):
+    """What to call them; their bytes on disk (about those of the text: examples are JSON there); the texts, once."""
+
+    label: str
+    n_bytes: int
+    texts: Iterator[str]
+
+
+def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, None, CorpusTexts]:
+    """The texts of a choice, both splits of a corpus; the corpus is built where the library does not have it yet.
+
+    Nothing of the files is read before the texts are asked for, and then a block at a time.
+
+    Raises:
+        ValueError: where the corpus is gone or damaged, no file was chosen, or one is missing.
+    """
+    if choice.source == "text":
+        return CorpusTexts("the text at hand", len(choice.text.encode(errors="replace")), iter([choice.text]))
+    if choice.source == "files":
+        return _of_files([Path(file) for file in choice.files])
+    if choice.source == "corpus":
+        corpus = open_corpus(library, choice.sha)
+    else:
+        from models.training.prepare import prepare_corpus  # imports torch
+        from models.training.spec import DataSpec
+
+        corpus = yield from prepare_corpus(library, DataSpec(source=choice.source))
+    return CorpusTexts(corpus.label, corpus.n_bytes, read_texts([corpus.path(split) for split in SPLITS]))
+
+
+def files_label(files: Sequence[str]) -> str:
+    """What files are called together: «notes.txt and 2 more»."""
+    names = [Path(file).name for file in files]
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _of_files(paths: list[Path]) -> CorpusTexts:
+    if not paths:
+        raise ValueError("No file is chosen: choose at least one text file.")
+    n_bytes = sum(path.stat().st_size for path in paths if path.is_file())
+    return CorpusTexts(files_label([str(path) for path in paths]), n_bytes, read_texts(paths))
