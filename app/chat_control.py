@@ -279,8 +279,11 @@ class ChatControl(QObject):
 
 
 def _mostly_right(folder: Path) -> tuple[str, ...]:
-    """The kinds that the run's evaluation found right in at least half of the cases."""
+    """The kinds that the run's evaluation found right in at least half of the cases; () where it cannot be read."""
     from models.evaluation_record import read_evaluation
 
-    evaluated = read_evaluation(folder)
+    try:
+        evaluated = read_evaluation(folder)
+    except ValueError:  # no reason not to chat
+        return ()
     return tuple(kind.kind for kind in evaluated.kinds if kind.accuracy >= 0.5) if evaluated else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -52,20 +53,13 @@ class RunHistory:
         """From the rows of metrics.jsonl and samples.jsonl; rows of an unknown shape are left out."""
         history = cls()
         for row in metrics:
-            if row.get("kind") == "train":
-                history.train.append(row)
-            elif row.get("kind") == "val":
-                history.val.append(row)
+            table = {"train": history.train, "val": history.val}.get(str(row.get("kind")))
+            if table is not None and isinstance(row.get("step"), int):
+                with suppress(TypeError, ValueError):
+                    table.append(row)
         for row in samples:
-            history.samples.append(
-                SampleMade(
-                    step=int(row["step"]),
-                    prompt=str(row["prompt"]),
-                    seed=int(row.get("seed") or 0),
-                    text=str(row["text"]),
-                    top=tuple((int(token), float(p)) for token, p in row.get("top", ()) if p is not None),
-                )
-            )
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
+                history.samples.append(_sample(row))
         return history
 
     def add(self, event: Event) -> bool:
@@ -79,6 +73,16 @@ class RunHistory:
         else:
             return False
         return True
+
+
+def _sample(row: Mapping[str, Any]) -> SampleMade:
+    return SampleMade(
+        step=int(row["step"]),
+        prompt=str(row["prompt"]),
+        seed=int(row.get("seed") or 0),
+        text=str(row["text"]),
+        top=tuple((int(token), float(p)) for token, p in row.get("top", ()) if p is not None),
+    )
 
 
 def smooth(values: NDArray[np.float64], strength: float) -> NDArray[np.float64]:

@@ -28,6 +28,8 @@ def read_evaluation(folder: Path) -> Evaluated | None:
     data = read_json(path)
     try:
         kinds = tuple(KindAccuracy(**kind) for kind in data["kinds"])
-        return Evaluated(accuracy=data["accuracy"], kinds=kinds, seconds=data["seconds"])
-    except (KeyError, TypeError) as error:
+        if not all(isinstance(kind.accuracy, float | int) for kind in kinds):
+            raise TypeError("accuracy")
+        return Evaluated(accuracy=float(data["accuracy"]), kinds=kinds, seconds=float(data["seconds"]))
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error} is missing or wrong.") from error

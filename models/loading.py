@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from models.config import ModelConfig
 from models.events import Event
+from models.files import DamagedError
 from models.interop.family import Weight
 from models.interop.filling import fill, state_names
 from models.interop.gguf import read_gguf, read_gguf_config
@@ -52,8 +53,11 @@ def load_model_events(
     if is_hugging_face(path):
         return (yield from read_folder(path, device, dtype))
     checkpoint, tokenizer_file = _find(path)
-    config, file = read_model_config(checkpoint), checkpoint / "model.safetensors"
-    stored = read_header(file)
+    file = checkpoint / "model.safetensors"
+    try:
+        config, stored = read_model_config(checkpoint), read_header(file)
+    except DamagedError as error:
+        raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
     weights = [Weight(ours=name, theirs=name) for name in state_names(config)]
     model = yield from fill(config, weights, stored, where=str(file), device=device, dtype=dtype)
     return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None

@@ -9,19 +9,23 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import GenericAlias
+from typing import Any, get_origin, get_type_hints
 
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.config import ModelConfig
+from models.config import ModelConfig, differences
 from models.files import DamagedError, atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
+from models.training.run_record import checkpoint_step
+from models.transformer import AnyModel
 
 FORMAT = 1
 
@@ -89,28 +93,31 @@ def write_lr_scale(path: Path, lr_scale: float) -> None:
     atomic_write_json(path / "state.json", {**_read_about(path), "lr_scale": lr_scale})
 
 
-def read_checkpoint(path: Path, model: nn.Module) -> Checkpoint:
+def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
     """Read a checkpoint of `model`'s architecture.
 
     Raises:
         DamagedError: where a file is missing or damaged or does not fit the model, naming it.
-        ValueError: where it cannot be read, or is from a newer Terrarium.
+        ValueError: where it cannot be read, is from a newer Terrarium, or was made with another design.
     """
     about = _read_about(path)
-    known = {f.name for f in dataclasses.fields(TrainState)}
-    try:
-        state = TrainState(**{key: value for key, value in about.items() if key in known})
-        numbers = dict(about["optimizer"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedError(f"{path / 'state.json'} is damaged: {error}.") from error
+    state = _read_state(path, about)
+    _check_design(path, about, model.config)
+    numbers = about.get("optimizer")
+    if not isinstance(numbers, dict):
+        raise DamagedError(f"{path / 'state.json'} is damaged: it has no optimizer.")
     weights = read_tensors(path / "model.safetensors")
+    optimizer_tensors = read_tensors(path / "optimizer.safetensors")
+    for file, names in (("optimizer.safetensors", optimizer_tensors), ("state.json", numbers)):
+        if not all(re.fullmatch(r"\d+\.\d+\..+", name) for name in names):
+            raise DamagedError(f"{path / file} is damaged: it does not hold the states of optimizers.")
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if {name: tensor.shape for name, tensor in weights.items()} != expected:
         raise DamagedError(f"{path / 'model.safetensors'} does not hold the weights of this run's model.")
     return Checkpoint(
         state=state,
         weights=weights,
-        optimizer_tensors=read_tensors(path / "optimizer.safetensors"),
+        optimizer_tensors=optimizer_tensors,
         optimizer_numbers=numbers,
     )
 
@@ -132,8 +139,7 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optim
 
 def read_model_config(path: Path) -> ModelConfig:
     """The architecture that the checkpoint's state.json describes; ValueError names it where it is damaged."""
-    about = _read_about(path)
-    return ModelConfig.from_dict(about.get("model", {}), where=f"{path / 'state.json'}: model")
+    return _design(path, _read_about(path))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -160,6 +166,36 @@ def _read_about(path: Path) -> dict[str, Any]:
     if about["format"] > FORMAT:
         raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
     return about
+
+
+def _read_state(path: Path, about: dict[str, Any]) -> TrainState:
+    """How far the run was. What is missing must not pass for zero: losses and logs hang on it."""
+    hints = get_type_hints(TrainState)
+    for name, hint in hints.items():
+        if name not in about:
+            raise DamagedError(f"{path / 'state.json'} is damaged: it has no {name}.")
+        kind = get_origin(hint) if isinstance(hint, GenericAlias) else hint
+        if not isinstance(about[name], kind | int if kind is float else kind):
+            raise DamagedError(f"{path / 'state.json'} is damaged: {name} is {about[name]!r}.")
+    state = TrainState(**{name: about[name] for name in hints})
+    if state.step != checkpoint_step(path) or not all(isinstance(size, int) for size in state.log_sizes.values()):
+        raise DamagedError(f"{path / 'state.json'} is damaged: its step or log_sizes are not those of {path.name}.")
+    return state
+
+
+def _check_design(path: Path, about: dict[str, Any], design: ModelConfig) -> None:
+    """A run.json that was changed does not make its checkpoints bad ones: they are left as they are."""
+    for name, (then, now) in differences(_design(path, about), design).items():
+        raise ValueError(
+            f"{path.parent.parent / 'run.json'} was changed: {name} is {now!r} there, but {then!r} in {path.name}. "
+            "Put the original back."
+        )
+
+
+def _design(path: Path, about: dict[str, Any]) -> ModelConfig:
+    if not isinstance(about.get("model"), dict):
+        raise DamagedError(f"{path / 'state.json'} is damaged: it has no model.")
+    return ModelConfig.from_dict(about["model"], where=f"{path / 'state.json'}: model")
 
 
 def _flatten(optimizers: Sequence[Optimizer]) -> tuple[dict[str, Tensor], dict[str, Any]]:

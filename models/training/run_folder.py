@@ -126,6 +126,16 @@ class RunFolder:
         """What it was made from: tokenizer, corpus and parent."""
         return dict(self._record.get("lineage", {}))
 
+    def made_from(self, what: str) -> str:
+        """The SHA-256 of its "tokenizer" or "corpus"; ValueError where run.json does not say it."""
+        source = self.lineage.get(what)
+        if source is None:
+            raise ValueError(
+                f"{self.folder / 'run.json'} does not say which {what} the run was made from, so it cannot go on: put "
+                "an intact copy of it back, or start a new run."
+            )
+        return str(source["sha256"])
+
     @property
     def tokenizer_file(self) -> Path:
         return self.folder / "tokenizer.json"

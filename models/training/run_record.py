@@ -5,18 +5,20 @@ No torch import.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from models.files import read_json
+from models.files import DamagedError, read_json
 from models.training.jsonl import last_row
 from models.training.spec import RunSpec
 
 FORMAT = 1
 STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imported")
+_REMEDY = "Put an intact copy of it back, or delete the run."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +76,44 @@ def _last_saved_step(folder: Path) -> int:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """run.json, with the fields that everything relies on checked."""
+    """run.json, with everything checked that is relied on; a ValueError names the file, and what to do."""
     path = folder / "run.json"
-    record = read_json(path)
-    if not isinstance(record.get("format"), int) or record["format"] > FORMAT:
-        raise ValueError(f"{path} has format {record.get('format')!r}, which this Terrarium does not know: update it.")
+    try:
+        record = read_json(path)
+    except DamagedError as error:
+        raise DamagedError(f"{error} {_REMEDY}") from error
+    if isinstance(record.get("format"), int) and record["format"] > FORMAT:
+        raise ValueError(f"{path} has format {record['format']}, which this Terrarium does not know: update it.")
+    for problem in _problems(record):
+        raise DamagedError(f"{path} is damaged: {problem}. {_REMEDY}")
+    return record
+
+
+def _problems(record: dict[str, Any]) -> Iterator[str]:
+    """What is missing from a record or wrong in it. The rest of the spec is RunSpec's to check."""
+    if not isinstance(record.get("format"), int):
+        yield "it has no format"
     for key in ("id", "name", "created", "status"):
         if not isinstance(record.get(key), str):
-            raise ValueError(f"{path} is damaged: it has no {key}.")
+            yield f"it has no {key}"
     if record["status"] not in STATUSES:
-        raise ValueError(f"{path} is damaged: there is no status {record['status']!r}.")
+        yield f"there is no status {record['status']!r}"
     if not isinstance(record.get("spec"), dict):
-        raise ValueError(f"{path} is damaged: it has no spec.")
-    return record
+        yield "it has no spec"
+    for part in ("model", "tokenizer", "data", "train"):
+        if not isinstance(record["spec"].get(part), dict):
+            yield f"its spec has no {part}"
+    for key, least in (("threads", 1), ("best_step", 0)):
+        number = record.get(key)
+        if number is not None and not (isinstance(number, int) and number >= least):
+            yield f"{key} is {number!r}"
+    lineage = record.get("lineage", {})
+    if not isinstance(lineage, dict):
+        yield f"its lineage is {lineage!r}"
+    for key in ("tokenizer", "corpus"):
+        source = lineage.get(key)
+        if source is not None and not (isinstance(source, dict) and isinstance(source.get("sha256"), str)):
+            yield f"its lineage has no sha256 of the {key}"
 
 
 def lock_of(folder: Path) -> FileLock:

@@ -88,7 +88,7 @@ def set_up(
 
     yield Phase(name="Reading the text")
     tokenizer = _read_own_tokenizer(run)
-    corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
+    corpus = open_corpus(library, run.made_from("corpus"))
     train_batches = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
     val_batches: list[Batch] = []
     val_bytes_per_token: float | None = None
@@ -155,7 +155,7 @@ def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
     """The run's copy of its tokenizer, refused where it is not the one that the run was made with."""
     tokenizer = read_tokenizer(run.tokenizer_file)
     digest = hashlib.sha256(run.tokenizer_file.read_bytes()).hexdigest()
-    if digest != run.lineage["tokenizer"]["sha256"]:
+    if digest != run.made_from("tokenizer"):
         raise ValueError(f"{run.tokenizer_file} was changed since the run began: put the original back.")
     return tokenizer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,6 +199,22 @@ def test_history_is_the_same_from_rows_and_from_events() -> None:
     assert rows.train["loss"].tolist() == live.train["loss"].tolist() == [5.0]
     assert rows.val["bits_per_byte"].tolist() == live.val["bits_per_byte"].tolist() == [2.0]
     assert rows.samples == live.samples
+
+
+def test_rows_of_an_unknown_shape_are_left_out() -> None:
+    good = {"step": 1, "prompt": "a", "text": "b", "top": []}
+    strange = (
+        {},
+        {**good, "step": None},
+        {**good, "step": math.inf},
+        {**good, "top": [1]},
+        {**good, "top": [["x", 1]]},
+    )
+    metrics = [{"kind": "train"}, {"kind": "val", "step": "x"}, {"kind": ["train"]}, {"kind": "train", "step": 2}]
+    rows = RunHistory.from_rows([*metrics, {"kind": "val", "step": 2, "loss": "low"}], [*strange, good])
+    assert rows.train["step"].tolist() == [2]
+    assert len(rows.val) == 0
+    assert [sample.text for sample in rows.samples] == ["b"]
 
 
 def test_a_sparkline_reads_few_points_of_a_long_file(tmp_path: Path) -> None:

@@ -62,5 +62,5 @@ def test_what_cannot_be_loaded_is_named(library: Library, tiny_config: ModelConf
     with pytest.raises(ValueError, match=f"{weights} is missing"):
         load_model(run.folder)
     (run.folder / "run.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"run\.json has format None"):
+    with pytest.raises(ValueError, match=r"run\.json is damaged: it has no format"):
         load_model(run.folder)

@@ -1,6 +1,7 @@
 """A run that was stopped in any way goes on exactly as if it had not been."""
 
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -142,6 +143,35 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
     assert "damaged-step-00000008" in notices[0]
     assert (newest.parent / "damaged-step-00000008").is_dir()
     assert_same_end(run, reference)
+
+
+@pytest.mark.parametrize("without", ["step", "tokens", "log_sizes", "optimizer", "model"])
+def test_what_a_checkpoint_lacks_does_not_pass_for_nothing(library: Library, config: ModelConfig, without: str) -> None:
+    reference, run = make_run(library, config, steps=6), make_run(library, config, steps=6)
+    train(reference, library)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 5:
+            trainer.request_stop()
+    state = run.checkpoint_path(5) / "state.json"
+    state.write_text(json.dumps({key: value for key, value in json.loads(state.read_text()).items() if key != without}))
+    notices = [event.sentence for event in train(run, library) if isinstance(event, Notice)]
+    assert len(notices) == 1
+    assert f"{state} is damaged: it has no {without}." in notices[0]
+    assert_same_end(run, reference)
+
+
+def test_a_changed_design_leaves_the_checkpoints_alone(library: Library, config: ModelConfig) -> None:
+    run = make_run(library, config, steps=2)
+    train(run, library)
+    record = run.folder / "run.json"
+    original = record.read_text()
+    record.write_text(original.replace('"n_layer": 2', '"n_layer": 3'))
+    with pytest.raises(ValueError, match=r"run\.json was changed: n_layer is 3 there, but 2 in step-00000002"):
+        train(run, library)
+    assert run.latest_checkpoint() == run.checkpoint_path(2)
+    record.write_text(original)
+    train(run, library)
 
 
 def test_a_checkpoint_from_a_newer_version_is_left_alone(library: Library, config: ModelConfig) -> None:

@@ -1,0 +1,130 @@
+"""Whatever is missing from a run's folder or cut off: commands and window say it in a sentence, and nothing raises."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.session import Session
+from models.config import ModelConfig
+from models.evaluation_record import write_evaluation
+from models.events import Evaluated, KindAccuracy, TrainMetrics
+from models.library import Library
+from models.training.trainer import Trainer
+from tests.app.heard import Heard
+from tests.models.training.support import make_run
+
+RECORD = ["format", "id", "name", "created", "status", "spec", "threads", "best_step", "lineage"]
+SPEC = [f"spec.{part}" for part in ("name", "model", "tokenizer", "data", "train")]
+LINEAGE = [f"lineage.{key}" for key in ("tokenizer", "corpus", "parent")]
+STATE = ["format", "step", "tokens", "elapsed_s", "lr_scale", "validated_step", "val_loss", "sampled_step", "n_sampled"]
+STATE += ["best_step", "best_loss", "log_sizes", "made_with", "optimizer", "model", "log_sizes.metrics"]
+ABOUT = ["format", "kind", "source", "label", "seed", "bytes", "chats", "sha256", "digests", "digests.val"]
+EVALUATION = ["accuracy", "kinds", "seconds"]
+KEYS = {"run.json": [*RECORD, *SPEC, *LINEAGE], "state.json": STATE, "about.json": ABOUT, "evaluation.json": EVALUATION}
+
+FILES = ["run.json", "tokenizer.json", "metrics.jsonl", "samples.jsonl", "events.jsonl", "evaluation.json"]
+FILES += ["model.safetensors", "optimizer.safetensors", "state.json", "about.json", "train.txt", "val.txt"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with one run, which was stopped in its midst and has all kinds of files."""
+    library = Library(tmp_path_factory.mktemp("whole") / "home")
+    config = ModelConfig(vocab_size=261, context_length=16, n_layer=1, n_head=2, d_model=16)
+    settings = {"steps": 4, "eval_interval": 2, "eval_batches": 1, "sample_interval": 2, "sample_tokens": 2}
+    run = make_run(library, config, **settings)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 2:
+            trainer.request_stop()
+    shares = {"accuracy": 0.5, "most_frequent": 0.1, "last_mentioned": None, "without_story": None}
+    kinds = (KindAccuracy(kind="reading", n=4, **shares),)
+    write_evaluation(run.folder, Evaluated(accuracy=0.5, kinds=kinds, seconds=1.0))
+    (run.folder / "lock").unlink(missing_ok=True)
+    return library.home
+
+
+def damaged_runs(whole: Path, library: Library, file: str) -> Iterator[tuple[str, Path]]:
+    """The run with each damage to one of its files in turn, as the only one in `library`: what was done, its folder."""
+    damages = ["gone", "empty", "half", "less a byte"]
+    damages += [f"{what} {key}" for key in KEYS.get(file, ()) for what in ("without", "strange")]
+    for damage in damages:
+        shutil.rmtree(library.home, ignore_errors=True)
+        shutil.copytree(whole, library.home)
+        (folder,) = library.runs.iterdir()
+        (path,) = {*folder.rglob(file), *library.corpora.rglob(file)}
+        do_damage(path, damage)
+        yield damage, folder
+
+
+def do_damage(path: Path, damage: str) -> None:
+    what, _, key = damage.partition(" ")
+    match what:
+        case "gone":
+            path.unlink()
+        case "empty":
+            os.truncate(path, 0)
+        case "half":
+            os.truncate(path, path.stat().st_size // 2)
+        case "less":
+            os.truncate(path, path.stat().st_size - 1)
+        case _:
+            record = inner = json.loads(path.read_text())
+            *outer, last = key.split(".")
+            for name in outer:
+                inner = inner[name]
+            if what == "without":
+                del inner[last]
+            else:
+                inner[last] = ["strange"]
+            path.write_text(json.dumps(record))
+
+
+def is_sentence(text: str) -> bool:
+    """Whether it is one for people: no class of Python's, nothing unforeseen."""
+    return text.endswith(".") and not any(word in text for word in ("unexpected", "Error", "Traceback", "literal"))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_commands_say_it_in_a_sentence(
+    whole: Path, library: Library, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    for damage, folder in damaged_runs(whole, library, file):
+        generate = ["generate", str(folder), "--prompt", "Anna", "--max-tokens", "1"]
+        for command in (["describe", str(folder)], generate, ["train", "--resume", str(folder)]):
+            code = main(command)
+            last = capsys.readouterr().err.strip().split("\n")[-1]
+            assert code == 0 or (code == 1 and last.startswith("terrarium: ") and is_sentence(last)), (damage, last)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_window_says_it_in_a_sentence(
+    whole: Path,
+    library: Library,
+    session: Session,
+    heard: Heard,
+    until: Callable[[Callable[[], bool]], None],
+    file: str,
+) -> None:
+    for damage, _ in damaged_runs(whole, library, file):
+        heard.failures.clear()
+        session.check_library()
+        (info,) = session.list_runs()
+        session.run_history(info.id)
+        session.run_spec(info.id)
+        session.rename_run(info.id, "another name")
+        if session.open_chat_model(info.id):
+            until(lambda: session.chat_state in ("ready", "none"))
+        if session.resume_run(info.id):
+            until(lambda: not session.training_active)
+            state = session.training
+            assert state is not None
+            assert state.status == "finished" or state.problem in heard.failures, damage
+        assert all(is_sentence(sentence) for sentence in heard.failures), (damage, heard.failures)
+        session.delete_run(info.id)
+        assert session.list_runs() == [], damage
