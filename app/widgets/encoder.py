@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
 from app.aside import Aside
-from models.tokenizers import Piece, token_pieces
+from models.tokenizers.encoded import EncodedText
 
 AT_ONCE_BYTES = 20_000
 
@@ -17,7 +15,7 @@ class Encoder(QObject):
     """Encodes the latest text that was asked for.
 
     Signals:
-        encoded(text, pieces): the tokens of the text that was asked for last.
+        encoded(text, tokens): the EncodedText of the text that was asked for last.
         started(): a long text is being encoded beside the window.
     """
 
@@ -39,13 +37,13 @@ class Encoder(QObject):
             self.started.emit()
 
     @Slot(object)
-    def _on_done(self, result: tuple[str, Sequence[Piece]]) -> None:
+    def _on_done(self, result: tuple[str, EncodedText]) -> None:
         self.encoded.emit(*result)
 
 
-def encode(tokenizer: Tokenizer, text: str) -> list[Piece]:
+def encode(tokenizer: Tokenizer, text: str) -> EncodedText:
     """The tokens of a text from an input field; half a character, as Qt may hand out, becomes U+FFFD."""
-    return token_pieces(tokenizer, whole_characters(text))
+    return EncodedText(tokenizer, whole_characters(text))
 
 
 def whole_characters(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Tokens as pills: one custom-painted scroll area, so that twenty thousand tokens cost no more than a screenful."""
+"""Tokens as pills: one custom-painted scroll area, so that a million tokens cost little more than a screenful."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.colours import Theme
 from app.theme import ThemeProvider
 from app.widgets.pill_layout import PillLayout
 from models.tokenizers import Piece
+from models.tokenizers.encoded import EncodedText
 
 _PAD, _GAP, _MARGIN = 5, 2, 8  # pixels inside a pill's ends, between pills, around all
 
@@ -21,7 +22,8 @@ _PAD, _GAP, _MARGIN = 5, 2, 8  # pixels inside a pill's ends, between pills, aro
 class TokenView(QAbstractScrollArea):
     """The tokens of a text as pills with alternating fills; special tokens are outlined.
 
-    The pointer hovers, a click or the arrow keys pick a token, Escape lets go of it.
+    The pointer hovers; a click or the arrow keys pick a token, which stays told about until it is clicked again or
+    Escape lets go of it.
 
     Signals:
         hovered(int): the token under the pointer, -1 for none.
@@ -81,8 +83,13 @@ class TokenView(QAbstractScrollArea):
 
     @property
     def current(self) -> int:
-        """The token to tell about: the one under the pointer, else the picked one, else -1."""
-        return self._hover if self._hover >= 0 else self._pick
+        """The token to tell about: the picked one, else the one under the pointer, else -1."""
+        return self._pick if self._pick >= 0 else self._hover
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether a token is picked, so that the pointer changes nothing."""
+        return self._pick >= 0
 
     def sizeHint(self) -> QSize:
         return QSize(480, 240)
@@ -116,9 +123,13 @@ class TokenView(QAbstractScrollArea):
         return max(self.viewport().width() - 2 * _MARGIN, 40)
 
     def _relayout(self) -> None:
-        width = self._width
-        widths = np.fromiter((width(piece) for piece in self._pieces), np.int64, len(self._pieces))
-        ends = np.fromiter((b"\n" in piece.bytes for piece in self._pieces), bool, len(self._pieces))
+        pieces = self._pieces
+        if isinstance(pieces, EncodedText):
+            widths = pieces.of_each(self._width, np.int64)
+            ends = pieces.of_each(_ends_line, bool)
+        else:
+            widths = np.fromiter(map(self._width, pieces), np.int64, len(pieces))
+            ends = np.fromiter(map(_ends_line, pieces), bool, len(pieces))
         self._layout = PillLayout(widths, ends, self._available + _GAP)
         bar = self.verticalScrollBar()
         bar.setRange(0, max(0, self._layout.n_rows * self._row_height + 2 * _MARGIN - self.viewport().height()))
@@ -254,6 +265,10 @@ class TokenView(QAbstractScrollArea):
     def _on_theme_changed(self) -> None:
         self._take_fonts()
         self._relayout()
+
+
+def _ends_line(piece: Piece) -> bool:
+    return b"\n" in piece.bytes
 
 
 def describe_token(piece: Piece) -> str:

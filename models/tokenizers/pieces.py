@@ -9,7 +9,8 @@ from __future__ import annotations
 import codecs
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tokenizers import Tokenizer
@@ -50,6 +51,11 @@ def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     return [id for part in _disguised(tokenizer, text) for id in _encode_plain(tokenizer, part)]
 
 
+def text_parts(tokenizer: Tokenizer, text: str) -> list[str]:
+    """A text in parts that have the ids of `encode_text` when they are encoded one by one, on all cores."""
+    return [part for whole in _disguised(tokenizer, text) for part in _parts(tokenizer, whole)]
+
+
 def _disguised(tokenizer: Tokenizer, text: str) -> list[str]:
     """The text in parts, none of which holds a special token."""
     specials = [content for content in special_ids(tokenizer).values() if len(content) > 1 and content in text]
@@ -68,8 +74,17 @@ def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
-    if len(text) <= _CUT_ABOVE or not _can_be_cut(tokenizer):
+    parts = _parts(tokenizer, text)
+    if len(parts) == 1:
         return encode_prompt(tokenizer, text)
+    encodings = tokenizer.encode_batch_fast(parts, add_special_tokens=False)
+    return [id for encoding in encodings for id in encoding.ids]
+
+
+def _parts(tokenizer: Tokenizer, text: str) -> list[str]:
+    """A long text cut where that changes no token; a short one whole."""
+    if len(text) <= _CUT_ABOVE or not _can_be_cut(tokenizer):
+        return [text]
     # A lone line break between two words is a border to every pre-tokenizer in use, so cutting there changes nothing.
     parts, start = [], 0
     while start < len(text):
@@ -77,8 +92,7 @@ def _encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
         end = place.end() if place else len(text)
         parts.append(text[start:end])
         start = end
-    encodings = tokenizer.encode_batch_fast(parts, add_special_tokens=False)
-    return [id for encoding in encodings for id in encoding.ids]
+    return parts
 
 
 def _can_be_cut(tokenizer: Tokenizer) -> bool:
@@ -123,26 +137,39 @@ def token_pieces(tokenizer: Tokenizer, text: str, *, parse_special: bool = True)
 
     Where `parse_special` is true, «<|end|>» in the text is shown as the special token, else as its characters.
     """
-    ids = encode_prompt(tokenizer, text) if parse_special else encode_text(tokenizer, text)
-    pieces = pieces_of(tokenizer, ids)
-    data = text.encode()
-    if (pieces[-1].end if pieces else 0) == len(data) and b"".join(piece.bytes for piece in pieces) == data:
-        return pieces
-    return _placed(tokenizer, text, [text] if parse_special else _disguised(tokenizer, text))
+    ids, starts, ends = token_places(tokenizer, text, parse_special=parse_special)
+    places = zip(pieces_of(tokenizer, ids), starts, ends, strict=True)
+    return [piece._replace(start=start, end=end) for piece, start, end in places]
 
 
-def _placed(tokenizer: Tokenizer, text: str, parts: Sequence[str]) -> list[Piece]:
-    """The pieces of a text that is encoded in parts, where the tokenizer says that they came from."""
+def token_places(
+    tokenizer: Tokenizer, text: str, *, parse_special: bool = True
+) -> tuple[list[int], list[int], list[int]]:
+    """As `token_pieces`, as three lists: the ids, and where in the UTF-8 text each token starts and ends, in bytes."""
+    wholes = [text] if parse_special else _disguised(tokenizer, text)
+    parts = [part for whole in wholes for part in _parts(tokenizer, whole)]
+    table = TokenBytes(tokenizer)
+    if len(text) > _CUT_ABOVE:  # places cost memory, and are known without asking where the tokens tile the text
+        encodings = tokenizer.encode_batch_fast(parts, add_special_tokens=False)
+    else:
+        encodings = tokenizer.encode_batch(parts, add_special_tokens=False)
+    ids = [id for encoding in encodings for id in encoding.ids]
+    data = [table[id] for id in ids]
+    if b"".join(data) == text.encode():
+        edges = list(itertools.accumulate(map(len, data), initial=0))
+        return ids, edges[:-1], edges[1:]
+    if len(text) > _CUT_ABOVE:
+        encodings = tokenizer.encode_batch(parts, add_special_tokens=False)
     widths = (1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in text)  # of characters in UTF-8
-    places = list(itertools.accumulate(widths, initial=0))
-    pieces: list[Piece] = []
+    byte_at = list(itertools.accumulate(widths, initial=0))
+    starts: list[int] = []
+    ends: list[int] = []
     begin = 0
-    for part in parts:
-        found = tokenizer.encode(part, add_special_tokens=False)
-        for piece, (start, end) in zip(pieces_of(tokenizer, found.ids), found.offsets, strict=True):
-            pieces.append(piece._replace(start=places[begin + start], end=places[begin + end]))
+    for part, encoding in zip(parts, encodings, strict=True):
+        starts += [byte_at[begin + start] for start, _ in encoding.offsets]
+        ends += [byte_at[begin + end] for _, end in encoding.offsets]
         begin += len(part)
-    return pieces
+    return ids, starts, ends
 
 
 def pieces_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[Piece]:
@@ -166,7 +193,9 @@ def pieces_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[Piece]:
 
 def show_bytes(data: bytes) -> str:
     """Bytes as text in which everything can be seen: · for a space, ⟨E2⟩ for a byte that is no whole character."""
-    return "".join(_show_character(character) for character in data.decode("utf-8", errors="surrogateescape"))
+    shown = "".join(_show_character(character) for character in data.decode("utf-8", errors="surrogateescape"))
+    is_mark = shown and unicodedata.category(shown[0]) in ("Mn", "Me")  # an accent that belongs on what came before
+    return "◌" + shown if is_mark else shown
 
 
 def _show_character(character: str) -> str:

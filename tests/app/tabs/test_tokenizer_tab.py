@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.session import Session
-from app.tabs.tokenizer_tab import EXAMPLE, TokenizerTab
+from app.tabs.tokenizer_tab import TokenizerTab
 from app.theme import ThemeProvider
+from app.widgets.explore_view import EXAMPLE
 from models.tokenizers import save_tokenizer, token_pieces, train_tokenizer
 from models.training.spec import DataSpec
 
@@ -35,8 +36,8 @@ def keep(session: Session, name: str, kind: str = "byte", vocab_size: int = 261)
 
 
 def test_an_empty_library_says_what_to_do(tab: TokenizerTab) -> None:
-    assert not tab.lab.isVisible()
-    assert not tab.card.isVisible()
+    assert not tab.views.explore.lab.isVisible()
+    assert not tab.views.explore.card.isVisible()
     assert any(b.text() == "Train one on Tiny World" and b.isVisible() for b in tab.findChildren(QPushButton))
 
 
@@ -50,9 +51,9 @@ def test_training_from_a_file_ends_in_pills(tab: TokenizerTab, session: Session,
     assert session.tokenizer_busy
     assert tab.trainer._bar.isVisible()
     until(lambda: session.tokenizer_name == "story-bpe-280")
-    assert tab.lab.isVisible()
+    assert tab.views.explore.lab.isVisible()
     assert tab.list.current_key == "story-bpe-280"
-    assert tab.stats.number("tokens") == f"{len(tab.lab.pieces):,}"
+    assert tab.views.explore.stats.number("tokens") == f"{tab.views.explore.lab.n_tokens:,}"
     assert not tab.trainer._bar.isVisible()
     assert tab.trainer.name.text() == "story-bpe-280-2", "the next one gets a free name"
 
@@ -80,14 +81,14 @@ def test_choosing_encodes_anew_and_counts(tab: TokenizerTab, session: Session) -
     keep(session, "pieces", "bpe", 270)
     assert session.choose_tokenizer("bytes")
     assert session.tokenizer is not None
-    assert tab.stats.number("tokens") == f"{len(token_pieces(session.tokenizer, EXAMPLE)):,}"
+    assert tab.views.explore.stats.number("tokens") == f"{len(token_pieces(session.tokenizer, EXAMPLE)):,}"
     tab.list.setCurrentRow(1)
     assert session.tokenizer_name == "pieces"
-    tab.lab.editor.setPlainText("cat 🌱")
-    numbers = [tab.stats.number(name) for name in ("characters", "bytes")]
+    tab.views.explore.lab.editor.setPlainText("cat 🌱")
+    numbers = [tab.views.explore.stats.number(name) for name in ("characters", "bytes")]
     assert numbers == ["5", "8"]
-    tab.lab.editor.clear()
-    assert tab.stats.number("bytes per token") == "–"
+    tab.views.explore.lab.editor.clear()
+    assert tab.views.explore.stats.number("bytes per token") == "–"
 
 
 def test_the_card_tells_about_the_token_and_its_ids_are_copied(
@@ -95,16 +96,18 @@ def test_the_card_tells_about_the_token_and_its_ids_are_copied(
 ) -> None:
     keep(session, "bytes")
     session.choose_tokenizer("bytes")
-    tab.lab.editor.setPlainText("aé a")
-    tab.lab.view.pick(1)
-    assert tab.card.value("Bytes") == "C3"
-    assert tab.card.value("Text") == "part of a character"
-    tab.lab.view.pick(0)
-    assert tab.card.value("Here") == "2 times"
-    assert tab.card.value("Id") == str(tab.lab.pieces[0].id)
+    lab = tab.views.explore.lab
+    lab.editor.setPlainText("aé a")
+    assert lab.tokens is not None
+    lab.view.pick(1)
+    assert tab.views.explore.card.value("Bytes") == "C3"
+    assert tab.views.explore.card.value("Text") == "part of a character"
+    lab.view.pick(0)
+    assert tab.views.explore.card.value("Here") == "2 times"
+    assert tab.views.explore.card.value("Id") == str(lab.tokens[0].id)
     (copy,) = (b for b in tab.findChildren(QPushButton) if b.text() == "Copy ids")
     qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
-    assert QGuiApplication.clipboard().text() == str([piece.id for piece in tab.lab.pieces])
+    assert QGuiApplication.clipboard().text() == str(lab.tokens.ids.tolist())
 
 
 def test_deleting_can_be_undone(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
@@ -112,7 +115,7 @@ def test_deleting_can_be_undone(qtbot: QtBot, tab: TokenizerTab, session: Sessio
     session.choose_tokenizer("bytes")
     with qtbot.waitSignal(session.deleted) as deleted:
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
-    assert not tab.lab.isVisible()
+    assert not tab.views.explore.lab.isVisible()
     assert tab.list.count() == 0
     session.undo_delete(deleted.args[1])
     assert tab.list.count() == 1

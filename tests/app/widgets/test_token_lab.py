@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QTextCursor
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.theme import ThemeProvider
+from app.widgets.byte_strip import ByteStrip
 from app.widgets.encoder import AT_ONCE_BYTES, Encoder
 from app.widgets.pill_layout import PillLayout
+from app.widgets.text_box import LONGEST_LINE
 from app.widgets.text_offsets import TextOffsets
-from app.widgets.token_lab import FOLD_ABOVE, TokenLab
+from app.widgets.token_lab import TokenLab
 from app.widgets.token_view import TokenView
-from models.tokenizers import token_pieces, train_tokenizer
+from models.tokenizers import decode, token_pieces, train_tokenizer
+from models.tokenizers.encoded import EncodedText
 
 TEXT = "The naïve café 🌱 grows.\n<|user|> Who?\n\nno"
 
@@ -99,19 +103,20 @@ def test_a_token_is_shown_in_the_text_and_the_text_in_the_tokens(
     lab.show()
     lab.set_tokenizer(bpe)
     lab.editor.setPlainText(TEXT)
-    whole = "".join(piece.bytes.decode("latin1") for piece in lab.pieces).encode("latin1").decode()
-    assert whole == TEXT
-    for index, piece in enumerate(lab.pieces):
+    assert lab.tokens is not None
+    assert b"".join(piece.bytes for piece in lab.tokens).decode() == TEXT
+    for index, piece in enumerate(lab.tokens):
         lab.view.pick(index)
         (selection,) = lab.editor.extraSelections()
         marked = selection.cursor.selectedText().replace("\u2029", "\n")
         assert piece.bytes in marked.encode()
+    lab.view.pick(-1)
     seedling = lab.editor.document().find("🌱")
     lab._mark_tokens(seedling.selectionStart(), seedling.selectionEnd())
-    marked_bytes = b"".join(lab.pieces[i].bytes for i in lab.view._marked)
+    marked_bytes = b"".join(lab.tokens[i].bytes for i in lab.view._marked)
     assert "🌱".encode() in marked_bytes
     lab.editor.clear()
-    assert list(lab.pieces) == []
+    assert lab.n_tokens == 0
 
 
 def test_pointing_at_the_text_marks_its_token(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
@@ -134,28 +139,94 @@ def test_pointing_at_the_text_marks_its_token(qtbot: QtBot, theme: ThemeProvider
     assert lab.view._marked == range(1)
 
 
-def test_long_texts_fold_their_pills_until_asked(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+def test_a_click_freezes_what_is_told_about(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
     lab = TokenLab(theme)
     qtbot.addWidget(lab)
     lab.resize(600, 400)
     lab.show()
     lab.set_tokenizer(bpe)
-    lab.editor.setPlainText("the cat sat. " * (FOLD_ABOVE // 12))
-    assert lab.folded
-    assert not lab.view.isVisible()
-    assert len(lab.pieces) > 1000, "the counts stay"
-    lab._on_unfold()
-    assert lab.view.isVisible()
-    lab.editor.setPlainText("the cat")
-    assert not lab.folded
-    assert lab.view.isVisible()
+    lab.editor.setPlainText("the cat sat")
+    view, told = lab.view, []
+    lab.token_changed.connect(told.append)
+    qtbot.mouseMove(view.viewport(), view._pill_rect(1).center())
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=view._pill_rect(1).center())
+    qtbot.mouseMove(view.viewport(), view._pill_rect(2).center())
+    lab.bytes.hovered.emit(0)
+    assert (view.current, set(told)) == (1, {1})
+    assert lab.bytes._marked == range(1, 2)
+    qtbot.keyClick(view, Qt.Key.Key_Escape)
+    lab.bytes.hovered.emit(0)
+    assert told[-1] == 0
+    assert view._marked == range(1)
+
+
+def test_bytes_know_their_tokens(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+    strip = ByteStrip(theme)
+    qtbot.addWidget(strip)
+    strip.resize(2000, strip.sizeHint().height())
+    strip.show()
+    tokens = EncodedText(bpe, TEXT)
+    strip.set_pieces(tokens)
+    for index, piece in enumerate(tokens):
+        for at in range(piece.start, piece.end):
+            assert strip._token_at(8 + at * strip._cell + strip._cell // 2) == index
+    with qtbot.waitSignal(strip.picked) as picked:
+        place = QPoint(8 + tokens[3].start * strip._cell + 2, 6)
+        qtbot.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert picked.args == [3]
+    strip.resize(200, strip.height())
+    last = len(tokens) - 1
+    strip.mark(range(last, last + 1))
+    assert strip.horizontalScrollBar().value() > 0
+
+
+def test_what_is_too_long_to_type_into_is_held_and_encoded(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
+    lab = TokenLab(theme)
+    qtbot.addWidget(lab)
+    lab.resize(600, 400)
+    lab.show()
+    lab.set_tokenizer(bpe)
+    lab.editor.setPlainText("the 🌱 hat")
+    lab.editor.moveCursor(QTextCursor.MoveOperation.End)
+    pasted = "the cat sat " * (LONGEST_LINE // 12 + 1)
+    data = QMimeData()
+    data.setText(pasted)
+    with qtbot.waitSignal(lab.encoded, timeout=60_000):
+        lab.editor.insertFromMimeData(data)
+    assert lab.text == lab.editor.text == "the 🌱 hat" + pasted
+    assert lab.tokens is not None
+    assert decode(bpe, lab.tokens.ids.tolist()) == lab.text
+    assert lab.editor.isReadOnly()
+    lab.view.pick(lab.n_tokens - 1)
+    assert lab.editor.extraSelections() == [], "it is not in what is shown"
+    lab.editor.edit_beginning()
+    assert not lab.editor.isReadOnly()
+    assert lab.text == lab.editor.toPlainText() == ("the 🌱 hat" + pasted)[:5000]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram", "word"])
+def test_arrays_say_what_pieces_say(kind: str) -> None:
+    tokenizer = train_tokenizer([TEXT * 30], kind, 300)
+    tokens, pieces = EncodedText(tokenizer, TEXT), token_pieces(tokenizer, TEXT)
+    assert list(tokens) == pieces
+    assert tokens[1:4] == pieces[1:4]
+    counts = Counter(piece.id for piece in pieces)
+    assert {piece.id: n for piece, n in tokens.most_common(999)} == counts
+    assert [n for _, n in tokens.most_common(3)] == [n for _, n in counts.most_common(3)]
+    assert tokens.occurrences(pieces[0].id) == counts[pieces[0].id]
+    assert tokens.occurrences(-1) == 0
+    assert tokens.of_each(lambda piece: len(piece.bytes), int).tolist() == [len(piece.bytes) for piece in pieces]
+    for at in range(len(TEXT.encode())):
+        found = tokens.touching(at, at + 1)
+        holders = [i for i, piece in enumerate(pieces) if piece.start <= at < piece.end]
+        assert set(holders) <= set(found)
 
 
 def test_without_a_tokenizer_there_are_no_tokens(qtbot: QtBot, theme: ThemeProvider) -> None:
     lab = TokenLab(theme)
     qtbot.addWidget(lab)
     lab.editor.setPlainText("the cat")
-    assert list(lab.pieces) == []
+    assert lab.n_tokens == 0
 
 
 def test_short_texts_are_encoded_at_once(qtbot: QtBot, bpe: Tokenizer) -> None:
