@@ -1,0 +1,100 @@
+"""Ids that somebody pasted, in whatever form: the text that they are, and in a sentence each that is none."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from models.tokenizers.pieces import Piece, decode, pieces_of
+
+PROBLEMS_LISTED = 100
+
+_WORD = re.compile(r"[^\s,;|()\[\]]+")
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_KEYS = ("ids", "input_ids", "tokens")
+_SHOWN = 24
+
+
+@dataclass(frozen=True)
+class IdProblem:
+    """What is wrong with one of the pasted words, which stands at the characters `start` to `end`."""
+
+    start: int
+    end: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class DecodedIds:
+    """The valid ids with their text; `n_problems` counts what is no id, of which PROBLEMS_LISTED are in `problems`."""
+
+    ids: tuple[int, ...]
+    text: str
+    pieces: tuple[Piece, ...]
+    problems: tuple[IdProblem, ...]
+    n_problems: int
+
+
+def decode_ids(tokenizer: Tokenizer, written: str) -> DecodedIds:
+    """Read ids («[1, 2, 3]», «1 2 3», a JSON object with "ids") and decode those that the tokenizer has."""
+    ids: list[int] = []
+    problems: list[IdProblem] = []
+    n_problems, size = 0, max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+    known: dict[int, bool] = {}
+    for place, (start, end) in enumerate(_words(written), start=1):
+        word = written[start:end]
+        number = int(word) if _NUMBER.fullmatch(word) else None
+        if number is not None:
+            if number not in known:
+                known[number] = 0 <= number < size and tokenizer.id_to_token(number) is not None
+            if known[number]:
+                ids.append(number)
+                continue
+        n_problems += 1
+        if len(problems) < PROBLEMS_LISTED:
+            problems.append(IdProblem(start, end, _sentence(word, number, place, size)))
+    return DecodedIds(tuple(ids), decode(tokenizer, ids), tuple(pieces_of(tokenizer, ids)), tuple(problems), n_problems)
+
+
+def ordinal(n: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th, 21st …"""
+    ending = "th" if n // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n:,}{ending}"
+
+
+def _words(written: str) -> Iterator[tuple[int, int]]:
+    """Where the words are that ought to be ids; of a JSON object, only those in its list of ids."""
+    start, end = _list_in_object(written)
+    for match in _WORD.finditer(written, start, end):
+        yield match.span()
+
+
+def _list_in_object(written: str) -> tuple[int, int]:
+    if not written.lstrip().startswith("{"):
+        return 0, len(written)
+    try:
+        found = json.loads(written)
+    except (json.JSONDecodeError, RecursionError):
+        return 0, len(written)
+    for key in _KEYS:
+        if isinstance(found.get(key), list) and all(type(id) is int for id in found[key]):
+            place = re.search(rf'"{key}"\s*:\s*\[([^\]]*)\]', written)
+            if place is not None:
+                return place.span(1)
+    return 0, len(written)
+
+
+def _sentence(word: str, number: int | None, place: int, size: int) -> str:
+    shown = word if len(word) <= _SHOWN else f"{word[:_SHOWN]}…"
+    if number is None and not re.fullmatch(r"-?[0-9]+", word):
+        return f"«{shown}» ({ordinal(place)}) is no whole number."
+    if number is not None and 0 <= number < size:
+        return f"There is no token {number:,} ({ordinal(place)}): this vocabulary leaves that id out."
+    told = shown if number is None else f"{number:,}"
+    if size == 0:
+        return f"There is no token {told} ({ordinal(place)}): this vocabulary is empty."
+    return f"There is no token {told} ({ordinal(place)}): ids go from 0 to {size - 1:,}."
