@@ -34,6 +34,15 @@ class Notice(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VocabularyGrowth(Event):
+    """How well the first tokens of a BPE vocabulary compress: measured on a sample of `sample_bytes` bytes."""
+
+    vocab_size: int
+    bytes_per_token: float
+    sample_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
     """Training begins or goes on at `step` of `total_steps`."""
 

@@ -22,6 +22,7 @@ from models.events import (
     SampleMade,
     TrainMetrics,
     ValMetrics,
+    VocabularyGrowth,
 )
 
 Result = TypeVar("Result")
@@ -166,6 +167,8 @@ def _sentence(event: Event) -> str:
     if isinstance(event, RunStarted):
         threads = f"{event.threads} thread{'s' if event.threads != 1 else ''}"
         return f"Run {event.run_id} on {event.device}, {event.precision}, {threads}, from step {event.step:,}"
+    if isinstance(event, VocabularyGrowth):
+        return f"{event.vocab_size:>9,} tokens: {event.bytes_per_token:.2f} bytes per token"
     if isinstance(event, SampleMade):
         return f"step {event.step:,}: {_one_line(event.prompt + event.text)}"
     if isinstance(event, Finished) and event.status != "finished":

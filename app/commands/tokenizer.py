@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json, read_argument
-from app.commands.progress import ProgressLine, drive
-from models.events import Phase, Progress
+from app.commands import tokenizer_train
+from app.commands.common import add_common, print_json, read_argument
 from models.library import Library
 from models.tokenizers import (
-    KINDS,
-    Cut,
-    TokenizerOptions,
     decode,
     encode_prompt,
     encode_text,
@@ -22,18 +17,12 @@ from models.tokenizers import (
     pieces_of,
     read_texts,
     read_tokenizer,
-    shortfall,
     special_ids,
     token_pieces,
     tokenizer_kind,
-    train_in_child,
-    train_tokenizer,
-    write_tokenizer,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tokenizers import Tokenizer
 
 
@@ -44,12 +33,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    train = actions.add_parser("train", help="learn a vocabulary from text files")
-    train.add_argument("--data", nargs="+", action="extend", required=True, type=Path, metavar="FILE")
-    train.add_argument("--kind", choices=KINDS, default="bpe", help="default: bpe")
-    train.add_argument("--vocab-size", type=int, default=1024, metavar="V", help="default: 1024")
-    _add_options(train)
-    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")
+    train = tokenizer_train.add_parser(actions)
 
     encode = actions.add_parser("encode", help="print the ids of a text")
     encode.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
@@ -73,42 +57,6 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of TokenizerOptions."""
-    for field in fields(TokenizerOptions):
-        option, words = f"--{field.name.replace('_', '-')}", str(field.metadata["help"]).replace("%", "%%")
-        if field.name == "special_tokens":
-            parser.add_argument(
-                "--special-token",
-                dest=field.name,
-                action="append",
-                default=[],
-                metavar="T",
-                help=words + " Repeatable.",
-            )
-        elif isinstance(field.default, bool):
-            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default, help=words)
-        else:
-            choices = field.metadata.get("choices")
-            parser.add_argument(
-                option,
-                type=type(field.default),
-                choices=choices,
-                default=field.default,
-                metavar=None if choices else "N",
-                help=f"{words} Default: {field.default}.",
-            )
-
-
-def _options_from(args: argparse.Namespace) -> TokenizerOptions:
-    """The options that were asked for; UsageError where they cannot be."""
-    values = {field.name: getattr(args, field.name) for field in fields(TokenizerOptions)}
-    try:
-        return TokenizerOptions(**{**values, "special_tokens": tuple(values["special_tokens"])})
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-
-
 def _add_text_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument("--text", metavar="T", help="the text; - reads stdin")
@@ -117,50 +65,15 @@ def _add_text_options(parser: argparse.ArgumentParser, *, required: bool) -> Non
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
-    actions = {"train": _train, "encode": _encode, "decode": _decode, "compare": _compare, "inspect": _inspect}
+    actions = {
+        "train": tokenizer_train.run,
+        "encode": _encode,
+        "decode": _decode,
+        "compare": _compare,
+        "inspect": _inspect,
+    }
     actions[args.action](args)
     return 0
-
-
-def _train(args: argparse.Namespace) -> None:
-    """With --json the work is done here, by what may be the child of another Terrarium; else by a child of ours."""
-    if args.json:
-        with ProgressLine(as_json=True) as line:
-            print_json(_train_here(args, line))
-        return
-    with ProgressLine() as line:
-        about = drive(train_in_child(args.data, args.kind, args.vocab_size, args.out, _options_from(args)), line)
-        line.say(f"{about['vocab_size']:,} tokens, kind {about['kind']}")
-    print(args.out)
-
-
-def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
-    texts = _read_with_progress(args.data, line)
-    cut = Cut()
-    tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, _options_from(args), progress=True, cut=cut)
-    notices = (cut.sentence, shortfall(tokenizer, args.kind, args.vocab_size))
-    about = {
-        "trained_on": [str(path.resolve()) for path in args.data],
-        "bytes": _total_bytes(args.data),
-        "asked_vocab_size": args.vocab_size,
-        "options": asdict(_options_from(args)),
-        "notice": " ".join(filter(None, notices)) or None,
-    }
-    facts = write_tokenizer(tokenizer, args.out, about)
-    return {"folder": str(args.out), **facts}
-
-
-def _read_with_progress(paths: list[Path], line: ProgressLine) -> Iterator[str]:
-    total, done = _total_bytes(paths), 0
-    line.show(Phase(name="Reading the text"))
-    for text in read_texts(paths):
-        yield text
-        done += len(text)
-        line.show(Progress(done=min(done, total), total=total))
-
-
-def _total_bytes(paths: list[Path]) -> int:
-    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def _encode(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from models.events import Event, Notice, Phase, Progress
+from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
 from models.tokenizer_options import TokenizerOptions
 from models.tokenizers.train import check_training
 
@@ -29,11 +29,18 @@ _STAGES = {
 
 
 def train_in_child(
-    files: Sequence[Path], kind: str, vocab_size: int, out_dir: Path, options: TokenizerOptions | None = None
+    files: Sequence[Path],
+    kind: str,
+    vocab_size: int,
+    out_dir: Path,
+    options: TokenizerOptions | None = None,
+    *,
+    growth: bool = False,
 ) -> Generator[Event, None, dict[str, Any]]:
     """Train from text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
 
-    Returns about.json's content. Closing the generator kills the child, which leaves no tokenizer behind.
+    With `growth`, what each size of a BPE vocabulary gains is measured afterwards, as VocabularyGrowth events. Returns
+    about.json's content. Closing the generator kills the child, which leaves no tokenizer behind.
 
     Raises:
         ValueError: with the child's own sentence, or one that says that it crashed.
@@ -46,6 +53,7 @@ def train_in_child(
     arguments = ["tokenizer", "train", "--json", "--kind", kind, "--vocab-size", str(vocab_size), "--out", str(out_dir)]
     arguments += ["--normalizer", options.normalizer, "--pre-tokenizer", options.pre_tokenizer]
     arguments += ["--min-frequency", str(options.min_frequency)]
+    arguments += ["--growth"] if growth else []
     arguments += [] if options.byte_fallback else ["--no-byte-fallback"]
     arguments += [f"--special-token={token}" for token in options.special_tokens]
     for file in files:
@@ -111,6 +119,8 @@ def _follow(child: subprocess.Popen[bytes]) -> Generator[Event, None, list[str]]
         if isinstance(event, Phase):
             progress = Progress(done=0, total=0)
             yield event
+        elif isinstance(event, VocabularyGrowth):
+            yield event
         elif event is not None:
             progress = event
             if time.monotonic() - shown > _BEAT_S:
@@ -126,7 +136,7 @@ def _pump(stream: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
     lines.put(None)
 
 
-def _read(line: str, complaints: list[str]) -> Phase | Progress | None:
+def _read(line: str, complaints: list[str]) -> Phase | Progress | VocabularyGrowth | None:
     """A line of `app.commands.progress` {"event": "Phase", …} or of the Rust trainer {"stage", "current", "total"}."""
     try:
         fields = json.loads(line)
@@ -135,6 +145,8 @@ def _read(line: str, complaints: list[str]) -> Phase | Progress | None:
             return Phase(name=fields["name"])
         if kind == "Progress":
             return Progress(done=fields["done"], total=fields["total"])
+        if kind == "VocabularyGrowth":
+            return VocabularyGrowth(**{name: value for name, value in fields.items() if name != "event"})
         if fields["current"] == 0:
             return Phase(name=_STAGES[fields["stage"]])
         return Progress(done=fields["current"], total=fields["total"])
