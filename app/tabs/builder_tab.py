@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
 from app.comparison import ComparedDesign
 from app.preset_families import design_words, same_preset
@@ -17,6 +15,7 @@ from app.widgets.basics import frame, label, row
 from app.widgets.config_form import ConfigForm
 from app.widgets.cost_panel import CostPanel
 from app.widgets.design_bar import DesignActions, DesignBar
+from app.widgets.design_files import DesignFiles
 from app.widgets.design_list import DesignList
 from app.widgets.design_views import DesignViews, stale_mark
 from app.widgets.scrolling import scrolling
@@ -25,7 +24,6 @@ from models.config import ModelConfig
 from models.presets import PRESETS
 from models.training.spec import TrainConfig
 
-_JSON = "Designs (*.json);;All files (*)"
 _NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
 
 
@@ -38,7 +36,7 @@ class BuilderTab(QWidget):
         # What was opened last, from which edits are told.
         self._origin = ComparedDesign(session.design_name, session.design)
         self.setProperty("role", "page")
-        self.setAcceptDrops(True)
+        self.files = DesignFiles(session, self)
         self.list = DesignList(theme)
         self.form = ConfigForm(session.design, theme, folded=("Details",), zero_words=zero_words(), notes=_NOTES)
         self.views = DesignViews(session, theme)
@@ -63,10 +61,10 @@ class BuilderTab(QWidget):
             duplicate=lambda: self._on_duplicate(self._origin.title),
             delete=lambda: self._session.delete_design(self._origin.title),
             revert=self._on_revert,
-            import_json=self._on_import,
+            import_json=self.files.ask_for_designs,
             export_json=self._on_export,
-            export_svg=lambda: self._on_export_picture("svg"),
-            export_png=lambda: self._on_export_picture("png"),
+            export_svg=lambda: self.files.export_picture(self._file_name(), "svg", self.views.diagram),
+            export_png=lambda: self.files.export_picture(self._file_name(), "png", self.views.diagram),
         )
 
     # -- Layout --------------------------------------------------------------------------------------------------------
@@ -74,19 +72,24 @@ class BuilderTab(QWidget):
     def _build(self) -> None:
         left = QSplitter(Qt.Orientation.Vertical)
         left.addWidget(_card(_heading("Designs", label("parameters", "caption")), self.list))
-        left.addWidget(_card(_heading("Slots"), scrolling(self.form)))
+        slots = scrolling(self.form)
+        slots.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
+        left.addWidget(_card(_heading("Slots"), slots))
         left.setStretchFactor(0, 2)
         left.setStretchFactor(1, 3)
         left.setSizes([270, 420])
         self.stale = stale_mark()
-        right = _card(_heading("Costs", self.stale), self.work, scrolling(self.costs))
+        costs = scrolling(self.costs)
+        costs.setAccessibleName("Costs")
+        right = _card(_heading("Costs", self.stale), self.work, costs)
+        self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
         for widget in (left, _card(self.views), right):
             splitter.addWidget(widget)
         for each in (splitter, left):
             each.setChildrenCollapsible(False)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([336, 790, 268])
+        splitter.setSizes([336, 790, 290])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE + SPACE // 2)
@@ -295,39 +298,13 @@ class BuilderTab(QWidget):
         self.form.commit()
         self._hand_over_now()
 
-    # -- Files ---------------------------------------------------------------------------------------------------------
-
-    def _on_import(self) -> None:
-        files, _ = QFileDialog.getOpenFileNames(self, "Import designs", "", _JSON)
-        self.import_files([Path(file) for file in files])
-
-    def import_files(self, files: list[Path]) -> None:
-        """Save the designs of JSON files; each that is none is told in a sentence."""
-        for file in files:
-            self._session.import_design(file)
-
     def _on_export(self) -> None:
         self._take_up()
-        name = self.bar.name.text().strip() or "design"
-        file, _ = QFileDialog.getSaveFileName(self, "Export this design", f"{name}.json", _JSON)
-        if file and not self.form.problem:
-            self._session.export_design(Path(file))
+        if not self.form.problem:
+            self.files.export_design(self._file_name())
 
-    def _on_export_picture(self, kind: str) -> None:
-        name = self.bar.name.text().strip() or "design"
-        words = f"{kind.upper()} pictures (*.{kind})"
-        file, _ = QFileDialog.getSaveFileName(self, "Export the diagram", f"{name}.{kind}", words)
-        if file:
-            diagram = self.views.diagram
-            self._session.export_picture(Path(file), diagram.export_svg if kind == "svg" else diagram.export_png)
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.toLocalFile().lower().endswith(".json") for url in event.mimeData().urls()):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        files = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-        self.import_files([file for file in files if file.suffix.lower() == ".json"])
+    def _file_name(self) -> str:
+        return self.bar.name.text().strip() or "design"
 
 
 def _heading(text: str, aside: QWidget | None = None) -> QWidget:

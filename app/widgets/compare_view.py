@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -18,11 +18,13 @@ from PySide6.QtWidgets import (
 from app.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, label, row
+from app.widgets.basics import button, row, set_role
 from app.widgets.design_menu import DesignMenu
+from app.widgets.elided_label import ElidedLabel
 from models.config import ModelConfig
 
-_LABELS, _COLUMN, _WIDEST = 140, 104, 190  # pixels at the usual text size
+_WIDEST = 190  # pixels at the usual text size
+_PADDING = 28  # pixels: on both sides of a cell's words
 
 
 class CompareView(QWidget):
@@ -38,10 +40,15 @@ class CompareView(QWidget):
         self.add = button("Add design", theme, icon="plus", tip="Put a preset, a saved design or a run's design beside")
         self.add.setMenu(DesignMenu(session, self.add_design, self.add))
         self.markdown = button(
-            "Copy Markdown", theme, self.copy_markdown, icon="copy", role="quiet", tip="Copy the table (Ctrl+C)"
+            "Markdown", theme, self.copy_markdown, icon="copy", role="quiet", tip="Copy the table as Markdown (Ctrl+C)"
         )
-        self.csv = button("Copy CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy it for a spreadsheet")
-        self.note = label("", "caption")
+        self.csv = button(
+            "CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy it as CSV, for a spreadsheet"
+        )
+        self.markdown.setAccessibleName("Copy as Markdown")
+        self.csv.setAccessibleName("Copy as CSV")
+        self.note = ElidedLabel()
+        set_role(self.note, "caption")
         self.chips: list[QPushButton] = []
         self._chips = QHBoxLayout()
         self._chips.setSpacing(SPACE)
@@ -55,7 +62,7 @@ class CompareView(QWidget):
         bar.addStretch(1)
         layout.addLayout(bar)
         layout.addWidget(self.table, 1)
-        layout.addLayout(row(self.note, None, self.markdown, self.csv))
+        layout.addLayout(row(self.note, self.markdown, self.csv))
         copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table, self.copy_markdown)
         remove = QShortcut(QKeySequence(QKeySequence.StandardKey.Delete), self.table, self._remove_current)
         for shortcut in (copy, remove):
@@ -123,7 +130,7 @@ class CompareView(QWidget):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
-        self.chips = []
+        self.chips, before = [], self.add
         for design in self._others:
             chip = button(
                 design.title,
@@ -137,6 +144,8 @@ class CompareView(QWidget):
             chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the × stands behind the name
             self._chips.addWidget(chip)
             self.chips.append(chip)
+            self.setTabOrder(before, chip)
+            before = chip
 
     def _fill(self) -> None:
         designs = self.designs
@@ -193,13 +202,15 @@ class CompareView(QWidget):
             self.table.setItem(line, column, item)
 
     def _size_columns(self) -> None:
+        """Each column as wide as its words; what is left over goes to the designs, up to where they drift apart."""
         header, scale = self.table.horizontalHeader(), self._theme.text_scale
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        self.table.setColumnWidth(0, round(_LABELS * scale))
-        spare = (self.table.viewport().width() - round(_LABELS * scale)) // len(self.designs)
-        least = max(round(_COLUMN * scale), min(spare, round(_WIDEST * scale)))
-        for column in range(1, self.table.columnCount()):
-            title = self.designs[column - 1].title
-            wide = header.fontMetrics().horizontalAdvance(title) + 24
-            self.table.setColumnWidth(column, max(least, wide))
+        names, cells = QFontMetrics(self._theme.font()), QFontMetrics(self._theme.mono_font(0.95))
+        first = max((names.horizontalAdvance(row.label) for row in self._rows), default=0) + _PADDING
+        self.table.setColumnWidth(0, first)
+        spare = min((self.table.viewport().width() - first) // len(self.designs), round(_WIDEST * scale))
+        for column, design in enumerate(self.designs):
+            words = [cells.horizontalAdvance(row.cells[column]) for row in self._rows]
+            words.append(header.fontMetrics().horizontalAdvance(design.title))
+            self.table.setColumnWidth(column + 1, max(spare, max(words) + _PADDING))
         self.table.verticalHeader().setDefaultSectionSize(round(26 * scale))

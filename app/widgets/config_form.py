@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal
-from PySide6.QtWidgets import QCheckBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.motion import prefers_reduced_motion
 from app.theme import ThemeProvider
@@ -186,6 +186,9 @@ class ConfigForm(QWidget):
 
     def _size_editors(self) -> None:
         width = self.fontMetrics().averageCharWidth() * 18 + 48
+        for row in self._rows.values():
+            if isinstance(row.editor.widget, QComboBox):
+                width = max(width, row.editor.widget.sizeHint().width())
         for row in self._rows.values():
             if not isinstance(row.editor.widget, QPlainTextEdit | QCheckBox):
                 row.editor.widget.setFixedWidth(width)

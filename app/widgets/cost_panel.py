@@ -13,7 +13,8 @@ from app.dry_run_control import Measured
 from app.proposer import Proposer, Question
 from app.room import Room, budget, fit_of
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import label, row
+from app.widgets.basics import label, row, set_role
+from app.widgets.elided_label import ElidedLabel
 from app.widgets.fit_box import FitBox, note_of
 from app.widgets.number_label import NumberLabel
 from app.widgets.proposal_list import ProposalList
@@ -210,10 +211,11 @@ def _operations(n: float) -> str:
 
 
 def _heading(title: str, word: str, tip: str, total: QLabel) -> QLayout:
-    name, kind = label(title, "subheading"), label(word, "caption")
-    for widget in (name, kind, total):
+    name, kind = label(title, "subheading"), ElidedLabel(word)
+    set_role(kind, "caption")
+    for widget in (name, total):
         widget.setToolTip(tip)
-    return row(name, kind, None, total)
+    return row(name, kind, total)
 
 
 def _line(name: str, number: QLabel, tip: str) -> QWidget:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QTabBar, QVBoxLayout, QWidget
 
 from app.session import Session
@@ -25,6 +27,9 @@ VIEWS = {
     "compare": ("Compare", "This design beside others: what differs, and what it costs"),
     "code": ("Code", "The design as a short PyTorch module"),
 }
+
+
+_SPARED = 16  # pixels of a tab's padding, where the tabs are compact (see the style sheet)
 
 
 class DesignViews(QWidget):
@@ -53,12 +58,8 @@ class DesignViews(QWidget):
             "code": self._make_code,
         }
         self.pages = Pages(factories)
-        self.bar = QTabBar()
-        self.bar.setDrawBase(False)
-        self.bar.setExpanding(False)
-        self.bar.setUsesScrollButtons(False)
-        self.bar.setElideMode(Qt.TextElideMode.ElideRight)
-        self.bar.setAccessibleName("Views of the design")
+        self.pages.page_made.connect(self._on_page_made)
+        self.bar = _ViewBar()
         self.names = tuple(VIEWS)
         for i, (words, tip) in enumerate(VIEWS.values()):
             self.bar.addTab(words)
@@ -124,6 +125,17 @@ class DesignViews(QWidget):
         else:
             page.set_design(config, length)
 
+    def _on_page_made(self, name: str, page: QWidget) -> None:
+        """Let Tab go from the bar into the page: by itself it would come last, behind all that was made before."""
+        inside: list[QWidget] = []
+        widget = page.nextInFocusChain()
+        while widget is not None and widget is not page:
+            if page.isAncestorOf(widget) and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                inside.append(widget)
+            widget = widget.nextInFocusChain()
+        for before, after in itertools.pairwise([self.bar, *inside]):
+            self.setTabOrder(before, after)
+
     # -- Making them ---------------------------------------------------------------------------------------------------
 
     def _make_diagram(self) -> QWidget:
@@ -153,6 +165,35 @@ class DesignViews(QWidget):
         from app.widgets.code_view import CodeView
 
         return CodeView(self._theme)
+
+
+class _ViewBar(QTabBar):
+    """The names of the views; closer together where there is little room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setDrawBase(False)
+        self.setExpanding(False)
+        self.setUsesScrollButtons(False)
+        self.setElideMode(Qt.TextElideMode.ElideRight)
+        self.setAccessibleName("Views of the design")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._space_out()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._space_out()
+
+    def _space_out(self) -> None:
+        is_compact = bool(self.property("compact"))
+        wide = self.sizeHint().width() + (_SPARED * self.count() if is_compact else 0)
+        if is_compact != (wide > self.width()):
+            self.setProperty("compact", not is_compact)
+            self.style().polish(self)
+            self.setElideMode(self.elideMode())  # lays the tabs out anew, which no other call does
 
 
 def stale_mark() -> QLabel:

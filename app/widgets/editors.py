@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, SignalInstance
+from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, QTimer, SignalInstance
 from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
 
@@ -16,6 +17,7 @@ from app.widgets.words import words
 
 _LARGEST_INT = 2**31 - 1  # what a QSpinBox can hold
 _PAUSE_MS = 400
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")  # and not 0,5, which may mean a half
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class IntBox(QSpinBox):
         super().__init__(parent)
         self.setRange(max(low, -_LARGEST_INT), min(high, _LARGEST_INT))
         self.setSingleStep(step)
+        self.setLocale(QLocale(QLocale.Language.English))  # 50,257, as everywhere else on screen
+        self.setGroupSeparatorShown(True)
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         keep_wheel_for_scrolling(self)
@@ -61,21 +65,23 @@ class IntBox(QSpinBox):
 
 
 class FloatBox(QDoubleSpinBox):
-    """A number written as people write it: 0.0003, 1e-05, 10000. A step moves its first digit by one."""
+    """A number written as people write it: 0.0003, 1e-05, 10,000. A step moves its first digit by one."""
 
     def __init__(self, low: float, high: float, first_step: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._first_step = first_step
-        self.setDecimals(15)
+        self.setDecimals(40)  # of them all: none is lost on the way through
         self.setRange(low, high)
         self.setKeyboardTracking(False)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         keep_wheel_for_scrolling(self)
 
     def textFromValue(self, value: float) -> str:
-        return f"{value:.6g}"
+        return f"{value:,.0f}" if 1000 <= value < 1e15 and value.is_integer() else f"{value:.6g}"
 
     def valueFromText(self, text: str) -> float:
+        if text == self.textFromValue(self.value()):  # untouched: its other digits are not shown, but kept
+            return self.value()
         return _parse(text) or 0.0
 
     def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
@@ -84,9 +90,12 @@ class FloatBox(QDoubleSpinBox):
             inside = self.minimum() <= value <= self.maximum()
             state = QValidator.State.Acceptable if inside else QValidator.State.Intermediate
         else:
-            partial = all(c in "0123456789.eE+-" for c in text.strip())
+            partial = all(c in "0123456789,.eE+-" for c in text.strip())
             state = QValidator.State.Intermediate if partial else QValidator.State.Invalid
         return state, text, position
+
+    def fixup(self, text: str) -> str:
+        return text  # Qt's would leave out commas, and make 5 of 0,5
 
     def stepBy(self, steps: int) -> None:
         for _ in range(abs(steps)):
@@ -125,7 +134,7 @@ def _choice_editor(choices: tuple[str, ...]) -> Editor:
     combo = QComboBox()
     for choice in choices:
         combo.addItem(words(choice), choice)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
     keep_wheel_for_scrolling(combo)
 
     def write(value: str) -> None:
@@ -177,6 +186,9 @@ def keep_wheel_for_scrolling(widget: QWidget) -> None:
 
 
 def _parse(text: str) -> float | None:
+    text = text.strip()
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
     try:
         value = float(text)
     except ValueError:

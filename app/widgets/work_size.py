@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtCore import QEvent, QSignalBlocker, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from app.theme import SPACE
@@ -28,7 +28,7 @@ class WorkSize(QWidget):
         self.length = IntBox(1, 16_777_216, 16)
         self.batch.setValue(DEFAULT_BATCH)
         grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setContentsMargins(0, SPACE // 2, 0, SPACE + SPACE // 2)
         grid.setVerticalSpacing(SPACE // 2)
         grid.setColumnStretch(0, 1)
         tips = (
@@ -41,9 +41,9 @@ class WorkSize(QWidget):
             box.setAccessibleName(words)
             for widget in (name, box):
                 widget.setToolTip(tip)
-            box.setFixedWidth(box.fontMetrics().averageCharWidth() * 10 + 42)
             grid.addWidget(name, line, 0)
             grid.addWidget(box, line, 1)
+        self._size_boxes()
         self.batch.valueChanged.connect(self.changed)
         self.length.valueChanged.connect(self._on_length)
 
@@ -58,6 +58,15 @@ class WorkSize(QWidget):
             self.length.setRange(1, context_length)
             if self._follows:
                 self.length.setValue(context_length)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._size_boxes()
+
+    def _size_boxes(self) -> None:
+        for box in (self.batch, self.length):
+            box.setFixedWidth(box.fontMetrics().horizontalAdvance("16,777,216") + 42)
 
     def _on_length(self, length: int) -> None:
         self._follows = length == self.length.maximum()

@@ -108,6 +108,16 @@ class SlotCard(QFrame):
         if not problems:
             self.editors[name].write(changes[name])
 
+    def focusNextPrevChild(self, is_next: bool) -> bool:
+        """Tab goes round within the card: what comes behind it is not in sight."""
+        stops = [editor.widget for editor in self.editors.values()]
+        focused = self.focusWidget()
+        if focused not in stops:
+            return super().focusNextPrevChild(is_next)
+        following = stops[(stops.index(focused) + (1 if is_next else -1)) % len(stops)]
+        following.setFocus(Qt.FocusReason.TabFocusReason if is_next else Qt.FocusReason.BacktabFocusReason)
+        return True
+
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             if event.key() == Qt.Key.Key_Escape:

@@ -144,7 +144,7 @@ def test_bad_files_are_told_one_by_one_and_the_good_one_comes_in(
     for name, content in contents.items():
         files.append(tmp_path / f"{name}.json")
         files[-1].write_text(content, "utf-8")
-    tab.import_files([*files, tmp_path / "missing.json"])
+    tab.files.import_designs([*files, tmp_path / "missing.json"])
     assert len(heard.failures) == 5
     for failure, name in zip(heard.failures, ("a", "b", "c", "d", "missing"), strict=True):
         assert str(tmp_path / f"{name}.json") in failure
@@ -172,7 +172,7 @@ def test_a_damaged_design_is_shown_as_such_and_the_others_stay(
 def test_an_absurd_size_is_counted_not_built(tab: BuilderTab, session: Session, tmp_path: Path) -> None:
     file = tmp_path / "absurd.json"
     file.write_text('{"d_model": 1048576, "n_layer": 1024, "n_head": 64, "context_length": 16777216}', "utf-8")
-    tab.import_files([file])
+    tab.files.import_designs([file])
     assert session.design.n_layer == 1024
     assert tab.views.diagram.config == session.design
     item = tab.list.item_of("absurd")

@@ -269,3 +269,30 @@ def test_nothing_of_it_is_a_window_for_a_moment(qtbot: QtBot, session: Session, 
         tab.views.view(name)
     application.removeEventFilter(watch)
     assert windows == []
+
+
+@pytest.mark.parametrize("name", ["diagram", "positions", "mask", "compare", "code"])
+def test_tab_goes_from_the_views_into_the_view_and_on_to_the_costs(qtbot: QtBot, tab: BuilderTab, name: str) -> None:
+    tab.views.show_view("code")  # made before, so that it stands between
+    tab.views.show_view(name)
+    page = tab.views.view(name)
+    tab.views.bar.setFocus()
+    n_inside = 0
+    while True:
+        focused = QApplication.focusWidget()
+        assert focused is not None
+        qtbot.keyClick(focused, Qt.Key.Key_Tab)
+        focused = QApplication.focusWidget()
+        if focused is tab.work.batch:
+            break
+        assert page.isAncestorOf(focused)
+        n_inside += 1
+    assert n_inside >= 2
+
+
+def test_views_keep_their_names_where_there_is_little_room(qtbot: QtBot, tab: BuilderTab, until: Until) -> None:
+    bar = tab.views.bar
+    for width in (960, 1280, 960):
+        tab.resize(width, 600)
+        until(lambda: bool(bar.property("compact")) == (width == 960))  # noqa: B023
+        assert bar.sizeHint().width() <= bar.width()

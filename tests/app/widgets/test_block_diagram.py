@@ -148,6 +148,17 @@ def test_editing_in_place_emits_legal_changes_and_stays_open(diagram: BlockDiagr
     assert diagram.editor is None
 
 
+def test_tab_goes_round_within_the_editor(diagram: BlockDiagram, qtbot: QtBot) -> None:
+    click(qtbot, diagram, node(diagram, "attention.core"))
+    assert diagram.editor is not None
+    stops = [editor.widget for editor in diagram.editor.editors.values()]
+    assert stops[0].hasFocus()
+    qtbot.keyClick(stops[0], Qt.Key.Key_Backtab)
+    assert stops[-1].hasFocus()
+    qtbot.keyClick(stops[-1], Qt.Key.Key_Tab)
+    assert stops[0].hasFocus()
+
+
 def test_choices_are_edited_and_an_editor_whose_part_goes_closes(diagram: BlockDiagram, qtbot: QtBot) -> None:
     heard = follow(diagram)
     click(qtbot, diagram, node(diagram, "attention.rope"))

@@ -8,7 +8,7 @@ import io
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QFontMetrics, QGuiApplication
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
@@ -114,3 +114,16 @@ def test_every_edit_is_followed(view: CompareView) -> None:
     choose(view, "LLaMA", "LLaMA, tiny")
     view.set_design(PRESETS["llama-tiny"], 8, 256, "mine")
     assert view.note.text().startswith("The same in every slot")
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_nothing_is_cut_off(view: CompareView, theme: ThemeProvider, scale: float) -> None:
+    theme.set_text_scale(scale)
+    choose(view, "BERT", "BERT, tiny")
+    table = view.table
+    for line in range(table.rowCount()):
+        for column in range(table.columnCount()):
+            if table.columnSpan(line, column) == 1:
+                item = table.item(line, column)
+                words = QFontMetrics(item.font() if column else table.font()).horizontalAdvance(item.text())
+                assert words + 16 <= table.columnWidth(column), item.text()

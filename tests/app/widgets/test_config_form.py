@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QValidator, QWheelEvent
-from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLabel, QPlainTextEdit, QPushButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QStyle,
+    QStyleOptionComboBox,
+)
 from pytestqt.qtbot import QtBot
 
 from app.theme import ThemeProvider
@@ -171,7 +180,7 @@ def test_a_step_moves_the_first_digit(qtbot: QtBot, value: float, steps: int, ex
     box.setValue(value)
     box.stepBy(steps)
     assert box.value() == pytest.approx(expected)
-    assert float(box.text()) == pytest.approx(expected)
+    assert float(box.text().replace(",", "")) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -188,3 +197,47 @@ def test_numbers_are_typed_as_people_write_them(qtbot: QtBot, text: str, state: 
     box = FloatBox(0.0, 1.0, 0.05)
     qtbot.addWidget(box)
     assert box.validate(text, 0)[0] == state
+
+
+@pytest.mark.parametrize(
+    ("typed", "value", "shown"),
+    [
+        ("1000000", 1e6, "1,000,000"),
+        ("1,000,000", 1e6, "1,000,000"),
+        ("2e6", 2e6, "2,000,000"),
+        ("1500.5", 1500.5, "1500.5"),
+        ("0,5", 7.0, "7"),  # a half to some: not taken for five
+    ],
+)
+def test_thousands_are_set_apart(qtbot: QtBot, typed: str, value: float, shown: str) -> None:
+    box = FloatBox(0.0, 1e12, 1.0)
+    qtbot.addWidget(box)
+    box.setValue(7.0)
+    box.lineEdit().setText(typed)
+    box.interpretText()
+    assert (box.value(), box.text()) == (value, shown)
+
+
+def test_digits_that_are_not_shown_are_kept(qtbot: QtBot, theme: ThemeProvider) -> None:
+    config = ModelConfig(norm_eps=1 / 3_000_000, init_std=0.0883883476483184, dropout=1 / 3)
+    form = ConfigForm(config, theme)
+    qtbot.addWidget(form)
+    form.commit()
+    form.apply({"n_layer": 5})
+    assert form.config == dataclasses.replace(config, n_layer=5)
+
+
+@pytest.mark.parametrize("scale", [0.9, 1.0, 1.5])
+def test_no_choice_is_cut_off(qtbot: QtBot, theme: ThemeProvider, scale: float) -> None:
+    form = ConfigForm(PRESETS["t5-tiny"], theme)
+    qtbot.addWidget(form)
+    form.show()
+    theme.set_text_scale(scale)
+    topology = form.editor("topology")
+    assert isinstance(topology, QComboBox)
+    option = QStyleOptionComboBox()
+    topology.initStyleOption(option)
+    room = topology.style().subControlRect(
+        QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, topology
+    )
+    assert room.width() >= topology.fontMetrics().horizontalAdvance("Encoder-decoder")
