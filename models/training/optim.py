@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.config import ModelConfig
 from models.device import bf16_is_fast
 from models.training.spec import TrainConfig
+from models.transformer import AnyModel
 
 
 class Muon(torch.optim.Optimizer):
@@ -22,7 +25,11 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
@@ -30,25 +37,28 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Apply one update; `closure` is part of torch's interface and not used."""
         assert closure is None
+        alike: dict[tuple[Any, ...], list[Tensor]] = defaultdict(list)
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
+            settings = group["lr"], group["momentum"], group["weight_decay"]
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    by_shape[parameter.shape].append(parameter)
-            for shape, parameters in by_shape.items():
-                self._step_together(shape, parameters, group)
+                    alike[parameter.shape, *settings].append(parameter)
+        for (shape, lr, momentum, weight_decay), parameters in alike.items():
+            self._step_together(shape, parameters, lr, momentum, weight_decay)
 
-    def _step_together(self, shape: torch.Size, parameters: list[Tensor], group: dict[str, Any]) -> None:
+    def _step_together(
+        self, shape: torch.Size, parameters: list[Tensor], lr: float, momentum: float, weight_decay: float
+    ) -> None:
         """Update matrices of one shape in one batched orthogonalisation: small matrices cost mostly overhead."""
         momenta = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in parameters]
         gradients = [p.grad for p in parameters if p.grad is not None]
-        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        torch._foreach_lerp_(momenta, gradients, 1 - momentum)
+        nesterov = torch._foreach_lerp(gradients, momenta, momentum)
         stacked = torch.stack(nesterov)
         updates = orthogonalise(stacked.bfloat16() if bf16_is_fast(stacked.device) else stacked).to(stacked.dtype)
-        scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-        if group["weight_decay"]:
-            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        scale = lr * max(1.0, shape[0] / shape[1]) ** 0.5
+        if weight_decay:
+            torch._foreach_mul_(parameters, 1 - lr * weight_decay)
         torch._foreach_add_(parameters, list(updates.unbind()), alpha=-scale)
 
 
@@ -70,28 +80,52 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-def make_optimizers(model: nn.Module, train: TrainConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: AnyModel, train: TrainConfig) -> list[torch.optim.Optimizer]:
     """The optimizers that `train` asks for, each with its base learning rate in `initial_lr` of its groups.
 
     Muon takes the matrices of the blocks; AdamW the embeddings, the head, norms, biases and convolutions, with weight
-    decay on matrices only.
+    decay on matrices only. Some learn faster or slower than that: see `_pace`.
     """
     matrices, tables, vectors = [], [], []
     for name, parameter in model.named_parameters():
+        paced = _pace(name, model.config), parameter
         if parameter.dim() == 2 and f".{name}".count(".blocks.") and "_conv." not in name:
-            matrices.append(parameter)
+            matrices.append(paced)
         elif parameter.dim() == 2 and "_conv." not in name:
-            tables.append(parameter)
+            tables.append(paced)
         else:
-            vectors.append(parameter)
+            vectors.append(paced)
     optimizers: list[torch.optim.Optimizer] = []
     if train.optimizer == "muon":
-        optimizers.append(Muon(matrices, lr=train.muon_lr, weight_decay=train.weight_decay))
+        optimizers.append(Muon(_groups(matrices, train.muon_lr, train.weight_decay), lr=train.muon_lr))
     else:
         tables = matrices + tables
-    groups = [{"params": tables, "weight_decay": train.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = _groups(tables, train.lr, train.weight_decay) + _groups(vectors, train.lr, 0.0)
     optimizers.append(torch.optim.AdamW(groups, lr=train.lr, betas=(train.beta1, train.beta2), fused=True))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def _pace(name: str, config: ModelConfig) -> float:
+    """How many times faster than others a parameter learns.
+
+    An update of one size means the more, the smaller the weights are: so where a design scales logits down, or leaves
+    scores unscaled, and weights begin larger or smaller for that (`Model.initialise`), the updates are so too. Then
+    they do to logits and scores what they do in any other design.
+    """
+    if config.scaled_logits and name == ("embedding.weight" if config.tied_embeddings else "head.weight"):
+        return float(config.d_model**0.5)
+    if not config.scaled_scores and not config.qk_norm and "attention.query." in name:
+        return float(config.head_dim**-0.5)
+    return 1.0
+
+
+def _groups(paced: Iterable[tuple[float, nn.Parameter]], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of those that learn equally fast; in their order, which checkpoints hang on.
+
+    Weight decay shrinks all of them by the same share of their size at each step.
+    """
+    runs = itertools.groupby(paced, key=lambda pair: pair[0])
+    return [{"params": [p for _, p in run], "lr": lr * pace, "weight_decay": weight_decay / pace} for pace, run in runs]

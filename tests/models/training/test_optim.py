@@ -126,3 +126,32 @@ def test_a_few_steps_lower_the_loss(optimizer: str, tiny_config: ModelConfig) ->
             one.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 1
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_unscaled_scores_and_scaled_logits_learn_like_others(optimizer: str, tiny_config: ModelConfig) -> None:
+    """With weights that make up for it, T5's way computes the same; then both learn the same, step by step."""
+    plain = dataclasses.replace(tiny_config, qk_norm=False, bias="all", tied_embeddings=False)
+    torch.manual_seed(0)
+    models = [Decoder(plain), Decoder(dataclasses.replace(plain, scaled_scores=False, scaled_logits=True))]
+    weights = {name: weight.clone() for name, weight in models[0].state_dict().items()}
+    for name, weight in weights.items():
+        if "query." in name:
+            weight *= plain.head_dim**-0.5
+        elif name == "head.weight":
+            weight *= plain.d_model**0.5
+    models[1].load_state_dict(weights)
+    settings = dataclasses.replace(TRAIN, optimizer=optimizer)
+    ids = torch.randint(0, plain.vocab_size, (4, 16))
+    losses: list[list[float]] = [[], []]
+    for model, found in zip(models, losses, strict=True):
+        optimizers = make_optimizers(model, settings)
+        for _ in range(8):
+            loss = nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+            loss.backward()
+            for one in optimizers:
+                one.step()
+                one.zero_grad()
+            found.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert losses[0][-1] < losses[0][0] - 0.5
