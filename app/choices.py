@@ -83,6 +83,45 @@ class Choices(QObject):
         self.tokenizer_changed.emit()
         return True
 
+    def tokenizer_about(self, name: str) -> dict[str, Any]:
+        """What is known of a tokenizer: what it was made from, the user's notes; empty where nothing is."""
+        from models.tokenizers import read_about
+
+        try:
+            return read_about(self.library.tokenizers / name)
+        except ValueError as error:
+            self._refuse(str(error))
+            return {}
+
+    def rename_tokenizer(self, name: str, new_name: str) -> bool:
+        """Give a tokenizer another name; whether it worked."""
+        from models.tokenizers import rename_tokenizer
+
+        def rename() -> None:
+            given = rename_tokenizer(self.library, name, new_name)
+            if name == self._tokenizer_name:
+                self._tokenizer_name = given
+                self.remember("tokenizer", given)
+                self.tokenizer_changed.emit()
+
+        done = self._try(rename)
+        self.library_changed.emit()
+        return done
+
+    def duplicate_tokenizer(self, name: str) -> bool:
+        """Copy a tokenizer under a free name, and choose the copy; whether it worked."""
+        from models.tokenizers import duplicate_tokenizer
+
+        done = self._try(lambda: self.choose_tokenizer(duplicate_tokenizer(self.library, name)))
+        self.library_changed.emit()
+        return done
+
+    def set_tokenizer_notes(self, name: str, notes: str) -> bool:
+        """Keep the user's notes on a tokenizer; whether it worked."""
+        from models.tokenizers import change_about
+
+        return self._try(lambda: change_about(self.library.tokenizers / name, {"notes": notes}))
+
     def delete_tokenizer(self, name: str) -> None:
         """Move a tokenizer to the trash."""
         self._delete(self.library.tokenizers / name, f"Tokenizer «{name}» deleted")

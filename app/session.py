@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from models.data.tiny_world.starters import Starter
     from models.inference.settings import SamplingConfig
     from models.position_weights import PositionRun
+    from models.tokenizer_options import TokenizerOptions
     from models.training.spec import DataSpec, TrainConfig
 
 
@@ -134,11 +135,13 @@ class Session(Trainings):
         """Whether a tokenizer is being trained."""
         return self._tokenizers.busy
 
-    def train_tokenizer(self, name: str, kind: str, vocab_size: int, data: DataSpec) -> bool:
+    def train_tokenizer(
+        self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
+    ) -> bool:
         """Train a tokenizer into the library, beside whatever the worker does; whether it began."""
         if self._tokenizers.busy:
             return self._refuse("A tokenizer is being trained already: wait for it or cancel it.")
-        return self._try(lambda: self._tokenizers.train(name, kind, vocab_size, data))
+        return self._try(lambda: self._tokenizers.train(name, kind, vocab_size, data, options))
 
     def cancel_tokenizer_training(self) -> None:
         """Stop it; nothing of it stays."""

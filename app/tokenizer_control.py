@@ -14,6 +14,7 @@ from models.events import Event
 from models.library import Library, safe_name
 
 if TYPE_CHECKING:
+    from models.tokenizer_options import TokenizerOptions
     from models.training.spec import DataSpec
 
 
@@ -47,7 +48,9 @@ class TokenizerControl(QObject):
         """Whether one is being trained."""
         return self._job is not None
 
-    def train(self, name: str, kind: str, vocab_size: int, data: DataSpec) -> None:
+    def train(
+        self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
+    ) -> None:
         """Train on `data`; ValueError where the name is impossible or taken."""
         assert not self.busy
         name = safe_name(name)
@@ -60,7 +63,8 @@ class TokenizerControl(QObject):
             from models.training.prepare import prepare_corpus
 
             corpus = yield from prepare_corpus(self._library, data)
-            yield from train_in_child([corpus.path("train")], kind, vocab_size, folder)
+            files = [corpus.path("train")]
+            yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
 
         self._name = name
         self._job = self._worker.submit(Job(f"Train tokenizer {name}", make))

@@ -1,29 +1,29 @@
-"""The tokenizer tab: choose or train a tokenizer, type, and see what it makes of the text."""
+"""The tokenizer tab: choose, make or bring a tokenizer, and look at it from all sides."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.session import Session
+from app.system import reveal
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, button, frame, label
+from app.widgets.basics import EmptyState, button, frame, label, row
 from app.widgets.item_list import Item, ItemList
-from app.widgets.tokenizer_trainer import TokenizerTrainer
 from app.widgets.tokenizer_views import TokenizerViews
 from app.widgets.words import words
 
 
 class TokenizerTab(QWidget):
-    """Left the library and the trainer, beside them the views of the chosen tokenizer."""
+    """Left the library, beside it the views of the chosen tokenizer."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
         self.setProperty("role", "page")
-        self.list = ItemList("Tokenizers", theme)
-        self.trainer = TokenizerTrainer(theme, self._free_name)
+        self.list = ItemList("Tokenizers", theme, can_rename=True, has_folders=True)
         self.views = TokenizerViews(session, theme)
+        self.trainer = self.views.trainer
         self._pages = QStackedWidget()
         self._build()
         self._connect()
@@ -37,7 +37,7 @@ class TokenizerTab(QWidget):
         splitter.addWidget(self._library_panel())
         splitter.addWidget(self._centre())
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([270, 1040])
+        splitter.setSizes([220, 1090])
         self.splitter = splitter
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
@@ -48,10 +48,10 @@ class TokenizerTab(QWidget):
         lines = panel.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.addWidget(label("Tokenizers", "subheading"))
-        self.list.setMinimumHeight(90)
         lines.addWidget(self.list, 1)
-        lines.addWidget(label("Train a new one", "subheading"))
-        lines.addWidget(self.trainer)
+        tip = "Train a tokenizer of your own on a text"
+        self.new = button("Train new", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
+        lines.addLayout(row(self.new, None))
         return panel
 
     def _centre(self) -> QWidget:
@@ -66,8 +66,8 @@ class TokenizerTab(QWidget):
         self._pages.addWidget(
             EmptyState(
                 "No tokenizer yet",
-                "A tokenizer cuts text into the tokens that a model reads. Train one from the panel at the left, "
-                "or take this first one.",
+                "A tokenizer cuts text into the tokens that a model reads. Train one of your own with the button "
+                "at the left, or take this first one.",
                 first,
             )
         )
@@ -79,14 +79,15 @@ class TokenizerTab(QWidget):
         session.library_changed.connect(self._on_library_changed)
         session.tokenizer_changed.connect(self._on_tokenizer_changed)
         session.tokenizer_training_changed.connect(self._on_busy_changed)
+        session.tokenizer_trained.connect(lambda _: self.views.show_view("explore"))
         session.tokenizer_events.connect(self.trainer.show_events)
         self.trainer.train_asked.connect(session.train_tokenizer)
         self.trainer.cancel_asked.connect(session.cancel_tokenizer_training)
         self.list.chosen.connect(self._on_chosen)
+        self.list.rename_asked.connect(self._on_rename)
+        self.list.duplicate_asked.connect(session.duplicate_tokenizer)
         self.list.delete_asked.connect(session.delete_tokenizer)
-
-    def _free_name(self, base: str) -> str:
-        return self._session.library.free_name(self._session.library.tokenizers, base)
+        self.list.reveal_asked.connect(lambda name: reveal(session.library.tokenizers / name))
 
     @Slot()
     def _on_library_changed(self) -> None:
@@ -98,16 +99,35 @@ class TokenizerTab(QWidget):
 
     @Slot()
     def _on_tokenizer_changed(self) -> None:
-        tokenizer = self._session.tokenizer
-        self._pages.setCurrentIndex(0 if tokenizer is None else 1)
-        self.views.set_tokenizer(tokenizer, self._session.tokenizer_name)
+        self.views.set_tokenizer(self._session.tokenizer, self._session.tokenizer_name)
+        self._show_page()
         self._on_library_changed()
 
     @Slot(str)
     def _on_chosen(self, name: str) -> None:
         if name != self._session.tokenizer_name and not self._session.choose_tokenizer(name):
             self._on_library_changed()  # select what is really in use
+        elif self.views.current == "train" and not self._session.tokenizer_busy:
+            self.views.show_view("explore")
+
+    def _on_rename(self, name: str) -> None:
+        new, agreed = QInputDialog.getText(self, "Rename tokenizer", "Name", text=name)
+        if agreed and new.strip() and new.strip() != name:
+            self._session.rename_tokenizer(name, new)
+
+    def _on_new(self) -> None:
+        self.views.show_view("train")
+        self._show_page()
+        self.trainer.setFocus()
 
     @Slot()
     def _on_busy_changed(self) -> None:
         self.trainer.show_busy(self._session.tokenizer_busy)
+        if self._session.tokenizer_busy:
+            self.views.show_view("train")
+        self._show_page()
+
+    def _show_page(self) -> None:
+        """The views, or what to do where there is nothing to look at."""
+        is_empty = self._session.tokenizer is None and self.views.current != "train"
+        self._pages.setCurrentIndex(0 if is_empty else 1)

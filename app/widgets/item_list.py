@@ -31,14 +31,16 @@ class ItemList(QListWidget):
 
     Signals:
         chosen(key): clicked, or reached with the arrow keys.
-        rename_asked(key), delete_asked(key): by key or from the context menu.
+        rename_asked(key), duplicate_asked(key), delete_asked(key), reveal_asked(key): by key or from the context menu.
     """
 
     chosen = Signal(str)
     rename_asked = Signal(str)
+    duplicate_asked = Signal(str)
     delete_asked = Signal(str)
+    reveal_asked = Signal(str)
 
-    def __init__(self, name: str, theme: ThemeProvider, *, can_rename: bool = False) -> None:
+    def __init__(self, name: str, theme: ThemeProvider, *, can_rename: bool = False, has_folders: bool = False) -> None:
         super().__init__()
         self._theme = theme
         self.setProperty("role", "plain")
@@ -50,6 +52,9 @@ class ItemList(QListWidget):
         self._actions: list[QAction] = []
         if can_rename:
             self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_asked)
+        if has_folders:
+            self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_asked)
+            self._add_action("Reveal in folder", QKeySequence(), self.reveal_asked)
         self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_asked)
         self.currentItemChanged.connect(self._on_current_changed)
         self._visible_rows = 0

@@ -13,9 +13,12 @@ from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.explore_view import ExploreView
 from app.widgets.pages import Pages
+from app.widgets.tokenizer_trainer import TokenizerTrainer
 
 VIEWS = {
     "explore": ("Explore", "Type a text and see its tokens"),
+    "about": ("About", "What the tokenizer was made from, and your notes"),
+    "train": ("Train new", "Make another tokenizer from a text"),
 }
 
 
@@ -34,7 +37,11 @@ class TokenizerViews(QWidget):
         self._tokenizer: Tokenizer | None = None
         self._name = ""
         self._shown: dict[str, tuple[Tokenizer | None, str, str]] = {}
-        factories: dict[str, Callable[[], QWidget]] = {"explore": self._make_explore}
+        factories: dict[str, Callable[[], QWidget]] = {
+            "explore": self._make_explore,
+            "about": self._make_about,
+            "train": self._make_train,
+        }
         self.pages = Pages(factories)
         self.bar = QTabBar()
         self.bar.setDrawBase(False)
@@ -45,6 +52,7 @@ class TokenizerViews(QWidget):
             self.bar.addTab(words)
             self.bar.setTabToolTip(i, tip)
         self.explore: ExploreView = self.pages.page("explore")  # type: ignore[assignment]  # it holds the text
+        self.trainer: TokenizerTrainer = self.pages.page("train")  # type: ignore[assignment]  # it follows a training
         self.bar.currentChanged.connect(self._on_tab)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -82,6 +90,8 @@ class TokenizerViews(QWidget):
         self.view_changed.emit(name)
 
     def _update(self, name: str) -> None:
+        if name == "train":  # it makes another one
+            return
         text = "" if name == "explore" else self.explore.text
         wanted, shown = (self._tokenizer, self._name, text), self._shown.get(name)
         if shown == wanted:
@@ -90,8 +100,19 @@ class TokenizerViews(QWidget):
         page: Any = self.pages.page(name)
         if shown is None or shown[:2] != wanted[:2]:
             page.set_tokenizer(self._tokenizer, self._name)
-        if name != "explore":
+        if name != "explore" and (shown is None or shown[2] != text):
             page.set_text(text)
 
     def _make_explore(self) -> QWidget:
         return ExploreView(self._session, self._theme)
+
+    def _make_about(self) -> QWidget:
+        from app.widgets.tokenizer_about import TokenizerAbout
+
+        return TokenizerAbout(self._session, self._theme)
+
+    def _make_train(self) -> QWidget:
+        return TokenizerTrainer(self._theme, self._free_name)
+
+    def _free_name(self, base: str) -> str:
+        return self._session.library.free_name(self._session.library.tokenizers, base)

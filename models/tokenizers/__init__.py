@@ -13,10 +13,20 @@ from models.tokenizers.pieces import (
     show_bytes,
     token_pieces,
 )
-from models.tokenizers.store import find_tokenizer, load_tokenizer, read_tokenizer, save_tokenizer, write_tokenizer
+from models.tokenizers.store import (
+    change_about,
+    duplicate_tokenizer,
+    find_tokenizer,
+    load_tokenizer,
+    read_about,
+    read_tokenizer,
+    rename_tokenizer,
+    save_tokenizer,
+    write_tokenizer,
+)
 from models.tokenizers.texts import Cut, read_texts
 from models.tokenizers.token_bytes import TokenBytes, special_ids
-from models.tokenizers.train import SMALLEST, shortfall, tokenizer_kind, train_tokenizer
+from models.tokenizers.train import SMALLEST, check_training, shortfall, tokenizer_kind, train_tokenizer
 
 __all__ = [
     "KINDS",
@@ -27,14 +37,19 @@ __all__ = [
     "Piece",
     "TokenBytes",
     "TokenizerOptions",
+    "change_about",
+    "check_training",
     "decode",
+    "duplicate_tokenizer",
     "encode_prompt",
     "encode_text",
     "find_tokenizer",
     "load_tokenizer",
     "pieces_of",
+    "read_about",
     "read_texts",
     "read_tokenizer",
+    "rename_tokenizer",
     "save_tokenizer",
     "shortfall",
     "show_bytes",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.files import atomic_write_json, atomic_write_text
+from models.files import atomic_write_json, atomic_write_text, read_json
 from models.library import Library, safe_name
 from models.tokenizers.train import tokenizer_kind
 
@@ -42,6 +44,56 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, about: dict[str, Any]) -
     facts |= about
     atomic_write_json(folder / "about.json", facts)
     return facts
+
+
+def rename_tokenizer(library: Library, name: str, new_name: str) -> str:
+    """Give a tokenizer of the library another name; returns the name it has now. Runs keep their own copies.
+
+    Raises:
+        ValueError: where the new name is taken or cannot be a folder's, or the tokenizer is gone.
+    """
+    new_name = safe_name(new_name)
+    old, new = library.tokenizers / safe_name(name), library.tokenizers / new_name
+    if not old.is_dir():
+        raise ValueError(f"{old} is missing: it may have been moved or deleted.")
+    if new.exists() and not new.samefile(old):  # on some systems «Mine» and «mine» are one folder
+        raise ValueError(f"There is a tokenizer called {new_name!r} already: choose another name.")
+    os.rename(old, new)
+    change_about(new, {"name": new_name})
+    return new_name
+
+
+def duplicate_tokenizer(library: Library, name: str) -> str:
+    """Copy a tokenizer of the library under a free name, which is returned. Its about.json says what it is a copy of.
+
+    Raises:
+        ValueError: where it is gone or cannot be read.
+    """
+    old = library.tokenizers / safe_name(name)
+    about = read_about(old)
+    copy = library.free_name(library.tokenizers, name)
+    tokenizer = read_tokenizer(old / "tokenizer.json")
+    kept = {key: value for key, value in about.items() if key not in ("format", "name", "created")}
+    write_tokenizer(tokenizer, library.tokenizers / copy, {**kept, "copy_of": name})
+    for file in old.iterdir():  # what came with an imported one, as its chat template
+        if file.is_file() and not (library.tokenizers / copy / file.name).exists():
+            shutil.copyfile(file, library.tokenizers / copy / file.name)
+    return copy
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What a tokenizer was made from; empty where nothing is known, as for those made elsewhere.
+
+    Raises:
+        ValueError: where about.json is damaged.
+    """
+    file = folder / "about.json"
+    return read_json(file) if file.exists() else {}
+
+
+def change_about(folder: Path, facts: dict[str, Any]) -> None:
+    """Set facts in a tokenizer's about.json, and leave the others as they are."""
+    atomic_write_json(folder / "about.json", {**read_about(folder), **facts})
 
 
 def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QInputDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.session import Session
 from app.tabs.tokenizer_tab import TokenizerTab
 from app.theme import ThemeProvider
 from app.widgets.explore_view import EXAMPLE
+from models.tokenizer_options import TokenizerOptions
 from models.tokenizers import save_tokenizer, token_pieces, train_tokenizer
 from models.training.spec import DataSpec
 
@@ -72,7 +73,7 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
 def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "mine")
     with qtbot.waitSignal(session.job_failed) as failed:
-        tab.trainer.train_asked.emit("mine", "byte", 261, DataSpec(source="stdlib"))
+        tab.trainer.train_asked.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
     assert "mine" in failed.args[0]
 
 
@@ -129,3 +130,78 @@ def test_a_damaged_tokenizer_is_listed_with_its_problem(tab: TokenizerTab, sessi
     item = tab.list.item(0)
     assert item is not None
     assert "broken" in item.toolTip()
+
+
+def test_the_form_offers_what_the_kind_can_do(tab: TokenizerTab) -> None:
+    trainer = tab.trainer
+    for kind, hidden in (
+        ("byte", {"normalizer", "pre_tokenizer", "min_frequency", "byte_fallback"}),
+        ("unigram", {"min_frequency"}),
+    ):
+        trainer.kind.setCurrentIndex(trainer.kind.findData(kind))
+        assert trainer.options is not None
+        assert not hidden & set(trainer.options._rows)
+    trainer.kind.setCurrentIndex(trainer.kind.findData("bpe"))
+    assert trainer.options is not None
+    trainer.options.apply({"pre_tokenizer": "none", "min_frequency": 5})
+    trainer.kind.setCurrentIndex(trainer.kind.findData("wordpiece"))
+    assert trainer.options.config.pre_tokenizer == "digits", "none does not go with it"
+    assert trainer.options.config.min_frequency == 5, "what was chosen stays"
+    trainer.options.apply({"pre_tokenizer": "gpt2"})
+    assert "use digits or whitespace" in trainer._problem.text()
+    assert not trainer._start.isEnabled()
+    trainer.options.apply({"pre_tokenizer": "whitespace"})
+    assert trainer._start.isEnabled()
+    trainer.vocab.setValue(3)
+    assert "must lie between" in trainer._problem.text()
+
+
+def test_options_reach_the_tokenizer_and_growth_is_measured(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, tmp_path: Path, until: Until
+) -> None:
+    text = tmp_path / "story.txt"
+    text.write_text("Anna gives the KITE to Ben in 1984.\n" * 300)
+    qtbot.mouseClick(tab.new, Qt.MouseButton.LeftButton)
+    trainer = tab.trainer
+    assert trainer.isVisible()
+    trainer.set_file(str(text))
+    trainer.vocab.setValue(290)
+    assert trainer.options is not None
+    trainer.options.apply({"normalizer": "lowercase", "pre_tokenizer": "gpt2"})
+    qtbot.mouseClick(trainer._start, Qt.MouseButton.LeftButton)
+    until(lambda: session.tokenizer_name == "story-bpe-290")
+    assert session.tokenizer is not None
+    pieces = [piece.display for piece in token_pieces(session.tokenizer, "KITE 1984")]
+    assert "".join(pieces) == "kite·1984"
+    sizes = [point.vocab_size for point in trainer.growth.points]
+    assert (sizes[0], sizes[-1]) == (261, session.tokenizer.get_vocab_size())
+    assert tab.views.current == "explore"
+    about = tab.views.view("about")
+    assert about.facts["Normaliser"] == "Lowercase"
+    assert about.growth.points == trainer.growth.points
+
+
+def test_rename_duplicate_and_notes(
+    tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    keep(session, "mine", "bpe", 270)
+    session.choose_tokenizer("mine")
+    tab.views.show_view("about")
+    about = tab.views.view("about")
+    about.notes.setPlainText("my first")
+    until(lambda: session.tokenizer_about("mine").get("notes") == "my first")
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours", True))
+    tab.list.rename_asked.emit("mine")
+    assert session.tokenizer_name == tab.list.current_key == "ours"
+    assert session.settings.get("tokenizer", "") == "ours"
+    assert session.tokenizer_about("ours")["name"] == "ours"
+    tab.list.duplicate_asked.emit("ours")
+    assert session.tokenizer_name == "ours-2"
+    assert (about.facts["Copy of"], about.notes.toPlainText()) == ("ours", "my first")
+    about.notes.setPlainText("the copy's")
+    session.choose_tokenizer("ours")
+    assert session.tokenizer_about("ours-2")["notes"] == "the copy's", "kept before another is shown"
+    assert about.notes.toPlainText() == "my first"
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours-2", True))
+    tab.list.rename_asked.emit("ours")
+    assert [info.name for info in session.list_tokenizers()] == ["ours", "ours-2"], "a name that is taken is refused"
