@@ -119,11 +119,11 @@ class ChatControl(QObject):
             from models.training.run_record import checkpoint_step
 
             choice = choose_device(device)
-            model, tokenizer = yield from load_model_events(folder, choice.device)
+            checkpoint = run.latest_checkpoint()  # there may be a newer one when it is read
+            model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
             if tokenizer is None:
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             self._loaded = (model, tokenizer)
-            checkpoint = run.latest_checkpoint()
             step = checkpoint_step(checkpoint) if checkpoint is not None else 0
             yield ModelOpened(model=self._describe(run.id, run, model, step, choice.label))
 

@@ -125,7 +125,7 @@ class Choices(QObject):
     def delete_tokenizer(self, name: str) -> None:
         """Move a tokenizer to the trash."""
         self._delete(self.library.tokenizers / name, f"Tokenizer «{name}» deleted")
-        if name == self._tokenizer_name:
+        if name == self._tokenizer_name and not (self.library.tokenizers / name).exists():
             self._tokenizer, self._tokenizer_name = None, ""
             self.tokenizer_changed.emit()
         self.library_changed.emit()

@@ -122,7 +122,7 @@ class MainWindow(QMainWindow):
     def show_quickstart(self) -> None:
         """Show the quick start that is going on or has just ended, or the first screen, where one can begin."""
         state = self.session.training
-        if state is not None and state.quickstart and (self.session.training_active or state.evaluated):
+        if state is not None and state.quickstart and (self.session.training_active or state.has_result):
             self.pages.show_page("quickstart").setFocus()
             self.top_bar.show_current("")
         else:

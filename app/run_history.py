@@ -62,6 +62,10 @@ class RunHistory:
                 history.samples.append(_sample(row))
         return history
 
+    def become(self, other: RunHistory) -> None:
+        """Hold what `other` holds, for all that look at this one."""
+        self.train, self.val, self.samples[:] = other.train, other.val, other.samples
+
     def add(self, event: Event) -> bool:
         """Take what belongs in the curves; whether the event did."""
         if isinstance(event, TrainMetrics):

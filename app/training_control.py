@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from app.job import Job
 from app.run_history import RunHistory
 from app.training_state import TrainingState
 from app.worker import Worker
-from models.events import Blocked, Event, Notice, Phase, Progress, TrainMetrics
+from models.events import Blocked, Event, Notice, Phase, Progress, RunStarted, TrainMetrics
 from models.library import Library
 
 if TYPE_CHECKING:
@@ -26,8 +27,27 @@ _TRY_AGAIN_MS = 5000
 """How long after a Blocked the training asks again by itself."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class HistoryCut(Event):
+    """What a resumed run goes on from: its curves and samples without what came after the checkpoint."""
+
+    history: RunHistory
+
+
 def _ends_step(event: Event) -> bool:
     return isinstance(event, TrainMetrics | Phase | Progress)
+
+
+def rename_run(folder: Path, name: str) -> None:
+    """Give a run that nobody trains another name; ValueError where somebody does, or it is gone."""
+    from models.training.run_folder import RunFolder
+
+    run = RunFolder.open(folder)
+    run.acquire()
+    try:
+        run.update(name=name)
+    finally:
+        run.release()
 
 
 class TrainingControl(QObject):
@@ -102,7 +122,13 @@ class TrainingControl(QObject):
         def make() -> Iterator[Event]:
             from models.training.trainer import Trainer
 
-            yield from self._train(Trainer(RunFolder.open(folder), self._library, device=device))
+            trainer = Trainer(RunFolder.open(folder), self._library, device=device)
+            with contextlib.closing(self._train(trainer)) as events:
+                for event in events:
+                    if isinstance(event, RunStarted):  # no row has come since the cut
+                        rows = RunHistory.from_rows(trainer.run.read_metrics(), trainer.run.read_samples())
+                        yield HistoryCut(history=rows)
+                    yield event
 
         checkpoint = run.latest_checkpoint()
         saved_step = checkpoint_step(checkpoint) if checkpoint is not None else None
@@ -129,7 +155,7 @@ class TrainingControl(QObject):
         self._worker.submit(self._job)
         self.changed.emit()
 
-    def _train(self, source: Any) -> Iterator[Event]:
+    def _train(self, source: Any) -> Generator[Event, None, None]:
         """Worker's thread: drive `source`, a Trainer or a QuickStart."""
         job = self._job
         assert job is not None
@@ -162,16 +188,20 @@ class TrainingControl(QObject):
             self._job.step()
 
     def stop(self, *, keep: bool = True, status: str = "stopped") -> None:
-        """End at the next step boundary, saving first where `keep`. Before there is a run, just cancel."""
+        """End at the next step boundary, saving first where `keep`. Before there is a run, just cancel.
+
+        What waits for a full disk ends at once where it need not be kept.
+        """
         job = self._job
-        if job is None:
+        if job is None or self.state is None:
             return
+        gives_up = self.state.status == "blocked" and not keep
 
         def ask() -> None:
-            if self._source is None:
-                job.cancel()
-            else:
+            if self._source is not None:
                 self._source.request_stop(keep=keep, status=status)
+            if self._source is None or gives_up:
+                job.cancel()
             job.resume()
 
         self._set(status="stopping")
@@ -188,14 +218,20 @@ class TrainingControl(QObject):
         self._worker.call(run)
 
     def rename(self, name: str) -> None:
-        """Give the run that is being trained another name."""
+        """Give the run that is being trained another name, even if it is only being opened or has just ended."""
+        assert self.state is not None
+        folder = self._library.runs / self.state.run_id
 
-        def rename(trainer: Any) -> None:
-            trainer.run.update(name=name)
+        def rename() -> None:
+            trainer = self.live_trainer()
+            if trainer is not None:
+                trainer.run.update(name=name)
+            else:
+                rename_run(folder, name)
             self._renamed.emit()  # from the worker's thread: queued
 
         self._set(name=name)
-        self.call(rename)
+        self._worker.call(rename)
 
     # -- Following --------------------------------------------------------------------------------------
 
@@ -211,6 +247,8 @@ class TrainingControl(QObject):
         state = self.state
         for event in events:
             state = state.after(event)
+            if isinstance(event, HistoryCut):
+                self.history.become(event.history)
             self.history.add(event)
         self.state = state
         if state.status == "blocked":
@@ -223,7 +261,7 @@ class TrainingControl(QObject):
 
     @Slot(object)
     def _on_paused(self, job: Job) -> None:
-        if job is self._job and self.state is not None and self.state.status != "blocked":
+        if job is self._job and self.state is not None and self.state.status not in ("blocked", "stopping"):
             self._set(status="paused")
 
     @Slot(object)

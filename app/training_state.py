@@ -43,6 +43,11 @@ class TrainingState:
         """The status of this training when nothing holds it up."""
         return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
 
+    @property
+    def has_result(self) -> bool:
+        """Whether this is a quick start that came to its end: to an evaluation, or to a sample of the user's text."""
+        return self.quickstart and (self.evaluated is not None or (bool(self.files) and self.status == "finished"))
+
     def after(self, event: Event) -> TrainingState:
         """The state when `event` has come."""
         change = dataclasses.replace

@@ -12,7 +12,7 @@ from app.device_control import DeviceControl
 from app.failures import Failure
 from app.room import Room
 from app.run_history import RunHistory
-from app.training_control import TrainingControl
+from app.training_control import TrainingControl, rename_run
 from app.training_state import TrainingState
 from app.worker import Worker
 from models.library import Library, RunInfo
@@ -170,7 +170,6 @@ class Trainings(Choices):
 
     def rename_run(self, run_id: str, name: str) -> bool:
         """Give a run another name; whether it worked."""
-        from models.training.run_folder import RunFolder
 
         def rename() -> None:
             if not name.strip():
@@ -178,12 +177,7 @@ class Trainings(Choices):
             if self.is_current(run_id):
                 self._training.rename(name.strip())
                 return
-            run = RunFolder.open(self.find_run(run_id).folder)
-            run.acquire()
-            try:
-                run.update(name=name.strip())
-            finally:
-                run.release()
+            rename_run(self.find_run(run_id).folder, name.strip())
 
         done = self._try(rename)
         self.runs_changed.emit()

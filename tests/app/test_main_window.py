@@ -87,6 +87,9 @@ def test_an_opened_text_file_is_offered_both_ways(
     assert float(view.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
     assert float(view.text_result.stats.number(BITS)) > 0
     assert view.text_result.sample.text().startswith("The")
+    window.show_tab("builder")
+    window.show_quickstart()  # what it ended in can be seen again
+    assert window.pages.current == "quickstart"
     qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
     until(lambda: window.session.chat_state == "ready")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
+from tokenizers import Tokenizer
+
 from app.session import Session
 from models.library import Library
+from models.tokenizers import save_tokenizer
 from models.training.spec import RunSpec
 from tests.app.heard import Heard, Until, long
 
@@ -44,6 +48,50 @@ def test_rename_while_it_trains(session: Session, heard: Heard, tiny_spec: RunSp
     assert session.find_run(run_id).name == "renamed"
     assert session.find_run(run_id).status == "stopped"
     assert not heard.failures
+
+
+def test_rename_while_it_is_opened_and_when_it_has_just_ended(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(long(tiny_spec))
+    until(lambda: session.training is not None and session.training.step >= 1)
+    run_id = session.training.run_id  # type: ignore[union-attr]
+    session.stop()
+    until(lambda: not session.training_active)
+    session.resume_run(run_id)
+    assert session.rename_run(run_id, "while it is opened")
+    until(lambda: session.training is not None and session.training.status == "running")
+    session.stop()
+    until(lambda: session.find_run(run_id).status == "stopped")  # which the session does not know yet
+    until(lambda: not session.training_active)
+    assert session.find_run(run_id).name == session.training.name == "while it is opened"  # type: ignore[union-attr]
+    session.resume_run(run_id)
+    until(lambda: session.training is not None and session.training.status == "running")
+    session.stop()
+    until(lambda: session._training.live_trainer() is None)
+    session._training.rename("just ended")
+    until(lambda: session.find_run(run_id).name == "just ended")
+    until(lambda: not session.training_active)
+    assert not heard.failures
+
+
+def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
+    session: Session, heard: Heard, library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_tokenizer(byte_tokenizer, library, "mine", {})
+    session.choose_tokenizer("mine")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("models.library.os.replace", refuse)
+    session.delete_tokenizer("mine")
+    assert heard.failures
+    assert session.tokenizer_name == "mine"
+    assert session.tokenizer is not None
+    monkeypatch.undo()
+    session.delete_tokenizer("mine")
+    assert session.tokenizer_name == ""
 
 
 def test_another_window_that_trains_is_noticed(

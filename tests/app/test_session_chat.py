@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.chat_control import ReplyStarted
 from app.session import Session
-from models.events import ReplyFinished, TokenMade
+from models import loading
+from models.events import Event, ReplyFinished, TokenMade
 from models.inference.settings import SamplingConfig
 from models.training.spec import RunSpec
+from models.transformer import AnyModel
 from tests.app.heard import Heard, Until, long
 
 
@@ -86,4 +94,28 @@ def test_stopping_no_reply_does_not_stop_what_is_opened(
     assert session.chat_state == "loading"
     until(lambda: session.chat_state != "loading")
     assert session.chat_state == "ready"
+    assert not heard.failures
+
+
+def test_the_step_is_that_of_the_weights_though_a_newer_checkpoint_comes(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    (info,) = session.list_runs()
+    opened: list[str] = []
+    real = loading.load_model_events
+
+    def load(path: Path, device: torch.device) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
+        opened.append(path.name)
+        loaded = yield from real(path, device)
+        (info.folder / "checkpoints" / "step-00000099").mkdir()  # another process goes on training it
+        return loaded
+
+    monkeypatch.setattr(loading, "load_model_events", load)
+    session.open_chat_model(info.id)
+    until(lambda: session.chat_state == "ready")
+    assert session.chat_model is not None
+    assert session.chat_model.step == 12
+    assert opened == ["step-00000012"]
     assert not heard.failures

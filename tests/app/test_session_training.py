@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +158,35 @@ def test_pausing_twice_pauses_once(session: Session, tiny_spec: RunSpec, until: 
     assert session.training.status == "stopped"
 
 
+def test_what_a_resume_goes_on_from_is_what_is_seen(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    """The steps after the last checkpoint are trained again: they must not be drawn twice."""
+    spec = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=60, checkpoint_interval=5))
+    session.start_training(spec)
+    until(lambda: session.training is not None and session.training.step >= 6)
+    session.pause()
+    until(lambda: session.training.status == "paused")  # type: ignore[union-attr]
+    while session.training.step % 5 == 0:  # type: ignore[union-attr]
+        step = session.training.step  # type: ignore[union-attr]
+        session.step()
+        until(lambda: session.training.step > step)  # type: ignore[union-attr] # noqa: B023
+    session.stop(keep=False)
+    until(lambda: not session.training_active)
+    run_id = session.training.run_id  # type: ignore[union-attr]
+    assert session.run_history(run_id).train["step"][-1] % 5
+    session.resume_run(run_id)
+    seen = session.run_history(run_id)
+    until(lambda: not session.training_active)
+    assert session.training.status == "finished"  # type: ignore[union-attr]
+    assert seen is session.history
+    assert list(seen.train["step"]) == list(range(1, 61))
+    kept = session.run_history(run_id)
+    assert list(seen.val["step"]) == list(kept.val["step"]) == list(range(0, 61, 4))
+    assert seen.samples == kept.samples
+    assert not heard.failures
+
+
 def test_each_quick_start_grows_another_world(
     session: Session, library: Library, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +259,25 @@ def test_a_blocked_training_can_be_stopped(session: Session, until: Until) -> No
     control._again.setInterval(1_000_000)
     control._start(TrainingState(name="full"), lambda: control._train(trainer))
     until(lambda: session.training is not None and session.training.status == "blocked")
-    session.stop(keep=False)
+    session.stop()
     until(lambda: not session.training_active)
     assert trainer.stopped
+
+
+def test_a_blocked_training_ends_without_room_where_it_need_not_be_kept(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    session._training._again.setInterval(1_000_000)
+    monkeypatch.setattr("models.training.saving.write_checkpoint", full)
+    session.start_training(long(tiny_spec))
+    until(lambda: session.training is not None and session.training.step >= 1)
+    session.save_now()
+    until(lambda: session.training is not None and session.training.status == "blocked")
+    session.stop(keep=False)
+    until(lambda: not session.training_active)
+    (run,) = session.list_runs()
+    assert run.status == "interrupted"  # what is on the disk says no more
+    assert not heard.failures
