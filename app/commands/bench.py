@@ -29,8 +29,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "bench",
         help="measure speed beside references",
         description="train: seconds to the loss that a plain GPT-2 reaches in 2,000 steps, beside the seconds it took; "
-        "decode: tokens/s with the KV cache beside without; tokenizer: encoding beside one plain call of the "
-        "tokenizers library; gui: timer ticks of the window that are late while a model trains.",
+        "decode: tokens/s with the KV cache beside without; tokenizer: training and encoding beside plain calls of "
+        "the tokenizers library, and milliseconds from a key to the pills; gui: timer ticks of the window that are "
+        "late while a model trains.",
     )
     parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all", help="default: all")
     parser.add_argument(
@@ -68,27 +69,31 @@ def measure(
             results.append(bench_window(device_name, files, GUI_SECONDS, line))
         else:
             with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
-                results.append(_measure_models(part, device_name, files, seeds, Library(Path(home)), line))
+                results += _measure_models(part, device_name, files, seeds, Library(Path(home)), line)
     return results
 
 
 def _measure_models(
     part: str, device_name: str, files: Sequence[Path], seeds: int, library: Library, line: ProgressLine
-) -> Result:
+) -> list[Result]:
     if part == "decode":
         from models.bench.decoding import bench_decoding
 
-        return drive(bench_decoding(_device(device_name, line)), line)
+        return [drive(bench_decoding(_device(device_name, line)), line)]
     corpus = _read(library, files, line)
     if part == "tokenizer":
+        from app.commands.bench_keystrokes import bench_keystrokes
         from models.bench.encoding import bench_encoding
+        from models.bench.tokenizer_training import bench_tokenizer_training
 
-        return drive(bench_encoding(corpus.read_text("train")), line)
+        text = corpus.read_text("train")
+        rates = [drive(bench_tokenizer_training(text), line), drive(bench_encoding(text), line)]
+        return [*rates, *bench_keystrokes(text, line)]
     from models.bench.text import CharText
     from models.bench.training import bench_training
 
-    text = CharText(corpus.read_text("train"), corpus.read_text("val"))
-    return drive(bench_training(text, _device(device_name, line), range(seeds)), line)
+    characters = CharText(corpus.read_text("train"), corpus.read_text("val"))
+    return [drive(bench_training(characters, _device(device_name, line), range(seeds)), line)]
 
 
 def _device(name: str, line: ProgressLine) -> torch.device:

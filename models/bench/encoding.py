@@ -12,6 +12,9 @@ from models.tokenizers import encode_text, train_tokenizer
 
 VOCAB_SIZE = 2048
 ROUNDS = 3
+TARGET = 0.9
+"""At least: what we do around the library may cost a tenth."""
+
 _TRAINING_CHARACTERS = 300_000
 
 
@@ -29,11 +32,12 @@ def bench_encoding(text: str, rounds: int = ROUNDS) -> Generator[Event, None, Re
         our_rates.append(megabytes / seconds)
         plain_rates.append(megabytes / plain_seconds)
     return compared(
-        "tokenizer",
+        "tokenizer encode",
         statistics.median(our_rates),
         statistics.median(plain_rates),
         "MB/s encoded",
         less_is_better=False,
+        target=TARGET,
     )
 
 

@@ -19,6 +19,7 @@ from models.bench.decoding import PRESET, write_greedily
 from models.bench.encoding import bench_encoding
 from models.bench.result import compared
 from models.bench.text import CONTEXT, N_CHARACTERS, CharText
+from models.bench.tokenizer_training import bench_tokenizer_training
 from models.events import Notice
 from models.presets import PRESETS
 from models.transformer import Decoder
@@ -124,7 +125,13 @@ def test_encoding_is_measured_on_the_same_ids() -> None:
     _, result = finish(bench_encoding("The goat eats hay.\nBen has 12 kites.\n" * 8000, rounds=1))
     assert result.ours is not None
     assert result.ours > 0
-    assert result.met is None
+    assert result.met is (result.ratio >= 0.9)
+
+
+def test_training_a_tokenizer_is_measured_on_the_same_vocabulary() -> None:
+    _, result = finish(bench_tokenizer_training("The goat eats hay.\nBen has 12 kites.\n" * 3000, rounds=1))
+    assert result.ours is not None
+    assert result.met is (result.ratio >= 0.9)
 
 
 def test_ratios_say_how_many_times_better() -> None:
@@ -146,8 +153,9 @@ def test_the_command_prints_one_json_object(
     data = tmp_path / "text.txt"
     data.write_text("The goat eats hay.\nBen has 12 kites.\n" * 200, encoding="utf-8")
     assert main(["bench", "tokenizer", "--data", str(data), "--json"]) == 0
-    (result,) = json.loads(capsys.readouterr().out)["results"]
-    assert set(result) == KEYS
-    assert result["skipped"] is None
+    results = json.loads(capsys.readouterr().out)["results"]
+    names = ["tokenizer train", "tokenizer encode", "keystroke 1 kB", "keystroke 20 kB", "keystroke 200 kB"]
+    assert [result["name"] for result in results] == names
+    assert all(set(result) == KEYS and result["ours"] > 0 and result["skipped"] is None for result in results)
     assert not (tmp_path / "home" / "corpora").exists()
     assert main(["bench", "train", "--seeds", "0"]) == 2

@@ -1,0 +1,71 @@
+"""The tokenizer bench: how fast a vocabulary is learnt, beside a plain call of the `tokenizers` library. No torch."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from tokenizers import Tokenizer, trainers
+from tokenizers import models as cores
+
+from models.bench.result import Result, compared
+from models.events import Event, Phase
+from models.tokenizers import SPECIAL_TOKENS, TokenBytes, read_texts, train_in_child, train_tokenizer
+
+VOCAB_SIZE = 4096
+ROUNDS = 3
+TARGET = 0.9
+"""At least: what we do around the library may cost a tenth."""
+
+
+def bench_tokenizer_training(text: str, rounds: int = ROUNDS) -> Generator[Event, None, Result]:
+    """MB/s of training byte-level BPE as the window does, in a child process, whose start is left out."""
+    megabytes = len(text.encode()) / 1e6
+    our_rates, plain_rates = [], []
+    with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as folder:
+        file = Path(folder) / "text.txt"
+        file.write_text(text, encoding="utf-8", newline="")
+        for i in range(rounds):
+            yield Phase(name="Training a tokenizer")
+            whole = yield from _seconds(file, "bpe", Path(folder) / f"bpe{i}")
+            start = yield from _seconds(file, "byte", Path(folder) / f"byte{i}")
+            our_rates.append(megabytes / max(whole - start, 1e-9))
+            texts = list(read_texts([file]))
+            began = time.perf_counter()
+            plain = _plainly_trained(texts)
+            plain_rates.append(megabytes / (time.perf_counter() - began))
+            made = Tokenizer.from_file(str(Path(folder) / f"bpe{i}" / "tokenizer.json"))
+            assert made.get_vocab() == plain.get_vocab()
+    return compared(
+        "tokenizer train",
+        statistics.median(our_rates),
+        statistics.median(plain_rates),
+        "MB/s learnt",
+        less_is_better=False,
+        target=TARGET,
+    )
+
+
+def _seconds(file: Path, kind: str, out: Path) -> Generator[Event, None, float]:
+    """How long a child takes; of kind "byte", which learns nothing, that is the process alone."""
+    began = time.perf_counter()
+    yield from train_in_child([file], kind, VOCAB_SIZE, out)
+    return time.perf_counter() - began
+
+
+def _plainly_trained(texts: list[str]) -> Tokenizer:
+    """The same, with nothing around the library."""
+    tokenizer = Tokenizer(cores.BPE())
+    tokenizer.pre_tokenizer = train_tokenizer([texts[0][:100]], "bpe", VOCAB_SIZE).pre_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(TokenBytes.alphabet()),
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
