@@ -101,7 +101,7 @@ def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
     cut = Cut()
     takes_long = _total_bytes(args.data) >= TOLD_FROM_BYTES or args.vocab_size >= TOLD_FROM_TOKENS
     tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, _options_from(args), progress=takes_long, cut=cut)
-    growth = list(_grow(tokenizer, args.data, line)) if args.growth else []
+    growth = list(_grow(tokenizer, args.data, line)) if args.growth and args.kind == "bpe" else []
     notices = (cut.sentence, shortfall(tokenizer, args.kind, args.vocab_size))
     about = {
         "trained_on": [str(path.resolve()) for path in args.data],
