@@ -121,10 +121,20 @@ class Photographer:
         training = self._window.pages.page("training")
         assert isinstance(training, TrainingTab)
         training.show_run(run.id)
-        for name in ("tokenizer", "builder", "training"):
-            self._window.show_tab(name)
-            self._shoot(name)
+        for name in ("tokenizer", "builder"):
+            self._shoot_views(name)
+        self._window.show_tab("training")
+        self._shoot("training")
         self._chat(run.id)
+
+    def _shoot_views(self, tab_name: str) -> None:
+        """A tab in each of its views, the first under the tab's own name."""
+        self._window.show_tab(tab_name)
+        views = self._window.pages.page(tab_name).views  # type: ignore[attr-defined]
+        for view in views.names:
+            views.show_view(view)
+            self._shoot(tab_name if view == views.names[0] else f"{tab_name}-{view}")
+        views.show_view(views.names[0])
 
     def _quick_start(self, minutes: float) -> None:
         window, session = self._window, self._session

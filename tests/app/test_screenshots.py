@@ -10,6 +10,8 @@ from PySide6.QtGui import QImage
 from app.cli import main
 from app.commands import screenshots, selftest
 from app.theme import ThemeProvider
+from app.widgets.design_views import VIEWS as DESIGN_VIEWS
+from app.widgets.tokenizer_views import VIEWS as TOKENIZER_VIEWS
 from models.library import Library
 
 
@@ -19,6 +21,7 @@ def test_a_run_is_shown_on_every_tab(
     home, pictures = tmp_path / "home", tmp_path / "pictures"
     monkeypatch.setenv("TERRARIUM_HOME", str(home))
     monkeypatch.setattr(screenshots, "SIZES", ((1280, 720),))
+    monkeypatch.setattr(screenshots, "_SETTLE_S", 0.05)
     library = Library()
     selftest.check_tokenizer(library)
     selftest.check_training(library, "cpu")
@@ -27,9 +30,10 @@ def test_a_run_is_shown_on_every_tab(
     assert main(["screenshots", str(pictures), "--run", "selftest", "--device", "cpu"]) == 0
 
     written = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    names = [
-        f"{tab}-{mode}-1280x720" for tab in ("tokenizer", "builder", "training", "chat") for mode in ("light", "dark")
-    ]
+    views = [f"tokenizer-{name}" for name in list(TOKENIZER_VIEWS)[1:]] + ["builder"]
+    views += [f"builder-{name}" for name in list(DESIGN_VIEWS)[1:]]
+    screens = ["tokenizer", *views, "training", "chat"]
+    names = [f"{screen}-{mode}-1280x720" for screen in screens for mode in ("light", "dark")]
     assert [path.stem for path in written] == names
     for light, dark in zip(written[::2], written[1::2], strict=True):
         bright, dim = QImage(str(light)), QImage(str(dark))
