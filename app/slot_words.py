@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from app.widgets.words import words
+from app.widgets.words import counted, words
 from models.config import ModelConfig
 from models.slots import is_used
 
@@ -72,6 +72,12 @@ def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
         for f in dataclasses.fields(ModelConfig)
         if getattr(before, f.name) != getattr(after, f.name) and value_in_use(before, f) != value_in_use(after, f)
     ]
+
+
+def change_words(changed: Sequence[_SlotField], how: str) -> str:
+    """'2 slots changed from GPT-2: Layers, Width'; '' where there are none."""
+    names = ", ".join(map(label_of, changed))
+    return f"{counted(len(changed), 'slot')} {how}: {names}" if changed else ""
 
 
 def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:

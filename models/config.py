@@ -232,7 +232,7 @@ class ModelConfig:
         "gelu",
         "Feed-forward",
         "The non-linearity between the feed-forward matrices: two of them, or three where it is gated (SwiGLU, GeGLU). "
-        "gelu_tanh is GPT-2's approximation of GELU, relu2 the square of ReLU.",
+        "GELU (tanh) is GPT-2's approximation of GELU, ReLU² the square of ReLU.",
         group="Feed-forward",
         choices=("relu", "gelu", "gelu_tanh", "relu2", *GATED),
     )

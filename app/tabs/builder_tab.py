@@ -9,9 +9,9 @@ from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 from app.comparison import ComparedDesign
 from app.preset_families import design_words, same_preset
 from app.session import Session
-from app.slot_words import changed_slots, label_of, zero_words
+from app.slot_words import change_words, changed_slots, zero_words
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import frame, label, row
+from app.widgets.basics import label, titled_card
 from app.widgets.config_form import ConfigForm
 from app.widgets.cost_panel import CostPanel
 from app.widgets.design_bar import DesignActions, DesignBar
@@ -47,10 +47,10 @@ class BuilderTab(QWidget):
         self._hand_over = QTimer(self, singleShot=True, interval=200)
         self._build()
         self._connect()
-        self._saved = session.inspect_designs()
+        self._own = {info.name: info for info in session.inspect_designs()}
         self.bar.name.setText("my-design")
         self._on_design_changed()
-        self._on_device_changed()
+        self.costs.set_room(session.room)
         self._on_dry_run_changed()
 
     def _actions(self) -> DesignActions:
@@ -63,35 +63,35 @@ class BuilderTab(QWidget):
             revert=self._on_revert,
             import_json=self.files.ask_for_designs,
             export_json=self._on_export,
-            export_svg=lambda: self.files.export_picture(self._file_name(), "svg", self.views.diagram),
-            export_png=lambda: self.files.export_picture(self._file_name(), "png", self.views.diagram),
+            export_svg=lambda: self.files.export_picture(self.bar.name.text(), "svg", self.views.diagram),
+            export_png=lambda: self.files.export_picture(self.bar.name.text(), "png", self.views.diagram),
         )
 
     # -- Layout --------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
         left = QSplitter(Qt.Orientation.Vertical)
-        left.addWidget(_card(_heading("Designs", label("parameters", "caption")), self.list))
+        left.addWidget(titled_card("Designs", self.list, aside=label("parameters", "caption")))
         slots = scrolling(self.form)
         slots.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
-        left.addWidget(_card(_heading("Slots"), slots))
+        left.addWidget(titled_card("Slots", slots))
         left.setStretchFactor(0, 2)
         left.setStretchFactor(1, 3)
         left.setSizes([270, 420])
         self.stale = stale_mark()
         costs = scrolling(self.costs)
         costs.setAccessibleName("Costs")
-        right = _card(_heading("Costs", self.stale), self.work, costs)
+        right = titled_card("Costs", self.work, costs, aside=self.stale)
         self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        for widget in (left, _card(self.views), right):
+        for widget in (left, titled_card("", self.views), right):
             splitter.addWidget(widget)
         for each in (splitter, left):
             each.setChildrenCollapsible(False)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([336, 790, 290])
+        splitter.setSizes([336, 790, 304])
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.setContentsMargins(*[2 * SPACE] * 4)
         layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(self.bar)
         layout.addWidget(splitter, 1)
@@ -118,6 +118,7 @@ class BuilderTab(QWidget):
         session.library_changed.connect(self._on_library_changed)
         session.device_changed.connect(self._on_device_changed)
         session.dry_run_changed.connect(self._on_dry_run_changed)
+        self.files.written.connect(lambda name: self.bar.say(f"Written to {name}"))
         save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
         save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
@@ -125,9 +126,11 @@ class BuilderTab(QWidget):
 
     @Slot()
     def _on_library_changed(self) -> None:
-        self._saved = self._session.inspect_designs()
-        self.list.set_designs(self._saved, self._session.design_name)
+        self._own = {info.name: info for info in self._session.inspect_designs()}
+        self.list.set_designs(list(self._own.values()), self._session.design_name)
         self._allow()
+        if not self._session.design_name and not self._hand_over.isActive():
+            self._on_pause()  # a deleted design that is back has its name again
 
     @Slot()
     def _on_design_changed(self) -> None:
@@ -141,11 +144,11 @@ class BuilderTab(QWidget):
             self.form.set_config(config)
             changed = changed_slots(shown, config)
             self.form.mark({f.name for f in changed})
-            self._say_changes(config, shown, f"changed from {shown_as}")
+            self.bar.say(change_words(changed, f"changed from {shown_as}"))
         elif name:
             self.bar.say("")
         self._draw()
-        self.list.set_designs(self._saved, name)
+        self.list.set_designs(list(self._own.values()), name)
         self._allow()
 
     def _title(self) -> str:
@@ -154,14 +157,12 @@ class BuilderTab(QWidget):
             return design_words(self._origin.title)
         return f"{design_words(self._origin.title)}, edited" if self._origin.title else "an edited design"
 
-    def _say_changes(self, config: ModelConfig, before: ModelConfig, how: str) -> None:
-        names = [label_of(f) for f in changed_slots(before, config)]
-        slots = f"{len(names)} slots" if len(names) != 1 else "1 slot"
-        self.bar.say(f"{slots} {how}: {', '.join(names)}" if names else "")
-
     def _allow(self) -> None:
-        is_own = self._origin.title in {info.name for info in self._saved}
-        self.bar.allow(is_own=is_own, is_changed=self.form.config != self._origin.config, problem=self.form.problem)
+        self.bar.allow(
+            is_own=self._origin.title in self._own,
+            is_changed=self.form.config != self._origin.config,
+            problem=self.form.problem,
+        )
 
     # -- Following edits -----------------------------------------------------------------------------------------------
 
@@ -169,8 +170,8 @@ class BuilderTab(QWidget):
     def _on_edited(self, config: ModelConfig) -> None:
         self._draw()
         origin = design_words(self._origin.title) or "the start"
-        n_changed = len(changed_slots(self._origin.config, config))
-        self._say_changes(config, self._origin.config, f"{'differs' if n_changed == 1 else 'differ'} from {origin}")
+        changed = changed_slots(self._origin.config, config)
+        self.bar.say(change_words(changed, f"{'differs' if len(changed) == 1 else 'differ'} from {origin}"))
         self._allow()
         self._hand_over.start()
 
@@ -184,8 +185,9 @@ class BuilderTab(QWidget):
     @Slot()
     def _on_pause(self) -> None:
         """Make what the form holds the session's design."""
-        config = self.form.config
-        same = self._origin.title if config == self._origin.config else same_preset(config)
+        config, origin = self.form.config, self._origin
+        is_same = config == origin.config and (origin.title in PRESETS or origin.title in self._own)
+        same = origin.title if is_same else same_preset(config)
         self._session.set_design(config, same)
         self._allow()
 
@@ -220,12 +222,8 @@ class BuilderTab(QWidget):
 
     @Slot(str)
     def _on_view_changed(self, name: str) -> None:
-        compare = self.views.view(name) if name == "compare" else None
-        if compare is not None and len(compare.designs) == 1:  # alone it would show nothing
-            other = "gpt2-tiny" if self._origin.title != "gpt2-tiny" else "llama-tiny"
-            compare.add_design(ComparedDesign(design_words(other), PRESETS[other]))
-
-    # -- Costs ---------------------------------------------------------------------------------------------------------
+        if name == "compare" and len(self.views.view(name).designs) == 1:  # alone it would show nothing
+            self._on_compare("gpt2-tiny" if self._origin.title != "gpt2-tiny" else "llama-tiny")
 
     @Slot()
     def _on_device_changed(self) -> None:
@@ -250,8 +248,7 @@ class BuilderTab(QWidget):
 
     @Slot(str)
     def _on_compare(self, name: str) -> None:
-        infos = {info.name: info.config for info in self._saved}
-        config = PRESETS.get(name) or infos.get(name)
+        config = PRESETS.get(name) or self._own[name].config
         if config is not None:
             self.views.view("compare").add_design(ComparedDesign(design_words(name), config))
             self.views.show_view("compare")
@@ -301,23 +298,4 @@ class BuilderTab(QWidget):
     def _on_export(self) -> None:
         self._take_up()
         if not self.form.problem:
-            self.files.export_design(self._file_name())
-
-    def _file_name(self) -> str:
-        return self.bar.name.text().strip() or "design"
-
-
-def _heading(text: str, aside: QWidget | None = None) -> QWidget:
-    line = QWidget()
-    line.setLayout(row(label(text, "subheading"), None, *([aside] if aside is not None else [])))
-    return line
-
-
-def _card(*widgets: QWidget) -> QWidget:
-    panel = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
-    lines = panel.layout()
-    assert isinstance(lines, QVBoxLayout)
-    for widget in widgets:
-        lines.addWidget(widget)
-    lines.setStretch(len(widgets) - 1, 1)
-    return panel
+            self.files.export_design(self.bar.name.text())

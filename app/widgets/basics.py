@@ -63,6 +63,23 @@ def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPA
     return box
 
 
+def titled_card(title: str, *widgets: QWidget, aside: QWidget | None = None) -> QFrame:
+    """A card with a heading, `aside` at its right, over widgets of which the last takes the room that is left.
+
+    Args:
+        title: '' for none.
+    """
+    box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+    lines = box.layout()
+    assert isinstance(lines, QVBoxLayout)
+    if title:
+        lines.addLayout(row(label(title, "subheading"), None, *([aside] if aside is not None else [])))
+    for widget in widgets:
+        lines.addWidget(widget)
+    lines.setStretch(lines.count() - 1, 1)
+    return box
+
+
 def separator() -> QFrame:
     """A hairline across its layout."""
     line = QFrame()

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QTabBar, QVBoxLayout, QWidget
 
@@ -178,6 +178,11 @@ class _ViewBar(QTabBar):
         self.setElideMode(Qt.TextElideMode.ElideRight)
         self.setAccessibleName("Views of the design")
 
+    def minimumSizeHint(self) -> QSize:
+        """Room for every name."""
+        hint = self.sizeHint()
+        return QSize(hint.width() - (0 if self._is_compact else _SPARED * self.count()), hint.height())
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._space_out()
@@ -187,11 +192,14 @@ class _ViewBar(QTabBar):
         if event.type() == QEvent.Type.FontChange:
             self._space_out()
 
+    @property
+    def _is_compact(self) -> bool:
+        return bool(self.property("compact"))
+
     def _space_out(self) -> None:
-        is_compact = bool(self.property("compact"))
-        wide = self.sizeHint().width() + (_SPARED * self.count() if is_compact else 0)
-        if is_compact != (wide > self.width()):
-            self.setProperty("compact", not is_compact)
+        wide = self.sizeHint().width() + (_SPARED * self.count() if self._is_compact else 0)
+        if self._is_compact != (wide > self.width()):
+            self.setProperty("compact", not self._is_compact)
             self.style().polish(self)
             self.setElideMode(self.elideMode())  # lays the tabs out anew, which no other call does
 

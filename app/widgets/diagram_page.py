@@ -27,7 +27,7 @@ class DiagramPage(QWidget):
         self.larger = button("", theme, lambda: diagram.zoom(_ZOOM), icon="plus", role="quiet", tip="Larger (+)")
         self.fit = button("", theme, diagram.fit, icon="corners-out", role="quiet", tip="Show all of it (0)")
         for small in (self.smaller, self.larger, self.fit):
-            small.setFixedWidth(36)
+            small.setFixedWidth(28)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)

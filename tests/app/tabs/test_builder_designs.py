@@ -62,6 +62,7 @@ def test_designs_are_renamed_deleted_and_brought_back(
 ) -> None:
     assert not menu(tab, "rename").isEnabled(), "a preset stays"
     assert not menu(tab, "delete").isEnabled()
+    tab.form.apply({"n_layer": 3})
     save_as(qtbot, tab, "mine")
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
     menu(tab, "rename").trigger()
@@ -70,9 +71,9 @@ def test_designs_are_renamed_deleted_and_brought_back(
     with qtbot.waitSignal(session.deleted) as deleted:
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
     assert session.list_designs() == []
-    assert session.design == PRESETS["terrarium-tiny"], "what is on screen stays"
+    assert (session.design.n_layer, session.design_name) == (3, ""), "what is on screen stays"
     session.undo_delete(deleted.args[1])
-    assert tab.list.keys[-1] == "better"
+    assert tab.list.keys[-1] == tab.list.current_key == session.design_name == "better"
 
 
 def test_a_rename_to_a_taken_name_is_refused(
@@ -114,6 +115,7 @@ def test_a_design_goes_out_and_comes_back(
     file = tmp_path / "my t5.json"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, **kwargs: (str(file), ""))
     menu(tab, "export_json").trigger()
+    assert tab.bar.line.text() == "Written to my t5.json"
     session.load_design("gpt2-tiny")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args, **kwargs: ([str(file)], ""))
     menu(tab, "import_json").trigger()
