@@ -82,6 +82,7 @@ def _search(
     """The best text of a beam search; the others with their scores on stderr."""
     from models.inference.beam import beam_search
     from models.inference.generate import first_id
+    from models.tokenizers import decode
     from models.tokenizers.roles import end_id
 
     end = end_id(tokenizer, model.config)
@@ -94,14 +95,14 @@ def _search(
         end_id=end,
         length_penalty=args.length_penalty,
     )
-    texts = [tokenizer.decode(list(hypothesis.ids), skip_special_tokens=True) for hypothesis in found]
+    texts = [decode(tokenizer, [id for id in hypothesis.ids if id != end]) for hypothesis in found]
     if args.json:
         rows = [{"text": text, "ids": list(h.ids), "score": h.score} for text, h in zip(texts, found, strict=True)]
         print_json({"text": texts[0], "hypotheses": rows, "n_prompt": len(ids)})
         return 0
     print(texts[0])
     for text, hypothesis in zip(texts, found, strict=True):
-        print(f"{hypothesis.score:9.4f}  {text}", file=sys.stderr)
+        print(f"{hypothesis.score:9.4f}  {text!r}", file=sys.stderr)
     return 0
 
 
@@ -123,6 +124,8 @@ def _fill(model: AnyModel, tokenizer: Tokenizer, ids: list[int], *, as_json: boo
         return 0
     print(text)
     for i, candidates in enumerate(found, start=1):
-        words = ", ".join(f"{candidate.text.strip()!r} {candidate.probability:.1%}" for candidate in candidates)
+        words = ", ".join(
+            f"{candidate.text.strip() or candidate.text!r} {candidate.probability:.1%}" for candidate in candidates
+        )
         print(f"mask {i}: {words}", file=sys.stderr)
     return 0

@@ -319,7 +319,8 @@ def test_generate_answers_with_an_encoder_decoder(
     greedy = json.loads(capsys.readouterr().out)
     assert 1 <= greedy["n_tokens"] <= 6
     assert main([*words, "--beams", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["hypotheses"][0]["ids"] == greedy["ids"]
+    found = json.loads(capsys.readouterr().out)
+    assert (found["hypotheses"][0]["ids"], found["text"]) == (greedy["ids"], greedy["text"])
     assert main([*words, "--beams", "3", "--json"]) == 0
     scores = [row["score"] for row in json.loads(capsys.readouterr().out)["hypotheses"]]
     assert len(scores) == 3
