@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -93,6 +94,9 @@ class DeviceControl(QObject):
             from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device
 
             if set_threads:
+                # What importing it made stays for good: no collection on the window's thread, where looking through it
+                # would be felt, need do so (see app.garbage).
+                gc.freeze()
                 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
                 # On Linux the worker is at low priority and takes all cores; elsewhere the window keeps one.
                 torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))

@@ -28,6 +28,7 @@ class MainThreadCollector(QObject):
     def close(self) -> None:
         """Let Python collect by itself again; call it when the other threads have ended."""
         self._timer.stop()
+        gc.unfreeze()
         gc.enable()
 
     @Slot()

@@ -6,9 +6,12 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 
+from PySide6.QtWidgets import QApplication
+
 from app.job import Job
 from app.session import Session
 from models.events import Event, Progress
+from models.library import Library
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -42,3 +45,14 @@ def test_a_busy_worker_leaves_cycles_to_the_window(session: Session, until: Unti
     assert set(Knot.freed_on) == {threading.get_ident()}
     session.close()
     assert gc.isenabled()
+
+
+def test_what_torch_brought_along_is_not_looked_through_again(
+    library: Library, qapp: QApplication, until: Until
+) -> None:
+    session = Session(library)
+    session.start()
+    until(lambda: session.room is not None)
+    assert gc.get_freeze_count() > 50_000
+    session.close()
+    assert gc.get_freeze_count() == 0
