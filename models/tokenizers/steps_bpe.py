@@ -1,0 +1,215 @@
+"""Byte-pair encoding, merge by merge: how the symbols of a word become its tokens, as Hugging Face's library does it.
+
+Checked against `tokenizers` (Rust, models/bpe): the lowest rank first, of equal ranks the leftmost.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class Node(NamedTuple):
+    """A token that comes up on the way: a symbol of the word, or what a merge made.
+
+    Args:
+        start, end: which symbols it covers.
+        text: the characters of a symbol, as the model is given them, the same for each of a character's bytes; "" for
+            what a merge made.
+        rank: of the merge that made it, None for a symbol.
+        left, right: the nodes it was made of, −1 for a symbol.
+        step: in which it came up, 1 for the first merge, 0 for a symbol.
+    """
+
+    id: int
+    start: int
+    end: int
+    text: str
+    rank: int | None = None
+    left: int = -1
+    right: int = -1
+    step: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class BpeSteps:
+    """The merges of one word. `nodes`: its symbols, then what merge 1, 2, 3 … made.
+
+    `looked_up`: the whole word is in the vocabulary, and the tokenizer takes it without merging. `dropped`: characters
+    that are not in the vocabulary, where there is no token for what is unknown either.
+    """
+
+    word: str
+    nodes: tuple[Node, ...]
+    n_symbols: int
+    looked_up: bool = False
+    dropped: str = ""
+
+    @property
+    def n_steps(self) -> int:
+        """How many merges apply."""
+        return len(self.nodes) - self.n_symbols
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of the word's tokens."""
+        return tuple(self.nodes[i].id for i in self.state(self.n_steps))
+
+    def merge(self, step: int) -> Node:
+        """What merge `step` (from 1) made; its `left` and `right` are what was merged, its `start` is where."""
+        return self.nodes[self.n_symbols + step - 1]
+
+    def state(self, step: int) -> list[int]:
+        """The nodes that are the word's tokens after `step` merges, in order."""
+        assert 0 <= step <= self.n_steps
+        known = self.nodes[: self.n_symbols + step]
+        used = {side for node in known for side in (node.left, node.right)}
+        return sorted((i for i in range(len(known)) if i not in used), key=lambda i: known[i].start)
+
+
+class BpeTable:
+    """Vocabulary and merges of a BPE model, made for looking up merges by ids.
+
+    Args:
+        vocabulary: token → id.
+        state: the model's own JSON.
+    """
+
+    def __init__(self, vocabulary: dict[str, int], state: dict[str, Any]) -> None:
+        self._ids = vocabulary
+        self._prefix = state.get("continuing_subword_prefix") or ""
+        self._suffix = state.get("end_of_word_suffix") or ""
+        self._unknown = state.get("unk_token")
+        self._fuses_unknown = bool(state.get("fuse_unk"))
+        self._spells_bytes = bool(state.get("byte_fallback"))
+        self._looks_up_words = bool(state.get("ignore_merges"))
+        self._made: list[int] = []
+        self._ranks: dict[int, int] = {}
+        for rank, (left, right) in enumerate(state.get("merges", ())):
+            made = vocabulary[left + right.removeprefix(self._prefix)]
+            self._made.append(made)
+            self._ranks[vocabulary[left] << 32 | vocabulary[right]] = rank
+
+    @property
+    def n_merges(self) -> int:
+        """How many merges the tokenizer has learnt."""
+        return len(self._made)
+
+    @property
+    def looks_up_words(self) -> bool:
+        """Whether a word that is a token is taken as it is (Llama 3's `ignore_merges`)."""
+        return self._looks_up_words
+
+    def rank(self, left: int, right: int) -> int | None:
+        """The rank of the merge of two ids, 0 for the first learnt; None where there is no such merge."""
+        return self._ranks.get(left << 32 | right)
+
+    def steps(self, word: str) -> BpeSteps:
+        """How `word` becomes tokens.
+
+        Raises:
+            ValueError: where the tokenizer itself fails: its token for what is unknown is not in its vocabulary.
+        """
+        if self._looks_up_words and word in self._ids:
+            return BpeSteps(word, (Node(self._ids[word], 0, 1, word),), 1, looked_up=True)
+        symbols, dropped = self._symbols(word)
+        nodes = [Node(id, i, i + 1, text) for i, (id, text) in enumerate(symbols)]
+        self._merge(nodes)
+        return BpeSteps(word, tuple(nodes), len(symbols), dropped=dropped)
+
+    def token_steps(self, token: str) -> BpeSteps | None:
+        """How the merges make a token, wherever it comes up; None where they do not."""
+        # A prefix or suffix says where in a word a symbol stands, so it may be what the token begins or ends with.
+        inner = token.removeprefix(self._prefix) if self._prefix else token
+        goes_on = len(inner) < len(token)
+        ends = bool(self._suffix) and inner.endswith(self._suffix)
+        characters = list(inner.removesuffix(self._suffix) if ends else inner)
+        for i, character in enumerate(characters):
+            characters[i] = (self._prefix if i or goes_on else "") + character
+        if ends and characters:
+            characters[-1] += self._suffix
+        if not characters or any(character not in self._ids for character in characters):
+            return None
+        nodes = [Node(self._ids[character], i, i + 1, character) for i, character in enumerate(characters)]
+        self._merge(nodes)
+        steps = BpeSteps(token, tuple(nodes), len(characters))
+        return steps if steps.ids == (self._ids[token],) else None
+
+    def _symbols(self, word: str) -> tuple[list[tuple[int, str]], str]:
+        """(id, text) of what the merges begin with, and the characters that get lost."""
+        symbols: list[tuple[int, str]] = []
+        dropped: list[str] = []
+        waiting = ""  # unknown characters that are not among the symbols yet
+        for i, character in enumerate(word):
+            spelled = (self._prefix if i else "") + character + (self._suffix if i == len(word) - 1 else "")
+            id = self._ids.get(spelled)
+            if id is not None:
+                if waiting:
+                    symbols.append((self._unknown_id(), waiting))
+                    waiting = ""
+                symbols.append((id, character))
+                continue
+            in_bytes = self._bytes(spelled) if self._spells_bytes else None
+            if in_bytes is not None:
+                symbols += [(byte, character) for byte in in_bytes]
+            elif self._unknown is None:
+                dropped.append(character)
+            elif waiting and not self._fuses_unknown:
+                symbols.append((self._unknown_id(), waiting))
+                waiting = character
+            else:
+                waiting += character
+        if waiting:
+            symbols.append((self._unknown_id(), waiting))
+        return symbols, "".join(dropped)
+
+    def _bytes(self, text: str) -> list[int] | None:
+        ids = [self._ids.get(f"<0x{byte:02X}>") for byte in text.encode()]
+        known = [id for id in ids if id is not None]
+        return known if len(known) == len(ids) else None
+
+    def _unknown_id(self) -> int:
+        assert self._unknown is not None
+        if self._unknown not in self._ids:
+            raise ValueError(
+                f"This tokenizer says that what is unknown becomes {self._unknown!r}, but its vocabulary has no such "
+                "token: correct its file."
+            )
+        return self._ids[self._unknown]
+
+    def _merge(self, nodes: list[Node]) -> None:
+        """Append what each merge makes to `nodes`, which are a word's symbols."""
+        n = len(nodes)
+        at = list(range(n))  # at[i]: the node whose first symbol is i
+        alive = [True] * n
+        before, after = list(range(-1, n - 1)), [*range(1, n), -1]
+        waiting: list[tuple[int, int, int]] = []  # rank, first symbol, what it makes
+
+        def offer(left: int, right: int) -> None:
+            rank = self.rank(nodes[at[left]].id, nodes[at[right]].id)
+            if rank is not None:
+                heapq.heappush(waiting, (rank, left, self._made[rank]))
+
+        for i in range(n - 1):
+            offer(i, i + 1)
+        step = 0
+        while waiting:
+            _, left, made = heapq.heappop(waiting)
+            right = after[left]
+            if not alive[left] or right < 0:
+                continue
+            rank = self.rank(nodes[at[left]].id, nodes[at[right]].id)
+            # The pair may be another one by now; the library looks at nothing but what it makes.
+            if rank is None or self._made[rank] != made:
+                continue
+            step += 1
+            a, b = nodes[at[left]], nodes[at[right]]
+            nodes.append(Node(made, a.start, b.end, "", rank, at[left], at[right], step))
+            at[left], alive[right] = len(nodes) - 1, False
+            after[left] = after[right]
+            if after[left] >= 0:
+                before[after[left]] = left
+                offer(left, after[left])
+            if before[left] >= 0:
+                offer(before[left], left)
