@@ -86,7 +86,8 @@ class TokenizerSteps:
         self._splitter = WordSplitter(tokenizer)
         types = {step["type"] for part in (tokenizer.pre_tokenizer, tokenizer.normalizer) for step in parts_of(part)}
         self._alphabet = TokenBytes.alphabet() if "ByteLevel" in types else {}
-        self._encoder = _plain(tokenizer, state)
+        self.encoder = _plain(tokenizer, state)
+        """The tokenizer itself, without what makes an encoding shorter, longer or random."""
 
     @property
     def kind(self) -> str:
@@ -107,7 +108,7 @@ class TokenizerSteps:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         normalized, splits = self._splitter.split(text)
         # The batch lets other threads go on meanwhile, one text would not.
-        (found,) = self._encoder.encode_batch([text], add_special_tokens=False)
+        (found,) = self.encoder.encode_batch([text], add_special_tokens=False)
         encoded: dict[int, list[int]] = {}
         for id, number in zip(found.ids, found.word_ids, strict=True):
             encoded.setdefault(-1 if number is None else number, []).append(id)

@@ -164,7 +164,7 @@ def test_every_word_ends_as_the_tokenizer_says(name: str, text: str) -> None:
     assert check(steps, split.words) == []
     assert sum(word.count for word in split.words) == split.n_words
     total = sum(word.count * len(word.encoded) for word in split.words)
-    assert total == len(steps._encoder.encode(text, add_special_tokens=False).ids)
+    assert total == len(steps.encoder.encode(text, add_special_tokens=False).ids)
 
 
 @pytest.mark.parametrize("name", ["bpe", "gpt2", "llama2", "suffix", "prefix", "bpe, one word"])
