@@ -10,7 +10,10 @@ from typing import NamedTuple
 from models.data.corpus import SPLITS, open_corpus
 from models.events import Event
 from models.library import Library
-from models.tokenizers.texts import read_texts
+from models.tokenizers.texts import example_texts, read_texts
+
+_LOOK = 1 << 20
+"""Characters of examples that are looked at to tell how much of them is text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,7 @@ class CorpusChoice:
 
 
 class CorpusTexts(NamedTuple):
-    """What to call them; their bytes on disk (about those of the text: examples are JSON there); the texts, once."""
+    """What to call them; about how many bytes of text they are; the texts, to be read once."""
 
     label: str
     n_bytes: int
@@ -40,7 +43,8 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
         ValueError: where the corpus is gone or damaged, no file was chosen, or one is missing.
     """
     if choice.source == "text":
-        return CorpusTexts("the text at hand", len(choice.text.encode(errors="replace")), iter([choice.text]))
+        data = choice.text.encode(errors="replace")  # a text field can hold half of a surrogate pair
+        return CorpusTexts("the text at hand", len(data), iter([data.decode()]))
     if choice.source == "files":
         return _of_files([Path(file) for file in choice.files])
     if choice.source == "corpus":
@@ -50,7 +54,8 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
         from models.training.spec import DataSpec
 
         corpus = yield from prepare_corpus(library, DataSpec(source=choice.source))
-    return CorpusTexts(corpus.label, corpus.n_bytes, read_texts([corpus.path(split) for split in SPLITS]))
+    paths = [corpus.path(split) for split in SPLITS]
+    return CorpusTexts(corpus.label, sum(map(_n_bytes, paths)), read_texts(paths))
 
 
 def files_label(files: Sequence[str]) -> str:
@@ -62,5 +67,17 @@ def files_label(files: Sequence[str]) -> str:
 def _of_files(paths: list[Path]) -> CorpusTexts:
     if not paths:
         raise ValueError("No file is chosen: choose at least one text file.")
-    n_bytes = sum(path.stat().st_size for path in paths if path.is_file())
-    return CorpusTexts(files_label([str(path) for path in paths]), n_bytes, read_texts(paths))
+    return CorpusTexts(files_label([str(path) for path in paths]), sum(map(_n_bytes, paths)), read_texts(paths))
+
+
+def _n_bytes(path: Path) -> int:
+    """About how many bytes of text a file holds: of examples, as many to the byte as its first lines. 0 without one."""
+    if not path.is_file():
+        return 0
+    size = path.stat().st_size
+    if path.suffix != ".jsonl":
+        return size
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        lines = file.readlines(_LOOK)
+    n_lines = sum(len(line.encode()) for line in lines)
+    return round(size * sum(len(text.encode()) for text in example_texts(lines, path)) / max(n_lines, 1))

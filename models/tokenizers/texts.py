@@ -40,7 +40,7 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
         try:
             with path.open(encoding="utf-8", newline="") as file:
                 if path.suffix == ".jsonl":
-                    yield from _example_texts(file, path)
+                    yield from example_texts(file, path)
                 else:
                     while block := file.read(_BLOCK):
                         yield block + file.readline(_BLOCK)
@@ -52,7 +52,8 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
+def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
+    """What people will read of the examples in the lines of `path`, a text at a time; ValueError as in `read_texts`."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

@@ -82,9 +82,10 @@ class TokenBytes(dict[int, bytes]):
             return token.encode()
         if self._bytes_of:
             # A foreign vocabulary may hold what no text becomes, with characters that stand for no byte.
-            if all(character in self._bytes_of for character in token):
-                return bytes(self._bytes_of[character] for character in token)
-            return token.encode()
+            try:
+                return bytes(map(self._bytes_of.__getitem__, token))
+            except KeyError:
+                return token.encode()
         byte = _BYTE_TOKEN.fullmatch(token) if self._spells_bytes else None
         if byte:
             return bytes([int(byte[1], 16)])

@@ -48,7 +48,9 @@ def test_of_examples_only_what_people_read_is_text(picker: CorpusPicker, session
     build_examples_corpus(session.library, [{"text": "One."}, chat], [{"text": "Two."}], "examples", None)
     session.library_changed.emit()
     picker.box.activated.emit(2)
-    assert list(picker.make_texts()().texts) == [" One.", " Where?", " Here.", " Two."]
+    label, n_bytes, texts = picker.make_texts()()
+    assert (label, list(texts)) == ("examples", [" One.", " Where?", " Here.", " Two."])
+    assert n_bytes == pytest.approx(len(" One. Where? Here. Two."), abs=1)
 
 
 def test_files_are_read_as_they_are(
@@ -80,7 +82,7 @@ def test_the_text_at_hand_is_offered_while_there_is_one(qtbot: QtBot, picker: Co
     assert entries(picker)[2] == "The text at hand"
     picker.box.activated.emit(2)
     with qtbot.waitSignal(picker.changed):
-        picker.set_text("Two kites 🪁")
-    assert list(picker.make_texts()().texts) == ["Two kites 🪁"]
+        picker.set_text("Two kites 🪁 \ud800")
+    assert list(picker.make_texts()().texts) == ["Two kites 🪁 ?"]
     picker.set_text("")
     assert picker.choice.source == "tiny-world"
