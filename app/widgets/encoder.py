@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
 from app.aside import Aside
+from app.widgets.text_offsets import TextOffsets
 from models.tokenizers.encoded import EncodedText
 
 AT_ONCE_BYTES = 20_000
@@ -15,11 +16,11 @@ class Encoder(QObject):
     """Encodes the latest text that was asked for.
 
     Signals:
-        encoded(text, tokens): the EncodedText of the text that was asked for last.
+        encoded(text, tokens, offsets): the EncodedText of the text that was asked for last, and its TextOffsets.
         started(): a long text is being encoded beside the window.
     """
 
-    encoded = Signal(str, object)
+    encoded = Signal(str, object, object)
     started = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -31,19 +32,20 @@ class Encoder(QObject):
         """Ask for the tokens of `text`; `encoded` comes before this returns where the text is short."""
         if len(text.encode("utf-8", "surrogatepass")) <= AT_ONCE_BYTES:
             self._aside.cancel()
-            self.encoded.emit(text, encode(tokenizer, text))
+            self.encoded.emit(text, *encode(tokenizer, text))
         else:
-            self._aside.ask(lambda: (text, encode(tokenizer, text)))
+            self._aside.ask(lambda: (text, *encode(tokenizer, text)))
             self.started.emit()
 
     @Slot(object)
-    def _on_done(self, result: tuple[str, EncodedText]) -> None:
+    def _on_done(self, result: tuple[str, EncodedText, TextOffsets]) -> None:
         self.encoded.emit(*result)
 
 
-def encode(tokenizer: Tokenizer, text: str) -> EncodedText:
+def encode(tokenizer: Tokenizer, text: str) -> tuple[EncodedText, TextOffsets]:
     """The tokens of a text from an input field; half a character, as Qt may hand out, becomes U+FFFD."""
-    return EncodedText(tokenizer, whole_characters(text))
+    whole = whole_characters(text)
+    return EncodedText(tokenizer, whole), TextOffsets(whole)
 
 
 def whole_characters(text: str) -> str:

@@ -110,8 +110,8 @@ class ExploreView(QWidget):
     @Slot()
     def _on_encoded(self) -> None:
         text, tokens = self.lab.text, self.lab.tokens
-        n_tokens, n_words = self.lab.n_tokens, len(text.split())
-        n_bytes = len(text.encode("utf-8", "surrogatepass"))
+        n_tokens = self.lab.n_tokens
+        n_words, n_bytes = (0, 0) if tokens is None else (tokens.n_words, tokens.n_bytes)
         numbers = {
             "tokens": f"{n_tokens:,}",
             "characters": f"{len(text):,}",

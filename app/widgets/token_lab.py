@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, frame, label, row, separator
 from app.widgets.byte_strip import ByteStrip
-from app.widgets.encoder import Encoder, whole_characters
+from app.widgets.encoder import Encoder
 from app.widgets.text_box import TextBox
 from app.widgets.text_offsets import TextOffsets
 from app.widgets.token_view import TokenView
@@ -110,15 +110,15 @@ class TokenLab(QSplitter):
             )
         self.text_changed.emit()
         if self._tokenizer is None:
-            self._on_encoded(text, None)
+            self._on_encoded(text, None, TextOffsets(""))
         else:
             self._encoder.encode(self._tokenizer, text)
 
-    @Slot(str, object)
-    def _on_encoded(self, text: str, tokens: EncodedText | None) -> None:
+    @Slot(str, object, object)
+    def _on_encoded(self, text: str, tokens: EncodedText | None, offsets: TextOffsets) -> None:
         self._busy.hide()
         self.text, self.tokens = text, tokens
-        self._offsets = TextOffsets(whole_characters(text))
+        self._offsets = offsets
         self.view.set_pieces(() if tokens is None else tokens)
         self.bytes.set_pieces(tokens)
         self._on_cursor_moved()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -9,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.tokenizers.pieces import Piece, pieces_of, token_places
+from models.tokenizers.pieces import Piece, pieces_of, placed_parts
+
+_WORD = re.compile(r"\S+")
 
 
 class EncodedText(Sequence[Piece]):
@@ -19,17 +22,23 @@ class EncodedText(Sequence[Piece]):
         text: what was encoded.
         ids: (n,) their ids.
         starts, ends: (n,) where each lies in the UTF-8 text, in bytes.
-        n_bytes: how long that text is.
+        n_bytes, n_words: how long that text is; words are what stands between spaces.
     """
 
     def __init__(self, tokenizer: Tokenizer, text: str) -> None:
-        ids, starts, ends = token_places(tokenizer, text)
         self.text = text
         self.n_bytes = len(text.encode())
-        self.ids: NDArray[np.int64] = np.array(ids, np.int64)
-        self.starts: NDArray[np.int64] = np.array(starts, np.int64)
-        self.ends: NDArray[np.int64] = np.array(ends, np.int64)
-        kinds, self._kind, self._counts = np.unique(self.ids, return_inverse=True, return_counts=True)
+        self.n_words = sum(1 for _ in _WORD.finditer(text))
+        # Part by part, so that no list is long: making millions of objects at once would hold up the window.
+        parts = [tuple(np.array(column, np.int64) for column in part) for part in placed_parts(tokenizer, text)]
+        self.ids, self.starts, self.ends = (
+            np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3)
+        )
+        counts = np.bincount(self.ids)
+        kinds = np.flatnonzero(counts)
+        number = np.zeros(len(counts), np.int64)
+        number[kinds] = np.arange(len(kinds))
+        self._kind, self._counts = number[self.ids], counts[kinds]
         self._kinds = pieces_of(tokenizer, kinds.tolist())
         self._number = {piece.id: i for i, piece in enumerate(self._kinds)}
 
@@ -54,7 +63,8 @@ class EncodedText(Sequence[Piece]):
     def of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
         """(n,) A fact of each token that depends on its id alone, asked for once per different token."""
         facts: NDArray[Any] = np.fromiter(map(fact, self._kinds), dtype, len(self._kinds))
-        return facts[self._kind]
+        told: NDArray[Any] = facts[self._kind]
+        return told
 
     def occurrences(self, id: int) -> int:
         """How often a token occurs."""

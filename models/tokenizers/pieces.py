@@ -10,7 +10,7 @@ import codecs
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tokenizers import Tokenizer
@@ -26,7 +26,13 @@ _CUT_ABOVE = 200_000
 """Texts of more characters than this are encoded in parts: on all cores, and without one huge record of offsets."""
 
 _CUT_EVERY = 50_000
-_CUT_PLACE = re.compile(r"(?<=\S)\n(?=\S)")
+_CUT_PLACES = (
+    (re.compile(r"(?<=\S)(?= \S)"), ("a", " a")),
+    (re.compile(r"(?<=\S)\n(?=\S)"), ("a\n", "a")),
+)
+"""Before a lone space, after a lone line break: borders of words, and a text that shows whether a tokenizer agrees."""
+
+_AT_ONCE = 16  # parts, so that all cores have work
 _HARMLESS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer"}
 """Normalisers that never reach across a line break."""
 _VISIBLE = {" ": "·", "\t": "⇥", "\n": "⏎", "\r": "␍"}
@@ -83,30 +89,37 @@ def _encode_plain(tokenizer: Tokenizer, text: str) -> list[int]:
 
 def _parts(tokenizer: Tokenizer, text: str) -> list[str]:
     """A long text cut where that changes no token; a short one whole."""
-    if len(text) <= _CUT_ABOVE or not _can_be_cut(tokenizer):
+    cut = _cut_place(tokenizer) if len(text) > _CUT_ABOVE else None
+    if cut is None:
         return [text]
-    # A lone line break between two words is a border to every pre-tokenizer in use, so cutting there changes nothing.
     parts, start = [], 0
     while start < len(text):
-        place = _CUT_PLACE.search(text, start + _CUT_EVERY)
+        place = cut.search(text, start + _CUT_EVERY)
         end = place.end() if place else len(text)
         parts.append(text[start:end])
         start = end
     return parts
 
 
-def _can_be_cut(tokenizer: Tokenizer) -> bool:
-    """Whether a text that is cut after a lone line break and encoded in parts has the same ids as in one."""
+def _cut_place(tokenizer: Tokenizer) -> re.Pattern[str] | None:
+    """Where a text can be cut and encoded in parts with the same ids as in one; None for nowhere."""
     if not {step["type"] for step in parts_of(tokenizer.normalizer)} <= _HARMLESS:
-        return False
+        return None
+    return next((place for place, probe in _CUT_PLACES if _can_be_cut(tokenizer, *probe)), None)
+
+
+def _can_be_cut(tokenizer: Tokenizer, before: str, after: str) -> bool:
+    """Whether a border that every pre-tokenizer in use makes is one to this tokenizer."""
     if tokenizer.pre_tokenizer is not None:
-        spans = [span for _, span in tokenizer.pre_tokenizer.pre_tokenize_str("a\na")]
-        if any(start < 2 < end for start, end in spans) and has_merges(tokenizer):
+        spans = [span for _, span in tokenizer.pre_tokenizer.pre_tokenize_str(before + after)]
+        if any(start < len(before) < end for start, end in spans) and has_merges(tokenizer):
             return False
     elif has_merges(tokenizer):
         return False
     # Some foreign ones put a space before whatever they are given.
-    return encode_prompt(tokenizer, "a\n") + encode_prompt(tokenizer, "a") == encode_prompt(tokenizer, "a\na")
+    return encode_prompt(tokenizer, before) + encode_prompt(tokenizer, after) == encode_prompt(
+        tokenizer, before + after
+    )
 
 
 def has_merges(tokenizer: Tokenizer) -> bool:
@@ -137,39 +150,37 @@ def token_pieces(tokenizer: Tokenizer, text: str, *, parse_special: bool = True)
 
     Where `parse_special` is true, «<|end|>» in the text is shown as the special token, else as its characters.
     """
-    ids, starts, ends = token_places(tokenizer, text, parse_special=parse_special)
-    places = zip(pieces_of(tokenizer, ids), starts, ends, strict=True)
-    return [piece._replace(start=start, end=end) for piece, start, end in places]
+    pieces: list[Piece] = []
+    for ids, starts, ends in placed_parts(tokenizer, text, parse_special=parse_special):
+        places = zip(pieces_of(tokenizer, ids), starts, ends, strict=True)
+        pieces += [piece._replace(start=start, end=end) for piece, start, end in places]
+    return pieces
 
 
-def token_places(
+def placed_parts(
     tokenizer: Tokenizer, text: str, *, parse_special: bool = True
-) -> tuple[list[int], list[int], list[int]]:
-    """As `token_pieces`, as three lists: the ids, and where in the UTF-8 text each token starts and ends, in bytes."""
+) -> Iterator[tuple[list[int], list[int], list[int]]]:
+    """As `token_pieces`, as three lists for each part of a long text, one after the other.
+
+    The ids, and where in the whole UTF-8 text each token starts and ends, in bytes.
+    """
     wholes = [text] if parse_special else _disguised(tokenizer, text)
     parts = [part for whole in wholes for part in _parts(tokenizer, whole)]
-    table = TokenBytes(tokenizer)
-    if len(text) > _CUT_ABOVE:  # places cost memory, and are known without asking where the tokens tile the text
-        encodings = tokenizer.encode_batch_fast(parts, add_special_tokens=False)
-    else:
-        encodings = tokenizer.encode_batch(parts, add_special_tokens=False)
-    ids = [id for encoding in encodings for id in encoding.ids]
-    data = [table[id] for id in ids]
-    if b"".join(data) == text.encode():
-        edges = list(itertools.accumulate(map(len, data), initial=0))
-        return ids, edges[:-1], edges[1:]
-    if len(text) > _CUT_ABOVE:
-        encodings = tokenizer.encode_batch(parts, add_special_tokens=False)
-    widths = (1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in text)  # of characters in UTF-8
-    byte_at = list(itertools.accumulate(widths, initial=0))
-    starts: list[int] = []
-    ends: list[int] = []
-    begin = 0
-    for part, encoding in zip(parts, encodings, strict=True):
-        starts += [byte_at[begin + start] for start, _ in encoding.offsets]
-        ends += [byte_at[begin + end] for _, end in encoding.offsets]
-        begin += len(part)
-    return ids, starts, ends
+    table, at = TokenBytes(tokenizer), 0
+    for i in range(0, len(parts), _AT_ONCE):
+        batch = parts[i : i + _AT_ONCE]
+        for part, encoding in zip(batch, tokenizer.encode_batch(batch, add_special_tokens=False), strict=True):
+            ids, data = encoding.ids, part.encode()
+            spelled = [table[id] for id in ids]
+            if b"".join(spelled) == data:
+                edges = list(itertools.accumulate(map(len, spelled), initial=at))
+                yield ids, edges[:-1], edges[1:]
+            else:
+                widths = (1 + (c > "\x7f") + (c > "\u07ff") + (c > "\uffff") for c in part)  # in UTF-8
+                byte_at = list(itertools.accumulate(widths, initial=at))
+                offsets = encoding.offsets
+                yield ids, [byte_at[start] for start, _ in offsets], [byte_at[end] for _, end in offsets]
+            at += len(data)
 
 
 def pieces_of(tokenizer: Tokenizer, ids: Iterable[int]) -> list[Piece]:
