@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from models.bench.result import Result
     from models.data.corpus import Corpus
 
-PARTS = ("train", "decode", "tokenizer", "gui")
+PARTS = ("train", "decode", "tokenizer", "gui", "builder")
 SEEDS = 3
 GUI_SECONDS = 20.0
 
@@ -67,6 +67,10 @@ def measure(
             from app.commands.bench_window import bench_window
 
             results.append(bench_window(device_name, files, GUI_SECONDS, line))
+        elif part == "builder":
+            from app.commands.bench_builder import bench_builder
+
+            results.append(bench_builder(line))
         else:
             with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as home:
                 results += _measure_models(part, device_name, files, seeds, Library(Path(home)), line)

@@ -1,4 +1,4 @@
-"""terrarium bench gui: the real window, a real run, a timer beside it."""
+"""terrarium bench gui and bench builder: the real window, a real run, a timer beside it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from app.commands import bench
+from app.commands import bench, bench_builder
 from app.theme import ThemeProvider
+from models.presets import PRESETS
 
 
 def test_lateness_is_measured_while_a_run_trains(
@@ -23,3 +24,14 @@ def test_lateness_is_measured_while_a_run_trains(
     assert 0 <= result["ours"] <= 100
     assert result["met"] is (result["ours"] < 1)
     assert '"TrainMetrics"' in err
+
+
+def test_changed_slots_are_timed_for_every_preset(
+    theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_builder, "PRESETS", {name: PRESETS[name] for name in ("t5-base", "bert-tiny")})
+    assert main(["bench", "builder", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["name"] == "builder"
+    assert result["ours"] > 0
+    assert result["met"] is (result["ours"] < 33)
