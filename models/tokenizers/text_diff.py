@@ -7,6 +7,8 @@ from typing import NamedTuple
 _BLOCK = 4096
 _WINDOWS = ((32, 3), (256, 6), (4096, 16), (65_536, 32))
 """How far to look for where the texts go on alike, and how many characters must be alike there to believe it."""
+_LONGEST, _WORTH = 16, 2
+"""Of what goes on alike, so many characters count, each as much as so many that are left out."""
 
 
 class Span(NamedTuple):
@@ -78,15 +80,18 @@ def _spaces(text: str, start: int, end: int) -> int:
 
 
 def _nearest(a: str, b: str, n: int) -> tuple[int, int] | None:
-    """The places with the smallest sum from which `n` characters of both are the same."""
+    """The places near by from which both go on alike for `n` characters or, better, for longer."""
     first: dict[str, int] = {}
     for j in range(len(b) - n + 1):
         first.setdefault(b[j : j + n], j)
-    best: tuple[int, int] | None = None
+    best, least = None, len(a) + len(b)
     for i in range(len(a) - n + 1):
-        if best is not None and i >= sum(best):
+        if i - _WORTH * _LONGEST >= least:
             break
-        found = first.get(a[i : i + n])
-        if found is not None and (best is None or i + found < sum(best)):
-            best = i, found
+        j = first.get(a[i : i + n], -1)
+        if j >= 0:
+            longest = min(_LONGEST, len(a) - i, len(b) - j)
+            alike = next((k for k in range(n, longest) if a[i + k] != b[j + k]), longest)
+            if i + j - _WORTH * alike < least:
+                best, least = (i, j), i + j - _WORTH * alike
     return best

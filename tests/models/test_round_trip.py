@@ -53,6 +53,11 @@ def test_little_changes_all_over_a_long_text_stay_little() -> None:
     assert differing_spans(text, text.lower(), 10)[1] is False
 
 
+def test_a_chance_likeness_is_passed_over_for_what_goes_on_alike() -> None:
+    spans, complete = differing_spans("XXabc--abcdefghij", "Yabcdefghij", 10)
+    assert (spans, complete) == ([(0, 7, 0, 1)], True)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("normalizer", ["none", "nfc", "nfkc", "lowercase", "bert"])
 @pytest.mark.parametrize("parse_special", [True, False])
