@@ -51,6 +51,17 @@ class HeatPicture:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class BarPicture:
+    """Amounts of things in an order, the first at 1 on the axis x; `describe` says what is to be said of one."""
+
+    title: str
+    values: NDArray[np.int64]
+    x: Axis
+    y: Axis
+    describe: Callable[[int], str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Line:
     """One line of a chart. tone: "main", "other" (to compare with: dashed) or "background" (one of many)."""
 
@@ -64,7 +75,7 @@ class LinePicture:
     """Lines over common places `at` (n), each with n values; `steps` draws them as stairs."""
 
     title: str
-    at: NDArray[np.int64]
+    at: NDArray[np.int64] | NDArray[np.float64]
     lines: tuple[Line, ...]
     x: Axis
     y: Axis

@@ -89,7 +89,8 @@ class Usage:
 
     Attributes:
         counts: (n,) occurrences.
-        ranks: (n,) 1 for the most frequent token; equals in the order of their ids; 0 for what does not occur.
+        order: (number of produced tokens,) their rows, the most frequent first, equals in the order of their ids.
+        ranks: (n,) 1 for the most frequent token, and so on; 0 for what does not occur.
         as_steps: (n,) of a BPE, how often the token was merged into a longer one on the way; else 0.
         uses: (n,) places in USE_NAMES.
         frequencies: (number of produced tokens,) occurrences, the highest first.
@@ -99,10 +100,10 @@ class Usage:
     def __init__(self, vocabulary: Vocabulary, counts: Counts) -> None:
         self.corpus = counts
         self.counts: NDArray[np.int64] = counts.of[vocabulary.ids]
-        order = np.argsort(-self.counts, kind="stable")
-        self.frequencies: NDArray[np.int64] = self.counts[order][: np.count_nonzero(self.counts)]
+        self.order = np.argsort(-self.counts, kind="stable")[: np.count_nonzero(self.counts)]
+        self.frequencies: NDArray[np.int64] = self.counts[self.order]
         self.ranks = np.zeros(len(vocabulary), np.int64)
-        self.ranks[order[: len(self.frequencies)]] = np.arange(1, len(self.frequencies) + 1)
+        self.ranks[self.order] = np.arange(1, len(self.order) + 1)
         self.coverage: NDArray[np.float64] = np.cumsum(self.frequencies) / self.frequencies.sum()
         self.as_steps = _steps(vocabulary, self.counts)
         self.uses = np.full(len(vocabulary), _USE["never"], np.int8)

@@ -77,7 +77,7 @@ def test_types(trained: dict[str, Tokenizer]) -> None:
     pieces = types_of(trained["wordpiece"])
     assert (pieces["the"], pieces["##ation"], pieces["<|unk|>"]) == ("word start", "continuation", "special")
     words = types_of(trained["word"])
-    assert (words["the"], words["a"]) == ("word", "character")
+    assert (words[" the"], words["a"]) == ("word", "character")
     unigram = types_of(trained["unigram"])
     assert (unigram["<0x41>"], unigram["<0xE2>"]) == ("byte", "byte")
     plain = train_tokenizer([TEXT], "bpe", 460, TokenizerOptions(pre_tokenizer="whitespace"))
