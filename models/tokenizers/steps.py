@@ -99,6 +99,11 @@ class TokenizerSteps:
         return "wordpiece" if isinstance(self._table, WordPieceTable) else "unigram"
 
     @property
+    def is_byte_level(self) -> bool:
+        """Whether the model is given bytes, each as a character that stands for it."""
+        return bool(self._alphabet)
+
+    @property
     def bpe(self) -> BpeTable | None:
         """The merges, where there are any."""
         return self._table if isinstance(self._table, BpeTable) and self._has_merges else None
