@@ -27,7 +27,8 @@ class Cut:
         if not self.n_runs:
             return None
         runs = "1 run" if self.n_runs == 1 else f"{self.n_runs:,} runs"
-        return f"{runs} of more than {LONGEST_RUN:,} characters without a break were cut there for the training."
+        verb = "was" if self.n_runs == 1 else "were"
+        return f"{runs} of more than {LONGEST_RUN:,} characters without a break {verb} cut there for the training."
 
 
 def read_texts(paths: Sequence[Path]) -> Iterator[str]:
@@ -45,11 +46,20 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
                     while block := file.read(_BLOCK):
                         yield block + file.readline(_BLOCK)
         except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is not UTF-8 text (byte {error.start:,} of a block does not fit): save it as UTF-8."
-            ) from error
+            raise ValueError(f"{path} is not UTF-8 text{_where_not_utf8(path)}: save it as UTF-8.") from error
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _where_not_utf8(path: Path) -> str:
+    """Words for the first line that does not decode: what reads in blocks knows only the place in its block."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return f" (line {number:,}, byte {error.start + 1:,}: {line[error.start]:02X})"
+    return ""
 
 
 def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:

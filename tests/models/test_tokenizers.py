@@ -1,5 +1,7 @@
 """Tokenizers: every kind takes any text and gives it back; nobody smuggles in a special token; pieces tile the text."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from models.tokenizers import (
     decode,
     encode_prompt,
     encode_text,
+    read_texts,
     shortfall,
     token_pieces,
     tokenizer_kind,
@@ -146,3 +149,10 @@ def test_bad_settings_are_refused() -> None:
             train_tokenizer([" \n"], kind, 300)
     with pytest.raises(ValueError, match="has no token 9999"):
         decode(train_tokenizer([], "byte", SMALLEST), [9999])
+
+
+def test_where_a_file_is_not_utf8(tmp_path: Path) -> None:
+    file = tmp_path / "latin.txt"
+    file.write_bytes(b"a line\n" * 200_000 + "un café\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"latin\.txt is not UTF-8 text \(line 200,001, byte 7: E9\): save"):
+        list(read_texts([file]))
