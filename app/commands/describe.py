@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, or one JSON object."""
-    config = PRESETS[args.model] if args.model in PRESETS else _config_of(args.model)
+    config = find_config(args.model)
     length = config.context_length if args.length is None else args.length
     device = "cuda" if args.device == "cuda" else "cpu"
     facts = describe(config, args.batch, length, args.optimizer, device)
@@ -82,8 +82,14 @@ def describe(
     }
 
 
-def _config_of(text: str) -> ModelConfig:
-    """The config of a model, read without its weights, or of a design."""
+def find_config(text: str) -> ModelConfig:
+    """The config of a preset, of a model, read without its weights, or of a design.
+
+    Raises:
+        ValueError: where there is none of that name.
+    """
+    if text in PRESETS:
+        return PRESETS[text]
     from models.loading import load_config
     from models.training.run_folder import RunFolder
 

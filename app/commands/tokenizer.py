@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands import tokenizer_train
+from app.commands import tokenizer_compare, tokenizer_train
 from app.commands.common import add_common, print_json, read_argument
 from models.library import Library
 from models.tokenizers import (
@@ -44,21 +44,19 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     decoding.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
     decoding.add_argument("ids", nargs="+", type=int, metavar="ID")
 
-    compare = actions.add_parser("compare", help="compare tokenizers on one text")
-    compare.add_argument("tokenizers", nargs="+", metavar="TOKENIZER", help="paths or names")
-    _add_text_options(compare, required=True)
+    compare = tokenizer_compare.add_parser(actions)
 
     inspect = actions.add_parser("inspect", help="say what a tokenizer is, and show the tokens of a text")
     inspect.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    _add_text_options(inspect, required=False)
+    _add_text_options(inspect)
 
     for action in (train, encode, decoding, compare, inspect):
         add_common(action)
     return parser
 
 
-def _add_text_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    group = parser.add_mutually_exclusive_group(required=required)
+def _add_text_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group()
     group.add_argument("--text", metavar="T", help="the text; - reads stdin")
     group.add_argument("--data", type=Path, metavar="FILE", help="a file with the text")
 
@@ -69,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         "train": tokenizer_train.run,
         "encode": _encode,
         "decode": _decode,
-        "compare": _compare,
+        "compare": tokenizer_compare.run,
         "inspect": _inspect,
     }
     actions[args.action](args)
@@ -91,37 +89,6 @@ def _decode(args: argparse.Namespace) -> None:
         print_json({"text": text})
     else:
         print(text)
-
-
-def _compare(args: argparse.Namespace) -> None:
-    text = _text(args)
-    n_bytes, n_words = len(text.encode()), len(text.split())
-    if not n_words:
-        raise ValueError("The text to compare on is empty: choose another.")
-    rows = []
-    for name in args.tokenizers:
-        tokenizer = _load(name)
-        n_tokens = len(encode_text(tokenizer, text))
-        rows.append(
-            {
-                "tokenizer": name,
-                "kind": tokenizer_kind(tokenizer),
-                "vocab_size": tokenizer.get_vocab_size(),
-                "tokens": n_tokens,
-                "bytes_per_token": n_bytes / n_tokens,
-                "tokens_per_word": n_tokens / n_words,
-            }
-        )
-    if args.json:
-        print_json({"bytes": n_bytes, "words": n_words, "tokenizers": rows})
-        return
-    width = max(len(name) for name in ("tokenizer", *args.tokenizers))
-    print(f"{'tokenizer':<{width}}  kind  {'vocabulary':>10}  {'tokens':>10}  bytes/token  tokens/word")
-    for row in rows:
-        print(
-            f"{row['tokenizer']:<{width}}  {row['kind']:<4}  {row['vocab_size']:>10,}  {row['tokens']:>10,}  "
-            f"{row['bytes_per_token']:>11.2f}  {row['tokens_per_word']:>11.2f}"
-        )
 
 
 def _inspect(args: argparse.Namespace) -> None:

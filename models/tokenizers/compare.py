@@ -70,7 +70,7 @@ def compare(
         yield Phase(name=f"Measuring on {made.label}")
         figures = yield from _measure(tokenizers, made)
         if not all(each.n_words for each in figures.values()):
-            raise ValueError(f"There is no text in {made.label}, so there is nothing to compare on: choose another.")
+            raise ValueError(f"There are no words in {made.label}, so there is nothing to compare on: choose another.")
         parts.append(MeasuredPart(label=made.label, figures=figures))
         yield parts[-1]
     return parts

@@ -136,7 +136,7 @@ def test_parts_come_one_by_one(trained: dict[str, Tokenizer]) -> None:
     assert last.done == last.total == 2 * len("the thing")
     assert parts[0].figures["bpe"] == measured(trained["bpe"], [TEXT, TEXT])
     assert parts[1].figures["word"].n_words == 2
-    with pytest.raises(ValueError, match="no text in blank, so there is nothing to compare on"):
+    with pytest.raises(ValueError, match="no words in blank, so there is nothing to compare on"):
         finish(compare(chosen, [source("blank", " \n ")]))
 
 
