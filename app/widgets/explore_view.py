@@ -11,6 +11,7 @@ from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.bar_list import Bar, BarList
 from app.widgets.basics import button, column, frame, label, row
+from app.widgets.round_trip_strip import RoundTripStrip
 from app.widgets.scrolling import scrolling
 from app.widgets.stat_strip import StatStrip
 from app.widgets.token_card import TokenCard
@@ -50,7 +51,9 @@ class ExploreView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
+        self._tokenizer: Tokenizer | None = None
         self.lab = TokenLab(theme)
+        self.round_trip = RoundTripStrip(theme)
         self.card = TokenCard()
         self.frequent = BarList(theme, mono=True)
         self.stats = StatStrip(_STATS, theme, widest="8,888,888")
@@ -58,7 +61,9 @@ class ExploreView(QWidget):
         self._build()
         self.lab.encoded.connect(self._on_encoded)
         self.lab.token_changed.connect(self._on_token_changed)
+        self.lab.text_changed.connect(self.round_trip.expect)
         self.lab.text_changed.connect(self.text_changed)
+        self.round_trip.place_chosen.connect(self.lab.show_characters)
         self.lab.editor.set_text(EXAMPLE)
 
     def _build(self) -> None:
@@ -71,6 +76,7 @@ class ExploreView(QWidget):
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(self.lab, 1)
+        lines.addWidget(self.round_trip)
         lines.addLayout(row(self.stats, self.show_ids, copy))
         frequent = frame("card")
         inside = frequent.layout()
@@ -100,6 +106,7 @@ class ExploreView(QWidget):
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Encode with this tokenizer; None shows no tokens."""
+        self._tokenizer = tokenizer
         self.lab.set_tokenizer(tokenizer)
 
     def set_text(self, text: str) -> None:
@@ -110,6 +117,7 @@ class ExploreView(QWidget):
     @Slot()
     def _on_encoded(self) -> None:
         text, tokens = self.lab.text, self.lab.tokens
+        self.round_trip.set_encoded(self._tokenizer, text, tokens)
         n_tokens = self.lab.n_tokens
         n_words, n_bytes = (0, 0) if tokens is None else (tokens.n_words, tokens.n_bytes)
         numbers = {

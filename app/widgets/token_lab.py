@@ -98,6 +98,24 @@ class TokenLab(QSplitter):
         """How many tokens the text is."""
         return 0 if self.tokens is None else len(self.tokens)
 
+    @Slot(int, int)
+    def show_characters(self, start: int, end: int) -> None:
+        """Select the text's characters from `start` to `end`, as far as they are in the editor, and mark their tokens.
+
+        Where there are none between the two, the place is shown.
+        """
+        if not self.tokens:
+            return
+        self.view.pick(-1)
+        at = [_utf16_units(self.text[:place]) for place in (start, end)]
+        if at[1] < self.editor.document().characterCount():
+            cursor = self.editor.textCursor()
+            cursor.setPosition(at[0])
+            cursor.setPosition(at[1], QTextCursor.MoveMode.KeepAnchor)
+            self.editor.setTextCursor(cursor)
+            self.editor.setFocus()
+        self._mark_tokens(*at)
+
     # -- text to pills -------------------------------------------------------------------------------------------------
 
     @Slot()
@@ -182,3 +200,8 @@ class TokenLab(QSplitter):
                 self.view.mark(range(0))
                 self.bytes.mark(range(0))
         return super().eventFilter(watched, event)
+
+
+def _utf16_units(text: str) -> int:
+    """How many positions a text takes in Qt."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

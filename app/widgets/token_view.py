@@ -40,6 +40,7 @@ class TokenView(QAbstractScrollArea):
         self._layout = PillLayout(np.zeros(0, np.int64), np.zeros(0, bool), 1)
         self._hover, self._pick, self._marked = -1, -1, range(0)
         self._show_ids = True
+        self._laid_out = -1  # pixels across
         self._widths: dict[tuple[str, int], int] = {}
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -120,7 +121,8 @@ class TokenView(QAbstractScrollArea):
 
     @property
     def _available(self) -> int:
-        return max(self.viewport().width() - 2 * _MARGIN, 40)
+        """The pixels for pills: the same with and without a scroll bar, so that its coming changes no row."""
+        return max(self.width() - self.verticalScrollBar().sizeHint().width() - 2 * _MARGIN, 40)
 
     def _relayout(self) -> None:
         pieces = self._pieces
@@ -130,7 +132,11 @@ class TokenView(QAbstractScrollArea):
         else:
             widths = np.fromiter(map(self._width, pieces), np.int64, len(pieces))
             ends = np.fromiter(map(_ends_line, pieces), bool, len(pieces))
-        self._layout = PillLayout(widths, ends, self._available + _GAP)
+        self._laid_out = self._available
+        self._layout = PillLayout(widths, ends, self._laid_out + _GAP)
+        self._set_range()
+
+    def _set_range(self) -> None:
         bar = self.verticalScrollBar()
         bar.setRange(0, max(0, self._layout.n_rows * self._row_height + 2 * _MARGIN - self.viewport().height()))
         bar.setPageStep(self.viewport().height())
@@ -253,6 +259,9 @@ class TokenView(QAbstractScrollArea):
         return super().viewportEvent(event)
 
     def resizeEvent(self, event: object) -> None:
+        if self._available == self._laid_out:
+            self._set_range()
+            return
         self._widths.clear()
         self._relayout()
 

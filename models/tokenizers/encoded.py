@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from models.tokenizers.pieces import Piece, pieces_of, placed_parts
 
+_AT_ONCE = 10_000
 _WORD = re.compile(r"\S+")
 
 
@@ -59,6 +60,11 @@ class EncodedText(Sequence[Piece]):
     def n_kinds(self) -> int:
         """How many different tokens there are."""
         return len(self._kinds)
+
+    def iter_ids(self) -> Iterator[int]:
+        """The ids as plain numbers, without a list of all of them."""
+        for start in range(0, len(self.ids), _AT_ONCE):
+            yield from self.ids[start : start + _AT_ONCE].tolist()
 
     def of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
         """(n,) A fact of each token that depends on its id alone, asked for once per different token."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ _DROPS_SPACES = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer", "CharDelim
 class Difference:
     """`text`, at the characters `start` to `end`, comes back as `back`, at `back_start` to `back_end`.
 
-    `causes` are of CAUSES, the weightiest first; `sentence` says it all.
+    `causes` are of CAUSES, the weightiest first; `why` says them in words, without a full stop.
     """
 
     start: int
@@ -53,7 +54,12 @@ class Difference:
     text: str
     back: str
     causes: tuple[str, ...]
-    sentence: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """What happens there, and why."""
+        return f"{what_happens(self.text, self.back)}: {self.why}."
 
 
 @dataclass(frozen=True)
@@ -83,13 +89,18 @@ class RoundTrip:
         return list(Counter(difference.sentence for difference in self.differences).items())
 
 
-def round_trip(tokenizer: Tokenizer, text: str, *, parse_special: bool = True) -> RoundTrip:
+def round_trip(
+    tokenizer: Tokenizer, text: str, *, parse_special: bool = True, ids: Iterable[int] | None = None
+) -> RoundTrip:
     """Encode `text`, decode it, and explain what is not as it was.
 
-    `parse_special`: «<|end|>» in the text is the special token, else its characters (as `token_pieces`).
+    Args:
+        parse_special: «<|end|>» in the text is the special token, else its characters (as `token_pieces`).
+        ids: what the text has been encoded to already, to spare that.
     """
     whole = _SURROGATE.sub("�", text)
-    ids = encode_prompt(tokenizer, whole) if parse_special else encode_text(tokenizer, whole)
+    if ids is None:
+        ids = encode_prompt(tokenizer, whole) if parse_special else encode_text(tokenizer, whole)
     back = decode(tokenizer, ids)
     if back == text:
         return RoundTrip(True, back, ())
@@ -134,8 +145,7 @@ class _Explainer:
         text, back = self._text[span.start : span.end], self._back[span.back_start : span.back_end]
         reasons = self._reasons(span, text, back)
         causes = tuple(dict.fromkeys(cause for cause, _ in reasons))
-        sentence = f"{what_happens(text, back)}: {', and '.join(words for _, words in reasons)}."
-        return Difference(*span, text, back, causes, sentence)
+        return Difference(*span, text, back, causes, ", and ".join(words for _, words in reasons))
 
     def _reasons(self, span: Span, text: str, back: str) -> list[tuple[str, str]]:
         """(cause, words) of all that had a part in it."""

@@ -68,7 +68,9 @@ def test_every_kind_is_judged_as_decoding_and_comparing_does(kind: str, normaliz
         encode = encode_prompt if parse_special else encode_text
         for text in (TEXT[:200], STRANGE, "", " "):
             result = round_trip(tokenizer, text, parse_special=parse_special)
-            assert result.back == decode(tokenizer, encode(tokenizer, text))
+            ids = encode(tokenizer, text)
+            assert result.back == decode(tokenizer, ids)
+            assert round_trip(tokenizer, text, parse_special=parse_special, ids=ids) == result
             assert result.equal == (result.back == text) == (not result.differences)
             assert put_together(result, text) == result.back
             assert all(difference.causes and difference.sentence.endswith(".") for difference in result.differences)
