@@ -30,7 +30,7 @@ def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
 
     def describe(i: int) -> str:
         length = f"{i + 1} or more bytes" if i + 1 == shown < longest else counted(i + 1, "byte")
-        return f"{length}: {counted(int(values[i]), 'token')}, {values[i] / len(vocabulary):.1%}"
+        return f"{length}: {counted(int(values[i]), 'token')}, {100 * values[i] / len(vocabulary):.1f} %"
 
     return BarPicture(
         title="Length",
@@ -96,7 +96,7 @@ def usage_words(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
         f"{usage.corpus.n_bytes / usage.n_tokens:.2f} bytes each on average.",
         f"{n_produced:,} of the {len(vocabulary):,} tokens occur; "
         + (f"the {n_90:,} most frequent are 90 % of the corpus," if n_90 > 1 else "a single one is 90 % of the corpus,")
-        + f" and {n_once:,} ({n_once / n_produced:.1%}) {'comes' if n_once == 1 else 'come'} only once.",
+        + f" and {n_once:,} ({100 * n_once / n_produced:.1f} %) {'comes' if n_once == 1 else 'come'} only once.",
     ]
     never = f"{n_never:,} {'is' if n_never == 1 else 'are'} never produced"
     if n_cannot:
