@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 LONGEST_RUN = 1000
 """Characters: the trainers take minutes for a longer run without a break, or crash (measured on 1 MB)."""
 
 _BLOCK = 1 << 20
+_SPACES = " \t\r\n"
+_SPACE = re.compile(f"[{_SPACES}]")
 
 
 @dataclass
@@ -81,22 +82,29 @@ def cut_runs(texts: Iterable[str], longest: int, *, anywhere: bool = False, cut:
 
     What was one text comes as several then, which a trainer treats as separate.
     """
-    run = _runs(longest, anywhere)
     for text in texts:
         start = 0
-        for match in run.finditer(text):
-            if cut is not None:
+        for first, end in [(0, len(text))] if anywhere else _unbroken(text, longest):
+            if cut is not None and end - first > longest:
                 cut.n_runs += 1
-            for place in range(match.start() + longest, match.end(), longest):
+            for place in range(first + longest, end, longest):
                 yield text[start:place]
                 start = place
         yield text[start:]
 
 
-@lru_cache(maxsize=4)
-def _runs(longest: int, anywhere: bool) -> re.Pattern[str]:
-    kept = "." if anywhere else r"[^ \t\r\n]"
-    return re.compile(f"{kept}{{{longest + 1},}}", re.DOTALL)
+def _unbroken(text: str, longest: int) -> Iterator[tuple[int, int]]:
+    """The runs of more than `longest` characters without a space: a place of each is a multiple of `longest`."""
+    end = 0
+    for place in range(0, len(text), longest):
+        if place < end or text[place] in _SPACES:
+            continue
+        first = 1 + max(text.rfind(space, max(end, place - longest), place) for space in _SPACES)
+        first = first or max(end, place - longest)
+        space = _SPACE.search(text, place)
+        end = len(text) if space is None else space.start()
+        if end - first > longest:
+            yield first, end
 
 
 def not_empty(texts: Iterable[str]) -> Iterator[str]:
