@@ -20,6 +20,7 @@ class TokenizerViews(Views):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
             "explore": View("Explore", "Type a text and see its tokens", self._make_explore),
+            "vocabulary": View("Vocabulary", "All tokens, and how often they come", self._make_vocabulary),
             "about": View("About", "What the tokenizer was made from, and your notes", self._make_about),
             "train": View("Train new", "Make another tokenizer from a text", self._make_train),
         }
@@ -54,6 +55,11 @@ class TokenizerViews(Views):
 
     def _make_explore(self) -> QWidget:
         return ExploreView(self._session, self._theme)
+
+    def _make_vocabulary(self) -> QWidget:
+        from app.widgets.vocabulary_view import VocabularyView
+
+        return VocabularyView(self._session, self._theme)
 
     def _make_about(self) -> QWidget:
         from app.widgets.tokenizer_about import TokenizerAbout
