@@ -14,7 +14,7 @@ from app.colours import Theme
 from app.theme import ThemeProvider
 from app.widgets.pill_layout import PillLayout
 from models.tokenizers import Piece
-from models.tokenizers.encoded import EncodedText
+from models.tokenizers.encoded import TokenArrays
 
 _PAD, _GAP, _MARGIN = 5, 2, 8  # pixels inside a pill's ends, between pills, around all
 
@@ -126,7 +126,7 @@ class TokenView(QAbstractScrollArea):
 
     def _relayout(self) -> None:
         pieces = self._pieces
-        if isinstance(pieces, EncodedText):
+        if isinstance(pieces, TokenArrays):
             widths = pieces.of_each(self._width, np.int64)
             ends = pieces.of_each(_ends_line, bool)
         else:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.tokenizers.pieces import Piece, decode, pieces_of
+from models.tokenizers.encoded import TokenArrays
+from models.tokenizers.pieces import decode
+from models.tokenizers.token_bytes import special_ids
 
 PROBLEMS_LISTED = 100
 
@@ -28,20 +33,37 @@ class IdProblem:
     sentence: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DecodedIds:
-    """The valid ids with their text; `n_problems` counts what is no id, of which PROBLEMS_LISTED are in `problems`."""
+    """The valid ids, n of them, with their text; `n_problems` counts what is no id, of which the first are `problems`.
 
-    ids: tuple[int, ...]
+    Attributes:
+        tokens: the valid ids; they lie one after the other in the bytes that they stand for.
+        places: (n, 2) the characters of the writing at which each stands, from and to.
+        text: what they decode to.
+        n_left_out: how many special tokens are not in `text`.
+        problems: PROBLEMS_LISTED at most.
+    """
+
+    tokens: TokenArrays
+    places: NDArray[np.int64]
     text: str
-    pieces: tuple[Piece, ...]
+    n_left_out: int
     problems: tuple[IdProblem, ...]
     n_problems: int
 
+    @property
+    def tile_the_text(self) -> bool:
+        """Whether the text is nothing but the bytes of the tokens, one after the other."""
+        return self.text.encode() == self.tokens.joined()
 
-def decode_ids(tokenizer: Tokenizer, written: str) -> DecodedIds:
-    """Read ids («[1, 2, 3]», «1 2 3», a JSON object with "ids") and decode those that the tokenizer has."""
-    ids: list[int] = []
+
+def decode_ids(tokenizer: Tokenizer, written: str, *, skip_special: bool = False) -> DecodedIds:
+    """Read ids («[1, 2, 3]», «1 2 3», a JSON object with "ids") and decode those that the tokenizer has.
+
+    `skip_special`: special tokens are left out of the text.
+    """
+    ids, places = array("q"), array("q")  # millions of them: no objects
     problems: list[IdProblem] = []
     n_problems, size = 0, max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     known: dict[int, bool] = {}
@@ -53,11 +75,17 @@ def decode_ids(tokenizer: Tokenizer, written: str) -> DecodedIds:
                 known[number] = 0 <= number < size and tokenizer.id_to_token(number) is not None
             if known[number]:
                 ids.append(number)
+                places.extend((start, end))
                 continue
         n_problems += 1
         if len(problems) < PROBLEMS_LISTED:
             problems.append(IdProblem(start, end, _sentence(word, number, place, size)))
-    return DecodedIds(tuple(ids), decode(tokenizer, ids), tuple(pieces_of(tokenizer, ids)), tuple(problems), n_problems)
+    tokens = TokenArrays(tokenizer, np.array(ids, np.int64))
+    left_out = special_ids(tokenizer).keys() if skip_special else ()
+    text = decode(tokenizer, (id for id in tokens.iter_ids() if id not in left_out))
+    n_left_out = sum(tokens.occurrences(id) for id in left_out)
+    at = np.array(places, np.int64).reshape(-1, 2)
+    return DecodedIds(tokens, at, text, n_left_out, tuple(problems), n_problems)
 
 
 def ordinal(n: int) -> str:

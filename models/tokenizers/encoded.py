@@ -16,32 +16,33 @@ _AT_ONCE = 10_000
 _WORD = re.compile(r"\S+")
 
 
-class EncodedText(Sequence[Piece]):
-    """The tokens of `text`, n of them; each is a Piece when it is asked for.
+class TokenArrays(Sequence[Piece]):
+    """n tokens; each is a Piece when it is asked for.
 
     Attributes:
-        text: what was encoded.
         ids: (n,) their ids.
-        starts, ends: (n,) where each lies in the UTF-8 text, in bytes.
-        n_bytes, n_words: how long that text is; words are what stands between spaces.
+        starts, ends: (n,) where each lies in their UTF-8 text, in bytes.
     """
 
-    def __init__(self, tokenizer: Tokenizer, text: str) -> None:
-        self.text = text
-        self.n_bytes = len(text.encode())
-        self.n_words = sum(1 for _ in _WORD.finditer(text))
-        # Part by part, so that no list is long: making millions of objects at once would hold up the window.
-        parts = [tuple(np.array(column, np.int64) for column in part) for part in placed_parts(tokenizer, text)]
-        self.ids, self.starts, self.ends = (
-            np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3)
-        )
-        counts = np.bincount(self.ids)
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        ids: NDArray[np.int64],
+        starts: NDArray[np.int64] | None = None,
+        ends: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Without `starts` and `ends` they lie one after the other."""
+        self.ids = ids
+        counts = np.bincount(ids)
         kinds = np.flatnonzero(counts)
         number = np.zeros(len(counts), np.int64)
         number[kinds] = np.arange(len(kinds))
-        self._kind, self._counts = number[self.ids], counts[kinds]
+        self._kind, self._counts = number[ids], counts[kinds]
         self._kinds = pieces_of(tokenizer, kinds.tolist())
         self._number = {piece.id: i for i, piece in enumerate(self._kinds)}
+        lengths = self.of_each(lambda piece: len(piece.bytes), np.int64)
+        self.ends: NDArray[np.int64] = np.cumsum(lengths) if ends is None else ends
+        self.starts: NDArray[np.int64] = self.ends - lengths if starts is None else starts
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,6 +81,29 @@ class EncodedText(Sequence[Piece]):
         """The `n` most frequent tokens with their counts, the first met first among equals."""
         order = np.argsort(-self._counts, kind="stable")[:n]
         return [(self._kinds[i], int(self._counts[i])) for i in order]
+
+    def joined(self) -> bytes:
+        """The bytes of all tokens, one after the other."""
+        parts = (self._kind[start : start + _AT_ONCE].tolist() for start in range(0, len(self), _AT_ONCE))
+        return b"".join(b"".join([self._kinds[kind].bytes for kind in part]) for part in parts)
+
+
+class EncodedText(TokenArrays):
+    """The tokens of `text`, with their places in it.
+
+    Attributes:
+        text: what was encoded.
+        n_bytes, n_words: how long that text is; words are what stands between spaces.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, text: str) -> None:
+        self.text = text
+        self.n_bytes = len(text.encode())
+        self.n_words = sum(1 for _ in _WORD.finditer(text))
+        # Part by part, so that no list is long: making millions of objects at once would hold up the window.
+        parts = [tuple(np.array(column, np.int64) for column in part) for part in placed_parts(tokenizer, text)]
+        ids, starts, ends = (np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3))
+        super().__init__(tokenizer, ids, starts, ends)
 
     def touching(self, start: int, end: int) -> range:
         """The tokens of the text's bytes `start` to `end`; of none, the one at `start` or before it."""

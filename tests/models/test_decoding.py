@@ -7,7 +7,7 @@ import json
 import pytest
 from tokenizers import Tokenizer, decoders, models
 
-from models.tokenizers import encode_text, train_tokenizer
+from models.tokenizers import encode_prompt, encode_text, train_tokenizer
 from models.tokenizers.decoding import PROBLEMS_LISTED, decode_ids, ordinal
 
 
@@ -20,9 +20,12 @@ def bpe() -> Tokenizer:
 @pytest.mark.parametrize("between", [", ", " ", "\n", ",", ";\t"])
 def test_ids_are_read_however_they_are_written(bpe: Tokenizer, form: str, between: str) -> None:
     ids = encode_text(bpe, "the cat 🌱 sat")
-    decoded = decode_ids(bpe, form.format(between.join(map(str, ids))))
-    assert (list(decoded.ids), decoded.text, decoded.problems) == (ids, "the cat 🌱 sat", ())
-    assert b"".join(piece.bytes for piece in decoded.pieces).decode() == "the cat 🌱 sat"
+    written = form.format(between.join(map(str, ids)))
+    decoded = decode_ids(bpe, written)
+    assert (decoded.tokens.ids.tolist(), decoded.text, decoded.problems) == (ids, "the cat 🌱 sat", ())
+    assert [int(written[start:end]) for start, end in decoded.places] == ids
+    assert decoded.tile_the_text
+    assert b"".join(piece.bytes for piece in decoded.tokens).decode() == "the cat 🌱 sat"
 
 
 def test_json_objects_are_read_as_our_commands_and_others_write_them(bpe: Tokenizer) -> None:
@@ -50,7 +53,9 @@ def test_what_is_no_id_is_named_with_its_place_and_the_others_are_decoded(bpe: T
     ]
     many = decode_ids(bpe, "x " * (PROBLEMS_LISTED + 50))
     assert (len(many.problems), many.n_problems, many.text) == (PROBLEMS_LISTED, PROBLEMS_LISTED + 50, "")
-    assert decode_ids(bpe, "") == decode_ids(bpe, " [] \n")
+    for nothing in ("", " [] \n"):
+        decoded = decode_ids(bpe, nothing)
+        assert (len(decoded.tokens), decoded.text, decoded.n_problems) == (0, "", 0)
     assert "٣" in decode_ids(bpe, "٣").problems[0].sentence  # a digit, but none of ours
 
 
@@ -70,7 +75,17 @@ def test_half_a_character_decodes_to_what_stands_for_it(bpe: Tokenizer) -> None:
     half = encode_text(bpe, "🌱")[:2]
     decoded = decode_ids(bpe, str(half))
     assert decoded.text == "�"
-    assert [piece.display for piece in decoded.pieces] == ["⟨F0⟩", "⟨9F⟩"]
+    assert not decoded.tile_the_text
+    assert [piece.display for piece in decoded.tokens] == ["⟨F0⟩", "⟨9F⟩"]
+
+
+def test_special_tokens_can_be_left_out_of_the_text(bpe: Tokenizer) -> None:
+    written = " ".join(map(str, encode_prompt(bpe, "<|user|> the cat<|end|>")))
+    assert decode_ids(bpe, written).text == "<|user|> the cat<|end|>"
+    decoded = decode_ids(bpe, written, skip_special=True)
+    assert (decoded.text, decoded.n_left_out) == (" the cat", 2)
+    assert not decoded.tile_the_text
+    assert [piece.special for piece in decoded.tokens].count(True) == 2
 
 
 def test_ordinals() -> None:
