@@ -54,10 +54,7 @@ def train_tokenizer(
     }[kind]
     tokenizer = make(texts, vocab_size, options, specials, progress)
     if tokenizer.get_vocab_size() > vocab_size:
-        raise ValueError(
-            f"The text has too many different characters for a vocabulary of {vocab_size:,}: use at least "
-            f"{tokenizer.get_vocab_size():,}, or a kind that falls back on bytes (bpe, unigram)."
-        )
+        raise ValueError(trainers.too_few(vocab_size, tokenizer.get_vocab_size()))
     return tokenizer
 
 

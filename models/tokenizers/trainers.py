@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from models.tokenizer_options import UNKNOWN, TokenizerOptions
 from models.tokenizers.parts import (
@@ -108,7 +108,14 @@ def unigram_tokenizer(
         unk_token=UNKNOWN,
     )
     _finish(learner, options, ())
-    _train(learner, texts, trainer, progress)
+    characters: set[str] = set()
+    try:
+        _train(learner, _noting_characters(texts, characters), trainer, progress)
+    except Exception as error:  # the library's own class for this, which says it in words only
+        if "contain all chars" not in str(error):
+            raise
+        n_fixed = len(specials) + len(spelled) + 1
+        raise ValueError(too_few(vocab_size, n_fixed + _n_after(learner.normalizer, characters))) from error
     learnt = [tuple(piece) for piece in json.loads(learner.to_str())["model"]["vocab"] if piece[0] != UNKNOWN]
     lowest = min((score for _, score in learnt), default=0.0)
     # A byte is the last resort: no better than the worst piece, so that it never stands in for one.
@@ -119,6 +126,14 @@ def unigram_tokenizer(
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), marks_to_spaces, decoders.Fuse()])
     _finish(tokenizer, options, [*specials, UNKNOWN])
     return tokenizer
+
+
+def too_few(vocab_size: int, needed: int) -> str:
+    """The sentence for a vocabulary that has no room for all characters of the text."""
+    return (
+        f"The text has too many different characters for a vocabulary of {vocab_size:,}: use at least {needed:,}, "
+        "or the kind bpe, which spells every character in bytes."
+    )
 
 
 def word_tokenizer(
@@ -152,6 +167,18 @@ def _train(tokenizer: Tokenizer, texts: Iterable[str], trainer: trainers.Trainer
     if progress and hasattr(trainer, "progress_format"):  # since tokenizers 0.23; written even without show_progress
         trainer.progress_format = "json"
     tokenizer.train_from_iterator(_without_nul(texts), trainer)
+
+
+def _noting_characters(texts: Iterable[str], characters: set[str]) -> Iterator[str]:
+    for text in texts:
+        characters.update(text)
+        yield text
+
+
+def _n_after(normalizer: normalizers.Normalizer | None, characters: set[str]) -> int:
+    """How many characters a vocabulary needs for a text with these, the mark of spaces among them."""
+    seen = "".join(sorted(characters))
+    return len(set(seen if normalizer is None else normalizer.normalize_str(seen)) | {SPACE_MARK})
 
 
 def _without_nul(texts: Iterable[str]) -> Iterator[str]:

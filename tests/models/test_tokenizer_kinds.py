@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,14 @@ def test_text_without_a_break_trains(kind: str) -> None:
 def test_what_cannot_be_is_said(kind: str, size: int, options: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         train_tokenizer([TEXT], kind, size, TokenizerOptions(**options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("byte_fallback", [True, False])
+def test_unigram_says_how_many_tokens_all_characters_need(byte_fallback: bool) -> None:
+    options = TokenizerOptions(byte_fallback=byte_fallback)
+    text = " ".join(chr(0x4E00 + i) for i in range(500)) + "\n"
+    with pytest.raises(ValueError, match="too many different characters for a vocabulary of 300") as refused:
+        train_tokenizer([text], "unigram", 300, options)
+    found = re.search(r"at least (\d+)", str(refused.value))
+    assert found is not None
+    assert train_tokenizer([text], "unigram", int(found[1]), options).get_vocab_size() == int(found[1])
