@@ -10,7 +10,6 @@ from app.commands import tokenizer_compare, tokenizer_train
 from app.commands.common import add_common, print_json, read_argument
 from models.library import Library
 from models.tokenizers import (
-    decode,
     encode_prompt,
     encode_text,
     find_tokenizer,
@@ -21,9 +20,12 @@ from models.tokenizers import (
     token_pieces,
     tokenizer_kind,
 )
+from models.tokenizers.decoding import decode_ids
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+_PROBLEMS_NAMED = 3  # of what is no id; how many more there are is said
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -42,7 +44,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
     decoding = actions.add_parser("decode", help="print the text of ids")
     decoding.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    decoding.add_argument("ids", nargs="+", type=int, metavar="ID")
+    decoding.add_argument("ids", nargs="+", metavar="ID", help="ids, or a list as «[1, 2, 3]»; - reads stdin")
+    decoding.add_argument("--skip-special", action="store_true", help="leave special tokens out of the text")
 
     compare = tokenizer_compare.add_parser(actions)
 
@@ -84,11 +87,16 @@ def _encode(args: argparse.Namespace) -> None:
 
 
 def _decode(args: argparse.Namespace) -> None:
-    text = decode(_load(args.tokenizer), args.ids)
+    written = read_argument("-") if args.ids == ["-"] else " ".join(args.ids)
+    decoded = decode_ids(_load(args.tokenizer), written, skip_special=args.skip_special)
+    if decoded.problems:
+        more = decoded.n_problems - _PROBLEMS_NAMED
+        named = " ".join(problem.sentence for problem in decoded.problems[:_PROBLEMS_NAMED])
+        raise ValueError(named + (f" {more:,} more are no ids either." if more > 0 else ""))
     if args.json:
-        print_json({"text": text})
+        print_json({"text": decoded.text, "tokens": [piece.display for piece in decoded.tokens]})
     else:
-        print(text)
+        print(decoded.text)
 
 
 def _inspect(args: argparse.Namespace) -> None:
