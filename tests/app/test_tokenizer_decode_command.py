@@ -24,7 +24,7 @@ def folder(library: Library, tmp_path: Path) -> Path:
 def test_ids_come_as_arguments_or_from_stdin_in_any_form(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = encode_prompt(read_tokenizer(folder), "cat é<|end|>")
+    ids = encode_prompt(read_tokenizer(folder / "tokenizer.json"), "cat é<|end|>")
     for written in (list(map(str, ids)), [str(ids)], [json.dumps({"ids": ids})]):
         assert main(["tokenizer", "decode", str(folder), *written]) == 0
         assert capsys.readouterr().out == "cat é<|end|>\n"
