@@ -1,0 +1,1 @@
+"""How the words of a text become tokens, drawn step by step."""
