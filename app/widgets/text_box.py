@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QMimeData, Signal
-from PySide6.QtWidgets import QPlainTextEdit, QWidget
+from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
 MOST_CHARACTERS, LONGEST_LINE = 500_000, 50_000
 """Above either, each keystroke would take longer than a keystroke (measured: 0.2 s on a line of a million)."""
@@ -57,6 +58,15 @@ class TextBox(QPlainTextEdit):
         if self._held is not None:
             self.set_text(self._held[:_SHOWN])
 
+    def cursor_over(self, start: int, end: int) -> QTextCursor | None:
+        """A cursor that selects what is between two of Qt's positions; None where that is held and not shown."""
+        if end >= self.document().characterCount():
+            return None
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(start)
+        cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+        return cursor
+
     def insertFromMimeData(self, source: QMimeData) -> None:
         if not source.hasText():
             return
@@ -80,3 +90,17 @@ def is_too_much(text: str) -> bool:
     if len(text) <= LONGEST_LINE:
         return False
     return len(text) > MOST_CHARACTERS or max(map(len, text.split("\n"))) > LONGEST_LINE
+
+
+def highlight(cursor: QTextCursor, color: QColor, *, wrong: bool = False) -> QTextEdit.ExtraSelection:
+    """What a cursor selects, on a ground of this colour; where `wrong`, written in it and underlined."""
+    look = QTextCharFormat()
+    if wrong:
+        look.setForeground(color)
+        look.setUnderlineStyle(QTextCharFormat.UnderlineStyle.WaveUnderline)
+        look.setUnderlineColor(color)
+    else:
+        look.setBackground(color)
+    selection = QTextEdit.ExtraSelection()
+    selection.cursor, selection.format = cursor, look
+    return selection

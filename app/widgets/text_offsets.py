@@ -35,3 +35,8 @@ class TextOffsets:
     def byte_at(self, unit: int) -> int:
         """The first byte of the character at UTF-16 position `unit`."""
         return int(np.searchsorted(self._units, unit + 1, side="left")) - 1 if unit < self._units[-1] else self.n_bytes
+
+
+def utf16_units(text: str) -> int:
+    """How many positions a text takes in Qt."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
-from PySide6.QtGui import QMouseEvent, QTextCharFormat, QTextCursor
+from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QSplitter, QTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
@@ -11,8 +11,8 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, frame, label, row, separator
 from app.widgets.byte_strip import ByteStrip
 from app.widgets.encoder import Encoder
-from app.widgets.text_box import TextBox
-from app.widgets.text_offsets import TextOffsets
+from app.widgets.text_box import TextBox, highlight
+from app.widgets.text_offsets import TextOffsets, utf16_units
 from app.widgets.token_view import TokenView
 from models.tokenizers import Piece
 from models.tokenizers.encoded import EncodedText
@@ -107,11 +107,9 @@ class TokenLab(QSplitter):
         if not self.tokens:
             return
         self.view.pick(-1)
-        at = [_utf16_units(self.text[:place]) for place in (start, end)]
-        if at[1] < self.editor.document().characterCount():
-            cursor = self.editor.textCursor()
-            cursor.setPosition(at[0])
-            cursor.setPosition(at[1], QTextCursor.MoveMode.KeepAnchor)
+        at = [utf16_units(self.text[:place]) for place in (start, end)]
+        cursor = self.editor.cursor_over(*at)
+        if cursor is not None:
             self.editor.setTextCursor(cursor)
             self.editor.setFocus()
         self._mark_tokens(*at)
@@ -179,17 +177,8 @@ class TokenLab(QSplitter):
         self.editor.setExtraSelections(found)
 
     def _highlight(self, piece: Piece) -> list[QTextEdit.ExtraSelection]:
-        start, end = self._offsets.units(piece.start, piece.end)
-        cursor = QTextCursor(self.editor.document())
-        if end >= self.editor.document().characterCount():
-            return []  # in the part that is held and not shown
-        cursor.setPosition(start)
-        cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
-        look = QTextCharFormat()
-        look.setBackground(self._theme.theme.color("selection"))
-        selection = QTextEdit.ExtraSelection()
-        selection.cursor, selection.format = cursor, look
-        return [selection]
+        cursor = self.editor.cursor_over(*self._offsets.units(piece.start, piece.end))
+        return [] if cursor is None else [highlight(cursor, self._theme.theme.color("selection"))]
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if watched is self.editor.viewport():
@@ -200,8 +189,3 @@ class TokenLab(QSplitter):
                 self.view.mark(range(0))
                 self.bytes.mark(range(0))
         return super().eventFilter(watched, event)
-
-
-def _utf16_units(text: str) -> int:
-    """How many positions a text takes in Qt."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
