@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.metadata
 import os
 import platform
-import sys
 from pathlib import Path
 
+import psutil
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 
@@ -17,45 +16,19 @@ from models.library import Library
 LOG_NAME = "terrarium.log"
 
 
-def memory_bytes() -> int | None:
-    """Main memory that the program uses now, None where the system does not say so simply."""
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    if sys.platform == "darwin":
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return None
+def memory_bytes() -> int:
+    """Main memory that the program uses now."""
+    return int(psutil.Process().memory_info().rss)
 
 
-def free_memory_bytes() -> int | None:
-    """Main memory that programs can still get without others having to give any back, None where that is not known."""
-    if sys.platform == "linux":
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        found = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-        return found[0] * 1024 if found else None
-    if sys.platform == "win32":
-        status = _MemoryStatus(length=ctypes.sizeof(_MemoryStatus))
-        return status.free if ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)) else None
-    return None
+def free_memory_bytes() -> int:
+    """Main memory that programs can still get without others having to give any back."""
+    return int(psutil.virtual_memory().available)
 
 
 def bytes_in_words(n: float) -> str:
     """Bytes with a unit: «512 MB», «1.4 GB»."""
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"
-
-
-class _MemoryStatus(ctypes.Structure):
-    """Windows' MEMORYSTATUSEX."""
-
-    _fields_ = (
-        ("length", ctypes.c_uint32),
-        ("load", ctypes.c_uint32),
-        ("total", ctypes.c_uint64),
-        ("free", ctypes.c_uint64),
-        ("others", ctypes.c_uint64 * 5),
-    )
 
 
 def reveal(path: Path) -> bool:

@@ -87,8 +87,7 @@ class StatusBar(QFrame):
 
     @Slot()
     def _show_memory(self) -> None:
-        used = memory_bytes()
-        self._memory.setText("" if used is None else bytes_in_words(used))
+        self._memory.setText(bytes_in_words(memory_bytes()))
 
     @Slot(int)
     def _on_device_chosen(self, row: int) -> None:
