@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -15,6 +16,20 @@ from models.tokenizers import SPECIAL_TOKENS, encode_text
 
 Message = dict[str, str]
 """{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
+
+
+class Segment(NamedTuple):
+    """A part of a conversation's text that is encoded by itself: a special token, or what somebody wrote.
+
+    `reply`: it belongs to a reply, which is what a model learns to write. `message`: the number of the message that it
+    is of; for what asks for a reply, how many there are.
+    """
+
+    text: str
+    special: bool
+    reply: bool
+    message: int
+
 
 ROLES = ("system", "user", "assistant")
 CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(encoding="utf-8")
@@ -76,6 +91,18 @@ def encode_newest(tokenizer: Tokenizer, messages: Sequence[Message], context_len
         kept = kept[2:] if len(kept) > 2 else kept[-1:]
 
 
+def encode_parts(
+    tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = False
+) -> list[tuple[Segment, list[int]]]:
+    """The parts of a conversation, each with its ids: one after the other those of `encode_messages`.
+
+    Raises:
+        ValueError: as `encode_messages`.
+    """
+    segments = _segments(messages, add_generation_prompt)
+    return [(segment, _encode_segment(tokenizer, segment.text, segment.special)) for segment in segments]
+
+
 def encode_conversations(
     tokenizer: Tokenizer, conversations: Iterable[Sequence[Message]]
 ) -> list[tuple[list[int], list[bool]]]:
@@ -93,7 +120,7 @@ def _encode(
     """As `encode_messages`; `known` holds the ids of the texts met so far, and takes up new ones."""
     ids: list[int] = []
     is_reply: list[bool] = []
-    for text, special, reply in _segments(messages, add_generation_prompt):
+    for text, special, reply, _ in _segments(messages, add_generation_prompt):
         new = known.get((text, special))
         if new is None:
             new = known[text, special] = _encode_segment(tokenizer, text, special)
@@ -118,34 +145,41 @@ _SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKEN
 
 
 @lru_cache(maxsize=256)
-def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[str, int], ...]:
-    """The template's own text around the contents: (text, -1) or ("", index of the message)."""
+def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[str, bool, int], ...]:
+    """The template's own text around the contents, and they: (text, whether a content stands here, its message).
+
+    A message begins with the token of its role; what asks for a reply counts as one more.
+    """
     marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
     rendered = render_chat(marked, add_generation_prompt)
-    parts: list[tuple[str, int]] = []
+    parts: list[tuple[str, bool, int]] = []
+    message, begins = -1, [f"<|{role}|>" for role in (*roles, "assistant")]
     for part in _MARK.split(rendered):
         if _MARK.fullmatch(part):
-            parts.append(("", int(part[1:-1])))
-        else:
-            parts.extend((piece, -1) for piece in _SPECIAL.split(part) if piece)
+            parts.append(("", True, int(part[1:-1])))
+            continue
+        for piece in filter(None, _SPECIAL.split(part)):
+            if message + 1 < len(begins) and piece == begins[message + 1]:
+                message += 1
+            parts.append((piece, False, message))
     return tuple(parts)
 
 
-def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[tuple[str, bool, bool]]:
-    """(text, is special token, belongs to a reply) in order; a content joins the plain text before it (its space)."""
+def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[Segment]:
+    """The parts in order; a content joins the plain text before it (its space)."""
     _check(messages)
     before, after_reply = "", False
-    for text, index in _frame(tuple(message["role"] for message in messages), add_generation_prompt):
-        if index >= 0:
-            reply = messages[index]["role"] == "assistant"
-            yield before + messages[index]["content"].strip(), False, reply
+    for text, is_content, message in _frame(tuple(message["role"] for message in messages), add_generation_prompt):
+        if is_content:
+            reply = messages[message]["role"] == "assistant"
+            yield Segment(before + messages[message]["content"].strip(), False, reply, message)
             before, after_reply = "", reply
         elif text in SPECIAL_TOKENS:
             if before:
-                yield before, False, False
-            yield text, True, after_reply
+                yield Segment(before, False, False, message)
+            yield Segment(text, True, after_reply, message)
             before, after_reply = "", False
         else:
             before += text
     if before:
-        yield before, False, False
+        yield Segment(before, False, False, message)

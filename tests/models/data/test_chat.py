@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from models.data.chat import encode_conversations, encode_messages, render_chat
+from models.data.chat import encode_conversations, encode_messages, encode_parts, render_chat
 from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
 
 CHAT = [
@@ -91,3 +91,18 @@ def test_a_template_that_fails_is_a_sentence() -> None:
 def test_a_tokenizer_without_special_tokens_cannot_chat() -> None:
     with pytest.raises(ValueError, match=r"no token <\|user\|>"):
         encode_messages(Tokenizer(BPE()), [{"role": "user", "content": ""}])
+
+
+@pytest.mark.parametrize("add_generation_prompt", [False, True])
+def test_parts_are_those_of_the_conversation(tokenizer: Tokenizer, add_generation_prompt: bool) -> None:
+    parts = encode_parts(tokenizer, CHAT, add_generation_prompt)
+    ids, is_reply = encode_messages(tokenizer, CHAT, add_generation_prompt)
+    assert [id for _, of_part in parts for id in of_part] == ids
+    assert [segment.reply for segment, of_part in parts for _ in of_part] == is_reply
+    for number, message in enumerate(CHAT):
+        text = "".join(segment.text for segment, _ in parts if segment.message == number)
+        assert text == render_chat([message])
+    asks = [segment.text for segment, _ in parts if segment.message == len(CHAT)]
+    assert asks == ["<|assistant|>"] * add_generation_prompt
+    with pytest.raises(ValueError, match=r"no token <\|user\|>"):
+        encode_parts(Tokenizer(BPE()), CHAT[1:])
