@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.common import UsageError, print_json, read_argument
+from app.commands.corpora import MADE, find_corpus
 from app.commands.describe import find_config
 from app.commands.progress import ProgressLine, drive
 from models.config import ModelConfig
-from models.data.corpus import list_corpora
 from models.data.corpus_texts import CorpusChoice, corpus_texts
 from models.data.language_texts import LANGUAGE_NAMES, language_texts
 from models.library import Library
@@ -22,7 +22,6 @@ from models.tokenizers.compare import MeasuredPart, Source, compare, model_cost
 from models.tokenizers.text_measures import Figures
 
 _LANGUAGES = "languages"
-_MADE = ("tiny-world", "stdlib")
 
 
 def add_parser(actions: Any) -> argparse.ArgumentParser:
@@ -38,7 +37,7 @@ def add_parser(actions: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="C",
-        help=f"{', '.join(_MADE)}, {_LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of the "
+        help=f"{', '.join(MADE)}, {_LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of the "
         "library by its label or the digits of its SHA-256; repeatable, each is measured apart",
     )
     parser.add_argument(
@@ -82,21 +81,10 @@ def _sources(args: argparse.Namespace, library: Library) -> list[Source]:
         if name == _LANGUAGES:
             sources += [partial(language_texts, language) for language in LANGUAGE_NAMES]
         else:
-            sources.append(partial(corpus_texts, library, _corpus(name, library)))
+            sources.append(partial(corpus_texts, library, find_corpus(name, library, [_LANGUAGES])))
     if not sources:
         raise UsageError("There is nothing to compare on: give --text, --data or --corpus.")
     return sources
-
-
-def _corpus(name: str, library: Library) -> CorpusChoice:
-    if name in _MADE:
-        return CorpusChoice(source=name)
-    corpora = list_corpora(library)
-    for corpus in corpora:
-        if name == corpus.label or corpus.sha == name[:12]:
-            return CorpusChoice(source="corpus", sha=corpus.sha)
-    known = ", ".join([*_MADE, _LANGUAGES, *(f"{corpus.sha} ({corpus.label})" for corpus in corpora)])
-    raise ValueError(f"There is no corpus called {name!r}: choose one of {known}.")
 
 
 def _facts(figures: Figures) -> dict[str, Any]:
