@@ -32,13 +32,13 @@ class Board(QAbstractScrollArea):
         self.viewport().setMouseTracking(True)
 
     def show_drawing(self, drawing: Drawing | None, step: int) -> None:
-        """Show another drawing, from its beginning unless the step is elsewhere."""
+        """Show another drawing, scrolled to its beginning."""
         self.drawing, self._step = drawing, step
         self._point_at(-1)
         self._fit_bars()
         self.horizontalScrollBar().setValue(0)
         self.verticalScrollBar().setValue(0)
-        self._follow()
+        self.viewport().update()
 
     def replace_drawing(self, drawing: Drawing) -> None:
         """Show the same thing anew, in other colours or with more facts."""
@@ -117,7 +117,6 @@ class Board(QAbstractScrollArea):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self._fit_bars()
-        self._follow()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self.drawing is not None:

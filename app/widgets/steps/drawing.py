@@ -85,7 +85,7 @@ class Drawing(ABC):
 
     def paint_band(self, painter: QPainter, step: int, left: float, right: float) -> None:
         """Paint the part of the band between two places; its upper edge is at 0."""
-        looks = self.looks
+        looks, seen = self.looks, QRectF(left, 0, right - left, self.band_height)
         looks.sentence(painter, QPointF(left + MARGIN, 6), self.band_words)
         top = 6 + looks.words_height + 4
         for joint in self.joints(step, left, right):
@@ -94,6 +94,6 @@ class Drawing(ABC):
         top += looks.small_height + 2 if self.has_joints else 0.0
         for token in self.band(step, left, right):
             rect = QRectF(token.left, top, token.right - token.left - GAP, looks.pill_height)
-            looks.pill(painter, rect, token.text, fill=alternate(token.number))
-            below = QPointF(rect.center().x(), rect.bottom() + 3 + looks.small_height / 2)
+            place = looks.pill(painter, rect, token.text, fill=alternate(token.number), seen=seen)
+            below = QPointF(place.center().x(), rect.bottom() + 3 + looks.small_height / 2)
             looks.note(painter, below, token.note)

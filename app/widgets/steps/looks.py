@@ -33,17 +33,37 @@ class Looks:
         return self._small_metrics.horizontalAdvance(text)
 
     def pill(
-        self, painter: QPainter, rect: QRectF, text: str, *, fill: str = "", edge: str = "", role: str = "pill_text"
-    ) -> None:
-        """A token. `fill`, `edge` and `role` (of the text) are fields of the theme, "" for none."""
+        self,
+        painter: QPainter,
+        rect: QRectF,
+        text: str,
+        *,
+        fill: str = "",
+        edge: str = "",
+        role: str = "pill_text",
+        seen: QRectF | None = None,
+    ) -> QRectF:
+        """A token. `fill`, `edge` and `role` (of the text) are fields of the theme, "" for none.
+
+        `seen`: where the text has to be to be seen, if the pill reaches beyond. Gives where it stands.
+        """
         painter.setBrush(self.colors.color(fill) if fill else Qt.BrushStyle.NoBrush)
         painter.setPen(self.pen(edge, 2 if edge == "accent" else 1) if edge else Qt.PenStyle.NoPen)
         inset = 1.0 if edge == "accent" else 0.5
         painter.drawRoundedRect(rect.adjusted(inset, inset, -inset, -inset), _RADIUS, _RADIUS)
         painter.setFont(self.font)
         painter.setPen(self.colors.color(role))
+        place = rect if seen is None else self._place(rect, seen, text)
         shown = self._metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, rect.width() - 2)
-        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, shown)
+        painter.drawText(place, Qt.AlignmentFlag.AlignCenter, shown)
+        return place
+
+    def _place(self, rect: QRectF, seen: QRectF, text: str) -> QRectF:
+        """The part of a pill that is seen, made wide enough for its text."""
+        width = min(self.width(text) + 2 * PAD, rect.width())
+        left = min(max(rect.left(), seen.left()), rect.right() - width)
+        right = max(min(rect.right(), seen.right()), left + width)
+        return QRectF(left, rect.top(), right - left, rect.height())
 
     def note(self, painter: QPainter, centre: QPointF, text: str, role: str = "muted", ground: str = "") -> QRectF:
         """Small text around a point, on a `ground` that hides what lies below; gives where it stands."""

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from models.tokenizers.steps import LookupSteps, SplitText, TokenizerSteps, Word, WordSteps, check
 from models.tokenizers.token_bytes import parts_of
 
-LONGEST_TEXT = 1_000_000
+LONGEST_TEXT = 200_000
 """Characters of a text whose words are listed."""
 LONGEST_WORD = 20_000
 """Characters of a word that are followed."""
@@ -17,7 +17,7 @@ LONGEST_WORD = 20_000
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A text as a tokenizer's words. `n_wrong`: for how many of them the steps end in other tokens than the encoder's.
+    """A text as a tokenizer's words. The steps of `n_checked` were compared with the encoder: `n_wrong` end elsewhere.
 
     `is_cut`: only the text's first LONGEST_TEXT characters are here. `normalizer`, `pre_tokenizer`: what they are.
     """
@@ -26,6 +26,7 @@ class Opened:
     steps: TokenizerSteps
     split: SplitText
     is_cut: bool
+    n_checked: int
     n_wrong: int
     normalizer: str
     pre_tokenizer: str
@@ -52,13 +53,14 @@ def open_text(tokenizer: Tokenizer, steps: TokenizerSteps | None, text: str) -> 
     """
     steps = TokenizerSteps(tokenizer) if steps is None else steps
     split = steps.split(text[:LONGEST_TEXT])
-    wrong = check(steps, (word for word in split.words if len(word.text) <= LONGEST_WORD))
+    checked = [word for word in split.words if len(word.text) <= LONGEST_WORD]
     return Opened(
         tokenizer,
         steps,
         split,
         len(text) > LONGEST_TEXT,
-        len(wrong),
+        len(checked),
+        len(check(steps, checked)),
         _names(tokenizer.normalizer),
         _names(tokenizer.pre_tokenizer),
     )

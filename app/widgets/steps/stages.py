@@ -46,6 +46,8 @@ class Stages(QWidget):
         top = Qt.AlignmentFlag.AlignTop
         for line, words in enumerate(("Text", "Normalised", "Words")):
             name = label(words, "subheading")
+            if line == 2:
+                name.setContentsMargins(0, 3, 0, 0)
             grid.addWidget(name, line, 0, top if line == 2 else Qt.AlignmentFlag.AlignVCenter)
         grid.addWidget(self.text, 0, 1)
         grid.addWidget(self.own, 0, 2)
@@ -81,12 +83,13 @@ class Stages(QWidget):
 
 
 def _agreement(opened: Opened) -> str:
-    if not opened.split.words:
+    if not opened.n_checked:
         return ""
     if opened.n_wrong:
         words = counted(opened.n_wrong, "word")
-        return f"{words} of them end in other tokens than the encoder's: their steps are not to be trusted."
-    return "✓ The steps of all of them end in the encoder's tokens."
+        return f"{words} of them end in other tokens than the encoder's: do not trust their steps."
+    n = "all" if opened.n_checked == len(opened.split.words) else f"{opened.n_checked:,}"
+    return f"✓ The steps of {n} of them end in the encoder's tokens."
 
 
 def _beginning(text: str) -> str:

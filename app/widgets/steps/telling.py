@@ -179,8 +179,8 @@ class _ScanTelling(_OneRowPerStep):
         found = self._found
         if found.is_too_long:
             return (
-                f"The word has {len(found.word):,} characters, more than the {found.longest:,} that this tokenizer "
-                "looks at: all of it is one unknown token."
+                f"The word has more than the {found.longest:,} characters that this tokenizer looks at: all of it is "
+                "one unknown token."
             )
         tries = counted(found.n_steps, "piece")
         if found.is_unknown:

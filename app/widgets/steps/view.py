@@ -151,7 +151,7 @@ class StepsView(QWidget):
 
     @Slot(object)
     def _on_opened(self, opened: Opened) -> None:
-        self.opened = opened
+        self.opened, self.followed = opened, None
         self.frequencies.set_steps(opened.steps)
         self.stages.show_opened(opened)
         if opened.split.words:
@@ -175,7 +175,7 @@ class StepsView(QWidget):
         self._begins_at_end = not self.transport.is_playing
         self.transport.set_steps(n_steps, step)
         self._boards.setCurrentWidget(self.board)
-        self._retell()
+        self._tell()
         self.board.show_drawing(self._draw(), step)
 
     @Slot(object)
@@ -211,9 +211,14 @@ class StepsView(QWidget):
 
     @Slot()
     def _retell(self) -> None:
-        """Say and list everything anew: of another word, or with other facts or colours."""
-        if self.opened is None or self.followed is None:
-            return
+        """Say, list and draw everything anew, with other facts or colours."""
+        if self.followed is not None:
+            self._tell()
+            self.board.replace_drawing(self._draw())
+
+    def _tell(self) -> None:
+        assert self.opened is not None
+        assert self.followed is not None
         followed, steps = self.followed, self.opened.steps
         is_added = followed.word.added_id is not None
         self._telling = tell(steps, followed.found, self.frequencies.frequencies, is_added=is_added)
@@ -221,8 +226,7 @@ class StepsView(QWidget):
         self.table.show_telling(self._telling)
         self.summary.setText(self._telling.summary())
         self._show_verdict(followed, steps)
-        self.board.replace_drawing(self._draw())
-        self._show_step(self.transport.step)
+        self._tell_step(self.transport.step)
 
     def _show_verdict(self, followed: Followed, steps: TokenizerSteps) -> None:
         tokens = tokens_words(steps, followed.found.ids)
@@ -237,10 +241,13 @@ class StepsView(QWidget):
 
     @Slot(int)
     def _show_step(self, step: int) -> None:
+        self._tell_step(step)
+        self.board.set_step(step)
+
+    def _tell_step(self, step: int) -> None:
         if self._telling is not None:
             self.sentence.setText(self._telling.step_words(step))
             self.table.show_step(step)
-            self.board.set_step(step)
 
     @Slot(str)
     def _on_told(self, words: str) -> None:
@@ -267,10 +274,10 @@ class StepsView(QWidget):
             widget.setText("")
 
     def _forget(self) -> None:
+        self._show_message()
         self.opened = None
         self.frequencies.set_steps(None)
         self.stages.clear()
-        self._show_message()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         walks = {
