@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands import tokenizer_compare, tokenizer_train
+from app.commands import tokenizer_compare, tokenizer_inspect, tokenizer_train
 from app.commands.common import add_common, print_json, read_argument
 from models.library import Library
 from models.tokenizers import (
@@ -14,11 +13,7 @@ from models.tokenizers import (
     encode_text,
     find_tokenizer,
     pieces_of,
-    read_texts,
     read_tokenizer,
-    special_ids,
-    token_pieces,
-    tokenizer_kind,
 )
 from models.tokenizers.decoding import decode_ids
 
@@ -49,19 +44,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
     compare = tokenizer_compare.add_parser(actions)
 
-    inspect = actions.add_parser("inspect", help="say what a tokenizer is, and show the tokens of a text")
-    inspect.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    _add_text_options(inspect)
+    inspect = tokenizer_inspect.add_parser(actions)
 
     for action in (train, encode, decoding, compare, inspect):
         add_common(action)
     return parser
-
-
-def _add_text_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--text", metavar="T", help="the text; - reads stdin")
-    group.add_argument("--data", type=Path, metavar="FILE", help="a file with the text")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         "encode": _encode,
         "decode": _decode,
         "compare": tokenizer_compare.run,
-        "inspect": _inspect,
+        "inspect": tokenizer_inspect.run,
     }
     actions[args.action](args)
     return 0
@@ -99,34 +86,5 @@ def _decode(args: argparse.Namespace) -> None:
         print(decoded.text)
 
 
-def _inspect(args: argparse.Namespace) -> None:
-    tokenizer = _load(args.tokenizer)
-    facts = {
-        "tokenizer": args.tokenizer,
-        "kind": tokenizer_kind(tokenizer),
-        "vocab_size": tokenizer.get_vocab_size(),
-        "special_tokens": {token: id for id, token in sorted(special_ids(tokenizer).items())},
-    }
-    pieces = token_pieces(tokenizer, _text(args)) if args.text is not None or args.data is not None else []
-    if args.json:
-        shown = [{**piece._asdict(), "bytes": piece.bytes.hex()} for piece in pieces]
-        print_json({**facts, "pieces": shown})
-        return
-    print(f"{facts['tokenizer']}: kind {facts['kind']}, {facts['vocab_size']:,} tokens")
-    print("special:", ", ".join(f"{token} {id}" for token, id in facts["special_tokens"].items()) or "none")
-    if pieces:
-        print(f"{'id':>7}  {'bytes':>11}  token")
-        for piece in pieces:
-            print(f"{piece.id:>7}  {f'{piece.start}–{piece.end}':>11}  {piece.display}")
-    else:
-        longest = pieces_of(tokenizer, range(tokenizer.get_vocab_size()))
-        longest = sorted((p for p in longest if not p.special), key=lambda piece: -len(piece.bytes))[:20]
-        print("longest:", "  ".join(piece.display for piece in longest))
-
-
 def _load(where: str) -> Tokenizer:
     return read_tokenizer(find_tokenizer(where, Library()))
-
-
-def _text(args: argparse.Namespace) -> str:
-    return "".join(read_texts([args.data])) if args.data is not None else read_argument(args.text)
