@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
@@ -128,13 +129,19 @@ class TokenView(QAbstractScrollArea):
         pieces = self._pieces
         if isinstance(pieces, TokenArrays):
             widths = pieces.of_each(self._width, np.int64)
-            ends = pieces.of_each(_ends_line, bool)
         else:
             widths = np.fromiter(map(self._width, pieces), np.int64, len(pieces))
-            ends = np.fromiter(map(_ends_line, pieces), bool, len(pieces))
+        ends = self._line_ends()
         self._laid_out = self._available
         self._layout = PillLayout(widths, ends, self._laid_out + _GAP)
         self._set_range()
+
+    def _line_ends(self) -> NDArray[np.bool]:
+        """For each token whether the next one begins a row."""
+        pieces = self._pieces
+        if isinstance(pieces, TokenArrays):
+            return pieces.of_each(_ends_line, bool)
+        return np.fromiter(map(_ends_line, pieces), bool, len(pieces))
 
     def _set_range(self) -> None:
         bar = self.verticalScrollBar()
@@ -177,17 +184,21 @@ class TokenView(QAbstractScrollArea):
                 self._paint_pill(painter, index, colors)
         painter.end()
 
-    def _paint_pill(self, painter: QPainter, index: int, colors: Theme) -> None:
-        piece, rect = self._pieces[index], self._pill_rect(index)
-        shape = QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
-        fill = QColor(colors.pill_a if index % 2 == 0 else colors.pill_b)
+    def _paint_ground(self, painter: QPainter, index: int, piece: Piece, shape: QRectF) -> None:
+        """A pill without its words."""
+        colors = self._theme.theme
         if piece.special:
             painter.setPen(QPen(QColor(colors.muted), 1, Qt.PenStyle.DashLine))
             painter.setBrush(Qt.BrushStyle.NoBrush)
         else:
             painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(fill)
+            painter.setBrush(QColor(colors.pill_a if index % 2 == 0 else colors.pill_b))
         painter.drawRoundedRect(shape, 4, 4)
+
+    def _paint_pill(self, painter: QPainter, index: int, colors: Theme) -> None:
+        piece, rect = self._pieces[index], self._pill_rect(index)
+        shape = QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
+        self._paint_ground(painter, index, piece, shape)
         if index in self._marked or index in (self._hover, self._pick):
             strong = index in (self._hover, self._pick)
             painter.setPen(QPen(QColor(colors.accent), 2 if strong else 1.4))
