@@ -86,7 +86,7 @@ class Drawing(ABC):
     def paint_band(self, painter: QPainter, step: int, left: float, right: float) -> None:
         """Paint the part of the band between two places; its upper edge is at 0."""
         looks, seen = self.looks, QRectF(left, 0, right - left, self.band_height)
-        looks.sentence(painter, QPointF(left + MARGIN, 6), self.band_words)
+        looks.sentence(painter, QPointF(left + MARGIN, 6), right - left - 2 * MARGIN, self.band_words)
         top = 6 + looks.words_height + 4
         for joint in self.joints(step, left, right):
             role, ground = ("on_accent", "accent") if joint.is_next else ("muted", "")

@@ -31,7 +31,7 @@ class Lattice(Drawing):
         self._steps, self._found, self._frequencies = steps, found, frequencies
         texts = [looks.width(shown_piece(character)) + 2 * PAD for character in set(found.word)]
         lowest = min((found.score_with(i) for i in range(len(found.pieces))), default=0.0)
-        self._column = max([looks.small_width(f"Σ {score_words(lowest)}") + 10, *texts])
+        self._column = max([looks.small_width(f"Σ {score_words(lowest)}") + 4, *texts])
         self._starts = np.array([piece.start for piece in found.pieces], np.int64)
         self._ends = np.array([piece.end for piece in found.pieces], np.int64)
         self._longest = int((self._ends - self._starts).max(initial=1))

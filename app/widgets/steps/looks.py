@@ -82,12 +82,13 @@ class Looks:
         width, height = self.small_width(text) + 8, self.small_height
         return QRectF(centre.x() - width / 2, centre.y() - height / 2, width, height)
 
-    def sentence(self, painter: QPainter, place: QPointF, text: str) -> None:
-        """Plain words whose upper left corner is `place`."""
+    def sentence(self, painter: QPainter, place: QPointF, width: float, text: str) -> None:
+        """Plain words whose upper left corner is `place`, cut off with … where they are wider than `width`."""
         painter.setFont(self.words)
         painter.setPen(self.colors.color("muted"))
-        rect = QRectF(place.x(), place.y(), 2000, self.words_height)
-        painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, text)
+        shown = QFontMetricsF(self.words).elidedText(text, Qt.TextElideMode.ElideRight, width)
+        rect = QRectF(place.x(), place.y(), width, self.words_height)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def pen(self, role: str, width: float = 1.0, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:
         """A pen in a colour of the theme."""

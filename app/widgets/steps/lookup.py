@@ -39,7 +39,7 @@ class Lookup(Drawing):
         edge = "accent" if pointed >= 0 else "border_strong"
         self.looks.pill(painter, self._rect, self._word, fill="surface", edge=edge, role="text")
         words = "in the vocabulary" if known else "not in the vocabulary"
-        self.looks.sentence(painter, QPointF(MARGIN, self._rect.bottom() + PAD), words)
+        self.looks.sentence(painter, QPointF(MARGIN, self._rect.bottom() + PAD), _WIDEST, words)
 
     def at(self, point: QPointF, step: int) -> int:
         return 0 if self._rect.contains(point) else -1

@@ -40,15 +40,20 @@ class MergeTree(Drawing):
         for node in nodes:
             levels.append(0 if node.left < 0 else 1 + max(levels[node.left], levels[node.right]))
         self._levels = np.array(levels, np.int64)
-        self._row = looks.pill_height + looks.small_height + 15
+        self._least_row = self._row = looks.pill_height + looks.small_height + 15
         self._width = float(edges[-1]) + MARGIN
         self._deepest = list(itertools.accumulate(levels, max))
         self._state: tuple[int, list[int], dict[int, int]] = (-1, [], {})
         self.band_words = (
-            "Tokens now, and the rank of each pair that could be merged: the lowest comes next"
+            "Tokens now. Above: the rank of each pair that can be merged. The lowest comes next"
             if found.n_steps
             else "Tokens, with their ids"
         )
+
+    def fit(self, height: float) -> None:
+        spare = height - 2 * MARGIN - self.looks.pill_height
+        deepest = self._deepest[-1] if self._deepest else 0
+        self._row = min(max(spare / max(deepest, 1), self._least_row), 1.4 * self._least_row)
 
     def size(self, step: int) -> QSizeF:
         known = self._found.n_symbols + step

@@ -29,7 +29,7 @@ class Scan(Drawing):
         self._steps, self._found, self._frequencies = steps, found, frequencies
         self._prefix = looks.width(found.prefix)
         widest = max(map(looks.width, set(found.word)), default=0.0)
-        self._column = max(widest + 8, 20.0)
+        self._column = max(widest + 8, 16.0)
         self._row = looks.pill_height + 4
         self._head = looks.pill_height + 8
         # In which row each scan begins; the last one is where the tries end.

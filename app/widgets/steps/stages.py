@@ -66,7 +66,8 @@ class Stages(QWidget):
         names = opened.normalizer or "no normaliser"
         self.about_normalized.setText(f"{names}: {same}" if same else names)
         how = f"by {opened.pre_tokenizer}" if opened.pre_tokenizer else "not split"
-        words = [f"{counted(split.n_words, 'word')}, {len(split.words):,} different ({how})"]
+        n = f"{counted(split.n_words, 'word')}, {len(split.words):,} different" if split.words else "no words"
+        words = [f"{n} ({how})"]
         if opened.is_cut:
             words.append(f"Only those of the text's first {LONGEST_TEXT:,} characters.")
         words.append(_agreement(opened))

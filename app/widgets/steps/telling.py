@@ -235,7 +235,12 @@ class _LatticeTelling(_OneRowPerStep):
         if step == 0:
             return "Before the first place. The best way to each place is found from left to right."
         if step == found.n_steps:
-            return f"Back from the end along the best pieces: {score_words(found.score)} in all."
+            words = f"Back from the end along the best pieces: {score_words(found.score)} in all."
+            for way in found.ways(2)[1:]:
+                pieces = " | ".join(shown_piece(found.pieces[i].text) for i in way.pieces[:8])
+                more = " | …" if len(way.pieces) > 8 else ""
+                words += f" The second best: {pieces}{more}, {score_words(way.score)}, {share(way.probability)} of all"
+            return words
         best = found.pieces[found.places[step].piece]
         before, n = found.places[best.start].score, len(found.ending_at(step))
         fits = "the only piece that ends here" if n == 1 else f"the best of {n} pieces that end here"

@@ -54,7 +54,7 @@ class Transport(QWidget):
         self.goes_on.setToolTip("After the last step of a word, go on with the next one")
         buttons = (self.first_button, self.back_button, self.play_button, self.forward_button, self.last_button)
         for widget in (*buttons, self.slider):
-            # A click does not take the keys away from the drawing.
+            # A click is no reason to take the keys away from the drawing.
             widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         line = row(*buttons, self.slider, self.place, self.speed, self.goes_on, spacing=SPACE)
         line.setStretch(len(buttons), 1)

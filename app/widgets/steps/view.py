@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.aside import Aside
@@ -15,22 +15,16 @@ from app.widgets.basics import EmptyState, frame, label, set_role, titled_card
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.steps.board import Board
 from app.widgets.steps.drawing import Drawing
+from app.widgets.steps.drawings import drawing_of
 from app.widgets.steps.facts import tokens_words
 from app.widgets.steps.frequency_bar import FrequencyBar
-from app.widgets.steps.lattice import Lattice
 from app.widgets.steps.looks import Looks
-from app.widgets.steps.lookup import Lookup
-from app.widgets.steps.merge_tree import MergeTree
 from app.widgets.steps.opening import LONGEST_WORD, Followed, Opened, follow, open_text
-from app.widgets.steps.scan import Scan
 from app.widgets.steps.stages import Stages
 from app.widgets.steps.step_table import StepTable
 from app.widgets.steps.telling import Telling, tell
 from app.widgets.steps.transport import Transport
 from models.tokenizers.steps import TokenizerSteps
-from models.tokenizers.steps_bpe import BpeSteps
-from models.tokenizers.steps_unigram import UnigramSteps
-from models.tokenizers.steps_wordpiece import WordPieceSteps
 
 _PAUSE_MS = 40  # while keys are pressed
 
@@ -60,12 +54,15 @@ class StepsView(QWidget):
         self.verdict = label("", "caption", wrap=True)
         self.sentence = ElidedLabel()
         self._told = ElidedLabel()
+        self._line = QStackedWidget()
         self._table_title = label("Steps in order", "subheading")
         self._pages, self._boards = QStackedWidget(), QStackedWidget()
         self._message = EmptyState("No word to follow", "Type a text in Explore, or a word of your own above.")
         self._problem = label("", "error", wrap=True)
         self._build()
         self._connect()
+        # A click on a button or beside one gives the keys to the drawing.
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setFocusProxy(self.board)
         self._reopen()
 
@@ -87,13 +84,16 @@ class StepsView(QWidget):
         middle.setStretchFactor(0, 1)
         middle.setChildrenCollapsible(False)
         middle.setSizes([700, 370])
-        above, below = frame("card", margin=SPACE), frame("card", margin=SPACE, spacing=SPACE // 2)
-        for box, widgets in ((above, [self.stages]), (below, [self.sentence, self._told, self.transport])):
+        for words in (self.sentence, self._told):
+            self._line.addWidget(words)
+        self._line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        above, below = frame("card", spacing=SPACE // 2), frame("card", spacing=SPACE // 2)
+        for box, widgets in ((above, [self.stages]), (below, [self._line, self.transport])):
             inside = box.layout()
-            assert isinstance(inside, QVBoxLayout)
+            assert inside is not None
+            inside.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE)
             for widget in widgets:
                 inside.addWidget(widget)
-        self._told.hide()
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
@@ -199,15 +199,8 @@ class StepsView(QWidget):
     def _draw(self) -> Drawing:
         assert self.opened is not None
         assert self.followed is not None
-        looks, steps, found = Looks(self._theme), self.opened.steps, self.followed.found
-        counts = self.frequencies.frequencies
-        if isinstance(found, BpeSteps):
-            return MergeTree(looks, steps, found, counts)
-        if isinstance(found, WordPieceSteps):
-            return Scan(looks, steps, found, counts)
-        if isinstance(found, UnigramSteps):
-            return Lattice(looks, steps, found, counts)
-        return Lookup(looks, steps, found, counts)
+        steps, found = self.opened.steps, self.followed.found
+        return drawing_of(Looks(self._theme), steps, found, self.frequencies.frequencies)
 
     @Slot()
     def _retell(self) -> None:
@@ -247,14 +240,14 @@ class StepsView(QWidget):
     def _tell_step(self, step: int) -> None:
         if self._telling is not None:
             self.sentence.setText(self._telling.step_words(step))
+            self.board.setAccessibleDescription(self.sentence.text())
             self.table.show_step(step)
 
     @Slot(str)
     def _on_told(self, words: str) -> None:
         """Tell of what the pointer is at, in the place of the step's sentence."""
         self._told.setText(words)
-        self._told.setVisible(bool(words))
-        self.sentence.setVisible(not words)
+        self._line.setCurrentWidget(self._told if words else self.sentence)
 
     @Slot(int)
     def _on_row(self, step: int) -> None:

@@ -235,11 +235,11 @@ def test_what_the_pointer_is_at_is_told(view: StepsView, until: Until, trained: 
             Qt.KeyboardModifier.NoModifier,
         )
         QApplication.sendEvent(view.board.viewport(), move)
-        assert view._told.isVisible()
+        assert view._line.currentWidget() is view._told
         assert facts in view._told.text()
         assert not view.grab().isNull()
         QApplication.sendEvent(view.board.viewport(), QEvent(QEvent.Type.Leave))
-        assert not view._told.isVisible()
+        assert view._line.currentWidget() is view.sentence
 
 
 def test_frequencies_are_counted_on_a_corpus_that_is_named(
