@@ -125,14 +125,17 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read one tokenizer.json.
+    """Read one tokenizer.json, without the truncation and padding that some files switch on for one purpose.
 
     Raises:
         ValueError: where it cannot be read or is no tokenizer.
     """
     try:
-        return Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # what the Rust library raises is of no narrower class
         raise ValueError(f"{path} is no tokenizer file, or a broken one ({error}): train it again.") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

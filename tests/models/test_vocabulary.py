@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers import models as cores
 
 from models.events import Progress
-from models.tokenizers import TokenBytes, TokenizerOptions, encode_text, pieces_of, train_tokenizer
+from models.tokenizers import TokenBytes, TokenizerOptions, encode_text, pieces_of, read_tokenizer, train_tokenizer
 from models.tokenizers.token_counts import USE_NAMES, Counts, Usage, count_tokens
 from models.tokenizers.vocabulary import TYPE_NAMES, Vocabulary, vocabulary
 from models.tokenizers.vocabulary_csv import write_vocabulary_csv
@@ -151,6 +151,15 @@ def test_counts_are_those_of_encoding(trained: dict[str, Tokenizer], kind: str) 
     table = vocabulary(tokenizer)
     assert not counts.of[table.ids[~table.reachable]].any()
     assert (counts.n_bytes, counts.n_characters) == (len("".join(texts).encode()), len("".join(texts)))
+
+
+def test_limits_of_a_file_do_not_hold(trained: dict[str, Tokenizer], tmp_path: Path) -> None:
+    limited = Tokenizer.from_str(trained["wordpiece"].to_str())
+    limited.enable_truncation(4)
+    limited.enable_padding(length=9)
+    limited.save(str(tmp_path / "tokenizer.json"))
+    read = read_tokenizer(tmp_path / "tokenizer.json")
+    assert counted(read, TEXT, "a").of.tolist() == counted(trained["wordpiece"], TEXT, "a").of.tolist()
 
 
 def test_a_long_text_comes_in_batches_and_can_be_left(trained: dict[str, Tokenizer]) -> None:
