@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import TYPE_CHECKING, Any
 
 from app.commands import tokenizer_compare, tokenizer_inspect, tokenizer_train
 from app.commands.common import add_common, print_json, read_argument
+from models.data.chat import Message, encode_messages
 from models.library import Library
 from models.tokenizers import (
     encode_prompt,
@@ -32,10 +34,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
     train = tokenizer_train.add_parser(actions)
 
-    encode = actions.add_parser("encode", help="print the ids of a text")
+    encode = actions.add_parser("encode", help="print the ids of a text or a conversation")
     encode.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    encode.add_argument("--text", required=True, metavar="T", help="the text; - reads stdin")
-    encode.add_argument("--special", action="store_true", help="let <|end|> and the like stand for themselves")
+    what = encode.add_mutually_exclusive_group(required=True)
+    what.add_argument("--text", metavar="T", help="the text; - reads stdin")
+    what.add_argument("--chat", metavar="JSON", help='[{"role": "user", "content": "Hello!"}, …]; - reads stdin')
+    encode.add_argument("--special", action="store_true", help="let <|end|> and the like in a text be themselves")
+    encode.add_argument("--reply", action="store_true", help="end a conversation with what asks for a reply")
 
     decoding = actions.add_parser("decode", help="print the text of ids")
     decoding.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
@@ -65,12 +70,30 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _encode(args: argparse.Namespace) -> None:
-    tokenizer, text = _load(args.tokenizer), read_argument(args.text)
-    ids = encode_prompt(tokenizer, text) if args.special else encode_text(tokenizer, text)
+    tokenizer, more = _load(args.tokenizer), {}
+    if args.chat is not None:
+        ids, more["is_reply"] = encode_messages(tokenizer, _messages(read_argument(args.chat)), args.reply)
+    elif args.special:
+        ids = encode_prompt(tokenizer, read_argument(args.text))
+    else:
+        ids = encode_text(tokenizer, read_argument(args.text))
     if args.json:
-        print_json({"ids": ids, "tokens": [piece.display for piece in pieces_of(tokenizer, ids)]})
+        print_json({"ids": ids, "tokens": [piece.display for piece in pieces_of(tokenizer, ids)], **more})
     else:
         print(*ids)
+
+
+def _messages(written: str) -> list[Message]:
+    """The messages of a conversation in JSON: a list of them, or an object as in a training file."""
+    try:
+        found = json.loads(written)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"The conversation is no JSON: {error}.") from error
+    if isinstance(found, dict):
+        found = found.get("messages")
+    if not isinstance(found, list) or not all(isinstance(message, dict) for message in found):
+        raise ValueError('The conversation must be a list: [{"role": "user", "content": "Hello!"}, …].')
+    return found
 
 
 def _decode(args: argparse.Namespace) -> None:
