@@ -121,8 +121,8 @@ class EmptyState(QWidget):
         super().__init__()
         layout = QVBoxLayout(self)
         layout.setSpacing(SPACE)
-        title = label(heading, "heading")
-        text = label(sentence, "muted", wrap=True)
+        self._heading = title = label(heading, "heading")
+        self._sentence = text = label(sentence, "muted", wrap=True)
         text.setMaximumWidth(420)
         layout.addStretch(1)
         for widget in (title, text):
@@ -138,3 +138,13 @@ class EmptyState(QWidget):
             layout.addSpacing(SPACE)
             layout.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(1)
+
+    def set_words(self, heading: str, sentence: str) -> None:
+        """Say something else."""
+        self._heading.setText(heading)
+        self._sentence.setText(sentence)
+
+    @property
+    def words(self) -> str:
+        """What it says."""
+        return f"{self._heading.text()}: {self._sentence.text()}"

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from app.aside import Aside
 from app.failures import Failure, describe
 from app.session import Session
-from app.theme import ThemeProvider
-from app.widgets.basics import button, column, frame, label, row
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import EmptyState, button, column, frame, label, row
 from app.widgets.chat_token_view import ChatTokenView
 from app.widgets.chat_turns import ROLE_WORDS, ChatTurns
 from app.widgets.elided_label import ElidedLabel
@@ -19,6 +19,7 @@ from app.widgets.segments import Segments
 from app.widgets.stat_strip import StatStrip
 from models.data.chat import CHAT_TEMPLATE
 from models.data.chat_tokens import ChatTokens, chat_tokens
+from models.training.spec import TrainConfig
 
 AT_ONCE = 5_000
 """Characters of a conversation that are encoded within a keystroke; more are encoded beside the window."""
@@ -40,7 +41,17 @@ _STATS = {
     "of replies": "How many of them belong to replies: what the model learns to write, ends included",
     "of the context": "How much of the context that is, for the design in the builder",
 }
-_HINT = "Point at a token to see whose it is and what it is for."
+_MARKERS = (
+    f"Chats here mark their turns with {', '.join(f'<|{role}|>' for role in ROLE_WORDS)} and <|end|>, "
+    "which every tokenizer that is trained here has."
+)
+_HINTS = {
+    "reply": "Point at a token to see whose it is and what it is for.",
+    "train": (
+        "Underlined: replies, which always count in full. The rest counts as «Weight outside replies» says "
+        f"({TrainConfig().context_loss_weight:g} unless you change it)."
+    ),
+}
 
 
 class ChatTemplateView(QWidget):
@@ -55,10 +66,10 @@ class ChatTemplateView(QWidget):
         self.way = Segments("What for", _WAYS, _WAYS_TIP)
         self.view = ChatTokenView(theme)
         self.stats = StatStrip(_STATS, theme, widest="88,888")
-        self.template = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
-        self._about = ElidedLabel(_HINT)
+        self.template = frame("sunken", margin=SPACE)
+        self._about = ElidedLabel()
         self._note = label("", "warning", wrap=True)
-        self._trouble = label("", "error", wrap=True)
+        self._trouble = EmptyState("", "")
         self._pages = QStackedWidget()
         self._aside = Aside(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
@@ -70,7 +81,7 @@ class ChatTemplateView(QWidget):
         self.view.picked.connect(self._tell)
         self._aside.done.connect(self._show)
         self._aside.failed.connect(self._on_failed)
-        self._patience.timeout.connect(lambda: self._say("Encoding …"))
+        self._patience.timeout.connect(lambda: self._say("Encoding …", "So long a conversation takes a moment."))
         self._encode()
 
     def _build(self) -> None:
@@ -79,6 +90,10 @@ class ChatTemplateView(QWidget):
         show.setCheckable(True)
         show.toggled.connect(self.template.setVisible)
         copy = button("Copy ids", self._theme, self._copy, icon="copy", role="quiet", tip="Copy all ids as a list")
+        words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
+        framed = self.template.layout()
+        assert framed is not None
+        framed.addWidget(words)
         self.template.hide()
         self._about.setProperty("role", "caption")
         left, right = QWidget(), QWidget()
@@ -91,7 +106,6 @@ class ChatTemplateView(QWidget):
         inside = pills.layout()
         assert isinstance(inside, QVBoxLayout)
         inside.addWidget(self.view, 1)
-        self._trouble.setAlignment(Qt.AlignmentFlag.AlignTop)
         for page in (pills, self._trouble):
             self._pages.addWidget(page)
         below = column()
@@ -129,7 +143,7 @@ class ChatTemplateView(QWidget):
         tokenizer, messages, asks = self._tokenizer, self.turns.messages, self.way.value == "reply"
         context_length = self._session.design.context_length
         if tokenizer is None:
-            self._say("Make or choose a tokenizer first: there is none to encode with.")
+            self._say("No tokenizer", "Make or choose one first: there is none to encode with.")
         elif sum(len(message["content"]) for message in messages) <= AT_ONCE:
             try:
                 self._show(chat_tokens(tokenizer, messages, context_length, asks=asks))
@@ -142,11 +156,11 @@ class ChatTemplateView(QWidget):
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._patience.stop()
-        self._say(failure.sentence)
+        self._say("No conversation with this tokenizer", f"{failure.sentence} {_MARKERS}")
 
-    def _say(self, sentence: str) -> None:
+    def _say(self, heading: str, sentence: str) -> None:
         """A sentence in the place of tokens."""
-        self._trouble.setText(sentence)
+        self._trouble.set_words(heading, sentence)
         self._pages.setCurrentWidget(self._trouble)
         self.view.set_chat(None, ())
         self.turns.set_counts(None)
@@ -193,7 +207,7 @@ class ChatTemplateView(QWidget):
     @Slot()
     def _tell(self) -> None:
         index = self.view.current
-        self._about.setText(_HINT if self.result is None or index < 0 else self.describe(index))
+        self._about.setText(_HINTS[self.way.value] if self.result is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
         """Whose a token is, and what it is for."""

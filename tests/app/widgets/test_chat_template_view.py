@@ -105,14 +105,16 @@ def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: 
 def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) -> None:
     view.set_tokenizer(Tokenizer(models.BPE()), "foreign")
     assert view.result is None
-    assert "This tokenizer has no token <|user|>" in view._trouble.text()
+    assert "This tokenizer has no token <|user|>" in view._trouble.words
     assert view._trouble.isVisible()
     assert view.stats.number("tokens") == "–"
     view.set_tokenizer(None, "")
-    assert "there is none to encode with" in view._trouble.text()
+    assert "there is none to encode with" in view._trouble.words
     view.set_tokenizer(bpe, "bpe")
     assert not view._trouble.isVisible()
-    view._tell()
+    assert "Weight outside replies" not in view._about.text()
+    train_on_it(view)
+    assert "«Weight outside replies» says (1 unless" in view._about.text()
 
 
 def test_long_turns_are_encoded_beside_the_window(
