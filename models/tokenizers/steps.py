@@ -109,11 +109,21 @@ class TokenizerSteps:
         return self._table if isinstance(self._table, BpeTable) and self._has_merges else None
 
     def split(self, text: str) -> SplitText:
-        """The words of `text`; half a character counts as U+FFFD, as wherever text is typed."""
+        """The words of `text`; half a character counts as U+FFFD, as wherever text is typed.
+
+        Raises:
+            ValueError: where the tokenizer itself fails on it.
+        """
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         normalized, splits = self._splitter.split(text)
         # The batch lets other threads go on meanwhile, one text would not.
-        (found,) = self.encoder.encode_batch([text], add_special_tokens=False)
+        try:
+            (found,) = self.encoder.encode_batch([text], add_special_tokens=False)
+        except Exception as error:  # what the Rust library raises is of no narrower class
+            raise ValueError(
+                f"This tokenizer cannot encode the text ({error}): leave out what it does not know, or choose another "
+                "tokenizer."
+            ) from error
         encoded: dict[int, list[int]] = {}
         for id, number in zip(found.ids, found.word_ids, strict=True):
             encoded.setdefault(-1 if number is None else number, []).append(id)
