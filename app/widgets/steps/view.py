@@ -43,7 +43,7 @@ class StepsView(QWidget):
         self.opened: Opened | None = None
         self.followed: Followed | None = None
         self._telling: Telling | None = None
-        self._begins_at_end = True
+        self._begins_anew = False
         self._opening, self._following = Aside(self), Aside(self)
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self.stages = Stages(theme)
@@ -131,6 +131,7 @@ class StepsView(QWidget):
         """Follow the words of this text."""
         if text != self._text:
             self._text = text
+            self.frequencies.picker.set_text(text)
             if not self.stages.own.text():
                 self._reopen()
 
@@ -155,7 +156,7 @@ class StepsView(QWidget):
         self.frequencies.set_steps(opened.steps)
         self.stages.show_opened(opened)
         if opened.split.words:
-            self._begins_at_end = True
+            self._begins_anew = False
             self.stages.strip.choose(_most_telling(opened))
         else:
             self._show_message()
@@ -171,8 +172,9 @@ class StepsView(QWidget):
     def _on_followed(self, followed: Followed) -> None:
         self.followed = followed
         n_steps = followed.found.n_steps
-        step = n_steps if self._begins_at_end else 0
-        self._begins_at_end = not self.transport.is_playing
+        # A word that is chosen shows all of its steps at first; one that is come to in playing has them to come.
+        step = 0 if self._begins_anew or self.transport.is_playing else n_steps
+        self._begins_anew = False
         self.transport.set_steps(n_steps, step)
         self._boards.setCurrentWidget(self.board)
         self._tell()
@@ -189,7 +191,7 @@ class StepsView(QWidget):
         row, strip = self.stages.strip.current + 1, self.stages.strip
         if row < strip.words.rowCount():
             if not self._following.busy:
-                self._begins_at_end = False
+                self._begins_anew = True
                 strip.choose(row)
         else:
             self.transport.pause()
