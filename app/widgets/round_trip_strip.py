@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton, QWidget
 from tokenizers import Tokenizer
 
 from app.aside import Aside
 from app.failures import Failure
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, label
+from app.widgets.basics import button
 from app.widgets.difference_list import DifferenceList, change_words
 from app.widgets.elided_label import ElidedLabel
 from models.tokenizers import decode
@@ -45,8 +45,7 @@ class RoundTripStrip(QFrame):
         self.result: RoundTrip | None = None
         self._shown = -1
         self._icon = QToolButton()
-        self._state = label("", "subheading")
-        self._change = label("", "mono")
+        self._state, self._change = ElidedLabel(), ElidedLabel()
         self._why = ElidedLabel()
         self._list = DifferenceList(self)
         tip = "Select this place in the text"
@@ -67,7 +66,11 @@ class RoundTripStrip(QFrame):
         self._icon.setProperty("role", "mark")
         self._icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self._why.setProperty("role", "muted")
+        for words, role in ((self._state, "subheading"), (self._change, "mono"), (self._why, "muted")):
+            words.setProperty("role", role)
+            words.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the whole line is one to click
+        for words in (self._state, self._change):
+            words.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         keeps_height = self._find.sizePolicy()
         keeps_height.setRetainSizeWhenHidden(True)  # what is above is laid out anew whenever its height changes
         self._find.setSizePolicy(keeps_height)
