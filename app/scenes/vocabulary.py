@@ -52,7 +52,7 @@ def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
         return f"rank {ranks[i]:,}: {vocabulary.shown[row]}\noccurs {_times(int(values[i]))}"
 
     return LinePicture(
-        title="Frequency by rank",
+        title="Frequency",
         at=np.log10(ranks),
         lines=(
             Line(values=np.log10(values).astype(np.float32)),
@@ -121,9 +121,10 @@ def _spread(n: int) -> NDArray[np.int64]:
 
 
 def _powers(title: str, top: float) -> Axis:
-    """A logarithmic axis from 1 to at least `top`, with the powers of ten."""
+    """A logarithmic axis from 1 to at least `top`, with the powers of ten, or every other one."""
     high = max(math.log10(top), 0.3)
-    ticks = tuple((float(power), short(10.0**power)) for power in range(math.floor(high) + 1))
+    step = 1 if high < 5 else 2
+    ticks = tuple((float(power), short(10.0**power)) for power in range(0, math.floor(high) + 1, step))
     return Axis(title=title, low=0.0, high=high, ticks=ticks)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -149,7 +151,8 @@ class Figure(QWidget):
     def _ticks(self, axis: Axis, size: float, *, lying: bool) -> list[tuple[float, str]]:
         metrics = self._metrics()
         if axis.ticks:
-            return list(axis.ticks)
+            every = 1 if lying else math.ceil(len(axis.ticks) * 0.9 * metrics.height() / max(size, 1))
+            return list(axis.ticks[::every])
         wide = max(metrics.horizontalAdvance(tick_words([end])[0]) for end in (axis.low, axis.high)) + 3 * SPACE
         room = wide if lying else 1.7 * metrics.height()
         values = round_ticks(axis, max(2, int(size / room)))

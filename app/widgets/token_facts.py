@@ -114,7 +114,7 @@ class TokenFacts(QFrame):
         return QSize(232, 240)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(200, 120)
+        return QSize(super().minimumSizeHint().width(), 120)
 
     @property
     def row(self) -> int:

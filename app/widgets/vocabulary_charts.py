@@ -54,7 +54,7 @@ class VocabularyCharts(QWidget):
         layout.addWidget(card)
 
     def sizeHint(self) -> QSize:
-        return QSize(720, 190)
+        return QSize(720, 168)
 
     @property
     def pictures(self) -> tuple[LinePicture, LinePicture] | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.theme import ThemeProvider
@@ -18,6 +18,18 @@ from models.tokenizers.vocabulary import Vocabulary
 
 _PADDING = 28  # pixels: on both sides of a cell's words
 _ROW = 26  # pixels at the usual text size
+_WIDEST = {
+    "id": "888888",
+    "token": "·internat",
+    "bytes": "20 74 68 65",
+    "length": "888",
+    "count": "88,888,888",
+    "made": "·internat + io",
+}
+"""What there is always room for; of tokens and bytes at least."""
+
+_GIVE_WAY = ("bytes", "length", "made")
+"""Columns that are hidden where there is no room for all, the first first: the card beside the table tells them too."""
 
 
 class VocabularyTable(QTableView):
@@ -133,25 +145,36 @@ class VocabularyTable(QTableView):
     def _on_current_changed(self, *_: object) -> None:
         self.token_changed.emit(self.current)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._size_columns()
+
     @Slot()
     def _size_columns(self) -> None:
-        scale, header = self._theme.text_scale, self.horizontalHeader()
-        self.verticalHeader().setDefaultSectionSize(round(_ROW * scale))
+        """Tokens and bytes share what is left over; where there is too little room, some columns give way."""
+        header, columns = self.horizontalHeader(), self.contents.columns
+        self.verticalHeader().setDefaultSectionSize(round(_ROW * self._theme.text_scale))
+        widths, room = self._widths(), self.viewport().width()
+        shown = set(columns)
+        for name in _GIVE_WAY:
+            if sum(widths[each] for each in shown) > room:
+                shown.discard(name)
+        spare = max(room - sum(widths[each] for each in shown), 0)
+        widths["bytes"] += spare // 2
+        for section, name in enumerate(columns):
+            self.setColumnHidden(section, name not in shown)
+            is_token = name == "token"
+            mode = QHeaderView.ResizeMode.Stretch if is_token else QHeaderView.ResizeMode.Interactive
+            header.setSectionResizeMode(section, mode)
+            if not is_token:
+                self.setColumnWidth(section, widths[name])
+
+    def _widths(self) -> dict[str, int]:
+        """What each column needs, in pixels."""
         mono, plain = QFontMetrics(self._theme.mono_font(0.95)), QFontMetrics(self._theme.font())
         title = QFontMetrics(self._theme.font(0.9, bold=True))
-        longest_type = max(TYPES, key=plain.horizontalAdvance).capitalize()
-        widths = {
-            "id": mono.horizontalAdvance("888888"),
-            "length": mono.horizontalAdvance("888"),
-            "type": plain.horizontalAdvance(longest_type),
-            "count": mono.horizontalAdvance("88,888,888"),
-            "made": mono.horizontalAdvance("·international"),
+        widths = {name: mono.horizontalAdvance(widest) for name, widest in _WIDEST.items()}
+        widths["type"] = plain.horizontalAdvance(max(TYPES, key=plain.horizontalAdvance).capitalize())
+        return {
+            name: max(widths[name], title.horizontalAdvance(words)) + _PADDING for name, (words, _) in TITLES.items()
         }
-        for section, name in enumerate(self.contents.columns):
-            if name in widths:
-                header.setSectionResizeMode(section, QHeaderView.ResizeMode.Interactive)
-                arrow = title.height()
-                least = title.horizontalAdvance(TITLES[name][0]) + arrow
-                self.setColumnWidth(section, max(widths[name], least) + _PADDING)
-            else:
-                header.setSectionResizeMode(section, QHeaderView.ResizeMode.Stretch)

@@ -159,6 +159,21 @@ def test_headers_sort(qtbot: QtBot, view: VocabularyView) -> None:
     assert column(view, "token") == sorted(column(view, "token"))
 
 
+def test_where_there_is_no_room_columns_give_way_to_the_tokens(view: VocabularyView) -> None:
+    table = view.table
+
+    def shown() -> list[str]:
+        return [name for i, name in enumerate(table.contents.columns) if not table.isColumnHidden(i)]
+
+    table.setFixedWidth(900)
+    assert shown() == list(table.contents.columns)
+    table.setFixedWidth(420)
+    assert {"id", "token", "type"} <= set(shown()) < set(table.contents.columns)
+    assert table.columnWidth(table.contents.columns.index("token")) >= 80
+    table.setFixedWidth(900)
+    assert shown() == list(table.contents.columns)
+
+
 def test_the_keyboard_is_enough(qtbot: QtBot, view: VocabularyView, bpe: Tokenizer) -> None:
     view.activateWindow()
     view.table.setFocus()
