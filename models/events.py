@@ -65,7 +65,11 @@ class MicroStep(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainMetrics(Event):
-    """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, waits left out."""
+    """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, waits left out.
+
+    `memory_bytes` is what the device holds (on the CPU: this process), None where it was not looked at after this step;
+    `peak_share` what the arithmetic of the step's tokens (estimated) is of the fastest matrix product measured here.
+    """
 
     step: int
     total_steps: int
@@ -76,6 +80,18 @@ class TrainMetrics(Event):
     grad_norm: float
     tokens_per_s: float
     seconds_left: float
+    memory_bytes: int | None = None
+    peak_share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerMetrics(Event):
+    """How much the update of `step` changed each layer: its length divided by that of the weights."""
+
+    step: int
+    tokens: int
+    elapsed_s: float
+    update_ratio: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +118,20 @@ class SampleMade(Event):
     seed: int
     text: str
     top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionSeen(Event):
+    """Where one layer looks in a pinned prompt: weights (H, T, S) of its heads, rows of `ids` over columns of them.
+
+    `site` is the module's path, as in models.trace.
+    """
+
+    step: int
+    prompt: str
+    site: str
+    ids: tuple[int, ...]
+    weights: tuple[tuple[tuple[float, ...], ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)

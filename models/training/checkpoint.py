@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 import shutil
@@ -27,14 +28,18 @@ from models.files import DamagedError, atomic_write_json, read_json, sync_folder
 from models.training.run_record import checkpoint_step
 from models.transformer import AnyModel
 
-FORMAT = 1
+FORMAT = 2
+
+_SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
+"""What checkpoints of format 1 did not hold yet, with what it was then."""
 
 
 @dataclass(kw_only=True)
 class TrainState:
     """How far a run is. A step of -1 means never; the best is one of those with a checkpoint.
 
-    `n_sampled` counts the pinned prompts that were sampled already, where that was not finished.
+    `n_sampled` counts the pinned prompts that were sampled already, where that was not finished. `lowest_loss` is the
+    lowest of all validations, of which `n_since_lowest` came after that one.
     """
 
     step: int = 0
@@ -47,9 +52,19 @@ class TrainState:
     n_sampled: int = 0
     best_step: int | None = None
     best_loss: float | None = None
+    lowest_loss: float | None = None
+    n_since_lowest: int = 0
     log_sizes: dict[str, int] = field(default_factory=dict)
     made_with: dict[str, Any] = field(default_factory=dict)
     """Device, precision, threads and torch version: what the last digits of a loss depend on."""
+
+    def take_validation(self, loss: float) -> None:
+        """The model of this step was validated; a loss that is no number counts as none."""
+        self.validated_step, self.val_loss = self.step, loss if math.isfinite(loss) else None
+        if self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss):
+            self.lowest_loss, self.n_since_lowest = self.val_loss, 0
+        else:
+            self.n_since_lowest += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +180,7 @@ def _read_about(path: Path) -> dict[str, Any]:
         raise DamagedError(f"{path / 'state.json'} is damaged: it has no format.")
     if about["format"] > FORMAT:
         raise ValueError(f"{path / 'state.json'} is from a newer Terrarium: update this one.")
-    return about
+    return about if about["format"] >= 2 else _SINCE_2 | about
 
 
 def _read_state(path: Path, about: dict[str, Any]) -> TrainState:

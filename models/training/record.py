@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
-from models.events import Blocked, Event, SampleMade, TrainMetrics, ValMetrics
+from models.events import AttentionSeen, Blocked, Event, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
 from models.training.jsonl import Row
 from models.training.run_folder import RunFolder
 
@@ -17,7 +17,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_METRICS = ("step", "tokens", "elapsed_s", "loss", "lr", "grad_norm", "tokens_per_s", "bits_per_byte")
+_MEASURED = ("loss", "lr", "grad_norm", "tokens_per_s", "bits_per_byte", "memory_bytes", "peak_share")
+_METRICS = ("step", "tokens", "elapsed_s", *_MEASURED)
 
 
 class Recorder:
@@ -54,6 +55,13 @@ class Recorder:
 
     def sample(self, sample: SampleMade) -> Generator[Event, None, None]:
         yield from self.patiently(self._run.append, "samples", asdict(sample))
+
+    def layers(self, metrics: LayerMetrics) -> Generator[Event, None, None]:
+        row = {**asdict(metrics), "update_ratio": dict(metrics.update_ratio)}
+        yield from self.patiently(self._run.append, "layers", row)
+
+    def attention(self, seen: AttentionSeen) -> Generator[Event, None, None]:
+        yield from self.patiently(self._run.append, "attention", asdict(seen))
 
     def failure(self, step: int, sentence: str) -> None:
         """Status failed, and why. Where even that cannot be written, the run will show as interrupted."""

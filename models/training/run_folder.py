@@ -23,7 +23,7 @@ from models.training.spec import RunSpec
 if TYPE_CHECKING:
     from models.library import Library
 
-LOG_NAMES = ("metrics", "samples", "events")
+LOG_NAMES = ("metrics", "samples", "events", "layers", "attention")
 
 
 class RunFolder:
@@ -191,7 +191,7 @@ class RunFolder:
     # The logs
 
     def append(self, log: str, row: Row) -> None:
-        """Append a row to "metrics", "samples" or "events"; OSError where the disk is full, and then nothing is."""
+        """Append a row to one of LOG_NAMES; OSError where the disk is full, and then nothing is."""
         if log not in self._logs:
             assert log in LOG_NAMES
             assert self._lock.is_locked
@@ -237,6 +237,14 @@ class RunFolder:
     def read_samples(self) -> list[Row]:
         """Rows {step, prompt, seed, text, top: [[id, p], …]}; ValueError names a damaged file."""
         return read_rows(self.folder / "samples.jsonl")
+
+    def read_layers(self) -> list[Row]:
+        """Rows {step, tokens, elapsed_s, update_ratio: {layer: ratio}}; ValueError names a damaged file."""
+        return read_rows(self.folder / "layers.jsonl")
+
+    def read_attention(self) -> list[Row]:
+        """Rows {step, prompt, site, ids, weights: H × T × S}; ValueError names a damaged file."""
+        return read_rows(self.folder / "attention.jsonl")
 
     def read_events(self) -> list[Row]:
         """Rows {time, step, event, detail}; ValueError names a damaged file."""

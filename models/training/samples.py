@@ -44,19 +44,33 @@ def write_sample(
     return _go_on(model, tokenizer, prompt, as_chat, sampling)
 
 
-def _go_on(
-    model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
-) -> tuple[str, Top]:
+def what_is_read(model: AnyModel, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:
+    """The ids that the model, or its encoder, reads of a pinned prompt."""
+    if isinstance(model, Encoder):
+        before, ids, after = _masked(model, tokenizer, prompt, as_chat)
+        return [*before, *ids, *after]
+    if isinstance(model, EncoderDecoder):
+        return _gapped(model, tokenizer, prompt, as_chat)[0]
+    return _begun(model, tokenizer, prompt, as_chat)
+
+
+def _begun(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:
     if as_chat:
         ids = encode_messages(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)[0]
     else:
         ids = encode_text(tokenizer, prompt) or [end_id(tokenizer) or 0]
-    ids = ids[-(model.config.context_length - 1) :]
+    return ids[-(model.config.context_length - 1) :]
+
+
+def _go_on(
+    model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
+) -> tuple[str, Top]:
+    ids = _begun(model, tokenizer, prompt, as_chat)
     return _generated(model, tokenizer, ids, sampling), _next(model, ids, ())
 
 
-def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[str, Top]:
-    """The prompt with its masked tokens filled in; without any, its last word is masked."""
+def _masked(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], list[int], list[int]]:
+    """The prompt with at least one masked token (its last word's, without any), between what stands around it."""
     mask = mask_id(tokenizer)
     assert mask is not None
     ids = encode_masked(tokenizer, prompt)
@@ -67,16 +81,22 @@ def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool
     ids = ids[-max(1, room) :]
     if mask not in ids:  # they were cut off
         ids[-1] = mask
+    return before, ids, after
+
+
+def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[str, Top]:
+    """The prompt with its masked tokens filled in."""
+    mask = mask_id(tokenizer)
+    assert mask is not None
+    before, ids, after = _masked(model, tokenizer, prompt, as_chat)
     found = fill_mask(model, tokenizer, [*before, *ids, *after], mask, N_TOP)
     best = iter(candidates[0].id for candidates in found)
     filled = [next(best) if id == mask else id for id in ids]
     return ARROW + decode(tokenizer, filled), tuple((candidate.id, candidate.probability) for candidate in found[0])
 
 
-def _fill_gaps(
-    model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
-) -> tuple[str, Top]:
-    """What the model says of the prompt's gaps; without any, its last words are one, which is shown too."""
+def _gapped(model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], str, int]:
+    """The source, what is to be shown of it, and its first gap: without any, the last words are one, which is shown."""
     sentinels, end = sentinel_ids(tokenizer), end_id(tokenizer, model.config)
     assert end is not None
     ids, shown = encode_gapped(tokenizer, prompt), ""
@@ -87,7 +107,14 @@ def _fill_gaps(
         shown = ARROW + decode(tokenizer, ids)
     before, _ = _turn(tokenizer, as_chat)
     source = [*before, *ids[-(model.config.context_length - len(before) - 1) :], end]
-    first = next(id for id in [*ids, sentinels[0]] if id in sentinels)
+    return source, shown, next(id for id in [*ids, sentinels[0]] if id in sentinels)
+
+
+def _fill_gaps(
+    model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
+) -> tuple[str, Top]:
+    """What the model says of the prompt's gaps."""
+    source, shown, first = _gapped(model, tokenizer, prompt, as_chat)
     top = _next(model, source, (start_id(model.config, tokenizer), first))
     return shown + ARROW + _generated(model, tokenizer, source, sampling), top
 

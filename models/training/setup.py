@@ -22,6 +22,7 @@ from models.files import DamagedError
 from models.library import Library
 from models.tokenizers import read_tokenizer
 from models.training.checkpoint import TrainState, read_checkpoint, restore
+from models.training.machine import matmul_peak
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.run_folder import RunFolder
@@ -49,6 +50,8 @@ class Parts:
     state: TrainState
     resumed: bool
     notices: Sequence[str]
+    peak_flops: float
+    """The most operations per second that matrix products reach on the device, measured."""
 
     @property
     def precision(self) -> str:
@@ -102,9 +105,10 @@ def set_up(
     model = build_model(spec.model).to(device.device)
     optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore_last(run, model, optimizers, notices)
+    dtype = pick_precision(spec.train, spec.model, device.device)
     parts = Parts(
         device=device,
-        dtype=pick_precision(spec.train, spec.model, device.device),
+        dtype=dtype,
         threads=threads,
         tokenizer=tokenizer,
         model=model,
@@ -119,6 +123,7 @@ def set_up(
         state=state,
         resumed=resumed,
         notices=notices,
+        peak_flops=matmul_peak(device.device, dtype),
     )
     notices.extend(_differences(state.made_with, parts.made_with))
     return parts

@@ -152,6 +152,27 @@ class TrainConfig:
         "Texts that the model goes on from, again and again as it learns, with the same seed.",
         group="Watching",
     )
+    layer_interval: int = slot(
+        10,
+        "Look at layers every",
+        "Steps between two measurements of how much an update changes each layer. 0 = never.",
+        group="Watching",
+        range=(0, 1_000_000_000),
+    )
+    watched_layer: int = slot(
+        1,
+        "Layer to watch",
+        "Whose attention in the pinned prompts is kept with each sample, for the time machine; 1 is the first.",
+        group="Watching",
+        range=(1, 1_000_000),
+    )
+    patience: int = slot(
+        0,
+        "Patience",
+        "Stop early after so many validations in a row without a new lowest loss. 0 = never.",
+        group="Watching",
+        range=(0, 1_000_000),
+    )
     checkpoint_interval: int = slot(
         200,
         "Checkpoint every",

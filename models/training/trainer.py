@@ -10,23 +10,35 @@ from typing import NoReturn
 import torch
 from tokenizers import Tokenizer
 
-from models.events import Event, Finished, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from models.events import (
+    Event,
+    Finished,
+    LayerMetrics,
+    Notice,
+    RunStarted,
+    Saved,
+    TrainMetrics,
+)
 from models.library import Library
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock, Pace
 from models.training.failures import divergence_sentence, failure_sentence
-from models.training.objective import validate
+from models.training.layers import UpdateRatios
+from models.training.looks import Looks, check_weights
+from models.training.machine import memory_taken
 from models.training.prepare import prepare_run
-from models.training.record import Recorder, bits_per_byte, metrics_row
+from models.training.record import Recorder, metrics_row
 from models.training.run_folder import RunFolder
-from models.training.samples import write_sample
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import Parts, set_up
-from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients, total_norm
+from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients
 from models.transformer import AnyModel
 
 __all__ = ["Trainer", "prepare_run"]
+
+_MEMORY_INTERVAL = 10
+"""Steps between two looks at the memory, which cost a tenth of a millisecond each."""
 
 
 class Trainer:
@@ -47,6 +59,7 @@ class Trainer:
         self._state = TrainState()
         self._parts: Parts | None = None
         self._saver = Saver(run)
+        self._looks = Looks(self._config, self._record, self._clock, self._saver, lambda: self._stop is not None)
         self._whole = False  # whether model, optimizers, state and logs belong to one step, so that they may be saved
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
@@ -157,10 +170,14 @@ class Trainer:
             self._give_up(parts, gradients)
         multiple = lr_factor(state.step, config) * state.lr_scale
         self._whole = False
+        is_looked_at = bool(config.layer_interval) and (state.step + 1) % config.layer_interval == 0
+        before = UpdateRatios(parts.model) if is_looked_at else None
         apply_gradients(parts, config, gradients, multiple)
+        ratios = None if before is None else before.ratios()
         state.step += 1
         state.tokens += gradients.n_tokens
         now = self._clock.seconds
+        seconds = max(now - begun, 1e-9)
         metrics = TrainMetrics(
             step=state.step,
             total_steps=config.steps,
@@ -169,26 +186,38 @@ class Trainer:
             loss=gradients.loss,
             lr=config.lr * multiple,
             grad_norm=gradients.norm,
-            tokens_per_s=gradients.n_tokens / max(now - begun, 1e-9),
+            tokens_per_s=gradients.n_tokens / seconds,
             seconds_left=pace.seconds_left(now, state.step, config.steps),
+            memory_bytes=memory_taken(parts.device.device) if state.step % _MEMORY_INTERVAL == 1 else None,
+            peak_share=gradients.flops / seconds / parts.peak_flops,
         )
         yield from self._record.metrics(metrics, parts.train_batches.bytes_per_token)
+        layers = None
+        if ratios is not None:
+            shares = tuple(ratios.items())
+            layers = LayerMetrics(step=state.step, tokens=state.tokens, elapsed_s=now, update_ratio=shares)
+            yield from self._record.layers(layers)
         self._whole = True
         yield metrics
+        if layers is not None:
+            yield layers
 
     def _at_boundary(self, parts: Parts) -> Generator[Event, None, bool]:
         """Do what is due between two steps; True where this session ends here."""
         state, config = self._state, self._config
-        if parts.val_batches and self._is_due(config.eval_interval, state.validated_step):
-            yield from self._validate(parts)
-        if config.prompts and self._is_due(config.sample_interval, state.sampled_step):
-            yield from self._sample_pinned(parts)
+        yield from self._looks.validate(parts, state)
+        if self._saver.step == state.step == state.validated_step:  # resumed where a stop had not waited for this
+            yield from self._record.patiently(self._write_checkpoint, parts)
+        yield from self._looks.sample_pinned(parts, state)
         while self._prompts_wanted:
-            self._check_weights(parts)
-            sample = self._write_sample(parts, self._prompts_wanted.pop(0))
+            sample = self._looks.sample(parts, state, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)
             yield sample
         yield from self._record.patiently(self._take_lr_scale)
+        if self._looks.is_enough(state) and self._stop is None:
+            n = state.n_since_lowest
+            yield from self._record.event("early stop", self.step, f"{n} validations without a new lowest loss")
+            self._stop = (True, "stopped")
         keep, status = self._stop or (True, "finished" if self.step == config.steps else None)
         due = status is not None or (self.step > 0 and self.step % config.checkpoint_interval == 0)
         if self._save_wanted or (due and keep and not self._saver.holds(state)):
@@ -210,54 +239,6 @@ class Trainer:
             self.run.append_event("learning rate", self.step, f"multiplied by {scale:g} from here on")
             self._state.lr_scale, self._lr_scale_wanted = scale, None
 
-    def _is_due(self, interval: int, last_done: int) -> bool:
-        """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it."""
-        if not interval or self._stop is not None or last_done == self.step:
-            return False
-        return self.step % interval == 0 or self.step == self._config.steps
-
-    def _validate(self, parts: Parts) -> Generator[Event, None, None]:
-        self._check_weights(parts)
-        loss = math.nan
-        for i, so_far in enumerate(validate(parts.model, parts.val_batches), start=1):
-            loss = so_far
-            if i < len(parts.val_batches):
-                yield MicroStep(step=self.step, micro_step=i)
-                if self._stop is not None:
-                    return
-        state = self._state
-        metrics = ValMetrics(
-            step=state.step,
-            tokens=state.tokens,
-            elapsed_s=self._clock.seconds,
-            loss=loss,
-            bits_per_byte=bits_per_byte(loss, parts.val_bytes_per_token),
-        )
-        yield from self._record.validation(metrics)
-        state.validated_step, state.val_loss = state.step, loss if math.isfinite(loss) else None
-        if self._saver.step == state.step:  # resumed where a stop had not waited for this
-            yield from self._record.patiently(self._write_checkpoint, parts)
-        yield metrics
-
-    def _sample_pinned(self, parts: Parts) -> Generator[Event, None, None]:
-        """Samples of the pinned prompts; the state counts them, should this be left in their midst."""
-        state, prompts = self._state, self._config.prompts
-        self._check_weights(parts)
-        while state.n_sampled < len(prompts):
-            sample = self._write_sample(parts, prompts[state.n_sampled])
-            yield from self._record.sample(sample)
-            state.n_sampled += 1
-            yield sample
-            if self._stop is not None:
-                return
-        state.sampled_step, state.n_sampled = state.step, 0
-
-    def _write_sample(self, parts: Parts, prompt: str) -> SampleMade:
-        seed, length = self._config.seed, self._config.sample_tokens
-        as_chat = parts.prompts_are_chat
-        text, top = write_sample(parts.model, parts.tokenizer, prompt, as_chat=as_chat, seed=seed, max_tokens=length)
-        return SampleMade(step=self.step, prompt=prompt, seed=seed, text=text, top=top)
-
     def _save(self, parts: Parts) -> Generator[Event, None, None]:
         yield from self._record.patiently(self._write_checkpoint, parts)
         self._save_wanted = False
@@ -266,7 +247,7 @@ class Trainer:
 
     def _write_checkpoint(self, parts: Parts) -> None:
         """Write what is missing of this step's checkpoint; may be called again after a full disk."""
-        self._check_weights(parts)
+        check_weights(parts, self._config, self._state.step, self._saver.step)
         self._state.elapsed_s = self._clock.seconds
         self._saver.write(parts, self._state)
 
@@ -292,8 +273,3 @@ class Trainer:
         with suppress(OSError):
             self.run.append("metrics", row)
         raise ValueError(divergence_sentence(f"{what} of step {step}", self._config, self._saver.step))
-
-    def _check_weights(self, parts: Parts) -> None:
-        """Before anything is made of the weights: an update may have broken them, though its loss was a number."""
-        if not bool(total_norm([parameter.detach() for parameter in parts.parameters]).isfinite()):
-            raise ValueError(divergence_sentence(f"model after step {self.step}", self._config, self._saver.step))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from models.config import ModelConfig
+from models.cost.operations import TRAINING_FACTOR, operations
 from models.data.batch import Batch
 from models.device import seed_global
 from models.events import MicroStep
@@ -20,11 +23,15 @@ from models.training.spec import TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """About those in the parameters' `.grad`: the loss (nats per unit of weight), their norm before clipping."""
+    """About those in the parameters' `.grad`: the loss (nats per unit of weight), their norm before clipping.
+
+    `flops` are the operations that they took, estimated.
+    """
 
     loss: float
     norm: float
     n_tokens: int
+    flops: int
 
 
 def compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generator[MicroStep, None, Gradients]:
@@ -48,7 +55,12 @@ def compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generator
         losses.append(loss.detach())
     gradients = [p.grad for p in parts.parameters if p.grad is not None]
     loss_value, norm = torch.stack((torch.stack(losses).sum(), total_norm(gradients))).tolist()  # the one wait
-    return Gradients(loss=loss_value, norm=norm, n_tokens=sum(_count_tokens(batch, parts.padded) for batch in batches))
+    return Gradients(
+        loss=loss_value,
+        norm=norm,
+        n_tokens=sum(_count_tokens(batch, parts.padded) for batch in batches),
+        flops=sum(_flops(parts.model.config, batch) for batch in batches),
+    )
 
 
 def apply_gradients(parts: Parts, config: TrainConfig, gradients: Gradients, lr_multiple: float) -> None:
@@ -76,6 +88,16 @@ def total_norm(tensors: Sequence[Tensor]) -> Tensor:
 def _micro_step_seed(seed: int, step: int, micro_step: int) -> int:
     """One number for torch's global generator, which dropout draws from, so that nothing before it matters."""
     return ((seed * 1_000_003 + step) * 65_537 + micro_step) % 2**63
+
+
+def _flops(config: ModelConfig, batch: Batch) -> int:
+    n, length = batch.inputs.shape
+    return n * _flops_of_text(config, length, None if batch.source is None else batch.source.shape[1])
+
+
+@lru_cache(maxsize=1024)
+def _flops_of_text(config: ModelConfig, length: int, source_length: int | None) -> int:
+    return TRAINING_FACTOR * sum(operations(config, length, source_length).values())
 
 
 def _count_tokens(batch: Batch, padded: bool) -> int:

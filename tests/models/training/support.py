@@ -20,7 +20,7 @@ from models.training.trainer import Trainer, prepare_run
 R = TypeVar("R")
 
 TEXT = "".join(f"Anna has {n} apples and Ben has {n * 7 % 31} pears.\n" for n in range(120))
-TIMING = ("elapsed_s", "tokens_per_s")
+TIMING = ("elapsed_s", "tokens_per_s", "memory_bytes", "peak_share")
 
 
 def result_of(generator: Generator[Event, None, R]) -> R:

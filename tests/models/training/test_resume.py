@@ -13,6 +13,7 @@ from models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Save
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.library import Library
+from models.training.checkpoint import FORMAT
 from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, numbers, train
@@ -178,7 +179,7 @@ def test_a_checkpoint_from_a_newer_version_is_left_alone(library: Library, confi
     run = make_run(library, config, steps=2)
     train(run, library)
     state = run.checkpoint_path(2) / "state.json"
-    state.write_text(state.read_text().replace('"format": 1', '"format": 2'))
+    state.write_text(state.read_text().replace(f'"format": {FORMAT}', f'"format": {FORMAT + 1}'))
     with pytest.raises(ValueError, match=r"state\.json is from a newer Terrarium"):
         train(run, library)
     assert state.exists()

@@ -1,0 +1,106 @@
+"""Looks at the model between two steps: validation, and what it makes of the pinned prompts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from models.training.attention_sample import see_attention
+from models.training.checkpoint import TrainState
+from models.training.clock import Clock
+from models.training.failures import divergence_sentence
+from models.training.objective import validate
+from models.training.record import Recorder, bits_per_byte
+from models.training.samples import write_sample
+from models.training.saving import Saver
+from models.training.setup import Parts
+from models.training.spec import TrainConfig
+from models.training.update import total_norm
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is due when is in `config`; `is_stopping` tells whether the training ends here, which no look holds up."""
+
+    config: TrainConfig
+    record: Recorder
+    clock: Clock
+    saver: Saver
+    is_stopping: Callable[[], bool]
+
+    def validate(self, parts: Parts, state: TrainState) -> Generator[Event, None, None]:
+        """The loss on the validation split, where it is due; given up where the training is to stop."""
+        if not parts.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
+            return
+        self._check(parts, state)
+        loss = math.nan
+        for i, so_far in enumerate(validate(parts.model, parts.val_batches), start=1):
+            loss = so_far
+            if i < len(parts.val_batches):
+                yield MicroStep(step=state.step, micro_step=i)
+                if self.is_stopping():
+                    return
+        metrics = ValMetrics(
+            step=state.step,
+            tokens=state.tokens,
+            elapsed_s=self.clock.seconds,
+            loss=loss,
+            bits_per_byte=bits_per_byte(loss, parts.val_bytes_per_token),
+        )
+        yield from self.record.validation(metrics)
+        state.take_validation(loss)
+        yield metrics
+
+    def is_enough(self, state: TrainState) -> bool:
+        """Whether the validation loss has not fallen for as long as the run has patience."""
+        return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
+
+    def sample_pinned(self, parts: Parts, state: TrainState) -> Generator[Event, None, None]:
+        """Samples of the pinned prompts, where they are due; the state counts them, should this be left in between."""
+        prompts = self.config.prompts
+        if not prompts or not self._is_due(self.config.sample_interval, state.sampled_step, state.step):
+            return
+        while state.n_sampled < len(prompts):
+            prompt = prompts[state.n_sampled]
+            sample, seen = self.sample(parts, state, prompt), self._attention(parts, state, prompt)
+            yield from self.record.attention(seen)
+            yield from self.record.sample(sample)
+            state.n_sampled += 1
+            yield seen
+            yield sample
+            if self.is_stopping():
+                return
+        state.sampled_step, state.n_sampled = state.step, 0
+
+    def sample(self, parts: Parts, state: TrainState, prompt: str) -> SampleMade:
+        """What the model makes of a prompt now, always with the run's seed."""
+        self._check(parts, state)
+        seed, length = self.config.seed, self.config.sample_tokens
+        as_chat = parts.prompts_are_chat
+        text, top = write_sample(parts.model, parts.tokenizer, prompt, as_chat=as_chat, seed=seed, max_tokens=length)
+        return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
+
+    def _attention(self, parts: Parts, state: TrainState, prompt: str) -> AttentionSeen:
+        layer, as_chat = self.config.watched_layer, parts.prompts_are_chat
+        return see_attention(parts.model, parts.tokenizer, prompt, step=state.step, layer=layer, as_chat=as_chat)
+
+    def _is_due(self, interval: int, last_done: int, step: int) -> bool:
+        """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it."""
+        if not interval or self.is_stopping() or last_done == step:
+            return False
+        return step % interval == 0 or step == self.config.steps
+
+    def _check(self, parts: Parts, state: TrainState) -> None:
+        check_weights(parts, self.config, state.step, self.saver.step)
+
+
+def check_weights(parts: Parts, config: TrainConfig, step: int, saved_step: int) -> None:
+    """Before anything is made of the weights: an update may have broken them, though its loss was a number.
+
+    Raises:
+        ValueError: where they are not finite, with what to do.
+    """
+    if not bool(total_norm([parameter.detach() for parameter in parts.parameters]).isfinite()):
+        raise ValueError(divergence_sentence(f"model after step {step}", config, saved_step))
