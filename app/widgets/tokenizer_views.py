@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 from tokenizers import Tokenizer
 
@@ -20,7 +21,10 @@ class TokenizerViews(Views):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
             "explore": View("Explore", "Type a text and see its tokens", self._make_explore),
+            "steps": View("Steps", "How a word becomes tokens, one step after the other", self._make_steps),
             "vocabulary": View("Vocabulary", "All tokens, and how often they come", self._make_vocabulary),
+            "decode": View("Decode", "Paste ids and see their text", self._make_decode),
+            "chat": View("Chat", "What a conversation becomes, role markers and all", self._make_chat),
             "about": View("About", "What the tokenizer was made from, and your notes", self._make_about),
             "train": View("Train new", "Make another tokenizer from a text", self._make_train),
         }
@@ -56,10 +60,27 @@ class TokenizerViews(Views):
     def _make_explore(self) -> QWidget:
         return ExploreView(self._session, self._theme)
 
+    def _make_steps(self) -> QWidget:
+        from app.widgets.steps.view import StepsView
+
+        return StepsView(self._session, self._theme)
+
     def _make_vocabulary(self) -> QWidget:
         from app.widgets.vocabulary_view import VocabularyView
 
         return VocabularyView(self._session, self._theme)
+
+    def _make_decode(self) -> QWidget:
+        from app.widgets.decode_view import DecodeView
+
+        view = DecodeView(self._session, self._theme)
+        view.text_wanted.connect(self._explore)
+        return view
+
+    def _make_chat(self) -> QWidget:
+        from app.widgets.chat_template_view import ChatTemplateView
+
+        return ChatTemplateView(self._session, self._theme)
 
     def _make_about(self) -> QWidget:
         from app.widgets.tokenizer_about import TokenizerAbout
@@ -68,6 +89,11 @@ class TokenizerViews(Views):
 
     def _make_train(self) -> QWidget:
         return TokenizerTrainer(self._theme, self._free_name)
+
+    @Slot(str)
+    def _explore(self, text: str) -> None:
+        self.explore.set_text(text)
+        self.show_view("explore")
 
     def _free_name(self, base: str) -> str:
         return self._session.library.free_name(self._session.library.tokenizers, base)
