@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
 from app.failures import describe
 from models.events import Event
@@ -65,6 +65,9 @@ class Aside(QObject):
         self._waiting: _Task | None = None
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self._on_poll)
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.cancel)  # or the process would stay until all of it is done
 
     @property
     def busy(self) -> bool:
@@ -91,6 +94,7 @@ class Aside(QObject):
 
         self.drive(work)
 
+    @Slot()
     def cancel(self) -> None:
         """Let it go: close the generator at its next event, and tell nothing more of it."""
         if not self.busy:

@@ -104,3 +104,19 @@ def test_failures_are_sentences(aside: Aside, until: Until) -> None:
     failure = heard.said[-1]
     assert isinstance(failure, Failure)
     assert failure.sentence == "There is no such thing."
+
+
+def test_quitting_does_not_wait_for_it(aside: Aside, until: Until, qapp: QApplication) -> None:
+    closed = threading.Event()
+
+    def endless() -> Generator[Event, None, str]:
+        try:
+            while True:
+                yield Progress(done=0, total=1)
+        finally:
+            closed.set()
+
+    aside.drive(endless)
+    qapp.aboutToQuit.emit()
+    until(closed.is_set)
+    assert not aside.busy
