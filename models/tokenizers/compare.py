@@ -68,7 +68,7 @@ def compare(
     for source in sources:
         made = yield from source()
         yield Phase(name=f"Measuring on {made.label}")
-        figures = yield from _measure(tokenizers, made)
+        figures = yield from measure(tokenizers, made)
         if not all(each.n_words for each in figures.values()):
             raise ValueError(f"There are no words in {made.label}, so there is nothing to compare on: choose another.")
         parts.append(MeasuredPart(label=made.label, figures=figures))
@@ -76,7 +76,8 @@ def compare(
     return parts
 
 
-def _measure(tokenizers: Mapping[str, Tokenizer], made: Texts) -> Generator[Event, None, dict[str, Figures]]:
+def measure(tokenizers: Mapping[str, Tokenizer], made: Texts) -> Generator[Event, None, dict[str, Figures]]:
+    """The figures of each tokenizer, by its name, on the same texts. Yields Progress."""
     total, done, began = len(tokenizers) * made.n_bytes, 0, time.monotonic()
     yield Progress(done=0, total=total)
     work = measure_texts(list(tokenizers.values()), made.texts)

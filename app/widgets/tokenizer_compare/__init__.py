@@ -1,0 +1,1 @@
+"""The parts of the view that puts tokenizers side by side."""
