@@ -180,7 +180,7 @@ class ChatTemplateView(QWidget):
         special = chat.tokens.of_each(lambda piece: piece.special, bool)
         n = int(given.sum())
         n_special, n_reply = int((special & given).sum()), int((chat.is_reply & given).sum())
-        numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", f"{n / context_length:.0%}")
+        numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", f"{100 * n / context_length:.0f} %")
         for name, number in zip(_STATS, numbers, strict=True):
             self.stats.set_number(name, number)
         note = self._too_long(chat, context_length)
