@@ -13,15 +13,16 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from gguf import GGML_QUANT_SIZES, GGUF_MAGIC, GGMLQuantizationType, GGUFValueType, quants
 from gguf.quants import QuantError
-from torch import Tensor
 
 from models.files import DamagedError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _PIECE = 1 << 21
 """Bytes of the file that are dequantised at once: some ten milliseconds."""
@@ -63,6 +64,8 @@ class GgufTensor:
 
     def read(self) -> Generator[int, None, Tensor]:
         """As `Stored.read`, dequantised to float32."""
+        import torch  # not needed for what a file says of itself
+
         out = torch.empty(self.shape)
         numbers = out.view(-1, self.shape[-1]).numpy()
         rows, row_bytes = len(numbers), self.n_bytes // len(numbers)

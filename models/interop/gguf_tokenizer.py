@@ -1,4 +1,4 @@
-"""The tokenizer that a GGUF file describes in its metadata: byte-level BPE, as GPT-2 has it. No torch."""
+"""The tokenizer that a GGUF file describes in its metadata: GPT-2's byte-level BPE, or SentencePiece. No torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from models.files import DamagedError
+from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
+from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
 
 _CONTROL, _USER_DEFINED = 3, 4
 """Kinds of tokens in tokenizer.ggml.token_type."""
@@ -26,6 +28,10 @@ _SPLITS: dict[str, tuple[str, ...]] = {
 """How a text is cut before merging, by tokenizer.ggml.pre: each expression in turn cuts further. As in llama.cpp."""
 
 
+_SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
+"""Values of tokenizer.ggml.model, and which algorithm of SentencePiece they are."""
+
+
 def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     """The tokenizer that the metadata `about` describes, None where it describes none.
 
@@ -35,10 +41,14 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     kind = about.get("tokenizer.ggml.model")
     if kind in (None, "no_vocab"):
         return None
+    if kind in _SENTENCEPIECE:
+        tokenizer, _ = sentencepiece_tokenizer(_sentencepiece_model(about, _SENTENCEPIECE[kind], where))
+        _add_start(tokenizer, about, about["tokenizer.ggml.tokens"])
+        return tokenizer
     if kind != "gpt2":
         raise ValueError(
-            f"{where}: its tokenizer is of the kind {kind!r} (SentencePiece is 'llama'), which cannot be read: only "
-            "byte-level BPE, called 'gpt2', can be. Load the model's Hugging Face folder with its tokenizer.json."
+            f"{where}: its tokenizer is of the kind {kind!r}, which cannot be read: it can be 'gpt2' (byte-level BPE), "
+            "'llama' or 't5' (SentencePiece). Load the model's Hugging Face folder with its tokenizer.json."
         )
     split = about.get("tokenizer.ggml.pre", "")
     if split not in _SPLITS:
@@ -66,6 +76,32 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in defined])
     _add_start(tokenizer, about, tokens)
     return tokenizer
+
+
+def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> SentencePieceModel:
+    """What the metadata keeps of the SentencePiece model that it was made of, the rest as llama.cpp has it."""
+    tokens, scores, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "scores", "token_type"))
+    if not tokens or len({*tokens}) != len(tokens) or not len(tokens) == len(scores) == len(kinds):
+        raise DamagedError(
+            f"{where} is damaged: its tokens are missing, there twice, or not each of a score and a kind."
+        )
+    try:
+        pieces = [
+            SentencePiece(token, score, PieceKind(kind))
+            for token, score, kind in zip(tokens, scores, kinds, strict=True)
+        ]
+        charsmap = bytes(byte % 256 for byte in about.get("tokenizer.ggml.precompiled_charsmap", []))
+    except (TypeError, ValueError) as error:
+        raise DamagedError(f"{where} is damaged: its tokens are of a kind that does not exist.") from error
+    return SentencePieceModel(
+        where=where,
+        algorithm=algorithm,
+        pieces=tuple(pieces),
+        byte_fallback=algorithm == "bpe" or any(piece.kind == PieceKind.BYTE for piece in pieces),
+        charsmap=charsmap,
+        add_dummy_prefix=bool(about.get("tokenizer.ggml.add_space_prefix", True)),
+        remove_extra_whitespaces=bool(about.get("tokenizer.ggml.remove_extra_whitespaces", False)),
+    )
 
 
 def _add_start(tokenizer: Tokenizer, about: dict[str, Any], tokens: list[str]) -> None:

@@ -213,7 +213,8 @@ def test_what_is_not_known_is_refused(bpe: Tokenizer, tmp_path: Path) -> None:
         return str(caught.value)
 
     assert "tokenizer.ggml.pre), which is not known" in refusal(tokenizer=bpe, pre="tekken")
-    assert "kind 'llama' (SentencePiece" in refusal(more={"tokenizer.ggml.model": "llama"})
+    assert "kind 'bert', which cannot be read" in refusal(more={"tokenizer.ggml.model": "bert"})
+    assert "its tokens are missing" in refusal(more={"tokenizer.ggml.model": "llama"})
     assert "llama.attention.clamp_kqv 8.0 is not supported" in refusal(more={"llama.attention.clamp_kqv": 8.0})
     assert "rope.scaling.type 'longrope'" in refusal(
         more={"llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": 2.0}

@@ -1,0 +1,129 @@
+"""What a SentencePiece model holds (github.com/google/sentencepiece, src/sentencepiece_model.proto)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TypeVar
+
+from models.files import DamagedError
+from models.tokenizers.foreign.wire import read_fields
+
+T = TypeVar("T", int, bytes)
+
+ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
+
+_SMALLEST_MODEL = 16  # bytes
+
+
+class PieceKind(IntEnum):
+    """What a piece is for, by the numbers of the file."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SentencePiece:
+    """One piece of the vocabulary; its place in it is its id."""
+
+    text: str
+    score: float
+    kind: PieceKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentencePieceModel:
+    """A model as its file says. `algorithm`: of ALGORITHMS; `charsmap`: see models.tokenizers.foreign.charsmap."""
+
+    where: str
+    algorithm: str
+    pieces: tuple[SentencePiece, ...]
+    byte_fallback: bool = False
+    charsmap: bytes = b""
+    normalizer: str = ""
+    add_dummy_prefix: bool = True
+    remove_extra_whitespaces: bool = True
+    escape_whitespaces: bool = True
+    whitespace_is_suffix: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What a space is within pieces."""
+        return "▁" if self.escape_whitespaces else " "
+
+    def of_kind(self, *kinds: PieceKind) -> list[str]:
+        """The texts of the pieces of these kinds, by id."""
+        return [piece.text for piece in self.pieces if piece.kind in kinds]
+
+
+def looks_like_sentencepiece(head: bytes) -> bool:
+    """Whether a file begins as SentencePiece models do: with a piece, whose first field is its text."""
+    return len(head) >= _SMALLEST_MODEL and head[0] == 0x0A and head[2:3] == b"\x0a" and head[3] <= head[1]
+
+
+def read_sentencepiece_file(path: Path) -> SentencePieceModel:
+    """The model in `path`.
+
+    Raises:
+        DamagedError: where it is cut off, or no such model.
+    """
+    try:
+        return _parse(path.read_bytes(), str(path))
+    except (ValueError, struct.error) as error:
+        if isinstance(error, DamagedError):
+            raise
+        raise DamagedError(f"{path} is damaged or cut off: it is no complete SentencePiece model.") from error
+
+
+def _parse(data: bytes, where: str) -> SentencePieceModel:
+    pieces: list[SentencePiece] = []
+    trainer: dict[int, int | bytes] = {}
+    normalizer: dict[int, int | bytes] = {}
+    for number, value in read_fields(data):
+        if number == 1:
+            pieces.append(_piece(_as(bytes, value)))
+        elif number == 2:
+            trainer = dict(read_fields(_as(bytes, value)))
+        elif number == 3:
+            normalizer = dict(read_fields(_as(bytes, value)))
+    algorithm = ALGORITHMS.get(_as(int, trainer.get(3, 1)))
+    if not pieces or algorithm is None or not normalizer:
+        raise ValueError("no pieces, no known algorithm, or no normaliser, which comes last")
+    texts = {piece.text for piece in pieces}
+    if len(texts) != len(pieces):
+        raise DamagedError(f"{where} is damaged: a piece is there twice.")
+    return SentencePieceModel(
+        where=where,
+        algorithm=algorithm,
+        pieces=tuple(pieces),
+        byte_fallback=bool(trainer.get(35, 0)),
+        charsmap=_as(bytes, normalizer.get(2, b"")),
+        normalizer=_as(bytes, normalizer.get(1, b"")).decode(),
+        add_dummy_prefix=bool(normalizer.get(3, 1)),
+        remove_extra_whitespaces=bool(normalizer.get(4, 1)),
+        escape_whitespaces=bool(normalizer.get(5, 1)),
+        whitespace_is_suffix=bool(trainer.get(24, 0)),
+    )
+
+
+def _piece(data: bytes) -> SentencePiece:
+    fields = dict(read_fields(data))
+    (score,) = struct.unpack("<f", _as(bytes, fields.get(2, b"\0\0\0\0")))
+    text = _as(bytes, fields[1]).decode() if 1 in fields else ""
+    if not text or score != score:
+        raise ValueError("a piece without a text or a score")
+    return SentencePiece(text, score, PieceKind(_as(int, fields.get(3, 1))))
+
+
+def _as(kind: type[T], value: int | bytes) -> T:
+    """The value, known to be of that kind."""
+    if not isinstance(value, kind):
+        raise ValueError("a field of another kind")
+    return value

@@ -1,0 +1,157 @@
+"""OpenAI's tiktoken files: a line for each token, its bytes in base64 and its rank, which is its id."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, decoders, models
+
+from models.files import DamagedError
+from models.tokenizers.foreign.merges import derive_merges
+from models.tokenizers.foreign.patterns import PATTERNS, find_pattern
+from models.tokenizers.token_bytes import TokenBytes
+
+_LLAMA3 = {
+    0: "<|begin_of_text|>",
+    1: "<|end_of_text|>",
+    6: "<|start_header_id|>",
+    7: "<|end_header_id|>",
+    9: "<|eot_id|>",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Published:
+    """A published encoding: its name, its pattern, and the special tokens that its file does not hold."""
+
+    name: str
+    pattern: str
+    specials: dict[str, int]
+
+
+def _in_a_row(first: int, *tokens: str) -> dict[str, int]:
+    return {token: first + i for i, token in enumerate(tokens)}
+
+
+def _llama3_specials() -> dict[str, int]:
+    reserved = (f"<|reserved_special_token_{i}|>" for i in range(251))
+    return _in_a_row(128_000, *(_LLAMA3.get(i) or next(reserved) for i in range(256)))
+
+
+_PUBLISHED = {
+    50_256: _Published(name="gpt2", pattern="gpt2", specials={"<|endoftext|>": 50_256}),
+    50_280: _Published(name="p50k_base", pattern="gpt2", specials={"<|endoftext|>": 50_256}),
+    100_256: _Published(
+        name="cl100k_base",
+        pattern="cl100k",
+        specials=_in_a_row(100_257, "<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
+        | {"<|endofprompt|>": 100_276},
+    ),
+    199_998: _Published(
+        name="o200k_base", pattern="o200k", specials={"<|endoftext|>": 199_999, "<|endofprompt|>": 200_018}
+    ),
+    128_000: _Published(name="Llama 3", pattern="llama3", specials=_llama3_specials()),
+    151_643: _Published(
+        name="Qwen",
+        pattern="qwen",
+        specials=_in_a_row(
+            151_643, "<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{i}|>" for i in range(205))
+        ),
+    ),
+}
+"""By the number of ranks in the file, which no two of them share."""
+
+_IN_NAMES = {"r50k": "gpt2", "p50k": "gpt2", **{name: name for name in PATTERNS}}
+
+
+def looks_like_ranks(head: bytes) -> bool:
+    """Whether a file begins as ranks do: base64, a space and a number."""
+    token, _, rank = head.split(b"\n", 1)[0].strip().partition(b" ")
+    try:
+        return rank.isdigit() and bool(base64.b64decode(token, validate=True))
+    except binascii.Error:
+        return False
+
+
+def known_pattern(path: Path) -> str:
+    """The name of the pattern of a ranks file, where its size or its name says it; "" where not.
+
+    Raises:
+        ValueError: where it is damaged.
+    """
+    return _known(path, len(_parse(path)))[0]
+
+
+def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
+    """The tokenizer of a ranks file, and what had to be assumed of it, in sentences.
+
+    Args:
+        pattern: a name of PATTERNS, which the file itself does not hold; "" goes by its size and its name.
+
+    Raises:
+        ValueError: where it is damaged, or nothing says how texts are cut into words.
+    """
+    ranks = _parse(path)
+    published = _PUBLISHED.get(len(ranks))
+    name, why = (pattern, "") if pattern else _known(path, len(ranks))
+    if not name:
+        raise ValueError(
+            f"{path} does not say how a text is cut into words before merging, and neither its name nor its size "
+            f"({len(ranks):,} ranks) is known: name the pattern, one of {', '.join(PATTERNS)}."
+        )
+    chosen = find_pattern(name)
+    assumed = [f"Texts are cut into words as by {name}, {why}."] if why else []
+    specials: dict[str, int] = {}
+    if published is not None and published.pattern == name:
+        specials = published.specials
+        assumed.append(f"The file holds no special tokens; those of {published.name} were added.")
+    characters = {byte: character for character, byte in TokenBytes.alphabet().items()}
+
+    def spelled(token: bytes) -> str:
+        return "".join(map(characters.__getitem__, token))
+
+    vocab = {spelled(token): rank for token, rank in ranks.items()} | specials
+    merges = [(spelled(left), spelled(right)) for left, right in derive_merges(ranks)]
+    # A word that is a token is one, whether or not merges lead to it.
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=True))
+    if chosen.normalizer is not None:
+        tokenizer.normalizer = chosen.normalizer
+    tokenizer.pre_tokenizer = chosen.pre_tokenizer
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in specials])
+    return tokenizer, assumed
+
+
+def _known(path: Path, n_ranks: int) -> tuple[str, str]:
+    """The name of a pattern, and why it is that one; "" and "" where nothing says it."""
+    published = _PUBLISHED.get(n_ranks)
+    if published is not None:
+        return published.pattern, f"as its {n_ranks:,} ranks are those of {published.name}"
+    name = next((value for key, value in _IN_NAMES.items() if key in path.name.lower()), "")
+    return name, "as the file's name says" if name else ""
+
+
+def _parse(path: Path) -> dict[bytes, int]:
+    ranks: dict[bytes, int] = {}
+    taken: set[int] = set()
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        token, _, rank = line.strip().partition(b" ")
+        if not token:
+            continue
+        try:
+            key, id = base64.b64decode(token, validate=True), int(rank)
+        except (binascii.Error, ValueError) as error:
+            raise DamagedError(f"{path} is damaged: line {number:,} is not a token in base64 and its rank.") from error
+        if key in ranks or id in taken or not 0 <= id < 2**32 or not key:
+            raise DamagedError(
+                f"{path} is damaged: line {number:,} has a token or a rank that cannot be, or is there twice."
+            )
+        ranks[key] = id
+        taken.add(id)
+    missing = next((byte for byte in range(256) if bytes([byte]) not in ranks), None)
+    if missing is not None:
+        raise DamagedError(f"{path} is damaged or cut off: it has no token for the byte {missing:02X}.")
+    return ranks

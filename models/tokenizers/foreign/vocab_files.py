@@ -1,0 +1,212 @@
+"""Tokenizers in the files that came before tokenizer.json: vocab.json + merges.txt (GPT-2), vocab.txt (BERT).
+
+They hold tokens, and not how a text is cut and cleaned before: that is as in the published code of their kind, which
+tokenizer_config.json beside them names. What it leaves open is assumed, and said.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from models.files import DamagedError, read_json
+from models.tokenizers.foreign.patterns import PATTERNS, find_pattern
+from models.tokenizers.token_bytes import TokenBytes
+
+_PATTERNS_OF = {
+    **dict.fromkeys(
+        ("GPT2", "Roberta", "Bart", "Longformer", "CodeGen", "Whisper", "LED", "Blenderbot", "PhoBert", "Deberta"),
+        "gpt2",
+    ),
+    **dict.fromkeys(("Qwen2",), "qwen"),
+}
+"""How tokenizers of a class of transformers cut texts; «Tokenizer» and «TokenizerFast» are left out of the names."""
+
+_WORD_PIECE_CLASSES = (
+    "Bert",
+    "DistilBert",
+    "Electra",
+    "MobileBert",
+    "SqueezeBert",
+    "MPNet",
+    "LayoutLM",
+    "Funnel",
+    "ConvBert",
+)
+
+
+def byte_level_bpe(vocab_file: Path, merges_file: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
+    """GPT-2's and BART's kind: bytes as characters, merged as merges.txt says; and what was assumed, in sentences.
+
+    Args:
+        pattern: a name of PATTERNS; "" goes by tokenizer_config.json, else takes GPT-2's.
+
+    Raises:
+        ValueError: where it is of another kind; DamagedError where the files are damaged or do not fit.
+    """
+    vocab = read_json(vocab_file)
+    if not vocab or not all(type(id) is int and 0 <= id < 2**32 for id in vocab.values()):
+        raise DamagedError(f"{vocab_file} is damaged: not every token has a whole number.")
+    if len(set(vocab.values())) < len(vocab):
+        raise DamagedError(f"{vocab_file} is damaged: two tokens have the same id.")
+    lines = [line for line in _lines(merges_file) if line and not line.startswith("#version")]
+    if not all(line.count(" ") == 1 for line in lines):
+        raise DamagedError(f"{merges_file} is damaged: a line is no pair of tokens.")
+    rules = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
+    folder = vocab_file.parent
+    settings = _settings(folder)
+    name, assumed = _choose_pattern(vocab_file, settings, pattern)
+    _check_bytes(vocab_file, vocab, rules)
+    try:
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules))
+    except Exception as error:  # what the Rust library raises is of no narrower class
+        raise DamagedError(f"{merges_file} does not fit {vocab_file.name}: {error}.") from error
+    if name == "gpt2":
+        prefix = bool(settings.get("add_prefix_space", False))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    else:
+        chosen = find_pattern(name)
+        tokenizer.pre_tokenizer = chosen.pre_tokenizer
+        if chosen.normalizer is not None:
+            tokenizer.normalizer = chosen.normalizer
+    tokenizer.decoder = decoders.ByteLevel()
+    _add_specials(tokenizer, folder, ("<|endoftext|>", "<s>", "<pad>", "</s>", "<unk>", "<mask>"))
+    start, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("</s>")
+    if start is not None and end is not None:
+        tokenizer.post_processor = processors.RobertaProcessing(("</s>", end), ("<s>", start), add_prefix_space=False)
+    return tokenizer, assumed
+
+
+def word_piece(file: Path) -> tuple[Tokenizer, list[str]]:
+    """BERT's kind: words cut into the longest known pieces; and what was assumed, in sentences.
+
+    Raises:
+        ValueError: where it is of another kind; DamagedError where the file is damaged.
+    """
+    tokens = _lines(file)
+    vocab = {token: id for id, token in enumerate(tokens)}
+    if len(vocab) != len(tokens) or "[UNK]" not in vocab:
+        raise DamagedError(f"{file} is damaged: a token is there twice, or [UNK] is missing.")
+    settings = _settings(file.parent)
+    kind = _class_name(settings)
+    if kind and kind not in _WORD_PIECE_CLASSES:
+        raise ValueError(f"{file} is of a {kind}Tokenizer, whose ways are not known: load its tokenizer.json.")
+    lower, strip = settings.get("do_lower_case"), settings.get("strip_accents")
+    assumed = []
+    if not isinstance(lower, bool):
+        lower = True
+        assumed.append("Capitals are made small and accents dropped; no tokenizer_config.json says so (do_lower_case).")
+    tokenizer = Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        lowercase=lower,
+        strip_accents=strip if isinstance(strip, bool) else None,
+        handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(prefix="##")
+    _add_specials(tokenizer, file.parent, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
+    if "[CLS]" in vocab and "[SEP]" in vocab:
+        tokenizer.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    return tokenizer, assumed
+
+
+def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple[str, list[str]]:
+    """The name of a pattern, and a sentence where nothing says that it is this one."""
+    if pattern:
+        find_pattern(pattern)
+        return pattern, []
+    kind = _class_name(settings)
+    if not kind:
+        return "gpt2", ["Texts are cut into words before merging as GPT-2 does; no file beside says how."]
+    if kind not in _PATTERNS_OF:
+        raise ValueError(
+            f"{file} is of a {kind}Tokenizer, whose split into words is not known: load its tokenizer.json, or name "
+            f"the pattern, one of {', '.join(PATTERNS)}."
+        )
+    return _PATTERNS_OF[kind], []
+
+
+def _check_bytes(file: Path, vocab: dict[str, Any], rules: list[tuple[str, str]]) -> None:
+    """Other kinds of BPE have files that look the same."""
+    alphabet = TokenBytes.alphabet()
+    other = next((side for pair in rules for side in pair if not all(c in alphabet for c in side)), None)
+    if other is not None or any(right.endswith("</w>") for _, right in rules):
+        shown = other if other is not None else "</w>"
+        raise ValueError(
+            f"{file} is no byte-level BPE (it merges {shown!r}), and does not say how its texts are cut: load its "
+            "tokenizer.json."
+        )
+    missing = next((byte for c, byte in alphabet.items() if c not in vocab), None)
+    if missing is not None:
+        raise DamagedError(f"{file} is damaged: it has no token for the byte {missing:02X}.")
+
+
+def _add_specials(tokenizer: Tokenizer, folder: Path, usual: tuple[str, ...]) -> None:
+    """Mark the special tokens: the usual ones of the vocabulary, and those that the files beside it name."""
+    for content in usual:
+        if tokenizer.token_to_id(content) is not None:
+            # A mask takes the space before it along, as in «Paris is <mask>.»
+            token = AddedToken(content, lstrip=content == "<mask>", normalized=False, special=True)
+            tokenizer.add_special_tokens([token])
+    add_named_tokens(tokenizer, folder)
+
+
+def add_named_tokens(tokenizer: Tokenizer, folder: Path) -> None:
+    """Add or mark the tokens that added_tokens.json, tokenizer_config.json and special_tokens_map.json name.
+
+    Raises:
+        DamagedError: where they do not fit the vocabulary.
+    """
+    for id, added in _added(folder):
+        tokenizer.add_tokens([added])
+        if tokenizer.token_to_id(added.content) != id:
+            raise DamagedError(f"{folder} is damaged: its added token {added.content!r} is not {id} in its vocabulary.")
+    known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    named = _optional_json(folder / "special_tokens_map.json")
+    for value in named.values():
+        content = value.get("content") if isinstance(value, dict) else value
+        if isinstance(content, str) and content not in known:
+            tokenizer.add_special_tokens([AddedToken(content, normalized=False, special=True)])
+
+
+def _added(folder: Path) -> list[tuple[int, AddedToken]]:
+    """The added tokens of added_tokens.json, or of tokenizer_config.json, by id."""
+    file = folder / "added_tokens.json"
+    found = {}
+    try:
+        for content, id in _optional_json(file).items():
+            found[int(id)] = AddedToken(content, normalized=False, special=True)
+        file = folder / "tokenizer_config.json"
+        for text, said in _settings(folder).get("added_tokens_decoder", {}).items():
+            options = {name: bool(said.get(name, False)) for name in ("lstrip", "rstrip", "normalized", "single_word")}
+            found[int(text)] = AddedToken(str(said["content"]), special=bool(said.get("special", False)), **options)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DamagedError):
+            raise
+        raise DamagedError(f"{file} is damaged: its added tokens are not texts with their ids.") from error
+    return sorted(found.items(), key=lambda item: item[0])
+
+
+def _class_name(settings: dict[str, Any]) -> str:
+    """The class of transformers that made the files, as «GPT2»; "" where none is named."""
+    name = settings.get("tokenizer_class")
+    return name.removesuffix("Fast").removesuffix("Tokenizer") if isinstance(name, str) else ""
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return _optional_json(folder / "tokenizer_config.json")
+
+
+def _optional_json(file: Path) -> dict[str, Any]:
+    return read_json(file) if file.is_file() else {}
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeError as error:
+        raise DamagedError(f"{file} is damaged: it is not UTF-8.") from error
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from error
