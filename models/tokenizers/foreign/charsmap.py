@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -30,16 +31,17 @@ def read_charsmap(blob: bytes) -> dict[str, str]:
     units = struct.unpack_from(f"<{size // 4}I", blob, 4)
     texts = blob[4 + size :]
     found: dict[str, str] = {}
-    known: dict[int, list[tuple[int, int]]] = {}  # branches that end alike are there once
+    children: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for place, unit in enumerate(units):
+        label = unit & _LABEL
+        if 0 < label < 256:  # else nothing, or a value
+            children[place ^ label].append((label, place))
     waiting = [(_offset(units[0]), b"")]
     while waiting:
         place, key = waiting.pop()
-        if place not in known:
-            children = ((byte, place ^ byte) for byte in range(1, 256) if place ^ byte < len(units))
-            known[place] = [(byte, child) for byte, child in children if units[child] & _LABEL == byte]
         if len(found) > _MOST_KEYS or len(key) > _LONGEST_KEY:  # a damaged array leads around in circles
             raise ValueError("a table that does not end")
-        for byte, child in known[place]:
+        for byte, child in children.get(place, ()):
             leads, longer = child ^ _offset(units[child]), key + bytes([byte])
             if units[child] >> 8 & 1:
                 if leads >= len(units):

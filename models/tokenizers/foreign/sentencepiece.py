@@ -18,6 +18,8 @@ from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiec
 
 _NORMAL, _DEFINED = PieceKind.NORMAL, PieceKind.USER_DEFINED
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+_ALL = 1 << 30  # spaces at the beginning
+_UNKNOWN_PENALTY = 10.0  # of a character in no piece, below the lowest score, in both libraries
 _HIDDEN = (PieceKind.CONTROL, PieceKind.UNKNOWN, PieceKind.BYTE, PieceKind.UNUSED)
 """Pieces that no text becomes by its characters."""
 
@@ -139,7 +141,9 @@ def _decoder(model: SentencePieceModel) -> decoders.Decoder:
     if model.byte_fallback:
         steps.append(decoders.ByteFallback())
     steps.append(decoders.Fuse())
-    if model.add_dummy_prefix:
+    if model.remove_extra_whitespaces:
+        steps.append(decoders.Strip(" ", _ALL, 0))
+    elif model.add_dummy_prefix:
         steps.append(decoders.Strip(" ", 1, 0))
     return decoders.Sequence(steps)
 
@@ -187,7 +191,10 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
         raise DamagedError(f"{model.where} is damaged: it has nothing but special pieces.")
     lowest, highest = min(scores), max(scores)
     characters = {piece.text for piece in model.pieces if len(piece.text) == 1 and piece.kind not in _HIDDEN}
-    lost = set("".join(model.of_kind(_NORMAL, _DEFINED))) - characters
+    # An unknown character within a piece would make it a matter of the penalty, which is not the same here.
+    # Symbols outdo that penalty, if only no score is near it.
+    matters = (_NORMAL,) if highest > 1 - _UNKNOWN_PENALTY else (_NORMAL, _DEFINED)
+    lost = set("".join(model.of_kind(*matters))) - characters
     if lost:
         raise ValueError(f"{model.where} cannot be read: pieces of it hold {min(lost)!r}, which is no piece.")
     vocab = []

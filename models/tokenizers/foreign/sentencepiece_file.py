@@ -75,14 +75,15 @@ def read_sentencepiece_file(path: Path) -> SentencePieceModel:
         DamagedError: where it is cut off, or no such model.
     """
     try:
-        return _parse(path.read_bytes(), str(path))
+        return parse_sentencepiece(path.read_bytes(), str(path))
     except (ValueError, struct.error) as error:
         if isinstance(error, DamagedError):
             raise
         raise DamagedError(f"{path} is damaged or cut off: it is no complete SentencePiece model.") from error
 
 
-def _parse(data: bytes, where: str) -> SentencePieceModel:
+def parse_sentencepiece(data: bytes, where: str) -> SentencePieceModel:
+    """The model in the bytes of a file that is called `where`; ValueError or struct.error where they are none."""
     pieces: list[SentencePiece] = []
     trainer: dict[int, int | bytes] = {}
     normalizer: dict[int, int | bytes] = {}
