@@ -1,4 +1,4 @@
-"""`terrarium tokenizer`: train, encode, decode, compare and inspect tokenizers without a window."""
+"""`terrarium tokenizer`: train, import, encode, decode, compare and inspect tokenizers without a window."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from app.commands import tokenizer_compare, tokenizer_inspect, tokenizer_train
+from app.commands import tokenizer_compare, tokenizer_import, tokenizer_inspect, tokenizer_train
 from app.commands.common import add_common, print_json, read_argument
 from models.data.chat import Message, encode_messages
 from models.library import Library
@@ -28,11 +28,13 @@ _PROBLEMS_NAMED = 3  # of what is no id; how many more there are is said
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "tokenizer", help="train, use, compare and inspect tokenizers", description=__doc__
+        "tokenizer", help="train, import, use, compare and inspect tokenizers", description=__doc__
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     train = tokenizer_train.add_parser(actions)
+
+    bring = tokenizer_import.add_parser(actions)
 
     encode = actions.add_parser("encode", help="print the ids of a text or a conversation")
     encode.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
@@ -51,7 +53,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
     inspect = tokenizer_inspect.add_parser(actions)
 
-    for action in (train, encode, decoding, compare, inspect):
+    for action in (train, bring, encode, decoding, compare, inspect):
         add_common(action)
     return parser
 
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what was asked for."""
     actions = {
         "train": tokenizer_train.run,
+        "import": tokenizer_import.run,
         "encode": _encode,
         "decode": _decode,
         "compare": tokenizer_compare.run,

@@ -111,6 +111,8 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
     Raises:
         ValueError: where there is none.
     """
+    from models.tokenizers.foreign.reading import find_tokenizer_file
+
     candidates = [Path(where).expanduser()]
     if candidates[0].name == str(where):
         candidates.append(library.tokenizers / str(where))
@@ -119,17 +121,25 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
             return path
         if (path / "tokenizer.json").is_file():
             return path / "tokenizer.json"
+        foreign = find_tokenizer_file(path)
+        if foreign is not None:
+            return foreign
     names = sorted(folder.name for folder in library.tokenizers.glob("*/") if (folder / "tokenizer.json").is_file())
     known = f"the library has {', '.join(names)}" if names else "the library has none yet"
-    raise ValueError(f"There is no tokenizer at {where!s}: give a folder, a tokenizer.json or a name; {known}.")
+    raise ValueError(f"There is no tokenizer at {where!s}: give a folder, a file or a name; {known}.")
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read one tokenizer.json, without the truncation and padding that some files switch on for one purpose.
+    """Read a tokenizer.json, without the truncation and padding that some files switch on for one purpose; or another
+    file that `read_foreign` can read.
 
     Raises:
         ValueError: where it cannot be read or is no tokenizer.
     """
+    if path.name != "tokenizer.json":
+        from models.tokenizers.foreign.reading import read_foreign
+
+        return read_foreign(path).tokenizer
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except OSError as error:

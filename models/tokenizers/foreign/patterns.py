@@ -16,11 +16,19 @@ _O200K = (
 )
 
 
+class PatternUnknownError(ValueError):
+    """Nothing says how a tokenizer cuts texts into words: whoever imports it has to choose a pattern."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """A split into words: the expression, and whether composed characters (NFC) are made first."""
+    """A split into words: the expression, and whether composed characters (NFC) are made first.
+
+    `used_by`: the models that are known to cut so, in words.
+    """
 
     words: str
+    used_by: str
     nfc: bool = False
 
     @property
@@ -35,14 +43,14 @@ class Pattern:
 
 
 PATTERNS = {
-    "gpt2": Pattern(words=GPT2_WORDS),
-    "cl100k": Pattern(words=GPT4_WORDS),
-    "o200k": Pattern(words=_O200K),
-    "llama3": Pattern(words=GPT4_WORDS),
-    "qwen": Pattern(words=GPT4_WORDS.replace(r"\p{N}{1,3}", r"\p{N}"), nfc=True),
-    "digits": Pattern(words=DIGIT_WORDS),
+    "gpt2": Pattern(words=GPT2_WORDS, used_by="GPT-2, GPT-3, RoBERTa"),
+    "cl100k": Pattern(words=GPT4_WORDS, used_by="GPT-3.5, GPT-4"),
+    "o200k": Pattern(words=_O200K, used_by="GPT-4o and later"),
+    "llama3": Pattern(words=GPT4_WORDS, used_by="Llama 3"),
+    "qwen": Pattern(words=GPT4_WORDS.replace(r"\p{N}{1,3}", r"\p{N}"), used_by="Qwen", nfc=True),
+    "digits": Pattern(words=DIGIT_WORDS, used_by="as GPT-2, every digit alone"),
 }
-"""GPT-2 and -3, GPT-4, GPT-4o, Llama 3, Qwen (each as published), and GPT-2's with every digit on its own."""
+"""As published, each; the last is that of tokenizers trained here."""
 
 
 def find_pattern(name: str) -> Pattern:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from models.files import DamagedError, read_json
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
-from models.tokenizers.foreign.tiktoken_ranks import known_pattern, looks_like_ranks, read_ranks
+from models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
 from models.tokenizers.foreign.vocab_files import add_named_tokens, byte_level_bpe, word_piece
 
 FORMS = "tokenizer.json, vocab.json with merges.txt, vocab.txt, a SentencePiece .model, tiktoken ranks, a .gguf"
@@ -47,7 +47,8 @@ def read_foreign(path: Path, pattern: str = "") -> Foreign:
         pattern: how words are cut before merging, a name of PATTERNS, where the file does not say; "" for what is told.
 
     Raises:
-        ValueError: where there is none, it is damaged, or it cannot be read exactly; it names the file.
+        ValueError: where there is none, it is damaged, or it cannot be read exactly; it names the file. Of these,
+            PatternUnknownError: where a pattern has to be given.
     """
     file = find_tokenizer_file(path) if path.is_dir() else path
     if file is None:
@@ -70,14 +71,6 @@ def find_tokenizer_file(folder: Path) -> Path | None:
         if len(alone) == 1:
             return alone[0]
     return None
-
-
-def says_its_pattern(path: Path) -> bool:
-    """Whether nothing has to be asked before reading: False for ranks of a size and name that are not known."""
-    file = find_tokenizer_file(path) if path.is_dir() else path
-    if file is None or not file.is_file() or not looks_like_ranks(_head_of(file)):
-        return True
-    return bool(known_pattern(file))
 
 
 def _read(file: Path, pattern: str) -> Foreign:

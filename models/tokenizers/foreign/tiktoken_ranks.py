@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from models.files import DamagedError
 from models.tokenizers.foreign.merges import derive_merges
-from models.tokenizers.foreign.patterns import PATTERNS, find_pattern
+from models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes
 
 _LLAMA3 = {
@@ -76,15 +76,6 @@ def looks_like_ranks(head: bytes) -> bool:
         return False
 
 
-def known_pattern(path: Path) -> str:
-    """The name of the pattern of a ranks file, where its size or its name says it; "" where not.
-
-    Raises:
-        ValueError: where it is damaged.
-    """
-    return _known(path, len(_parse(path)))[0]
-
-
 def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
     """The tokenizer of a ranks file, and what had to be assumed of it, in sentences.
 
@@ -92,13 +83,13 @@ def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
         pattern: a name of PATTERNS, which the file itself does not hold; "" goes by its size and its name.
 
     Raises:
-        ValueError: where it is damaged, or nothing says how texts are cut into words.
+        PatternUnknownError: where nothing says how texts are cut into words; DamagedError where it is damaged.
     """
     ranks = _parse(path)
     published = _PUBLISHED.get(len(ranks))
     name, why = (pattern, "") if pattern else _known(path, len(ranks))
     if not name:
-        raise ValueError(
+        raise PatternUnknownError(
             f"{path} does not say how a text is cut into words before merging, and neither its name nor its size "
             f"({len(ranks):,} ranks) is known: name the pattern, one of {', '.join(PATTERNS)}."
         )

@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from models.files import DamagedError, read_json
-from models.tokenizers.foreign.patterns import PATTERNS, find_pattern
+from models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes
 
 _PATTERNS_OF = {
@@ -121,7 +121,7 @@ def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple
     if not kind:
         return "gpt2", ["Texts are cut into words before merging as GPT-2 does; no file beside says how."]
     if kind not in _PATTERNS_OF:
-        raise ValueError(
+        raise PatternUnknownError(
             f"{file} is of a {kind}Tokenizer, whose split into words is not known: load its tokenizer.json, or name "
             f"the pattern, one of {', '.join(PATTERNS)}."
         )
