@@ -19,9 +19,7 @@ from app.garbage import MainThreadCollector
 from app.import_control import ImportControl
 from app.position_control import PositionControl
 from app.status import Status, status_of
-from app.tokenizer_control import TokenizerControl
-from app.trainings import Trainings
-from app.worker import Worker
+from app.tokenizer_jobs import TokenizerJobs
 from models.library import Library, RunInfo
 
 if TYPE_CHECKING:
@@ -29,20 +27,16 @@ if TYPE_CHECKING:
     from models.data.tiny_world.starters import Starter
     from models.inference.settings import SamplingConfig
     from models.position_weights import PositionRun
-    from models.tokenizer_options import TokenizerOptions
-    from models.training.spec import DataSpec, TrainConfig
+    from models.training.spec import TrainConfig
 
 
-class Session(Trainings):
-    """The choices, the trainings, and every other way to start work.
+class Session(TokenizerJobs):
+    """The choices, the trainings, the making of tokenizers, and every other way to start work.
 
-    Signals (and those of Trainings and Choices):
+    Signals (and those of TokenizerJobs, Trainings and Choices):
         chat_changed(): `chat_model` / `chat_state` are new.
         chat_events(events): ReplyStarted, TokenMade …, ReplyFinished.
         reply_ended(): the reply is complete, stopped or failed.
-        tokenizer_events(events): Phase, Progress, Notice of a tokenizer's training.
-        tokenizer_training_changed(): `tokenizer_busy` is new.
-        tokenizer_trained(name): a new tokenizer is in the library, and chosen.
         dry_run_changed(): `dry_run` is new.
         import_changed(): `importing` is new.
         import_events(events): Phase, Progress, Notice of a model's import.
@@ -55,9 +49,6 @@ class Session(Trainings):
     chat_changed = Signal()
     chat_events = Signal(object)
     reply_ended = Signal()
-    tokenizer_events = Signal(object)
-    tokenizer_training_changed = Signal()
-    tokenizer_trained = Signal(str)
     dry_run_changed = Signal()
     import_changed = Signal()
     import_events = Signal(object)
@@ -69,12 +60,10 @@ class Session(Trainings):
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
         self._collector = MainThreadCollector(self)
-        self._side_worker = Worker(self, name="side worker")
         self._chat = chat = ChatControl(self.worker, self._training.live_trainer, library, self)
-        self._tokenizers = tokenizers = TokenizerControl(self._side_worker, library, self)
         self._trial = trial = DryRunControl(self.worker, self)
-        self._imports = imports = ImportControl(self._side_worker, library, self)
-        self._positions = positions = PositionControl(self._side_worker, library, self)
+        self._imports = imports = ImportControl(self.side_worker, library, self)
+        self._positions = positions = PositionControl(self.side_worker, library, self)
         self._random = random.Random()
         chat.model_changed.connect(self.chat_changed)
         chat.model_changed.connect(self.status_changed)
@@ -94,18 +83,13 @@ class Session(Trainings):
         positions.weights_read.connect(self.position_weights_read)
         positions.failed.connect(self._on_failed)
         self.training_changed.connect(self._on_training_goes_on)
-        tokenizers.changed.connect(self.tokenizer_training_changed)
-        tokenizers.changed.connect(self.status_changed)
-        tokenizers.events_came.connect(self.tokenizer_events)
-        tokenizers.trained.connect(self._on_tokenizer_trained)
-        tokenizers.failed.connect(self._on_failed)
 
     # -- Life -------------------------------------------------------------------------------------------
 
     def start(self, *, warm_up: bool = True) -> None:
         """Start the threads and load torch on the worker: call after the window's first paint."""
         self.worker.start()
-        self._side_worker.start()
+        self.side_worker.start()
         if warm_up:
             self._device.warm_up()
 
@@ -124,28 +108,9 @@ class Session(Trainings):
 
     def close(self) -> None:
         """Save and stop whatever is going on, and wait for it."""
-        self._side_worker.close()
+        self.side_worker.close()
         self.worker.close()
         self._collector.close()
-
-    # -- Tokenizers -------------------------------------------------------------------------------------
-
-    @property
-    def tokenizer_busy(self) -> bool:
-        """Whether a tokenizer is being trained."""
-        return self._tokenizers.busy
-
-    def train_tokenizer(
-        self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
-    ) -> bool:
-        """Train a tokenizer into the library, beside whatever the worker does; whether it began."""
-        if self._tokenizers.busy:
-            return self._refuse("A tokenizer is being trained already: wait for it or cancel it.")
-        return self._try(lambda: self._tokenizers.train(name, kind, vocab_size, data, options))
-
-    def cancel_tokenizer_training(self) -> None:
-        """Stop it; nothing of it stays."""
-        self._tokenizers.cancel()
 
     # -- Trying a design out ----------------------------------------------------------------------------
 
@@ -279,12 +244,6 @@ class Session(Trainings):
     def _on_training_goes_on(self) -> None:
         if self.training_active and self._trial.state.running:
             self._trial.cancel()  # the training is queued behind it
-
-    @Slot(str)
-    def _on_tokenizer_trained(self, name: str) -> None:
-        self.library_changed.emit()
-        self.choose_tokenizer(name)
-        self.tokenizer_trained.emit(name)
 
     @Slot(str, str)
     def _on_imported(self, run_id: str, name: str) -> None:
