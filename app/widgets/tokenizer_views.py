@@ -23,6 +23,9 @@ class TokenizerViews(Views):
             "explore": View("Explore", "Type a text and see its tokens", self._make_explore),
             "steps": View("Steps", "How a word becomes tokens, one step after the other", self._make_steps),
             "vocabulary": View("Vocabulary", "All tokens, and how often they come", self._make_vocabulary),
+            "compare": View(
+                "Compare", "Tokenizers side by side on the same text, in figures and costs", self._make_compare
+            ),
             "decode": View("Decode", "Paste ids and see their text", self._make_decode),
             "chat": View("Chat", "What a conversation becomes, role markers and all", self._make_chat),
             "about": View("About", "What the tokenizer was made from, and your notes", self._make_about),
@@ -69,6 +72,11 @@ class TokenizerViews(Views):
         from app.widgets.vocabulary_view import VocabularyView
 
         return VocabularyView(self._session, self._theme)
+
+    def _make_compare(self) -> QWidget:
+        from app.widgets.tokenizer_compare_view import TokenizerCompareView
+
+        return TokenizerCompareView(self._session, self._theme)
 
     def _make_decode(self) -> QWidget:
         from app.widgets.decode_view import DecodeView

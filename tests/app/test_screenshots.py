@@ -12,7 +12,7 @@ from app.commands import screenshots, selftest
 from app.theme import ThemeProvider
 from models.library import Library
 
-TOKENIZER_VIEWS = ("steps", "vocabulary", "decode", "chat", "about", "train")
+TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
 
 
