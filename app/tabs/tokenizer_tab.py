@@ -10,6 +10,7 @@ from app.system import reveal
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, button, frame, label, row
 from app.widgets.item_list import Item, ItemList
+from app.widgets.tokenizer_import import TokenizerImport
 from app.widgets.tokenizer_views import TokenizerViews
 from app.widgets.words import words
 
@@ -51,7 +52,9 @@ class TokenizerTab(QWidget):
         lines.addWidget(self.list, 1)
         tip = "Train a tokenizer of your own on a text"
         self.new = button("Train new", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
-        lines.addLayout(row(self.new, None))
+        self.bring = TokenizerImport(self._session, self._theme)
+        self.bring.accept_drops_on(self.list.viewport())
+        lines.addLayout(row(self.new, self.bring, None))
         return panel
 
     def _centre(self) -> QWidget:
@@ -66,8 +69,8 @@ class TokenizerTab(QWidget):
         self._pages.addWidget(
             EmptyState(
                 "No tokenizer yet",
-                "A tokenizer cuts text into the tokens that a model reads. Train one of your own with the button "
-                "at the left, or take this first one.",
+                "A tokenizer cuts text into the tokens that a model reads. Train one of your own or import that of "
+                "another model with the buttons at the left, or take this first one.",
                 first,
             )
         )
@@ -81,6 +84,7 @@ class TokenizerTab(QWidget):
         session.tokenizer_training_changed.connect(self._on_busy_changed)
         session.tokenizer_trained.connect(lambda _: self.views.show_view("explore"))
         session.tokenizer_events.connect(self.trainer.show_events)
+        self.bring.imported.connect(lambda _: self.views.show_view("about"))
         self.trainer.train_asked.connect(session.train_tokenizer)
         self.trainer.cancel_asked.connect(session.cancel_tokenizer_training)
         self.list.chosen.connect(self._on_chosen)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
@@ -22,6 +22,15 @@ from models.tokenizers import special_ids, tokenizer_kind
 
 _SAVE_MS = 400
 _MOST_LINES = 6
+_MORE = {
+    "form": "Read from",
+    "sha256": "SHA-256",
+    "copy_of": "Copy of",
+    "created": "Made",
+    "notice": "Said then",
+}
+"""What else about.json can say, and its title."""
+
 _HINT = "Nothing was measured for this tokenizer: that is done when byte-level BPE is trained in this tab."
 
 
@@ -72,7 +81,9 @@ class TokenizerAbout(QWidget):
             self._rows.removeRow(0)
         self._told = {} if tokenizer is None else facts(tokenizer, about)
         for title, text in self._told.items():
-            self._rows.addRow(label(title, "muted"), label(text, wrap=True, selectable=True))
+            caption = label(title, "muted")
+            caption.setAlignment(Qt.AlignmentFlag.AlignTop)
+            self._rows.addRow(caption, label(text, wrap=True, selectable=True))
         self.notes.setPlainText(str(about.get("notes", "")))
         self._saving.stop()
         self.growth.set_points(_points(about))
@@ -115,7 +126,7 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
         told["Made from"] = _lines(sources)
     if isinstance(about.get("bytes"), int):
         told["Text"] = size_words(about["bytes"])
-    for key, title in (("sha256", "SHA-256"), ("copy_of", "Copy of"), ("created", "Made"), ("notice", "Said then")):
+    for key, title in _MORE.items():
         if about.get(key):
             told[title] = str(about[key])
     assumed = about.get("assumptions")

@@ -19,6 +19,7 @@ _WORDS = {
     "bpe": "Byte-level BPE",
     "byte": "Bytes",
     "char": "Characters",
+    "character-bpe": "BPE of characters",
     "constant": "Constant",
     "cosine": "Cosine",
     "decoder-only": "Decoder-only",

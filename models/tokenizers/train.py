@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tokenizers import Tokenizer, decoders
+from tokenizers import Tokenizer
 from tokenizers import models as cores
 
 from models.slots import Problem, SettingError
@@ -12,6 +12,7 @@ from models.tokenizer_options import KINDS, UNKNOWN, TokenizerOptions, pre_token
 from models.tokenizers import trainers
 from models.tokenizers.pieces import SPECIAL_TOKENS, has_merges
 from models.tokenizers.texts import LONGEST_RUN, Cut, cut_runs, not_empty
+from models.tokenizers.token_bytes import parts_of
 
 SMALLEST = len(SPECIAL_TOKENS) + 256
 """Special tokens and one token per byte: what spells unknown text in bytes has at least these."""
@@ -99,11 +100,12 @@ def shortfall(tokenizer: Tokenizer, kind: str, vocab_size: int) -> str | None:
 
 
 def tokenizer_kind(tokenizer: Tokenizer) -> str:
-    """Which of KINDS a tokenizer is, judged by its parts."""
+    """Which of KINDS a tokenizer is, judged by its parts; "character-bpe" for BPE of characters, as SentencePiece's."""
     core = tokenizer.model
     for kind, kinds in (("wordpiece", cores.WordPiece), ("unigram", cores.Unigram), ("word", cores.WordLevel)):
         if isinstance(core, kinds):
             return kind
+    is_byte_level = any(step["type"] == "ByteLevel" for step in parts_of(tokenizer.decoder))
     if has_merges(tokenizer):
-        return "bpe"
-    return "byte" if isinstance(tokenizer.decoder, decoders.ByteLevel) else "char"
+        return "bpe" if is_byte_level else "character-bpe"
+    return "byte" if is_byte_level else "char"
