@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from app.commands import tokenizer_compare, tokenizer_import, tokenizer_inspect, tokenizer_train
+from app.commands import tokenizer_arguments, tokenizer_import, tokenizer_train
 from app.commands.common import add_common, print_json, read_argument
 from models.data.chat import Message, encode_messages
 from models.library import Library
@@ -17,7 +17,6 @@ from models.tokenizers import (
     pieces_of,
     read_tokenizer,
 )
-from models.tokenizers.decoding import decode_ids
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -49,9 +48,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     decoding.add_argument("ids", nargs="+", metavar="ID", help="ids, or a list as «[1, 2, 3]»; - reads stdin")
     decoding.add_argument("--skip-special", action="store_true", help="leave special tokens out of the text")
 
-    compare = tokenizer_compare.add_parser(actions)
+    compare = tokenizer_arguments.add_compare(actions)
 
-    inspect = tokenizer_inspect.add_parser(actions)
+    inspect = tokenizer_arguments.add_inspect(actions)
 
     for action in (train, bring, encode, decoding, compare, inspect):
         add_common(action)
@@ -65,11 +64,23 @@ def run(args: argparse.Namespace) -> int:
         "import": tokenizer_import.run,
         "encode": _encode,
         "decode": _decode,
-        "compare": tokenizer_compare.run,
-        "inspect": tokenizer_inspect.run,
+        "compare": _compare,
+        "inspect": _inspect,
     }
     actions[args.action](args)
     return 0
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from app.commands import tokenizer_compare
+
+    tokenizer_compare.run(args)
+
+
+def _inspect(args: argparse.Namespace) -> None:
+    from app.commands import tokenizer_inspect
+
+    tokenizer_inspect.run(args)
 
 
 def _encode(args: argparse.Namespace) -> None:
@@ -100,6 +111,8 @@ def _messages(written: str) -> list[Message]:
 
 
 def _decode(args: argparse.Namespace) -> None:
+    from models.tokenizers.decoding import decode_ids
+
     written = read_argument("-") if args.ids == ["-"] else " ".join(args.ids)
     decoded = decode_ids(_load(args.tokenizer), written, skip_special=args.skip_special)
     if decoded.problems:

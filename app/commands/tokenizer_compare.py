@@ -6,13 +6,13 @@ import argparse
 import math
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from app.commands.common import UsageError, print_json, read_argument
-from app.commands.corpora import MADE, find_corpus
+from app.commands.corpora import find_corpus
 from app.commands.describe import find_config
 from app.commands.progress import ProgressLine, drive
+from app.commands.tokenizer_arguments import LANGUAGES
 from models.config import ModelConfig
 from models.data.corpus_texts import CorpusChoice, corpus_texts
 from models.data.language_texts import LANGUAGE_NAMES, language_texts
@@ -20,32 +20,6 @@ from models.library import Library
 from models.tokenizers import load_tokenizer, tokenizer_kind
 from models.tokenizers.compare import MeasuredPart, Source, compare, model_cost
 from models.tokenizers.text_measures import Figures
-
-_LANGUAGES = "languages"
-
-
-def add_parser(actions: Any) -> argparse.ArgumentParser:
-    """Add this action's options."""
-    parser: argparse.ArgumentParser = actions.add_parser("compare", help="compare tokenizers on the same texts")
-    parser.add_argument("tokenizers", nargs="+", metavar="TOKENIZER", help="paths or names")
-    parser.add_argument("--text", metavar="T", help="the text; - reads stdin")
-    parser.add_argument(
-        "--data", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="files, each measured apart"
-    )
-    parser.add_argument(
-        "--corpus",
-        action="append",
-        default=[],
-        metavar="C",
-        help=f"{', '.join(MADE)}, {_LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of the "
-        "library by its label or the digits of its SHA-256; repeatable, each is measured apart",
-    )
-    parser.add_argument(
-        "--design",
-        metavar="D",
-        help="also what each vocabulary costs this preset, design or run, and what fits into it",
-    )
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -78,10 +52,10 @@ def _sources(args: argparse.Namespace, library: Library) -> list[Source]:
     choices += [CorpusChoice(source="files", files=(str(file),)) for file in args.data]
     sources: list[Source] = [partial(corpus_texts, library, choice) for choice in choices]
     for name in args.corpus:
-        if name == _LANGUAGES:
+        if name == LANGUAGES:
             sources += [partial(language_texts, language) for language in LANGUAGE_NAMES]
         else:
-            sources.append(partial(corpus_texts, library, find_corpus(name, library, [_LANGUAGES])))
+            sources.append(partial(corpus_texts, library, find_corpus(name, library, [LANGUAGES])))
     if not sources:
         raise UsageError("There is nothing to compare on: give --text, --data or --corpus.")
     return sources

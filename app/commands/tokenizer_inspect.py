@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.commands.common import UsageError, print_json, read_argument
-from app.commands.corpora import MADE, find_corpus
+from app.commands.corpora import find_corpus
 from app.commands.progress import ProgressLine, drive
 from models.data.corpus_texts import CorpusChoice, corpus_texts
 from models.events import Phase
 from models.library import Library
 from models.tokenizers import load_tokenizer, read_texts, special_ids, token_pieces, tokenizer_kind
 from models.tokenizers.token_counts import USE_NAMES, Usage, count_tokens
-from models.tokenizers.token_types import TYPES
 from models.tokenizers.vocabulary import TYPE_NAMES, Vocabulary, vocabulary
 from models.tokenizers.vocabulary_csv import write_vocabulary_csv
 
@@ -27,39 +26,8 @@ if TYPE_CHECKING:
 
     from models.tokenizers import Piece
 
-_USES = ("produced", "once", "step", "never", "unreachable")
-_COLUMNS = ("id", "token", "bytes", "length", "type", "count", "made")
 _N_LONGEST = 20
 _WIDEST = 40  # characters of such a token
-_LIMIT = 50
-
-
-def add_parser(actions: Any) -> argparse.ArgumentParser:
-    """Add this action's options."""
-    parser: argparse.ArgumentParser = actions.add_parser(
-        "inspect", help="say what a tokenizer is, browse its vocabulary, and show the tokens of a text"
-    )
-    parser.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    group = parser.add_mutually_exclusive_group()
-    group.add_argument("--text", metavar="T", help="show the tokens of this text; - reads stdin")
-    group.add_argument("--data", type=Path, metavar="FILE", help="show the tokens of the text in this file")
-    parser.add_argument(
-        "--corpus",
-        metavar="C",
-        help=f"count on {', '.join(MADE)}, a text file, or a corpus of the library by label or SHA-256",
-    )
-    parser.add_argument("--find", metavar="Q", help="list the tokens with this text, /regular expression/ or #id")
-    parser.add_argument("--type", choices=TYPES, help="list only tokens of this type")
-    parser.add_argument("--use", choices=_USES, help="list only tokens of which the corpus makes this use")
-    parser.add_argument("--sort", choices=_COLUMNS, help="list by this column (default: id)")
-    parser.add_argument("--descending", action="store_true", help="the highest first")
-    parser.add_argument(
-        "--limit", type=int, default=_LIMIT, metavar="N", help=f"list so many at most (default: {_LIMIT}); 0: all"
-    )
-    parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write the listed tokens, without a limit, into a file"
-    )
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:

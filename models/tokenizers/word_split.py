@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from tokenizers import AddedToken, PreTokenizedString, Tokenizer
+from tokenizers import AddedToken, PreTokenizedString, Tokenizer, pre_tokenizers
 
-_WORD_END, _WORD_START = re.compile(r"\w\Z"), re.compile(r"\w")
-_SPACES_BEFORE, _SPACES_AFTER = re.compile(r"\s*\Z"), re.compile(r"\s*")
+# The library's own notions of word and space, which are not Python's: an accent is of a word, U+001C is no space.
+_WORDS = pre_tokenizers.Whitespace()
 
 
 class Split(NamedTuple):
@@ -79,6 +80,16 @@ class WordSplitter:
         return text if self._normalizer is None else str(self._normalizer.normalize_str(text))
 
 
+@lru_cache(maxsize=4096)
+def _is_of_word(character: str) -> bool:
+    return bool(character) and [word for word, _ in _WORDS.pre_tokenize_str(f"a{character}")] == [f"a{character}"]
+
+
+@lru_cache(maxsize=4096)
+def _is_space(character: str) -> bool:
+    return not _WORDS.pre_tokenize_str(character)
+
+
 class _Finder:
     """Finds added tokens in a text, the leftmost and longest first, with what each says of its surroundings."""
 
@@ -93,16 +104,12 @@ class _Finder:
         for match in self._pattern.finditer(text) if self._pattern else ():
             id, token = self._tokens[match.group()]
             start, end = match.span()
-            if token.single_word and (_WORD_END.search(text[:start]) or _WORD_START.match(text, end)):
+            if token.single_word and (_is_of_word(text[start - 1 : start]) or _is_of_word(text[end : end + 1])):
                 continue
-            if token.lstrip:
-                before = _SPACES_BEFORE.search(text[:start])
-                assert before is not None
-                start = max(before.start(), done)
-            if token.rstrip:
-                after = _SPACES_AFTER.match(text, end)
-                assert after is not None
-                end = after.end()
+            while token.lstrip and start > done and _is_space(text[start - 1]):
+                start -= 1
+            while token.rstrip and end < len(text) and _is_space(text[end]):
+                end += 1
             if done < start:
                 yield done, start, None
             yield start, end, id

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.cli import main
-from app.commands import tokenizer_inspect
+from app.commands import tokenizer_arguments
 from app.token_finder import USE_FILTERS
 from app.widgets.vocabulary_model import TITLES
 from models.data.corpus import build_text_corpus
@@ -117,8 +117,8 @@ def test_looking_for_tokens(home: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_every_use_and_column_of_the_browser_can_be_asked_for() -> None:
-    assert set(tokenizer_inspect._USES) == set(USE_FILTERS)
-    assert set(tokenizer_inspect._COLUMNS) == set(TITLES)
+    assert set(tokenizer_arguments._USES) == set(USE_FILTERS)
+    assert set(tokenizer_arguments._COLUMNS) == set(TITLES)
 
 
 def test_what_was_counted_filters_and_sorts(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -156,6 +156,7 @@ texts = st.one_of(st.text(max_size=60), st.lists(_pieces, max_size=30).map("".jo
 @example(WORDS)
 @example("")
 @example("  the\0cat\n\n")
+@example("\u0300CAT \x1ccat²")
 @given(texts)
 def test_every_word_ends_as_the_tokenizer_says(name: str, text: str) -> None:
     steps = _steps(name)
