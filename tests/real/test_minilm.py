@@ -17,7 +17,9 @@ from torch import Tensor
 from transformers import AutoTokenizer, BertModel
 
 from models import load_model
+from models.tokenizers.foreign import read_foreign
 from models.transformer import AnyModel, Encoder
+from tests.models.foreign.support import all_texts
 from tests.models.interop.support import assert_close
 
 SENTENCES = (
@@ -84,3 +86,13 @@ def test_an_encoder_without_a_head_says_so(loaded: tuple[AnyModel, Tokenizer]) -
     model, tokenizer = loaded
     with pytest.raises(ValueError, match="has no head"):
         model(batch(tokenizer)[0])
+
+
+def test_its_tokenizer_is_read_alone(folder: Path, tmp_path: Path) -> None:
+    """From tokenizer.json, and from the vocab.txt that came before: the ids of transformers either way."""
+    theirs = AutoTokenizer.from_pretrained(folder)
+    (tmp_path / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
+    for source in (folder, tmp_path):
+        ours = read_foreign(source).tokenizer
+        for text in all_texts():
+            assert ours.encode(text).ids == theirs.encode(text), repr(text)

@@ -12,7 +12,7 @@ from pathlib import Path
 import gguf
 import pytest
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
@@ -23,9 +23,12 @@ from models.data.chat import render_chat
 from models.events import TokenMade
 from models.inference.generate import generate
 from models.inference.settings import SamplingConfig
+from models.library import Library
 from models.loading import load_config
-from models.tokenizers import decode, encode_prompt, encode_text
+from models.tokenizers import decode, encode_prompt, encode_text, load_tokenizer
+from models.tokenizers.foreign import import_tokenizer
 from models.transformer import AnyModel, Decoder
+from tests.models.foreign.support import all_texts, ids_of
 from tests.models.interop.support import assert_close
 
 TEXTS = (
@@ -77,6 +80,22 @@ def test_its_tokenizer_is_exact(loaded: tuple[AnyModel, Tokenizer]) -> None:
         assert decode(tokenizer, encode_text(tokenizer, text)) == text
     assert encode_prompt(tokenizer, "<|im_start|>")[0] == 1
     assert tokenizer.encode("Hello world 12").tokens == ["Hello", "Ġworld", "Ġ", "1", "2"]
+
+
+def test_its_tokenizer_is_imported_alone(file: Path, tmp_path: Path) -> None:
+    """With the ids of transformers' own reader of GGUF files, given the split of the model's published tokenizer.json.
+
+    That reader takes GPT-2's split whatever the file says, so that digits stay with the space before them.
+    """
+    library = Library(tmp_path)
+    name = import_tokenizer(file, library)
+    ours = load_tokenizer(name, library)
+    theirs = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    published = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    theirs.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(published)
+    for text in all_texts():
+        assert ids_of(ours, text) == theirs.encode(text, add_special_tokens=False), repr(text)
+    assert "<|im_start|>" in (library.tokenizers / name / "chat_template.jinja").read_text()
 
 
 def test_it_knows_the_capital_of_france(loaded: tuple[AnyModel, Tokenizer]) -> None:
