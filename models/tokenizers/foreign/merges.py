@@ -9,6 +9,9 @@ from typing import TypeVar
 
 T = TypeVar("T", str, bytes)
 
+LONGEST_TOKEN = 4096
+"""Characters of a token that is still believed in: published ones have at most some hundred."""
+
 
 def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
     """The pairs that join into the tokens, lowest rank first; ids come out as with the ranks themselves.

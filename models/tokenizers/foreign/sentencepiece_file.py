@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.files import DamagedError
+from models.tokenizers.foreign.merges import LONGEST_TOKEN
 from models.tokenizers.foreign.wire import read_fields
 
 T = TypeVar("T", int, bytes)
@@ -118,7 +120,7 @@ def _piece(data: bytes) -> SentencePiece:
     fields = dict(read_fields(data))
     (score,) = struct.unpack("<f", _as(bytes, fields.get(2, b"\0\0\0\0")))
     text = _as(bytes, fields[1]).decode() if 1 in fields else ""
-    if not text or score != score:
+    if not 0 < len(text) <= LONGEST_TOKEN or not math.isfinite(score):
         raise ValueError("a piece without a text or a score")
     return SentencePiece(text, score, PieceKind(_as(int, fields.get(3, 1))))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from models.files import DamagedError
-from models.tokenizers.foreign.merges import derive_merges
+from models.tokenizers.foreign.merges import LONGEST_TOKEN, derive_merges
 from models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes
 
@@ -136,7 +136,7 @@ def _parse(path: Path) -> dict[bytes, int]:
             key, id = base64.b64decode(token, validate=True), int(rank)
         except (binascii.Error, ValueError) as error:
             raise DamagedError(f"{path} is damaged: line {number:,} is not a token in base64 and its rank.") from error
-        if key in ranks or id in taken or not 0 <= id < 2**32 or not key:
+        if key in ranks or id in taken or not 0 <= id < 2**32 or not 0 < len(key) <= LONGEST_TOKEN:
             raise DamagedError(
                 f"{path} is damaged: line {number:,} has a token or a rank that cannot be, or is there twice."
             )
