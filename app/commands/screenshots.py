@@ -9,6 +9,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from app.commands.progress import ProgressLine
 from models.library import Library
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
     from app.main_window import MainWindow
 
 MODES = ("light", "dark")
@@ -95,6 +98,11 @@ def _window(library: Library, device: str) -> Iterator[MainWindow]:
         theme.set_mode("system")
 
 
+def _is_idle(view: QWidget) -> bool:
+    """Whether a view that works beside the window is done; others always are."""
+    return not getattr(view, "busy", False)
+
+
 class Photographer:
     """Leads the window through the whole loop, and draws it on the way."""
 
@@ -133,6 +141,7 @@ class Photographer:
         views = self._window.pages.page(tab_name).views  # type: ignore[attr-defined]
         for view in views.names:
             views.show_view(view)
+            self._wait_for(partial(_is_idle, views.view(view)))
             self._shoot(tab_name if view == views.names[0] else f"{tab_name}-{view}")
         views.show_view(views.names[0])
 
