@@ -13,23 +13,43 @@ class PillLayout:
         widths: (n,) pixels of each pill with its gap.
         ends_line: (n,) bool, True where the row ends after that pill (a line feed in the text).
         available: pixels. A pill wider than that gets a row of its own.
+        at_once: how many pills to lay out now, all of them by default; `extend` goes on.
     """
 
-    def __init__(self, widths: NDArray[np.int64], ends_line: NDArray[np.bool_], available: int) -> None:
-        n = len(widths)
+    def __init__(
+        self, widths: NDArray[np.int64], ends_line: NDArray[np.bool_], available: int, at_once: int | None = None
+    ) -> None:
+        self._n, self._available = len(widths), available
         self._edges = np.concatenate(([0], np.cumsum(widths)))
+        self._line_ends = np.append(np.flatnonzero(ends_line) + 1, self._n)
+        self._starts = np.zeros(1, np.int64)
+        self.extend(self._n if at_once is None else at_once)
+
+    @property
+    def n_laid_out(self) -> int:
+        """How many pills stand in rows by now."""
+        return int(self._starts[-1])
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all pills do."""
+        return self.n_laid_out == self._n
+
+    def extend(self, n_pills: int) -> None:
+        """Lay out about so many more."""
+        first = self.n_laid_out
+        last = min(first + n_pills, self._n)
         # For each pill, where the row after it would start if it began one: all at once, since a loop over half a
         # million rows would take longer than all else.
-        each = np.arange(n)
-        fits = np.searchsorted(self._edges, self._edges[:-1] + available, side="right") - 1
-        line_ends = np.append(np.flatnonzero(ends_line) + 1, n)
-        limits = line_ends[np.searchsorted(line_ends[:-1], each, side="right")]
+        each = np.arange(first, last)
+        fits = np.searchsorted(self._edges, self._edges[first:last] + self._available, side="right") - 1
+        limits = self._line_ends[np.searchsorted(self._line_ends[:-1], each, side="right")]
         after = np.minimum(np.maximum(fits, each + 1), limits).tolist()
-        starts, i = [0], 0
-        while i < n:
-            i = after[i]
+        starts, i = [], first
+        while i < last:
+            i = after[i - first]
             starts.append(i)
-        self._starts = np.array(starts)
+        self._starts = np.concatenate((self._starts, np.array(starts, np.int64)))
 
     @property
     def n_rows(self) -> int:
@@ -37,7 +57,8 @@ class PillLayout:
         return len(self._starts) - 1
 
     def row_of(self, index: int) -> int:
-        """The row that pill `index` stands in."""
+        """The row that pill `index` stands in; it must be laid out."""
+        assert index < max(1, self.n_laid_out), (index, self.n_laid_out)
         return int(np.searchsorted(self._starts, index, side="right")) - 1
 
     def pills_in(self, row: int) -> range:

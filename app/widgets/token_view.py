@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
@@ -18,6 +18,8 @@ from models.tokenizers import Piece
 from models.tokenizers.encoded import TokenArrays
 
 _PAD, _GAP, _MARGIN = 5, 2, 8  # pixels inside a pill's ends, between pills, around all
+_AT_ONCE = 150_000
+"""Pills that are laid out before the window gets time for something else: some 20 ms."""
 
 
 class TokenView(QAbstractScrollArea):
@@ -43,6 +45,8 @@ class TokenView(QAbstractScrollArea):
         self._show_ids = True
         self._laid_out = -1  # pixels across
         self._widths: dict[tuple[str, int], int] = {}
+        self._going_on = QTimer(self, singleShot=True, interval=0)
+        self._going_on.timeout.connect(self._go_on)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -133,8 +137,25 @@ class TokenView(QAbstractScrollArea):
             widths = np.fromiter(map(self._width, pieces), np.int64, len(pieces))
         ends = self._line_ends()
         self._laid_out = self._available
-        self._layout = PillLayout(widths, ends, self._laid_out + _GAP)
+        self._layout = PillLayout(widths, ends, self._laid_out + _GAP, _AT_ONCE)
+        in_sight = self.verticalScrollBar().value() + self.viewport().height()
+        while not self._layout.is_complete and self._layout.n_rows * self._row_height < in_sight:
+            self._layout.extend(_AT_ONCE)
         self._set_range()
+        self._going_on.start()
+
+    @Slot()
+    def _go_on(self) -> None:
+        """Lay out some more of a long text, and leave the window time for other things."""
+        if not self._layout.is_complete:
+            self._layout.extend(_AT_ONCE)
+            self._set_range()
+            self._going_on.start()
+
+    def _lay_out_to(self, index: int) -> None:
+        while self._layout.n_laid_out <= index and not self._layout.is_complete:
+            self._layout.extend(_AT_ONCE)
+            self._set_range()
 
     def _line_ends(self) -> NDArray[np.bool]:
         """For each token whether the next one begins a row."""
@@ -152,6 +173,7 @@ class TokenView(QAbstractScrollArea):
 
     def _pill_rect(self, index: int) -> QRect:
         """Where the fill of pill `index` stands in the viewport."""
+        self._lay_out_to(index)
         row = self._layout.row_of(index)
         top = _MARGIN + row * self._row_height - self.verticalScrollBar().value()
         left = _MARGIN + self._layout.x_of(index)
@@ -251,6 +273,7 @@ class TokenView(QAbstractScrollArea):
 
     def _vertical_neighbour(self, rows: int) -> int:
         pick = max(self._pick, 0)
+        self._lay_out_to(pick)
         row = min(max(self._layout.row_of(pick) + rows, 0), self._layout.n_rows - 1)
         middle = self._layout.x_of(pick) + self._layout.width_of(pick) // 2
         found = self._layout.at(middle, row)

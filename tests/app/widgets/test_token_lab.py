@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.theme import ThemeProvider
+from app.widgets import token_view
 from app.widgets.byte_strip import ByteStrip
 from app.widgets.encoder import AT_ONCE_BYTES, Encoder
 from app.widgets.pill_layout import PillLayout
@@ -69,6 +70,36 @@ def test_rows_break_as_greedy_filling_does() -> None:
                 assert layout.row_of(i) == row
                 assert layout.at(layout.x_of(i) + 1, row) == i
             assert layout.at(sum(widths[i] for i in pills) + 1, row) is None
+        parts = PillLayout(np.array(widths, np.int64), np.array(ends, bool), 100, at_once=7)
+        while not parts.is_complete:
+            assert parts.n_laid_out < n
+            parts.extend(5)
+        assert [list(parts.pills_in(row)) for row in range(parts.n_rows)] == rows
+
+
+def test_a_very_long_text_is_laid_out_part_by_part(
+    qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_view, "_AT_ONCE", 10)
+    view = TokenView(theme)
+    qtbot.addWidget(view)
+    view.resize(300, 200)
+    view.show()
+    pieces = token_pieces(bpe, TEXT * 20)
+    view.set_pieces(pieces)
+    bar = view.verticalScrollBar()
+    begun = bar.maximum()
+    qtbot.waitUntil(lambda: view._layout.is_complete)
+    assert bar.maximum() > begun
+    whole = bar.maximum()
+    bar.setValue(whole)
+    view.set_show_ids(False)
+    view.set_show_ids(True)
+    qtbot.waitUntil(lambda: view._layout.is_complete)
+    assert bar.maximum() == whole
+    view.set_pieces(pieces)
+    view.pick(len(pieces) - 1)
+    assert view.token_at(QPointF(view._pill_rect(len(pieces) - 1).center())) == len(pieces) - 1
 
 
 def test_pills_are_found_walked_and_picked(qtbot: QtBot, theme: ThemeProvider, bpe: Tokenizer) -> None:
