@@ -67,13 +67,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _copy_run(source: Library, name: str, target: Library) -> None:
     """Copy a run and its tokenizer; its text is not shown, and stays where it is."""
-    from models.tokenizers import read_tokenizer, save_tokenizer
+    from models.tokenizers import read_about, read_tokenizer, save_tokenizer
     from models.training.run_folder import RunFolder
 
     folder = source.find_run(name)
     shutil.copytree(folder, target.runs / folder.name, ignore=shutil.ignore_patterns("lock"))
     run = RunFolder.open(target.runs / folder.name)
-    save_tokenizer(read_tokenizer(run.tokenizer_file), target, run.lineage["tokenizer"]["name"], {})
+    name = run.lineage["tokenizer"]["name"]
+    about: dict[str, Any] = {}
+    with contextlib.suppress(ValueError):  # the run keeps its tokenizer, whatever became of the library's
+        about = read_about(source.tokenizers / name)
+    save_tokenizer(read_tokenizer(run.tokenizer_file), target, name, about)
 
 
 @contextlib.contextmanager

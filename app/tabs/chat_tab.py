@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
@@ -23,7 +21,7 @@ from app.widgets.model_picker import ModelPicker
 from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.scrolling import scrolling
 from app.widgets.starter_bar import StarterBar
-from app.widgets.words import short_count
+from app.widgets.words import date_words, short_count
 from models.inference.settings import SamplingConfig
 
 _HINTS = {
@@ -287,6 +285,4 @@ def _chat_item(chat_id: str, chat: Chat | str) -> Item:
     """The line for a conversation, or for a file (by its sentence) that is none."""
     if isinstance(chat, str):
         return Item(chat_id, chat_id, problem=chat)
-    made = datetime.fromisoformat(chat.created).astimezone()
-    year = "" if made.year == datetime.now().year else f" {made.year}"
-    return Item(chat_id, chat.title, f"{made.day} {made:%b}{year}, {made:%H:%M}")
+    return Item(chat_id, chat.title, date_words(chat.created))

@@ -15,7 +15,7 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import frame, label
 from app.widgets.growth_chart import GrowthChart
 from app.widgets.scrolling import scrolling
-from app.widgets.words import size_words, words
+from app.widgets.words import date_words, size_words, words
 from models.events import VocabularyGrowth
 from models.tokenizer_options import TokenizerOptions, used_options
 from models.tokenizers import special_ids, tokenizer_kind
@@ -128,7 +128,7 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
         told["Text"] = size_words(about["bytes"])
     for key, title in _MORE.items():
         if about.get(key):
-            told[title] = str(about[key])
+            told[title] = date_words(str(about[key])) if key == "created" else str(about[key])
     assumed = about.get("assumptions")
     if assumed:
         told["Assumed"] = _lines(assumed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 _WORDS = {
     "adamw": "AdamW",
     "alibi": "ALiBi",
@@ -113,3 +115,13 @@ def size_words(n_bytes: float) -> str:
 def counted(n: int, one: str, many: str = "") -> str:
     """'1 token', '2,310 tokens'."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def date_words(written: str) -> str:
+    """A moment in ISO 8601 as people here write it: «25 Nov, 13:03»; as it was written where it is none."""
+    try:
+        moment = datetime.fromisoformat(written).astimezone()
+    except ValueError:
+        return written
+    year = "" if moment.year == datetime.now().year else f" {moment.year}"
+    return f"{moment.day} {moment:%b}{year}, {moment:%H:%M}"
