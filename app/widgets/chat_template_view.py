@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
@@ -19,6 +21,8 @@ from app.widgets.segments import Segments
 from app.widgets.stat_strip import StatStrip
 from models.data.chat import CHAT_TEMPLATE
 from models.data.chat_tokens import ChatTokens, chat_tokens
+from models.data.foreign_chat import MARKS, foreign_chat_tokens
+from models.tokenizers import read_about, read_template
 from models.training.spec import TrainConfig
 
 AT_ONCE = 5_000
@@ -45,6 +49,7 @@ _MARKERS = (
     f"Chats here mark their turns with {', '.join(f'<|{role}|>' for role in ROLE_WORDS)} and <|end|>, "
     "which every tokenizer that is trained here has."
 )
+_FOREIGN = "By the tokenizer's own template, with which typed text becomes a special token where it spells one."
 _HINTS = {
     "reply": "Point at a token to see whose it is and what it is for.",
     "train": (
@@ -61,6 +66,7 @@ class ChatTemplateView(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._tokenizer: Tokenizer | None = None
+        self._own_template, self._marks = "", dict[str, str]()
         self.result: ChatTokens | None = None
         self.turns = ChatTurns(theme, _EXAMPLE)
         self.way = Segments("What for", _WAYS, _WAYS_TIP)
@@ -90,10 +96,10 @@ class ChatTemplateView(QWidget):
         show.setCheckable(True)
         show.toggled.connect(self.template.setVisible)
         copy = button("Copy ids", self._theme, self._copy, icon="copy", role="quiet", tip="Copy all ids as a list")
-        words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
+        self._template_words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
         framed = self.template.layout()
         assert framed is not None
-        framed.addWidget(words)
+        framed.addWidget(self._template_words)
         self.template.hide()
         self._about.setProperty("role", "caption")
         left, right = QWidget(), QWidget()
@@ -128,6 +134,13 @@ class ChatTemplateView(QWidget):
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Encode with this tokenizer from now on."""
         self._tokenizer = tokenizer
+        self._own_template, self._marks = "", {}
+        if tokenizer is not None and any(tokenizer.token_to_id(f"<|{role}|>") is None for role in ROLE_WORDS):
+            folder = self._session.library.tokenizers / name
+            self._own_template = read_template(folder)
+            with contextlib.suppress(ValueError):  # the list says that it is damaged
+                self._marks = {mark: str(token) for mark, token in read_about(folder).items() if mark in MARKS}
+        self._template_words.setText((self._own_template or CHAT_TEMPLATE).strip())
         self._encode()
 
     def set_text(self, text: str) -> None:
@@ -144,19 +157,27 @@ class ChatTemplateView(QWidget):
         context_length = self._session.design.context_length
         if tokenizer is None:
             self._say("No tokenizer", "Make or choose one first: there is none to encode with.")
-        elif sum(len(message["content"]) for message in messages) <= AT_ONCE:
+            return
+
+        def encode() -> ChatTokens:
+            if self._own_template:
+                return foreign_chat_tokens(tokenizer, self._own_template, self._marks, messages, asks=asks)
+            return chat_tokens(tokenizer, messages, context_length, asks=asks)
+
+        if sum(len(message["content"]) for message in messages) <= AT_ONCE:
             try:
-                self._show(chat_tokens(tokenizer, messages, context_length, asks=asks))
+                self._show(encode())
             except ValueError as error:
                 self._on_failed(describe(error))
         else:
             self._patience.start()
-            self._aside.ask(lambda: chat_tokens(tokenizer, messages, context_length, asks=asks))
+            self._aside.ask(encode)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._patience.stop()
-        self._say("No conversation with this tokenizer", f"{failure.sentence} {_MARKERS}")
+        more = "" if self._own_template else f" {_MARKERS}"
+        self._say("No conversation with this tokenizer", failure.sentence + more)
 
     def _say(self, heading: str, sentence: str) -> None:
         """A sentence in the place of tokens."""
@@ -174,7 +195,7 @@ class ChatTemplateView(QWidget):
         self._patience.stop()
         self.result = chat
         roles = [turn.role for turn in self.turns.turns]
-        self.view.set_chat(chat, roles, underline=self.way.value == "train")
+        self.view.set_chat(chat, roles, underline=self.way.value == "train" and not self._own_template)
         self.turns.set_counts(chat.counts)
         given, context_length = chat.is_given, self._session.design.context_length
         special = chat.tokens.of_each(lambda piece: piece.special, bool)
@@ -207,7 +228,8 @@ class ChatTemplateView(QWidget):
     @Slot()
     def _tell(self) -> None:
         index = self.view.current
-        self._about.setText(_HINTS[self.way.value] if self.result is None or index < 0 else self.describe(index))
+        hint = _FOREIGN if self._own_template else _HINTS[self.way.value]
+        self._about.setText(hint if self.result is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
         """Whose a token is, and what it is for."""
@@ -224,7 +246,7 @@ class ChatTemplateView(QWidget):
         else:
             what = f"of turn {message + 1}: {who}"
         learned = ""
-        if self.way.value == "train":
+        if self.way.value == "train" and not self._own_template:
             full = "counts in full in training, being of a reply"
             less = "counts in training by «Weight outside replies»"
             learned = f" · {full if chat.is_reply[index] else less}"

@@ -91,6 +91,14 @@ def read_about(folder: Path) -> dict[str, Any]:
     return read_json(file) if file.exists() else {}
 
 
+def read_template(folder: Path) -> str:
+    """The chat template that a tokenizer came with; "" where it has none, or it cannot be read."""
+    try:
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return ""
+
+
 def change_about(folder: Path, facts: dict[str, Any]) -> None:
     """Set facts in a tokenizer's about.json, and leave the others as they are."""
     atomic_write_json(folder / "about.json", {**read_about(folder), **facts})

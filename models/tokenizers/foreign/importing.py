@@ -37,6 +37,7 @@ def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pa
         "imported_from": f"{fetched_from} on the Hugging Face hub" if fetched_from else str(path),
         "form": found.form,
         "sha256": _digests(found.files),
+        **found.marks,
         "assumptions": [*found.assumptions, *_patterns_said(pattern)],
     }
     folder = save_tokenizer(found.tokenizer, library, name, about)

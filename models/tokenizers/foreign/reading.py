@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ _PROBE = "Aé 東京 \t\n👩‍👩‍👧 e\u0301\u0327 1"
 class Foreign:
     """A tokenizer from elsewhere. `form`: what it was read from, in words; `assumptions`: sentences.
 
-    `files`: what it was read from; `template`: the chat template that came with it, "" for none.
+    `files`: what it was read from; `template`: the chat template that came with it, "" for none; `marks`: which tokens
+    begin and end a text, as "bos_token" and "eos_token", as far as that is said.
     """
 
     tokenizer: Tokenizer
@@ -38,6 +40,7 @@ class Foreign:
     files: tuple[Path, ...]
     assumptions: tuple[str, ...] = ()
     template: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_foreign(path: Path, pattern: str = "") -> Foreign:
@@ -96,7 +99,14 @@ def _read(file: Path, pattern: str) -> Foreign:
     if file.suffix == ".txt" and b"\0" not in head:
         tokenizer, told = word_piece(file)
         template = _template(folder)
-        return Foreign(tokenizer=tokenizer, form="vocab.txt", files=(file,), assumptions=tuple(told), template=template)
+        return Foreign(
+            tokenizer=tokenizer,
+            form="vocab.txt",
+            files=(file,),
+            assumptions=tuple(told),
+            template=template,
+            marks=_marks(folder),
+        )
     raise ValueError(f"{file} is no tokenizer of a kind that can be read: choose {FORMS}.")
 
 
@@ -137,7 +147,12 @@ def _read_json(file: Path, pattern: str) -> Foreign:
     else:
         raise ValueError(f"{file} is JSON, but no tokenizer: choose {FORMS}.")
     return Foreign(
-        tokenizer=tokenizer, form=form, files=tuple(files), assumptions=tuple(told), template=_template(folder)
+        tokenizer=tokenizer,
+        form=form,
+        files=tuple(files),
+        assumptions=tuple(told),
+        template=_template(folder),
+        marks=_marks(folder),
     )
 
 
@@ -161,11 +176,17 @@ def _read_gguf(file: Path) -> Foreign:
     if tokenizer is None:
         raise ValueError(f"{file} has no tokenizer in it: choose another file.")
     template = about.get("tokenizer.chat_template")
+    ids = {name: about.get(f"tokenizer.ggml.{name}_id") for name in ("bos_token", "eos_token")}
     return Foreign(
         tokenizer=tokenizer,
         form="a GGUF file",
         files=(file,),
         template=template if isinstance(template, str) else "",
+        marks={
+            name: token
+            for name, id in ids.items()
+            if isinstance(id, int) and (token := tokenizer.id_to_token(id)) is not None
+        },
     )
 
 
@@ -200,6 +221,17 @@ def _template(folder: Path) -> str:
         return file.read_text(encoding="utf-8", errors="replace")
     template = _settings(folder).get("chat_template")
     return template if isinstance(template, str) else ""
+
+
+def _marks(folder: Path) -> dict[str, str]:
+    """The tokens that begin and end a text, as a Hugging Face folder names them."""
+    found = {}
+    for name in ("bos_token", "eos_token"):
+        token = _settings(folder).get(name)
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str):
+            found[name] = token
+    return found
 
 
 def _try_out(tokenizer: Tokenizer, file: Path) -> None:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models
 from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.chat_template_view import AT_ONCE, ChatTemplateView
-from models.data.chat import encode_messages, encode_newest
+from models.data.chat import CHAT_TEMPLATE, encode_messages, encode_newest
 from models.tokenizers import train_tokenizer
 
 
@@ -124,3 +124,26 @@ def test_long_turns_are_encoded_beside_the_window(
     assert view.result is None
     until(lambda: view.result is not None)
     assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
+
+
+def test_a_tokenizer_from_elsewhere_has_its_own_template(
+    view: ChatTemplateView, session: Session, bpe: Tokenizer
+) -> None:
+    foreign = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate("abWho?Ben ")}, merges=[]))
+    foreign.add_special_tokens(["<s>", "</s>"])
+    folder = session.library.tokenizers / "foreign"
+    folder.mkdir(parents=True)
+    template = "{% for message in messages %}{{ bos_token + message.content + '</s>' }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    view.set_tokenizer(foreign, "foreign")
+    assert view.result is None
+    assert "needs its bos_token" in view._trouble.words
+    (folder / "about.json").write_text('{"bos_token": "<s>"}', encoding="utf-8")
+    view.set_tokenizer(foreign, "foreign")
+    text = "".join(f"<s>{message['content']}</s>" for message in view.turns.messages)
+    assert ids(view) == foreign.encode(text).ids
+    assert view.describe(0) == "⟨s⟩   id 10 · begins turn 1: User"
+    assert view._template_words.text() == template
+    view.set_tokenizer(bpe, "bpe")
+    assert view._template_words.text() == CHAT_TEMPLATE.strip()
+    assert ids(view) == encode_newest(bpe, view.turns.messages, session.design.context_length)[0]
