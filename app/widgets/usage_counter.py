@@ -112,7 +112,7 @@ class UsageCounter(QWidget):
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
-        for event in events:
+        for event in {type(event): event for event in events}.values():  # of each kind only the newest can be seen
             if isinstance(event, Phase):
                 self._say(event.name)
                 self._bar.setRange(0, 0)
