@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.widgets.words import size_words
+from app.widgets.words import percent, size_words
 
 MARGIN = 1.25
 """Estimates of a training's memory are right to within a quarter: what shall surely fit must leave that much."""
@@ -73,7 +73,7 @@ def of_room(needed: int, room: Room | None) -> str:
 
 
 def _percent(share: float) -> str:
-    return "less than 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+    return "less than 1 %" if share < 0.01 else percent(share)
 
 
 def _times(share: float) -> str:

@@ -107,6 +107,14 @@ def _is_idle(view: QWidget) -> bool:
     return not getattr(view, "busy", False)
 
 
+def _fill(name: str, view: Any) -> None:
+    """Press the button without which a view has nothing to show yet."""
+    if name == "vocabulary":
+        view.counter.start.click()
+    elif name == "decode":
+        view.take.click()
+
+
 class Photographer:
     """Leads the window through the whole loop, and draws it on the way."""
 
@@ -145,7 +153,10 @@ class Photographer:
         views = self._window.pages.page(tab_name).views  # type: ignore[attr-defined]
         for view in views.names:
             views.show_view(view)
-            self._wait_for(partial(_is_idle, views.view(view)))
+            is_idle = partial(_is_idle, views.view(view))
+            self._wait_for(is_idle)
+            _fill(view, views.view(view))
+            self._wait_for(is_idle)
             self._shoot(tab_name if view == views.names[0] else f"{tab_name}-{view}")
         views.show_view(views.names[0])
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.pictures import Floats
+from app.widgets.words import percent
 from models.config import ModelConfig
 from models.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
 from models.position_tables import alibi_scores
@@ -103,13 +104,14 @@ def _self_grid(title: str, config: ModelConfig, text: MaskedText, head: int | No
         strength=strength,
         n_real=text.n_real,
         describe=describe,
-        summary=f"{n_seen:,} of {n_all:,} pairs, {n_seen / n_all:.0%}",
+        summary=f"{n_seen:,} of {n_all:,} pairs, {percent(n_seen / n_all)}",
     )
 
 
 def _cross_grid(text: MaskedText) -> Grid:
     edges = block_edges(text.length, MOST_BLOCKS)
     first, stop = seen_across(text)
+    n_seen = stop - first
     seen = np.diff(edges.clip(first, stop)) / np.diff(edges)
     by_token = len(edges) - 1 == text.length
 
@@ -127,7 +129,7 @@ def _cross_grid(text: MaskedText) -> Grid:
         strength=None,
         n_real=text.n_real,
         describe=describe,
-        summary=f"{text.length * (stop - first):,} of {text.length**2:,} pairs, {(stop - first) / text.length:.0%}",
+        summary=f"{text.length * n_seen:,} of {text.length**2:,} pairs, {percent(n_seen / text.length)}",
     )
 
 

@@ -21,7 +21,7 @@ from app.widgets.model_picker import ModelPicker
 from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.scrolling import scrolling
 from app.widgets.starter_bar import StarterBar
-from app.widgets.words import date_words, short_count
+from app.widgets.words import date_words, percent, short_count
 from models.inference.settings import SamplingConfig
 
 _HINTS = {
@@ -185,7 +185,7 @@ class ChatTab(QWidget):
 
     def _loading_words(self) -> str:
         share = self._session.loaded_share
-        return f"Loading… {share:.0%}" if share else "Loading…"
+        return f"Loading… {percent(share)}" if share else "Loading…"
 
     def _show_page(self) -> None:
         """The conversation where there is one to see or to begin, else what to do first."""

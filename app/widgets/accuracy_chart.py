@@ -7,6 +7,7 @@ from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.theme import SPACE, ThemeProvider
+from app.widgets.words import percent
 from models.events import Evaluated, KindAccuracy
 
 BASELINES = (
@@ -31,9 +32,11 @@ class AccuracyChart(QWidget):
         """Draw an evaluation."""
         self._kinds = result.kinds
         lines = [
-            f"{kind.kind}: {kind.accuracy:.1%} of {kind.n} questions"
+            f"{kind.kind}: {percent(kind.accuracy, 1)} of {kind.n} questions"
             + "".join(
-                f"; {words} {value:.0%}" for field, words in BASELINES if (value := getattr(kind, field)) is not None
+                f"; {words} {percent(value)}"
+                for field, words in BASELINES
+                if (value := getattr(kind, field)) is not None
             )
             for kind in result.kinds
         ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 
@@ -112,6 +112,17 @@ def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
         else:
             layout.addWidget(widget)
     return layout
+
+
+def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
+    """Widgets side by side that can be dragged wider: `sizes` in pixels at first; number `grows` takes spare room."""
+    splitter = QSplitter(Qt.Orientation.Horizontal)
+    splitter.setChildrenCollapsible(False)
+    for widget in widgets:
+        splitter.addWidget(widget)
+    splitter.setStretchFactor(grows, 1)
+    splitter.setSizes(list(sizes))
+    return column(splitter)
 
 
 class EmptyState(QWidget):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import contextlib
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.aside import Aside
 from app.failures import Failure, describe
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, button, column, frame, label, row
+from app.widgets.basics import EmptyState, button, column, frame, label, panes, row
 from app.widgets.chat_token_view import ChatTokenView
 from app.widgets.chat_turns import ROLE_WORDS, ChatTurns
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.segments import Segments
 from app.widgets.stat_strip import StatStrip
+from app.widgets.words import percent
 from models.data.chat import CHAT_TEMPLATE
 from models.data.chat_tokens import ChatTokens, chat_tokens
 from models.data.foreign_chat import MARKS, foreign_chat_tokens
@@ -121,15 +122,7 @@ class ChatTemplateView(QWidget):
         below.addWidget(self._note)
         below.addWidget(self.stats)
         right.setLayout(below)
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(left)
-        splitter.addWidget(right)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([360, 720])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(splitter)
+        self.setLayout(panes(left, right, sizes=(360, 720), grows=1))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Encode with this tokenizer from now on."""
@@ -201,7 +194,7 @@ class ChatTemplateView(QWidget):
         special = chat.tokens.of_each(lambda piece: piece.special, bool)
         n = int(given.sum())
         n_special, n_reply = int((special & given).sum()), int((chat.is_reply & given).sum())
-        numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", f"{100 * n / context_length:.0f} %")
+        numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", percent(n / context_length))
         for name, number in zip(_STATS, numbers, strict=True):
             self.stats.set_number(name, number)
         note = self._too_long(chat, context_length)

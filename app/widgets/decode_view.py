@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QSplitter, QStackedWidget, QWidget
 from tokenizers import Tokenizer
 
 from app.aside import Aside
 from app.failures import Failure
 from app.session import Session
 from app.theme import ThemeProvider
-from app.widgets.basics import EmptyState, button, column, frame, label, row
+from app.widgets.basics import EmptyState, button, column, frame, label, panes, row
 from app.widgets.encoder import Encoder
 from app.widgets.id_box import IdBox
 from app.widgets.text_box import TextBox, highlight
@@ -63,7 +63,7 @@ class DecodeView(QWidget):
         self._whole = label("", "caption", wrap=True)
         self._pages = QStackedWidget()
         tip = "The ids of the text that is explored, to change them"
-        self.take = button("Take those of the text", theme, self.take_ids, icon="arrow-square-down", tip=tip)
+        self.take = button("Take the text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
         tip = "Explore this text instead of the one at hand"
         self.use = button("Use as the text", theme, self._on_use, icon="arrow-square-up", tip=tip)
         self._aside = Aside(self)
@@ -123,15 +123,7 @@ class DecodeView(QWidget):
         self._found = right
         for page in (self._hint, self._busy, self._trouble, self._found):
             self._pages.addWidget(page)
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(left)
-        splitter.addWidget(self._pages)
-        splitter.setStretchFactor(1, 1)
-        splitter.setSizes([360, 720])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(splitter)
+        self.setLayout(panes(left, self._pages, sizes=(360, 720), grows=1))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Decode with this tokenizer from now on."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QCheckBox, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.bar_list import Bar, BarList
-from app.widgets.basics import button, column, frame, label, row
+from app.widgets.basics import button, column, frame, label, panes, row
 from app.widgets.round_trip_strip import RoundTripStrip
 from app.widgets.scrolling import scrolling
 from app.widgets.stat_strip import StatStrip
@@ -89,15 +89,7 @@ class ExploreView(QWidget):
         panel = column(self.card, frequent)
         panel.setStretch(1, 1)
         side.setLayout(panel)
-        splitter = QSplitter(Qt.Orientation.Horizontal)
-        splitter.setChildrenCollapsible(False)
-        splitter.addWidget(middle)
-        splitter.addWidget(side)
-        splitter.setStretchFactor(0, 1)
-        splitter.setSizes([760, 240])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(splitter)
+        self.setLayout(panes(middle, side, sizes=(760, 240), grows=0))
 
     @property
     def text(self) -> str:

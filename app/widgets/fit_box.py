@@ -13,7 +13,7 @@ from app.widgets.basics import button, label, row, set_role
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.fit_gauge import FitGauge
 from app.widgets.number_label import NumberLabel
-from app.widgets.words import short_count, size_words
+from app.widgets.words import percent, short_count, size_words
 
 _STEPS = 1000
 _NONE = "–"
@@ -142,7 +142,7 @@ def note_of(result: Measured | None, origin: str, needed: int, level: str) -> st
     sentence = f"{_STEPS:,} such steps take about {duration(_STEPS * run.ms_per_step / 1000)}."
     if run.peak_bytes:
         off = needed / run.peak_bytes - 1
-        words = "The estimate is right" if abs(off) < 0.005 else f"The estimate is {abs(off):.0%} too "
+        words = "The estimate is right" if abs(off) < 0.005 else f"The estimate is {percent(abs(off))} too "
         sentence += f" {words}{'' if abs(off) < 0.005 else 'high' if off > 0 else 'low'}.".replace("%", " %")
     return sentence
 

@@ -14,6 +14,7 @@ from app.training_state import TrainingState
 from app.widgets.basics import button, label, row, set_role
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.run_list import TONES
+from app.widgets.words import percent
 from models.library import RunInfo
 
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
@@ -166,7 +167,7 @@ class RunHead(QFrame):
 
     def _show_progress(self, done: int, total: int, left: float | None, *, steps: bool) -> None:
         self._progress.setValue(round(1000 * done / total) if total else 0)
-        words = f"step {done:,} of {total:,}" if steps and total else f"{done / total:.0%}" if total else ""
+        words = f"step {done:,} of {total:,}" if steps and total else percent(done / total) if total else ""
         if left is not None:
             words += f"   {duration(left)} left"
         self.count.setText(words)

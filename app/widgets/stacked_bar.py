@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from app.design_costs import Slice
 from app.theme import SPACE, ThemeProvider
+from app.widgets.words import percent
 
 _BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
 
@@ -125,7 +126,7 @@ class StackedBar(QWidget):
     def tip(self, bar: Slice) -> str:
         """A slice with its share of the whole and its exact number, and what it is."""
         total = sum(each.value for each in self._bars if not each.is_sum)
-        share = f"{bar.value / total:.1%}".replace("%", " %")
+        share = percent(bar.value / total, 1)
         numbers = f"{bar.name}: {self._words(bar.value)}, {share} of all ({bar.value:,})"
         return f"{numbers}\n{bar.meaning[0].upper()}{bar.meaning[1:]}" if bar.meaning else numbers
 

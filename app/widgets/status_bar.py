@@ -11,6 +11,7 @@ from app.system import bytes_in_words, memory_bytes
 from app.theme import SPACE
 from app.widgets.basics import label
 from app.widgets.elided_label import ElidedLabel
+from app.widgets.words import percent
 
 _DEVICE_WORDS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _MEMORY_INTERVAL_MS = 2000
@@ -72,7 +73,7 @@ class StatusBar(QFrame):
             self._progress.setRange(0, 1000)
             self._progress.setValue(round(1000 * status.done / status.total))
         left = f"{duration(status.seconds_left)} left" if status.seconds_left is not None else ""
-        share = f"{status.done / status.total:4.0%}" if status.total else ""
+        share = f"{percent(status.done / status.total):>5}" if status.total else ""
         self._numbers.setText("  ".join(filter(None, (share, left))))
 
     @Slot()

@@ -125,3 +125,8 @@ def date_words(written: str) -> str:
         return written
     year = "" if moment.year == datetime.now().year else f" {moment.year}"
     return f"{moment.day} {moment:%b}{year}, {moment:%H:%M}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share of 1 in percent: «53 %»."""
+    return f"{100 * share:.{digits}f} %"

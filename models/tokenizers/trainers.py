@@ -66,9 +66,7 @@ def bpe_tokenizer(
         special_tokens=list(specials),
         initial_alphabet=sorted(TokenBytes.alphabet()),
     )
-    _finish(tokenizer, options, ())
-    _train(tokenizer, texts, trainer, progress)
-    return tokenizer
+    return _trained(tokenizer, texts, options, trainer, progress)
 
 
 def wordpiece_tokenizer(
@@ -84,9 +82,7 @@ def wordpiece_tokenizer(
         show_progress=progress,
         special_tokens=[*specials, UNKNOWN],
     )
-    _finish(tokenizer, options, ())
-    _train(tokenizer, texts, trainer, progress)
-    return tokenizer
+    return _trained(tokenizer, texts, options, trainer, progress)
 
 
 def unigram_tokenizer(
@@ -150,6 +146,13 @@ def word_tokenizer(
         show_progress=progress,
         special_tokens=[*specials, UNKNOWN],
     )
+    return _trained(tokenizer, texts, options, trainer, progress)
+
+
+def _trained(
+    tokenizer: Tokenizer, texts: Iterable[str], options: TokenizerOptions, trainer: trainers.Trainer, progress: bool
+) -> Tokenizer:
+    """The same, with what its normaliser leaves of the texts learnt."""
     _finish(tokenizer, options, ())
     _train(tokenizer, texts, trainer, progress)
     return tokenizer

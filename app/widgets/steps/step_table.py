@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from app.theme import ThemeProvider
@@ -70,6 +70,10 @@ class StepTable(QTableView):
             self.setCurrentIndex(QModelIndex())
             self.clearSelection()
         self._silent = False
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.scrollTo(self.currentIndex())
 
     def _on_row(self, index: QModelIndex) -> None:
         telling = self._rows.telling
