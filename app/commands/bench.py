@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description="train: seconds to the loss that a plain GPT-2 reaches in 2,000 steps, beside the seconds it took; "
         "decode: tokens/s with the KV cache beside without; tokenizer: training and encoding beside plain calls of "
         "the tokenizers library, and milliseconds from a key to the pills; gui: timer ticks of the window that are "
-        "late while a model trains.",
+        "late while a model trains; builder: milliseconds until a changed slot is drawn.",
     )
     parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all", help="default: all")
     parser.add_argument(

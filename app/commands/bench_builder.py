@@ -23,34 +23,24 @@ VALUES = {"norm": ("layernorm", "rmsnorm"), "position": ("rope", "alibi"), "acti
 
 def bench_builder(line: ProgressLine) -> Result:
     """Milliseconds from a changed slot to diagram and costs redrawn: the median of the preset where it is longest."""
-    from app.commands.offscreen import application
-    from app.main_window import MainWindow
-    from app.session import Session
+    from app.commands.offscreen import opened_window
     from app.tabs.builder_tab import BuilderTab
-    from app.theme import ThemeProvider
 
-    application()
-    with tempfile.TemporaryDirectory(prefix="terrarium-bench-", ignore_cleanup_errors=True) as home:
-        session = Session(Library(Path(home)))
-        theme = ThemeProvider(application(), "light")
-        window = MainWindow(session, theme)
-        try:
-            window.show()
-            session.start(warm_up=False)
-            window.show_tab("builder")
-            tab = window.pages.page("builder")
-            assert isinstance(tab, BuilderTab)
-            medians = {}
-            for name, config in PRESETS.items():
-                line.say(f"builder: {name}")
-                session.load_design(name)
-                medians[name] = 1000 * statistics.median(_changes(tab, config))
-        finally:
-            window.close()
-            theme.set_mode("system")
+    medians = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="terrarium-bench-", ignore_cleanup_errors=True) as home,
+        opened_window(Library(Path(home))) as window,
+    ):
+        window.show_tab("builder")
+        tab = window.pages.page("builder")
+        assert isinstance(tab, BuilderTab)
+        for name, config in PRESETS.items():
+            line.say(f"builder: {name}")
+            window.session.load_design(name)
+            medians[name] = 1000 * statistics.median(_changes(tab, config))
     slowest = max(medians, key=lambda name: medians[name])
-    line.say(f"builder: slowest for {slowest}; half of the presets take less than "
-             f"{statistics.median(medians.values()):.1f} ms")  # fmt: skip
+    middle = statistics.median(medians.values())
+    line.say(f"builder: slowest for {slowest}; half of the presets take less than {middle:.1f} ms")
     return Result(
         name="builder",
         ours=medians[slowest],

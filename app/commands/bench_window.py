@@ -65,52 +65,43 @@ def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line:
     """The seconds between the ticks of a timer in the window's thread, while the run trains."""
     from PySide6.QtCore import QEventLoop, Qt, QTimer
 
-    from app.commands.offscreen import application
-    from app.main_window import MainWindow
-    from app.session import Session
-    from app.theme import ThemeProvider
+    from app.commands.offscreen import opened_window
 
-    session = Session(library)
-    theme = ThemeProvider(application(), "light")
-    window = MainWindow(session, theme)
-    loop = QEventLoop()
     ticks: list[float] = []
     failures: list[str] = []
 
-    def on_events(events: tuple[Any, ...]) -> None:
-        for event in events:
-            line.show(event)
+    with opened_window(library, device) as window:
+        session, loop = window.session, QEventLoop()
 
-    def on_tick() -> None:
-        if failures:
-            loop.quit()
-        elif session.training is not None and session.training.step:
-            ticks.append(time.perf_counter())
-            if ticks[-1] - ticks[0] >= seconds:
+        def on_events(events: tuple[Any, ...]) -> None:
+            for event in events:
+                line.show(event)
+
+        def on_tick() -> None:
+            if failures:
                 loop.quit()
+            elif session.training is not None and session.training.step:
+                ticks.append(time.perf_counter())
+                if ticks[-1] - ticks[0] >= seconds:
+                    loop.quit()
 
-    def on_failed(sentence: str, details: str) -> None:
-        failures.append(sentence)
+        def on_failed(sentence: str, details: str) -> None:
+            failures.append(sentence)
 
-    timer = QTimer()
-    timer.setTimerType(Qt.TimerType.PreciseTimer)
-    timer.setInterval(round(1000 * TICK_S))
-    timer.timeout.connect(on_tick)
-    session.job_failed.connect(on_failed)
-    session.training_events.connect(on_events)
-    try:
-        window.show()
-        session.start()
-        session.set_device(device)
-        window.show_tab("training")
-        session.start_training(spec)
-        timer.start()
-        loop.exec()
-    finally:
-        timer.stop()
-        session.stop(keep=False)
-        window.close()
-        theme.set_mode("system")
+        timer = QTimer()
+        timer.setTimerType(Qt.TimerType.PreciseTimer)
+        timer.setInterval(round(1000 * TICK_S))
+        timer.timeout.connect(on_tick)
+        session.job_failed.connect(on_failed)
+        session.training_events.connect(on_events)
+        try:
+            window.show_tab("training")
+            session.start_training(spec)
+            timer.start()
+            loop.exec()
+        finally:
+            timer.stop()
+            session.stop(keep=False)
     if failures:
         raise ValueError(failures[0])
     return [after - before for before, after in itertools.pairwise(ticks)]

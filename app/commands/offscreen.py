@@ -1,11 +1,19 @@
-"""An application object for commands that draw: without a screen, so that they run anywhere and nothing pops up."""
+"""The application and its window for commands that draw: without a screen, so that they run anywhere."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QApplication
+
+from models.library import Library
+
+if TYPE_CHECKING:
+    from app.main_window import MainWindow
 
 
 def application() -> QApplication:
@@ -16,3 +24,28 @@ def application() -> QApplication:
     if sys.platform == "linux":
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     return QApplication(["terrarium"])
+
+
+@contextlib.contextmanager
+def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
+    """The real window over a library, light; closed with all its threads in the end.
+
+    Args:
+        device: where models are computed; "" loads no torch until something needs it.
+    """
+    from app.main_window import MainWindow
+    from app.session import Session
+    from app.theme import ThemeProvider
+
+    theme = ThemeProvider(application(), "light")
+    session = Session(library)
+    window = MainWindow(session, theme)
+    try:
+        window.show()
+        session.start(warm_up=bool(device))
+        if device:
+            session.set_device(device)
+        yield window
+    finally:
+        window.close()
+        theme.set_mode("system")

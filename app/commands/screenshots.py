@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -50,12 +50,14 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Draw; the pictures' paths go to stdout. The user's own library is only read."""
+    from app.commands.offscreen import opened_window
+
     with tempfile.TemporaryDirectory(prefix="terrarium-screenshots-", ignore_cleanup_errors=True) as home:
         library = Library(Path(home))
         if args.shown_run:
             _copy_run(Library(), args.shown_run, library)
         args.folder.mkdir(parents=True, exist_ok=True)
-        with _window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
+        with opened_window(library, args.device) as window, ProgressLine(as_json=args.json) as line:
             photographer = Photographer(window, args.folder, line)
             photographer.shoot_all(None if args.shown_run else args.minutes)
     if args.json:
@@ -78,28 +80,6 @@ def _copy_run(source: Library, name: str, target: Library) -> None:
     with contextlib.suppress(ValueError):  # the run keeps its tokenizer, whatever became of the library's
         about = read_about(source.tokenizers / name)
     save_tokenizer(read_tokenizer(run.tokenizer_file), target, name, about)
-
-
-@contextlib.contextmanager
-def _window(library: Library, device: str) -> Iterator[MainWindow]:
-    """The real window over a library, without a screen; closed with all its threads in the end."""
-    from app.commands.offscreen import application
-    from app.main_window import MainWindow
-    from app.session import Session
-    from app.theme import ThemeProvider
-
-    app = application()
-    session = Session(library)
-    theme = ThemeProvider(app, MODES[0])
-    window = MainWindow(session, theme)
-    try:
-        window.show()
-        session.start()
-        session.set_device(device)
-        yield window
-    finally:
-        window.close()
-        theme.set_mode("system")
 
 
 def _is_idle(view: QWidget) -> bool:

@@ -97,17 +97,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
-    texts = _read_with_progress(args.data, line)
+    texts, options = _read_with_progress(args.data, line), _options_from(args)
     cut = Cut()
     takes_long = _total_bytes(args.data) >= TOLD_FROM_BYTES or args.vocab_size >= TOLD_FROM_TOKENS
-    tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, _options_from(args), progress=takes_long, cut=cut)
+    tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, options, progress=takes_long, cut=cut)
     growth = list(_grow(tokenizer, args.data, line)) if args.growth and args.kind == "bpe" else []
     notices = (cut.sentence, shortfall(tokenizer, args.kind, args.vocab_size))
     about = {
         "trained_on": [str(path.resolve()) for path in args.data],
         "bytes": _total_bytes(args.data),
         "asked_vocab_size": args.vocab_size,
-        "options": asdict(_options_from(args)),
+        "options": asdict(options),
         **({"growth": growth} if growth else {}),
         "notice": " ".join(filter(None, notices)) or None,
     }
