@@ -143,7 +143,7 @@ def note_of(result: Measured | None, origin: str, needed: int, level: str) -> st
     if run.peak_bytes:
         off = needed / run.peak_bytes - 1
         words = "The estimate is right" if abs(off) < 0.005 else f"The estimate is {percent(abs(off))} too "
-        sentence += f" {words}{'' if abs(off) < 0.005 else 'high' if off > 0 else 'low'}.".replace("%", " %")
+        sentence += f" {words}{'' if abs(off) < 0.005 else 'high' if off > 0 else 'low'}."
     return sentence
 
 

@@ -27,7 +27,7 @@ class FitGauge(QWidget):
     def set_shares(self, share: float, level: str, measured: float = 0.0) -> None:
         """`share` of the whole is taken by the estimate, `measured` (0: unknown) in truth; both may exceed 1."""
         self._share, self._level, self._measured = share, level, measured
-        words = f"{percent(share)}" + (f", measured {percent(measured)}" if measured else "")
+        words = percent(share) + (f", measured {percent(measured)}" if measured else "")
         self.setAccessibleDescription(words)
         self.update()
 
