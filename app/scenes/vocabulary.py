@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.pictures import Axis, BarPicture, Line, LinePicture, round_ticks
-from app.widgets.words import counted, size_words
+from app.widgets.words import counted, percent, size_words, times
 from models.tokenizers.token_counts import Usage
 from models.tokenizers.vocabulary import Vocabulary
 
@@ -30,7 +30,7 @@ def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
 
     def describe(i: int) -> str:
         length = f"{i + 1} or more bytes" if i + 1 == shown < longest else counted(i + 1, "byte")
-        return f"{length}: {counted(int(values[i]), 'token')}, {100 * values[i] / len(vocabulary):.1f} %"
+        return f"{length}: {counted(int(values[i]), 'token')}, {percent(values[i] / len(vocabulary), 1)}"
 
     return BarPicture(
         title="Length",
@@ -49,7 +49,7 @@ def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
 
     def describe(i: int) -> str:
         row = int(usage.order[ranks[i] - 1])
-        return f"rank {ranks[i]:,}: {vocabulary.shown[row]}\noccurs {_times(int(values[i]))}"
+        return f"rank {ranks[i]:,}: {vocabulary.shown[row]}\noccurs {times(int(values[i]))}"
 
     return LinePicture(
         title="Frequency",
@@ -96,7 +96,7 @@ def usage_words(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
         f"{usage.corpus.n_bytes / usage.n_tokens:.2f} bytes each on average.",
         f"{n_produced:,} of the {len(vocabulary):,} tokens occur; "
         + (f"the {n_90:,} most frequent are 90 % of the corpus," if n_90 > 1 else "a single one is 90 % of the corpus,")
-        + f" and {n_once:,} ({100 * n_once / n_produced:.1f} %) {'comes' if n_once == 1 else 'come'} only once.",
+        + f" and {n_once:,} ({percent(n_once / n_produced, 1)}) {'comes' if n_once == 1 else 'come'} only once.",
     ]
     never = f"{n_never:,} {'is' if n_never == 1 else 'are'} never produced"
     if n_cannot:
@@ -126,7 +126,3 @@ def _powers(title: str, top: float) -> Axis:
     step = 1 if high < 5 else 2
     ticks = tuple((float(power), short(10.0**power)) for power in range(0, math.floor(high) + 1, step))
     return Axis(title=title, low=0.0, high=high, ticks=ticks)
-
-
-def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n:,} times"

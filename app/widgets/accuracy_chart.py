@@ -91,7 +91,7 @@ class AccuracyChart(QWidget):
             painter.setPen(colors.color("text"))
             numbers = QRectF(left + width, top, number_width, row)
             right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-            painter.drawText(numbers, right, f"{kind.accuracy * 100:.1f} %")
+            painter.drawText(numbers, right, percent(kind.accuracy, 1))
         self._paint_legend(painter, left, row * len(self._kinds) + SPACE)
 
     def _paint_legend(self, painter: QPainter, left: float, top: float) -> None:

@@ -13,6 +13,7 @@ from app.widgets.basics import button, column, label, row
 from app.widgets.chat_token_view import ROLE_COLOURS
 from app.widgets.editors import keep_wheel_for_scrolling
 from app.widgets.scrolling import scrolling
+from app.widgets.words import counted
 from models.data.chat import Message
 
 ROLE_WORDS = {"system": "System", "user": "User", "assistant": "Assistant"}
@@ -71,7 +72,7 @@ class ChatTurns(QWidget):
         """Say how many tokens each turn has; None where that is not known."""
         for i, turn in enumerate(self.turns):
             n = -1 if counts is None else counts[i]
-            turn.count.setText("" if n < 0 else "1 token" if n == 1 else f"{n:,} tokens")
+            turn.count.setText("" if n < 0 else counted(n, "token"))
 
     def _append(self, role: str, text: str) -> None:
         turn = _Turn(self._theme, role, text)

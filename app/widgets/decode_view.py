@@ -20,6 +20,7 @@ from app.widgets.id_box import IdBox
 from app.widgets.text_box import TextBox, highlight
 from app.widgets.text_offsets import TextOffsets
 from app.widgets.token_view import TokenView
+from app.widgets.words import counted
 from models.tokenizers.decoding import DecodedIds, decode_ids
 from models.tokenizers.encoded import EncodedText
 
@@ -179,10 +180,10 @@ class DecodeView(QWidget):
         self.ids.set_decoded(decoded)
         self.view.set_pieces(decoded.tokens)
         self.output.set_text(decoded.text)
-        self.output.setReadOnly(True)
+        self.output.setReadOnly(True)  # a text that is not too long can be typed into otherwise
         self.use.setEnabled(bool(decoded.text))
         n, characters = len(decoded.tokens), len(decoded.text)
-        counts = [_count(n, "id"), _count(characters, "character")]
+        counts = [counted(n, "id"), counted(characters, "character")]
         if decoded.n_left_out:
             counts.append(f"{decoded.n_left_out:,} special left out of the text")
         self._counts.setText(" · ".join(counts))
@@ -236,7 +237,3 @@ class DecodeView(QWidget):
 def _work(tokenizer: Tokenizer, written: str, skip_special: bool) -> _Result:
     decoded = decode_ids(tokenizer, written, skip_special=skip_special)
     return _Result(decoded, TextOffsets(decoded.text) if decoded.tile_the_text else None)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

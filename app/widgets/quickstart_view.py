@@ -17,6 +17,7 @@ from app.widgets.plots import LossChart
 from app.widgets.sample_feed import SampleFeed
 from app.widgets.stepper import Stepper
 from app.widgets.text_result import TextResult
+from app.widgets.words import percent
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
@@ -149,7 +150,7 @@ class QuickStartView(QWidget):
         self.chat.setVisible(bool(state.run_id) and stage >= TRAINING and not failed)
         self.chat.setText("Chat with your model" if stage == CHAT else "Chat with it as it learns")
         if state.evaluated is not None:
-            self._headline.setText(f"{state.evaluated.accuracy * 100:.1f} %")
+            self._headline.setText(percent(state.evaluated.accuracy, 1))
             self.accuracy.show_result(state.evaluated)
         measured = state.files and state.over and len(self._session.history.val) > 0
         if measured:

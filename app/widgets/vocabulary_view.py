@@ -22,7 +22,7 @@ from app.widgets.usage_counter import Counted, UsageCounter
 from app.widgets.vocabulary_charts import VocabularyCharts
 from app.widgets.vocabulary_filters import VocabularyFilters
 from app.widgets.vocabulary_table import VocabularyTable
-from app.widgets.words import counted
+from app.widgets.words import counted, percent
 from models.events import Event, Progress
 from models.tokenizers.token_counts import Usage
 from models.tokenizers.vocabulary import Vocabulary, vocabulary
@@ -214,7 +214,7 @@ class VocabularyView(QWidget):
     def _on_progress(self, events: tuple[Event, ...]) -> None:
         last = events[-1]
         if isinstance(last, Progress):
-            self.n_found.setText(f"Searching: {100 * last.done / last.total:.0f} %")
+            self.n_found.setText(f"Searching: {percent(last.done / last.total)}")
 
     @Slot()
     def _show_glitches(self) -> None:

@@ -13,6 +13,7 @@ from app.widgets.diagram.glyphs import paint_curve, paint_heads, paint_mask
 from app.widgets.diagram.part import Part
 from app.widgets.diagram.sketch import STEP
 from app.widgets.diagram.tones import tone
+from app.widgets.words import percent
 
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -174,7 +175,7 @@ class AreaItem(NodeItem):
 
     def __init__(self, node: Node, part: Part, theme: ThemeProvider, fonts: Fonts, share: float) -> None:
         super().__init__(node, part, theme, fonts)
-        self._share = f"{100 * share:.{0 if share >= 0.0995 else 1}f} %"
+        self._share = percent(share, 0 if share >= 0.0995 else 1)
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         colors, place = self._theme.theme, self.place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.widgets.words import times
 from models.tokenizers import show_bytes
 from models.tokenizers.step_frequencies import Frequencies
 from models.tokenizers.steps import TokenizerSteps
@@ -49,11 +50,6 @@ def applied(frequencies: Frequencies, rank: int) -> str:
     """How often a merge applies on a corpus."""
     n = frequencies.merges[rank]
     return f"applied {times(n)} on {frequencies.label}" if n else f"never applied on {frequencies.label}"
-
-
-def times(n: int) -> str:
-    """A number of times, in words."""
-    return "once" if n == 1 else f"{n:,} times" if n else "never"
 
 
 def share(probability: float) -> str:

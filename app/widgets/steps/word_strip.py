@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewIt
 
 from app.theme import ThemeProvider
 from app.widgets.steps.looks import Looks, alternate
+from app.widgets.words import times
 from models.tokenizers.steps import Word
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -91,9 +92,8 @@ class _Words(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return word.display[:_LONGEST]
         if role == Qt.ItemDataRole.ToolTipRole:
-            times = "once" if word.count == 1 else f"{word.count:,} times"
             added = "An added token, " if word.added_id is not None else ""
-            return f"{added}{times} in the text".capitalize()
+            return f"{added}{times(word.count)} in the text".capitalize()
         return None
 
 

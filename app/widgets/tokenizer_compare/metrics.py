@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.widgets.words import short_count
+from app.widgets.words import percent, short_count
 from models.tokenizers.compare import ModelCost
 from models.tokenizers.text_measures import Figures
 
@@ -55,7 +55,7 @@ def _ratio(value: float) -> str:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return percent(value, 1)
 
 
 RATIOS = (
