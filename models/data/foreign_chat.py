@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -59,26 +60,32 @@ def render_foreign(
     Raises:
         ValueError: where the template fails, refuses the conversation, or needs a mark that is not known.
     """
-    try:
+    known = {name: marks[name] for name in MARKS if marks.get(name)}
+    with _failures_told():
         compiled, needed = _compiled(template)
-        missing = sorted(needed - {name for name in MARKS if marks.get(name)})
-        if missing:
-            raise ValueError(
-                f"The chat template of this tokenizer needs its {' and '.join(missing)}, which the files that it was "
-                "read from do not name: import its whole Hugging Face folder."
-            )
-        rendered = compiled.render(
-            messages=[dict(message) for message in messages],
-            add_generation_prompt=add_generation_prompt,
-            **{name: marks[name] for name in MARKS if marks.get(name)},
+    missing = sorted(needed - known.keys())
+    if missing:
+        raise ValueError(
+            f"The chat template of this tokenizer needs its {' and '.join(missing)}, which the files that it was "
+            "read from do not name: import its whole Hugging Face folder."
         )
+    with _failures_told():
+        return str(
+            compiled.render(
+                messages=[dict(message) for message in messages], add_generation_prompt=add_generation_prompt, **known
+            )
+        )
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """Whatever a template can raise, as a ValueError."""
+    try:
+        yield
     except TemplateError as error:
         raise ValueError(f"The chat template of this tokenizer cannot make one text of this: {error}.") from error
     except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        if isinstance(error, ValueError) and "chat template of this tokenizer" in str(error):
-            raise
         raise ValueError(f"The chat template of this tokenizer fails: {error}.") from error
-    return str(rendered)
 
 
 @lru_cache(maxsize=8)
