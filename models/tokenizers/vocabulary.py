@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from models.tokenizers.pieces import show_bytes
+from models.tokenizers.steps_bpe import BpeTable
 from models.tokenizers.token_bytes import TokenBytes, special_ids
 from models.tokenizers.token_types import TYPES, script_of, type_of_text
 
@@ -107,7 +107,7 @@ class Vocabulary:
 
 @dataclass(frozen=True, kw_only=True)
 class _Raw:
-    """What a tokenizer's file says, before it is made sense of. `fixed`: ids of what stands beside the model's own."""
+    """What a tokenizer's file says, before it is made sense of; lists have an entry per token, by id."""
 
     model: dict[str, Any]
     ids_of: dict[str, int]
@@ -221,35 +221,25 @@ def _types(raw: _Raw) -> NDArray[np.int8]:
 def _merges(raw: _Raw) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """(n,) each: left and right part and rank of the merge that ends in each token."""
     made = np.full((3, len(raw.ids)), -1, np.int64)
-    pairs = [tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in raw.model.get("merges", ())]
     row_of = {id: row for row, id in enumerate(raw.ids)}
     prefix = raw.model.get("continuing_subword_prefix") or ""
     twice: set[int] = set()
-    for rank, (left, right) in enumerate(pairs):
+    for rank, (left, right) in enumerate(raw.model.get("merges", ())):
         row = row_of[raw.ids_of[left + right.removeprefix(prefix)]]
         if made[2, row] < 0:
             made[:, row] = raw.ids_of[left], raw.ids_of[right], rank
         else:
             twice.add(row)
-    ranks = {pair: rank for rank, pair in enumerate(pairs)} if twice else {}
+    if not twice:
+        return made[0], made[1], made[2]
+    table = BpeTable(raw.ids_of, raw.model)
     for row in twice:  # which of the merges is the one depends on what is merged before it
-        last = _last_merge(raw.spelled[row], ranks)
-        if last is not None:
-            made[:, row] = raw.ids_of[last[0]], raw.ids_of[last[1]], ranks[last]
+        steps = table.token_steps(raw.spelled[row])
+        if steps is not None:
+            last = steps.nodes[-1]
+            assert last.rank is not None
+            made[:, row] = steps.nodes[last.left].id, steps.nodes[last.right].id, last.rank
     return made[0], made[1], made[2]
-
-
-def _last_merge(token: str, ranks: dict[tuple[str, ...], int]) -> tuple[str, str] | None:
-    """The merge that completes a token, by merging its characters as the encoder does."""
-    parts = list(token)
-    while len(parts) > 2:
-        pairs = list(itertools.pairwise(parts))
-        best = min(pairs, key=lambda pair: ranks.get(pair, len(ranks)))
-        if best not in ranks:
-            return None
-        at = pairs.index(best)
-        parts[at : at + 2] = [best[0] + best[1]]
-    return (parts[0], parts[1]) if len(parts) == 2 and (parts[0], parts[1]) in ranks else None
 
 
 def _reachable(tokenizer: Tokenizer, raw: _Raw) -> NDArray[np.bool_]:
