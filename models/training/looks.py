@@ -30,10 +30,10 @@ class Looks:
     saver: Saver
     is_stopping: Callable[[], bool]
 
-    def validate(self, parts: Parts, state: TrainState) -> Generator[Event, None, None]:
-        """The loss on the validation split, where it is due; given up where the training is to stop."""
+    def validate(self, parts: Parts, state: TrainState) -> Generator[Event, None, bool]:
+        """The loss on the validation split, where it is due; whether there is one: a stop does not wait for it."""
         if not parts.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
-            return
+            return False
         self._check(parts, state)
         loss = math.nan
         for i, so_far in enumerate(validate(parts.model, parts.val_batches), start=1):
@@ -41,7 +41,7 @@ class Looks:
             if i < len(parts.val_batches):
                 yield MicroStep(step=state.step, micro_step=i)
                 if self.is_stopping():
-                    return
+                    return False
         metrics = ValMetrics(
             step=state.step,
             tokens=state.tokens,
@@ -52,6 +52,7 @@ class Looks:
         yield from self.record.validation(metrics)
         state.take_validation(loss)
         yield metrics
+        return True
 
     def is_enough(self, state: TrainState) -> bool:
         """Whether the validation loss has not fallen for as long as the run has patience."""

@@ -205,7 +205,7 @@ class Trainer:
     def _at_boundary(self, parts: Parts) -> Generator[Event, None, bool]:
         """Do what is due between two steps; True where this session ends here."""
         state, config = self._state, self._config
-        yield from self._looks.validate(parts, state)
+        was_validated = yield from self._looks.validate(parts, state)
         if self._saver.step == state.step == state.validated_step:  # resumed where a stop had not waited for this
             yield from self._record.patiently(self._write_checkpoint, parts)
         yield from self._looks.sample_pinned(parts, state)
@@ -214,7 +214,8 @@ class Trainer:
             yield from self._record.sample(sample)
             yield sample
         yield from self._record.patiently(self._take_lr_scale)
-        if self._looks.is_enough(state) and self._stop is None:
+        # Only just after a validation: a run that is resumed after an early stop is to go on, to the next one at least.
+        if was_validated and self._looks.is_enough(state) and self._stop is None:
             n = state.n_since_lowest
             yield from self._record.event("early stop", self.step, f"{n} validations without a new lowest loss")
             self._stop = (True, "stopped")

@@ -107,6 +107,8 @@ def test_patience_stops_a_run_that_gets_no_better(library: Library, tiny_config:
     assert len(losses) < 200
     assert min(losses) == min(losses[:-3]) < min(losses[-3:])
     assert "early stop" in [row["event"] for row in run.read_events()]
+    again = train(run, library)
+    assert again[-1] == Finished(run_id=run.id, status="stopped", step=2 * len(losses)), "goes on to the next look"
 
 
 def test_a_checkpoint_of_the_first_format_goes_on(library: Library, tiny_config: ModelConfig) -> None:
