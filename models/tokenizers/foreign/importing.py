@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 
 from models.files import atomic_write_text
 from models.library import Library
 from models.tokenizers.foreign.hub import fetch, is_hub_name
-from models.tokenizers.foreign.reading import Foreign, read_foreign
+from models.tokenizers.foreign.reading import read_foreign
 from models.tokenizers.store import save_tokenizer
-
-_PIECE = 1 << 20  # bytes that are read at once
 
 
 def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pattern: str = "") -> str:
@@ -38,15 +35,12 @@ def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pa
         "form": found.form,
         "sha256": _digests(found.files),
         **found.marks,
-        "assumptions": [*found.assumptions, *_patterns_said(pattern)],
+        "assumptions": list(found.assumptions),
     }
     folder = save_tokenizer(found.tokenizer, library, name, about)
-    _keep_template(found, folder)
+    if found.template:
+        atomic_write_text(folder / "chat_template.jinja", found.template)
     return folder.name
-
-
-def _patterns_said(pattern: str) -> Iterable[str]:
-    return [f"Texts are cut into words as by {pattern}, which was chosen at the import."] if pattern else []
 
 
 def _called(path: Path, fetched_from: str) -> str:
@@ -62,14 +56,7 @@ def _digests(files: tuple[Path, ...]) -> str:
     """The SHA-256 of what was read; with names where there are more files than one."""
     found = []
     for file in files:
-        digest = hashlib.sha256()
         with file.open("rb") as stream:
-            while piece := stream.read(_PIECE):
-                digest.update(piece)
-        found.append(digest.hexdigest() + (f"  {file.name}" if len(files) > 1 else ""))
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        found.append(digest + (f"  {file.name}" if len(files) > 1 else ""))
     return "\n".join(found)
-
-
-def _keep_template(found: Foreign, folder: Path) -> None:
-    if found.template:
-        atomic_write_text(folder / "chat_template.jinja", found.template)

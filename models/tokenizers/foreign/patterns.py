@@ -16,6 +16,10 @@ _O200K = (
 )
 
 
+CHOSEN = "which was chosen at the import"
+"""Why a text is cut as it is, where whoever imports the tokenizer has named the pattern."""
+
+
 class PatternUnknownError(ValueError):
     """Nothing says how a tokenizer cuts texts into words: whoever imports it has to choose a pattern."""
 

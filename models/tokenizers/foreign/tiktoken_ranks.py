@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from models.files import DamagedError
 from models.tokenizers.foreign.merges import LONGEST_TOKEN, derive_merges
-from models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError, find_pattern
+from models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes
 
 _LLAMA3 = {
@@ -87,14 +87,14 @@ def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
     """
     ranks = _parse(path)
     published = _PUBLISHED.get(len(ranks))
-    name, why = (pattern, "") if pattern else _known(path, len(ranks))
+    name, why = (pattern, CHOSEN) if pattern else _known(path, len(ranks))
     if not name:
         raise PatternUnknownError(
             f"{path} does not say how a text is cut into words before merging, and neither its name nor its size "
             f"({len(ranks):,} ranks) is known: name the pattern, one of {', '.join(PATTERNS)}."
         )
     chosen = find_pattern(name)
-    assumed = [f"Texts are cut into words as by {name}, {why}."] if why else []
+    assumed = [f"Texts are cut into words as by {name}, {why}."]
     specials: dict[str, int] = {}
     if published is not None and published.pattern == name:
         specials = published.specials

@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from models.files import DamagedError, read_json
-from models.tokenizers.foreign.patterns import PATTERNS, PatternUnknownError, find_pattern
+from models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes
 
 _PATTERNS_OF = {
@@ -113,10 +113,10 @@ def word_piece(file: Path) -> tuple[Tokenizer, list[str]]:
 
 
 def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple[str, list[str]]:
-    """The name of a pattern, and a sentence where nothing says that it is this one."""
+    """The name of a pattern, and a sentence where no file says that it is this one."""
     if pattern:
         find_pattern(pattern)
-        return pattern, []
+        return pattern, [f"Texts are cut into words as by {pattern}, {CHOSEN}."]
     kind = _class_name(settings)
     if not kind:
         return "gpt2", ["Texts are cut into words before merging as GPT-2 does; no file beside says how."]

@@ -49,6 +49,12 @@ def test_names(library: Library, tmp_path: Path) -> None:
     assert import_tokenizer(tmp_path / "special.json", library) == "special"
 
 
+def test_a_pattern_is_told_only_where_it_counts(library: Library, tmp_path: Path) -> None:
+    train_tokenizer((), "byte", 0).save(str(tmp_path / "whole.json"))
+    import_tokenizer(tmp_path / "whole.json", library, pattern="gpt2")
+    assert read_about(library.tokenizers / "whole")["assumptions"] == []
+
+
 def test_nothing_is_left_where_it_fails(library: Library, tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("nothing\n")
     with pytest.raises(ValueError, match=r"vocab\.txt is damaged"):
