@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -13,7 +12,13 @@ from models.files import DamagedError, read_json
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
 from models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
-from models.tokenizers.foreign.vocab_files import add_named_tokens, byte_level_bpe, word_piece
+from models.tokenizers.foreign.vocab_files import (
+    add_named_tokens,
+    byte_level_bpe,
+    class_name,
+    read_settings,
+    word_piece,
+)
 
 FORMS = "tokenizer.json, vocab.json with merges.txt, vocab.txt, a SentencePiece .model, tiktoken ranks, a .gguf"
 """What can be read, in words."""
@@ -24,6 +29,7 @@ _HEAD = 4096
 _PLAIN_IDS = ("Llama", "CodeLlama", "Gemma")
 """Classes of transformers that take the ids of their SentencePiece file as they are."""
 
+_MARKS = ("bos_token", "eos_token")
 _PROBE = "Aé 東京 \t\n👩‍👩‍👧 e\u0301\u0327 1"
 
 
@@ -88,7 +94,14 @@ def _read(file: Path, pattern: str) -> Foreign:
         _check_class(file)
         tokenizer, told = sentencepiece_tokenizer(read_sentencepiece_file(file))
         add_named_tokens(tokenizer, folder)
-        return Foreign(tokenizer=tokenizer, form="a SentencePiece model", files=(file,), assumptions=tuple(told))
+        return Foreign(
+            tokenizer=tokenizer,
+            form="a SentencePiece model",
+            files=(file,),
+            assumptions=tuple(told),
+            template=_template(folder),
+            marks=_marks(folder),
+        )
     if is_ranks:
         tokenizer, told = read_ranks(file, pattern)
         return Foreign(tokenizer=tokenizer, form="tiktoken ranks", files=(file,), assumptions=tuple(told))
@@ -98,13 +111,12 @@ def _read(file: Path, pattern: str) -> Foreign:
         return _read_json(_beside(file, "vocab.json"), pattern)
     if file.suffix == ".txt" and b"\0" not in head:
         tokenizer, told = word_piece(file)
-        template = _template(folder)
         return Foreign(
             tokenizer=tokenizer,
             form="vocab.txt",
             files=(file,),
             assumptions=tuple(told),
-            template=template,
+            template=_template(folder),
             marks=_marks(folder),
         )
     raise ValueError(f"{file} is no tokenizer of a kind that can be read: choose {FORMS}.")
@@ -176,7 +188,7 @@ def _read_gguf(file: Path) -> Foreign:
     if tokenizer is None:
         raise ValueError(f"{file} has no tokenizer in it: choose another file.")
     template = about.get("tokenizer.chat_template")
-    ids = {name: about.get(f"tokenizer.ggml.{name}_id") for name in ("bos_token", "eos_token")}
+    ids = {name: about.get(f"tokenizer.ggml.{name}_id") for name in _MARKS}
     return Foreign(
         tokenizer=tokenizer,
         form="a GGUF file",
@@ -200,8 +212,7 @@ def _beside(file: Path, name: str) -> Path:
 
 def _check_class(file: Path) -> None:
     """Some models number the pieces of their SentencePiece file anew, which only their own code knows."""
-    settings = _settings(file.parent)
-    kind = str(settings.get("tokenizer_class") or "").removesuffix("Fast").removesuffix("Tokenizer")
+    kind = class_name(read_settings(file.parent))
     if kind and kind not in _PLAIN_IDS:
         raise ValueError(
             f"{file} is of a {kind}Tokenizer, which may number its SentencePiece tokens otherwise: load its "
@@ -209,25 +220,20 @@ def _check_class(file: Path) -> None:
         )
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    file = folder / "tokenizer_config.json"
-    return read_json(file) if file.is_file() else {}
-
-
 def _template(folder: Path) -> str:
     """The chat template of a Hugging Face folder; "" where there is none, or more than one by name."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace")
-    template = _settings(folder).get("chat_template")
+    template = read_settings(folder).get("chat_template")
     return template if isinstance(template, str) else ""
 
 
 def _marks(folder: Path) -> dict[str, str]:
     """The tokens that begin and end a text, as a Hugging Face folder names them."""
-    found = {}
-    for name in ("bos_token", "eos_token"):
-        token = _settings(folder).get(name)
+    found, settings = {}, read_settings(folder)
+    for name in _MARKS:
+        token = settings.get(name)
         token = token.get("content") if isinstance(token, dict) else token
         if isinstance(token, str):
             found[name] = token

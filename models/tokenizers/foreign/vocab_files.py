@@ -56,7 +56,7 @@ def byte_level_bpe(vocab_file: Path, merges_file: Path, pattern: str = "") -> tu
         raise DamagedError(f"{merges_file} is damaged: a line is no pair of tokens.")
     rules = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
     folder = vocab_file.parent
-    settings = _settings(folder)
+    settings = read_settings(folder)
     name, assumed = _choose_pattern(vocab_file, settings, pattern)
     _check_bytes(vocab_file, vocab, rules)
     try:
@@ -89,8 +89,8 @@ def word_piece(file: Path) -> tuple[Tokenizer, list[str]]:
     vocab = {token: id for id, token in enumerate(tokens)}
     if len(vocab) != len(tokens) or "[UNK]" not in vocab:
         raise DamagedError(f"{file} is damaged: a token is there twice, or [UNK] is missing.")
-    settings = _settings(file.parent)
-    kind = _class_name(settings)
+    settings = read_settings(file.parent)
+    kind = class_name(settings)
     if kind and kind not in _WORD_PIECE_CLASSES:
         raise ValueError(f"{file} is of a {kind}Tokenizer, whose ways are not known: load its tokenizer.json.")
     lower, strip = settings.get("do_lower_case"), settings.get("strip_accents")
@@ -117,7 +117,7 @@ def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple
     if pattern:
         find_pattern(pattern)
         return pattern, [f"Texts are cut into words as by {pattern}, {CHOSEN}."]
-    kind = _class_name(settings)
+    kind = class_name(settings)
     if not kind:
         return "gpt2", ["Texts are cut into words before merging as GPT-2 does; no file beside says how."]
     if kind not in _PATTERNS_OF:
@@ -179,7 +179,7 @@ def _added(folder: Path) -> list[tuple[int, AddedToken]]:
         for content, id in _optional_json(file).items():
             found[int(id)] = AddedToken(content, normalized=False, special=True)
         file = folder / "tokenizer_config.json"
-        for text, said in _settings(folder).get("added_tokens_decoder", {}).items():
+        for text, said in read_settings(folder).get("added_tokens_decoder", {}).items():
             options = {name: bool(said.get(name, False)) for name in ("lstrip", "rstrip", "normalized", "single_word")}
             found[int(text)] = AddedToken(str(said["content"]), special=bool(said.get("special", False)), **options)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -189,13 +189,14 @@ def _added(folder: Path) -> list[tuple[int, AddedToken]]:
     return sorted(found.items(), key=lambda item: item[0])
 
 
-def _class_name(settings: dict[str, Any]) -> str:
+def class_name(settings: dict[str, Any]) -> str:
     """The class of transformers that made the files, as «GPT2»; "" where none is named."""
     name = settings.get("tokenizer_class")
     return name.removesuffix("Fast").removesuffix("Tokenizer") if isinstance(name, str) else ""
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The tokenizer_config.json of a Hugging Face folder; empty where it has none."""
     return _optional_json(folder / "tokenizer_config.json")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,14 @@ def test_pieces_that_no_text_becomes_are_never_found() -> None:
         theirs, ours = pair(train(**OPTIONS[name]))
         for text in ("＜s＞", "<0x41><0x0A>", "a<0x41>b"):
             assert ids_of(ours, text) == theirs.encode(text)
+
+
+def test_what_stands_beside_a_model_comes_along(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(train(model_type="bpe"))
+    said = {"tokenizer_class": "LlamaTokenizer", "chat_template": "{{ messages }}", "bos_token": {"content": "<s>"}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(said))
+    found = read_foreign(tmp_path)
+    assert (found.template, found.marks) == ("{{ messages }}", {"bos_token": "<s>"})
 
 
 @pytest.mark.parametrize(
