@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.progress_events import latest_progress
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, frame, label, row
 from app.widgets.config_form import ConfigForm
@@ -172,7 +173,7 @@ class TokenizerTrainer(QWidget):
 
     def show_events(self, events: tuple[Event, ...]) -> None:
         """Follow the training."""
-        for event in events:
+        for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._phase.setText(event.name)
                 self._bar.setRange(0, 0)

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from app.aside import Aside
 from app.failures import Failure
+from app.progress_events import latest_progress
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label, set_role
@@ -112,7 +113,7 @@ class UsageCounter(QWidget):
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
-        for event in {type(event): event for event in events}.values():  # of each kind only the newest can be seen
+        for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._say(event.name)
                 self._bar.setRange(0, 0)

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QProgressBar, QStackedWidget, QVBoxLayout, QWidget
 
 from app.aside import Aside
 from app.failures import Failure
+from app.progress_events import latest_progress
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label, row
@@ -107,7 +108,7 @@ class FrequencyBar(QWidget):
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
-        for event in events:
+        for event in latest_progress(events):
             if isinstance(event, Phase):
                 self._phase.setText(event.name)
                 self._progress.setRange(0, 0)
