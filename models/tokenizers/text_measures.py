@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from models.tokenizers.pieces import text_parts
+from models.tokenizers.texts import BATCH, batches
 from models.tokenizers.token_bytes import TokenBytes
 from models.tokenizers.unknown import unknown_ids
-
-_BATCH = 1 << 19
-"""Characters that are encoded at once: what bounds the memory, and how soon a cancel is heard."""
 
 _SPACED = re.compile(r"\S+")
 _WORD = re.compile(r"\w(?:\S*\w)?")
@@ -85,7 +83,7 @@ def measure_texts(tokenizers: Sequence[Tokenizer], texts: Iterable[str]) -> Gene
     """
     counters = [_Counter(tokenizer) for tokenizer in tokenizers]
     totals = [Figures()] * len(counters)
-    for batch in _batches(texts):
+    for batch in map(_Batch, batches(texts)):
         for i, counter in enumerate(counters):
             figures = yield from counter.count(batch)
             totals[i] += figures
@@ -198,21 +196,6 @@ def _n_whole(batch: _Batch, starts: Ints, ends: Ints, unknown: NDArray[np.bool_]
     return int((~unknown[alone]).sum())
 
 
-def _batches(texts: Iterable[str]) -> Iterator[_Batch]:
-    """The texts that are not empty, as many at once as a batch may hold, at least one."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if batch and size + len(text) > _BATCH:
-            yield _Batch(batch)
-            batch, size = [], 0
-        if text:
-            batch.append(text)
-            size += len(text)
-    if batch:
-        yield _Batch(batch)
-
-
 def _grouped(places: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
     """The parts in groups that are encoded at once."""
     group: list[tuple[int, str]] = []
@@ -220,7 +203,7 @@ def _grouped(places: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]
     for place in places:
         group.append(place)
         size += len(place[1])
-        if size >= _BATCH:
+        if size >= BATCH:
             yield group
             group, size = [], 0
     if group:

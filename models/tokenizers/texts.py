@@ -11,6 +11,9 @@ from pathlib import Path
 LONGEST_RUN = 1000
 """Characters: the trainers take minutes for a longer run without a break, or crash (measured on 1 MB)."""
 
+BATCH = 1 << 19
+"""Characters that are encoded at once: what bounds the memory, and how soon a cancel is heard."""
+
 _BLOCK = 1 << 20
 _SPACES = " \t\r\n"
 _SPACE = re.compile(f"[{_SPACES}]")
@@ -105,6 +108,21 @@ def _unbroken(text: str, longest: int) -> Iterator[tuple[int, int]]:
         end = len(text) if space is None else space.start()
         if end - first > longest:
             yield first, end
+
+
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """The texts that are not empty, as many at once as have BATCH characters together, at least one."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if batch and size + len(text) > BATCH:
+            yield batch
+            batch, size = [], 0
+        if text:
+            batch.append(text)
+            size += len(text)
+    if batch:
+        yield batch
 
 
 def not_empty(texts: Iterable[str]) -> Iterator[str]:

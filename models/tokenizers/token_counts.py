@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,10 +14,8 @@ from tokenizers import Tokenizer
 
 from models.events import Progress
 from models.tokenizers.pieces import text_parts
+from models.tokenizers.texts import batches
 from models.tokenizers.vocabulary import TYPE_NAMES, Vocabulary
-
-_BATCH = 1 << 19
-"""Characters that are encoded at once: what bounds the memory, and how soon a cancel is heard."""
 
 USES = {
     "repeated": "Occurs at least twice in the corpus",
@@ -54,7 +52,7 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], total_bytes: int) -
     n_bytes = n_characters = 0
     began = time.monotonic()
     yield Progress(done=0, total=total_bytes)
-    for batch in _batches(texts):
+    for batch in batches(texts):
         parts = [part for text in batch for part in text_parts(tokenizer, text)]
         encodings = tokenizer.encode_batch_fast(parts, add_special_tokens=False)
         ids = np.fromiter(itertools.chain.from_iterable(encoding.ids for encoding in encodings), np.int64)
@@ -67,21 +65,6 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], total_bytes: int) -
     if not counts.any():
         raise ValueError("There is no text in it, so there is nothing to count: choose another corpus.")
     return Counts(of=counts, n_bytes=n_bytes, n_characters=n_characters)
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The texts that are not empty, as many at once as a batch may hold, at least one."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if batch and size + len(text) > _BATCH:
-            yield batch
-            batch, size = [], 0
-        if text:
-            batch.append(text)
-            size += len(text)
-    if batch:
-        yield batch
 
 
 class Usage:
