@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from tokenizers import models as cores
 from tokenizers.decoders import DecodeStream
 
-from models.tokenizers.token_bytes import TokenBytes, parts_of, special_ids
+from models.tokenizers.token_bytes import BYTE_TOKENS, TokenBytes, parts_of, special_ids
 
 SPECIAL_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>")
 """The ids 0 to 4 of every tokenizer of ours, in this order."""
@@ -129,7 +129,7 @@ def has_merges(tokenizer: Tokenizer) -> bool:
         return True
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     tokens = (token for token in tokenizer.get_vocab(with_added_tokens=False) if len(token) > 1 and token not in added)
-    return any(not (tokenizer.model.byte_fallback and token[:3] == "<0x" and len(token) == 6) for token in tokens)
+    return any(not (tokenizer.model.byte_fallback and token in BYTE_TOKENS) for token in tokens)
 
 
 def decode(tokenizer: Tokenizer, ids: Iterable[int]) -> str:

@@ -9,6 +9,8 @@ import heapq
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from models.tokenizers.token_bytes import byte_token
+
 
 class Node(NamedTuple):
     """A token that comes up on the way: a symbol of the word, or what a merge made.
@@ -165,7 +167,7 @@ class BpeTable:
         return symbols, "".join(dropped)
 
     def _bytes(self, text: str) -> list[int] | None:
-        ids = [self._ids.get(f"<0x{byte:02X}>") for byte in text.encode()]
+        ids = [self._ids.get(byte_token(byte)) for byte in text.encode()]
         known = [id for id in ids if id is not None]
         return known if len(known) == len(ids) else None
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from models.tokenizers.token_bytes import byte_token
+
 _UNKNOWN_PENALTY = 10.0
 
 
@@ -187,7 +189,7 @@ class UnigramTable:
     def _ids_of_piece(self, text: str) -> list[int]:
         if text in self._ids:
             return [self._ids[text]]
-        spelled = [self._ids.get(f"<0x{byte:02X}>") for byte in text.encode()] if self._spells_bytes else [None]
+        spelled = [self._ids.get(byte_token(byte)) for byte in text.encode()] if self._spells_bytes else [None]
         known = [id for id in spelled if id is not None]
         if len(known) == len(spelled):
             return known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -12,9 +11,17 @@ from tokenizers import models as cores
 SPACE_MARK = "▁"
 """What a space is within the tokens of SentencePiece and its kin."""
 
-_BYTE_TOKEN = re.compile(r"<0x([0-9A-F]{2})>")
 _JOINED = {"ByteLevel", "ByteFallback", "Fuse", "Metaspace", "Replace"}
 """Decoders after which a text is the bytes of its tokens, one after the other."""
+
+
+def byte_token(byte: int) -> str:
+    """The token for a byte, as SentencePiece and its kin call it: «<0x41>»."""
+    return f"<0x{byte:02X}>"
+
+
+BYTE_TOKENS = {byte_token(byte): byte for byte in range(256)}
+"""All of them, each with its byte."""
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[int, str]:
@@ -86,9 +93,8 @@ class TokenBytes(dict[int, bytes]):
                 return bytes(map(self._bytes_of.__getitem__, token))
             except KeyError:
                 return token.encode()
-        byte = _BYTE_TOKEN.fullmatch(token) if self._spells_bytes else None
-        if byte:
-            return bytes([int(byte[1], 16)])
+        if self._spells_bytes and token in BYTE_TOKENS:
+            return bytes([BYTE_TOKENS[token]])
         if self._goes_on:
             token = token.removeprefix(self._goes_on)
         if self._ends_word and token.endswith(self._ends_word):

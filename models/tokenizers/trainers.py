@@ -17,7 +17,7 @@ from models.tokenizers.parts import (
     split_plain_words,
     split_words,
 )
-from models.tokenizers.token_bytes import SPACE_MARK, TokenBytes
+from models.tokenizers.token_bytes import BYTE_TOKENS, SPACE_MARK, TokenBytes
 
 
 def byte_tokenizer(specials: Sequence[str]) -> Tokenizer:
@@ -40,7 +40,7 @@ def char_tokenizer(
     for text in texts:
         counts.update(text if normalizer is None else normalizer.normalize_str(text))
     most_frequent = sorted(counts, key=lambda character: (-counts[character], character))
-    spelled = _byte_tokens() if options.byte_fallback else [UNKNOWN]
+    spelled = [*BYTE_TOKENS] if options.byte_fallback else [UNKNOWN]
     room = vocab_size - len(specials) - len(spelled)
     vocabulary = _numbered(specials, [*spelled, *most_frequent[:room]])
     if options.byte_fallback:
@@ -96,7 +96,7 @@ def unigram_tokenizer(
         scheme, words = "always", [pre_tokenizers.WhitespaceSplit()]
     marks_spaces = pre_tokenizers.Metaspace(replacement=SPACE_MARK, prepend_scheme=scheme, split=False)
     learner.pre_tokenizer = pre_tokenizers.Sequence([*words, marks_spaces])
-    spelled = _byte_tokens() if options.byte_fallback else []
+    spelled = [*BYTE_TOKENS] if options.byte_fallback else []
     trainer = trainers.UnigramTrainer(
         vocab_size=max(1, vocab_size - len(specials) - len(spelled)),
         show_progress=progress,
@@ -188,10 +188,6 @@ def _without_nul(texts: Iterable[str]) -> Iterator[str]:
     # The Unigram trainer takes NUL as the end of a sentence, and panics where it stands within one.
     for text in texts:
         yield text.replace("\0", " ") if "\0" in text else text
-
-
-def _byte_tokens() -> list[str]:
-    return [f"<0x{byte:02X}>" for byte in range(256)]
 
 
 def _numbered(specials: Sequence[str], others: Sequence[str]) -> dict[str, int]:

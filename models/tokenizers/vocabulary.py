@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,12 +13,11 @@ from tokenizers import Tokenizer
 
 from models.tokenizers.pieces import show_bytes
 from models.tokenizers.steps_bpe import BpeTable
-from models.tokenizers.token_bytes import TokenBytes, special_ids
+from models.tokenizers.token_bytes import BYTE_TOKENS, TokenBytes, special_ids
 from models.tokenizers.token_types import TYPES, script_of, type_of_text
 
 TYPE_NAMES = tuple(TYPES)
 _TYPE = {name: i for i, name in enumerate(TYPE_NAMES)}
-_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 
@@ -206,7 +204,7 @@ def _types(raw: _Raw) -> NDArray[np.int8]:
             kind = "special"
         elif id in raw.added:
             kind = "added"
-        elif len(data) == 1 and (text is None or _BYTE_TOKEN.fullmatch(name)):
+        elif len(data) == 1 and (text is None or name in BYTE_TOKENS):
             kind = "byte"
         elif text is None:
             kind = "fragment"
@@ -256,7 +254,7 @@ def _reachable(tokenizer: Tokenizer, raw: _Raw) -> NDArray[np.bool_]:
             continue
         if not data.isascii() and not _NEVER_IN_UTF8.isdisjoint(data):
             reachable[row] = False
-        elif decides and len(name) > 1 and not (len(data) == 1 and _BYTE_TOKEN.fullmatch(name)):
+        elif decides and len(name) > 1 and not (len(data) == 1 and name in BYTE_TOKENS):
             made = model.tokenize(name)
             reachable[row] = len(made) == 1 and made[0].id == id
     return reachable

@@ -15,9 +15,9 @@ from models.tokenizers.foreign.charsmap import read_charsmap
 from models.tokenizers.foreign.merges import derive_merges
 from models.tokenizers.foreign.replacing import replacing_steps
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePieceModel
+from models.tokenizers.token_bytes import BYTE_TOKENS
 
 _NORMAL, _DEFINED = PieceKind.NORMAL, PieceKind.USER_DEFINED
-_BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 _ALL = 1 << 30  # spaces at the beginning
 _UNKNOWN_PENALTY = 10.0  # of a character in no piece, below the lowest score, in both libraries
 _HIDDEN = (PieceKind.CONTROL, PieceKind.UNKNOWN, PieceKind.BYTE, PieceKind.UNUSED)
@@ -55,7 +55,7 @@ def _check(model: SentencePieceModel) -> None:
         )
     if not model.of_kind(PieceKind.UNKNOWN):
         raise DamagedError(f"{where} is damaged: it has no piece for what is unknown.")
-    if model.byte_fallback and not set(_BYTES) <= set(model.of_kind(PieceKind.BYTE)):
+    if model.byte_fallback and not BYTE_TOKENS.keys() <= set(model.of_kind(PieceKind.BYTE)):
         raise DamagedError(f"{where} is damaged: it spells with bytes, but has no piece for some of them.")
     odd = next((text for text in model.of_kind(_DEFINED) if " " in text), None)
     if odd is not None:
@@ -103,7 +103,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
     pieces = model.of_kind(_NORMAL, _DEFINED)
     if model.byte_fallback and model.algorithm == "unigram":
         # What no piece holds stands alone anyway; cut off, it keeps «<0x41>» from being taken for the byte.
-        alone = set("".join(_BYTES)).difference("".join(pieces))
+        alone = set("".join(BYTE_TOKENS)).difference("".join(pieces))
         if alone:
             cuts.append(pre_tokenizers.Split(Regex(_any_of(sorted(alone))), "isolated"))
     mark = model.mark

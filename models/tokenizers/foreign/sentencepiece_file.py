@@ -12,6 +12,7 @@ from typing import TypeVar
 from models.files import DamagedError
 from models.tokenizers.foreign.merges import LONGEST_TOKEN
 from models.tokenizers.foreign.wire import read_fields
+from models.tokenizers.token_bytes import SPACE_MARK
 
 T = TypeVar("T", int, bytes)
 
@@ -58,7 +59,7 @@ class SentencePieceModel:
     @property
     def mark(self) -> str:
         """What a space is within pieces."""
-        return "▁" if self.escape_whitespaces else " "
+        return SPACE_MARK if self.escape_whitespaces else " "
 
     def of_kind(self, *kinds: PieceKind) -> list[str]:
         """The texts of the pieces of these kinds, by id."""
