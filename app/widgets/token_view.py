@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
-from app.colours import Theme
 from app.theme import ThemeProvider
 from app.widgets.pill_layout import PillLayout
+from app.widgets.pill_words import PillWords
 from models.tokenizers import Piece
 from models.tokenizers.encoded import TokenArrays
 
-_PAD, _GAP, _MARGIN = 5, 2, 8  # pixels inside a pill's ends, between pills, around all
+_GAP, _MARGIN = 2, 8  # pixels between pills, around all
 _AT_ONCE = 150_000
 """Pills that are laid out before the window gets time for something else: some 20 ms."""
 
@@ -43,8 +44,8 @@ class TokenView(QAbstractScrollArea):
         self._layout = PillLayout(np.zeros(0, np.int64), np.zeros(0, bool), 1)
         self._hover, self._pick, self._marked = -1, -1, range(0)
         self._show_ids = True
+        self._words = PillWords(theme, show_ids=True)
         self._laid_out = -1  # pixels across
-        self._widths: dict[tuple[str, int], int] = {}
         self._going_on = QTimer(self, singleShot=True, interval=0)
         self._going_on.timeout.connect(self._go_on)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -52,8 +53,7 @@ class TokenView(QAbstractScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Tokens")
         self.viewport().setMouseTracking(True)
-        self._take_fonts()
-        theme.theme_changed.connect(self._on_theme_changed)
+        theme.theme_changed.connect(self._restyle)
 
     def set_pieces(self, pieces: Sequence[Piece]) -> None:
         """Show `pieces`; the scroll position stays, hover and pick end."""
@@ -67,7 +67,7 @@ class TokenView(QAbstractScrollArea):
     def set_show_ids(self, show: bool) -> None:
         """Show or hide the id under each pill."""
         self._show_ids = show
-        self._relayout()
+        self._restyle()
 
     def mark(self, tokens: range) -> None:
         """Highlight the tokens of `tokens` and bring them into sight; an empty range for none."""
@@ -102,27 +102,14 @@ class TokenView(QAbstractScrollArea):
 
     # -- geometry ------------------------------------------------------------------------------------------------------
 
-    def _take_fonts(self) -> None:
-        self._font, self._id_font = self._theme.mono_font(), self._theme.mono_font(0.78)
-        self._metrics, self._id_metrics = QFontMetrics(self._font), QFontMetrics(self._id_font)
-        self._widths.clear()
-
-    @property
-    def _pill_height(self) -> int:
-        return self._metrics.height() + 4
-
     @property
     def _row_height(self) -> int:
-        return self._pill_height + (self._id_metrics.height() if self._show_ids else 0) + 6
+        return self._words.row_height
 
-    def _width(self, piece: Piece) -> int:
-        key = (piece.display, piece.id if self._show_ids else -1)
-        width = self._widths.get(key)
-        if width is None:
-            text = self._metrics.horizontalAdvance(piece.display) + 2 * _PAD
-            id_width = self._id_metrics.horizontalAdvance(str(piece.id)) + 4 if self._show_ids else 0
-            width = self._widths[key] = min(max(text, id_width), self._available) + _GAP
-        return width
+    @Slot()
+    def _restyle(self) -> None:
+        self._words = PillWords(self._theme, show_ids=self._show_ids)
+        self._relayout()
 
     @property
     def _available(self) -> int:
@@ -130,14 +117,9 @@ class TokenView(QAbstractScrollArea):
         return max(self.width() - self.verticalScrollBar().sizeHint().width() - 2 * _MARGIN, 40)
 
     def _relayout(self) -> None:
-        pieces = self._pieces
-        if isinstance(pieces, TokenArrays):
-            widths = pieces.of_each(self._width, np.int64)
-        else:
-            widths = np.fromiter(map(self._width, pieces), np.int64, len(pieces))
-        ends = self._line_ends()
         self._laid_out = self._available
-        self._layout = PillLayout(widths, ends, self._laid_out + _GAP, _AT_ONCE)
+        widths = np.minimum(self._of_each(self._words.width, np.int64), self._laid_out) + _GAP
+        self._layout = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, _AT_ONCE)
         in_sight = self.verticalScrollBar().value() + self.viewport().height()
         while not self._layout.is_complete and self._layout.n_rows * self._row_height < in_sight:
             self._layout.extend(_AT_ONCE)
@@ -159,10 +141,14 @@ class TokenView(QAbstractScrollArea):
 
     def _line_ends(self) -> NDArray[np.bool]:
         """For each token whether the next one begins a row."""
+        return self._of_each(_ends_line, bool)
+
+    def _of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
+        """(n,) A fact of each token that depends on its id alone."""
         pieces = self._pieces
         if isinstance(pieces, TokenArrays):
-            return pieces.of_each(_ends_line, bool)
-        return np.fromiter(map(_ends_line, pieces), bool, len(pieces))
+            return pieces.of_each(fact, dtype)
+        return np.fromiter(map(fact, pieces), dtype, len(pieces))
 
     def _set_range(self) -> None:
         bar = self.verticalScrollBar()
@@ -177,7 +163,7 @@ class TokenView(QAbstractScrollArea):
         row = self._layout.row_of(index)
         top = _MARGIN + row * self._row_height - self.verticalScrollBar().value()
         left = _MARGIN + self._layout.x_of(index)
-        return QRect(left, top, self._layout.width_of(index) - _GAP, self._pill_height)
+        return QRect(left, top, self._layout.width_of(index) - _GAP, self._words.pill_height)
 
     def token_at(self, point: QPointF) -> int:
         """The token at a point of the viewport, -1 for none."""
@@ -197,13 +183,12 @@ class TokenView(QAbstractScrollArea):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self.viewport())
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colors = self._theme.theme
         offset = self.verticalScrollBar().value() - _MARGIN
         first = max((event.rect().top() + offset) // self._row_height, 0)
         last = min((event.rect().bottom() + offset) // self._row_height, self._layout.n_rows - 1)
         for row in range(first, last + 1):
             for index in self._layout.pills_in(row):
-                self._paint_pill(painter, index, colors)
+                self._paint_pill(painter, index)
         painter.end()
 
     def _paint_ground(self, painter: QPainter, index: int, piece: Piece, shape: QRectF) -> None:
@@ -217,24 +202,16 @@ class TokenView(QAbstractScrollArea):
             painter.setBrush(QColor(colors.pill_a if index % 2 == 0 else colors.pill_b))
         painter.drawRoundedRect(shape, 4, 4)
 
-    def _paint_pill(self, painter: QPainter, index: int, colors: Theme) -> None:
+    def _paint_pill(self, painter: QPainter, index: int) -> None:
         piece, rect = self._pieces[index], self._pill_rect(index)
         shape = QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
         self._paint_ground(painter, index, piece, shape)
         if index in self._marked or index in (self._hover, self._pick):
             strong = index in (self._hover, self._pick)
-            painter.setPen(QPen(QColor(colors.accent), 2 if strong else 1.4))
+            painter.setPen(QPen(QColor(self._theme.theme.accent), 2 if strong else 1.4))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(shape, 4, 4)
-        painter.setFont(self._font)
-        painter.setPen(QColor(colors.text if piece.special else colors.pill_text))
-        text = self._metrics.elidedText(piece.display, Qt.TextElideMode.ElideMiddle, rect.width() - _PAD)
-        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
-        if self._show_ids:
-            painter.setFont(self._id_font)
-            painter.setPen(QColor(colors.muted))
-            below = QRect(rect.left(), rect.bottom() + 1, rect.width(), self._id_metrics.height())
-            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, str(piece.id))
+        self._words.paint(painter, rect, piece)
 
     # -- input ---------------------------------------------------------------------------------------------------------
 
@@ -295,19 +272,14 @@ class TokenView(QAbstractScrollArea):
     def resizeEvent(self, event: object) -> None:
         if self._available == self._laid_out:
             self._set_range()
-            return
-        self._widths.clear()
-        self._relayout()
+        else:
+            self._relayout()
 
     def _set_hover(self, index: int) -> None:
         if index != self._hover:
             self._hover = index
             self.hovered.emit(index)
             self.viewport().update()
-
-    def _on_theme_changed(self) -> None:
-        self._take_fonts()
-        self._relayout()
 
 
 def _ends_line(piece: Piece) -> bool:
