@@ -74,10 +74,10 @@ def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
         try:
             example = json.loads(line)
             contents = [example["text"]] if "text" in example else [m["content"] for m in example["messages"]]
+            texts = [" " + content for content in contents]  # the chat template puts a space before each
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f'{path}, line {number}: not an example ({{"text": …}} or {{"messages": …}}).') from error
-        for content in contents:
-            yield " " + content  # the chat template puts a space before each
+        yield from texts
 
 
 def cut_runs(texts: Iterable[str], longest: int, *, anywhere: bool = False, cut: Cut | None = None) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from models.events import Notice, Phase, Progress
 from models.library import Library
-from models.tokenizers import encode_text, load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
+from models.tokenizers import encode_text, load_tokenizer, read_texts, save_tokenizer, train_in_child, train_tokenizer
 
 TEXT = "The cat sat on the mat. " * 50
 
@@ -78,7 +78,10 @@ def test_child_reads_examples(tmp_path: Path, library: Library) -> None:
     vocabulary = load_tokenizer(tmp_path / "out", library).get_vocab()
     assert set("xyzabc ") <= vocabulary.keys()
     assert '"' not in vocabulary
-    path.write_text('{"txt": 1}')
+    for line in ('{"txt": 1}', '{"text": 1}', '{"messages": [{"content": null}]}'):
+        path.write_text(line)
+        with pytest.raises(ValueError, match="line 1: not an example"):
+            list(read_texts([path]))
     with pytest.raises(ValueError, match="line 1: not an example"):
         list(train_in_child([path], "char", 300, tmp_path / "out2"))
 
