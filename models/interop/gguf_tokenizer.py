@@ -7,26 +7,19 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from models.files import DamagedError
+from models.tokenizers.foreign.patterns import PATTERNS
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
+from models.tokenizers.parts import GPT2_WORDS, byte_level
 
-_CONTROL, _USER_DEFINED = 3, 4
-"""Kinds of tokens in tokenizer.ggml.token_type."""
-
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_AROUND = (
-    r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"  # words, numbers, the rest
-)
 _LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral")
 _SPLITS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (_GPT2,)),
-    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", _GPT2)),
-    **dict.fromkeys(_LLAMA3, (_CONTRACTIONS + _AROUND % "{1,3}",)),
-    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (_CONTRACTIONS + _AROUND % "",)),
+    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (GPT2_WORDS,)),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", GPT2_WORDS)),
+    **dict.fromkeys(_LLAMA3, (PATTERNS["llama3"].words,)),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (PATTERNS["qwen"].words,)),
 }
 """How a text is cut before merging, by tokenizer.ggml.pre: each expression in turn cuts further. As in llama.cpp."""
-
 
 _SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
 """Values of tokenizer.ggml.model, and which algorithm of SentencePiece they are."""
@@ -66,13 +59,12 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
     except Exception as error:  # what the Rust library raises is of no narrower class
         raise DamagedError(f"{where} is damaged: its merges do not fit its tokens ({error}).") from error
     cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS[split]]
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, byte_level])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, byte_level()])
     tokenizer.decoder = decoders.ByteLevel()
     # They are in the vocabulary already, and keep its ids.
-    specials = [token for token, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL]
+    specials = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.CONTROL]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in specials])
-    defined = [token for token, kind in zip(tokens, kinds, strict=False) if kind == _USER_DEFINED]
+    defined = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.USER_DEFINED]
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in defined])
     _add_start(tokenizer, about, tokens)
     return tokenizer
