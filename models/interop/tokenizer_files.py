@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.tokenizers.foreign import find_tokenizer_file, read_foreign
+from models.tokenizers.foreign import PatternUnknownError, find_tokenizer_file, read_foreign
 
 
 def read_tokenizer_files(folder: Path, vocab_size: int) -> tuple[Tokenizer | None, str | None]:
@@ -19,7 +19,9 @@ def read_tokenizer_files(folder: Path, vocab_size: int) -> tuple[Tokenizer | Non
     if file is None:
         return None, None
     try:
-        tokenizer = read_foreign(folder).tokenizer
+        tokenizer = read_foreign(file).tokenizer
+    except PatternUnknownError as error:
+        return None, str(error)  # the model is good without
     except ValueError as error:
         if file.suffix != ".model":
             raise

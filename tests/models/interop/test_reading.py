@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -281,6 +282,14 @@ def test_word_pieces(tmp_path: Path) -> None:
     assert tokenizer.encode("The cats").tokens == ["[CLS]", "[UNK]", "cat", "##s", "[SEP]"]
     (folder / "vocab.txt").write_text("a\na\n")
     assert "vocab.txt is damaged" in refusal(folder)
+
+
+def test_a_split_into_words_that_nothing_tells_costs_the_tokenizer_only(folder: Path) -> None:
+    ranks = (b"%s %d\n" % (base64.b64encode(bytes([byte])), byte) for byte in range(256))
+    (folder / "mine.tiktoken").write_bytes(b"".join(ranks))
+    events, (_, tokenizer) = drive(load_model_events(folder))
+    assert tokenizer is None
+    assert ["name the pattern" in event.sentence for event in events if isinstance(event, Notice)] == [True]
 
 
 def test_sentencepiece_models_are_said_not_to_be_read(folder: Path) -> None:
