@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tokenizers import Tokenizer
 from tokenizers import models as cores
@@ -39,30 +40,27 @@ def measure_growth(tokenizer: Tokenizer, sample: str) -> Iterator[tuple[int, flo
         return
     described = json.loads(tokenizer.to_str())
     core = described["model"]
-    merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split(" ")) for merge in core["merges"]]
+    merges: list[list[str]] = core["merges"]
     made = {left + right for left, right in merges}
     base = {token: id for token, id in core["vocab"].items() if token not in made}
     n_bytes = len(sample.encode())
     extra = tokenizer.get_vocab_size() - len(core["vocab"])  # added tokens that are no part of the model
     for k in _spread(len(merges)):
         kept = dict.fromkeys(left + right for left, right in merges[:k])
-        smaller = (
-            Tokenizer.from_str(tokenizer.to_str()) if k == len(merges) else _with(described, base, kept, merges[:k])
-        )
+        smaller = tokenizer if k == len(merges) else _with(described, base, kept, merges[:k])
         yield len(base) + len(kept) + extra, n_bytes / max(len(encode_text(smaller, sample)), 1)
 
 
-def _with(
-    described: dict[str, object], base: dict[str, int], kept: Iterable[str], merges: list[tuple[str, ...]]
-) -> Tokenizer:
+def _with(described: dict[str, Any], base: dict[str, int], kept: Iterable[str], merges: list[list[str]]) -> Tokenizer:
     """The tokenizer that the first merges make, under ids of its own."""
-    core = dict(described["model"])  # type: ignore[call-overload]
     tokens = [*sorted(base, key=base.__getitem__), *kept]
-    core["vocab"] = {token: id for id, token in enumerate(tokens)}
-    core["merges"] = [list(merge) for merge in merges]
-    added = [token for token in described["added_tokens"] if token["content"] in core["vocab"]]  # type: ignore[attr-defined]
-    for token in added:
-        token["id"] = core["vocab"][token["content"]]
+    vocabulary = {token: id for id, token in enumerate(tokens)}
+    core = {**described["model"], "vocab": vocabulary, "merges": merges}
+    added = [
+        {**token, "id": vocabulary[token["content"]]}
+        for token in described["added_tokens"]
+        if token["content"] in vocabulary
+    ]
     return Tokenizer.from_str(json.dumps({**described, "model": core, "added_tokens": added}))
 
 
