@@ -57,11 +57,6 @@ class TokenArrays(Sequence[Piece]):
         piece: Piece = self._kinds[self._kind[index]]
         return piece._replace(start=int(self.starts[index]), end=int(self.ends[index]))
 
-    @property
-    def n_kinds(self) -> int:
-        """How many different tokens there are."""
-        return len(self._kinds)
-
     def iter_ids(self) -> Iterator[int]:
         """The ids as plain numbers, without a list of all of them."""
         for start in range(0, len(self.ids), _AT_ONCE):

@@ -94,11 +94,6 @@ class BpeTable:
             self._ranks[vocabulary[left] << 32 | vocabulary[right]] = rank
 
     @property
-    def n_merges(self) -> int:
-        """How many merges the tokenizer has learnt."""
-        return len(self._made)
-
-    @property
     def looks_up_words(self) -> bool:
         """Whether a word that is a token is taken as it is (Llama 3's `ignore_merges`)."""
         return self._looks_up_words

@@ -40,7 +40,7 @@ def type_of_text(text: str, words: str) -> str:
         return "character"
     if text.isspace():
         return "space"
-    if text.lstrip(" ").isalpha() or any(character.isalpha() for character in text):
+    if any(character.isalpha() for character in text):
         if words == "space":
             return "word start" if text[0].isspace() else "continuation"
         return {"mark": "word start", "whole": "word", "none": "piece"}[words]
