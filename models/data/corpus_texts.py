@@ -37,7 +37,8 @@ class CorpusTexts(NamedTuple):
 def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, None, CorpusTexts]:
     """The texts of a choice, both splits of a corpus; the corpus is built where the library does not have it yet.
 
-    Nothing of the files is read before the texts are asked for, and then a block at a time.
+    Before the texts are asked for, no more of the files is read than the beginning of examples, for `n_bytes`; then a
+    block at a time.
 
     Raises:
         ValueError: where the corpus is gone or damaged, no file was chosen, or one is missing.
