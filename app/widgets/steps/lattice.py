@@ -32,6 +32,7 @@ class Lattice(Drawing):
         texts = [looks.width(shown_piece(character)) + 2 * PAD for character in set(found.word)]
         lowest = min((found.score_with(i) for i in range(len(found.pieces))), default=0.0)
         self._column = max([looks.small_width(f"Σ {score_words(lowest)}") + 4, *texts])
+        self._best = frozenset(found.best)
         self._starts = np.array([piece.start for piece in found.pieces], np.int64)
         self._ends = np.array([piece.end for piece in found.pieces], np.int64)
         self._longest = int((self._ends - self._starts).max(initial=1))
@@ -96,10 +97,6 @@ class Lattice(Drawing):
         wins = found.places[end].piece == piece
         return (4 if wins else 3) if end == step else (2 if wins else 1)
 
-    @property
-    def _best(self) -> frozenset[int]:
-        return frozenset(self._found.best)
-
     def _label(self, piece: int, step: int) -> str:
         tried = self._importance(piece, step) >= 3 and step < self._found.n_steps
         found = self._found
@@ -137,7 +134,7 @@ class Lattice(Drawing):
             painter.setPen(looks.pen("accent" if i <= step else "border_strong", 1.6))
             painter.setBrush(looks.colors.color("accent" if i == step else "surface"))
             painter.drawEllipse(QPointF(x, self._base), _DOT, _DOT)
-            if i < last or i < len(found.word):
+            if i < len(found.word):
                 text = QRectF(x, self._base + 4, self._column, looks.pill_height)
                 painter.setFont(looks.font)
                 painter.setPen(looks.colors.color("text"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.aside import Aside
 from app.failures import Failure
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, frame, label, set_role, titled_card
+from app.widgets.basics import EmptyState, frame, label, panes, set_role, titled_card
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.steps.board import Board
 from app.widgets.steps.drawing import Drawing
@@ -78,12 +78,6 @@ class StepsView(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.setStretch(lines.count() - 2, 1)
         lines.setStretch(lines.count() - 1, 0)
-        middle = QSplitter(Qt.Orientation.Horizontal)
-        middle.addWidget(drawn)
-        middle.addWidget(listed)
-        middle.setStretchFactor(0, 1)
-        middle.setChildrenCollapsible(False)
-        middle.setSizes([700, 370])
         for words in (self.sentence, self._told):
             self._line.addWidget(words)
         self._line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -99,7 +93,7 @@ class StepsView(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
         column.addWidget(above)
-        column.addWidget(middle, 1)
+        column.addLayout(panes(drawn, listed, sizes=(700, 370), grows=0), 1)
         column.addWidget(below)
         self._pages.addWidget(content)
         self._pages.addWidget(EmptyState("No tokenizer", "Choose a tokenizer, or train one, to see how it works."))
