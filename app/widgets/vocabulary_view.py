@@ -15,7 +15,7 @@ from app.scenes.vocabulary import usage_words
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.token_finder import Found, Query, TokenFinder
-from app.widgets.basics import EmptyState, button, label, row, set_role
+from app.widgets.basics import EmptyState, button, label, panes, row, set_role
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.token_facts import TokenFacts
 from app.widgets.usage_counter import Counted, UsageCounter
@@ -36,11 +36,9 @@ class VocabularyView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
         self._tokenizer: Tokenizer | None = None
         self._name = ""
         self._finder: TokenFinder | None = None
-        self._written = ""
         self._reading, self._finding, self._writing = Aside(self), Aside(self), Aside(self)
         self.filters = VocabularyFilters()
         self.n_found = label("", "caption")
@@ -66,12 +64,6 @@ class VocabularyView(QWidget):
         self._found = QStackedWidget()
         self._found.addWidget(self.table)
         self._found.addWidget(self._nothing)
-        beside = QSplitter(Qt.Orientation.Horizontal)
-        beside.setChildrenCollapsible(False)
-        beside.addWidget(self._found)
-        beside.addWidget(self.facts)
-        beside.setStretchFactor(0, 1)
-        beside.setSizes([760, 268])
         upper = QWidget()
         lines = QVBoxLayout(upper)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -80,11 +72,10 @@ class VocabularyView(QWidget):
         bar.setStretch(0, 1)
         lines.addLayout(bar)
         lines.addLayout(row(self.n_found, self.said))
-        lines.addWidget(beside, 1)
+        lines.addLayout(panes(self._found, self.facts, sizes=(760, 268), grows=0), 1)
         self._usage = QWidget()
         sentence = row(self.words, self.glitches)
         sentence.setStretch(0, 1)
-        sentence.setContentsMargins(0, 0, 0, 0)
         self._usage.setLayout(sentence)
         lower = QWidget()
         below = QVBoxLayout(lower)
@@ -111,7 +102,7 @@ class VocabularyView(QWidget):
         self._finding.done.connect(self._on_found)
         self._finding.failed.connect(self._on_failed)
         self._finding.events_came.connect(self._on_progress)
-        self._writing.done.connect(self._on_written)
+        self._writing.done.connect(self._say)
         self._writing.failed.connect(self._on_failed)
         self.filters.changed.connect(self._find)
         self.filters.left.connect(self._go_to_table)
@@ -251,12 +242,12 @@ class VocabularyView(QWidget):
         finder, rows = self._finder, self.table.contents.rows
         if finder is None:
             return
-        self._written = f"{counted(len(rows), 'token')} written to {path}"
-        self._writing.ask(lambda: write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist()))
 
-    @Slot(object)
-    def _on_written(self, _: object) -> None:
-        self._say(self._written)
+        def write() -> str:
+            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
+            return f"{counted(len(rows), 'token')} written to {path}"
+
+        self._writing.ask(write)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
