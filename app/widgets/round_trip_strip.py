@@ -52,7 +52,7 @@ class RoundTripStrip(QFrame):
         self._find = button("Show it", theme, self.show_place, role="link", tip=tip)
         self._all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
         self._aside = Aside(self)
-        self._aside.done.connect(self._on_done)
+        self._aside.done.connect(self._show)
         self._aside.failed.connect(self._on_failed)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(self._on_slow)
@@ -128,10 +128,6 @@ class RoundTripStrip(QFrame):
         self.show_place()
 
     @Slot(object)
-    def _on_done(self, result: RoundTrip) -> None:
-        self._show(result)
-
-    @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._patience.stop()
         self._tell("", "Could not be checked", failure.sentence)
@@ -140,6 +136,7 @@ class RoundTripStrip(QFrame):
     def _on_slow(self) -> None:
         self._tell("", "Checking …", f"whether {_EQUATION}")
 
+    @Slot(object)
     def _show(self, result: RoundTrip) -> None:
         self._patience.stop()
         self.result = result
