@@ -61,7 +61,7 @@ class TokenLab(QSplitter):
         self.view.picked.connect(self._on_token_changed)
         self.bytes.hovered.connect(self._on_byte_hovered)
         self.bytes.picked.connect(self.view.pick)
-        theme.theme_changed.connect(self._show_highlight)
+        theme.theme_changed.connect(self._restyle)
 
     def _build(self) -> None:
         tip = "Keep only the beginning of the text, which can be typed into"
@@ -172,7 +172,11 @@ class TokenLab(QSplitter):
         self.bytes.mark(range(index, index + 1) if index >= 0 else range(0))
         self.token_changed.emit(index)
 
-    def _show_highlight(self, index: int = -1) -> None:
+    @Slot()
+    def _restyle(self) -> None:
+        self._show_highlight(self.view.current)
+
+    def _show_highlight(self, index: int) -> None:
         found = [] if index < 0 or self.tokens is None else self._highlight(self.tokens[index])
         self.editor.setExtraSelections(found)
 
