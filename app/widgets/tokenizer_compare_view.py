@@ -25,6 +25,7 @@ from app.widgets.tokenizer_compare.spot import AlignedRow, Spot, spot_words
 from app.widgets.tokenizer_compare.text_grid import TextGrid
 from app.widgets.tokenizer_compare.text_work import MOST_DRAWN, ComparedText, text_work
 from app.widgets.words import words
+from models.library import TokenizerInfo
 from models.tokenizers.compare import model_cost
 from models.tokenizers.text_measures import Figures
 
@@ -45,9 +46,10 @@ class TokenizerCompareView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session, self._theme = session, theme
+        self._session = session
         self._shelf = TokenizerShelf(session.library)
         self._selection, self._text = Selection(), ""
+        self._infos: dict[str, TokenizerInfo] = {}
         self._stamps: dict[str, object] = {}
         self._shown = ComparedText(grid=TextGrid(""), n_characters=0)
         self._aside = Aside(self)
@@ -146,7 +148,6 @@ class TokenizerCompareView(QWidget):
 
     def _all(self) -> list[Compared]:
         """The whole library, what is compared first."""
-        infos = {info.name: info for info in self._session.list_tokenizers()}
         problems = self._shown.problems
         return [
             Compared(
@@ -155,7 +156,7 @@ class TokenizerCompareView(QWidget):
                 vocab_size=self._shown.sizes.get(info.name, info.vocab_size),
                 problem=info.problem or problems.get(info.name, ""),
             )
-            for info in map(infos.__getitem__, self._selection.order(list(infos)))
+            for info in map(self._infos.__getitem__, self._selection.order(list(self._infos)))
         ]
 
     @Slot(str, bool)
@@ -165,13 +166,13 @@ class TokenizerCompareView(QWidget):
 
     @Slot()
     def _on_library_changed(self) -> None:
-        there = [info.name for info in self._session.list_tokenizers()]
-        for name in {*there, *self._stamps}:
+        self._infos = {info.name: info for info in self._session.list_tokenizers()}  # files are read for each
+        for name in {*self._infos, *self._stamps}:
             stamp = self._shelf.stamp(name)
             if self._stamps.get(name, stamp) != stamp:
                 self.texts.forget(name)
             self._stamps[name] = stamp
-        self._selection.keep(there)
+        self._selection.keep(list(self._infos))
         self._encode()
 
     # -- The text at hand ----------------------------------------------------------------------------------------------
@@ -179,7 +180,7 @@ class TokenizerCompareView(QWidget):
     def _encode(self) -> None:
         names = self.names
         self._selection.give_colours(names)
-        self._pages.setCurrentIndex(1 if self._session.list_tokenizers() else 0)
+        self._pages.setCurrentIndex(1 if self._infos else 0)
         self._show_hint()
         self._fill()
         self._aside.drive(text_work(self._shelf, names, self._text))
@@ -205,7 +206,7 @@ class TokenizerCompareView(QWidget):
         self._told.setText(told or "Point at a token to see what the others make of the same characters.")
 
     def _show_hint(self) -> None:
-        others = len(self._session.list_tokenizers()) - 1
+        others = len(self._infos) - 1
         n = len(self.names)
         if n > 1 or others < 0:
             sentence = ""

@@ -46,7 +46,7 @@ class MeasuredTexts(QWidget):
         self, session: Session, theme: ThemeProvider, shelf: TokenizerShelf, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._session, self._theme, self._shelf = session, theme, shelf
+        self._session, self._shelf = session, shelf
         self._series: Sequence[Series] = ()
         self._text_figures: Mapping[str, Figures] = {}
         self._parts: dict[_Part, tuple[str, dict[str, Figures]]] = {}
