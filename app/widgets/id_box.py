@@ -36,7 +36,7 @@ class IdBox(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._problems: tuple[IdProblem, ...] = ()
+        self._wrong_places: list[QTextCursor | None] = []
         self._pointed: tuple[int, int] | None = None
         self.editor = TextBox()
         self.editor.setProperty("role", "mono")
@@ -81,12 +81,14 @@ class IdBox(QWidget):
 
     def set_decoded(self, decoded: DecodedIds | None) -> None:
         """Name what is wrong in the text; None while that is not known."""
-        self._problems, self._pointed = (() if decoded is None else decoded.problems), None
+        problems: tuple[IdProblem, ...] = () if decoded is None else decoded.problems
+        self._wrong_places = [self._cursor(problem.start, problem.end) for problem in problems]
+        self._pointed = None
         self.list.clear()
-        self.list.addItems([problem.sentence for problem in self._problems])
-        self._wrong.setVisible(bool(self._problems))
-        if decoded is not None and self._problems:
-            n, shown = decoded.n_problems, len(self._problems)
+        self.list.addItems([problem.sentence for problem in problems])
+        self._wrong.setVisible(bool(problems))
+        if decoded is not None and problems:
+            n, shown = decoded.n_problems, len(problems)
             words = "1 is no id" if n == 1 else f"{n:,} are no ids"
             self._wrong_words.setText(words if n == shown else f"{words}; the first {shown:,}")
             rows = min(max(shown, _LEAST_ROWS), _MOST_ROWS)
@@ -117,26 +119,19 @@ class IdBox(QWidget):
 
     @Slot(QListWidgetItem)
     def _on_item(self, item: QListWidgetItem) -> None:
-        problem = self._problems[self.list.row(item)]
-        cursor = self._cursor(problem.start, problem.end)
+        cursor = self._wrong_places[self.list.row(item)]
         if cursor is not None:
             self.editor.setTextCursor(cursor)
             self.editor.setFocus()
 
     @Slot()
     def _underline(self) -> None:
-        places = [(problem.start, problem.end, "danger") for problem in self._problems]
-        if self._pointed is not None:
-            places.append((*self._pointed, "selection"))
-        cursors = [(self._cursor(start, end), role) for start, end, role in places]
         colors = self._theme.theme
-        self.editor.setExtraSelections(
-            [
-                highlight(cursor, colors.color(role), wrong=role == "danger")
-                for cursor, role in cursors
-                if cursor is not None
-            ]
-        )
+        marks = [highlight(each, colors.color("danger"), wrong=True) for each in self._wrong_places if each is not None]
+        pointed = None if self._pointed is None else self._cursor(*self._pointed)
+        if pointed is not None:
+            marks.append(highlight(pointed, colors.color("selection")))
+        self.editor.setExtraSelections(marks)
 
     def _cursor(self, start: int, end: int) -> QTextCursor | None:
         """A cursor that selects these characters; None where they are held and not shown."""
