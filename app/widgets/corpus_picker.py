@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
 
@@ -14,7 +12,7 @@ from app.widgets.data_picker import FILE_FILTER
 from app.widgets.editors import keep_wheel_for_scrolling
 from app.widgets.words import size_words
 from models.data.corpus import list_corpora
-from models.data.corpus_texts import CorpusChoice, CorpusTexts, corpus_texts, files_label
+from models.data.corpus_texts import CorpusChoice, files_label
 
 _TINY_WORLD, _STDLIB = CorpusChoice(source="tiny-world"), CorpusChoice(source="stdlib")
 _TIP = Qt.ItemDataRole.ToolTipRole
@@ -55,31 +53,13 @@ class CorpusPicker(QWidget):
 
     @property
     def choice(self) -> CorpusChoice:
-        """What is chosen."""
+        """What is chosen; `corpus_texts` gives its texts."""
         return self._shown if self._shown.source != "text" else CorpusChoice(source="text", text=self._text)
 
     @property
     def words(self) -> str:
         """What the choice is called."""
         return self.box.currentText()
-
-    def make_texts(self) -> Callable[[], CorpusTexts]:
-        """A function that gives (label, bytes, texts) of what is chosen now; to be called beside the window.
-
-        It takes seconds where a corpus must be built first; `corpus_texts(library, choice)` tells how far that is.
-        """
-        library, choice = self._session.library, self.choice
-
-        def make() -> CorpusTexts:
-            work = corpus_texts(library, choice)
-            while True:
-                try:
-                    next(work)
-                except StopIteration as end:
-                    result: CorpusTexts = end.value
-                    return result
-
-        return make
 
     def set_files(self, files: tuple[str, ...]) -> None:
         """Choose files of the user's."""

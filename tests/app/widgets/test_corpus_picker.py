@@ -12,6 +12,8 @@ from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.corpus_picker import CorpusPicker
 from models.data.corpus import build_examples_corpus, build_text_corpus
+from models.data.corpus_texts import CorpusTexts, corpus_texts
+from tests.models.training.support import result_of
 
 
 @pytest.fixture
@@ -19,6 +21,10 @@ def picker(qtbot: QtBot, session: Session, theme: ThemeProvider) -> CorpusPicker
     picker = CorpusPicker(session, theme)
     qtbot.addWidget(picker)
     return picker
+
+
+def texts_of(picker: CorpusPicker, session: Session) -> CorpusTexts:
+    return result_of(corpus_texts(session.library, picker.choice))
 
 
 def entries(picker: CorpusPicker) -> list[str]:
@@ -34,7 +40,7 @@ def test_corpora_of_the_library_are_offered_when_they_come(
     assert entries(picker) == ["Tiny World", "Python docstrings", "text.txt (38.3 KiB)"]
     with qtbot.waitSignal(picker.changed):
         picker.box.activated.emit(2)
-    label, n_bytes, texts = picker.make_texts()()
+    label, n_bytes, texts = texts_of(picker, session)
     assert (label, n_bytes) == ("text.txt", text_file.stat().st_size)
     assert "".join(texts) == text_file.read_text()
     session.library.move_to_trash(corpus.folder)
@@ -48,13 +54,13 @@ def test_of_examples_only_what_people_read_is_text(picker: CorpusPicker, session
     build_examples_corpus(session.library, [{"text": "One."}, chat], [{"text": "Two."}], "examples", None)
     session.library_changed.emit()
     picker.box.activated.emit(2)
-    label, n_bytes, texts = picker.make_texts()()
+    label, n_bytes, texts = texts_of(picker, session)
     assert (label, list(texts)) == ("examples", [" One.", " Where?", " Here.", " Two."])
     assert n_bytes == pytest.approx(len(" One. Where? Here. Two."), abs=1)
 
 
 def test_files_are_read_as_they_are(
-    qtbot: QtBot, picker: CorpusPicker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, picker: CorpusPicker, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = tmp_path / "first.txt", tmp_path / "second.txt"
     first.write_text("naïve\n", encoding="utf-8")
@@ -64,25 +70,25 @@ def test_files_are_read_as_they_are(
     with qtbot.waitSignal(picker.changed):
         picker.findChild(QPushButton).click()
     assert picker.words == "first.txt and 1 more"
-    label, n_bytes, texts = picker.make_texts()()
+    label, n_bytes, texts = texts_of(picker, session)
     assert (label, n_bytes, "".join(texts)) == ("first.txt and 1 more", 12, "naïve\ncafé")
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([], ""))
     picker.choose_files()  # cancelled
     assert picker.words == "first.txt and 1 more"
 
 
-def test_a_file_that_is_gone_is_a_sentence(picker: CorpusPicker, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_a_sentence(picker: CorpusPicker, session: Session, tmp_path: Path) -> None:
     picker.set_files((str(tmp_path / "gone.txt"),))
     with pytest.raises(ValueError, match=r"gone.txt cannot be read: No such file"):
-        list(picker.make_texts()().texts)
+        list(texts_of(picker, session).texts)
 
 
-def test_the_text_at_hand_is_offered_while_there_is_one(qtbot: QtBot, picker: CorpusPicker) -> None:
+def test_the_text_at_hand_is_offered_while_there_is_one(qtbot: QtBot, picker: CorpusPicker, session: Session) -> None:
     picker.set_text("A kite.")
     assert entries(picker)[2] == "The text at hand"
     picker.box.activated.emit(2)
     with qtbot.waitSignal(picker.changed):
         picker.set_text("Two kites 🪁 \ud800")
-    assert list(picker.make_texts()().texts) == ["Two kites 🪁 ?"]
+    assert list(texts_of(picker, session).texts) == ["Two kites 🪁 ?"]
     picker.set_text("")
     assert picker.choice.source == "tiny-world"
