@@ -17,6 +17,7 @@ from models.tokenizers.pieces import decode
 from models.tokenizers.token_bytes import special_ids
 
 PROBLEMS_LISTED = 100
+"""How many of the words that are no ids are told about one by one."""
 
 _WORD = re.compile(r"[^\s,;|()\[\]]+")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")

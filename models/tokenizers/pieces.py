@@ -172,8 +172,7 @@ def placed_parts(
 
     The ids, and where in the whole UTF-8 text each token starts and ends, in bytes.
     """
-    wholes = [text] if parse_special else _disguised(tokenizer, text)
-    parts = [part for whole in wholes for part in _parts(tokenizer, whole)]
+    parts = _parts(tokenizer, text) if parse_special else text_parts(tokenizer, text)
     table, at = TokenBytes(tokenizer), 0
     for i in range(0, len(parts), _AT_ONCE):
         batch = parts[i : i + _AT_ONCE]

@@ -248,9 +248,7 @@ def _try_out(tokenizer: Tokenizer, file: Path) -> None:
     """
     try:
         tokenizer.encode(_PROBE, add_special_tokens=False)
-    except Exception as error:  # what the Rust library raises is of no narrower class
-        raise DamagedError(f"{file} is damaged: nothing can be encoded with it ({error}).") from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # a bug met in Rust, which derives from nothing narrower
+    except BaseException as error:  # what the Rust library raises is of no narrower class
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # a bug met in Rust
             raise
         raise DamagedError(f"{file} is damaged: nothing can be encoded with it ({error}).") from error

@@ -170,9 +170,8 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
         raise ValueError(f"{model.where} cannot be read: its unused piece {min(unused)!r} is merged, then taken apart.")
     if len({ranks[text] for text in made}) < len(made):
         raise ValueError(f"{model.where} cannot be read: pieces of it have equal scores, so their order is open.")
-    lost = set(model.of_kind(_NORMAL)).intersection(ranks).difference(made)
-    lost = {text for text in lost if len(text) > 1} if symbols else set()
-    if lost:
+    lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
+    if symbols and lost:  # words are looked up then, and would be found without a merge
         raise ValueError(f"{model.where} cannot be read: no merge makes its piece {min(lost)!r}.")
     return models.BPE(
         vocab=vocab,
