@@ -117,6 +117,15 @@ def by_hand(vocab: list[str], merges: list[tuple[str, str]]) -> Tokenizer:
     return tokenizer
 
 
+def test_of_two_merges_the_one_that_happens_counts_where_word_ends_are_marked() -> None:
+    """«c» ends the word, and goes together with «b» before that does with «a»."""
+    merges = [("b", "c</w>"), ("a", "b"), ("ab", "c</w>"), ("a", "bc</w>")]
+    ids = {token: id for id, token in enumerate(("a", "b", "c</w>", "bc</w>", "ab", "abc</w>"))}
+    table = vocabulary(Tokenizer(cores.BPE(vocab=ids, merges=merges, end_of_word_suffix="</w>")))
+    token = table[ids["abc</w>"]]
+    assert (token.left, token.right, token.rank) == (ids["a"], ids["bc</w>"], 3)
+
+
 def test_of_two_merges_into_one_token_the_one_that_happens_counts() -> None:
     tokenizer = by_hand(["a", "b", "c", "ab", "bc", "abc"], [("b", "c"), ("a", "b"), ("ab", "c"), ("a", "bc")])
     token = vocabulary(tokenizer)[5]
