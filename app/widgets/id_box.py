@@ -7,7 +7,8 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, frame, label, row
+from app.widgets.basics import frame, label
+from app.widgets.held_note import HeldNote
 from app.widgets.text_box import TextBox, highlight
 from app.widgets.text_offsets import utf16_units
 from models.tokenizers.decoding import DecodedIds, IdProblem
@@ -43,12 +44,6 @@ class IdBox(QWidget):
         self.editor.setAccessibleName("Ids")
         self.editor.setPlaceholderText(_HINT)
         self.editor.setTabChangesFocus(True)
-        self._held = QWidget()
-        self._held_words = label("", "caption", wrap=True)
-        tip = "Keep only the beginning, which can be typed into"
-        shorten = button("Edit the beginning", theme, self.editor.edit_beginning, role="quiet", tip=tip)
-        self._held.setLayout(row(self._held_words, shorten))
-        self._held.hide()
         self._wrong = frame("card", margin=SPACE, spacing=SPACE // 2)
         self._wrong_words = label("", "subheading")
         self.list = QListWidget()
@@ -66,9 +61,9 @@ class IdBox(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(self.editor, 1)
-        layout.addWidget(self._held)
+        layout.addWidget(HeldNote(self.editor, theme, "are decoded, but are too many to edit"))
         layout.addWidget(self._wrong)
-        self.editor.text_changed.connect(self._on_edited)
+        self.editor.text_changed.connect(self.edited)
         self.editor.cursorPositionChanged.connect(self._on_cursor_moved)
         self.list.itemClicked.connect(self._on_item)
         self.list.itemActivated.connect(self._on_item)
@@ -99,14 +94,6 @@ class IdBox(QWidget):
         """Highlight the characters from one place to another; None for none."""
         self._pointed = place
         self._underline()
-
-    @Slot()
-    def _on_edited(self) -> None:
-        self._held.setVisible(self.editor.holds)
-        if self.editor.holds:
-            n = len(self.editor.text)
-            self._held_words.setText(f"Only the beginning: all {n:,} characters are decoded, but are too many to edit.")
-        self.edited.emit()
 
     @Slot()
     def _on_cursor_moved(self) -> None:

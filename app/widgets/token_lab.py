@@ -8,9 +8,10 @@ from PySide6.QtWidgets import QSplitter, QTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, frame, label, row, separator
+from app.widgets.basics import frame, label, separator
 from app.widgets.byte_strip import ByteStrip
 from app.widgets.encoder import Encoder
+from app.widgets.held_note import HeldNote
 from app.widgets.text_box import TextBox, highlight
 from app.widgets.text_offsets import TextOffsets, utf16_units
 from app.widgets.token_view import TokenView
@@ -47,8 +48,7 @@ class TokenLab(QSplitter):
         self.editor.viewport().installEventFilter(self)
         self.view = TokenView(theme)
         self.bytes = ByteStrip(theme)
-        self._held = QWidget()
-        self._held_words = label("", "caption", wrap=True)
+        self._held = HeldNote(self.editor, theme, "are below, as tokens, but are too many to type into")
         self._busy = label("Encoding…", "caption")
         self._encoder = Encoder(self)
         self._build()
@@ -64,10 +64,6 @@ class TokenLab(QSplitter):
         theme.theme_changed.connect(self._restyle)
 
     def _build(self) -> None:
-        tip = "Keep only the beginning of the text, which can be typed into"
-        shorten = button("Edit the beginning", self._theme, self.editor.edit_beginning, role="quiet", tip=tip)
-        self._held.setLayout(row(self._held_words, shorten))
-        self._held.hide()
         self._busy.hide()
         upper = QWidget()
         column = QVBoxLayout(upper)
@@ -119,11 +115,6 @@ class TokenLab(QSplitter):
     @Slot()
     def _on_text_changed(self) -> None:
         text = self.editor.text
-        self._held.setVisible(self.editor.holds)
-        if self.editor.holds:
-            self._held_words.setText(
-                f"Only the beginning: all {len(text):,} characters are below, as tokens, but are too many to type into."
-            )
         self.text_changed.emit()
         if self._tokenizer is None:
             self._on_encoded(text, None, TextOffsets(""))
