@@ -64,8 +64,11 @@ class Views(QWidget):
 
     def show_view(self, name: str) -> None:
         """Show the view of that name."""
-        self.bar.setCurrentIndex(self.names.index(name))
-        self._on_tab(self.bar.currentIndex())
+        index = self.names.index(name)
+        if index == self.bar.currentIndex():
+            self._on_tab(index)  # the bar tells only of another one
+        else:
+            self.bar.setCurrentIndex(index)
 
     def _update(self, name: str) -> None:
         """Bring a view up to date."""
