@@ -141,6 +141,8 @@ def test_a_token_is_shown_in_the_text_and_the_text_in_the_tokens(
         (selection,) = lab.editor.extraSelections()
         marked = selection.cursor.selectedText().replace("\u2029", "\n")
         assert piece.bytes in marked.encode()
+    theme.set_mode("light" if theme.theme.dark else "dark")
+    assert len(lab.editor.extraSelections()) == 1, "another theme keeps it"
     lab.view.pick(-1)
     seedling = lab.editor.document().find("🌱")
     lab._mark_tokens(seedling.selectionStart(), seedling.selectionEnd())
