@@ -162,7 +162,7 @@ class GroupBars(Figure):
         color.setAlphaF(1.0 if is_read else 0.45)
         painter.fillRect(bar, color)
         font = self._theme.font(0.8)
-        words, metrics = self._metric.words(value).replace(" %", ""), QFontMetrics(font)
+        words, metrics = self._metric.words(value).removesuffix("%").rstrip(), QFontMetrics(font)
         if metrics.horizontalAdvance(words) <= bar.width() + 1:
             painter.setFont(font)
             painter.setPen(self._theme.theme.color("text" if is_read else "faint"))
