@@ -6,6 +6,7 @@ import pytest
 
 from app.dry_run_control import Measured
 from app.widgets.fit_box import note_of
+from app.widgets.words import percent
 from models.config import ModelConfig
 from models.dry_run import DryRun
 
@@ -14,8 +15,8 @@ from models.dry_run import DryRun
     ("needed", "words"),
     [
         (1000, "The estimate is right."),
-        (1200, "The estimate is 20 % too high."),
-        (900, "The estimate is 10 % too low."),
+        (1200, f"The estimate is {percent(0.2)} too high."),
+        (900, f"The estimate is {percent(0.1)} too low."),
     ],
 )
 def test_the_estimate_is_compared_with_what_was_measured(needed: int, words: str) -> None:
