@@ -12,6 +12,7 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, label, row
 from app.widgets.chat_token_view import ROLE_COLOURS
 from app.widgets.editors import keep_wheel_for_scrolling
+from app.widgets.encoder import whole_characters
 from app.widgets.scrolling import scrolling
 from app.widgets.words import counted
 from models.data.chat import Message
@@ -51,7 +52,7 @@ class ChatTurns(QWidget):
     @property
     def messages(self) -> list[Message]:
         """Who says what, in order."""
-        return [{"role": turn.role, "content": turn.editor.toPlainText()} for turn in self.turns]
+        return [{"role": turn.role, "content": whole_characters(turn.editor.toPlainText())} for turn in self.turns]
 
     def add_turn(self) -> None:
         """Let the next one speak: the user, or the assistant after the user."""

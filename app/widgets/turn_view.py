@@ -187,7 +187,7 @@ def describe_reply(reply: Reply) -> str:
         f"{reply.tokens_per_s:,.0f} tokens/s" if reply.tokens_per_s else "",
         f"{used:,} of {reply.context_length:,} context" if reply.context_length else "",
         f"step {reply.step:,}",
-        f"seed {reply.seed}",
+        f"seed\N{NO-BREAK SPACE}{reply.seed}",
         _REASONS.get(reply.reason, ""),
         "" if reply.text else "the model ended its reply at once",
     ]

@@ -133,5 +133,5 @@ def date_words(written: str) -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share of 1 in percent: «53 %»."""
-    return f"{100 * share:.{digits}f} %"
+    """A share of 1 in percent, «53 %», which no line end comes between."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPai
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
 from app.theme import SPACE, ThemeProvider
-from app.widgets.tokenizer_compare.grid_lines import GridLine, GridLines
+from app.widgets.tokenizer_compare.grid_lines import GridLines
 from app.widgets.tokenizer_compare.line_painter import LinePainter, Measures
 from app.widgets.tokenizer_compare.spot import AlignedRow, Spot, spot_at, spot_words, token_spot
 from app.widgets.tokenizer_compare.text_grid import TextGrid
@@ -153,11 +153,6 @@ class AlignedView(QAbstractScrollArea):
         first = (event.rect().top() - self._top_of(0)) // self._block_height
         last = (event.rect().bottom() - self._top_of(0)) // self._block_height
         return range(max(first, 0), min(last + 1, len(self._lines)))
-
-    def visible_lines(self) -> list[GridLine]:
-        """The lines that are at least partly in sight."""
-        height, top = self.viewport().height(), self._top_of
-        return [self._lines[i] for i in range(len(self._lines)) if -self._block_height < top(i) < height]
 
     # -- input ---------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ FORMS = "tokenizer.json, vocab.json with merges.txt, vocab.txt, a SentencePiece 
 _SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "sentencepiece.model")
 _LARGEST = 512 << 20  # bytes; the largest vocabulary known, Gemma's of 262,144 tokens, is 33 MB of tokenizer.json
 _HEAD = 4096
+_HIGHEST_ID = 1 << 24
 _PLAIN_IDS = ("Llama", "CodeLlama", "Gemma")
 """Classes of transformers that take the ids of their SentencePiece file as they are."""
 
@@ -244,8 +245,11 @@ def _try_out(tokenizer: Tokenizer, file: Path) -> None:
     """Encode once: a file can parse and still break the library.
 
     Raises:
-        DamagedError: where it does.
+        DamagedError: where it does, or its ids are absurd: tables here have a row for each of them.
     """
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    if highest > _HIGHEST_ID:
+        raise DamagedError(f"{file} is damaged: it has a token with the id {highest:,}.")
     try:
         tokenizer.encode(_PROBE, add_special_tokens=False)
     except BaseException as error:  # what the Rust library raises is of no narrower class

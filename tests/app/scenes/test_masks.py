@@ -23,7 +23,7 @@ def test_a_row_says_what_it_sees() -> None:
     assert grid.describe(5, 2) == "token 5 sees 0…5: 6 tokens"
     assert grid.describe(0, 0) == "token 0 sees 0: 1 token"
     assert grid.describe(5, 9) == "token 5 sees 0…5: 6 tokens; 9 is hidden from it: it comes later"
-    assert grid.summary == "136 of 256 pairs, 53 %"
+    assert grid.summary == "136 of 256 pairs, 53\N{NO-BREAK SPACE}%"
 
 
 def test_every_hidden_cell_has_its_reason() -> None:
@@ -45,7 +45,7 @@ def test_an_encoder_decoder_has_three() -> None:
     assert (
         cross.describe(3, 9) == "token 3 of the target: sees 0…7 of the source: 8 tokens; the source is padding there"
     )
-    assert cross.summary == "80 of 100 pairs, 80 %"
+    assert cross.summary == "80 of 100 pairs, 80\N{NO-BREAK SPACE}%"
 
 
 def test_long_texts_are_blocks_that_are_counted_exactly() -> None:

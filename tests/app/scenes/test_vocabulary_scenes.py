@@ -39,7 +39,10 @@ def test_lengths_count_every_token(table: Vocabulary) -> None:
     assert picture.values.sum() == len(table)
     assert picture.values[0] == lengths.count(1)
     assert picture.values[-1] == sum(length >= len(picture.values) for length in lengths)
-    assert picture.describe(1) == f"2 bytes: {lengths.count(2)} tokens, {100 * lengths.count(2) / len(table):.1f} %"
+    assert (
+        picture.describe(1)
+        == f"2 bytes: {lengths.count(2)} tokens, {100 * lengths.count(2) / len(table):.1f}\N{NO-BREAK SPACE}%"
+    )
 
 
 def test_ranks_and_coverage(table: Vocabulary) -> None:
@@ -65,9 +68,9 @@ def test_words_say_what_was_counted(table: Vocabulary) -> None:
     words = usage_words(table, used(table, {100: 6, 101: 3, 102: 1}), "notes.txt")
     assert words.startswith("10 B of notes.txt are 10 tokens, 1.00 bytes each on average.")
     assert f"3 of the {len(table)} tokens occur; the 2 most frequent are 90 % of the corpus" in words
-    assert "and 1 (33.3 %) comes only once" in words
+    assert "and 1 (33.3\N{NO-BREAK SPACE}%) comes only once" in words
     one = usage_words(table, used(table, {100: 6}), "notes.txt")
-    assert "a single one is 90 % of the corpus, and 0 (0.0 %) come only once" in one
+    assert "a single one is 90 % of the corpus, and 0 (0.0\N{NO-BREAK SPACE}%) come only once" in one
 
 
 def test_numbers_of_an_axis_are_short() -> None:

@@ -147,3 +147,11 @@ def test_a_tokenizer_from_elsewhere_has_its_own_template(
     view.set_tokenizer(bpe, "bpe")
     assert view._template_words.text() == CHAT_TEMPLATE.strip()
     assert ids(view) == encode_newest(bpe, view.turns.messages, session.design.context_length)[0]
+
+
+def test_half_a_character_is_no_trouble(view: ChatTemplateView, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = view.turns.turns[0].editor
+    monkeypatch.setattr(editor, "toPlainText", lambda: "Half of it: \ud83e")  # as when an emoji is typed in two halves
+    editor.textChanged.emit()
+    assert view.turns.messages[0]["content"] == "Half of it: \N{REPLACEMENT CHARACTER}"
+    assert view.result is not None

@@ -72,7 +72,7 @@ def test_a_tooltip_tells_share_exact_number_and_meaning(panel: CostPanel) -> Non
     assert f"({4 * cost.total_parameters(config):,})" in tips["Weights"]
     assert tips["Weights"].endswith("The trained numbers, in float32")
     share = config.vocab_size * config.d_model / cost.total_parameters(config)
-    assert f"{100 * share:.1f} % of all" in panel.parameters.tip(panel.parameters.bars[0])
+    assert f"{100 * share:.1f}\N{NO-BREAK SPACE}% of all" in panel.parameters.tip(panel.parameters.bars[0])
 
 
 def test_memory_is_estimated_as_the_device_would_train(panel: CostPanel) -> None:

@@ -207,6 +207,13 @@ def test_a_file_that_breaks_the_library(tmp_path: Path) -> None:
         read_foreign(tmp_path)
 
 
+def test_an_absurd_id_is_refused(tmp_path: Path) -> None:
+    made = Tokenizer(models.WordLevel(vocab={"a": 0, "b": 4_000_000_000}, unk_token="a"))
+    made.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match=r"tokenizer\.json is damaged: it has a token with the id 4,000,000,000"):
+        read_foreign(tmp_path)
+
+
 def test_ours_are_read_too(tmp_path: Path) -> None:
     made = train_tokenizer(list(lines(100)), "unigram", 400)
     made.save(str(tmp_path / "tokenizer.json"))
