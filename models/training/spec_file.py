@@ -7,7 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from models.config import ModelConfig, upgraded
+from models.files import atomic_write_text
 from models.presets import PRESETS
 from models.slots import settings_from_dict
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
@@ -46,6 +49,29 @@ def load_spec(path: Path) -> RunSpec:
         return RunSpec(name=run.get("name", path.stem), **parts)
     except ValueError as error:
         raise ValueError(f"{path} [run]: {error}") from error
+
+
+def write_spec(path: Path, spec: RunSpec) -> None:
+    """Write `spec` as a SPEC.toml, from which `load_spec` reads the same again; OSError where that cannot be."""
+    atomic_write_text(path, spec_to_toml(spec, path.resolve().parent))
+
+
+def spec_to_toml(spec: RunSpec, folder: Path) -> str:
+    """`spec` as the text of a SPEC.toml in `folder`: files below it are named relative to it, all others in full.
+
+    Every setting is written, defaults too: the file means the same when those change.
+    """
+    tables = {part: dataclasses.asdict(getattr(spec, part)) for part in ("model", "tokenizer", "data", "train")}
+    tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
+    tables["data"]["files"] = [_from_folder(file, folder) for file in spec.data.files]
+    return tomli_w.dumps({"run": {"name": spec.name}, **tables}, multiline_strings=False)
+
+
+def _from_folder(path: str, folder: Path) -> str:
+    """A path as a file in `folder` names it; the name of a tokenizer in the library stays as it is."""
+    if not Path(path).is_absolute() or not Path(path).is_relative_to(folder):
+        return path
+    return Path(path).relative_to(folder).as_posix()
 
 
 def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:

@@ -5,8 +5,8 @@ import pytest
 
 from models.config import ModelConfig
 from models.presets import PRESETS
-from models.training.spec import DataSpec, TrainConfig
-from models.training.spec_file import load_spec
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training.spec_file import load_spec, spec_to_toml, write_spec
 
 
 def test_toml_takes_paths_from_its_own_folder(tmp_path: Path) -> None:
@@ -85,3 +85,43 @@ def test_toml_problems_are_sentences(tmp_path: Path, text: str, words: str) -> N
 def test_a_missing_spec_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nowhere\.toml cannot be read"):
         load_spec(tmp_path / "nowhere.toml")
+
+
+def run_spec(folder: Path, preset: str = "bart-tiny") -> RunSpec:
+    (folder / "tok").mkdir(exist_ok=True)
+    return RunSpec(
+        name='A "run" → with \\ signs\nand lines',
+        model=PRESETS[preset],
+        tokenizer=TokenizerSpec(path=str(folder / "tok")),
+        data=DataSpec(source="files", files=(str(folder / "texts" / "one.txt"), "/elsewhere/two.txt")),
+        train=TrainConfig(lr=1e-9, weight_decay=0, prompts=("Say «so»", "two\nlines")),
+    )
+
+
+@pytest.mark.parametrize("preset", ["terrarium-tiny", "bert-tiny", "bart-tiny", "mixtral-8x7b"])
+def test_what_is_written_reads_back_the_same(tmp_path: Path, preset: str) -> None:
+    spec = run_spec(tmp_path, preset)
+    write_spec(tmp_path / "SPEC.toml", spec)
+    assert load_spec(tmp_path / "SPEC.toml") == spec
+    write_spec(tmp_path / "elsewhere" / "SPEC.toml", spec)
+    assert load_spec(tmp_path / "elsewhere" / "SPEC.toml") == spec
+
+
+def test_files_beside_the_toml_go_along_with_it(tmp_path: Path) -> None:
+    text = spec_to_toml(run_spec(tmp_path), tmp_path)
+    assert str(tmp_path) not in text
+    moved = tmp_path / "moved"
+    (moved / "tok").mkdir(parents=True)
+    (moved / "SPEC.toml").write_text(text, encoding="utf-8")
+    spec = load_spec(moved / "SPEC.toml")
+    assert spec.data.files == (str(moved / "texts" / "one.txt"), "/elsewhere/two.txt")
+    assert spec.tokenizer.path == str(moved / "tok")
+
+
+def test_a_tokenizer_to_train_or_of_the_library_keeps_its_name(tmp_path: Path) -> None:
+    for tokenizer in (TokenizerSpec(path="english"), TokenizerSpec(kind="unigram", vocab_size=512)):
+        spec = RunSpec(
+            name="x", model=PRESETS["gpt2-tiny"], tokenizer=tokenizer, data=DataSpec(seed=7), train=TrainConfig()
+        )
+        write_spec(tmp_path / "SPEC.toml", spec)
+        assert load_spec(tmp_path / "SPEC.toml") == spec
