@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.events import Event, SampleMade, TrainMetrics, ValMetrics
+from models.events import AttentionSeen, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
+from models.training.run_folder import RunFolder
 
-TRAIN_COLUMNS = ("step", "tokens", "elapsed_s", "loss", "lr", "grad_norm", "tokens_per_s")
+PLACE_COLUMNS = ("step", "tokens", "elapsed_s")
+TRAIN_COLUMNS = (*PLACE_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
 VAL_COLUMNS = ("step", "tokens", "elapsed_s", "loss", "bits_per_byte")
 
 
@@ -41,12 +43,34 @@ class Table:
 
 
 class RunHistory:
-    """Everything measured of one run so far."""
+    """Everything measured of one run so far.
+
+    `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of PLACE_COLUMNS; `marks`
+    is what happened to the run and when.
+    """
 
     def __init__(self) -> None:
         self.train = Table(TRAIN_COLUMNS)
         self.val = Table(VAL_COLUMNS)
+        self.layer_names: tuple[str, ...] = ()
+        self.layers = Table(PLACE_COLUMNS)
         self.samples: list[SampleMade] = []
+        self.attention: list[AttentionSeen] = []
+        self.marks: list[Noted] = []
+
+    @classmethod
+    def read(cls, run: RunFolder) -> RunHistory:
+        """From the logs in a run's folder; ValueError names a damaged one."""
+        history = cls.from_rows(run.read_metrics(), run.read_samples())
+        for rows, take in (
+            (run.read_layers(), history._take_layers),
+            (run.read_attention(), history._take_attention),
+            (run.read_events(), history._take_mark),
+        ):
+            for row in rows:
+                with suppress(KeyError, TypeError, ValueError, OverflowError):
+                    take(row)
+        return history
 
     @classmethod
     def from_rows(cls, metrics: Iterable[Mapping[str, Any]], samples: Iterable[Mapping[str, Any]]) -> RunHistory:
@@ -64,19 +88,43 @@ class RunHistory:
 
     def become(self, other: RunHistory) -> None:
         """Hold what `other` holds, for all that look at this one."""
-        self.train, self.val, self.samples[:] = other.train, other.val, other.samples
+        self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
+        self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
 
     def add(self, event: Event) -> bool:
         """Take what belongs in the curves; whether the event did."""
-        if isinstance(event, TrainMetrics):
-            self.train.append(vars(event))
-        elif isinstance(event, ValMetrics):
-            self.val.append(vars(event))
-        elif isinstance(event, SampleMade):
-            self.samples.append(event)
-        else:
-            return False
+        match event:
+            case TrainMetrics():
+                self.train.append(vars(event))
+            case ValMetrics():
+                self.val.append(vars(event))
+            case LayerMetrics():
+                self._take_layers({**vars(event), "update_ratio": dict(event.update_ratio)})
+            case SampleMade():
+                self.samples.append(event)
+            case AttentionSeen():
+                self.attention.append(event)
+            case Noted():
+                self.marks.append(event)
+            case _:
+                return False
         return True
+
+    def _take_layers(self, row: Mapping[str, Any]) -> None:
+        ratios = row["update_ratio"]
+        if not self.layer_names:
+            self.layer_names = tuple(ratios)
+            self.layers = Table((*PLACE_COLUMNS, *ratios))
+        self.layers.append({**ratios, **{name: row[name] for name in PLACE_COLUMNS}})
+
+    def _take_attention(self, row: Mapping[str, Any]) -> None:
+        weights = tuple(tuple(tuple(float(value) for value in line) for line in head) for head in row["weights"])
+        ids = tuple(int(token) for token in row["ids"])
+        step, prompt, site = int(row["step"]), str(row["prompt"]), str(row["site"])
+        self.attention.append(AttentionSeen(step=step, prompt=prompt, site=site, ids=ids, weights=weights))
+
+    def _take_mark(self, row: Mapping[str, Any]) -> None:
+        self.marks.append(Noted(step=int(row["step"]), event=str(row["event"]), detail=str(row.get("detail", ""))))
 
 
 def _sample(row: Mapping[str, Any]) -> SampleMade:

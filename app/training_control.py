@@ -117,7 +117,7 @@ class TrainingControl(QObject):
         from models.training.run_record import checkpoint_step
 
         run = RunFolder.open(folder)
-        self.history = RunHistory.from_rows(run.read_metrics(), run.read_samples())
+        self.history = RunHistory.read(run)
 
         def make() -> Iterator[Event]:
             from models.training.trainer import Trainer
@@ -126,8 +126,7 @@ class TrainingControl(QObject):
             with contextlib.closing(self._train(trainer)) as events:
                 for event in events:
                     if isinstance(event, RunStarted):  # no row has come since the cut
-                        rows = RunHistory.from_rows(trainer.run.read_metrics(), trainer.run.read_samples())
-                        yield HistoryCut(history=rows)
+                        yield HistoryCut(history=RunHistory.read(trainer.run))
                     yield event
 
         checkpoint = run.latest_checkpoint()

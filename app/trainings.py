@@ -153,8 +153,7 @@ class Trainings(Choices):
         if self.is_current(run_id):
             return self.history
         try:
-            run = RunFolder.open(self.find_run(run_id).folder)
-            return RunHistory.from_rows(run.read_metrics(), run.read_samples())
+            return RunHistory.read(RunFolder.open(self.find_run(run_id).folder))
         except ValueError as error:
             self._refuse(str(error))
             return RunHistory()

@@ -135,6 +135,15 @@ class AttentionSeen(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Noted(Event):
+    """Something happened to the run at `step`, as events.jsonl says: started, resumed, saved, learning rate …"""
+
+    step: int
+    event: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Saved(Event):
     """A checkpoint is complete on disk."""
 

@@ -1,4 +1,4 @@
-"""One run: its head, its curves and its samples."""
+"""One run: its head, and the ways of looking at it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QScrollArea,
-    QSplitter,
     QVBoxLayout,
     QWidget,
 )
 
 from app.session import Session
+from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import column, frame, label
-from app.widgets.plots import LossChart
+from app.widgets.basics import column, label
 from app.widgets.run_head import RunHead
-from app.widgets.sample_feed import SampleFeed
-from app.widgets.small_chart import SmallChart
+from app.widgets.run_views import RunViews
 from app.widgets.spec_view import SpecView, summary
 from models.training.spec import RunSpec
 
@@ -44,14 +42,10 @@ class RunView(QWidget):
         self._spec: RunSpec | None = None
         self._dirty = False
         self.head = RunHead(session, theme)
-        self.loss = LossChart(theme)
-        self._small = [
-            SmallChart(theme, "Learning rate", "lr", "", ".3g"),
-            SmallChart(theme, "Gradient norm", "grad_norm", "", ".3f", noisy=True),
-            SmallChart(theme, "Speed", "tokens_per_s", "tokens/s", ",.0f", noisy=True, steps=True),
-        ]
-        self.samples = SampleFeed(theme)
-        self._build()
+        self.views = RunViews(session, theme)
+        layout = column(self.head, self.views, None)
+        layout.setStretch(1, 1000)
+        self.setLayout(layout)
         self._redraw = QTimer(self)
         self._redraw.setInterval(_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
@@ -64,30 +58,6 @@ class RunView(QWidget):
         session.runs_changed.connect(self._show_state)
         session.chat_changed.connect(self._show_state)
 
-    def _build(self) -> None:
-        small = frame("card")
-        lines = small.layout()
-        assert isinstance(lines, QVBoxLayout)
-        for chart in self._small:
-            lines.addWidget(chart, 1)
-        charts = QSplitter(Qt.Orientation.Horizontal)
-        charts.setChildrenCollapsible(False)
-        charts.addWidget(_card(self.loss))
-        charts.addWidget(small)
-        charts.setStretchFactor(0, 3)
-        charts.setStretchFactor(1, 1)
-        charts.setSizes([720, 260])
-        body = self._body = QSplitter(Qt.Orientation.Vertical)
-        body.setChildrenCollapsible(False)
-        body.addWidget(charts)
-        body.addWidget(_card(self.samples))
-        body.setStretchFactor(0, 3)
-        body.setStretchFactor(1, 1)
-        body.setSizes([440, 190])
-        layout = column(self.head, body, None)
-        layout.setStretch(1, 1000)
-        self.setLayout(layout)
-
     # -- What is shown ----------------------------------------------------------------------------------
 
     @property
@@ -99,7 +69,7 @@ class RunView(QWidget):
         """Show a run of the library; '' shows the current training before it has a run."""
         self._run_id = run_id
         damaged = bool(run_id) and self._session.find_run(run_id).problem is not None
-        self._body.setVisible(not damaged)  # the head says what is wrong; there is nothing else to be seen
+        self.views.setVisible(not damaged)  # the head says what is wrong; there is nothing else to be seen
         if damaged:
             self._spec = None
             self.head.summary.setText("")
@@ -107,11 +77,9 @@ class RunView(QWidget):
             return
         self._spec = self._session.run_spec(run_id) if run_id else None
         history = self._session.run_history(run_id) if run_id else self._session.history
-        vocab_size = self._spec.model.vocab_size if self._spec is not None else 0
-        self.loss.show_history(history, vocab_size)
-        for chart in self._small:
-            chart.show_history(history)
-        self.samples.show_history(history)
+        folder = self._session.find_run(run_id).folder if run_id else None
+        name = self._session.find_run(run_id).name if run_id else ""
+        self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
         self.head.summary.setText(summary(self._spec) if self._spec is not None else "")
         self._show_state()
 
@@ -151,10 +119,7 @@ class RunView(QWidget):
         # The redraw rate is the viewer's, not the data's; what is not seen is drawn when it is.
         if self._dirty and self.isVisible():
             self._dirty = False
-            self.loss.refresh()
-            for chart in self._small:
-                chart.refresh()
-            self.samples.refresh()
+            self.views.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -190,11 +155,3 @@ class RunView(QWidget):
         layout.addWidget(label("What stands out in green is not the default.", "caption"))
         layout.addWidget(buttons)
         dialog.open()
-
-
-def _card(widget: QWidget) -> QWidget:
-    card = frame("card")
-    layout = card.layout()
-    assert layout is not None
-    layout.addWidget(widget)
-    return card

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
-from models.events import AttentionSeen, Blocked, Event, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
+from models.events import AttentionSeen, Blocked, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
 from models.training.jsonl import Row
 from models.training.run_folder import RunFolder
 
@@ -43,7 +43,9 @@ class Recorder:
         yield from self.patiently(self._run.update, status=status, **changes)
 
     def event(self, event: str, step: int, detail: str = "") -> Generator[Event, None, None]:
+        """Note in events.jsonl that something happened; then tell of it."""
         yield from self.patiently(self._run.append_event, event, step, detail)
+        yield Noted(step=step, event=event, detail=detail)
 
     def metrics(self, metrics: TrainMetrics, bytes_per_token: float | None) -> Generator[Event, None, None]:
         """One step of training; bytes per token of the split, where it has any, give its loss in bits per byte."""

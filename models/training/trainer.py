@@ -14,6 +14,7 @@ from models.events import (
     Event,
     Finished,
     LayerMetrics,
+    Noted,
     Notice,
     RunStarted,
     Saved,
@@ -213,7 +214,7 @@ class Trainer:
             sample = self._looks.sample(parts, state, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)
             yield sample
-        yield from self._record.patiently(self._take_lr_scale)
+        yield from self._heed_lr_scale()
         # Only just after a validation: a run that is resumed after an early stop is to go on, to the next one at least.
         if was_validated and self._looks.is_enough(state) and self._stop is None:
             n = state.n_since_lowest
@@ -225,7 +226,7 @@ class Trainer:
             yield from self._save(parts)
         if status is None:
             return False
-        yield from self._record.patiently(self._take_lr_scale)  # asked for when Saved came
+        yield from self._heed_lr_scale()  # asked for when Saved came
         if keep and not self._saver.holds(state):
             yield from self._record.patiently(self._write_checkpoint, parts)
         yield from self._record.status(status)
@@ -233,12 +234,20 @@ class Trainer:
         yield Finished(run_id=self.run.id, status=status, step=self.step)
         return True
 
-    def _take_lr_scale(self) -> None:
+    def _heed_lr_scale(self) -> Generator[Event, None, None]:
+        noted = yield from self._record.patiently(self._take_lr_scale)
+        if noted is not None:
+            yield noted
+
+    def _take_lr_scale(self) -> Noted | None:
         """Heed `set_lr`; may be called again after a full disk."""
         scale = self._lr_scale_wanted
-        if scale is not None:
-            self.run.append_event("learning rate", self.step, f"multiplied by {scale:g} from here on")
-            self._state.lr_scale, self._lr_scale_wanted = scale, None
+        if scale is None:
+            return None
+        noted = Noted(step=self.step, event="learning rate", detail=f"multiplied by {scale:g} from here on")
+        self.run.append_event(noted.event, noted.step, noted.detail)
+        self._state.lr_scale, self._lr_scale_wanted = scale, None
+        return noted
 
     def _save(self, parts: Parts) -> Generator[Event, None, None]:
         yield from self._record.patiently(self._write_checkpoint, parts)

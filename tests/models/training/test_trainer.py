@@ -12,7 +12,7 @@ from models.data.batch import Batch
 from models.data.batches import make_batches
 from models.data.chat import encode_messages
 from models.data.corpus import build_examples_corpus, open_corpus
-from models.events import Finished, MicroStep, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from models.events import Finished, MicroStep, Noted, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.library import Library
 from models.tokenizers import read_tokenizer
 from models.training.clock import Pace
@@ -192,7 +192,9 @@ def test_stop_and_keep_saves_this_step(library: Library, tiny_config: ModelConfi
         events.append(event)
         if isinstance(event, TrainMetrics) and event.step == 4:  # a validation is due, too
             trainer.request_stop(keep=True, status=status)
-    assert [type(event) for event in events[-3:]] == [TrainMetrics, Saved, Finished]
+    told = [type(event) for event in events if not isinstance(event, Noted)]
+    assert told[-3:] == [TrainMetrics, Saved, Finished]
+    assert [event.event for event in events if isinstance(event, Noted)] == ["started", "saved", "saved", status]
     assert events[-1] == Finished(run_id=run.id, status=status, step=4)
     assert library.list_runs()[0].status == status
     assert run.latest_checkpoint() == run.checkpoint_path(4)

@@ -1,0 +1,51 @@
+"""The ways of looking at one run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtWidgets import QWidget
+
+from app.session import Session
+from app.shown_run import ShownRun
+from app.theme import ThemeProvider
+from app.widgets.curves_view import CurvesView
+from app.widgets.views import View, Views
+
+
+class RunViews(Views):
+    """All of them look at the same run; the one that is seen follows it while it grows."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        views = {"curves": View("Curves", "What was measured, step by step", self._make_curves)}
+        super().__init__("Views of the run", views, parent)
+        self._session, self._theme = session, theme
+        self._run: ShownRun | None = None
+        self._shown: dict[str, ShownRun] = {}
+        self.show_view("curves")
+
+    def show_run(self, run: ShownRun) -> None:
+        """Look at another run."""
+        self._run = run
+        self._update(self.current)
+
+    def refresh(self) -> None:
+        """The run has grown: draw what is seen again."""
+        if self._shown.get(self.current) is self._run:
+            page: Any = self.pages.page(self.current)
+            page.refresh()
+        else:
+            self._update(self.current)
+
+    def _update(self, name: str) -> None:
+        if self._run is None:
+            return
+        page: Any = self.pages.page(name)
+        if self._shown.get(name) is self._run:
+            page.refresh()
+        else:
+            self._shown[name] = self._run
+            page.show_run(self._run)
+
+    def _make_curves(self) -> QWidget:
+        return CurvesView(self._session, self._theme)
