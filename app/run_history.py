@@ -15,7 +15,7 @@ from models.training.run_folder import RunFolder
 
 PLACE_COLUMNS = ("step", "tokens", "elapsed_s")
 TRAIN_COLUMNS = (*PLACE_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
-VAL_COLUMNS = ("step", "tokens", "elapsed_s", "loss", "bits_per_byte")
+VAL_COLUMNS = (*PLACE_COLUMNS, "loss", "bits_per_byte", "loss_error")
 
 
 class Table:

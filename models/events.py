@@ -99,7 +99,7 @@ class ValMetrics(Event):
     """Loss on the validation split, in nats/token and in bits per byte of its text.
 
     The latter is None where only some tokens are guessed (masked tokens, span corruption), or some count more than
-    others (a weight outside replies below 1).
+    others (a weight outside replies below 1). `loss_error` is the standard error of the loss, a mean over tokens.
     """
 
     step: int
@@ -107,6 +107,7 @@ class ValMetrics(Event):
     elapsed_s: float
     loss: float
     bits_per_byte: float | None
+    loss_error: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from models.training.attention_sample import see_attention
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
-from models.training.objective import validate
+from models.training.objective import Estimate, validate
 from models.training.record import Recorder, bits_per_byte
 from models.training.samples import write_sample
 from models.training.saving import Saver
@@ -35,9 +35,9 @@ class Looks:
         if not parts.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
             return False
         self._check(parts, state)
-        loss = math.nan
+        estimate = Estimate(math.nan, math.nan)
         for i, so_far in enumerate(validate(parts.model, parts.val_batches), start=1):
-            loss = so_far
+            estimate = so_far
             if i < len(parts.val_batches):
                 yield MicroStep(step=state.step, micro_step=i)
                 if self.is_stopping():
@@ -46,11 +46,12 @@ class Looks:
             step=state.step,
             tokens=state.tokens,
             elapsed_s=self.clock.seconds,
-            loss=loss,
-            bits_per_byte=bits_per_byte(loss, parts.val_bytes_per_token),
+            loss=estimate.loss,
+            bits_per_byte=bits_per_byte(estimate.loss, parts.val_bytes_per_token),
+            loss_error=estimate.error,
         )
         yield from self.record.validation(metrics)
-        state.take_validation(loss)
+        state.take_validation(estimate.loss)
         yield metrics
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +26,12 @@ def weighted_nll(
     Matrices are multiplied in `dtype`; the softmax is float32. Logits are made only for targets that count, where those
     are few.
     """
+    nll, weights = _nll(model, batch, dtype, trace)
+    return (nll * weights).sum()
+
+
+def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of each target, those that do not count perhaps left out, and its weight: both (N)."""
     device = model.embedding.weight.device
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
     counting = None
@@ -37,7 +44,7 @@ def weighted_nll(
             hidden = hidden.index_select(0, counting)  # (N, C)
         logits = model.logits(hidden)
     nll = F.cross_entropy(logits.float(), targets.to(device), reduction="none")
-    return (nll * weights.to(device)).sum()
+    return nll, weights.to(device)
 
 
 def _hidden(model: AnyModel, batch: Batch, device: torch.device, trace: Trace | None) -> Tensor:
@@ -59,17 +66,32 @@ def validation_slice(batches: Batches, n: int) -> list[Batch]:
     return [batches.batch(i * batches.n_batches // n) for i in range(n)]
 
 
-def validate(model: AnyModel, batches: Sequence[Batch]) -> Iterator[float]:
-    """The loss (nats per unit of weight) over the first batches, one more each time: the last one is the result.
+@dataclass(frozen=True)
+class Estimate:
+    """A loss (nats per unit of weight) and its standard error, the targets taken for independent of each other."""
+
+    loss: float
+    error: float
+
+
+def validate(model: AnyModel, batches: Sequence[Batch]) -> Iterator[Estimate]:
+    """The loss over the first batches, one more each time: the last one is the result.
 
     Float32 and in eval mode, whatever training does. Between two results nothing of that is in force.
     """
-    total = weight = 0.0
+    total = weight = squares = mixed = weight_squares = 0.0
     for batch in batches:
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            total += float(weighted_nll(model, batch))
+            nll, weights = _nll(model, batch, torch.float32, None)
+            weighted = nll * weights
+            total += float(weighted.sum())
+            squares += float(weighted.square().sum())
+            mixed += float((weighted * weights).sum())
+            weight_squares += float(weights.square().sum())
         model.train(was_training)
         weight += float(batch.weights.sum())
-        yield total / max(weight, 1e-9)
+        loss = total / max(weight, 1e-9)
+        spread = squares - 2 * loss * mixed + loss * loss * weight_squares  # of the targets around the mean
+        yield Estimate(loss, max(spread, 0.0) ** 0.5 / max(weight, 1e-9))

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_MEASURED = ("loss", "lr", "grad_norm", "tokens_per_s", "bits_per_byte", "memory_bytes", "peak_share")
+_MEASURED = ("loss", "lr", "grad_norm", "tokens_per_s", "bits_per_byte", "loss_error", "memory_bytes", "peak_share")
 _METRICS = ("step", "tokens", "elapsed_s", *_MEASURED)
 
 

@@ -122,6 +122,12 @@ class RunFolder:
         return None if step is None else int(step)
 
     @property
+    def measured(self) -> dict[str, float]:
+        """What was counted when its training was last set up, by name (`setup.Parts.measured`); empty before."""
+        measured = self._record.get("measured")
+        return dict(measured) if isinstance(measured, dict) else {}
+
+    @property
     def lineage(self) -> dict[str, Any]:
         """What it was made from: tokenizer, corpus and parent."""
         return dict(self._record.get("lineage", {}))

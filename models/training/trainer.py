@@ -138,7 +138,7 @@ class Trainer:
 
     def _events(self) -> Generator[Event, None, None]:
         parts = yield from set_up(self.run, self._library, self._device_name, self._allow_threads)
-        yield from self._record.status("running", threads=self.run.threads or parts.threads)
+        yield from self._record.status("running", threads=self.run.threads or parts.threads, measured=parts.measured)
         self._parts, self._state = parts, parts.state
         self._state.made_with = parts.made_with
         if parts.resumed:

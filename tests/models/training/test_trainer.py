@@ -41,7 +41,7 @@ def test_a_session_tells_and_logs_the_same(library: Library, tiny_config: ModelC
     assert (started.step, started.total_steps, started.precision, started.threads) == (0, 10, "float32", 1)
 
     rows = run.read_metrics()
-    measured = {"loss", "lr", "grad_norm", "tokens_per_s", "bits_per_byte", "memory_bytes", "peak_share"}
+    measured = {"loss", "lr", "grad_norm", "tokens_per_s", "bits_per_byte", "loss_error", "memory_bytes", "peak_share"}
     keys = {"kind", "step", "tokens", "elapsed_s"} | measured
     assert all(set(row) == keys for row in rows)
     told = [(event.step, event.loss) for event in events if isinstance(event, TrainMetrics | ValMetrics)]
