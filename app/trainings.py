@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -130,9 +129,7 @@ class Trainings(Choices):
 
     def free_run_name(self, wanted: str) -> str:
         """`wanted`, with the first number that makes it a name no run has."""
-        taken = {info.name for info in self.list_runs()}
-        names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
-        return next(name for name in names if name not in taken)
+        return self.library.free_run_name(wanted)
 
     def find_run(self, run_id: str) -> RunInfo:
         """The run with this id; ValueError where it is gone."""

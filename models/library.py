@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -133,6 +134,12 @@ class Library:
             f"There is no run called {text!r} in {self.runs}: "
             + (f"the newest are {names}." if names else "it is empty.")
         )
+
+    def free_run_name(self, wanted: str) -> str:
+        """`wanted`, with the first number that makes it a name no run has."""
+        taken = {info.name for info in self.list_runs()}
+        names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
+        return next(name for name in names if name not in taken)
 
     def list_tokenizers(self) -> list[TokenizerInfo]:
         """All tokenizers, by name."""

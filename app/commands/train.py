@@ -1,4 +1,4 @@
-"""`terrarium train`: train a model from a SPEC.toml or from a few options, or go on with a run."""
+"""`terrarium train`: train a model from a SPEC.toml, from a few options or like another run, or go on with a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from models.library import Library
 from models.presets import PRESETS
 from models.tokenizers import KINDS, find_tokenizer
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training.spec_changes import changed_spec, parse_change
 from models.training.spec_file import load_spec
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, metavar="S", help="what all randomness is drawn from")
     parser.add_argument("--name", help="what to call the run")
     parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value for a setting, as train.lr=0.003 or model.n_layer=4; may be given several times",
+    )
+    parser.add_argument("--like", metavar="RUN", help="a new run made as this one was (path, id or name)")
+    parser.add_argument(
+        "--fork",
+        metavar="RUN[@STEP]",
+        help="a new run that goes on from a checkpoint of this one (the last one), its curves included",
+    )
+    parser.add_argument(
         "--resume", metavar="RUN", help="go on with this run (path, id or name) from its last checkpoint"
     )
     add_common(parser)
@@ -63,7 +78,12 @@ def run(args: argparse.Namespace) -> int:
     """Train; 130 where Ctrl-C stopped it and it was saved."""
     library = Library()
     with ProgressLine(as_json=args.json) as line:
-        folder = _open(args, library) if args.resume else _prepare(args, library, line)
+        if args.resume:
+            folder = _open(args, library)
+        elif args.fork:
+            folder = _fork(args, library)
+        else:
+            folder = _prepare(args, library, line)
         from models.training.trainer import Trainer
 
         trainer = Trainer(folder, library, device=args.device)
@@ -97,12 +117,29 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
         UsageError: where it or the SPEC.toml asks for something impossible.
     """
     try:
-        spec = _spec_from_options(args) if args.spec is None else load_spec(args.spec)
-        changes = {name: getattr(args, name) for name in ("steps", "seed") if getattr(args, name) is not None}
-        spec = dataclasses.replace(spec, train=dataclasses.replace(spec.train, **changes))
+        if args.like is not None:
+            spec = _spec_like(args)
+        else:
+            spec = _spec_from_options(args) if args.spec is None else load_spec(args.spec)
+        spec = changed_spec(spec, _changes(args))
         return dataclasses.replace(spec, name=args.name) if args.name is not None else spec
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _changes(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings that the options change, as "train.lr" -> value."""
+    changes = dict(parse_change(text) for text in args.changes)
+    given = {f"train.{name}": getattr(args, name) for name in ("steps", "seed")}
+    return changes | {name: value for name, value in given.items() if value is not None}
+
+
+def _spec_like(args: argparse.Namespace) -> RunSpec:
+    from models.training.fork import spec_like
+    from models.training.run_folder import RunFolder
+
+    library = Library()
+    return spec_like(library, RunFolder.open(library.find_run(args.like)))
 
 
 def _spec_from_options(args: argparse.Namespace) -> RunSpec:
@@ -130,16 +167,46 @@ def _tokenizer_spec(wanted: str, vocab_size: int | None) -> TokenizerSpec:
 
 def _prepare(args: argparse.Namespace, library: Library, line: ProgressLine) -> RunFolder:
     given = [f"--{name.replace('_', '-')}" for name in _BY_OPTIONS if getattr(args, name) is not None]
-    if args.spec is not None and given:
-        raise UsageError(f"{args.spec} says what to train already: leave {' and '.join(given)} out, or the file.")
+    source = args.spec or args.like
+    if source is not None and given:
+        raise UsageError(f"{source} says what to train already: leave {' and '.join(given)} out, or {source}.")
+    if args.spec is not None and args.like is not None:
+        raise UsageError(f"Both {args.spec} and --like say what to train: leave one of them out.")
     spec = spec_from_arguments(args)
     from models.training.trainer import prepare_run
 
     return drive(prepare_run(library, spec), line)
 
 
+def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
+    from models.training.fork import fork_run
+    from models.training.run_folder import RunFolder
+
+    given = [name for name in ("spec", "like", *_BY_OPTIONS) if getattr(args, name) is not None]
+    if given:
+        raise UsageError(f"A fork keeps its source's model and data: leave {given[0].replace('_', '-')} out.")
+    name, step = split_checkpoint(args.fork)
+    source = RunFolder.open(library.find_run(name))
+    try:
+        changes = _changes(args)
+        fixed = [name for name in changes if not name.startswith("train.")]
+        if fixed:
+            raise UsageError(f"A fork keeps its source's model and data: leave {fixed[0]} out, or use --like.")
+        train = changed_spec(source.spec, changes).train
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return fork_run(library, source, step, name=args.name, train=train)
+
+
+def split_checkpoint(text: str) -> tuple[str, int | None]:
+    """ "RUN@STEP" as (RUN, STEP); without a step (RUN, None)."""
+    name, at, step = text.rpartition("@")
+    return (name, int(step)) if at and step.isdecimal() else (text, None)
+
+
 def _open(args: argparse.Namespace, library: Library) -> RunFolder:
-    given = [name for name in ("spec", *_BY_OPTIONS, "steps", "seed", "name") if getattr(args, name) is not None]
+    options = ("spec", "like", "fork", *_BY_OPTIONS, "steps", "seed", "name")
+    given = [name for name in options if getattr(args, name) is not None] + ["set"] * bool(args.changes)
     if given:
         raise UsageError(f"A resumed run goes on as it was begun: leave {given[0].replace('_', '-')} out.")
     from models.training.run_folder import RunFolder

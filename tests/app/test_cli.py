@@ -104,6 +104,27 @@ def test_resuming_what_is_done_and_what_is_not_there(home: Path, capsys: pytest.
     assert "no run called 'giant'" in capsys.readouterr().err
 
 
+def test_a_run_like_another_and_a_fork(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["--set", "train.lr=0.001", "--set", "train.checkpoint_interval=2"]
+    assert main(["train", "--like", "tiny", *changes, "--set", "model.n_layer=2", "--name", "like"]) == 0
+    run = RunFolder.open(Path(capsys.readouterr().out.strip()))
+    assert (run.spec.train.lr, run.spec.model.n_layer, run.spec.train.steps) == (0.001, 2, 4)
+    assert main(["train", "--fork", "like@2", "--steps", "6", "--set", "lr=0.002", "--name", "fork"]) == 0
+    fork = RunFolder.open(Path(capsys.readouterr().out.strip()))
+    assert fork.lineage["parent"] == {"run": run.id, "name": "like", "step": 2}
+    assert (fork.spec.train.lr, fork.spec.model.n_layer, fork.read_metrics()[-1]["step"]) == (0.002, 2, 6)
+    for words, status, sentence in (
+        (["--fork", "like@3"], 1, "has no checkpoint of step 3"),
+        (["--fork", "like", "--set", "model.n_layer=3"], 2, "leave model.n_layer out"),
+        (["--fork", "like", "--like", "tiny"], 2, "leave like out"),
+        (["--like", "tiny", "--set", "lr"], 2, "is no setting with a value"),
+        (["--like", "tiny", "--preset", "gpt2-tiny"], 2, "tiny says what to train already"),
+        (["--resume", "tiny", "--set", "lr=1"], 2, "leave set out"),
+    ):
+        assert main(["train", *words]) == status
+        assert sentence in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = home / "long.toml"
