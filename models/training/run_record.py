@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from models.files import DamagedError, read_json
 from models.training.jsonl import last_row
+from models.training.run_notes import read_notes
 from models.training.spec import RunSpec
 
 FORMAT = 1
@@ -23,7 +24,11 @@ _REMEDY = "Put an intact copy of it back, or delete the run."
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """One line of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged."""
+    """One line of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
+
+    `elapsed_s` is the time it was trained for; `parent` the run and step whose weights it began with; `best_loss` its
+    lowest validation loss, and `size_bytes` what it takes on disk, both None until measured (see run_index).
+    """
 
     id: str
     name: str
@@ -33,6 +38,12 @@ class RunInfo:
     step: int
     total_steps: int
     problem: str | None = None
+    elapsed_s: float | None = None
+    best_loss: float | None = None
+    size_bytes: int | None = None
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    parent: tuple[str, int] | None = None
 
 
 def checkpoint_step(path: Path) -> int:
@@ -58,17 +69,31 @@ def inspect_run(folder: Path) -> RunInfo:
             total_steps=0,
             problem=str(error),
         )
-    row = last_row(folder / "metrics.jsonl")
+    row = last_row(folder / "metrics.jsonl") or {}
+    written = read_notes(folder)
+    file = folder / "tokenizer.json"
     return RunInfo(
         id=record["id"],
         name=record["name"],
         folder=folder,
         status=status,
         created=record["created"],
-        step=row["step"] if row and isinstance(row.get("step"), int) else _last_saved_step(folder),
+        step=row["step"] if isinstance(row.get("step"), int) else _last_saved_step(folder),
         total_steps=spec.train.steps,
-        problem=None if (folder / "tokenizer.json").is_file() else f"{folder / 'tokenizer.json'} is missing.",
+        problem=None if file.is_file() else f"{file} is missing.",
+        elapsed_s=row["elapsed_s"] if isinstance(row.get("elapsed_s"), int | float) else None,
+        tags=written.tags,
+        notes=written.notes or written.problem or "",
+        parent=parent_of(record),
     )
+
+
+def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
+    """The run and the step whose weights a run began with, as its run.json says; None where it began with its own."""
+    match record.get("lineage", {}).get("parent"):
+        case {"run": str(run), "step": int(step)}:
+            return run, step
+    return None
 
 
 def _last_saved_step(folder: Path) -> int:

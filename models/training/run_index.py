@@ -1,0 +1,110 @@
+"""The list of runs, read again at little cost: only what changed since is looked at. No torch import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from models.training.lowest_loss import Lowest, find_lowest
+from models.training.run_record import RunInfo, inspect_run, shown_status
+
+_WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
+
+Stamp = tuple[tuple[int, int] | None, ...]
+
+
+@dataclass
+class _Known:
+    """What was seen of one run when its files had these times and sizes, and what was measured then."""
+
+    stamp: Stamp
+    info: RunInfo
+    measured: Stamp = ()
+    lowest: Lowest = field(default_factory=Lowest)
+
+
+class RunIndex:
+    """Knows the runs in a folder. `look` is cheap; `measure` reads more. For one thread at a time."""
+
+    def __init__(self, runs: Path) -> None:
+        self._runs = runs
+        self._known: dict[str, _Known] = {}
+
+    def look(self) -> list[RunInfo]:
+        """All runs, the newest first; a best loss and a size are those last measured."""
+        known = {}
+        for folder, stamp in self._folders():
+            entry = self._known.get(folder.name)
+            if entry is None:
+                entry = _Known(stamp, inspect_run(folder))
+            elif entry.stamp != stamp:
+                seen = inspect_run(folder)
+                entry.info = replace(seen, best_loss=entry.info.best_loss, size_bytes=entry.info.size_bytes)
+                entry.stamp = stamp
+            elif entry.info.status in ("running", "interrupted"):
+                entry.info = replace(entry.info, status=_status_now(entry.info))
+            known[folder.name] = entry
+        self._known = known
+        return self.infos()
+
+    def infos(self) -> list[RunInfo]:
+        """What is known now, the newest first."""
+        infos = [entry.info for entry in self._known.values()]
+        return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
+
+    def n_unseen(self, at_most: int) -> int:
+        """How many runs `look` would have to read, counted up to `at_most`."""
+        n = 0
+        for folder, stamp in self._folders():
+            entry = self._known.get(folder.name)
+            n += entry is None or entry.stamp != stamp
+            if n >= at_most:
+                break
+        return n
+
+    def measure(self) -> Iterator[RunInfo]:
+        """Find the best loss and the size on disk of each run that changed since it was measured, the newest first."""
+        stale = [entry for entry in self._known.values() if entry.measured != entry.stamp]
+        for entry in sorted(stale, key=lambda entry: entry.info.created, reverse=True):
+            entry.lowest = find_lowest(entry.info.folder, entry.lowest)
+            size = size_on_disk(entry.info.folder)
+            entry.info = replace(entry.info, best_loss=entry.lowest.loss, size_bytes=size)
+            entry.measured = entry.stamp
+            yield entry.info
+
+    def _folders(self) -> Iterator[tuple[Path, Stamp]]:
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
+        except FileNotFoundError:
+            return
+        for name in names:
+            if not name.startswith("."):
+                folder = self._runs / name
+                yield folder, tuple(_stamp(f"{folder}{os.sep}{file}") for file in _WATCHED)
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return None
+    return there.st_mtime_ns, there.st_size
+
+
+def _status_now(info: RunInfo) -> str:
+    try:
+        return shown_status(info.folder, "running")
+    except ValueError:  # it goes away at this moment: the next look knows
+        return info.status
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of all files below `folder`; what goes away meanwhile counts nothing."""
+    total = 0
+    for where, _, files in os.walk(folder):
+        for file in files:
+            there = _stamp(os.path.join(where, file))
+            total += there[1] if there is not None else 0
+    return total
