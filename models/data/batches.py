@@ -50,7 +50,7 @@ def make_batches(
     Raises:
         ValueError: where the split is too short for one context, or the design has no plain objective.
     """
-    objective = make_objective(config, tokenizer)
+    objective = make_objective(config, tokenizer, train.objective)
     if corpus.kind == "text":
         text = corpus.read_text(split)
         ids = torch.tensor(encode_text(tokenizer, text))

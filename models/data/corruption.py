@@ -1,4 +1,4 @@
-"""The plain objective of each topology: next token, masked tokens (BERT), span corruption (T5).
+"""The plain objectives: next token, masked tokens (BERT), span corruption (T5); denoising (BART) is in denoising.py.
 
 An objective makes batches of rows of text. What it draws depends on nothing but the seed it is given.
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import torch
@@ -20,6 +20,7 @@ from models.config import ModelConfig
 from models.data.batch import Batch, Rows
 from models.tokenizers import special_ids
 from models.tokenizers.roles import end_id, mask_id, pad_id, sentinel_ids, start_id
+from models.training.spec import objective_of
 
 CORRUPTED = 0.15
 """The share of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""
@@ -47,18 +48,24 @@ class Objective(Protocol):
         """The batch of `rows`, each at most `width` long."""
 
 
-def make_objective(config: ModelConfig, tokenizer: Tokenizer) -> Objective:
-    """The plain objective of the design's topology.
+def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
+    """The plain objective of the design's topology; an encoder-decoder has the `wanted` one (TrainConfig.objective).
 
     Raises:
         ValueError: where it has none, or the tokenizer lacks a token that it needs.
     """
+    from models.data.denoising import Denoising  # which is made of what is here
+
     check_trainable(config)
-    if config.topology == "encoder-only":
-        return MaskedTokens(config, tokenizer)
-    if config.topology == "encoder-decoder":
-        return SpanCorruption(config, tokenizer)
-    return NextToken(config.context_length)
+    match objective_of(config, wanted):
+        case "masked-tokens":
+            return MaskedTokens(config, tokenizer)
+        case "span-corruption":
+            return SpanCorruption(config, tokenizer)
+        case "denoising":
+            return Denoising(config, tokenizer)
+        case _:
+            return NextToken(config.context_length)
 
 
 def check_trainable(config: ModelConfig) -> None:
@@ -153,15 +160,7 @@ class SpanCorruption:
             sources.append(source)
             targets.append(target)
             weights.append(weight)
-        source_ids, real = _stack(sources, self._pad)
-        return Batch(
-            inputs=_stack([[self._start, *target[:-1]] for target in targets], self._pad)[0],
-            targets=_stack(targets, self._pad)[0],
-            weights=_stack(weights, 0.0)[0],
-            source=source_ids,
-            source_mask=None if real.all() else real,
-            n_tokens=sum(map(len, sources)) + sum(map(len, targets)),
-        )
+        return pair_batch(sources, targets, weights, start=self._start, pad=self._pad)
 
     def _corrupt(
         self, ids: list[int], weights: Sequence[float], rng: random.Random
@@ -172,7 +171,8 @@ class SpanCorruption:
         target_weights: list[float] = []
         place = 0
         drawn = draw_spans(len(ids), len(self._sentinels), rng)
-        spans = [span for span in (self._without_specials(ids, *span) for span in drawn) if span[0] < span[1]]
+        ordinary = (longest_ordinary(ids, *span, self._specials) for span in drawn)
+        spans = [span for span in ordinary if span[0] < span[1]]
         for sentinel, (start, stop) in zip(self._sentinels, spans, strict=False):
             source += [*ids[place:start], sentinel]
             target += [sentinel, *ids[start:stop]]
@@ -180,11 +180,27 @@ class SpanCorruption:
             place = stop
         return [*source, *ids[place:], self._end], [*target, self._end], [*target_weights, 1.0]
 
-    def _without_specials(self, ids: list[int], start: int, stop: int) -> tuple[int, int]:
-        """The longest part of a span that holds no special token; start = stop where there is none."""
-        borders = [start - 1, *(i for i in range(start, stop) if ids[i] in self._specials), stop]
-        before, after = max(itertools.pairwise(borders), key=lambda pair: pair[1] - pair[0])
-        return before + 1, after
+
+def longest_ordinary(ids: Sequence[int], start: int, stop: int, specials: Collection[int]) -> tuple[int, int]:
+    """The longest part of a span that holds no special token; start = stop where there is none."""
+    borders = [start - 1, *(i for i in range(start, stop) if ids[i] in specials), stop]
+    before, after = max(itertools.pairwise(borders), key=lambda pair: pair[1] - pair[0])
+    return before + 1, after
+
+
+def pair_batch(
+    sources: list[list[int]], targets: list[list[int]], weights: list[list[float]], *, start: int, pad: int
+) -> Batch:
+    """The batch of sources and what is to be written of each, with the weight of each token to write."""
+    source_ids, real = _stack(sources, pad)
+    return Batch(
+        inputs=_stack([[start, *target[:-1]] for target in targets], pad)[0],
+        targets=_stack(targets, pad)[0],
+        weights=_stack(weights, 0.0)[0],
+        source=source_ids,
+        source_mask=None if real.all() else real,
+        n_tokens=sum(map(len, sources)) + sum(map(len, targets)),
+    )
 
 
 def draw_spans(n_tokens: int, most: int, rng: random.Random) -> list[tuple[int, int]]:
@@ -196,8 +212,12 @@ def draw_spans(n_tokens: int, most: int, rng: random.Random) -> list[tuple[int, 
         return []
     n_hidden = max(1, round(CORRUPTED * n_tokens))
     n_spans = max(1, min(most, round(n_hidden / MEAN_SPAN)))
-    lengths = _cut(n_hidden, n_spans, rng)
-    gaps = _cut(n_tokens - n_hidden + 2, n_spans + 1, rng)  # the first and the last may be empty, hence the 2
+    return place_spans(n_tokens, _cut(n_hidden, n_spans, rng), rng)
+
+
+def place_spans(n_tokens: int, lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int]]:
+    """(start, stop) of spans of these lengths in a text of `n_tokens`: in order, never touching, all places alike."""
+    gaps = _cut(n_tokens - sum(lengths) + 2, len(lengths) + 1, rng)  # the first and the last may be empty, hence the 2
     spans, place = [], -1
     for gap, length in zip(gaps, lengths, strict=False):
         place += gap

@@ -76,13 +76,16 @@ def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
     return ()
 
 
-def add_roles(tokenizer: Tokenizer, topology: str) -> None:
-    """Add the special tokens that a topology's objective needs and the tokenizer lacks, behind all others."""
+def add_roles(tokenizer: Tokenizer, topology: str, *, masks: bool = False) -> None:
+    """Add the special tokens that a topology's objective needs and the tokenizer lacks, behind all others.
+
+    masks: an encoder-decoder's gaps are masks (denoising), no sentinels (span corruption).
+    """
     missing: list[str] = []
-    if topology == "encoder-only" and mask_id(tokenizer) is None:
+    if (topology == "encoder-only" or masks) and mask_id(tokenizer) is None:
         missing.append(MASK)
     if topology == "encoder-decoder":
-        missing += [] if sentinel_ids(tokenizer) else SENTINELS
+        missing += [] if masks or sentinel_ids(tokenizer) else SENTINELS
         missing += ["<|pad|>"] if pad_id(tokenizer) is None else []
         missing += ["<|end|>"] if end_id(tokenizer) is None else []
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in missing])
@@ -101,8 +104,9 @@ def encode_masked(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def encode_gapped(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text in which sentinels are meant, as «<|extra_0|>» or «<extra_id_0>»."""
-    meant: dict[str, int] = {}
+    """The ids of a text in which sentinels are meant, as «<|extra_0|>» or «<extra_id_0>», and masks where there are."""
+    mask = mask_id(tokenizer)
+    meant = {} if mask is None else dict.fromkeys(MASK_SPELLINGS, mask)
     for i, id in enumerate(sentinel_ids(tokenizer)):
         meant |= {f"<|extra_{i}|>": id, _FOREIGN_SENTINEL.format(i): id}
     return _encode_with(tokenizer, text, meant)

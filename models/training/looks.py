@@ -16,7 +16,7 @@ from models.training.record import Recorder, bits_per_byte
 from models.training.samples import write_sample
 from models.training.saving import Saver
 from models.training.setup import Parts
-from models.training.spec import TrainConfig
+from models.training.spec import TrainConfig, objective_of
 from models.training.update import total_norm
 
 
@@ -80,13 +80,30 @@ class Looks:
         """What the model makes of a prompt now, always with the run's seed."""
         self._check(parts, state)
         seed, length = self.config.seed, self.config.sample_tokens
-        as_chat = parts.prompts_are_chat
-        text, top = write_sample(parts.model, parts.tokenizer, prompt, as_chat=as_chat, seed=seed, max_tokens=length)
+        text, top = write_sample(
+            parts.model,
+            parts.tokenizer,
+            prompt,
+            as_chat=parts.prompts_are_chat,
+            seed=seed,
+            max_tokens=length,
+            denoises=self._denoises(parts),
+        )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
     def _attention(self, parts: Parts, state: TrainState, prompt: str) -> AttentionSeen:
-        layer, as_chat = self.config.watched_layer, parts.prompts_are_chat
-        return see_attention(parts.model, parts.tokenizer, prompt, step=state.step, layer=layer, as_chat=as_chat)
+        return see_attention(
+            parts.model,
+            parts.tokenizer,
+            prompt,
+            step=state.step,
+            layer=self.config.watched_layer,
+            as_chat=parts.prompts_are_chat,
+            denoises=self._denoises(parts),
+        )
+
+    def _denoises(self, parts: Parts) -> bool:
+        return objective_of(parts.model.config, self.config.objective) == "denoising"
 
     def _is_due(self, interval: int, last_done: int, step: int) -> bool:
         """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it."""

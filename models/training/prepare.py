@@ -14,7 +14,7 @@ from models.library import Library
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.roles import add_roles
 from models.training.run_folder import RunFolder
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec
+from models.training.spec import DataSpec, RunSpec, TokenizerSpec, objective_of
 
 
 def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
@@ -30,7 +30,8 @@ def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFo
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
     tokenizer = load_tokenizer(name, library)
     size = tokenizer.get_vocab_size()
-    add_roles(tokenizer, spec.model.topology)
+    denoises = objective_of(spec.model, spec.train.objective) == "denoising"
+    add_roles(tokenizer, spec.model.topology, masks=denoises)
     vocab_size = tokenizer.get_vocab_size()
     spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, vocab_size=vocab_size))
     own_copy = tokenizer.to_str(pretty=True).encode() if vocab_size > size else None

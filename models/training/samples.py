@@ -1,7 +1,7 @@
 """Pinned prompts: what the model makes of them as it learns, always with the same seed.
 
-A decoder goes on with the prompt. An encoder fills in its masked tokens, an encoder-decoder its gaps; what those make
-of the prompt is shown behind an arrow.
+A decoder goes on with the prompt. An encoder fills in its masked tokens; an encoder-decoder its gaps, or where it
+learns to denoise, the whole prompt with its gaps filled. What those make of the prompt is shown behind an arrow.
 """
 
 from __future__ import annotations
@@ -29,28 +29,38 @@ Top = tuple[tuple[int, float], ...]
 
 
 def write_sample(
-    model: AnyModel, tokenizer: Tokenizer, prompt: str, *, as_chat: bool, seed: int, max_tokens: int
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    as_chat: bool,
+    seed: int,
+    max_tokens: int,
+    denoises: bool = False,
 ) -> tuple[str, Top]:
     """What the model makes of a pinned prompt, and the likeliest tokens of the first place that it had to decide on.
 
-    A prompt is a user's turn where the model learns to chat (`as_chat`), else a plain text. Leaves the model's mode and
-    the global random state as they are.
+    A prompt is a user's turn where the model learns to chat (`as_chat`), else a plain text. `denoises`: an
+    encoder-decoder has learned to write damaged texts anew. Leaves the model's mode and the global random state as they
+    are.
     """
     if isinstance(model, Encoder):
         return _fill_masks(model, tokenizer, prompt, as_chat)
     sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
     if isinstance(model, EncoderDecoder):
-        return _fill_gaps(model, tokenizer, prompt, as_chat, sampling)
+        return _fill_gaps(model, tokenizer, prompt, as_chat, sampling, denoises)
     return _go_on(model, tokenizer, prompt, as_chat, sampling)
 
 
-def what_is_read(model: AnyModel, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:
+def what_is_read(
+    model: AnyModel, tokenizer: Tokenizer, prompt: str, as_chat: bool, *, denoises: bool = False
+) -> list[int]:
     """The ids that the model, or its encoder, reads of a pinned prompt."""
     if isinstance(model, Encoder):
         before, ids, after = _masked(model, tokenizer, prompt, as_chat)
         return [*before, *ids, *after]
     if isinstance(model, EncoderDecoder):
-        return _gapped(model, tokenizer, prompt, as_chat)[0]
+        return _gapped(model, tokenizer, prompt, as_chat, denoises)[0]
     return _begun(model, tokenizer, prompt, as_chat)
 
 
@@ -95,27 +105,35 @@ def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool
     return ARROW + decode(tokenizer, filled), tuple((candidate.id, candidate.probability) for candidate in found[0])
 
 
-def _gapped(model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], str, int]:
-    """The source, what is to be shown of it, and its first gap: without any, the last words are one, which is shown."""
-    sentinels, end = sentinel_ids(tokenizer), end_id(tokenizer, model.config)
+def _gapped(
+    model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, denoises: bool
+) -> tuple[list[int], str, tuple[int, ...]]:
+    """The source, what is to be shown of it, and what the model writes before it decides on the first gap.
+
+    Where the prompt has no gap, its last words are one, which is shown.
+    """
+    end, mask = end_id(tokenizer, model.config), mask_id(tokenizer)
     assert end is not None
+    gaps = (mask,) if denoises and mask is not None else sentinel_ids(tokenizer)
     ids, shown = encode_gapped(tokenizer, prompt), ""
-    if not set(sentinels) & set(ids):
+    if not set(gaps) & set(ids):
         n_words = len(prompt.split())
         kept = prompt.rsplit(maxsplit=min(3, max(1, n_words // 3)))[0] if n_words > 1 else ""
-        ids = [*encode_text(tokenizer, kept), sentinels[0]]
+        ids = [*encode_text(tokenizer, kept), gaps[0]]
         shown = ARROW + decode(tokenizer, ids)
     before, _ = _turn(tokenizer, as_chat)
-    source = [*before, *ids[-(model.config.context_length - len(before) - 1) :], end]
-    return source, shown, next(id for id in [*ids, sentinels[0]] if id in sentinels)
+    read = [*before, *ids[-(model.config.context_length - len(before) - 1) :]]
+    first = next((i for i, id in enumerate(read) if id in gaps), len(read))
+    written = read[:first] if denoises else [read[first] if first < len(read) else gaps[0]]
+    return [*read, end], shown, (start_id(model.config, tokenizer), *written)
 
 
 def _fill_gaps(
-    model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
+    model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig, denoises: bool
 ) -> tuple[str, Top]:
-    """What the model says of the prompt's gaps."""
-    source, shown, first = _gapped(model, tokenizer, prompt, as_chat)
-    top = _next(model, source, (start_id(model.config, tokenizer), first))
+    """What the model says of the prompt's gaps; one that denoises writes the whole prompt anew."""
+    source, shown, written = _gapped(model, tokenizer, prompt, as_chat, denoises)
+    top = _next(model, source, written)
     return shown + ARROW + _generated(model, tokenizer, source, sampling), top
 
 

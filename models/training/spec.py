@@ -115,6 +115,15 @@ class TrainConfig:
         group="Optimizer",
         range=(0.0, 1.0),
     )
+    objective: str = slot(
+        "auto",
+        "Practice",
+        "What an encoder-decoder practises on plain text: filling gaps (span corruption, as T5), or writing a damaged "
+        "text anew (denoising, as BART). auto denoises where positions are learned, as BART's are. Decoders always "
+        "guess the next token, encoders masked ones.",
+        group="Optimizer",
+        choices=("auto", "span-corruption", "denoising"),
+    )
     seed: int = slot(
         0,
         "Seed",
@@ -284,6 +293,20 @@ class RunSpec:
             return cls(name=data.get("name", ""), **parts)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
+
+
+def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
+    """What a design practises on plain text: next-token, masked-tokens, span-corruption or denoising.
+
+    wanted: TrainConfig.objective, which only encoder-decoders heed.
+    """
+    if model.topology == "decoder-only":
+        return "next-token"
+    if model.topology == "encoder-only":
+        return "masked-tokens"
+    if wanted != "auto":
+        return wanted
+    return "denoising" if model.position == "learned" else "span-corruption"
 
 
 def check_keys(data: Any, known: set[str], where: str) -> None:

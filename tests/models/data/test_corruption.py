@@ -23,7 +23,7 @@ from models.tokenizers.roles import add_roles, mask_id, sentinel_ids, start_id
 from models.training.spec import TrainConfig
 
 ENCODER = ModelConfig(topology="encoder-only", vocab_size=294, context_length=256)
-PAIR = ModelConfig(topology="encoder-decoder", vocab_size=294, context_length=256)
+PAIR = ModelConfig(topology="encoder-decoder", position="t5", vocab_size=294, context_length=256)
 TRAIN = TrainConfig(batch_size=4, seed=3)
 END = 1
 

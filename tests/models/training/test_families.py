@@ -61,11 +61,14 @@ def trained(library: Library, config: ModelConfig, text: str, **train: Any) -> t
     return trainer.model.eval(), trainer.tokenizer, run
 
 
+DENOISER = dataclasses.replace(PAIR, position="learned")
+
+
 def test_the_runs_own_tokenizer_gets_what_the_objective_needs(library: Library) -> None:
-    for config, n_more in ((ENCODER, 1), (PAIR, 32), (DESIGNS["mixture"], 0)):
+    for config, n_more in ((ENCODER, 1), (PAIR, 32), (DENOISER, 1), (DESIGNS["mixture"], 0)):
         run, tokenizer = set_up(library, config)
         assert tokenizer.get_vocab_size() == run.spec.model.vocab_size == 261 + n_more
-        assert (mask_id(tokenizer) is not None) == (config is ENCODER)
+        assert (mask_id(tokenizer) is not None) == (config in (ENCODER, DENOISER))
         assert (len(sentinel_ids(tokenizer)) == 32) == (config is PAIR)
     assert load_tokenizer("byte", library).get_vocab_size() == 261  # the library's stays as it is
     assert [info.kind for info in library.list_tokenizers()] == ["byte"]
@@ -79,7 +82,7 @@ def test_an_encoder_that_guesses_no_tokens_is_refused_before_any_work(library: L
     assert library.list_runs() == []
 
 
-@pytest.mark.parametrize("config", [ENCODER, PAIR], ids=lambda config: config.topology)
+@pytest.mark.parametrize("config", [ENCODER, PAIR, DENOISER], ids=["masked", "spans", "denoising"])
 def test_rows_have_no_bits_per_byte_and_count_real_tokens(library: Library, config: ModelConfig) -> None:
     run, tokenizer = set_up(library, config)
     events = train(run, library)
@@ -153,7 +156,14 @@ def test_an_encoder_decoders_samples_say_what_the_gaps_are(library: Library) -> 
     assert found["Ben"].startswith(f"{ARROW}<|extra_0|>{ARROW}")
 
 
-@pytest.mark.parametrize("config", [ENCODER, PAIR], ids=lambda config: config.topology)
+def test_a_denoisers_samples_are_the_whole_text(library: Library) -> None:
+    prompts = ("Anna has [MASK] pears", "Anna has many more pears", "Ben", "", "long " * 30)
+    found = samples(library, make_spec(library.home, DENOISER, prompts=prompts))
+    assert found["Anna has [MASK] pears"].count(ARROW) == 1
+    assert found["Anna has many more pears"].startswith(f"{ARROW}Anna has many more<|mask|>{ARROW}")
+
+
+@pytest.mark.parametrize("config", [ENCODER, PAIR, DENOISER], ids=["masked", "spans", "denoising"])
 def test_chats_train_and_are_sampled(library: Library, config: ModelConfig) -> None:
     chats = [
         {"messages": [{"role": "user", "content": f"Say {n}"}, {"role": "assistant", "content": f"{n}!"}]}
@@ -200,6 +210,18 @@ def test_an_encoder_decoder_masters_a_regular_text(library: Library, place: dict
         target = [event.id for event in events if isinstance(event, TokenMade)]
         right += restore(source, target, sentinels, end) == text
     assert right >= 18
+
+
+def test_a_denoiser_masters_a_regular_text(library: Library) -> None:
+    model, tokenizer, run = trained(library, DENOISER, LETTERS, steps=200, batch_size=16)
+    corpus = open_corpus(library, run.lineage["corpus"]["sha256"])
+    batch = make_batches(corpus, tokenizer, run.spec.model, run.spec.train, "val").batch(0)
+    assert isinstance(model, EncoderDecoder)
+    assert batch.source is not None
+    with torch.no_grad():
+        guesses = model(batch.source, batch.inputs, source_mask=batch.source_mask).argmax(-1)
+    assert (batch.source == mask_id(tokenizer)).sum() > 20
+    assert (guesses == batch.targets)[batch.weights > 0].float().mean() > 0.95
 
 
 def test_training_balances_the_router_and_the_loss_does_not_show_it(library: Library) -> None:

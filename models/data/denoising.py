@@ -1,0 +1,121 @@
+"""BART's objective: a text is damaged, and the model writes the whole of it anew.
+
+Source: Lewis et al., "BART: Denoising Sequence-to-Sequence Pre-training" (arXiv:1910.13461), its two best noises
+together: spans of text become one mask each, whatever their length, and the sentences change places.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.data.batch import Batch, Rows
+from models.data.corruption import longest_ordinary, pair_batch, place_spans
+from models.tokenizers import special_ids
+from models.tokenizers.roles import end_id, mask_id, pad_id, start_id
+from models.tokenizers.token_bytes import TokenBytes
+
+HIDDEN = 0.3
+"""The share of a text's tokens that are hidden (BART)."""
+
+MEAN_SPAN = 3.0
+"""The mean of the Poisson distribution that the lengths of hidden spans are drawn from (BART)."""
+
+_SENTENCE_ENDS = (b".", b"!", b"?", b"\n")
+
+
+class Denoising:
+    """«A cat sat. It was warm.» -> «It was warm. A <mask>.» and the text as it was, both with an end token.
+
+    A span of no tokens is a mask that stands for nothing. Special tokens are never hidden, and sentences never move
+    across one.
+    """
+
+    overlap = 0
+    predicts_text = False
+    ends_texts = True
+
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
+        self.width = config.context_length - 1  # there is room for an end
+        mask, end = mask_id(tokenizer), end_id(tokenizer, config)
+        if mask is None or end is None:
+            raise ValueError("This tokenizer has no mask token or no end token: start a new run with it.")
+        self._mask, self._end, self._start = mask, end, start_id(config, tokenizer)
+        self._pad = pad_id(tokenizer) or 0
+        self._specials = frozenset(special_ids(tokenizer))
+        table = TokenBytes(tokenizer)
+        ids = (id for id in range(tokenizer.get_vocab_size()) if id not in self._specials)
+        self._sentence_ends = frozenset(id for id in ids if table[id].rstrip(b" ").endswith(_SENTENCE_ENDS))
+
+    def batch(self, rows: Rows, seed: int) -> Batch:
+        rng = random.Random(seed)
+        sources, targets, weights = [], [], []
+        lengths = rows.real.sum(1).tolist()
+        for row, row_weights, length in zip(rows.ids.tolist(), rows.weights.tolist(), lengths, strict=True):
+            ids = row[:length]
+            sources.append([*self._infill(self._permute(ids, rng), rng), self._end])
+            targets.append([*ids, self._end])
+            weights.append([*row_weights[:length], 1.0])
+        return pair_batch(sources, targets, weights, start=self._start, pad=self._pad)
+
+    def _permute(self, ids: list[int], rng: random.Random) -> list[int]:
+        """The text with its sentences in another order."""
+        damaged: list[int] = []
+        for part in _split(ids, self._specials):
+            sentences = list(_split(part, self._sentence_ends, keep_together=True))
+            rng.shuffle(sentences)
+            damaged += [id for sentence in sentences for id in sentence]
+        return damaged
+
+    def _infill(self, ids: list[int], rng: random.Random) -> list[int]:
+        """The text with one mask for each hidden span. Never longer than before."""
+        if not ids:
+            return []
+        n_hidden = max(1, round(HIDDEN * len(ids)))
+        lengths: list[int] = []
+        n_empty, left = 0, n_hidden
+        while left:
+            length = min(_poisson(MEAN_SPAN, rng), left)
+            if length:
+                lengths.append(length)
+            else:
+                n_empty += 1
+            left -= length
+        spans = place_spans(len(ids), lengths, rng)
+        spans = [longest_ordinary(ids, *span, self._specials) for span in spans]
+        source: list[int] = []
+        place = 0
+        for start, stop in spans:
+            source += [*ids[place:start], *([self._mask] if start < stop else [])]
+            place = stop
+        source += ids[place:]
+        for _ in range(min(n_empty, len(ids) - len(source))):
+            source.insert(rng.randint(0, len(source)), self._mask)
+        return source
+
+
+def _split(ids: list[int], ends: frozenset[int], *, keep_together: bool = False) -> Iterator[list[int]]:
+    """The parts of `ids` behind which one of `ends` stands: with it (`keep_together`), else it is a part by itself."""
+    part: list[int] = []
+    for id in ids:
+        if id not in ends:
+            part.append(id)
+        elif keep_together:
+            yield [*part, id]
+            part = []
+        else:
+            yield from (part, [id])
+            part = []
+    yield part
+
+
+def _poisson(mean: float, rng: random.Random) -> int:
+    """A number of the Poisson distribution: how many arrivals there are in a unit of time."""
+    n, chance, least = 0, rng.random(), math.exp(-mean)
+    while chance > least:
+        n, chance = n + 1, chance * rng.random()
+    return n
