@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.events import AttentionSeen, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
-from models.training.run_folder import RunFolder
+from models.training.log_tail import LogTail
+from models.training.run_folder import LOG_NAMES, RunFolder
 
 PLACE_COLUMNS = ("step", "tokens", "elapsed_s")
-TRAIN_COLUMNS = (*PLACE_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
+_TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
+TRAIN_COLUMNS = (*PLACE_COLUMNS, *_TRAIN_MEASURED)
 VAL_COLUMNS = (*PLACE_COLUMNS, "loss", "bits_per_byte", "loss_error")
 
 
@@ -31,12 +33,32 @@ class Table:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add a row; what is missing or null becomes NaN."""
-        if self._n == self._data.shape[1]:
-            self._data = np.concatenate((self._data, np.empty_like(self._data)), axis=1)
+        self._make_room(1)
         for name, i in self._columns.items():
             value = row.get(name)
             self._data[i, self._n] = math.nan if value is None else value
         self._n += 1
+
+    def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows, many times as fast as one by one; those in which a value is no number are left out."""
+        try:
+            values = np.array([[row.get(name) for name in self._columns] for row in rows], dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            for row in rows:
+                with suppress(TypeError, ValueError, OverflowError):
+                    self.append(row)
+            return
+        if len(values):
+            self._make_room(len(values))
+            self._data[:, self._n : self._n + len(values)] = values.T
+            self._n += len(values)
+
+    def _make_room(self, n: int) -> None:
+        needed, room = self._n + n, self._data.shape[1]
+        if needed > room:
+            grown = np.empty((len(self._columns), max(needed, 2 * room)))
+            grown[:, : self._n] = self._data[:, : self._n]
+            self._data = grown
 
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         return self._data[self._columns[name], : self._n]
@@ -61,30 +83,28 @@ class RunHistory:
     @classmethod
     def read(cls, run: RunFolder) -> RunHistory:
         """From the logs in a run's folder; ValueError names a damaged one."""
-        history = cls.from_rows(run.read_metrics(), run.read_samples())
-        for rows, take in (
-            (run.read_layers(), history._take_layers),
-            (run.read_attention(), history._take_attention),
-            (run.read_events(), history._take_mark),
-        ):
-            for row in rows:
-                with suppress(KeyError, TypeError, ValueError, OverflowError):
-                    take(row)
+        history = cls()
+        for log in LOG_NAMES:
+            for rows in LogTail(run.folder / f"{log}.jsonl").blocks():
+                history.take(log, rows)
         return history
 
-    @classmethod
-    def from_rows(cls, metrics: Iterable[Mapping[str, Any]], samples: Iterable[Mapping[str, Any]]) -> RunHistory:
-        """From the rows of metrics.jsonl and samples.jsonl; rows of an unknown shape are left out."""
-        history = cls()
-        for row in metrics:
-            table = {"train": history.train, "val": history.val}.get(str(row.get("kind")))
-            if table is not None and isinstance(row.get("step"), int):
-                with suppress(TypeError, ValueError):
-                    table.append(row)
-        for row in samples:
+    def take(self, log: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take rows of one of LOG_NAMES; those of an unknown shape are left out."""
+        if log == "metrics":
+            known = [row for row in rows if isinstance(row.get("step"), int)]
+            for kind, table in (("train", self.train), ("val", self.val)):
+                table.extend([row for row in known if row.get("kind") == kind])
+            return
+        take = {
+            "samples": self._take_sample,
+            "layers": self._take_layers,
+            "attention": self._take_attention,
+            "events": self._take_mark,
+        }[log]
+        for row in rows:
             with suppress(KeyError, TypeError, ValueError, OverflowError):
-                history.samples.append(_sample(row))
-        return history
+                take(row)
 
     def become(self, other: RunHistory) -> None:
         """Hold what `other` holds, for all that look at this one."""
@@ -117,6 +137,11 @@ class RunHistory:
             self.layers = Table((*PLACE_COLUMNS, *ratios))
         self.layers.append({**ratios, **{name: row[name] for name in PLACE_COLUMNS}})
 
+    def _take_sample(self, row: Mapping[str, Any]) -> None:
+        top = tuple((int(token), float(p)) for token, p in row.get("top", ()) if p is not None)
+        step, seed = int(row["step"]), int(row.get("seed") or 0)
+        self.samples.append(SampleMade(step=step, prompt=str(row["prompt"]), seed=seed, text=str(row["text"]), top=top))
+
     def _take_attention(self, row: Mapping[str, Any]) -> None:
         weights = tuple(tuple(tuple(float(value) for value in line) for line in head) for head in row["weights"])
         ids = tuple(int(token) for token in row["ids"])
@@ -125,16 +150,6 @@ class RunHistory:
 
     def _take_mark(self, row: Mapping[str, Any]) -> None:
         self.marks.append(Noted(step=int(row["step"]), event=str(row["event"]), detail=str(row.get("detail", ""))))
-
-
-def _sample(row: Mapping[str, Any]) -> SampleMade:
-    return SampleMade(
-        step=int(row["step"]),
-        prompt=str(row["prompt"]),
-        seed=int(row.get("seed") or 0),
-        text=str(row["text"]),
-        top=tuple((int(token), float(p)) for token, p in row.get("top", ()) if p is not None),
-    )
 
 
 def smooth(values: NDArray[np.float64], strength: float) -> NDArray[np.float64]:

@@ -191,7 +191,9 @@ def test_history_is_the_same_from_rows_and_from_events() -> None:
     train = {"step": 1, "tokens": 64, "elapsed_s": 0.5, "loss": 5.0, "lr": 0.1, "grad_norm": 1.0, "tokens_per_s": 10.0}
     val = {"step": 1, "tokens": 64, "elapsed_s": 0.5, "loss": 4.5, "bits_per_byte": 2.0}
     sample = {"step": 1, "prompt": "a", "seed": 3, "text": "b", "top": [[1, 0.5]]}
-    rows = RunHistory.from_rows([{"kind": "train", **train}, {"kind": "val", **val}, {"kind": "later"}], [sample])
+    rows = RunHistory()
+    rows.take("metrics", [{"kind": "train", **train}, {"kind": "val", **val}, {"kind": "later"}])
+    rows.take("samples", [sample])
     live = RunHistory()
     live.add(TrainMetrics(total_steps=2, seconds_left=1.0, **train))  # type: ignore[arg-type]
     live.add(ValMetrics(**val))  # type: ignore[arg-type]
@@ -211,7 +213,9 @@ def test_rows_of_an_unknown_shape_are_left_out() -> None:
         {**good, "top": [["x", 1]]},
     )
     metrics = [{"kind": "train"}, {"kind": "val", "step": "x"}, {"kind": ["train"]}, {"kind": "train", "step": 2}]
-    rows = RunHistory.from_rows([*metrics, {"kind": "val", "step": 2, "loss": "low"}], [*strange, good])
+    rows = RunHistory()
+    rows.take("metrics", [*metrics, {"kind": "val", "step": 2, "loss": "low"}])
+    rows.take("samples", [*strange, good])
     assert rows.train["step"].tolist() == [2]
     assert len(rows.val) == 0
     assert [sample.text for sample in rows.samples] == ["b"]

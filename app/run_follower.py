@@ -1,0 +1,83 @@
+"""A run that another process writes, or that rests, read beside the window and followed while it grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from app.aside import Aside
+from app.failures import Failure
+from app.run_history import RunHistory
+from app.run_reader import Growth, RunReader
+
+_POLL_MS = 1000
+
+
+class RunFollower(QObject):
+    """Keeps a history equal to the logs in a run's folder: reads all of them, then what is added, once a second.
+
+    Signals:
+        loaded(): the history holds for the first time what the folder does.
+        grew(): the history holds more, or other things, than before.
+        failed(sentence): a log is damaged or cannot be read; said once until it can be.
+    """
+
+    loaded = Signal()
+    grew = Signal()
+    failed = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._history = RunHistory()
+        self._reader: RunReader | None = None
+        self._is_loaded, self._problem = False, ""
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_read)
+        self._aside.failed.connect(self._on_failed)
+        self._poll = QTimer(self, interval=_POLL_MS)
+        self._poll.timeout.connect(self.look)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the history holds what was in the folder when it was last read."""
+        return self._is_loaded
+
+    def follow(self, folder: Path, history: RunHistory) -> None:
+        """Fill `history`, which is empty, from `folder`, and go on with that until `stop`."""
+        self.stop()
+        self._history, self._reader = history, RunReader(folder)
+        self._poll.start()
+        self.look()
+
+    def stop(self) -> None:
+        """Leave the history as it is."""
+        self._poll.stop()
+        self._aside.cancel()
+        self._reader, self._is_loaded, self._problem = None, False, ""
+
+    @Slot()
+    def look(self) -> None:
+        """Read now what was added; nothing happens while that is being done."""
+        reader = self._reader
+        if reader is not None and not self._aside.busy:
+            self._aside.ask(lambda: (reader, reader.advance()))
+
+    @Slot(object)
+    def _on_read(self, result: tuple[RunReader, Growth]) -> None:
+        reader, growth = result
+        if reader is not self._reader:
+            return
+        self._problem = ""
+        changed = growth.add_to(self._history)
+        if not self._is_loaded:
+            self._is_loaded = True
+            self.loaded.emit()
+        elif changed:
+            self.grew.emit()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        if failure.sentence != self._problem:
+            self._problem = failure.sentence
+            self.failed.emit(failure.sentence)
