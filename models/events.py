@@ -67,8 +67,9 @@ class MicroStep(Event):
 class TrainMetrics(Event):
     """One optimizer step. loss in nats/token; elapsed_s is the run's own clock, waits left out.
 
-    `memory_bytes` is what the device holds (on the CPU: this process), None where it was not looked at after this step;
-    `peak_share` what the arithmetic of the step's tokens (estimated) is of the fastest matrix product measured here.
+    `bits_per_byte` is the loss in another unit, None where ValMetrics has none. `memory_bytes` is what the device holds
+    (on the CPU: this process), None where it was not looked at after this step; `peak_share` what the arithmetic of the
+    step's tokens (estimated) is of the fastest matrix product measured here.
     """
 
     step: int
@@ -80,6 +81,7 @@ class TrainMetrics(Event):
     grad_norm: float
     tokens_per_s: float
     seconds_left: float
+    bits_per_byte: float | None = None
     memory_bytes: int | None = None
     peak_share: float | None = None
 

@@ -47,10 +47,8 @@ class Recorder:
         yield from self.patiently(self._run.append_event, event, step, detail)
         yield Noted(step=step, event=event, detail=detail)
 
-    def metrics(self, metrics: TrainMetrics, bytes_per_token: float | None) -> Generator[Event, None, None]:
-        """One step of training; bytes per token of the split, where it has any, give its loss in bits per byte."""
-        row = metrics_row("train", **asdict(metrics), bits_per_byte=bits_per_byte(metrics.loss, bytes_per_token))
-        yield from self.patiently(self._run.append, "metrics", row)
+    def metrics(self, metrics: TrainMetrics) -> Generator[Event, None, None]:
+        yield from self.patiently(self._run.append, "metrics", metrics_row("train", **asdict(metrics)))
 
     def validation(self, metrics: ValMetrics) -> Generator[Event, None, None]:
         yield from self.patiently(self._run.append, "metrics", metrics_row("val", **asdict(metrics)))

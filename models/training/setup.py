@@ -26,6 +26,7 @@ from models.training.machine import matmul_peak
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.run_folder import RunFolder
+from models.training.unigram import unigram_entropy
 from models.transformer import AnyModel, build_model
 
 
@@ -52,7 +53,8 @@ class Parts:
     notices: Sequence[str]
     measured: Mapping[str, float]
     """What run.json keeps for whoever judges the run: `train_batches` and `val_batches` in one pass over each split
-    (0 = not validated), `val_batches_used`, and `val_targets`, by weight, that each validation is a mean over."""
+    (0 = not validated), `val_batches_used`, and `val_targets`, by weight, that each validation is a mean over;
+    `unigram_entropy`, from `unigram_tokens` (models.training.unigram)."""
     peak_flops: float
     """The most operations per second that matrix products reach on the device, measured."""
 
@@ -106,6 +108,7 @@ def set_up(
         measured["val_batches"] = validation.n_batches
     measured["val_batches_used"] = len(val_batches)
     measured["val_targets"] = sum(float(batch.weights.sum()) for batch in val_batches)
+    measured |= _unigram(run, train_batches)
 
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
@@ -135,6 +138,16 @@ def set_up(
     )
     notices.extend(_differences(state.made_with, parts.made_with))
     return parts
+
+
+def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
+    """What `unigram_entropy` measures, once in the life of a run."""
+    names = ("unigram_entropy", "unigram_tokens")
+    known = {name: value for name, value in run.measured.items() if name in names}
+    if known:
+        return known
+    unigram = unigram_entropy(batches, run.spec.model.vocab_size)
+    return {} if unigram is None else dict(zip(names, unigram, strict=True))
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ from models.training.layers import UpdateRatios
 from models.training.looks import Looks, check_weights
 from models.training.machine import memory_taken
 from models.training.prepare import prepare_run
-from models.training.record import Recorder, metrics_row
+from models.training.record import Recorder, bits_per_byte, metrics_row
 from models.training.run_folder import RunFolder
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
@@ -188,11 +188,12 @@ class Trainer:
             lr=config.lr * multiple,
             grad_norm=gradients.norm,
             tokens_per_s=gradients.n_tokens / seconds,
+            bits_per_byte=bits_per_byte(gradients.loss, parts.train_batches.bytes_per_token),
             seconds_left=pace.seconds_left(now, state.step, config.steps),
             memory_bytes=memory_taken(parts.device.device) if state.step % _MEMORY_INTERVAL == 1 else None,
             peak_share=gradients.flops / seconds / parts.peak_flops,
         )
-        yield from self._record.metrics(metrics, parts.train_batches.bytes_per_token)
+        yield from self._record.metrics(metrics)
         layers = None
         if ratios is not None:
             shares = tuple(ratios.items())
