@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -42,6 +43,25 @@ class Batches(Protocol):
         """The batch of that micro-batch of that step (validation: step counts from 0 to n_batches - 1)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncodedSplit:
+    """One split of a corpus as ids, whatever is made of it: `ids` of one long text (n), or `examples`.
+
+    An example is its ids, its end included, and for each whether it belongs to a reply (or to no conversation at all).
+    """
+
+    split: str
+    n_bytes: int
+    ids: Tensor | None = None
+    examples: Sequence[tuple[list[int], list[bool]]] = ()
+    end: int = -1
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the whole split."""
+        return len(self.ids) if self.ids is not None else sum(len(ids) for ids, _ in self.examples)
+
+
 def make_batches(
     corpus: Corpus, tokenizer: Tokenizer, config: ModelConfig, train: TrainConfig, split: str = "train"
 ) -> Batches:
@@ -51,11 +71,20 @@ def make_batches(
         ValueError: where the split is too short for one context, or the design has no plain objective.
     """
     objective = make_objective(config, tokenizer, train.objective)
+    return batches_of(encode_split(corpus, tokenizer, split), objective, config.context_length, train)
+
+
+def encode_split(corpus: Corpus, tokenizer: Tokenizer, split: str) -> EncodedSplit:
+    """A corpus's split as the ids of its text or examples.
+
+    Raises:
+        ValueError: where a file is damaged, or the tokenizer has no token to part examples with.
+    """
     if corpus.kind == "text":
         text = corpus.read_text(split)
-        ids = torch.tensor(encode_text(tokenizer, text))
-        _check_length(len(ids), config.context_length, split)
-        return TextBatches(ids, len(text.encode()), objective, train, shuffled=split == "train")
+        return EncodedSplit(
+            split=split, n_bytes=len(text.encode()), ids=torch.tensor(encode_text(tokenizer, text), dtype=torch.long)
+        )
     examples = corpus.read_examples(split)
     plain = [example["text"] for example in examples if "text" in example]
     chats = [example["messages"] for example in examples if "messages" in example]
@@ -66,11 +95,21 @@ def make_batches(
         ([*ids, end], [True] * (len(ids) + 1)) for ids in (encode_text(tokenizer, " " + text.strip()) for text in plain)
     ]
     encoded += encode_conversations(tokenizer, chats)
-    if objective.ends_texts:
-        encoded = [(ids[:-1], reply[:-1]) if ids[-1] == end else (ids, reply) for ids, reply in encoded]
     n_bytes = sum(len(text.encode()) for text in plain)
     n_bytes += sum(len(message["content"].encode()) for messages in chats for message in messages)
-    return ExampleBatches(encoded, n_bytes, objective, train, shuffled=split == "train")
+    return EncodedSplit(split=split, n_bytes=n_bytes, examples=encoded, end=end)
+
+
+def batches_of(encoded: EncodedSplit, objective: Objective, context_length: int, train: TrainConfig) -> Batches:
+    """The batches that an objective makes of a split; ValueError where it is too short for one context."""
+    shuffled = encoded.split == "train"
+    if encoded.ids is not None:
+        _check_length(len(encoded.ids), context_length, encoded.split)
+        return TextBatches(encoded.ids, encoded.n_bytes, objective, train, shuffled=shuffled)
+    examples = encoded.examples
+    if objective.ends_texts:
+        examples = [(ids[:-1], reply[:-1]) if ids[-1] == encoded.end else (ids, reply) for ids, reply in examples]
+    return ExampleBatches(examples, encoded.n_bytes, objective, train, shuffled=shuffled)
 
 
 def _check_length(n_tokens: int, context_length: int, split: str) -> None:
