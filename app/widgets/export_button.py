@@ -1,0 +1,84 @@
+"""The button that writes charts into files: asks which kind and where to, and says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+
+from app.aside import Aside
+from app.failures import Failure
+from app.session import Session
+from app.theme import ThemeProvider
+from app.widgets.chart_export import write_csv, write_png, write_svg
+
+Columns = Mapping[str, NDArray[np.float64]]
+
+_KINDS = (
+    ("png", "Picture (PNG)…", "PNG pictures (*.png)"),
+    ("svg", "Drawing (SVG)…", "SVG pictures (*.svg)"),
+    ("csv", "All numbers (CSV)…", "Tables (*.csv)"),
+)
+
+
+class ExportButton(QPushButton):
+    """Offers what `picture` shows as PNG and SVG, and the numbers behind it as CSV.
+
+    Args:
+        numbers: gives the columns, each of one length, whatever part of them is shown; called on the window's thread.
+    """
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, picture: QWidget, numbers: Callable[[], Columns]
+    ) -> None:
+        super().__init__("Export")
+        self.name = "charts"
+        """What a file is called where the user does not say."""
+        self._session, self._theme, self._picture, self._numbers = session, theme, picture, numbers
+        theme.set_icon(self, "export")
+        self.setToolTip("Write the charts, or all the numbers behind them, into a file")
+        menu = QMenu(self)
+        for kind, words, _ in _KINDS:
+            menu.addAction(words).triggered.connect(lambda checked=False, kind=kind: self.ask_where(kind))
+        self.setMenu(menu)
+        self._writing = Aside(self)
+        self._writing.done.connect(self._on_written)
+        self._writing.failed.connect(self._on_failed)
+
+    def ask_where(self, kind: str) -> None:
+        """Ask for a file of a kind, png, svg or csv, and write it."""
+        filters = next(words for name, _, words in _KINDS if name == kind)
+        file, _ = QFileDialog.getSaveFileName(self, "Export", f"{self.name}.{kind}", filters)
+        if file:
+            self.export_to(Path(file), kind)
+
+    def export_to(self, path: Path, kind: str) -> None:
+        """Write a file; the session says whether it worked."""
+        if kind == "csv":
+            columns = self._numbers()
+
+            def write() -> Path:
+                write_csv(columns, path)
+                return path
+
+            self._writing.ask(write)
+            return
+        ground = self._theme.theme.color("window")
+        if kind == "png":
+            written = self._session.export_picture(path, lambda path: write_png(self._picture, ground, path))
+        else:
+            written = self._session.export_picture(path, lambda path: write_svg(self._picture, ground, self.name, path))
+        if written:
+            self._on_written(path)
+
+    @Slot(object)
+    def _on_written(self, path: Path) -> None:
+        self._session.notice.emit(f"{path.name} was written to {path.parent}.")
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._session.job_failed.emit(failure.sentence, failure.details)
