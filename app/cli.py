@@ -21,6 +21,8 @@ from models.library import Library
 COMMANDS = (
     "quickstart",
     "train",
+    "queue",
+    "sweep",
     "generate",
     "chat",
     "tokenizer",

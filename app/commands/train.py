@@ -37,6 +37,21 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         description=__doc__,
         epilog="The run's folder is the last line on stdout. Ctrl-C stops after the step and keeps it; twice aborts.",
     )
+    add_spec_options(parser)
+    parser.add_argument(
+        "--fork",
+        metavar="RUN[@STEP]",
+        help="a new run that goes on from a checkpoint of this one (the last one), its curves included",
+    )
+    parser.add_argument(
+        "--resume", metavar="RUN", help="go on with this run (path, id or name) from its last checkpoint"
+    )
+    add_common(parser)
+    return parser
+
+
+def add_spec_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says what to train, for `spec_from_arguments`."""
     parser.add_argument("spec", nargs="?", type=Path, metavar="SPEC.toml", help="what to train; options may add to it")
     parser.add_argument("--preset", choices=PRESETS, help="the architecture (default: terrarium-tiny)")
     parser.add_argument(
@@ -62,16 +77,6 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="another value for a setting, as train.lr=0.003 or model.n_layer=4; may be given several times",
     )
     parser.add_argument("--like", metavar="RUN", help="a new run made as this one was (path, id or name)")
-    parser.add_argument(
-        "--fork",
-        metavar="RUN[@STEP]",
-        help="a new run that goes on from a checkpoint of this one (the last one), its curves included",
-    )
-    parser.add_argument(
-        "--resume", metavar="RUN", help="go on with this run (path, id or name) from its last checkpoint"
-    )
-    add_common(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -116,6 +121,12 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
     Raises:
         UsageError: where it or the SPEC.toml asks for something impossible.
     """
+    given = [f"--{name.replace('_', '-')}" for name in _BY_OPTIONS if getattr(args, name) is not None]
+    source = args.spec or args.like
+    if source is not None and given:
+        raise UsageError(f"{source} says what to train already: leave {' and '.join(given)} out, or {source}.")
+    if args.spec is not None and args.like is not None:
+        raise UsageError(f"Both {args.spec} and --like say what to train: leave one of them out.")
     try:
         if args.like is not None:
             spec = _spec_like(args)
@@ -166,12 +177,6 @@ def _tokenizer_spec(wanted: str, vocab_size: int | None) -> TokenizerSpec:
 
 
 def _prepare(args: argparse.Namespace, library: Library, line: ProgressLine) -> RunFolder:
-    given = [f"--{name.replace('_', '-')}" for name in _BY_OPTIONS if getattr(args, name) is not None]
-    source = args.spec or args.like
-    if source is not None and given:
-        raise UsageError(f"{source} says what to train already: leave {' and '.join(given)} out, or {source}.")
-    if args.spec is not None and args.like is not None:
-        raise UsageError(f"Both {args.spec} and --like say what to train: leave one of them out.")
     spec = spec_from_arguments(args)
     from models.training.trainer import prepare_run
 

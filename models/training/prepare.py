@@ -14,6 +14,8 @@ from models.library import Library
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.roles import add_roles
 from models.training.run_folder import RunFolder
+from models.training.run_notes import write_notes
+from models.training.run_queue import RunQueue, Waiting
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, objective_of
 
 
@@ -36,6 +38,21 @@ def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFo
     spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, vocab_size=vocab_size))
     own_copy = tokenizer.to_str(pretty=True).encode() if vocab_size > size else None
     return RunFolder.create(library, spec, name, corpus.sha, own_tokenizer=own_copy)
+
+
+def prepare_waiting(library: Library, queue: RunQueue, item: Waiting) -> Generator[Event, None, RunFolder]:
+    """The run folder of something that waited: made as by `prepare_run`, or opened. A new one leaves the queue here.
+
+    Raises:
+        ValueError: as `prepare_run`, or where the run is gone; it still waits then.
+    """
+    if item.spec is None:
+        return RunFolder.open(library.runs / item.run)
+    run = yield from prepare_run(library, item.spec)
+    if item.tags:
+        write_notes(run.folder, "", item.tags)
+    queue.remove(item.id)
+    return run
 
 
 def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, Corpus]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.training.spec import RunSpec
@@ -60,6 +60,25 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
 
 
 def value_of(spec: RunSpec, name: str) -> Any:
-    """The value that the spec has for a setting named as in `changed_spec`."""
-    table, _, setting = full_name(name).partition(".")
+    """The value that the spec has for a setting named as in `changed_spec`; ValueError where there is none."""
+    table, setting = _split(spec, name)
     return getattr(getattr(spec, table), setting)
+
+
+def _split(spec: RunSpec, name: str) -> tuple[str, str]:
+    """The table and the setting that a name stands for."""
+    table, _, setting = full_name(name).partition(".")
+    if table not in TABLES or setting not in {field.name for field in dataclasses.fields(getattr(spec, table))}:
+        raise ValueError(f"There is no setting called {name!r}: name one such as train.lr or model.n_layer.")
+    return table, setting
+
+
+def varying(specs: Sequence[RunSpec]) -> dict[str, tuple[Any, ...]]:
+    """The settings that are not the same in all specs, as "train.lr" -> one value for each of them; names left out."""
+    found = {}
+    for table in TABLES:
+        for field in dataclasses.fields(getattr(specs[0], table)):
+            values = tuple(getattr(getattr(spec, table), field.name) for spec in specs)
+            if any(value != values[0] for value in values):
+                found[f"{table}.{field.name}"] = values
+    return found

@@ -125,6 +125,46 @@ def test_a_run_like_another_and_a_fork(home: Path, capsys: pytest.CaptureFixture
         assert sentence in capsys.readouterr().err
 
 
+def test_the_queue_trains_all_that_waits(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = home / "gone.txt"
+    gone.write_text(TEXT, encoding="utf-8")
+    spec = home / "gone.toml"
+    spec.write_text(SPEC.format(steps=2).replace("text.txt", "gone.txt"))
+    assert main(["queue", "add", str(spec), "--name", "without text"]) == 0
+    assert main(["queue", "add", "--like", "tiny", "--set", "steps=2", "--name", "second"]) == 0
+    assert main(["queue", "add", "--like", "tiny", "--set", "steps=3", "--name", "third"]) == 0
+    assert main(["queue", "move", "third", "1"]) == 0
+    capsys.readouterr()
+    assert main(["queue", "list", "--json"]) == 0
+    waiting = json.loads(capsys.readouterr().out)["waiting"]
+    assert [item["name"] for item in waiting] == ["third", "without text", "second"]
+    gone.unlink()
+    assert main(["queue", "run", "--json"]) == 1
+    outcomes = json.loads(capsys.readouterr().out)["runs"]
+    assert [one["status"] for one in outcomes] == ["finished", "failed", "finished"]
+    assert "gone.txt" in outcomes[1]["problem"]
+    assert main(["queue", "list"]) == 0
+    assert "without text   could not begin: " in capsys.readouterr().out
+    assert main(["queue", "remove", "without text"]) == 0
+    assert capsys.readouterr().out == "Nothing waits.\n"
+    assert main(["queue", "remove", "nothing"]) == 1
+    assert "the queue is empty" in capsys.readouterr().err
+
+
+def test_a_sweep_prints_its_best_first(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "--like", "tiny", "--name", "swept", "--values", "lr=0.000001,0.02", "--json"]
+    assert main(words) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["sweep"] == "sweep-swept"
+    assert [run["values"]["train.lr"] for run in result["runs"]] == [0.02, 0.000001]
+    assert main([*words[:-1], "--random", "2", "--range", "batch_size=2..4", "--wait"]) == 0
+    assert capsys.readouterr().out.count("swept lr=") == 2
+    assert main(["queue", "run"]) == 0
+    assert capsys.readouterr().out.startswith("finished   swept lr=")
+    assert main([*words, "--range", "batch_size=2..4"]) == 2
+    assert "with --random N" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = home / "long.toml"
@@ -270,7 +310,7 @@ def test_help_names_every_command(home: Path, capsys: pytest.CaptureFixture[str]
     for name in COMMANDS:
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out
-        if name != "tokenizer":
+        if name not in ("tokenizer", "queue"):
             assert "--json" in text
             assert "--device" in text
 

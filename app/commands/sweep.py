@@ -1,0 +1,98 @@
+"""`terrarium sweep`: train the same run again and again with other values for a few settings, and compare."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from app.commands.common import UsageError, add_common, print_json
+from app.commands.progress import ProgressLine
+from app.commands.queue import DONE, FAILED, INTERRUPTED, show_waiting, work_through
+from app.commands.train import add_spec_options, spec_from_arguments
+from models.library import Library
+from models.training.run_queue import RunQueue
+from models.training.spec import RunSpec
+from models.training.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
+from models.training.sweep_result import SweepRun, sweep_runs, sweep_tag
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "sweep",
+        help="train a run with many settings, and compare them",
+        description=__doc__,
+        epilog="The best run comes first in the table at the end. Its runs carry the sweep's tag in the window.",
+    )
+    add_spec_options(parser)
+    parser.add_argument(
+        "--values",
+        action="append",
+        default=[],
+        metavar="NAME=A,B,…",
+        help="values of a setting, as train.lr=0.001,0.003; several make a grid of all combinations",
+    )
+    parser.add_argument(
+        "--range",
+        dest="ranges",
+        action="append",
+        default=[],
+        metavar="NAME=LOW..HIGH",
+        help="a setting drawn at random in between (evenly in its logarithm from a factor of 10 on); needs --random",
+    )
+    parser.add_argument("--random", type=int, metavar="N", help="draw N runs instead of the whole grid")
+    parser.add_argument("--wait", action="store_true", help="only let the runs wait, and train them later")
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Let the runs wait and train them; 1 where one failed, 130 where Ctrl-C stopped them (and kept what there is)."""
+    specs = specs_from_arguments(args)
+    library = Library()
+    queue = RunQueue(library)
+    tag = sweep_tag(library, specs[0].name.partition(" ")[0])
+    queue.add_new(specs, tags=(tag,))
+    if args.wait:
+        show_waiting(queue.items(), as_json=args.json)
+        return DONE
+    with ProgressLine(as_json=args.json) as line:
+        outcomes, interrupted = work_through(library, queue, args.device, line)
+    _print(tag, sweep_runs(library, tag), as_json=args.json)
+    if interrupted:
+        return INTERRUPTED
+    return FAILED if any(outcome.problem for outcome in outcomes) else DONE
+
+
+def specs_from_arguments(args: argparse.Namespace) -> list[RunSpec]:
+    """What the command line asks to train.
+
+    Raises:
+        UsageError: where it asks for something impossible.
+    """
+    base = spec_from_arguments(args)
+    try:
+        choices = [parse_choices(text) for text in args.values]
+        ranges = [parse_range(base, text) for text in args.ranges]
+        if args.random is None:
+            if ranges:
+                raise ValueError("A range has no end of values: say how many runs to draw with --random N.")
+            return grid(base, choices)
+        axes: list[Choices | Range] = [*choices, *ranges]
+        return random_search(base, axes, args.random, base.train.seed)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _print(tag: str, runs: list[SweepRun], *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"run": one.id, "name": one.name, "status": one.status, "best_loss": one.best_loss, "values": one.values}
+            for one in runs
+        ]
+        print_json({"sweep": tag, "runs": rows})
+        return
+    print(f"Sweep {tag}, by the lowest validation loss in nats per token:")
+    for one in runs:
+        loss = "–" if one.best_loss is None else f"{one.best_loss:.4f}"
+        print(f"{loss:>8}  {one.status:<9}  " + "  ".join(f"{name}={value}" for name, value in one.values.items()))
