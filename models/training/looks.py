@@ -59,10 +59,15 @@ class Looks:
         """Whether the validation loss has not fallen for as long as the run has patience."""
         return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
 
-    def sample_pinned(self, parts: Parts, state: TrainState) -> Generator[Event, None, None]:
-        """Samples of the pinned prompts, where they are due; the state counts them, should this be left in between."""
-        prompts = self.config.prompts
-        if not prompts or not self._is_due(self.config.sample_interval, state.sampled_step, state.step):
+    def sample_pinned(self, parts: Parts, state: TrainState, *, saving: bool = False) -> Generator[Event, None, None]:
+        """Samples of the pinned prompts, where they are due; the state counts them, should this be left in between.
+
+        They are due at every checkpoint, too, so that each of those can be looked at; `saving`: there will be one here.
+        """
+        prompts, config = self.config.prompts, self.config
+        begun = state.n_sampled > 0
+        at_checkpoint = begun or saving or (state.step > 0 and state.step % config.checkpoint_interval == 0)
+        if not prompts or not self._is_due(config.sample_interval, state.sampled_step, state.step, at_checkpoint):
             return
         while state.n_sampled < len(prompts):
             prompt = prompts[state.n_sampled]
@@ -105,11 +110,14 @@ class Looks:
     def _denoises(self, parts: Parts) -> bool:
         return objective_of(parts.model.config, self.config.objective) == "denoising"
 
-    def _is_due(self, interval: int, last_done: int, step: int) -> bool:
-        """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it."""
+    def _is_due(self, interval: int, last_done: int, step: int, wanted: bool = False) -> bool:
+        """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it.
+
+        wanted: there is another reason for it than the interval, which is 0 where there shall be none at all.
+        """
         if not interval or self.is_stopping() or last_done == step:
             return False
-        return step % interval == 0 or step == self.config.steps
+        return wanted or step % interval == 0 or step == self.config.steps
 
     def _check(self, parts: Parts, state: TrainState) -> None:
         check_weights(parts, self.config, state.step, self.saver.step)

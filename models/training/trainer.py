@@ -210,7 +210,7 @@ class Trainer:
         was_validated = yield from self._looks.validate(parts, state)
         if self._saver.step == state.step == state.validated_step:  # resumed where a stop had not waited for this
             yield from self._record.patiently(self._write_checkpoint, parts)
-        yield from self._looks.sample_pinned(parts, state)
+        yield from self._looks.sample_pinned(parts, state, saving=self._save_wanted)
         while self._prompts_wanted:
             sample = self._looks.sample(parts, state, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)

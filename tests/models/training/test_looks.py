@@ -9,7 +9,7 @@ import torch
 
 from models.config import ModelConfig
 from models.cost import operations
-from models.events import AttentionSeen, Finished, LayerMetrics, TrainMetrics, ValMetrics
+from models.events import AttentionSeen, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
 from models.library import Library
 from models.presets import PRESETS
 from models.training.attention_sample import MOST_TOKENS, see_attention
@@ -50,7 +50,7 @@ def test_layers_and_attention_are_logged_and_cut_at_a_resume(library: Library, t
     assert set(rows[-1]["update_ratio"].values()) == {0.0}, "the schedule ends at no learning rate"
     seen = run.read_attention()
     assert [(row["step"], row["prompt"], row["site"]) for row in seen] == [
-        (step, "Anna has", "blocks.1.attention") for step in (0, 5, 10)
+        (step, "Anna has", "blocks.1.attention") for step in (0, 3, 5, 6, 9, 10)
     ]
     heads = torch.tensor(seen[-1]["weights"])
     n = len(seen[-1]["ids"])
@@ -70,6 +70,25 @@ def test_layers_and_attention_are_logged_and_cut_at_a_resume(library: Library, t
         assert row["update_ratio"] == other["update_ratio"]
     assert again.read_attention() == seen
     assert numbers(again) == numbers(run)
+
+
+def test_what_is_saved_on_request_is_sampled_though_it_is_closed_in_between(
+    library: Library, tiny_config: ModelConfig
+) -> None:
+    prompts = ("Anna", "Ben")
+    run = make_run(library, tiny_config, prompts=prompts, checkpoint_interval=100, sample_interval=100)
+    trainer = Trainer(run, library, device="cpu")
+    events = trainer.events()
+    for event in events:
+        if isinstance(event, TrainMetrics) and event.step == 4:
+            trainer.save()
+        if isinstance(event, SampleMade) and event.step == 4:
+            events.close()
+            break
+    train(run, library)
+    expected = [(step, prompt) for step in (0, 4, 10) for prompt in prompts]
+    assert [(row["step"], row["prompt"]) for row in run.read_samples()] == expected
+    assert [(row["step"], row["prompt"]) for row in run.read_attention()] == expected
 
 
 @pytest.mark.parametrize(("preset", "site"), [("bert-tiny", "blocks.0"), ("t5-tiny", "encoder.blocks.0")])

@@ -34,7 +34,7 @@ def test_a_session_tells_and_logs_the_same(library: Library, tiny_config: ModelC
     events = train(run, library)
     assert [event.step for event in of_kind(events, TrainMetrics)] == list(range(1, 11))
     assert [event.step for event in of_kind(events, ValMetrics)] == [0, 4, 8, 10]
-    assert [event.step for event in of_kind(events, SampleMade)] == [0, 5, 10]
+    assert [event.step for event in of_kind(events, SampleMade)] == [0, 3, 5, 6, 9, 10], "at every checkpoint, too"
     assert [event.step for event in of_kind(events, Saved)] == [3, 6, 9, 10]
     assert of_kind(events, Finished) == [Finished(run_id=run.id, status="finished", step=10)]
     started = of_kind(events, RunStarted)[0]
@@ -50,7 +50,7 @@ def test_a_session_tells_and_logs_the_same(library: Library, tiny_config: ModelC
     assert rows[-1]["tokens"] == 10 * 3 * 32
     for row in rows:  # a token is a byte here
         assert row["bits_per_byte"] == pytest.approx(row["loss"] / math.log(2), rel=0.05)
-    assert [row["step"] for row in run.read_samples()] == [0, 5, 10]
+    assert [row["step"] for row in run.read_samples()] == [0, 3, 5, 6, 9, 10]
     sample = run.read_samples()[0]
     assert sample.keys() == {"step", "prompt", "seed", "text", "top"}
     assert len(sample["top"]) == 10
