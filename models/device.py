@@ -37,8 +37,10 @@ def available_devices() -> tuple[str, ...]:
     return (*found, "cpu")
 
 
-def choose_device(name: str = "auto") -> DeviceChoice:
+def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     """The named device, tried out; the CPU with a sentence where it does not work. "auto" = the fastest that works.
+
+    `index` counts CUDA devices from 0.
 
     Raises:
         ValueError: for an unknown name.
@@ -51,15 +53,15 @@ def choose_device(name: str = "auto") -> DeviceChoice:
     if wanted not in available_devices():
         return _cpu(f"There is no usable {wanted.upper()} device here ({_why_missing(wanted)}), so the CPU is used.")
     try:
-        x = torch.ones(8, 8, device=wanted)
+        x = torch.ones(8, 8, device=torch.device(wanted, index))
         (x @ x).sum().item()  # waits for the device, so that what fails fails here
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         return _cpu(f"The {wanted.upper()} device does not start ({reason}), so the CPU is used.")
     if wanted == "cuda":
-        properties = torch.cuda.get_device_properties(0)
+        properties = torch.cuda.get_device_properties(index)
         label, memory = str(properties.name), int(properties.total_memory)
-        return DeviceChoice(device=torch.device("cuda", 0), label=label, memory_bytes=memory)
+        return DeviceChoice(device=torch.device("cuda", index), label=label, memory_bytes=memory)
     return DeviceChoice(
         device=torch.device("mps"), label="Apple GPU (MPS)", memory_bytes=torch.mps.recommended_max_memory()
     )

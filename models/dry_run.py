@@ -16,9 +16,9 @@ from models.device import DeviceChoice, choose_device, is_out_of_memory, out_of_
 from models.events import Event, Phase, Progress
 from models.fit import proposals, size_words
 from models.measure import RandomTexts, peak_allocated
+from models.training.layout import total_norm
 from models.training.optim import make_optimizers
 from models.training.spec import TrainConfig
-from models.training.update import total_norm
 from models.transformer import AnyModel, build_model
 
 TIMED_STEPS = 3

@@ -5,6 +5,8 @@ Letters in shape comments: B batch, T tokens, N = B·T, C d_model, F d_ff, E n_e
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,13 +71,21 @@ class MixtureOfExperts(nn.Module):
         return out.view_as(x)
 
 
-def balance_loss(trace: Trace) -> Tensor:
+def balance_loss(trace: Trace, add_up: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """The mean over layers of E · Σ share of tokens sent to an expert · its mean probability: 1 where all is even.
+
+    Where the tokens are divided over several processes, `add_up` sums a tensor over them; the result is then this
+    process's part of the loss of all tokens.
 
     Source: Switch Transformers (arXiv:2101.03961), equation 4, with each token's k choices counted as 1/k each.
     """
+    n_sent = torch.stack(
+        [F.one_hot(chosen, p.size(1)).sum(dim=(0, 1)).to(p.dtype) for p, chosen in trace.router.values()]
+    )  # (layers, E)
+    n_sent = n_sent if add_up is None else add_up(n_sent)
     losses = []
-    for probabilities, chosen in trace.router.values():
-        sent = F.one_hot(chosen, probabilities.size(1)).float().mean(dim=(0, 1))  # (E)
-        losses.append(probabilities.size(1) * (sent * probabilities.mean(dim=0)).sum())
+    for (probabilities, chosen), n in zip(trace.router.values(), n_sent, strict=True):
+        n_choices = n.sum()
+        mean = probabilities.sum(dim=0) / (n_choices / chosen.size(1))  # over the tokens of all processes (E)
+        losses.append(probabilities.size(1) * (n / n_choices * mean).sum())
     return torch.stack(losses).mean()

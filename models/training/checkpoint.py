@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 
 from models.config import ModelConfig, differences
 from models.files import DamagedError, atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
+from models.training.layout import Layout
 from models.training.run_record import checkpoint_step
 from models.transformer import AnyModel
 
@@ -78,17 +79,16 @@ class Checkpoint:
 
 
 def write_checkpoint(
-    path: Path, model: nn.Module, config: ModelConfig, optimizers: Sequence[Optimizer], state: TrainState
+    path: Path, layout: Layout, config: ModelConfig, optimizers: Sequence[Optimizer], state: TrainState
 ) -> None:
     """Write the folder `path` so that it exists complete, or not at all; OSError where the disk is full."""
-    tensors, numbers = _flatten(optimizers)
+    weights, tensors, numbers = gather(layout, optimizers)
     about = {
         "format": FORMAT,
         **dataclasses.asdict(state),
         "optimizer": numbers,
         "model": config.to_dict(),
     }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     temporary = temporary_beside(path)
     try:
         temporary.mkdir(parents=True)
@@ -213,8 +213,14 @@ def _design(path: Path, about: dict[str, Any]) -> ModelConfig:
     return ModelConfig.from_dict(about["model"], where=f"{path / 'state.json'}: model")
 
 
-def _flatten(optimizers: Sequence[Optimizer]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The optimizers' states as named tensors and named plain numbers; their settings follow from the run's spec."""
+def gather(
+    layout: Layout, optimizers: Sequence[Optimizer]
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    """What a checkpoint holds: the weights, and the optimizers' states as named tensors and named plain numbers.
+
+    Their settings follow from the run's spec. All processes of a team call this at once.
+    """
+    weights = {name: layout.whole(tensor) for name, tensor in layout.model.state_dict().items()}
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for i, optimizer in enumerate(optimizers):
@@ -222,7 +228,7 @@ def _flatten(optimizers: Sequence[Optimizer]) -> tuple[dict[str, Tensor], dict[s
             for key, value in values.items():
                 name = f"{i}.{parameter}.{key}"
                 if isinstance(value, Tensor):
-                    tensors[name] = value.detach().cpu().contiguous()
+                    tensors[name] = layout.whole(value)
                 else:
                     numbers[name] = value
-    return tensors, numbers
+    return weights, tensors, numbers

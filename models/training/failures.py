@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from models.device import is_out_of_memory, out_of_memory_sentence
 from models.training.record import DISK_FULL
+from models.training.run_folder import RunFolder
 from models.training.spec import TrainConfig
+from models.training.team import Team
 
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
@@ -19,15 +19,19 @@ def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
     return f"The {what} is not a number any more, so training stopped: {remedy}."
 
 
-def failure_sentence(error: Exception, folder: Path, device: torch.device, saved_step: int) -> str | None:
-    """For an exception that ended the training of the run in `folder`; None for one that nobody foresaw."""
+def failure_sentence(error: Exception, run: RunFolder, device: torch.device, saved_step: int, team: Team) -> str | None:
+    """For an exception that ended the run's training; None for one that nobody foresaw."""
     if isinstance(error, ValueError):
         return str(error)
     stands = f" The last checkpoint, step {saved_step}, stands." if saved_step >= 0 else ""
     if is_out_of_memory(error):
         return out_of_memory_sentence(device) + stands
     if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return f"The disk that holds {folder} is full: free some space, then resume.{stands}"
+        return f"The disk that holds {run.folder} is full: free some space, then resume.{stands}"
     if isinstance(error, OSError):
-        return f"{error.filename or folder} cannot be written or read: {error.strerror or error}.{stands}"
+        return f"{error.filename or run.folder} cannot be written or read: {error.strerror or error}.{stands}"
+    if team.is_loss(error):
+        begin = f"One of the {team.size} processes ended, so training stopped, and nothing more was saved."
+        remedy = f"go on with terrarium train --resume {run.id}" if saved_step >= 0 else "start it again"
+        return f"{begin}{stands or ' There is no checkpoint yet.'} See what that process said; then {remedy}."
     return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import torch
-from torch import nn
+
+from models.training.layout import Layout
 
 _LAYER = re.compile(r"(?:\w+\.)?blocks\.\d+|head\b")
 
@@ -22,17 +23,18 @@ class UpdateRatios:
     Created right before the update; `ratios` right after it. Holds a copy of all weights in between.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        named = [(name, parameter) for name, parameter in layout.model.named_parameters() if parameter.requires_grad]
         self._layers = [layer_of(name) for name, _ in named]
-        self._now = [parameter.detach() for _, parameter in named]
+        self._now = [layout.local(parameter.detach()) for _, parameter in named]
         self._before = [tensor.clone() for tensor in self._now]
 
     def ratios(self) -> dict[str, float]:
         """By layer, in the order of the model; NaN where a layer's weights are all zero."""
         changes = torch.stack(torch._foreach_norm(torch._foreach_sub(self._now, self._before)))
         lengths = torch.stack(torch._foreach_norm(self._before))
-        squares = torch.stack((changes.float() ** 2, lengths.float() ** 2)).tolist()  # the one wait
+        squares = self._layout.total(torch.stack((changes.float() ** 2, lengths.float() ** 2))).tolist()  # the one wait
         sums: dict[str, list[float]] = {}
         for layer, change, length in zip(self._layers, *squares, strict=True):
             total = sums.setdefault(layer, [0.0, 0.0])

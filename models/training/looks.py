@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
@@ -11,13 +11,14 @@ from models.training.attention_sample import see_attention
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
-from models.training.objective import Estimate, validate
+from models.training.objective import Estimate, validate, validation_sums
 from models.training.record import Recorder, bits_per_byte
 from models.training.samples import write_sample
 from models.training.saving import Saver
 from models.training.setup import Parts
 from models.training.spec import TrainConfig, objective_of
-from models.training.update import total_norm
+from models.training.team import Order
+from models.transformer import AnyModel
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Looks:
             return False
         self._check(parts, state)
         estimate = Estimate(math.nan, math.nan)
-        for i, so_far in enumerate(validate(parts.model, parts.val_batches), start=1):
+        sums = (sums_together(parts, i) for i in range(len(parts.val_batches)))
+        for i, so_far in enumerate(validate(sums), start=1):
             estimate = so_far
             if i < len(parts.val_batches):
                 yield MicroStep(step=state.step, micro_step=i)
@@ -86,7 +88,7 @@ class Looks:
         self._check(parts, state)
         seed, length = self.config.seed, self.config.sample_tokens
         text, top = write_sample(
-            parts.model,
+            shown_together(parts),
             parts.tokenizer,
             prompt,
             as_chat=parts.prompts_are_chat,
@@ -98,7 +100,7 @@ class Looks:
 
     def _attention(self, parts: Parts, state: TrainState, prompt: str) -> AttentionSeen:
         return see_attention(
-            parts.model,
+            shown_together(parts),
             parts.tokenizer,
             prompt,
             step=state.step,
@@ -129,5 +131,27 @@ def check_weights(parts: Parts, config: TrainConfig, step: int, saved_step: int)
     Raises:
         ValueError: where they are not finite, with what to do.
     """
-    if not bool(total_norm([parameter.detach() for parameter in parts.parameters]).isfinite()):
+    if not weights_are_finite(parts):
         raise ValueError(divergence_sentence(f"model after step {step}", config, saved_step))
+
+
+# What all processes of a team do together
+
+
+def sums_together(parts: Parts, i: int) -> Sequence[float]:
+    """The `validation_sums` of validation batch number `i`."""
+    with parts.team.together(Order.VALIDATE, i):
+        share = parts.team.share(parts.val_batches[i])
+        return parts.team.sums(parts.layout.look(validation_sums, share))
+
+
+def shown_together(parts: Parts) -> AnyModel:
+    """A whole model with the weights of now, for the leader to look at."""
+    with parts.team.together(Order.SHOW):
+        return parts.layout.shown()
+
+
+def weights_are_finite(parts: Parts) -> bool:
+    """Whether all weights are numbers."""
+    with parts.team.together(Order.CHECK):
+        return bool(parts.layout.norm([parameter.detach() for parameter in parts.parameters]).isfinite())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,24 +74,28 @@ class Estimate:
     error: float
 
 
-def validate(model: AnyModel, batches: Sequence[Batch]) -> Iterator[Estimate]:
-    """The loss over the first batches, one more each time: the last one is the result.
+def validation_sums(model: AnyModel, batch: Batch) -> tuple[float, ...]:
+    """Sums over the targets of a validation batch, of which `validate` makes its estimate.
 
-    Float32 and in eval mode, whatever training does. Between two results nothing of that is in force.
+    Float32 and in eval mode, whatever training does. Leaves the model's mode as it is.
     """
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        nll, weights = _nll(model, batch, torch.float32, None)
+        weighted = nll * weights
+        products = weighted, weighted.square(), weighted * weights, weights.square()
+        sums = tuple(float(product.sum()) for product in products)
+    model.train(was_training)
+    return (*sums, float(batch.weights.sum()))
+
+
+def validate(sums: Iterable[Sequence[float]]) -> Iterator[Estimate]:
+    """The loss over the first batches, one more each time: the last one is the result; from their `validation_sums`."""
     total = weight = squares = mixed = weight_squares = 0.0
-    for batch in batches:
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            nll, weights = _nll(model, batch, torch.float32, None)
-            weighted = nll * weights
-            total += float(weighted.sum())
-            squares += float(weighted.square().sum())
-            mixed += float((weighted * weights).sum())
-            weight_squares += float(weights.square().sum())
-        model.train(was_training)
-        weight += float(batch.weights.sum())
+    for more in sums:
+        total, squares, mixed = total + more[0], squares + more[1], mixed + more[2]
+        weight_squares, weight = weight_squares + more[3], weight + more[4]
         loss = total / max(weight, 1e-9)
         spread = squares - 2 * loss * mixed + loss * loss * weight_squares  # of the targets around the mean
         yield Estimate(loss, max(spread, 0.0) ** 0.5 / max(weight, 1e-9))

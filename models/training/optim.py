@@ -54,12 +54,17 @@ class Muon(torch.optim.Optimizer):
         gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(momenta, gradients, 1 - momentum)
         nesterov = torch._foreach_lerp(gradients, momenta, momentum)
-        stacked = torch.stack(nesterov)
-        updates = orthogonalise(stacked.bfloat16() if bf16_is_fast(stacked.device) else stacked).to(stacked.dtype)
+        updates = self._orthogonal(list(nesterov))
         scale = lr * max(1.0, shape[0] / shape[1]) ** 0.5
         if weight_decay:
             torch._foreach_mul_(parameters, 1 - lr * weight_decay)
-        torch._foreach_add_(parameters, list(updates.unbind()), alpha=-scale)
+        torch._foreach_add_(parameters, updates, alpha=-scale)
+
+    def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
+        """Matrices of one shape, orthogonalised."""
+        stacked = torch.stack(matrices)
+        updates = orthogonalise(stacked.bfloat16() if bf16_is_fast(stacked.device) else stacked).to(stacked.dtype)
+        return list(updates.unbind())
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
@@ -80,7 +85,7 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-def make_optimizers(model: AnyModel, train: TrainConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon) -> list[torch.optim.Optimizer]:
     """The optimizers that `train` asks for, each with its base learning rate in `initial_lr` of its groups.
 
     Muon takes the matrices of the blocks; AdamW the embeddings, the head, norms, biases and convolutions, with weight
@@ -97,7 +102,7 @@ def make_optimizers(model: AnyModel, train: TrainConfig) -> list[torch.optim.Opt
             vectors.append(paced)
     optimizers: list[torch.optim.Optimizer] = []
     if train.optimizer == "muon":
-        optimizers.append(Muon(_groups(matrices, train.muon_lr, train.weight_decay), lr=train.muon_lr))
+        optimizers.append(muon(_groups(matrices, train.muon_lr, train.weight_decay), lr=train.muon_lr))
     else:
         tables = matrices + tables
     groups = _groups(tables, train.lr, train.weight_decay) + _groups(vectors, train.lr, 0.0)

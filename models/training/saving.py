@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.training.checkpoint import TrainState, write_checkpoint, write_lr_scale
 from models.training.run_folder import RunFolder
 from models.training.setup import Parts
+from models.training.team import Order
 
 
 class Saver:
@@ -31,7 +32,9 @@ class Saver:
             state.best_step, state.best_loss = state.step, val_loss
         if not path.exists():
             state.log_sizes = self._run.sync_logs()
-            write_checkpoint(path, parts.model, self._run.spec.model, parts.optimizers, state)
+            with parts.team.together(Order.SAVE):
+                parts.team.wait_for_all()
+                write_checkpoint(path, parts.layout, self._run.spec.model, parts.optimizers, state)
         elif not self.holds(state):
             write_lr_scale(path, state.lr_scale)
         self.step, self._lr_scale = state.step, state.lr_scale

@@ -22,10 +22,12 @@ from models.files import DamagedError
 from models.library import Library
 from models.tokenizers import read_tokenizer
 from models.training.checkpoint import TrainState, read_checkpoint, restore
+from models.training.layout import Layout, lay_out
 from models.training.machine import matmul_peak
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.run_folder import RunFolder
+from models.training.team import ALONE, Team
 from models.training.unigram import unigram_entropy
 from models.transformer import AnyModel, build_model
 
@@ -38,7 +40,8 @@ class Parts:
     dtype: torch.dtype
     threads: int
     tokenizer: Tokenizer
-    model: AnyModel
+    team: Team
+    layout: Layout
     parameters: Sequence[nn.Parameter]
     optimizers: Sequence[Optimizer]
     groups: Sequence[dict[str, Any]]
@@ -59,6 +62,11 @@ class Parts:
     """The most operations per second that matrix products reach on the device, measured."""
 
     @property
+    def model(self) -> AnyModel:
+        """The model, or this process's part of it."""
+        return self.layout.model
+
+    @property
     def precision(self) -> str:
         """ "float32" or "bfloat16": what matrices are multiplied in."""
         return str(self.dtype).removeprefix("torch.")
@@ -71,13 +79,16 @@ class Parts:
             "precision": self.precision,
             "threads": self.threads,
             "torch": torch.__version__,
+            **({"processes": self.team.size} if self.team.size > 1 else {}),
         }
 
 
 def set_up(
-    run: RunFolder, library: Library, device_name: str, allow_threads: int | None
+    run: RunFolder, library: Library, device_name: str, allow_threads: int | None, team: Team = ALONE
 ) -> Generator[Event, None, Parts]:
     """Read and build everything; cut off what the logs say of steps after the checkpoint. Yields Phase.
+
+    All processes of a team do this at once; only the leader, who holds the run's lock, changes anything in its folder.
 
     Raises:
         ValueError: where a file of the run is missing or damaged, naming it.
@@ -86,10 +97,10 @@ def set_up(
         raise ValueError(f"The run {run.name!r} was imported, so it cannot go on: start a new run from it.")
     spec = run.spec
     notices: list[str] = []
-    device = choose_device(device_name)
+    device = choose_device(team.device_name(device_name), team.local_rank)
     if device.sentence:
         notices.append(device.sentence)
-    threads, notice = _choose_threads(run.threads, allow_threads)
+    threads, notice = _choose_threads(run.threads, allow_threads, team.local_size)
     torch.set_num_threads(threads)
     if notice:
         notices.append(notice)
@@ -112,16 +123,20 @@ def set_up(
 
     yield Phase(name="Building the model")
     torch.manual_seed(spec.train.seed)
-    model = build_model(spec.model).to(device.device)
-    optimizers = make_optimizers(model, spec.train)
-    state, resumed = _restore_last(run, model, optimizers, notices)
+    model = build_model(spec.model)
+    if team.size == 1 or spec.train.parallel == "ddp":
+        model.to(device.device)  # shards go there by and by
+    whole_optimizers = make_optimizers(model, spec.train)
+    state, resumed = _restore(run, model, whole_optimizers, notices, team)
+    layout, optimizers = lay_out(model, whole_optimizers, spec.train, team, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     parts = Parts(
         device=device,
         dtype=dtype,
         threads=threads,
         tokenizer=tokenizer,
-        model=model,
+        team=team,
+        layout=layout,
         parameters=list(model.parameters()),
         optimizers=optimizers,
         groups=[group for optimizer in optimizers for group in optimizer.param_groups],
@@ -134,7 +149,7 @@ def set_up(
         resumed=resumed,
         notices=notices,
         measured=measured,
-        peak_flops=matmul_peak(device.device, dtype),
+        peak_flops=team.sums([matmul_peak(device.device, dtype)])[0],
     )
     notices.extend(_differences(state.made_with, parts.made_with))
     return parts
@@ -152,14 +167,20 @@ def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """A sentence where the checkpoint was made with something else than what goes on (threads: `_choose_threads`)."""
+    then, now = {"processes": 1} | then, {"processes": 1} | now
     words = [f"{key} {then[key]}" for key in now if key != "threads" and then.get(key, now[key]) != now[key]]
     if not words:
         return []
     return [f"The last checkpoint was made with {', '.join(words)}, so the curve may differ in the last digits."]
 
 
-def _choose_threads(recorded: int | None, allowed: int | None) -> tuple[int, str | None]:
-    """Threads to use, and a sentence where they are not those that the run began with."""
+def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int) -> tuple[int, str | None]:
+    """Threads to use, and a sentence where they are not those that the run began with.
+
+    Several processes on one machine share its cores; `recorded` are the threads of all of them.
+    """
+    if n_processes > 1:
+        return max(1, (allowed or _cores()) // n_processes), None
     if recorded is None:
         return allowed or torch.get_num_threads(), None
     threads = min(recorded, allowed or _cores())
@@ -184,6 +205,19 @@ def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
     if digest != run.made_from("tokenizer"):
         raise ValueError(f"{run.tokenizer_file} was changed since the run began: put the original back.")
     return tokenizer
+
+
+def _restore(
+    run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str], team: Team
+) -> tuple[TrainState, bool]:
+    """The leader's `_restore_last`, which the others follow."""
+    state, resumed = _restore_last(run, model, optimizers, notices) if team.leads else (TrainState(), False)
+    step = team.agree(state.step if resumed else -1)
+    if team.leads or step < 0:
+        return state, resumed
+    checkpoint = read_checkpoint(run.checkpoint_path(step), model)
+    restore(checkpoint, model, optimizers)
+    return checkpoint.state, True
 
 
 def _restore_last(

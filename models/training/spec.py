@@ -108,6 +108,14 @@ class TrainConfig:
         group="Optimizer",
         choices=("auto", "float32", "bfloat16"),
     )
+    parallel: str = slot(
+        "ddp",
+        "Several processes",
+        "How processes started by torchrun share the work. Each reads a part of every batch; ddp: and holds the whole "
+        "model; fsdp: and holds a part of it, so that larger ones fit. What is learned is the same as in one process.",
+        group="Optimizer",
+        choices=("ddp", "fsdp"),
+    )
     context_loss_weight: float = slot(
         1.0,
         "Weight outside replies",

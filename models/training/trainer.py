@@ -24,7 +24,6 @@ from models.library import Library
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock, Pace
 from models.training.failures import divergence_sentence, failure_sentence
-from models.training.layers import UpdateRatios
 from models.training.looks import Looks, check_weights
 from models.training.machine import memory_taken
 from models.training.prepare import prepare_run
@@ -33,6 +32,7 @@ from models.training.run_folder import RunFolder
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import Parts, set_up
+from models.training.team import ALONE, Team
 from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients
 from models.transformer import AnyModel
 
@@ -50,9 +50,15 @@ class Trainer:
     """
 
     def __init__(
-        self, run: RunFolder, library: Library, device: str = "auto", allow_threads: int | None = None
+        self,
+        run: RunFolder,
+        library: Library,
+        device: str = "auto",
+        allow_threads: int | None = None,
+        team: Team = ALONE,
     ) -> None:
-        self.run = run
+        assert team.leads
+        self.run, self._team = run, team
         self._library, self._device_name, self._allow_threads = library, device, allow_threads
         self._config = run.spec.train
         self._record = Recorder(run)
@@ -126,19 +132,22 @@ class Trainer:
             raise
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
             device = self._parts.device.device if self._parts is not None else torch.device("cpu")
-            sentence = failure_sentence(error, self.run.folder, device, self._saver.step)
+            sentence = failure_sentence(error, self.run, device, self._saver.step, self._team)
             if self._parts is not None or self.run.status == "queued":
                 self._record.failure(self.step, sentence or str(error))
             if sentence is None:
                 raise
             raise ValueError(sentence) from error
         finally:
+            if self._parts is not None:
+                self._team.dismiss()
             torch.set_num_threads(threads)
             self.run.release()
 
     def _events(self) -> Generator[Event, None, None]:
-        parts = yield from set_up(self.run, self._library, self._device_name, self._allow_threads)
-        yield from self._record.status("running", threads=self.run.threads or parts.threads, measured=parts.measured)
+        parts = yield from set_up(self.run, self._library, self._device_name, self._allow_threads, self._team)
+        threads = self.run.threads or parts.threads * self._team.local_size
+        yield from self._record.status("running", threads=threads, measured=parts.measured)
         self._parts, self._state = parts, parts.state
         self._state.made_with = parts.made_with
         if parts.resumed:
@@ -172,9 +181,7 @@ class Trainer:
         multiple = lr_factor(state.step, config) * state.lr_scale
         self._whole = False
         is_looked_at = bool(config.layer_interval) and (state.step + 1) % config.layer_interval == 0
-        before = UpdateRatios(parts.model) if is_looked_at else None
-        apply_gradients(parts, config, gradients, multiple)
-        ratios = None if before is None else before.ratios()
+        ratios = apply_gradients(parts, config, gradients.norm, multiple, is_looked_at=is_looked_at)
         state.step += 1
         state.tokens += gradients.n_tokens
         now = self._clock.seconds
@@ -266,7 +273,7 @@ class Trainer:
 
     def _leave(self) -> None:
         """The generator is closed: save if nothing is half done. Where that fails, the run shows as interrupted."""
-        if self._parts is None or self.run.status != "running" or not self._whole:
+        if self._parts is None or self.run.status != "running" or not self._whole or self._team.size > 1:
             return
         with suppress(OSError, ValueError):
             self._take_lr_scale()

@@ -15,6 +15,7 @@ from models.presets import PRESETS
 from models.training.attention_sample import MOST_TOKENS, see_attention
 from models.training.checkpoint import read_checkpoint
 from models.training.layers import UpdateRatios, layer_of
+from models.training.layout import Layout
 from models.training.machine import matmul_peak, memory_taken
 from models.training.trainer import Trainer
 from models.transformer import build_model
@@ -25,7 +26,7 @@ def test_an_update_is_measured_layer_by_layer(tiny_config: ModelConfig) -> None:
     torch.manual_seed(0)
     model = build_model(tiny_config)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    watch = UpdateRatios(model)
+    watch = UpdateRatios(Layout(model))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 1e-3)
