@@ -1,0 +1,44 @@
+"""The doctor: reads a run's log, names what is wrong with it, says the evidence and proposes a remedy. No torch import."""
+
+from __future__ import annotations
+
+from models.training.doctor import breakdown, data, pace
+from models.training.doctor.findings import TITLES, Check, Diagnosis, Examination, Finding, Remedy
+from models.training.doctor.log import RunLog
+from models.training.doctor.signs import Signs
+
+__all__ = ["TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine"]
+
+_CHECKS = {
+    "nan": breakdown.nan,
+    "divergence": breakdown.divergence,
+    "exploding": breakdown.exploding,
+    "dead": breakdown.dead,
+    "lr_high": pace.lr_high,
+    "lr_low": pace.lr_low,
+    "plateau": pace.plateau,
+    "overfitting": data.overfitting,
+    "little_data": data.little_data,
+    "small_validation": data.small_validation,
+}
+_EXPLAINS = {
+    "nan": {"divergence", "exploding", "lr_high", "lr_low", "plateau"},
+    "divergence": {"lr_high", "lr_low", "plateau"},
+    "exploding": {"lr_high", "lr_low", "plateau"},
+    "dead": {"lr_high", "lr_low", "plateau"},
+    "lr_high": {"lr_low", "plateau"},
+    "lr_low": {"plateau"},
+}
+"""What a diagnosis makes needless to say: its consequences."""
+
+
+def examine(log: RunLog) -> Examination:
+    """Everything that can be said of the run now. Meant to be silent about a run that learns as it should, at any time."""
+    signs = Signs(log)
+    findings: list[Finding] = [check(signs) for check in _CHECKS.values()]
+    found = [finding for finding in findings if isinstance(finding, Diagnosis)]
+    explained = set().union(*(_EXPLAINS.get(diagnosis.kind, set()) for diagnosis in found))
+    return Examination(
+        diagnoses=tuple(diagnosis for diagnosis in found if diagnosis.kind not in explained),
+        checks=tuple(finding for finding in findings if isinstance(finding, Check)),
+    )

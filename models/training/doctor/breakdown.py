@@ -1,0 +1,136 @@
+"""Training that breaks down: no number any more, a loss that runs away, gradients that explode or vanish."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
+from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, scaled_rates, words_of
+from models.training.doctor.signs import Signs
+
+_DIVERGED = 0.25
+"""The share of its whole fall that a loss must have lost again …"""
+_DIVERGED_LEAST = 0.2
+"""… and of the loss of guessing."""
+_EXPLODED = 10.0
+"""How many times its lowest the norm of the gradient must have become …"""
+_EXPLODED_START = 4.0
+"""… and how many times that of the first steps."""
+_DEAD = 1e-4
+"""A gradient of this share of the first ones, or this norm, moves nothing."""
+_LOW_LOSS = 0.25
+"""Of the loss of guessing: below it, a gradient may be small because little is left to learn."""
+
+
+def nan(signs: Signs) -> Finding:
+    """A loss, gradient or weight that is no finite number, which ends the training."""
+    log = signs.log
+    broken = np.flatnonzero(~(np.isfinite(log.loss) & np.isfinite(log.grad_norm)))
+    if not len(broken) and not (log.status == "failed" and any("not a number" in detail for *_, detail in log.events)):
+        return Check(kind="nan", words=f"All {len(log.loss):,} losses and gradients are finite numbers.")
+    step = int(log.step[broken[0]]) if len(broken) else log.last_step + 1
+    seen = np.isfinite(log.grad_norm)
+    norms, steps = log.grad_norm[seen], log.step[seen]
+    if not len(norms):
+        remedy = _new_and_gentle(signs)
+        return Diagnosis(
+            kind="nan", sentence="The very first step has no finite loss or gradient.", step=step, remedy=remedy
+        )
+    usual = float(np.median(norms[: max(3, len(norms) // 2)]))
+    wild = np.flatnonzero(norms > _EXPLODED * usual)
+    onset = int(steps[wild[0]]) if len(wild) else step - 1
+    sentence = f"The loss or gradient of step {step:,} is not a number any more"
+    if len(wild):
+        largest = float(norms[wild].max())
+        sentence += f": from step {onset:,} on, the gradient's norm grew from {usual:.3g} to {largest:.3g}"
+    evidence = {"usual gradient norm": usual, "last gradient norm": float(norms[-1])} | _decay_evidence(signs)
+    remedy = calmer(signs, onset - 1)
+    return Diagnosis(kind="nan", sentence=f"{sentence}{_why(signs)}.", step=onset, evidence=evidence, remedy=remedy)
+
+
+def divergence(signs: Signs) -> Finding:
+    """A loss that stays far above what it had come down to."""
+    if signs.n_blocks < 3:
+        return Check(kind="divergence", words=f"Needs {3 * signs.block} steps.", possible=False)
+    losses = np.concatenate(([signs.first_loss], signs.loss))
+    lowest, at = float(np.nanmin(losses[:-2])), int(np.nanargmin(losses[:-2]))
+    allowed = max(_DIVERGED * signs.fall, _DIVERGED_LEAST * signs.guessing, 6 * signs.noise)
+    now, before = float(losses[-1]), float(losses[-2])
+    if not (now > lowest + allowed and before > lowest + allowed / 2):
+        return Check(kind="divergence", words=f"The smoothed loss is {now:.3g}; its lowest was {min(lowest, now):.3g}.")
+    onset = int(signs.steps[at - 1]) if at else int(signs.log.step[0])
+    sentence = f"The loss was down to {lowest:.3g} at step {onset:,}, and is up at {now:.3g} now{_why(signs)}."
+    evidence = {"lowest loss": lowest, "loss now": now} | _decay_evidence(signs)
+    return Diagnosis(kind="divergence", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
+
+
+def exploding(signs: Signs) -> Finding:
+    """Gradients that have grown by orders of magnitude, and stay there."""
+    if signs.n_blocks < 3:
+        return Check(kind="exploding", words=f"Needs {3 * signs.block} steps.", possible=False)
+    norms = signs.grad_norm
+    first = float(np.nanmedian(signs.log.grad_norm[:LEAST_FIRST]))
+    lowest = min(first, float(np.nanmin(norms[:-1])))
+    at = int(np.nanargmin(norms[:-1]))
+    now = float(norms[-1])
+    if not (now > _EXPLODED * lowest and now > _EXPLODED_START * first):
+        words = f"Gradient norm: median {np.nanmedian(norms):.2g}, largest {np.nanmax(signs.log.grad_norm):.2g}."
+        return Check(kind="exploding", words=words)
+    onset = int(signs.steps[at]) if lowest < first else int(signs.log.step[0])
+    clip = signs.log.spec.train.grad_clip
+    clipped = "and nothing clips it" if clip == 0 else f"of which the clip leaves {clip:g}"
+    sentence = f"The gradient's norm grew from {lowest:.3g} to {now:.3g}, {clipped}{_why(signs)}."
+    evidence = {"lowest gradient norm": lowest, "gradient norm now": now} | _decay_evidence(signs)
+    return Diagnosis(kind="exploding", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
+
+
+LEAST_FIRST = 5
+"""Steps that the first gradient norm is a median of."""
+
+
+def dead(signs: Signs) -> Finding:
+    """Gradients too small to move anything, though the loss is not low."""
+    if signs.n_blocks < 2:
+        return Check(kind="dead", words=f"Needs {2 * signs.block} steps.", possible=False)
+    norms = signs.grad_norm
+    first, now = float(np.nanmedian(signs.log.grad_norm[:LEAST_FIRST])), float(np.nanmax(norms[-2:]))
+    loss = float(signs.loss[-1])
+    if not (now <= max(_DEAD * first, 1e-6) and loss > _LOW_LOSS * signs.guessing):
+        words = f"Gradient norm: {first:.2g} at the start, {now:.2g} now."
+        return Check(kind="dead", words=words)
+    alive = np.flatnonzero(norms > max(_DEAD * first, 1e-6))
+    onset = int(signs.steps[alive[-1]]) + 1 if len(alive) else int(signs.log.step[0])
+    std = signs.log.spec.model.init_std
+    why = f": all weights begin at {std:g}, so all gradients are products with zero" if std == 0 else ""
+    sentence = f"The gradient's norm is {now:.2g} from step {onset:,} on, while the loss is still {loss:.3g}{why}."
+    remedy = _new_and_gentle(signs)
+    return Diagnosis(
+        kind="dead", sentence=sentence, step=onset, evidence={"gradient norm": now, "loss": loss}, remedy=remedy
+    )
+
+
+def _new_and_gentle(signs: Signs) -> Remedy:
+    """A new run whose weights begin as usual, at smaller rates where their start was not the fault."""
+    std = signs.log.spec.model.init_std
+    usual = 1e-3 <= std <= 0.3
+    changes = scaled_rates(signs, 0.1) if usual else {"model.init_std": 0.02}
+    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+
+
+def _why(signs: Signs) -> str:
+    """The end of a sentence: what the settings say of the cause."""
+    share, ratio = decay_share(signs), signs.largest_ratio
+    if share > STRONG_DECAY:
+        return f"; weight decay multiplies the weights by {1 - share:.3g} at each step"
+    if math.isfinite(ratio) and ratio > 0.04:
+        return f"; one update changed up to {ratio:.0%} of a layer's weights"
+    return ""
+
+
+def _decay_evidence(signs: Signs) -> dict[str, float]:
+    share, ratio = decay_share(signs), signs.largest_ratio
+    evidence = {"weight decay per step": share} if share > STRONG_DECAY else {}
+    return evidence | ({"largest update": ratio} if math.isfinite(ratio) else {})

@@ -1,0 +1,139 @@
+"""What is wrong with the text: learned by heart, too little of it, or too little to validate on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
+from models.training.doctor.remedies import words_of
+from models.training.doctor.signs import Signs
+
+_RISE = 0.02
+"""The share of its whole fall that a validation loss must have risen by since its lowest …"""
+_RISE_LEAST = 0.03
+"""… and in nats."""
+_PASSES = 4.0
+"""Reading a text this often is about as good as new text; more is worth less and less (Muennighoff et al., "Scaling
+data-constrained language models", 2023)."""
+_GAP = 0.2
+"""The share of the validation loss by which that of training may be lower."""
+_ERROR = 0.05
+"""The share of a validation loss up to which its 95 % interval may reach to each side …"""
+_ERROR_LEAST = 0.1
+"""… and in nats: a tenth of the perplexity."""
+
+
+def overfitting(signs: Signs) -> Finding:
+    """A validation loss that rises while that of training falls."""
+    steps, losses = _validations(signs)
+    if len(losses) < 3:
+        return Check(kind="overfitting", words="Needs three validations.", possible=False)
+    at = int(np.argmin(losses))
+    best, step = float(losses[at]), int(steps[at])
+    later = losses[at + 1 :]
+    allowed = max(_RISE * signs.fall, _RISE_LEAST)
+    train_then, train_now = signs.loss_near(step), float(signs.loss[-1])
+    if len(later) < 2 or float(later[-2:].min()) < best + allowed or train_now > train_then:
+        words = f"Validation loss: lowest {best:.3g} at step {step:,}, now {losses[-1]:.3g}."
+        return Check(kind="overfitting", words=words)
+    now = float(losses[-1])
+    sentence = (
+        f"The validation loss was lowest at step {step:,} ({best:.3g}) and is {now:.3g} now, while the training loss "
+        f"fell from {train_then:.3g} to {train_now:.3g}."
+    )
+    evidence = {"lowest validation loss": best, "validation loss now": now, "training loss now": train_now}
+    changes = _regularised(signs) | {"train.patience": 3}
+    remedy = Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+    return Diagnosis(kind="overfitting", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
+
+
+def little_data(signs: Signs) -> Finding:
+    """A text that is read again and again, and known better and better than other text."""
+    per_pass = signs.log.measured.get("train_batches")
+    if not per_pass:
+        return Check(
+            kind="little_data", words="Needs the length of the text, which this run did not note.", possible=False
+        )
+    passes = signs.log.last_step * signs.log.spec.train.grad_accum_steps / per_pass
+    words = f"The text was read {passes:.1f} times."
+    steps, losses = _validations(signs)
+    if passes <= _PASSES or len(losses) < 2 or not signs.n_blocks:
+        return Check(kind="little_data", words=words)
+    gap = float(losses[-1]) - signs.loss_near(steps[-1])
+    gaps = losses - np.interp(steps, signs.steps, signs.loss)
+    error = _error(signs)
+    if gap < _GAP * losses[-1] or gap < 2 * (0.0 if math.isnan(error) else error):
+        words += f" Validation loss above that of training: {gap:.2g}."
+        return Check(kind="little_data", words=words)
+    wide = np.flatnonzero(gaps < _GAP * losses)
+    onset = int(steps[wide[-1]]) if len(wide) else int(steps[0])
+    sentence = (
+        f"The whole text was read {passes:.0f} times, and the loss on it ({signs.loss_near(steps[-1]):.3g}) is "
+        f"{gap:.2g} below that on the validation text ({losses[-1]:.3g}): more of the same kind of text would help most."
+    )
+    once = max(1, round(_PASSES * per_pass / signs.log.spec.train.grad_accum_steps))
+    changes = _regularised(signs)
+    if once < signs.log.spec.train.steps:
+        changes |= {}
+    evidence = {"times read": passes, "training loss": signs.loss_near(steps[-1]), "validation loss": float(losses[-1])}
+    remedy = Remedy(words=f"Until then: new run with {words_of(changes)}", changes=changes)
+    return Diagnosis(kind="little_data", sentence=sentence, step=onset, evidence=evidence, remedy=remedy)
+
+
+def small_validation(signs: Signs) -> Finding:
+    """A validation loss that is known too roughly to tell one run from another by it."""
+    error = _error(signs)
+    if math.isnan(error):
+        words = "Needs a validation that notes its standard error."
+        return Check(kind="small_validation", words=words, possible=False)
+    loss = float(_validations(signs)[1][-1])
+    n = signs.log.measured.get("val_targets", math.nan)
+    if 2 * error < max(_ERROR * loss, _ERROR_LEAST):
+        words = f"The validation loss is known to ±{2 * error:.2g} (two standard errors)."
+        return Check(kind="small_validation", words=words)
+    tokens = f" over {n:,.0f} tokens" if math.isfinite(n) else ""
+    sentence = (
+        f"The validation loss, a mean{tokens}, is {loss:.3g} ± {2 * error:.2g} (two standard errors): runs that are "
+        "closer than that cannot be told apart by it."
+    )
+    evidence = {"validation loss": loss, "standard error": error, "tokens": n}
+    step = int(signs.log.val_step[0])
+    remedy = _validate_more(signs, (2 * error / max(_ERROR * loss, _ERROR_LEAST)) ** 2)
+    return Diagnosis(kind="small_validation", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
+
+
+def _validations(signs: Signs) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, losses) of all validations of a model that was trained at all."""
+    known = np.isfinite(signs.log.val_loss) & (signs.log.val_step > 0)
+    return signs.log.val_step[known], signs.log.val_loss[known]
+
+
+def _error(signs: Signs) -> float:
+    """The standard error of the last validation; NaN where there is none, or it was not noted."""
+    known = np.isfinite(signs.log.val_loss) & (signs.log.val_step > 0)
+    errors = signs.log.val_error[known]
+    return float(errors[-1]) if len(errors) else math.nan
+
+
+def _regularised(signs: Signs) -> dict[str, Any]:
+    """More dropout."""
+    return {"model.dropout": min(0.5, max(0.2, 2 * signs.log.spec.model.dropout))}
+
+
+def _validate_more(signs: Signs, times: float) -> Remedy:
+    """Look at `times` as much: at more of the validation text where there is more, else keep more text for it."""
+    log = signs.log
+    used, in_all = log.measured.get("val_batches_used", 0), log.measured.get("val_batches", 0)
+    wanted = math.ceil(2 * times * max(used, 1))
+    changes: dict[str, Any]
+    if in_all > used:
+        changes = {"train.eval_batches": int(min(wanted, in_all))}
+        fork = log.checkpoint_before(log.last_step) if log.last_step < log.spec.train.steps else None
+        where = f"Fork from step {fork}" if fork is not None else "New run"
+        return Remedy(words=f"{where} with {words_of(changes)}", changes=changes, fork_step=fork)
+    share = float(f"{min(0.5, 2 * times * log.spec.data.val_fraction):.1g}")
+    changes = {"data.val_fraction": share, "train.eval_batches": max(log.spec.train.eval_batches, int(wanted))}
+    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)

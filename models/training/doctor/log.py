@@ -1,0 +1,155 @@
+"""What the doctor reads of a run: its logs as arrays, and what it was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training.jsonl import Row
+from models.training.run_folder import RunFolder
+from models.training.run_record import checkpoint_step
+from models.training.schedule import lr_factor
+from models.training.spec import RunSpec
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLog:
+    """A run so far. What was not measured, or was no finite number, is NaN."""
+
+    spec: RunSpec
+    status: str
+    step: Numbers
+    """(N) rows of training: the update that each is about."""
+    loss: Numbers
+    lr: Numbers
+    grad_norm: Numbers
+    """(N): before clipping."""
+    val_step: Numbers
+    """(M) validations: the updates done before each."""
+    val_loss: Numbers
+    val_error: Numbers
+    """(M): standard error of each, in nats."""
+    layer_step: Numbers
+    """(K) looks at the layers."""
+    layers: tuple[str, ...]
+    update_ratio: Numbers
+    """(K, layers): length of the update divided by that of the weights."""
+    events: tuple[tuple[int, str, str], ...] = ()
+    """(step, event, detail)."""
+    checkpoints: tuple[int, ...] = ()
+    """Steps whose checkpoints are on disk, ascending."""
+    is_fork: bool = False
+    """Whether it began with another run's weights."""
+    measured: Mapping[str, float]
+    """What was counted when the training was set up: see `models.training.setup`."""
+
+    @classmethod
+    def read(cls, run: RunFolder) -> RunLog:
+        """From a run's folder; ValueError names a damaged file."""
+        metrics = run.read_metrics()
+        layers = run.read_layers()
+        names = tuple(layers[0]["update_ratio"]) if layers else ()
+        ratios = [[_number(row["update_ratio"].get(name)) for name in names] for row in layers]
+        return cls.of(
+            run,
+            train=_columns((row for row in metrics if row.get("kind") == "train"), _TRAIN),
+            val=_columns((row for row in metrics if row.get("kind") == "val"), _VAL),
+            layer_step=np.array([row["step"] for row in layers], dtype=np.float64),
+            layers=names,
+            update_ratio=np.array(ratios, dtype=np.float64).reshape(len(layers), len(names)),
+            events=[(row["step"], row["event"], row.get("detail", "")) for row in run.read_events()],
+        )
+
+    @classmethod
+    def of(
+        cls,
+        run: RunFolder,
+        *,
+        train: Mapping[str, Numbers],
+        val: Mapping[str, Numbers],
+        layer_step: Numbers,
+        layers: Sequence[str],
+        update_ratio: Numbers,
+        events: Iterable[tuple[int, str, str]],
+    ) -> RunLog:
+        """From curves that are in memory, and what else the folder says.
+
+        Args:
+            train: step, loss, lr and grad_norm, of shape (N).
+            val: step, loss and loss_error, of shape (M).
+        """
+        return cls(
+            spec=run.spec,
+            status=run.status,
+            step=train["step"],
+            loss=train["loss"],
+            lr=train["lr"],
+            grad_norm=train["grad_norm"],
+            val_step=val["step"],
+            val_loss=val["loss"],
+            val_error=val["loss_error"],
+            layer_step=layer_step,
+            layers=tuple(layers),
+            update_ratio=update_ratio,
+            events=tuple(events),
+            checkpoints=tuple(checkpoint_step(path) for path in run.checkpoints()),
+            is_fork=run.lineage.get("parent") is not None,
+            measured=run.measured,
+        )
+
+    @property
+    def last_step(self) -> int:
+        """Updates that the log knows of."""
+        return int(self.step[-1]) if len(self.step) else 0
+
+    def until(self, step: int) -> RunLog:
+        """What the log said when `step` updates were done: how the doctor saw the run then."""
+        seen, val, layer = self.step <= step, self.val_step <= step, self.layer_step <= step
+        return RunLog(
+            spec=self.spec,
+            status="running" if step < self.last_step else self.status,
+            step=self.step[seen],
+            loss=self.loss[seen],
+            lr=self.lr[seen],
+            grad_norm=self.grad_norm[seen],
+            val_step=self.val_step[val],
+            val_loss=self.val_loss[val],
+            val_error=self.val_error[val],
+            layer_step=self.layer_step[layer],
+            layers=self.layers,
+            update_ratio=self.update_ratio[layer],
+            events=tuple(event for event in self.events if event[0] <= step),
+            checkpoints=tuple(saved for saved in self.checkpoints if saved <= step),
+            is_fork=self.is_fork,
+            measured=self.measured,
+        )
+
+    def checkpoint_before(self, step: float) -> int | None:
+        """The newest checkpoint of `step` updates or fewer, but at least one; None where there is none."""
+        return max((saved for saved in self.checkpoints if 0 < saved <= step), default=None)
+
+    def planned_factors(self) -> Numbers:
+        """(steps) what the base learning rate is to be multiplied with in each update of the whole run."""
+        train = self.spec.train
+        places = np.unique(np.linspace(0, train.steps - 1, min(train.steps, 512)).astype(int))
+        factors = np.array([lr_factor(int(place), train) for place in places])
+        return np.interp(np.arange(train.steps), places, factors) if train.steps < 10**7 else factors
+
+
+_TRAIN = ("step", "loss", "lr", "grad_norm")
+_VAL = ("step", "loss", "loss_error")
+
+
+def _columns(rows: Iterable[Row], names: Sequence[str]) -> dict[str, Numbers]:
+    kept = list(rows)
+    return {name: np.array([_number(row.get(name)) for row in kept], dtype=np.float64) for name in names}
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan

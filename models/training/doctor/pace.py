@@ -1,0 +1,140 @@
+"""Training that gets nowhere: updates too large or too small for it, or a loss that no longer falls."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
+from models.training.doctor.remedies import GOOD_MOVEMENT, anew, scaled_rates, words_of
+from models.training.doctor.signs import Signs
+from models.training.schedule import DECAY_SHARE
+
+_LARGE_RATIO = 0.04
+"""The largest share of the weights that single updates changed, from which on they are to blame for a lull."""
+_LULL_AT_HIGH = 0.25
+"""The share of all planned steps that a loss must not have fallen for, at much of the highest learning rate …"""
+_LULL = 0.5
+"""… or at any rate, where the updates are not to blame."""
+_HIGH = 0.3
+"""Of the highest learning rate: from here on it counts as high."""
+_LEAST_LULL = 50
+"""Steps."""
+_SMALL_MOVEMENT = 0.3
+"""All updates of a run together, as a multiple of the weights, below which they cannot learn much."""
+_HARDLY_LEARNED = 0.5
+"""The share of guessing's loss that is left in a run that has hardly learned …"""
+_FALLING_VALIDATION = 0.01
+"""The share of its whole fall that a validation loss must still fall by in a lull of the other, to contradict it."""
+
+
+def lr_high(signs: Signs) -> Finding:
+    """Large updates, and a loss that they keep from falling."""
+    ratio = signs.largest_ratio
+    if math.isnan(ratio):
+        return Check(kind="lr_high", words=_NEEDS_LAYERS, possible=False)
+    begin, end = _high_lull(signs)
+    least = max(_LEAST_LULL, _LULL_AT_HIGH * signs.log.spec.train.steps)
+    if not (ratio > _LARGE_RATIO and end - begin >= least):
+        words = f"One update changed at most {ratio:.2%} of a block's weights; the loss fell beside it."
+        return Check(kind="lr_high", words=words)
+    loss = signs.loss_near(begin)
+    sentence = (
+        f"Single updates changed up to {ratio:.0%} of a block's weights (1 % is usual), and the loss did not fall "
+        f"below {loss:.3g} from step {begin:,} to {end:,}."
+    )
+    remedy = anew(signs)
+    return Diagnosis(
+        kind="lr_high",
+        sentence=sentence,
+        step=begin,
+        evidence={"largest update": ratio, "loss": loss, "steps without a fall": float(end - begin)},
+        remedy=remedy,
+    )
+
+
+def lr_low(signs: Signs) -> Finding:
+    """Updates that add up to too little to lead anywhere."""
+    movement = signs.planned_movement
+    if math.isnan(movement):
+        return Check(kind="lr_low", words=_NEEDS_LAYERS, possible=False)
+    loss = float(signs.loss[-1]) if signs.n_blocks else signs.first_loss
+    learned = loss < _HARDLY_LEARNED * signs.guessing
+    if signs.log.is_fork or learned or movement > _SMALL_MOVEMENT:
+        words = f"All planned updates together come to {_times(movement)} the weights."
+        return Check(kind="lr_low", words=words)
+    sentence = (
+        f"All {signs.log.spec.train.steps:,} planned updates together come to {movement:.1%} of the weights, so they "
+        f"cannot lead far: the loss is {loss:.3g}, and {signs.guessing:.3g} would be guessing."
+    )
+    changes = scaled_rates(signs, max(2.0, GOOD_MOVEMENT / max(movement, 1e-12)))
+    return Diagnosis(
+        kind="lr_low",
+        sentence=sentence,
+        step=int(signs.log.step[0]),
+        evidence={"movement of the weights": movement, "loss": loss, "loss of guessing": signs.guessing},
+        remedy=Remedy(words=f"New run with {words_of(changes)}", changes=changes),
+    )
+
+
+def plateau(signs: Signs) -> Finding:
+    """A loss that has not fallen for much of the run, while updates were large enough."""
+    steps = signs.log.spec.train.steps
+    least = max(_LEAST_LULL, _LULL * steps)
+    if signs.log.last_step - (signs.log.step[0] if len(signs.log.step) else 0) < least:
+        return Check(kind="plateau", words=f"Needs {least:,.0f} steps.", possible=False)
+    first, last = signs.lull()
+    begin, end = int(signs.steps[first]), int(signs.steps[last])
+    loss = float(signs.loss[first])
+    lasts = last == signs.n_blocks - 1 and end - begin >= least
+    if not lasts or _high_steps(signs, begin, end) < least / 4 or _validation_falls(signs, begin):
+        words = f"The longest stretch without a fall was {end - begin:,} steps."
+        return Check(kind="plateau", words=words)
+    sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {signs.loss[-1]:.3g} now."
+    evidence = {"loss then": loss, "loss now": float(signs.loss[-1]), "noise": signs.noise}
+    return Diagnosis(kind="plateau", sentence=sentence, step=begin, evidence=evidence, remedy=_unstick(signs))
+
+
+_NEEDS_LAYERS = "Needs looks at the layers (their interval is 0, or they are still to come)."
+
+
+def _times(multiple: float) -> str:
+    return f"{multiple:.0%} of" if multiple < 1 else f"{multiple:.1f} times"
+
+
+def _high_lull(signs: Signs) -> tuple[int, int]:
+    """(from, to) the steps of the longest lull, as far as the learning rate was high."""
+    if signs.n_blocks < 3:
+        return 0, 0
+    first, last = signs.lull()
+    high = np.flatnonzero(signs.lr[first : last + 1] >= _HIGH * np.nanmax(signs.lr)) + first
+    return (int(signs.steps[high[0]]), int(signs.steps[high[-1]])) if len(high) else (0, 0)
+
+
+def _high_steps(signs: Signs, begin: int, end: int) -> int:
+    """Steps from `begin` to `end` at a high learning rate."""
+    high = signs.log.lr >= _HIGH * np.nanmax(signs.log.lr)
+    return int(np.sum(high & (signs.log.step >= begin) & (signs.log.step <= end)))
+
+
+def _validation_falls(signs: Signs, since: int) -> bool:
+    """Whether the validation loss, which always looks at the same text, still fell: it shows what noise hides."""
+    after = signs.log.val_loss[(signs.log.val_step >= since) & np.isfinite(signs.log.val_loss)]
+    return len(after) > 1 and float(after[0] - after[-1]) > _FALLING_VALIDATION * signs.fall
+
+
+def _unstick(signs: Signs) -> Remedy:
+    """Lower the rate where it never fell; else Muon, which leaves plateaus sooner; else a larger model."""
+    log, train = signs.log, signs.log.spec.train
+    fork = log.checkpoint_before(log.last_step)
+    changes: dict[str, Any]
+    if train.schedule == "constant" and fork is not None:
+        changes = {"train.schedule": "linear", "train.steps": round(fork / (1 - DECAY_SHARE))}
+        return Remedy(words=f"Fork from step {fork} with {words_of(changes)}", changes=changes, fork_step=fork)
+    if train.optimizer == "adamw":
+        changes = {"train.optimizer": "muon"}
+    else:
+        changes = {"model.d_model": 2 * log.spec.model.d_model}
+    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)

@@ -1,0 +1,90 @@
+"""The settings that the remedies turn: learning rates that suit the measured updates, and where a fork may begin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.training.doctor.findings import Remedy
+from models.training.doctor.signs import Signs
+
+GOOD_RATIO = 0.015
+"""The largest share of the weights that an update should change: about that of designs that train well here."""
+ROUGH_RATIO = 0.1
+"""From here on, a few updates make the weights anew: what they had learned, or begun with, is lost."""
+GOOD_MOVEMENT = 1.5
+"""All updates together, as a multiple of the weights: about what healthy runs come to."""
+MOST_ADAMW, MOST_MUON = 0.01, 0.05
+"""Learning rates that no remedy goes beyond."""
+STRONG_DECAY = 0.5
+"""The share of the weights that weight decay takes at one step, from which on it undoes what is learned."""
+
+
+def calmer(signs: Signs, onset: int) -> Remedy:
+    """Smaller updates: from the last checkpoint before the trouble began, or anew where no good weights are left."""
+    fork = signs.log.checkpoint_before(onset)
+    if fork is None or signs.largest_ratio > ROUGH_RATIO:
+        return anew(signs)
+    changes = scaled_rates(signs, 1 / 3) | steadied(signs)
+    return Remedy(words=f"Fork from step {fork} with {words_of(changes)}", changes=changes, fork_step=fork)
+
+
+def anew(signs: Signs) -> Remedy:
+    """A new run with updates of a usual size."""
+    factor = 1 / 3
+    if decay_share(signs) > STRONG_DECAY:
+        factor = 1.0  # what weight decay took is none of the learning rate's doing
+    elif signs.largest_ratio > GOOD_RATIO:
+        factor = min(factor, GOOD_RATIO / signs.largest_ratio)
+    changes = scaled_rates(signs, factor) | steadied(signs)
+    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+
+
+def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
+    """The run's learning rates times `factor`, but no higher than is usual, rounded to one digit."""
+    train = signs.log.spec.train
+    rates = {"train.lr": min(train.lr * factor, MOST_ADAMW)}
+    if train.optimizer == "muon":
+        rates["train.muon_lr"] = min(train.muon_lr * factor, MOST_MUON)
+    return {name: float(f"{rate:.1g}") for name, rate in rates.items()}
+
+
+def steadied(signs: Signs) -> dict[str, Any]:
+    """Settings that let single updates run away, set to their usual values."""
+    train = signs.log.spec.train
+    changes: dict[str, Any] = {}
+    if train.grad_clip == 0 or train.grad_clip > 10:
+        changes["train.grad_clip"] = 1.0
+    if decay_share(signs) > STRONG_DECAY:
+        changes["train.weight_decay"] = 0.1
+    return changes
+
+
+def decay_share(signs: Signs) -> float:
+    """What weight decay takes of the matrices at the highest learning rate, as a share of them."""
+    train = signs.log.spec.train
+    return train.weight_decay * max(train.lr, train.muon_lr if train.optimizer == "muon" else 0.0)
+
+
+_WORDS = {
+    "train.lr": "learning rate {:g}",
+    "train.muon_lr": "Muon learning rate {:g}",
+    "train.grad_clip": "gradient clip {:g}",
+    "train.weight_decay": "weight decay {:g}",
+    "train.patience": "patience {}",
+    "train.steps": "{} steps",
+    "train.optimizer": "optimizer {}",
+    "train.schedule": "schedule {}",
+    "train.eval_batches": "{} validation batches",
+    "train.eval_interval": "a validation every {} steps",
+    "data.val_fraction": "validation share {:g}",
+    "model.dropout": "dropout {:g}",
+    "model.d_model": "width {}",
+    "model.n_layer": "{} layers",
+    "model.init_std": "init std {:g}",
+}
+
+
+def words_of(changes: dict[str, Any]) -> str:
+    """The changed settings, as people read them."""
+    words = [_WORDS[name].format(value) for name, value in changes.items()]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,142 @@
+"""The signs that the diagnoses share: smoothed curves with their noise, and how far the updates have moved the weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.training.doctor.log import Numbers, RunLog
+
+N_BLOCKS = 40
+LEAST_BLOCK = 5
+
+
+@dataclass(frozen=True)
+class Signs:
+    """A run's curves as medians over blocks of steps, the last of which ends with the run.
+
+    Medians, since one odd batch is no symptom; blocks, since the eye smooths as well. All figures hold at any length of
+    the run: a block is a fortieth of what was trained so far, but five steps at least.
+    """
+
+    log: RunLog
+
+    @cached_property
+    def block(self) -> int:
+        """Steps in a block."""
+        return max(LEAST_BLOCK, len(self.log.loss) // N_BLOCKS)
+
+    @cached_property
+    def n_blocks(self) -> int:
+        return len(self.log.loss) // self.block
+
+    @cached_property
+    def steps(self) -> Numbers:
+        """(blocks) the last step of each."""
+        return self._blocks(self.log.step)[:, -1]
+
+    @cached_property
+    def loss(self) -> Numbers:
+        """(blocks) the training loss."""
+        return _medians(self._blocks(self.log.loss))
+
+    @cached_property
+    def grad_norm(self) -> Numbers:
+        """(blocks) the norm of the gradient."""
+        return _medians(self._blocks(self.log.grad_norm))
+
+    @cached_property
+    def lr(self) -> Numbers:
+        """(blocks) the learning rate."""
+        return _medians(self._blocks(self.log.lr))
+
+    @cached_property
+    def noise(self) -> float:
+        """The standard error of a block's loss, from the differences of neighbouring steps, which no trend is in."""
+        differences = np.diff(self.log.loss[np.isfinite(self.log.loss)])
+        if len(differences) == 0:
+            return 0.0
+        spread = 1.4826 * float(np.median(np.abs(differences))) / math.sqrt(2)
+        return 1.2533 * spread / math.sqrt(self.block)  # a median is less exact than a mean
+
+    @cached_property
+    def first_loss(self) -> float:
+        """Of the first step: NaN where there is none."""
+        return float(self.log.loss[0]) if len(self.log.loss) else math.nan
+
+    @cached_property
+    def guessing(self) -> float:
+        """The loss of a model that finds all tokens equally likely: ln(vocabulary)."""
+        return math.log(self.log.spec.model.vocab_size)
+
+    @cached_property
+    def fall(self) -> float:
+        """By how much the loss has fallen from guessing, or from where a fork began, to its lowest block."""
+        start = self.first_loss if self.log.is_fork else max(self.first_loss, self.guessing)
+        return max(0.0, start - float(np.nanmin(self.loss))) if np.isfinite(self.loss).any() else 0.0
+
+    @cached_property
+    def ratios(self) -> Numbers:
+        """(looks at the layers) how much an update changed a block of the model, by median over the blocks."""
+        columns = [i for i, name in enumerate(self.log.layers) if "blocks." in name]
+        if not columns or not len(self.log.layer_step):
+            return np.zeros(0)
+        return _medians(self.log.update_ratio[:, columns])
+
+    @cached_property
+    def largest_ratio(self) -> float:
+        """The largest change that one update made, as a share of the weights; NaN where no layer was looked at."""
+        return float(np.nanmax(self.ratios)) if np.isfinite(self.ratios).any() else math.nan
+
+    @cached_property
+    def planned_movement(self) -> float:
+        """All updates of the whole run added up, as a multiple of the weights; NaN before three looks at the layers.
+
+        Those to come are taken to be as large, for their learning rate, as the last ones were.
+        """
+        known = np.isfinite(self.ratios)
+        if known.sum() < 3:
+            return math.nan
+        steps, ratios = self.log.layer_step[known], self.ratios[known]
+        lr = np.interp(steps, self.log.step, self.log.lr)
+        so_far = float(np.mean(ratios)) * float(steps[-1] - self.log.step[0] + 1)
+        recent = slice(-5, None)
+        rate = float(np.median(ratios[recent] / np.maximum(lr[recent], 1e-30)))
+        planned = self.log.planned_factors()[int(steps[-1]) :]
+        return so_far + rate * self.log.spec.train.lr * float(planned.sum())
+
+    def lull(self) -> tuple[int, int]:
+        """(from, to): the blocks of the longest stretch in which the loss did not fall, be it that it rose.
+
+        A fall is more than a hundredth of the whole fall so far, and more than noise.
+        """
+        least = max(0.01 * self.fall, 2.5 * math.sqrt(2) * self.noise)
+        best = (0, 0)
+        for start in range(self.n_blocks):
+            lower = np.flatnonzero(self.loss[start + 1 :] < self.loss[start] - least)
+            end = start + int(lower[0]) if len(lower) else self.n_blocks - 1
+            if end - start > best[1] - best[0]:
+                best = (start, end)
+        return best
+
+    def loss_near(self, step: float) -> float:
+        """The smoothed training loss at a step."""
+        return float(np.interp(step, self.steps, self.loss))
+
+    def _blocks(self, values: Numbers) -> Numbers:
+        """(blocks, steps in a block); what is left over stands before the first."""
+        n = self.n_blocks * self.block
+        return values[len(values) - n :].reshape(self.n_blocks, self.block)
+
+
+def _medians(rows: Numbers) -> Numbers:
+    """(rows) the median of each row's finite numbers; NaN where there are none."""
+    known = np.isfinite(rows)
+    result = np.full(len(rows), np.nan)
+    some = known.any(axis=1)
+    if some.any():
+        result[some] = np.nanmedian(np.where(known, rows, np.nan)[some], axis=1)
+    return result
