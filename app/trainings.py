@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -15,6 +16,8 @@ from app.training_control import TrainingControl, rename_run
 from app.training_state import TrainingState
 from app.worker import Worker
 from models.library import Library, RunInfo
+from models.training.run_notes import write_notes
+from models.training.run_record import inspect_run
 
 if TYPE_CHECKING:
     from models.training.spec import RunSpec
@@ -133,6 +136,11 @@ class Trainings(Choices):
 
     def find_run(self, run_id: str) -> RunInfo:
         """The run with this id; ValueError where it is gone."""
+        folder = self.library.runs / run_id
+        if run_id and folder.parent == self.library.runs and folder.is_dir():  # where it is, unless somebody moved it
+            info = inspect_run(folder)
+            if info.id == run_id:
+                return info
         for info in self.list_runs():
             if info.id == run_id:
                 return info
@@ -176,6 +184,12 @@ class Trainings(Choices):
             rename_run(self.find_run(run_id).folder, name.strip())
 
         done = self._try(rename)
+        self.runs_changed.emit()
+        return done
+
+    def set_run_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
+        """Keep notes and tags with a run; whether it worked."""
+        done = self._try(lambda: write_notes(self.find_run(run_id).folder, notes, tags))
         self.runs_changed.emit()
         return done
 

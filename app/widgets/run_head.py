@@ -13,7 +13,7 @@ from app.theme import SPACE, ThemeProvider
 from app.training_state import TrainingState
 from app.widgets.basics import button, label, row, set_role
 from app.widgets.elided_label import ElidedLabel
-from app.widgets.run_list import TONES
+from app.widgets.run_delegate import TONES
 from app.widgets.words import percent
 from models.library import RunInfo
 

@@ -1,292 +1,205 @@
-"""The list of runs: name, what they are doing, how far they came, and their loss as a sparkline."""
+"""The list of runs: one is shown, several are compared, and what can be done to them is in its context menu."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import (
-    QAbstractListModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QPoint,
-    QPointF,
-    QRect,
-    QRectF,
-    QSize,
-    Qt,
-    QTimer,
-    Signal,
-    Slot,
-)
-from PySide6.QtGui import QKeyEvent, QPainter, QPainterPath, QPolygonF
-from PySide6.QtWidgets import QListView, QMenu, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, QTimer, Signal, SignalInstance, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QWidget
 
 from app.session import Session
-from app.sparkline import loss_points
-from app.theme import SPACE, ThemeProvider
-from models.library import RunInfo
+from app.theme import ThemeProvider
+from app.widgets.run_delegate import RunDelegate
+from app.widgets.run_model import RunModel
+from app.widgets.words import counted
 
-Index = QModelIndex | QPersistentModelIndex
-
-TONES = {
-    "running": "accent",
-    "preparing": "accent",
-    "evaluating": "accent",
-    "pausing": "warning",
-    "paused": "warning",
-    "stopping": "warning",
-    "interrupted": "warning",
-    "blocked": "danger",
-    "failed": "danger",
-    "damaged": "danger",
-}
-"""The theme's field for each status; what is not here is muted."""
-
-
-_POINTS_EVERY = 50
-"""Steps between two looks at a growing run's metrics."""
-
-
-class RunModel(QAbstractListModel):
-    """The library's runs; the session's current one with its live state."""
-
-    def __init__(self, session: Session, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._session = session
-        self.runs: list[RunInfo] = []
-        self._points: dict[str, tuple[int, tuple[float, ...]]] = {}
-
-    def reload(self) -> None:
-        """Read the library again."""
-        runs = self._session.list_runs()
-        if [run.id for run in runs] == [run.id for run in self.runs]:
-            self.runs = runs
-            if runs:
-                self.dataChanged.emit(self.index(0), self.index(len(runs) - 1))
-            return
-        self.beginResetModel()
-        self.runs = runs
-        self.endResetModel()
-
-    def row_of(self, run_id: str) -> int:
-        """The row of a run, -1 where it is not listed."""
-        return next((row for row, run in enumerate(self.runs) if run.id == run_id), -1)
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self.runs)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        run = self.runs[index.row()]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return run.name
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{run.name}, {self.status(run)}, {self.step_words(run)}"
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return run.problem or f"{run.name}\nmade {run.created.replace('T', ' ')[:16]} UTC\n{run.folder}"
-        return None
-
-    def status(self, run: RunInfo) -> str:
-        """What the run is doing: live for the session's own, from its folder otherwise."""
-        state = self._session.training
-        return state.status if state is not None and self._session.is_current(run.id) else run.status
-
-    def step(self, run: RunInfo) -> int:
-        """How far it came."""
-        state = self._session.training
-        return state.step if state is not None and self._session.is_current(run.id) else run.step
-
-    def step_words(self, run: RunInfo) -> str:
-        """«step 120 of 1,000»."""
-        return "" if run.problem and not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
-
-    def short_step_words(self, run: RunInfo) -> str:
-        """«1,000 steps» of a whole run, «12 %» of another."""
-        step, total = self.step(run), run.total_steps
-        return "" if not total else f"{step:,} steps" if step >= total else f"{min(round(100 * step / total), 99)} %"
-
-    def points(self, run: RunInfo) -> tuple[float, ...]:
-        """The run's sparkline, read again when its metrics grew by much or ended."""
-        key = self.step(run) // _POINTS_EVERY
-        known = self._points.get(run.id)
-        if known is None or known[0] != key:
-            self._points[run.id] = known = (key, loss_points(run.folder))
-        return known[1]
-
-
-class RunDelegate(QStyledItemDelegate):
-    """Paints one run on two lines."""
-
-    def __init__(self, theme: ThemeProvider, model: RunModel, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._model = model
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        line = option.fontMetrics.height()
-        return QSize(160, 2 * line + 3 * SPACE)
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        run, colors = self._model.runs[index.row()], self._theme.theme
-        rect: QRect = option.rect.adjusted(2, 2, -2, -2)
-        state: QStyle.StateFlag = option.state
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        if state & QStyle.StateFlag.State_Selected:
-            painter.setBrush(colors.color("accent_soft"))
-            painter.drawRoundedRect(rect, 7, 7)
-        elif state & QStyle.StateFlag.State_MouseOver:
-            painter.setBrush(colors.color("sunken"))
-            painter.drawRoundedRect(rect, 7, 7)
-        if state & QStyle.StateFlag.State_HasFocus:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(self._theme.pen("accent", width=1.5))
-            painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 7, 7)
-        inner = rect.adjusted(SPACE + 2, SPACE - 2, -SPACE - 2, -SPACE + 2)
-        points = self._model.points(run)
-        spark_width = min(72, inner.width() // 3) if len(points) > 1 else 0
-        text = inner.adjusted(0, 0, -spark_width - SPACE, 0)
-        half = inner.height() // 2
-        name_font = self._theme.font(bold=True)
-        painter.setFont(name_font)
-        painter.setPen(colors.color("text"))
-        name = painter.fontMetrics().elidedText(run.name, Qt.TextElideMode.ElideRight, text.width())
-        painter.drawText(QRect(text.left(), text.top(), text.width(), half), Qt.AlignmentFlag.AlignVCenter, name)
-        status = self._model.status(run)
-        tone = TONES.get(status, "muted")
-        middle = text.top() + half + half // 2
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colors.color(tone))
-        painter.drawEllipse(QPointF(text.left() + 4, middle), 3.5, 3.5)
-        painter.setFont(self._theme.font(0.9))
-        painter.setPen(colors.color(tone))
-        below = QRect(text.left() + 14, text.top() + half, text.width() - 14, half)
-        metrics = painter.fontMetrics()
-        painter.drawText(below, Qt.AlignmentFlag.AlignVCenter, status)
-        painter.setPen(colors.color("muted"))
-        rest = below.adjusted(metrics.horizontalAdvance(status + "  "), 0, 0, 0)
-        steps = self._model.short_step_words(run)
-        if metrics.horizontalAdvance(steps) <= rest.width():
-            painter.drawText(rest, Qt.AlignmentFlag.AlignVCenter, steps)
-        spark = QRectF(inner.right() - spark_width, inner.top() + 4, spark_width, inner.height() - 8)
-        _paint_sparkline(painter, spark, points, self._theme)
-        painter.restore()
-
-
-def _paint_sparkline(painter: QPainter, rect: QRectF, points: tuple[float, ...], theme: ThemeProvider) -> None:
-    if len(points) < 2:
-        return
-    low, high = min(points), max(points)
-    span = (high - low) or 1.0
-    step, scale = rect.width() / (len(points) - 1), rect.height() / span
-    points_on = [QPointF(rect.left() + step * i, rect.bottom() - scale * (p - low)) for i, p in enumerate(points)]
-    area = QPainterPath()
-    area.addPolygon(QPolygonF([rect.bottomLeft(), *points_on, rect.bottomRight()]))
-    painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(theme.theme.color("accent", 0.12))
-    painter.drawPath(area)
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.setPen(theme.pen("accent", width=1.3))
-    painter.drawPolyline(QPolygonF(points_on))
+_RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 
 
 class RunList(QListView):
-    """The runs of the library, with what can be done to one in its context menu.
+    """The runs of the library. A click chooses one; with Ctrl or Shift, several are selected to be compared.
 
     Signals:
-        run_chosen(run_id): another run is the current one; '' for none.
-        rename_asked(run_id), delete_asked(run_id), resume_asked(run_id), reveal_asked(run_id), chat_asked(run_id)
+        run_chosen(run_id): another run is the chosen one; '' for none.
+        runs_selected(run_ids): a tuple of the ids of the runs that are selected, more than one.
+        rename_asked(run_id), notes_asked(run_id), delete_asked(run_id), resume_asked(run_id), reveal_asked(run_id),
+        chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
     """
 
     run_chosen = Signal(str)
+    runs_selected = Signal(object)
     rename_asked = Signal(str)
+    notes_asked = Signal(str)
     delete_asked = Signal(str)
     resume_asked = Signal(str)
     reveal_asked = Signal(str)
     chat_asked = Signal(str)
+    template_asked = Signal(str)
+    fork_asked = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "plain")
         self.setAccessibleName("Runs")
         self.setMouseTracking(True)
-        self.setUniformItemSizes(True)
-        self._session = session
-        self._theme = theme
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self._session, self._theme = session, theme
+        self._told: tuple[str, ...] = ()
+        self._wanted, self._is_changing, self._live_run = "", False, ""
         self.runs = RunModel(session, self)
         self.setModel(self.runs)
         self.setItemDelegate(RunDelegate(theme, self.runs, self))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._show_menu)
-        self.selectionModel().currentChanged.connect(self._on_current)
-        self._repaint = QTimer(self)
-        self._repaint.setSingleShot(True)
-        self._repaint.setInterval(500)
+        self.selectionModel().selectionChanged.connect(self._on_selection)
+        self.runs.about_to_change.connect(self._on_about_to_change)
+        self.runs.changed.connect(self._on_changed)
+        self._repaint = QTimer(self, singleShot=True, interval=500)
         self._repaint.timeout.connect(self.viewport().update)
         session.runs_changed.connect(self.reload)
         session.training_changed.connect(self._on_training)
-        theme.theme_changed.connect(self.viewport().update)
-        self._live_run = ""
+        theme.theme_changed.connect(self._on_theme)
         self.reload()
+
+    # -- What is chosen --------------------------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The ids of the runs that are chosen, whether or not the search finds them."""
+        return self._told
 
     @property
     def current_id(self) -> str:
-        """The current run's id, '' for none."""
-        index = self.currentIndex()
-        return self.runs.runs[index.row()].id if index.isValid() else ""
+        """The chosen run's id, '' for none or several."""
+        return self._told[0] if len(self._told) == 1 else ""
 
     @Slot()
     def reload(self) -> None:
-        """Read the library again, keeping the current run."""
-        current = self.current_id
+        """Read the library again, keeping what is chosen."""
         self.runs.reload()
-        if current and self.current_id != current:
-            self.choose(current)
 
     def choose(self, run_id: str) -> bool:
-        """Make a run the current one; whether it is listed."""
+        """Choose one run, '' for none; whether it is there. One that is still to be read is chosen when it comes."""
+        there = any(run.id == run_id for run in self.runs.all_runs)
+        self._wanted = "" if there else run_id
+        self._tell((run_id,) if there else ())
+        self._select_chosen()
         row = self.runs.row_of(run_id)
         if row >= 0:
-            self.setCurrentIndex(self.runs.index(row))
-        elif self.currentIndex().isValid():
-            self.setCurrentIndex(QModelIndex())
-        return row >= 0
+            self.scrollTo(self.runs.index(row))
+        return there
+
+    def _tell(self, ids: tuple[str, ...]) -> None:
+        if ids == self._told:
+            return
+        self._told = ids
+        if len(ids) > 1:
+            self.runs_selected.emit(ids)
+        else:
+            self.run_chosen.emit(ids[0] if ids else "")
+
+    def _select_chosen(self) -> None:
+        """Let the selection be what is chosen."""
+        rows = [row for row, run in enumerate(self.runs.runs) if run.id in self._told]
+        selection = QItemSelection()
+        for row in rows:
+            selection.select(self.runs.index(row), self.runs.index(row))
+        was, self._is_changing = self._is_changing, True
+        model = self.selectionModel()
+        if rows and model.currentIndex().row() not in rows:
+            model.setCurrentIndex(self.runs.index(rows[0]), QItemSelectionModel.SelectionFlag.NoUpdate)
+        model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        self._is_changing = was
+
+    @Slot()
+    def _on_selection(self) -> None:
+        if not self._is_changing:
+            rows = sorted(index.row() for index in self.selectionModel().selectedRows())
+            self._wanted = ""
+            self._tell(tuple(self.runs.runs[row].id for row in rows))
+
+    @Slot()
+    def _on_about_to_change(self) -> None:
+        self._is_changing = True
+
+    @Slot()
+    def _on_changed(self) -> None:
+        """What the search hides stays chosen; what is gone does not."""
+        there = {run.id for run in self.runs.all_runs}
+        self._is_changing = False
+        if self._wanted in there:
+            self.choose(self._wanted)
+            return
+        left = tuple(run_id for run_id in self._told if run_id in there)
+        self._tell(left)
+        self._select_chosen()
+
+    # -- What is done to runs --------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self.current_id and event.key() == Qt.Key.Key_Delete:
-            self.delete_asked.emit(self.current_id)
+        if self._told and event.key() == Qt.Key.Key_Delete:
+            for run_id in self._told:
+                self.delete_asked.emit(run_id)
         elif self.current_id and event.key() == Qt.Key.Key_F2:
             self.rename_asked.emit(self.current_id)
         else:
             super().keyPressEvent(event)
 
     def make_menu(self, run_id: str) -> QMenu:
-        """What can be done to a run."""
-        info = self.runs.runs[self.runs.row_of(run_id)]
-        status, own = self.runs.status(info), self._session.is_current(run_id)
+        """What can be done to a run, or to all that are chosen where it is one of several."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        resumable = not own and status in ("paused", "stopped", "interrupted", "failed", "queued") and not info.problem
-        entries = (
-            ("Go on training", "play", self.resume_asked, resumable and not self._session.training_active),
-            ("Chat with it", "chat-circle", self.chat_asked, status != "damaged"),
-            ("Rename…", "pencil-simple", self.rename_asked, status != "damaged"),
+        if run_id in self._told and len(self._told) > 1:
+            several = self._told
+            self._add(menu, f"Compare {counted(len(several), 'run')}", "chart-line", lambda: self._compare(several))
+            menu.addSeparator()
+            self._add(menu, f"Delete {counted(len(several), 'run')}", "trash", lambda: self._delete(several))
+            return menu
+        info = self.runs.runs[self.runs.row_of(run_id)]
+        status, own = self.runs.status(info), self._session.is_current(run_id)
+        whole = status != "damaged"
+        resumable = not own and status in _RESUMABLE and not info.problem and not self._session.training_active
+        entries: tuple[tuple[str, str, SignalInstance, bool] | None, ...] = (
+            ("Go on training", "play", self.resume_asked, resumable),
+            ("Chat with it", "chat-circle", self.chat_asked, whole),
+            None,
+            ("Fork from a checkpoint…", "git-branch", self.fork_asked, whole),
+            ("Use its settings for a new run", "copy", self.template_asked, whole),
+            None,
+            ("Rename…", "pencil-simple", self.rename_asked, whole),
+            ("Notes and tags…", "tag", self.notes_asked, whole),
             ("Reveal in folder", "folder-open", self.reveal_asked, True),
             ("Delete", "trash", self.delete_asked, not own and status != "running"),
         )
-        for words, icon, signal, possible in entries:
-            action = menu.addAction(self._theme.icon(icon), words)
-            action.setEnabled(bool(possible))
-            action.triggered.connect(lambda checked=False, signal=signal: signal.emit(run_id))
+        for entry in entries:
+            if entry is None:
+                menu.addSeparator()
+                continue
+            words, icon, signal, possible = entry
+            self._add(menu, words, icon, partial(signal.emit, run_id), possible=possible)
         return menu
+
+    def _add(self, menu: QMenu, words: str, icon: str, do: Callable[[], object], *, possible: bool = True) -> None:
+        action = menu.addAction(self._theme.icon(icon), words)
+        action.setEnabled(possible)
+        action.triggered.connect(lambda checked=False: do())
+
+    def _compare(self, run_ids: Sequence[str]) -> None:
+        self.runs_selected.emit(tuple(run_ids))
+
+    def _delete(self, run_ids: Sequence[str]) -> None:
+        for run_id in run_ids:
+            self.delete_asked.emit(run_id)
 
     @Slot(QPoint)
     def _show_menu(self, place: QPoint) -> None:
         index = self.indexAt(place)
         if index.isValid():
             self.make_menu(self.runs.runs[index.row()].id).popup(self.viewport().mapToGlobal(place))
-
-    @Slot(QModelIndex, QModelIndex)
-    def _on_current(self, current: QModelIndex, previous: QModelIndex) -> None:
-        self.run_chosen.emit(self.runs.runs[current.row()].id if current.isValid() else "")
 
     @Slot()
     def _on_training(self) -> None:
@@ -296,3 +209,8 @@ class RunList(QListView):
             self.reload()
         if not self._repaint.isActive():
             self._repaint.start()
+
+    @Slot()
+    def _on_theme(self) -> None:
+        self.scheduleDelayedItemsLayout()
+        self.viewport().update()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 from models.training.lowest_loss import Lowest, find_lowest
 from models.training.run_record import RunInfo, inspect_run, shown_status
@@ -26,28 +27,30 @@ class _Known:
 
 
 class RunIndex:
-    """Knows the runs in a folder. `look` is cheap; `measure` reads more. For one thread at a time."""
+    """Knows the runs in a folder. `look` is cheap; `measure` reads more. One thread may look while another measures."""
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
         self._known: dict[str, _Known] = {}
+        self._lock = Lock()
 
     def look(self) -> list[RunInfo]:
         """All runs, the newest first; a best loss and a size are those last measured."""
-        known = {}
-        for folder, stamp in self._folders():
-            entry = self._known.get(folder.name)
-            if entry is None:
-                entry = _Known(stamp, inspect_run(folder))
-            elif entry.stamp != stamp:
-                seen = inspect_run(folder)
-                entry.info = replace(seen, best_loss=entry.info.best_loss, size_bytes=entry.info.size_bytes)
-                entry.stamp = stamp
-            elif entry.info.status in ("running", "interrupted"):
-                entry.info = replace(entry.info, status=_status_now(entry.info))
-            known[folder.name] = entry
-        self._known = known
+        with self._lock:
+            self._known = {folder.name: self._seen(folder, stamp) for folder, stamp in self._folders()}
         return self.infos()
+
+    def _seen(self, folder: Path, stamp: Stamp) -> _Known:
+        entry = self._known.get(folder.name)
+        if entry is None:
+            return _Known(stamp, inspect_run(folder))
+        if entry.stamp != stamp:
+            seen = inspect_run(folder)
+            entry.info = replace(seen, best_loss=entry.info.best_loss, size_bytes=entry.info.size_bytes)
+            entry.stamp = stamp
+        elif entry.info.status in ("running", "interrupted"):
+            entry.info = replace(entry.info, status=_status_now(entry.info))
+        return entry
 
     def infos(self) -> list[RunInfo]:
         """What is known now, the newest first."""
@@ -68,10 +71,12 @@ class RunIndex:
         """Find the best loss and the size on disk of each run that changed since it was measured, the newest first."""
         stale = [entry for entry in self._known.values() if entry.measured != entry.stamp]
         for entry in sorted(stale, key=lambda entry: entry.info.created, reverse=True):
+            stamp = entry.stamp
             entry.lowest = find_lowest(entry.info.folder, entry.lowest)
             size = size_on_disk(entry.info.folder)
-            entry.info = replace(entry.info, best_loss=entry.lowest.loss, size_bytes=size)
-            entry.measured = entry.stamp
+            with self._lock:
+                entry.info = replace(entry.info, best_loss=entry.lowest.loss, size_bytes=size)
+                entry.measured = stamp
             yield entry.info
 
     def _folders(self) -> Iterator[tuple[Path, Stamp]]:
