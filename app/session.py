@@ -108,6 +108,7 @@ class Session(TokenizerJobs):
 
     def close(self) -> None:
         """Save and stop whatever is going on, and wait for it."""
+        super().close()
         self.side_worker.close()
         self.worker.close()
         self._collector.close()

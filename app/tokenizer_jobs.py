@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.queueing import Queueing
 from app.tokenizer_control import TokenizerControl
 from app.tokenizer_import_control import TokenizerImportControl
-from app.trainings import Trainings
 from app.worker import Worker
 from models.library import Library
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from models.training.spec import DataSpec
 
 
-class TokenizerJobs(Trainings):
-    """The trainings, and beside them the making of tokenizers, which needs no torch.
+class TokenizerJobs(Queueing):
+    """The trainings and their queue, and beside them the making of tokenizers, which needs no torch.
 
-    Signals (and those of Trainings and Choices):
+    Signals (and those of Queueing, Trainings and Choices):
         tokenizer_events(events): Phase, Progress, Notice of a tokenizer's training.
         tokenizer_training_changed(): `tokenizer_busy` is new.
         tokenizer_trained(name): a new tokenizer is in the library, and chosen.

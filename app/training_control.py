@@ -20,6 +20,7 @@ from models.events import Blocked, Event, Notice, Phase, Progress, RunStarted, T
 from models.library import Library
 
 if TYPE_CHECKING:
+    from models.training.run_queue import RunQueue, Waiting
     from models.training.spec import RunSpec
 
 
@@ -110,6 +111,18 @@ class TrainingControl(QObject):
             yield from self._train(Trainer(run, self._library, device=device))
 
         self._start(TrainingState(name=spec.name), make)
+
+    def start_waiting(self, queue: RunQueue, item: Waiting, device: str) -> None:
+        """Prepare and train a new run that waited."""
+
+        def make() -> Iterator[Event]:
+            from models.training.prepare import prepare_waiting
+            from models.training.trainer import Trainer
+
+            run = yield from prepare_waiting(self._library, queue, item)
+            yield from self._train(Trainer(run, self._library, device=device))
+
+        self._start(TrainingState(name=item.name), make)
 
     def start_resume(self, folder: Path, name: str, device: str) -> None:
         """Go on with a run from its last checkpoint."""
