@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,11 @@ class Table:
     def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows, many times as fast as one by one; those in which a value is no number are left out."""
         try:
-            values = np.array([[row.get(name) for name in self._columns] for row in rows], dtype=np.float64)
+            try:
+                cells: list[Any] = list(map(itemgetter(*self._columns), rows))
+            except KeyError:  # runs of an older Terrarium
+                cells = [[row.get(name) for name in self._columns] for row in rows]
+            values = np.array(cells, dtype=np.float64)
         except (TypeError, ValueError, OverflowError):
             for row in rows:
                 with suppress(TypeError, ValueError, OverflowError):
