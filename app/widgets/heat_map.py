@@ -8,9 +8,11 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Slot
 from PySide6.QtGui import QBrush, QImage, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.pictures import HeatPicture
+from app.pictures import Floats, HeatPicture
 from app.theme import SPACE, ThemeProvider
 from app.widgets.figure import Figure
+
+Colours = NDArray[np.uint32]
 
 _BAR = 10  # pixels
 
@@ -87,23 +89,9 @@ class HeatMap(Figure):
         picture = self._picture
         if picture is None:
             return
-        table = self._colour_table(picture.colours)
-        span = max(picture.high - picture.low, 1e-12)
-        share = np.nan_to_num((picture.values - picture.low) / span)
-        pixels = table[(np.clip(share, 0, 1) * 255 + 0.5).astype(np.intp)]
-        pixels[np.isnan(picture.values)] = 0
-        self._image = _as_image(pixels)
+        table = colour_table(self._theme, picture.colours)
+        self._image = coloured(picture.values, picture.low, picture.high, table)
         self._bar = _as_image(table[::-1, None])
-
-    def _colour_table(self, colours: str) -> NDArray[np.uint32]:
-        maps = {
-            "diverging": self._theme.diverging_map,
-            "sequential": self._theme.sequential_map,
-            "quantity": self._theme.quantity_map,
-        }
-        rgb = maps[colours]().getLookupTable(nPts=256, alpha=False).astype(np.uint32)
-        table: NDArray[np.uint32] = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
-        return table
 
     def paintEvent(self, event: QPaintEvent) -> None:
         picture = self._picture
@@ -164,7 +152,23 @@ class HeatMap(Figure):
         self._draw_read_out(painter, middle, self._words(spot))
 
 
-def _as_image(pixels: NDArray[np.uint32]) -> QImage:
+def colour_table(theme: ThemeProvider, colours: str) -> Colours:
+    """The 256 colours, 0xAARRGGBB, of what HeatPicture.colours names."""
+    maps = {"diverging": theme.diverging_map, "sequential": theme.sequential_map, "quantity": theme.quantity_map}
+    rgb = maps[colours]().getLookupTable(nPts=256, alpha=False).astype(np.uint32)
+    table: Colours = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
+    return table
+
+
+def coloured(values: Floats, low: float, high: float, table: Colours) -> QImage:
+    """(rows, columns) -> an image of a pixel for each; transparent where there is nothing (NaN)."""
+    share = np.nan_to_num((values - low) / max(high - low, 1e-12))
+    pixels = table[(np.clip(share, 0, 1) * 255 + 0.5).astype(np.intp)]
+    pixels[np.isnan(values)] = 0
+    return _as_image(pixels)
+
+
+def _as_image(pixels: Colours) -> QImage:
     """(rows, columns) of 0xAARRGGBB -> an image of its own."""
     rows, columns = pixels.shape
     data = np.ascontiguousarray(pixels, np.uint32)

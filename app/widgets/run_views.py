@@ -10,6 +10,7 @@ from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import ThemeProvider
 from app.widgets.curves_view import CurvesView
+from app.widgets.time_machine import TimeMachine
 from app.widgets.views import View, Views
 
 
@@ -17,7 +18,10 @@ class RunViews(Views):
     """All of them look at the same run; the one that is seen follows it while it grows."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        views = {"curves": View("Curves", "What was measured, step by step", self._make_curves)}
+        views = {
+            "curves": View("Curves", "What was measured, step by step", self._make_curves),
+            "machine": View("Time machine", "What it wrote and expected at any step", self._make_machine),
+        }
         super().__init__("Views of the run", views, parent)
         self._session, self._theme = session, theme
         self._run: ShownRun | None = None
@@ -49,3 +53,6 @@ class RunViews(Views):
 
     def _make_curves(self) -> QWidget:
         return CurvesView(self._session, self._theme)
+
+    def _make_machine(self) -> QWidget:
+        return TimeMachine(self._session, self._theme)

@@ -1,0 +1,97 @@
+"""What the model wrote at one step: what is new since the kept step before stands out; earlier ones stand below."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import re
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import separator
+from app.widgets.time_machine.snapshots import Snapshot
+
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_NOTHING = "Nothing: it ended at once."
+
+
+class Written(QScrollArea):
+    """A prompt and what followed, as texts that can be selected."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._snapshot: Snapshot | None = None
+        self._now, self._earlier = _text("What it writes"), _text("What it wrote before")
+        self._line = separator()
+        body = QWidget()
+        body.setProperty("role", "scrolled")
+        lines = QVBoxLayout(body)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(SPACE)
+        for widget in (self._now, self._line, self._earlier):
+            lines.addWidget(widget)
+        lines.addStretch(1)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(body)
+        theme.theme_changed.connect(self._show)
+
+    @property
+    def text(self) -> str:
+        """What the model wrote, as recorded; '' while nothing is shown."""
+        return self._snapshot.sample.text if self._snapshot is not None else ""
+
+    def show_snapshot(self, snapshot: Snapshot) -> None:
+        """Show another one."""
+        self._snapshot = snapshot
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        if self._snapshot is None:
+            return
+        colors, (now, _, earlier) = self._theme.theme, self._snapshot
+        old = earlier[0].text if earlier else now.text
+        marked = _marked(old, now.text, colors.accent_soft) if now.text.strip() else _muted(_NOTHING, colors.muted)
+        self._now.setText(f"{_muted(now.prompt, colors.muted)}<br>{marked}")
+        self._line.setVisible(bool(earlier))
+        self._earlier.setVisible(bool(earlier))
+        lines = (f"Step {sample.step:,}: {sample.text.strip() or _NOTHING}" for sample in earlier)
+        self._earlier.setText("".join(f'<p style="color:{colors.muted}">{_escaped(line)}</p>' for line in lines))
+
+
+def changes(old: str, new: str) -> list[tuple[str, bool]]:
+    """`new` in parts, each with whether it differs from `old`; words are compared, so that no word is half new."""
+    before, after = _WORDS.findall(old), _WORDS.findall(new)
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    parts = [("".join(after[j:k]), kind != "equal") for kind, _, _, j, k in matcher.get_opcodes() if k > j]
+    return [(part, is_new and not part.isspace()) for part, is_new in parts]
+
+
+def _marked(old: str, new: str, colour: str) -> str:
+    parts = (
+        f'<span style="background-color:{colour}">{_escaped(part)}</span>' if is_new else _escaped(part)
+        for part, is_new in changes(old.strip(), new.strip())
+    )
+    return "".join(parts)
+
+
+def _muted(text: str, colour: str) -> str:
+    return f'<span style="color:{colour}">{_escaped(text)}</span>'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text).replace("\n", "<br>")
+
+
+def _text(name: str) -> QLabel:
+    text = QLabel()
+    text.setWordWrap(True)
+    text.setTextFormat(Qt.TextFormat.RichText)
+    text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    text.setAccessibleName(name)
+    return text
