@@ -98,6 +98,8 @@ class MainWindow(QMainWindow):
             page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
             page.design_asked.connect(lambda: self.show_tab("builder"))
             page.runs_asked.connect(lambda: self.show_tab("training"))
+        elif name == "training":
+            page.undo_offered.connect(self.toasts.undo)  # type: ignore[attr-defined]
         elif name == "quickstart":
             page.chat_asked.connect(self._on_chat_asked)  # type: ignore[attr-defined]
             page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]

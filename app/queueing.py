@@ -1,9 +1,10 @@
-"""Runs that wait for their turn, and runs that are made of others."""
+"""Runs that wait for their turn, and what is made of runs: forks, and files for others."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -42,6 +43,9 @@ class Queueing(Trainings):
         self._forks = Aside(self)
         self._forks.done.connect(self._on_forked)
         self._forks.failed.connect(self._on_failed)
+        self._exports = Aside(self)
+        self._exports.done.connect(self._on_exported)
+        self._exports.failed.connect(self._on_failed)
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self._read_queue)
         self._look.start()
@@ -204,6 +208,25 @@ class Queueing(Trainings):
             self.resume_run(run_id)
         else:
             self.queue_run(run_id)
+
+    def export_tensorboard(self, run_id: str, folder: Path) -> bool:
+        """Write a run's curves as TensorBoard's event files into a new folder there, beside the window."""
+        from models.training.run_folder import RunFolder
+
+        if self._exports.busy:
+            return self._refuse("Another run is being written for TensorBoard just now: try again in a moment.")
+
+        def write() -> Path:
+            from models.training.tensorboard import write_tensorboard
+
+            return write_tensorboard(RunFolder.open(self.find_run(run_id).folder), folder)
+
+        self._exports.ask(write)
+        return True
+
+    @Slot(object)
+    def _on_exported(self, folder: Path) -> None:
+        self.notice.emit(f"The curves are in {folder}: open them with «tensorboard --logdir {folder.parent}».")
 
     # -- Steering ---------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ class TrainingState:
     status: preparing, running, pausing, paused, stopping, blocked (see `problem`), evaluating; and once it is over:
     finished, stopped, paused (saved, the device is free), failed (see `problem`). `over` tells the two kinds apart.
     outcome: what the run itself said when training ended; a quick start still evaluates after that.
+    elapsed_s: the run's own clock, waits left out; None before the first step of this launch.
     files: what a quick start learns from; () for Tiny World.
     """
 
@@ -31,6 +32,7 @@ class TrainingState:
     total: int = 0
     step: int = 0
     total_steps: int = 0
+    elapsed_s: float | None = None
     seconds_left: float | None = None
     device: str = ""
     precision: str = ""
@@ -73,7 +75,13 @@ class TrainingState:
                     precision=event.precision,
                 )
             case TrainMetrics():
-                return change(state, step=event.step, total_steps=event.total_steps, seconds_left=event.seconds_left)
+                return change(
+                    state,
+                    step=event.step,
+                    total_steps=event.total_steps,
+                    elapsed_s=event.elapsed_s,
+                    seconds_left=event.seconds_left,
+                )
             case Saved():
                 return change(state, saved_step=event.step)
             case Blocked():

@@ -1,4 +1,4 @@
-"""`terrarium export`: write a model in a form that other programs read."""
+"""`terrarium export`: write a model, or what was measured of a run, in a form that other programs read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
+from models.library import Library
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from models.events import Event
 
-FORMATS = ("hf",)
+FORMATS = ("hf", "tensorboard", "toml")
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -23,7 +24,13 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "export", help="write a model for other programs", description=__doc__
     )
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument("--format", choices=FORMATS, default="hf", help="hf: a folder that transformers loads")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="hf",
+        help="hf: a folder that transformers loads; tensorboard: a run's curves as event files, in a folder of their "
+        "own in DIR; toml: a run's settings, as `terrarium train` takes them, in the file DIR",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
     add_common(parser)
     return parser
@@ -31,13 +38,31 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Export, and print where to."""
-    with ProgressLine(as_json=args.json) as line:
-        out = drive(_export(args), line)
+    if args.format == "hf":
+        with ProgressLine(as_json=args.json) as line:
+            out = drive(_export(args), line)
+    else:
+        out = _export_run(args)
     if args.json:
         print_json({"out": str(out), "format": args.format})
     else:
         print(out)
     return 0
+
+
+def _export_run(args: argparse.Namespace) -> Path:
+    from models.training.run_folder import RunFolder
+
+    run = RunFolder.open(Library().find_run(args.model))
+    out: Path = args.out.expanduser().absolute()
+    if args.format == "toml":
+        from models.training.spec_file import write_spec
+
+        write_spec(out, run.spec)
+        return out
+    from models.training.tensorboard import write_tensorboard
+
+    return write_tensorboard(run, out)
 
 
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:

@@ -1,38 +1,42 @@
-"""The training tab: the runs at the left; at the right one of them, or the form for a new one."""
+"""The training tab: the runs at the left; at the right one of them, several over one another, or the form for one."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.session import Session
-from app.system import reveal
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, button, frame, label, row
+from app.widgets.basics import frame
 from app.widgets.new_run import NewRun
-from app.widgets.run_list import RunList
+from app.widgets.queue_panel import QueuePanel
 from app.widgets.run_view import RunView
+from app.widgets.runs_panel import RunsPanel
+from models.training.run_queue import Waiting
 
 
 class TrainingTab(QWidget):
-    """Runs, one run, and what a new one is made from."""
+    """Runs, one run or several, and what a new one is made from.
+
+    Signals:
+        undo_offered(sentence, undo): something was taken away, and `undo` brings it back.
+    """
+
+    undo_offered = Signal(str, object)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
         self.setProperty("role", "page")
-        self.runs = RunList(session, theme)
+        self.panel = RunsPanel(session, theme)
+        self.runs = self.panel.list
+        self.queue = QueuePanel(session, theme)
         self.new_run = NewRun(session, theme)
         self.run_view = RunView(session, theme)
-        self._new_button = button("New run", theme, self.show_new_run, icon="plus", tip="Make a new run")
         self._pages = QStackedWidget()
         self._pages.addWidget(self.new_run)
         self._pages.addWidget(self.run_view)
-        self._no_runs = EmptyState("No runs yet", "Choose what to train at the right, and press Start training.")
-        self._list_pages = QStackedWidget()
-        self._list_pages.addWidget(self._no_runs)
-        self._list_pages.addWidget(self.runs)
-        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter = QSplitter()
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(self._left())
         splitter.addWidget(self._pages)
@@ -41,29 +45,34 @@ class TrainingTab(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
-        self.runs.run_chosen.connect(self._on_run_chosen)
-        self.runs.clicked.connect(lambda index: self._on_run_chosen(self.runs.current_id))
-        self.runs.rename_asked.connect(self.rename)
-        self.runs.delete_asked.connect(session.delete_run)
-        self.runs.resume_asked.connect(session.resume_run)
-        self.runs.reveal_asked.connect(self._on_reveal)
-        self.runs.chat_asked.connect(self._on_chat)
-        self.run_view.chat_asked.connect(self._on_chat)
-        session.training_changed.connect(self._on_training)
-        session.runs_changed.connect(self._show_list)
         self._followed = ""
-        self._show_list()
+        self._connect()
 
     def _left(self) -> QWidget:
-        panel = frame("card", margin=SPACE)
-        panel.setMinimumWidth(200)
-        lines = panel.layout()
-        assert isinstance(lines, QVBoxLayout)
-        title = label("Runs", "subheading")
-        title.setContentsMargins(SPACE, 0, 0, 0)
-        lines.addLayout(row(title, None, self._new_button))
-        lines.addWidget(self._list_pages, 1)
-        return panel
+        left = QWidget()
+        lines = QVBoxLayout(left)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.panel, 1)
+        self._queue_card = frame("card", margin=SPACE)
+        card = self._queue_card.layout()
+        assert card is not None
+        card.addWidget(self.queue)
+        lines.addWidget(self._queue_card)
+        return left
+
+    def _connect(self) -> None:
+        panel, session = self.panel, self._session
+        panel.run_chosen.connect(self._on_run_chosen)
+        panel.new_asked.connect(self.show_new_run)
+        panel.resume_asked.connect(session.resume_run)
+        panel.chat_asked.connect(self._on_chat)
+        panel.fork_asked.connect(self._on_fork)
+        self.run_view.chat_asked.connect(self._on_chat)
+        self.queue.removed.connect(self._on_removed)
+        session.training_changed.connect(self._on_training)
+        session.queue_changed.connect(self._show_queue)
+        self._show_queue()
 
     def show_new_run(self) -> None:
         """Show the form for a new run."""
@@ -74,19 +83,12 @@ class TrainingTab(QWidget):
         """Show a run of the list."""
         if not self.runs.choose(run_id):
             self.runs.reload()
-            self.runs.choose(run_id)
-
-    def rename(self, run_id: str) -> None:
-        """Ask for a run's new name."""
-        old = self._session.find_run(run_id).name
-        name, agreed = QInputDialog.getText(self, "Rename run", "Name", text=old)
-        if agreed and name.strip() != old:
-            self._session.rename_run(run_id, name)
 
     @Slot(str)
     def _on_run_chosen(self, run_id: str) -> None:
         if not run_id:
-            self._pages.setCurrentWidget(self.new_run)
+            if not (self._pages.currentWidget() is self.run_view and self.run_view.live):
+                self._pages.setCurrentWidget(self.new_run)
             return
         if self.run_view.run_id != run_id:
             self.run_view.show_run(run_id)
@@ -105,22 +107,22 @@ class TrainingTab(QWidget):
             self._pages.setCurrentWidget(self.run_view)
         elif state.run_id and self._followed != state.run_id:
             self._followed = state.run_id
-            self._show_list()
             self.run_view.show_run(state.run_id)
             self.show_run(state.run_id)
 
     @Slot()
-    def _show_list(self) -> None:
-        self.runs.reload()
-        self._list_pages.setCurrentWidget(self.runs if self.runs.runs.runs else self._no_runs)
-        if self.runs.current_id == "" and self._pages.currentWidget() is self.run_view and not self.run_view.live:
-            self._pages.setCurrentWidget(self.new_run)
+    def _show_queue(self) -> None:
+        self._queue_card.setVisible(bool(self._session.waiting))
+
+    @Slot(object, int)
+    def _on_removed(self, item: Waiting, place: int) -> None:
+        words = f"«{item.name}» waits no more"
+        self.undo_offered.emit(words, lambda: self._session.put_back_waiting(item, place))
 
     @Slot(str)
-    def _on_reveal(self, run_id: str) -> None:
-        folder = self._session.find_run(run_id).folder
-        if not reveal(folder):
-            self._session.notice.emit(f"No file manager could be opened. The run is in {folder}.")
+    def _on_fork(self, run_id: str) -> None:
+        self.show_run(run_id)
+        self.run_view.ask_for_fork()
 
     @Slot(str)
     def _on_chat(self, which: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -25,12 +25,20 @@ class RunHead(QFrame):
     """Shows a run's state and offers what can be done in it; only what is possible is enabled.
 
     Signals:
-        go_on_asked(), chat_asked(), settings_asked()
+        go_on_asked(), chat_asked(), settings_asked(), fork_asked(), template_asked(): what the buttons say.
+        lr_asked(), sample_asked(), discard_asked(): of the run that is trained now.
+        export_asked(kind): "toml" or "tensorboard".
     """
 
     go_on_asked = Signal()
     chat_asked = Signal()
     settings_asked = Signal()
+    fork_asked = Signal()
+    template_asked = Signal()
+    lr_asked = Signal()
+    sample_asked = Signal()
+    discard_asked = Signal()
+    export_asked = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,8 +57,6 @@ class RunHead(QFrame):
         self.stop = button(
             "Stop and keep", theme, session.stop, icon="stop-fill", tip="End the training here, with a checkpoint"
         )
-        self.more = button("", theme, icon="dots-three", tip="More that can be done")
-        self.more.setMenu(self._make_menu())
         self.go_on = button(
             "Go on training",
             theme,
@@ -60,6 +66,28 @@ class RunHead(QFrame):
             tip="Go on from the last checkpoint",
         )
         self.chat = button("Chat with it", theme, self.chat_asked.emit, icon="chat-circle", tip="Talk to this model")
+        self.fork = button(
+            "Fork…",
+            theme,
+            self.fork_asked.emit,
+            icon="git-fork",
+            tip="A new run that goes on from one of the checkpoints, with other settings or the same",
+        )
+        self.more = button("", theme, icon="dots-three", tip="More that can be done")
+        self._live_menu = self._make_menu(
+            ("Save a checkpoint now", "floppy-disk", session.save_now),
+            ("Sample now…", "text-aa", self.sample_asked.emit),
+            ("Change the learning rate…", "trend-down", self.lr_asked.emit),
+            ("Pause and free the device", "pause-circle", lambda: session.pause(free=True)),
+            None,
+            ("Stop without saving", "stop-circle", lambda: session.stop(keep=False)),
+            ("Stop and discard the run", "trash", self.discard_asked.emit),
+        )
+        self._resting_menu = self._make_menu(
+            ("New run like this one", "copy", self.template_asked.emit),
+            ("Export its settings (TOML)…", "export", lambda: self.export_asked.emit("toml")),
+            ("Export for TensorBoard…", "chart-line", lambda: self.export_asked.emit("tensorboard")),
+        )
         self.settings = button(
             "Settings",
             theme,
@@ -76,32 +104,34 @@ class RunHead(QFrame):
         self.problem = label("", "error", wrap=True)
         self._build()
 
-    def _make_menu(self) -> QMenu:
-        menu, session = QMenu(self), self._session
-        for words, icon, action in (
-            ("Save a checkpoint now", "floppy-disk", session.save_now),
-            ("Pause and free the device", "pause-circle", lambda: session.pause(free=True)),
-            ("Stop without saving", "trash", lambda: session.stop(keep=False)),
-        ):
-            entry = menu.addAction(words)
-            self._theme.set_icon(entry, icon)
-            entry.triggered.connect(lambda checked=False, do=action: do())
+    def _make_menu(self, *entries: tuple[str, str, Callable[[], object]] | None) -> QMenu:
+        menu = QMenu(self)
+        for entry in entries:
+            if entry is None:
+                menu.addSeparator()
+                continue
+            words, icon, do = entry
+            action = menu.addAction(words)
+            self._theme.set_icon(action, icon)
+            action.triggered.connect(lambda checked=False, do=do: do())
         return menu
 
     def _build(self) -> None:
         title = QHBoxLayout()
         title.setSpacing(SPACE)
-        title.addWidget(self.name, 1)
+        title.addWidget(self.name)
         title.addWidget(self.status)
-        steering = (self.resume, self.go_on, self.pause, self.step, self.stop, self.more, self.chat)
+        title.addSpacing(SPACE)
+        title.addWidget(self.summary, 1)
+        title.addWidget(self.count)
+        buttons = (self.resume, self.go_on, self.pause, self.step, self.stop, self.chat, self.fork, self.more)
         lines = QVBoxLayout(self)
-        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
         lines.addLayout(title)
-        lines.addWidget(self.summary)
-        lines.addLayout(row(self._progress, self.count, spacing=2 * SPACE))
+        lines.addWidget(self._progress)
         lines.addWidget(self.problem)
-        lines.addLayout(row(*steering, None, self.settings))
+        lines.addLayout(row(*buttons, None, self.settings))
 
     def show_live(self, state: TrainingState, chat_state: str) -> None:
         """Show the run that is being trained."""
@@ -111,7 +141,8 @@ class RunHead(QFrame):
         self._show_pill(words, TONES.get(state.status, "muted"))
         self.name.setText(state.name)
         done, total = (state.done, state.total) if staging else (state.step, state.total_steps)
-        self._show_progress(done, total, None if state.status == "paused" else state.seconds_left, steps=not staging)
+        left = None if state.status == "paused" else state.seconds_left
+        self._show_progress(done, total, left, None if staging else state.elapsed_s, steps=not staging)
         self._show_problem(state.problem)
         resting = state.status in ("paused", "blocked", "pausing")
         self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
@@ -120,6 +151,7 @@ class RunHead(QFrame):
         self.stop.setEnabled(state.status != "stopping")
         self.more.setEnabled(state.status != "stopping")
         self.chat.setText("Chat with it as it learns")
+        self.more.setMenu(self._live_menu)
         _set_visible(
             {
                 self.pause: not resting,
@@ -128,6 +160,7 @@ class RunHead(QFrame):
                 self.stop: True,
                 self.more: True,
                 self.chat: bool(state.total_steps),
+                self.fork: state.saved_step is not None,
                 self.go_on: False,
                 self.settings: bool(state.run_id),
             }
@@ -137,10 +170,11 @@ class RunHead(QFrame):
         """Show a run that this session does not train now."""
         self.name.setText(info.name)
         self._show_pill(info.status, TONES.get(info.status, "muted"))
-        self._show_progress(info.step, info.total_steps, None, steps=True)
+        self._show_progress(info.step, info.total_steps, None, info.elapsed_s, steps=True)
         self._show_problem(info.problem or "")
         self.chat.setText("Chat with it")
         self.go_on.setEnabled(not self._session.training_active)
+        self.more.setMenu(self._resting_menu)
         whole = info.problem is None
         _set_visible(
             {
@@ -148,8 +182,9 @@ class RunHead(QFrame):
                 self.resume: False,
                 self.step: False,
                 self.stop: False,
-                self.more: False,
+                self.more: whole,
                 self.chat: whole,
+                self.fork: whole and info.status != "imported",
                 self.go_on: whole and info.status in RESUMABLE,
                 self.settings: whole,
             }
@@ -165,12 +200,14 @@ class RunHead(QFrame):
         self.problem.setText(sentence)
         self.problem.setVisible(bool(sentence))
 
-    def _show_progress(self, done: int, total: int, left: float | None, *, steps: bool) -> None:
+    def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
         self._progress.setValue(round(1000 * done / total) if total else 0)
-        words = f"step {done:,} of {total:,}" if steps and total else percent(done / total) if total else ""
+        words = [f"step {done:,} of {total:,}" if steps and total else percent(done / total) if total else ""]
+        if elapsed is not None:
+            words.append(f"{duration(elapsed)} trained")
         if left is not None:
-            words += f"   {duration(left)} left"
-        self.count.setText(words)
+            words.append(f"{duration(left)} left")
+        self.count.setText("   ".join(words))
 
 
 def _set_visible(visible: Mapping[QPushButton, bool]) -> None:

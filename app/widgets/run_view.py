@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
+    QInputDialog,
     QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
+from app.run_follower import RunFollower
+from app.run_history import RunHistory
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import column, label
+from app.widgets.fork_dialog import ForkDialog
+from app.widgets.lr_dialog import LrDialog
+from app.widgets.run_export import export_run
 from app.widgets.run_head import RunHead
 from app.widgets.run_views import RunViews
 from app.widgets.spec_view import SpecView, summary
+from models.training.run_folder import RunFolder
 from models.training.spec import RunSpec
 
 _REDRAW_MS = 300
+_LOOK_MS = 2000
+"""How often the folder of a run that rests, or that another process trains, is looked at."""
 
 
 class RunView(QWidget):
-    """Shows one run, live where the session trains it.
+    """Shows one run, live where the session trains it, or following its folder where another process does.
 
     Signals:
         chat_asked(which): the user wants to talk to it: a run id, or "live".
+        template_asked(run_id): a new run with its settings is wanted.
     """
 
     chat_asked = Signal(str)
+    template_asked = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._theme = session, theme
         self._run_id = ""
         self._spec: RunSpec | None = None
         self._dirty = False
@@ -46,13 +59,29 @@ class RunView(QWidget):
         layout = column(self.head, self.views, None)
         layout.setStretch(1, 1000)
         self.setLayout(layout)
-        self._redraw = QTimer(self)
-        self._redraw.setInterval(_REDRAW_MS)
+        self._follower = RunFollower(self)
+        self._redraw = QTimer(self, interval=_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
         self._redraw.start()
-        self.head.go_on_asked.connect(self._on_go_on)
-        self.head.chat_asked.connect(self._on_chat)
-        self.head.settings_asked.connect(self.show_settings)
+        self._look = QTimer(self, interval=_LOOK_MS)
+        self._look.timeout.connect(self._on_look)
+        self._look.start()
+        self._connect()
+
+    def _connect(self) -> None:
+        head, session = self.head, self._session
+        head.go_on_asked.connect(self._on_go_on)
+        head.chat_asked.connect(self._on_chat)
+        head.settings_asked.connect(self.show_settings)
+        head.fork_asked.connect(self.ask_for_fork)
+        head.template_asked.connect(lambda: self.template_asked.emit(self._run_id))
+        head.lr_asked.connect(self._on_lr)
+        head.sample_asked.connect(self._on_sample)
+        head.discard_asked.connect(session.discard_training)
+        head.export_asked.connect(self._on_export)
+        self._follower.loaded.connect(self._on_grown)
+        self._follower.grew.connect(self._on_grown)
+        self._follower.failed.connect(lambda sentence: session.job_failed.emit(sentence, ""))
         session.training_changed.connect(self._on_training)
         session.training_events.connect(self._on_events)
         session.runs_changed.connect(self._show_state)
@@ -68,18 +97,21 @@ class RunView(QWidget):
     def show_run(self, run_id: str) -> None:
         """Show a run of the library; '' shows the current training before it has a run."""
         self._run_id = run_id
-        damaged = bool(run_id) and self._session.find_run(run_id).problem is not None
-        self.views.setVisible(not damaged)  # the head says what is wrong; there is nothing else to be seen
-        if damaged:
+        self._follower.stop()
+        info = self._session.find_run(run_id) if run_id else None
+        self.views.setVisible(info is None or info.problem is None)  # the head says it; there is nothing else to see
+        if info is not None and info.problem is not None:
             self._spec = None
             self.head.summary.setText("")
             self._show_state()
             return
         self._spec = self._session.run_spec(run_id) if run_id else None
-        history = self._session.run_history(run_id) if run_id else self._session.history
-        folder = self._session.find_run(run_id).folder if run_id else None
-        name = self._session.find_run(run_id).name if run_id else ""
+        is_live = info is None or self._session.is_current(run_id)
+        history = self._session.history if is_live else RunHistory()
+        folder, name = (info.folder, info.name) if info is not None else (None, "")
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
+        if folder is not None and not is_live:
+            self._follower.follow(folder, history)
         self.head.summary.setText(summary(self._spec) if self._spec is not None else "")
         self._show_state()
 
@@ -115,6 +147,17 @@ class RunView(QWidget):
             self._dirty = True
 
     @Slot()
+    def _on_grown(self) -> None:
+        self._dirty = True
+        self._show_state()
+
+    @Slot()
+    def _on_look(self) -> None:
+        """Another process may train the run, and end or die without a word."""
+        if self._run_id and not self.live and self.isVisible():
+            self._show_state()
+
+    @Slot()
     def _on_redraw(self) -> None:
         # The redraw rate is the viewer's, not the data's; what is not seen is drawn when it is.
         if self._dirty and self.isVisible():
@@ -132,6 +175,35 @@ class RunView(QWidget):
 
     def _on_chat(self) -> None:
         self.chat_asked.emit("live" if self.live else self._run_id)
+
+    def ask_for_fork(self, step: int | None = None, changes: Mapping[str, Any] | None = None) -> None:
+        """Ask where a new run shall go on from, and with which settings."""
+        try:
+            run = RunFolder.open(self._session.find_run(self._run_id).folder)
+        except ValueError as error:
+            self._session.job_failed.emit(str(error), "")
+            return
+        dialog = ForkDialog(self._session, self._theme, run, step, changes, self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _on_lr(self) -> None:
+        if self._spec is not None:
+            dialog = LrDialog(self._session, self._theme, self._spec.train, self.window())
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.open()
+
+    def _on_sample(self) -> None:
+        pinned = self._spec.train.prompts if self._spec is not None else ()
+        text = pinned[0] if pinned else ""
+        prompt, agreed = QInputDialog.getText(self, "Sample now", "What the model shall go on from", text=text)
+        if agreed:
+            self._session.sample_now(prompt)
+
+    @Slot(str)
+    def _on_export(self, kind: str) -> None:
+        if self._spec is not None:
+            export_run(self, self._session, self._run_id, kind)
 
     def show_settings(self) -> None:
         """Show the run's own settings in a window."""

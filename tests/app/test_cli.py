@@ -125,6 +125,17 @@ def test_a_run_like_another_and_a_fork(home: Path, capsys: pytest.CaptureFixture
         assert sentence in capsys.readouterr().err
 
 
+def test_a_runs_settings_and_curves_are_exported(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "tiny", "--format", "toml", "--out", str(home / "tiny.toml")]) == 0
+    assert main(["train", str(home / "tiny.toml"), "--name", "from toml"]) == 0
+    again = RunFolder.open(Path(capsys.readouterr().out.splitlines()[-1]))
+    assert again.spec.train == RunFolder.open(Library().find_run("tiny")).spec.train
+    assert main(["export", "tiny", "--format", "tensorboard", "--out", str(home / "board"), "--json"]) == 0
+    folder = Path(json.loads(capsys.readouterr().out)["out"])
+    assert folder.parent == home / "board"
+    assert [file.name.startswith("events.out.tfevents") for file in folder.iterdir()] == [True]
+
+
 def test_the_queue_trains_all_that_waits(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gone = home / "gone.txt"
     gone.write_text(TEXT, encoding="utf-8")
