@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -69,6 +70,17 @@ class Table:
         return self._data[self._columns[name], : self._n]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeptAttention:
+    """What AttentionSeen tells, with the weights (H, T, T) in a tenth of the memory: a long run has hundreds."""
+
+    step: int
+    prompt: str
+    site: str
+    ids: tuple[int, ...]
+    weights: NDArray[np.float32]
+
+
 class RunHistory:
     """Everything measured of one run so far.
 
@@ -82,7 +94,7 @@ class RunHistory:
         self.layer_names: tuple[str, ...] = ()
         self.layers = Table(PLACE_COLUMNS)
         self.samples: list[SampleMade] = []
-        self.attention: list[AttentionSeen] = []
+        self.attention: list[KeptAttention] = []
         self.marks: list[Noted] = []
 
     @classmethod
@@ -128,7 +140,7 @@ class RunHistory:
             case SampleMade():
                 self.samples.append(event)
             case AttentionSeen():
-                self.attention.append(event)
+                self._take_attention(vars(event))
             case Noted():
                 self.marks.append(event)
             case _:
@@ -148,10 +160,12 @@ class RunHistory:
         self.samples.append(SampleMade(step=step, prompt=str(row["prompt"]), seed=seed, text=str(row["text"]), top=top))
 
     def _take_attention(self, row: Mapping[str, Any]) -> None:
-        weights = tuple(tuple(tuple(float(value) for value in line) for line in head) for head in row["weights"])
+        weights = np.array(row["weights"], np.float32)
         ids = tuple(int(token) for token in row["ids"])
+        if weights.ndim != 3 or weights.shape[1:] != (len(ids), len(ids)):
+            raise ValueError(f"Weights of the shape {weights.shape} are not those of heads over {len(ids)} tokens.")
         step, prompt, site = int(row["step"]), str(row["prompt"]), str(row["site"])
-        self.attention.append(AttentionSeen(step=step, prompt=prompt, site=site, ids=ids, weights=weights))
+        self.attention.append(KeptAttention(step=step, prompt=prompt, site=site, ids=ids, weights=weights))
 
     def _take_mark(self, row: Mapping[str, Any]) -> None:
         self.marks.append(Noted(step=int(row["step"]), event=str(row["event"]), detail=str(row.get("detail", ""))))

@@ -7,6 +7,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.pictures import Floats
+from app.run_history import KeptAttention
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, label, row
 from app.widgets.segments import Segments
@@ -14,7 +15,6 @@ from app.widgets.time_machine.attention_picture import head_picture, head_weight
 from app.widgets.time_machine.head_grid import HeadGrid
 from app.widgets.time_machine.token_map import TokenMap
 from models.config import ModelConfig
-from models.events import AttentionSeen
 
 _SCALES = {"root": "√", "linear": "Linear"}
 
@@ -24,7 +24,7 @@ class AttentionPane(QWidget):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._seen: AttentionSeen | None = None
+        self._seen: KeptAttention | None = None
         self._tokens: list[str] = []
         self._weights: Floats = np.zeros((0, 0, 0), np.float32)
         self._head = 0
@@ -53,7 +53,7 @@ class AttentionPane(QWidget):
         """(H, T, S): what is shown; NaN where the mask lets nothing through."""
         return self._weights
 
-    def show_attention(self, seen: AttentionSeen | None, tokens: list[str], config: ModelConfig | None) -> None:
+    def show_attention(self, seen: KeptAttention | None, tokens: list[str], config: ModelConfig | None) -> None:
         """Show another snapshot; None where none was kept. `tokens`: the texts of its ids."""
         self._seen, self._tokens = seen, tokens
         if seen is not None:

@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from app.pictures import Axis, Floats, HeatPicture
+from app.run_history import KeptAttention
 from app.widgets.words import percent
 from models.config import ModelConfig
-from models.events import AttentionSeen
 from models.mask_tables import MaskedText, seen_from
 
 _SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?blocks\.(?P<layer>\d+)\.")
@@ -25,9 +25,9 @@ def site_words(site: str) -> str:
     return f"{stack.rstrip('.').capitalize()} layer {layer}" if stack else f"Layer {layer}"
 
 
-def head_weights(seen: AttentionSeen, config: ModelConfig | None) -> Floats:
+def head_weights(seen: KeptAttention, config: ModelConfig | None) -> Floats:
     """(H, T, S): the weights of all heads; NaN where the mask of a design `config` lets nothing through."""
-    weights = np.array(seen.weights, np.float32)
+    weights = seen.weights.copy()
     if config is not None:
         stack = config.encoder() if seen.site.startswith("encoder.") else config
         text = MaskedText(length=weights.shape[1])

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from app.run_history import RunHistory
-from models.events import AttentionSeen, SampleMade
+from app.run_history import KeptAttention, RunHistory
+from models.events import SampleMade
 from models.training.run_record import checkpoint_step
 
 _EARLIER = 6
@@ -18,7 +18,7 @@ class Snapshot(NamedTuple):
     """What is known of one prompt at one step, and a few samples of it from `earlier` steps, the last one first."""
 
     sample: SampleMade
-    attention: AttentionSeen | None
+    attention: KeptAttention | None
     earlier: tuple[SampleMade, ...]
 
 
@@ -31,7 +31,7 @@ class Snapshots:
 
     def _clear(self) -> None:
         self._samples: dict[str, dict[int, SampleMade]] = {}
-        self._attention: dict[tuple[str, int], AttentionSeen] = {}
+        self._attention: dict[tuple[str, int], KeptAttention] = {}
         self._steps: dict[str, list[int]] = {}
         self._last: tuple[int, SampleMade | None, int] = (0, None, 0)
 

@@ -62,6 +62,7 @@ class Timeline(Chart):
         self._legend = pg.TextItem(anchor=(1, 0))
         for item in (self._val, self._ticks, self._checkpoints, self._playhead, self._handle, self._legend):
             self.addItem(item, ignoreBounds=True)
+        self._legend.setZValue(10)
         self.getPlotItem().setMouseEnabled(x=False, y=False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumHeight(72)
@@ -166,6 +167,7 @@ class Timeline(Chart):
         self._handle.setBrush(colors.text)
         self._legend.setColor(colors.muted)
         self._legend.setFont(theme.font(0.85))
+        self._legend.fill = pg.mkBrush(colors.color("surface", 0.85))
 
 
 def _tick() -> QPainterPath:

@@ -38,7 +38,7 @@ class TokenMap(HeatMap):
         metrics, picture = self._token_metrics(), self.picture
         tokens = [words for _, words in picture.x.ticks] if picture is not None else []
         longest = max((metrics.horizontalAdvance(token) for token in tokens), default=0)
-        label = min(longest, _LONGEST * metrics.horizontalAdvance("0")) + SPACE / 2
+        label = min(longest, _LONGEST * metrics.horizontalAdvance("0")) + SPACE
         bar = 3 * SPACE + QFontMetrics(self._theme.font(0.9)).horizontalAdvance("100 %")
         wide, high = self.width() - label - bar, self.height() - label - 2
         return QRectF(label, label, max(wide, 1.0), max(high, 1.0))

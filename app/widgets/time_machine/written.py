@@ -57,7 +57,7 @@ class Written(QScrollArea):
         colors, (now, _, earlier) = self._theme.theme, self._snapshot
         old = earlier[0].text if earlier else now.text
         marked = _marked(old, now.text, colors.accent_soft) if now.text.strip() else _muted(_NOTHING, colors.muted)
-        self._now.setText(f"{_muted(now.prompt, colors.muted)}<br>{marked}")
+        self._now.setText(f'<p style="margin-bottom:6px">{_muted(now.prompt, colors.muted)}</p>{marked}')
         self._line.setVisible(bool(earlier))
         self._earlier.setVisible(bool(earlier))
         lines = (f"Step {sample.step:,}: {sample.text.strip() or _NOTHING}" for sample in earlier)
