@@ -45,6 +45,6 @@ def run(argv: Sequence[str] | None = None) -> int:
 
     window.painted.connect(after_first_paint)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: window.close())
+        signal.signal(number, lambda *_: window.quit())
     window.show()
     return app.exec()

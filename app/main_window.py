@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
+from app.closing import ClosingQuestion, remember_training, take_remembered
 from app.import_dialog import ImportDialog
 from app.menus import MenuActions, build_menus
 from app.page_factories import page_factories, remember_splitters, restore_splitters
@@ -41,7 +43,9 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(program_icon())
         self.setMinimumSize(960, 600)
         self.resize(1440, 900)
-        self._was_painted = False
+        self._was_painted = self._may_close = False
+        self.closing = ClosingQuestion(session, self)
+        self.closing.agreed.connect(self.quit)
         self.top_bar = TopBar(theme)
         self.pages = Pages(page_factories(session, theme))
         body = QWidget()
@@ -195,16 +199,17 @@ class MainWindow(QMainWindow):
         self.toasts.undo(words, lambda: self.session.undo_delete(token))
 
     def offer_interrupted(self) -> None:
-        """At launch: offer to go on with the run that was interrupted last."""
+        """At launch: offer to go on with the run that was interrupted last, or was saved when the window closed."""
         interrupted = self.session.check_library()
-        if interrupted:
-            run = interrupted[0]
-            self.toasts.offer(
-                f"«{run.name}» was interrupted at step {run.step:,} of {run.total_steps:,}. It can go on from its last "
-                "checkpoint.",
-                "Go on",
-                lambda: self.session.resume_run(run.id) and self.show_tab("training"),
-            )
+        closed = take_remembered(self.session)
+        saved = [run for run in self.session.list_runs() if run.id == closed and run.status == "paused"]
+        for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
+            words = f"«{run.name}» {what} at step {run.step:,} of {run.total_steps:,}."
+            self.toasts.offer(f"{words} It can go on from its last checkpoint.", "Go on", partial(self._go_on, run.id))
+
+    def _go_on(self, run_id: str) -> None:
+        if self.session.resume_run(run_id):
+            self.show_tab("training")
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
@@ -212,7 +217,17 @@ class MainWindow(QMainWindow):
             self._was_painted = True
             QTimer.singleShot(0, self.painted.emit)
 
+    def quit(self) -> None:
+        """Save what is trained, and close without asking."""
+        self._may_close = True
+        self.close()
+
     def closeEvent(self, event: QCloseEvent) -> None:
+        if self.session.training_active and not self._may_close:
+            event.ignore()
+            self.closing.ask()
+            return
         remember_splitters(self.session, self.pages)
+        remember_training(self.session)
         self.session.close()
         event.accept()

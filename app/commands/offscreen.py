@@ -47,5 +47,5 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
             session.set_device(device)
         yield window
     finally:
-        window.close()
+        window.quit()
         theme.set_mode("system")

@@ -201,15 +201,43 @@ def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, 
     assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
 
 
-def test_closing_while_training_saves(window: MainWindow, tiny_spec: RunSpec, until: Until, library: Library) -> None:
+def test_closing_while_training_asks_saves_and_returns(
+    window: MainWindow, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, library: Library, qtbot: QtBot
+) -> None:
     endless = dataclasses.replace(tiny_spec.train, steps=1_000_000, checkpoint_interval=100_000)
     window.session.start_training(dataclasses.replace(tiny_spec, train=endless))
     until(lambda: window.session.training is not None and window.session.training.step >= 2)
     window.close()
+    assert window.isVisible()
+    box = window.closing.box
+    assert box is not None
+    assert "«tiny» is being trained" in box.text()
+    buttons = {button.text(): button for button in box.buttons()}
+    qtbot.mouseClick(buttons["Keep training"], Qt.MouseButton.LeftButton)
+    until(lambda: window.closing.box is None)
+    step = window.session.training.step  # type: ignore[union-attr]
+    until(lambda: window.session.training.step > step)  # type: ignore[union-attr]
+    window.close()
+    assert window.closing.box is not None
+    buttons = {button.text(): button for button in window.closing.box.buttons()}
+    qtbot.mouseClick(buttons["Save and quit"], Qt.MouseButton.LeftButton)
+    until(lambda: not window.isVisible())
     assert window.session.worker.isFinished()
     (run,) = library.list_runs()
     assert run.status == "paused"
-    assert run.step >= 2
+    assert run.step > step
+    # The next launch offers to go on with it, once.
+    for offers in (1, 0):
+        session = Session(library)
+        session.start(warm_up=False)
+        again = MainWindow(session, theme)
+        qtbot.addWidget(again)
+        again.show()
+        again.offer_interrupted()
+        assert len(again.toasts.sentences) == offers
+        if offers:
+            assert f"«tiny» was saved at step {run.step:,}" in again.toasts.sentences[0]
+        again.close()
 
 
 def test_an_interrupted_run_is_offered_and_goes_on(
@@ -232,4 +260,4 @@ def test_an_interrupted_run_is_offered_and_goes_on(
     qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
     until(lambda: session.training is not None and session.training.step > run.step)
     assert window.pages.current == "training"
-    window.close()
+    window.quit()
