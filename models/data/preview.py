@@ -97,8 +97,16 @@ def preview_data(
         ValueError: where the training text does not suffice, or the design has no plain objective.
     """
     yield Phase(name="Encoding the text")
-    objective = make_objective(model, tokenizer, train.objective)
     encoded = [encode_split(corpus, tokenizer, split) for split in ("train", "val")]
+    yield Phase(name="Making the first batches")
+    return preview_encoded(corpus, tokenizer, model, train, encoded)
+
+
+def preview_encoded(
+    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
+) -> DataPreview:
+    """As `preview_data`, of the splits train and val that are encoded already."""
+    objective = make_objective(model, tokenizer, train.objective)
     batches = batches_of(encoded[0], objective, model.context_length, train)
     problems = []
     if train.eval_interval:
@@ -106,7 +114,6 @@ def preview_data(
             batches_of(encoded[1], objective, model.context_length, train)
         except ValueError as error:
             problems.append(str(error))
-    yield Phase(name="Making the first batches")
     name = objective_of(model, train.objective)
     gaps = {id for id in (mask_id(tokenizer), *sentinel_ids(tokenizer)) if id is not None}
     examples: list[PreviewExample] = []

@@ -26,7 +26,7 @@ from models.training.optim import make_optimizers
 from models.training.prepare import prepare_corpus, prepare_tokenizer
 from models.training.run_folder import RunFolder
 from models.training.spec import RunSpec, objective_of
-from models.transformer import build_model
+from models.transformer import AnyModel, build_model
 
 _LOOKED_AT = 64
 """Batches among which the largest is looked for."""
@@ -86,6 +86,11 @@ class Trial:
             torch.manual_seed(spec.train.seed)
             self._model = build_model(spec.model).to(self._device).train()
         self._optimizers = make_optimizers(self._model, spec.train)
+
+    @property
+    def model(self) -> AnyModel:
+        """As it is after the steps so far."""
+        return self._model
 
     @property
     def precision(self) -> str:
