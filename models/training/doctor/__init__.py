@@ -1,4 +1,4 @@
-"""The doctor: reads a run's log, names what is wrong with it, says the evidence and proposes a remedy. No torch import."""
+"""The doctor: reads a run's log, names what is wrong, says the evidence and proposes a remedy. No torch import."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ _CHECKS = {
     "small_validation": data.small_validation,
 }
 _EXPLAINS = {
-    "nan": {"divergence", "exploding", "lr_high", "lr_low", "plateau"},
-    "divergence": {"lr_high", "lr_low", "plateau"},
+    "nan": {"divergence", "exploding", "dead", "lr_high", "lr_low", "plateau", "overfitting", "little_data"},
+    "divergence": {"lr_high", "lr_low", "plateau", "overfitting", "little_data"},
     "exploding": {"lr_high", "lr_low", "plateau"},
     "dead": {"lr_high", "lr_low", "plateau"},
     "lr_high": {"lr_low", "plateau"},
     "lr_low": {"plateau"},
+    "overfitting": {"plateau"},
+    "little_data": {"plateau"},
 }
 """What a diagnosis makes needless to say: its consequences."""
 
 
 def examine(log: RunLog) -> Examination:
-    """Everything that can be said of the run now. Meant to be silent about a run that learns as it should, at any time."""
+    """Everything that can be said of the run now; nothing of one that learns as it should, however young it is."""
     signs = Signs(log)
     findings: list[Finding] = [check(signs) for check in _CHECKS.values()]
     found = [finding for finding in findings if isinstance(finding, Diagnosis)]

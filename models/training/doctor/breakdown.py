@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
-from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, scaled_rates, words_of
+from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, forgets, scaled_rates, words_of
 from models.training.doctor.signs import Signs
 
 _DIVERGED = 0.25
 """The share of its whole fall that a loss must have lost again …"""
 _DIVERGED_LEAST = 0.2
 """… and of the loss of guessing."""
+_DIVERGED_MOST_NOISE = 0.5
 _EXPLODED = 10.0
 """How many times its lowest the norm of the gradient must have become …"""
 _EXPLODED_START = 4.0
@@ -57,7 +57,8 @@ def divergence(signs: Signs) -> Finding:
         return Check(kind="divergence", words=f"Needs {3 * signs.block} steps.", possible=False)
     losses = np.concatenate(([signs.first_loss], signs.loss))
     lowest, at = float(np.nanmin(losses[:-2])), int(np.nanargmin(losses[:-2]))
-    allowed = max(_DIVERGED * signs.fall, _DIVERGED_LEAST * signs.guessing, 6 * signs.noise)
+    noise = min(6 * signs.noise, _DIVERGED_MOST_NOISE * signs.guessing)  # a loss that runs away makes much of it
+    allowed = max(_DIVERGED * signs.fall, _DIVERGED_LEAST * signs.guessing, noise)
     now, before = float(losses[-1]), float(losses[-2])
     if not (now > lowest + allowed and before > lowest + allowed / 2):
         return Check(kind="divergence", words=f"The smoothed loss is {now:.3g}; its lowest was {min(lowest, now):.3g}.")
@@ -125,6 +126,8 @@ def _why(signs: Signs) -> str:
     share, ratio = decay_share(signs), signs.largest_ratio
     if share > STRONG_DECAY:
         return f"; weight decay multiplies the weights by {1 - share:.3g} at each step"
+    if forgets(signs):
+        return "; beta 2 is below beta 1, so AdamW divides by sizes that it has forgotten"
     if math.isfinite(ratio) and ratio > 0.04:
         return f"; one update changed up to {ratio:.0%} of a layer's weights"
     return ""

@@ -11,7 +11,7 @@ from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import words_of
 from models.training.doctor.signs import Signs
 
-_RISE = 0.02
+_RISE = 0.01
 """The share of its whole fall that a validation loss must have risen by since its lowest …"""
 _RISE_LEAST = 0.03
 """… and in nats."""
@@ -34,7 +34,7 @@ def overfitting(signs: Signs) -> Finding:
     at = int(np.argmin(losses))
     best, step = float(losses[at]), int(steps[at])
     later = losses[at + 1 :]
-    allowed = max(_RISE * signs.fall, _RISE_LEAST)
+    allowed = max(_RISE * signs.fall, _RISE_LEAST, 3 * _wander(losses))
     train_then, train_now = signs.loss_near(step), float(signs.loss[-1])
     if len(later) < 2 or float(later[-2:].min()) < best + allowed or train_now > train_then:
         words = f"Validation loss: lowest {best:.3g} at step {step:,}, now {losses[-1]:.3g}."
@@ -72,12 +72,9 @@ def little_data(signs: Signs) -> Finding:
     onset = int(steps[wide[-1]]) if len(wide) else int(steps[0])
     sentence = (
         f"The whole text was read {passes:.0f} times, and the loss on it ({signs.loss_near(steps[-1]):.3g}) is "
-        f"{gap:.2g} below that on the validation text ({losses[-1]:.3g}): more of the same kind of text would help most."
+        f"{gap:.2g} below that on the validation text ({losses[-1]:.3g}): more text of this kind would help most."
     )
-    once = max(1, round(_PASSES * per_pass / signs.log.spec.train.grad_accum_steps))
     changes = _regularised(signs)
-    if once < signs.log.spec.train.steps:
-        changes |= {}
     evidence = {"times read": passes, "training loss": signs.loss_near(steps[-1]), "validation loss": float(losses[-1])}
     remedy = Remedy(words=f"Until then: new run with {words_of(changes)}", changes=changes)
     return Diagnosis(kind="little_data", sentence=sentence, step=onset, evidence=evidence, remedy=remedy)
@@ -97,12 +94,19 @@ def small_validation(signs: Signs) -> Finding:
     tokens = f" over {n:,.0f} tokens" if math.isfinite(n) else ""
     sentence = (
         f"The validation loss, a mean{tokens}, is {loss:.3g} ± {2 * error:.2g} (two standard errors): runs that are "
-        "closer than that cannot be told apart by it."
+        "closer than that cannot be told apart by it"
     )
     evidence = {"validation loss": loss, "standard error": error, "tokens": n}
     step = int(signs.log.val_step[0])
     remedy = _validate_more(signs, (2 * error / max(_ERROR * loss, _ERROR_LEAST)) ** 2)
+    sentence += "." if remedy is not None else ". A longer text would leave more to validate on."
     return Diagnosis(kind="small_validation", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
+
+
+def _wander(losses: np.ndarray) -> float:
+    """How far a validation loss wanders from one validation to the next beside its trend, from second differences."""
+    bends = np.abs(np.diff(losses, n=2))
+    return 1.4826 * float(np.median(bends)) / math.sqrt(6) if len(bends) > 3 else 0.0
 
 
 def _validations(signs: Signs) -> tuple[np.ndarray, np.ndarray]:
@@ -123,8 +127,11 @@ def _regularised(signs: Signs) -> dict[str, Any]:
     return {"model.dropout": min(0.5, max(0.2, 2 * signs.log.spec.model.dropout))}
 
 
-def _validate_more(signs: Signs, times: float) -> Remedy:
-    """Look at `times` as much: at more of the validation text where there is more, else keep more text for it."""
+def _validate_more(signs: Signs, times: float) -> Remedy | None:
+    """Look at `times` as much: at more of the validation text where there is more, else keep more text for it.
+
+    None where neither can be done.
+    """
     log = signs.log
     used, in_all = log.measured.get("val_batches_used", 0), log.measured.get("val_batches", 0)
     wanted = math.ceil(2 * times * max(used, 1))
@@ -135,5 +142,7 @@ def _validate_more(signs: Signs, times: float) -> Remedy:
         where = f"Fork from step {fork}" if fork is not None else "New run"
         return Remedy(words=f"{where} with {words_of(changes)}", changes=changes, fork_step=fork)
     share = float(f"{min(0.5, 2 * times * log.spec.data.val_fraction):.1g}")
+    if log.spec.data.source != "files" or share <= log.spec.data.val_fraction:
+        return None
     changes = {"data.val_fraction": share, "train.eval_batches": max(log.spec.train.eval_batches, int(wanted))}
     return Remedy(words=f"New run with {words_of(changes)}", changes=changes)

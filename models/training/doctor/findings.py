@@ -37,14 +37,15 @@ class Remedy:
 class Diagnosis:
     """What is wrong with a run, in one sentence that says the measured evidence.
 
-    `step` is where it begins; `evidence` the numbers behind the sentence, by what they are called.
+    `step` is where it begins; `evidence` the numbers behind the sentence, by what they are called. There is no `remedy`
+    where only other text helps, which the sentence says then.
     """
 
     kind: str
     sentence: str
     step: int
     evidence: Mapping[str, float] = field(default_factory=dict)
-    remedy: Remedy
+    remedy: Remedy | None = None
 
     def __post_init__(self) -> None:
         assert self.kind in TITLES

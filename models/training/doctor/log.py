@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class RunLog:
-    """A run so far. What was not measured, or was no finite number, is NaN."""
+    """A run so far; of a fork, since it was forked. What was not measured, or was no finite number, is NaN."""
 
     spec: RunSpec
     status: str
@@ -44,6 +45,8 @@ class RunLog:
     """(step, event, detail)."""
     checkpoints: tuple[int, ...] = ()
     """Steps whose checkpoints are on disk, ascending."""
+    begin: int = 0
+    """The updates done when this run began: more than none where it was forked."""
     is_fork: bool = False
     """Whether it began with another run's weights."""
     measured: Mapping[str, float]
@@ -84,21 +87,25 @@ class RunLog:
             train: step, loss, lr and grad_norm, of shape (N).
             val: step, loss and loss_error, of shape (M).
         """
+        events = tuple(events)
+        begin = max((step for step, event, _ in events if event == "forked"), default=0)
+        own, own_val, own_layers = train["step"] > begin, val["step"] >= begin, layer_step > begin
         return cls(
             spec=run.spec,
             status=run.status,
-            step=train["step"],
-            loss=train["loss"],
-            lr=train["lr"],
-            grad_norm=train["grad_norm"],
-            val_step=val["step"],
-            val_loss=val["loss"],
-            val_error=val["loss_error"],
-            layer_step=layer_step,
+            step=train["step"][own],
+            loss=train["loss"][own],
+            lr=train["lr"][own],
+            grad_norm=train["grad_norm"][own],
+            val_step=val["step"][own_val],
+            val_loss=val["loss"][own_val],
+            val_error=val["loss_error"][own_val],
+            layer_step=layer_step[own_layers],
             layers=tuple(layers),
-            update_ratio=update_ratio,
-            events=tuple(events),
+            update_ratio=update_ratio[own_layers],
+            events=events,
             checkpoints=tuple(checkpoint_step(path) for path in run.checkpoints()),
+            begin=begin,
             is_fork=run.lineage.get("parent") is not None,
             measured=run.measured,
         )
@@ -106,13 +113,18 @@ class RunLog:
     @property
     def last_step(self) -> int:
         """Updates that the log knows of."""
-        return int(self.step[-1]) if len(self.step) else 0
+        return int(self.step[-1]) if len(self.step) else self.begin
+
+    @property
+    def planned_steps(self) -> int:
+        """Updates that the run is to have in all."""
+        return self.spec.train.steps - self.begin
 
     def until(self, step: int) -> RunLog:
         """What the log said when `step` updates were done: how the doctor saw the run then."""
         seen, val, layer = self.step <= step, self.val_step <= step, self.layer_step <= step
-        return RunLog(
-            spec=self.spec,
+        return dataclasses.replace(
+            self,
             status="running" if step < self.last_step else self.status,
             step=self.step[seen],
             loss=self.loss[seen],
@@ -122,24 +134,23 @@ class RunLog:
             val_loss=self.val_loss[val],
             val_error=self.val_error[val],
             layer_step=self.layer_step[layer],
-            layers=self.layers,
             update_ratio=self.update_ratio[layer],
             events=tuple(event for event in self.events if event[0] <= step),
             checkpoints=tuple(saved for saved in self.checkpoints if saved <= step),
-            is_fork=self.is_fork,
-            measured=self.measured,
         )
 
     def checkpoint_before(self, step: float) -> int | None:
         """The newest checkpoint of `step` updates or fewer, but at least one; None where there is none."""
         return max((saved for saved in self.checkpoints if 0 < saved <= step), default=None)
 
-    def planned_factors(self) -> Numbers:
-        """(steps) what the base learning rate is to be multiplied with in each update of the whole run."""
+    def planned_rates(self, step: int) -> float:
+        """The learning rates of all updates that are planned after `step` updates, added up."""
         train = self.spec.train
-        places = np.unique(np.linspace(0, train.steps - 1, min(train.steps, 512)).astype(int))
-        factors = np.array([lr_factor(int(place), train) for place in places])
-        return np.interp(np.arange(train.steps), places, factors) if train.steps < 10**7 else factors
+        n = train.steps - step
+        if n <= 0:
+            return 0.0
+        places = np.linspace(step, train.steps - 1, min(n, 512)).astype(int)
+        return train.lr * n * float(np.mean([lr_factor(int(place), train) for place in places]))
 
 
 _TRAIN = ("step", "loss", "lr", "grad_norm")

@@ -26,8 +26,8 @@ _SMALL_MOVEMENT = 0.3
 """All updates of a run together, as a multiple of the weights, below which they cannot learn much."""
 _HARDLY_LEARNED = 0.5
 """The share of guessing's loss that is left in a run that has hardly learned …"""
-_FALLING_VALIDATION = 0.01
-"""The share of its whole fall that a validation loss must still fall by in a lull of the other, to contradict it."""
+_FALLING_VALIDATION = 0.02
+"""The share of its whole fall that a validation loss falls by while the steps grow e-fold, where it still falls."""
 
 
 def lr_high(signs: Signs) -> Finding:
@@ -36,8 +36,8 @@ def lr_high(signs: Signs) -> Finding:
     if math.isnan(ratio):
         return Check(kind="lr_high", words=_NEEDS_LAYERS, possible=False)
     begin, end = _high_lull(signs)
-    least = max(_LEAST_LULL, _LULL_AT_HIGH * signs.log.spec.train.steps)
-    if not (ratio > _LARGE_RATIO and end - begin >= least):
+    least = max(_LEAST_LULL, _LULL_AT_HIGH * signs.log.planned_steps)
+    if not (ratio > _LARGE_RATIO and end - begin >= least) or _validation_falls(signs, begin, end):
         words = f"One update changed at most {ratio:.2%} of a block's weights; the loss fell beside it."
         return Check(kind="lr_high", words=words)
     loss = signs.loss_near(begin)
@@ -66,7 +66,7 @@ def lr_low(signs: Signs) -> Finding:
         words = f"All planned updates together come to {_times(movement)} the weights."
         return Check(kind="lr_low", words=words)
     sentence = (
-        f"All {signs.log.spec.train.steps:,} planned updates together come to {movement:.1%} of the weights, so they "
+        f"All {signs.log.planned_steps:,} planned updates together come to {movement:.1%} of the weights, so they "
         f"cannot lead far: the loss is {loss:.3g}, and {signs.guessing:.3g} would be guessing."
     )
     changes = scaled_rates(signs, max(2.0, GOOD_MOVEMENT / max(movement, 1e-12)))
@@ -81,15 +81,14 @@ def lr_low(signs: Signs) -> Finding:
 
 def plateau(signs: Signs) -> Finding:
     """A loss that has not fallen for much of the run, while updates were large enough."""
-    steps = signs.log.spec.train.steps
-    least = max(_LEAST_LULL, _LULL * steps)
-    if signs.log.last_step - (signs.log.step[0] if len(signs.log.step) else 0) < least:
+    least = max(_LEAST_LULL, _LULL * signs.log.planned_steps)
+    if len(signs.log.loss) < least:
         return Check(kind="plateau", words=f"Needs {least:,.0f} steps.", possible=False)
     first, last = signs.lull()
     begin, end = int(signs.steps[first]), int(signs.steps[last])
     loss = float(signs.loss[first])
     lasts = last == signs.n_blocks - 1 and end - begin >= least
-    if not lasts or _high_steps(signs, begin, end) < least / 4 or _validation_falls(signs, begin):
+    if not lasts or _high_steps(signs, begin, end) < least / 4 or _validation_falls(signs, begin, end):
         words = f"The longest stretch without a fall was {end - begin:,} steps."
         return Check(kind="plateau", words=words)
     sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {signs.loss[-1]:.3g} now."
@@ -119,10 +118,19 @@ def _high_steps(signs: Signs, begin: int, end: int) -> int:
     return int(np.sum(high & (signs.log.step >= begin) & (signs.log.step <= end)))
 
 
-def _validation_falls(signs: Signs, since: int) -> bool:
-    """Whether the validation loss, which always looks at the same text, still fell: it shows what noise hides."""
-    after = signs.log.val_loss[(signs.log.val_step >= since) & np.isfinite(signs.log.val_loss)]
-    return len(after) > 1 and float(after[0] - after[-1]) > _FALLING_VALIDATION * signs.fall
+def _validation_falls(signs: Signs, begin: int, end: int) -> bool:
+    """Whether the validation loss, which always looks at the same text, still fell: it shows what noise hides.
+
+    Losses fall along the logarithm of the steps, so that a long stretch must show more than a short one.
+    """
+    log = signs.log
+    within = (log.val_step >= begin) & (log.val_step <= end) & np.isfinite(log.val_loss)
+    losses = log.val_loss[within]
+    if len(losses) < 2:
+        return False
+    n = 1 if len(losses) < 4 else 2
+    stretch = math.log(max(end - log.begin, 1) / max(begin - log.begin, 1))
+    return float(losses[:n].mean() - losses[-n:].mean()) > _FALLING_VALIDATION * signs.fall * stretch
 
 
 def _unstick(signs: Signs) -> Remedy:

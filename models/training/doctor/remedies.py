@@ -31,8 +31,8 @@ def calmer(signs: Signs, onset: int) -> Remedy:
 def anew(signs: Signs) -> Remedy:
     """A new run with updates of a usual size."""
     factor = 1 / 3
-    if decay_share(signs) > STRONG_DECAY:
-        factor = 1.0  # what weight decay took is none of the learning rate's doing
+    if decay_share(signs) > STRONG_DECAY or forgets(signs):
+        factor = 1.0  # the rate may be right: large updates had another cause
     elif signs.largest_ratio > GOOD_RATIO:
         factor = min(factor, GOOD_RATIO / signs.largest_ratio)
     changes = scaled_rates(signs, factor) | steadied(signs)
@@ -56,7 +56,14 @@ def steadied(signs: Signs) -> dict[str, Any]:
         changes["train.grad_clip"] = 1.0
     if decay_share(signs) > STRONG_DECAY:
         changes["train.weight_decay"] = 0.1
+    if forgets(signs):
+        changes["train.beta2"] = 0.99
     return changes
+
+
+def forgets(signs: Signs) -> bool:
+    """Whether AdamW divides gradients that it remembers by sizes that it has forgotten."""
+    return signs.log.spec.train.beta2 < signs.log.spec.train.beta1
 
 
 def decay_share(signs: Signs) -> float:
@@ -70,6 +77,7 @@ _WORDS = {
     "train.muon_lr": "Muon learning rate {:g}",
     "train.grad_clip": "gradient clip {:g}",
     "train.weight_decay": "weight decay {:g}",
+    "train.beta2": "beta 2 of {:g}",
     "train.patience": "patience {}",
     "train.steps": "{} steps",
     "train.optimizer": "optimizer {}",

@@ -1,4 +1,4 @@
-"""The signs that the diagnoses share: smoothed curves with their noise, and how far the updates have moved the weights."""
+"""The signs that the diagnoses share: smoothed curves, their noise, and how far updates have moved the weights."""
 
 from __future__ import annotations
 
@@ -105,18 +105,17 @@ class Signs:
         so_far = float(np.mean(ratios)) * float(steps[-1] - self.log.step[0] + 1)
         recent = slice(-5, None)
         rate = float(np.median(ratios[recent] / np.maximum(lr[recent], 1e-30)))
-        planned = self.log.planned_factors()[int(steps[-1]) :]
-        return so_far + rate * self.log.spec.train.lr * float(planned.sum())
+        return so_far + rate * self.log.planned_rates(int(steps[-1]))
 
     def lull(self) -> tuple[int, int]:
         """(from, to): the blocks of the longest stretch in which the loss did not fall, be it that it rose.
 
-        A fall is more than a hundredth of the whole fall so far, and more than noise.
+        A fall is more than a hundredth of the whole fall so far, or a twentieth of the loss, and more than noise.
         """
-        least = max(0.01 * self.fall, 2.5 * math.sqrt(2) * self.noise)
+        least = np.maximum(np.minimum(0.01 * self.fall, 0.05 * self.loss), 2.5 * math.sqrt(2) * self.noise)
         best = (0, 0)
         for start in range(self.n_blocks):
-            lower = np.flatnonzero(self.loss[start + 1 :] < self.loss[start] - least)
+            lower = np.flatnonzero(self.loss[start + 1 :] < self.loss[start] - least[start])
             end = start + int(lower[0]) if len(lower) else self.n_blocks - 1
             if end - start > best[1] - best[0]:
                 best = (start, end)
