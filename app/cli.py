@@ -21,6 +21,7 @@ from models.library import Library
 COMMANDS = (
     "quickstart",
     "train",
+    "find",
     "queue",
     "sweep",
     "generate",

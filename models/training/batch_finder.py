@@ -200,3 +200,11 @@ def remedy_sentence(found: BatchFound) -> str:
         f"The largest batch_size that fits is {found.largest}, found by trial: use batch_size {found.batch_size} with "
         f"grad_accum_steps {found.grad_accum_steps}, which learns the same."
     )
+
+
+def found_sentence(found: BatchFound) -> str:
+    """What a whole search says, in a sentence or two."""
+    if found.largest is None and found.fastest is None:
+        return remedy_sentence(found)
+    limit = f"{found.largest} is the largest that fits." if found.largest is not None else "Memory was no limit."
+    return f"A batch_size of {found.fastest} is as fast as larger ones. {limit}"

@@ -1,0 +1,119 @@
+"""`terrarium find`: a learning rate, a batch size, or what a run will cost, each found in a short trial."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import add_common, print_json
+from app.commands.progress import ProgressLine, drive
+from app.commands.train import add_spec_options, spec_from_arguments
+from app.status import duration
+from app.widgets.words import size_words
+from models.events import Event
+from models.library import Library
+from models.training.spec import RunSpec
+
+if TYPE_CHECKING:
+    from models.training.batch_finder import BatchFound, BatchPoint
+    from models.training.forecast import RunCost
+    from models.training.lr_finder import LrFound
+
+DONE = 0
+_WHAT = {
+    "lr": "the learning rate: a short training in which it grows from far too small to far too large",
+    "batch": "the batch size: doubled until memory ends or nothing is gained",
+    "cost": "the memory and the time that a run will take: a few of its steps",
+}
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command and what it can find."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "find", help="find a learning rate, a batch size or a run's cost by trial", description=__doc__
+    )
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    for name, words in _WHAT.items():
+        kind = kinds.add_parser(name, help=words, description=f"Find {words}. No run is made.")
+        add_spec_options(kind)
+        add_common(kind)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find it and print it."""
+    spec = spec_from_arguments(args)
+    find: dict[str, Callable[[RunSpec, str], Generator[Event, None, tuple[dict[str, Any], str]]]] = {
+        "lr": _lr,
+        "batch": _batch,
+        "cost": _cost,
+    }
+    with ProgressLine(as_json=args.json) as line:
+        facts, words = drive(find[args.what](spec, args.device), line)
+    if args.json:
+        print_json(facts)
+    else:
+        print(words)
+    return DONE
+
+
+def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
+    from models.training.lr_finder import find_lr
+
+    found: LrFound = yield from find_lr(Library(), spec, device)
+    lines = [f"{point.lr:9.2e}  {point.smoothed:7.3f}" for point in found.points[:: max(1, len(found.points) // 24)]]
+    lines = ["       lr  loss, smoothed (nats per token)", *lines]
+    if found.suggestion is None:
+        lines.append("The loss hardly fell at any rate, so nothing can be suggested.")
+    else:
+        muon = "" if found.muon_ratio is None else f" and muon_lr {found.suggestion * found.muon_ratio:.2g}"
+        lines.append(
+            f"Use lr {found.suggestion:g}{muon}: there the loss falls most steeply. It falls well from {found.low:.1e} "
+            f"to {found.high:.1e}."
+        )
+    return dataclasses.asdict(found), "\n".join(lines)
+
+
+def _batch(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
+    from models.training.batch_finder import find_batch, found_sentence
+
+    found: BatchFound = yield from find_batch(Library(), spec, device)
+    lines = ["batch_size  tokens/s  memory", *map(_batch_line, found.points), found_sentence(found)]
+    return dataclasses.asdict(found), "\n".join(lines)
+
+
+def _batch_line(point: BatchPoint) -> str:
+    if not point.fits:
+        return f"{point.batch_size:10,}  {'does not fit' if point.is_tried else 'cannot fit (not tried)'}"
+    memory = "–" if point.peak_bytes is None else size_words(point.peak_bytes)
+    return f"{point.batch_size:10,}  {point.tokens_per_s:8,.0f}  {memory}"
+
+
+def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
+    from models.data.preview import DataPreview
+    from models.training.forecast import RunCost, forecast
+
+    cost: RunCost | None = None
+    for event in forecast(Library(), spec, device):
+        if isinstance(event, RunCost):
+            cost = event
+        elif not isinstance(event, DataPreview):  # which is for the eye
+            yield event
+    assert cost is not None
+    facts = dataclasses.asdict(cost) | {"seconds": cost.seconds}
+    del facts["spec"]
+    return facts, _cost_words(cost)
+
+
+def _cost_words(cost: RunCost) -> str:
+    of = "" if cost.available_bytes is None else f" of {size_words(cost.available_bytes)}"
+    if not cost.fits or cost.ms_per_step is None:
+        return f"It does not fit: about {size_words(cost.estimated_bytes)}{of} would be needed (estimated)."
+    memory = "" if cost.peak_bytes is None else f"memory {size_words(cost.peak_bytes)}{of} · "
+    return (
+        f"{memory}{cost.ms_per_step:,.0f} ms per step · {cost.tokens_per_s:,.0f} tokens/s · "
+        f"{duration(cost.seconds)} in all (training {duration(cost.training_s)}, validation "
+        f"{duration(cost.validation_s)}, samples {duration(cost.samples_s)})"
+    )
