@@ -17,6 +17,7 @@ from app.training_control import TrainingControl, rename_run
 from app.training_state import TrainingState
 from app.worker import Worker
 from models.library import Library, RunInfo
+from models.training.run_index import RunIndex
 from models.training.run_notes import write_notes
 from models.training.run_record import inspect_run
 
@@ -46,6 +47,8 @@ class Trainings(Choices):
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
         self.worker = Worker(self, name="worker")
+        self.run_index = RunIndex(library.runs)
+        """What is known of the library's runs; `list_runs` reads them all."""
         self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
         self._training = training = TrainingControl(self.worker, library, self)
         self.quickstart_minutes = QUICKSTART_MINUTES

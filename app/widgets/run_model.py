@@ -16,7 +16,6 @@ from app.status import duration
 from app.widgets.words import date_words, size_words
 from models.events import Event, Phase
 from models.library import RunInfo
-from models.training.run_index import RunIndex
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -41,7 +40,7 @@ class RunModel(QAbstractListModel):
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
         self._session = session
-        self._index = RunIndex(session.library.runs)
+        self._index = session.run_index
         self.all_runs: list[RunInfo] = []
         self.runs: list[RunInfo] = []
         self.is_read = False

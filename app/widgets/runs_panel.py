@@ -43,7 +43,7 @@ class RunsPanel(QFrame):
         self.setMinimumWidth(216)
         self.list = RunList(session, theme)
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search runs")
+        self.search.setPlaceholderText("Search, tag:…, status:…")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search runs")
         self.search.setToolTip(

@@ -1,0 +1,142 @@
+"""Lines of many runs as they are drawn: smoothed, and thinned to what pixels can show. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.overlay_curves import Curves
+from app.widgets.chart import moving_average
+from app.widgets.curve import thinned
+
+Floats = NDArray[np.float64]
+
+_MOST_MEANS = 4096
+"""Points that a smoothed line has over the whole run: of a longer run, means of as many steps as that takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """What can be compared: a column of the rows of a kind, with its name, unit and the format of its values."""
+
+    kind: str
+    column: str
+    words: str
+    unit: str
+    form: str
+
+
+QUANTITIES = {
+    "loss": Quantity(kind="train", column="loss", words="Training loss", unit="nats per token", form=".3f"),
+    "val": Quantity(kind="val", column="loss", words="Validation loss", unit="nats per token", form=".3f"),
+    "bits": Quantity(kind="val", column="bits_per_byte", words="Bits per byte", unit="of validation text", form=".3f"),
+    "lr": Quantity(kind="train", column="lr", words="Learning rate", unit="", form=".3g"),
+    "grad_norm": Quantity(kind="train", column="grad_norm", words="Gradient norm", unit="", form=".3f"),
+    "speed": Quantity(kind="train", column="tokens_per_s", words="Speed", unit="tokens/s", form=",.0f"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What of the curves is drawn: which quantity along which column divided by `unit`, between which x, how wide."""
+
+    quantity: Quantity
+    axis: str
+    unit: float
+    left: float
+    right: float
+    n_columns: int
+    smoothing: float
+    log: bool
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """What is in view and half as much at each side, which moving the chart uncovers before it is drawn again."""
+        beside = (self.right - self.left) / 2
+        return self.left - beside, self.right + beside
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One run's lines: of all its points, and smoothed (the same where nothing is); `end` is the last point of that.
+
+    In a scene with a logarithmic axis, y is log10.
+    """
+
+    raw: tuple[Floats, Floats]
+    smooth: tuple[Floats, Floats]
+    end: tuple[float, float]
+    is_thinned: bool
+
+
+class LineMaker:
+    """Makes the lines of a scene on any one thread; what was smoothed before is not smoothed again."""
+
+    def __init__(self) -> None:
+        self._smoothed: dict[str, tuple[object, tuple[Floats, Floats]]] = {}
+
+    def lines(self, curves: Mapping[str, Curves], scene: Scene) -> dict[str, Line]:
+        """The lines of all runs that have the scene's quantity."""
+        made = {run_id: self._line(run_id, run, scene) for run_id, run in curves.items()}
+        return {run_id: line for run_id, line in made.items() if line is not None}
+
+    def _line(self, run_id: str, run: Curves, scene: Scene) -> Line | None:
+        quantity = scene.quantity
+        y = run.column(quantity.kind, quantity.column).astype(np.float64)
+        known = np.flatnonzero(np.isfinite(y))
+        if not len(known):
+            return None
+        x = run.column(quantity.kind, scene.axis).astype(np.float64) / scene.unit
+        x_seen, y_seen = thinned(x, y, *scene.span, 2 * scene.n_columns)
+        raw = x_seen, _scaled(y_seen, scene)
+        if scene.smoothing == 0:
+            last = int(known[-1])
+            end = float(x[last]), float(_scaled(y[last:], scene)[0])
+            return Line(raw, raw, end, len(x_seen) < len(x))
+        x, y = self._smooth(run_id, run, scene)
+        last = int(np.flatnonzero(np.isfinite(y))[-1])
+        end = float(x[last]), float(_scaled(y[last:], scene)[0])
+        x, y = _averaged(x, y, scene)
+        return Line(raw, (x, _scaled(y, scene)), end, len(x_seen) < len(known))
+
+    def _smooth(self, run_id: str, run: Curves, scene: Scene) -> tuple[Floats, Floats]:
+        key = (id(run), scene.quantity, scene.axis, scene.unit, scene.smoothing)
+        kept = self._smoothed.get(run_id)
+        if kept is not None and kept[0] == key:
+            return kept[1]
+        x = run.column(scene.quantity.kind, scene.axis).astype(np.float64) / scene.unit
+        y = run.column(scene.quantity.kind, scene.quantity.column).astype(np.float64)
+        if scene.smoothing > 0 and len(y) > _MOST_MEANS:
+            x, y = _means(x, y, np.arange(_MOST_MEANS) * len(y) // _MOST_MEANS)
+        line = x, moving_average(y, scene.smoothing)
+        self._smoothed[run_id] = key, line
+        return line
+
+
+def _means(x: Floats, y: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Means of the stretches that begin at `starts`; what is no number counts for nothing."""
+    known = np.isfinite(y)
+    counts = np.add.reduceat(known.astype(np.float64), starts)
+    sums = np.add.reduceat(np.where(known, y, 0.0), starts)
+    means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
+    return np.add.reduceat(x, starts) / np.diff(np.append(starts, len(x))), means
+
+
+def _averaged(x: Floats, y: Floats, scene: Scene) -> tuple[Floats, Floats]:
+    """What is in view, and beside it, with a point for every two pixels at most: a thick line that is quick to draw."""
+    left, right = scene.span
+    first = max(int(np.searchsorted(x, left)) - 1, 0)
+    end = min(int(np.searchsorted(x, right, side="right")) + 1, len(x))
+    x, y = x[first:end], y[first:end]
+    if len(x) <= scene.n_columns:
+        return x, y
+    starts = np.unique(np.searchsorted(x, np.linspace(left, right, scene.n_columns + 1)))
+    starts = np.concatenate(([0], starts[(starts > 0) & (starts < len(x))]))
+    return _means(x, y, starts)
+
+
+def _scaled(y: Floats, scene: Scene) -> Floats:
+    return np.log10(y, out=np.full(len(y), np.nan), where=y > 0) if scene.log else y

@@ -1,0 +1,170 @@
+"""The lines of many runs in one chart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF, Qt, Slot
+from PySide6.QtGui import QFontMetrics
+
+from app.overlay_lines import Line
+from app.theme import SPACE, ThemeProvider
+from app.widgets.chart import Chart
+from app.widgets.overlay_legend import Stroke
+
+_NAMED = 12
+"""Runs at most whose names are written beside the ends of their lines."""
+_RAW_OF = 6
+"""Runs at most of which all points are drawn besides the smoothed line: of more, nothing could be told apart."""
+_NAME_ROOM = 150  # pixels
+_MARGINS = (6, 8, 6)
+
+
+class OverlayChart(Chart):
+    """Draws a smoothed line of each run, behind it thin all points where there are few runs, and names at the ends."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__(theme, x="Steps", margins=_MARGINS)
+        self.setMinimumSize(320, 180)
+        self._raw: dict[str, pg.PlotCurveItem] = {}
+        self._smooth: dict[str, pg.PlotCurveItem] = {}
+        self._names: dict[str, pg.TextItem] = {}
+        self._lines: dict[str, Line] = {}
+        self._strokes: dict[str, Stroke] = {}
+        self._pointed_run, self._is_smooth = "", False
+        self.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_names)
+
+    def set_lines(self, lines: Mapping[str, Line], strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
+        """Draw these, by run id; those that were drawn before go."""
+        self._lines, self._strokes = dict(lines), dict(strokes)
+        smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
+        with_raw = smoothed if len(lines) <= _RAW_OF else {}
+        self._is_smooth = bool(smoothed)
+        self._keep(self._raw, with_raw)
+        self._keep(self._smooth, lines)
+        for run_id, line in lines.items():
+            if run_id in self._raw:
+                x, y = line.raw
+                self._raw[run_id].updateData(x, y)
+            x, y = line.smooth
+            self._smooth[run_id].updateData(x, y)
+        self._set_names({run_id: names[run_id] for run_id in lines} if len(lines) <= _NAMED else {})
+        self._dress()
+
+    @property
+    def lines(self) -> Mapping[str, Line]:
+        """What is drawn, by run id."""
+        return self._lines
+
+    @property
+    def draws_points(self) -> bool:
+        """Whether all points are drawn besides the smoothed lines."""
+        return bool(self._raw)
+
+    def point_out(self, run_id: str) -> None:
+        """Let one run stand out, '' for none."""
+        if run_id != self._pointed_run:
+            self._pointed_run = run_id
+            self._dress()
+
+    def heights(self, first: float, last: float) -> tuple[float, float]:
+        """From where to where the lines go between two x."""
+        low, high = math.inf, -math.inf
+        for run_id, line in self._lines.items():
+            for x, y in (line.smooth, line.raw) if run_id in self._raw else (line.smooth,):
+                seen = y[(x >= first) & (x <= last)]
+                seen = seen[np.isfinite(seen)]
+                if len(seen):
+                    low, high = min(low, float(seen.min())), max(high, float(seen.max()))
+        if low > high:
+            return 0.0, 1.0
+        room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
+        return low - room, high + room
+
+    def values_at(self, x: float) -> dict[str, float]:
+        """What each line comes to at x: its nearest drawn point, within the run."""
+        values = {}
+        for run_id, line in self._lines.items():
+            places, heights = line.smooth
+            if len(places) and places[0] <= x <= line.end[0]:
+                i = min(int(np.searchsorted(places, x)), len(places) - 1)
+                values[run_id] = float(heights[i])
+        return values
+
+    @Slot()
+    def restyle(self) -> None:
+        super().restyle()
+        if hasattr(self, "_smooth"):  # the base class dresses itself before there are lines
+            self._dress()
+
+    def _keep(self, items: dict[str, pg.PlotCurveItem], wanted: Mapping[str, Line]) -> None:
+        for run_id in [run_id for run_id in items if run_id not in wanted]:
+            self.removeItem(items.pop(run_id))
+        for run_id in wanted:
+            if run_id not in items:
+                items[run_id] = pg.PlotCurveItem(connect="finite")
+                self.addItem(items[run_id], ignoreBounds=True)
+
+    def _dress(self) -> None:
+        few = (
+            len(self._smooth) <= _NAMED and self._is_smooth
+        )  # wide lines with fine edges are slow where they are noisy
+        for run_id, curve in self._smooth.items():
+            stroke, stands_out = self._strokes[run_id], run_id == self._pointed_run
+            faded = bool(self._pointed_run) and not stands_out
+            colour = self._faded(stroke, 0.25 if faded else 1.0 if few or stands_out else 0.75)
+            curve.setPen(
+                pg.mkPen(
+                    colour,
+                    width=1 if not self._is_smooth else 2.6 if stands_out else 1.8 if few else 1,
+                    style=stroke.pattern,
+                )
+            )
+            curve.opts["antialias"] = few
+            curve.setZValue(2 if stands_out else 1)
+            if run_id in self._raw:
+                self._raw[run_id].setPen(pg.mkPen(self._faded(stroke, 0.05 if faded else 0.2)))
+        for run_id, name in self._names.items():
+            name.setColor(self._strokes[run_id].colour)
+            name.setFont(self._theme.font(0.9))
+            name.fill = pg.mkBrush(self._theme.theme.color("surface", 0.75))
+
+    def _faded(self, stroke: Stroke, alpha: float) -> object:
+        colour = pg.mkColor(stroke.colour)
+        colour.setAlphaF(alpha)
+        return colour
+
+    def _set_names(self, names: Mapping[str, str]) -> None:
+        for item in self._names.values():
+            self.removeItem(item)
+        self._names = {}
+        metrics = QFontMetrics(self._theme.font(0.9))
+        widest = 0
+        for run_id, words in names.items():
+            words = metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, _NAME_ROOM)
+            item = pg.TextItem(words, anchor=(0, 0.5))
+            item.textItem.document().setDocumentMargin(1)
+            self.addItem(item, ignoreBounds=True)
+            self._names[run_id] = item
+            widest = max(widest, metrics.horizontalAdvance(words))
+        self.set_margins(_MARGINS[0], _MARGINS[1], widest + SPACE if widest else _MARGINS[2])
+
+    @Slot()
+    def _place_names(self) -> None:
+        """Beside the lines' ends, the best first; a name that would lie on another is left to the list."""
+        view = self.getPlotItem().getViewBox()
+        (left, right), (low, high) = view.viewRange()
+        per_x, per_y = (right - left) / max(view.width(), 1.0), (high - low) / max(view.height(), 1.0)
+        taken: list[QRectF] = []
+        for run_id, item in sorted(self._names.items(), key=lambda pair: self._lines[pair[0]].end[1]):
+            x, y = self._lines[run_id].end
+            place = item.boundingRect()
+            box = QRectF((x - left) / per_x, (high - y) / per_y - place.height() / 2, place.width(), place.height() - 3)
+            fits = left <= x <= right and low <= y <= high and not any(box.intersects(other) for other in taken)
+            item.setVisible(fits)
+            if fits:
+                taken.append(box)
+                item.setPos(x + 4 * per_x, y)

@@ -1,0 +1,301 @@
+"""Any number of runs over another: their curves, and in what they differ."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QSplitter, QVBoxLayout, QWidget
+
+from app.aside import Aside
+from app.overlay_curves import Curves, CurvesRead, CurvesReader, decimals
+from app.overlay_lines import QUANTITIES, Line, LineMaker, Scene
+from app.run_history import Table
+from app.session import Session
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import button, column, frame, label, row
+from app.widgets.elided_label import ElidedLabel
+from app.widgets.export_button import ExportButton
+from app.widgets.overlay_chart import OverlayChart
+from app.widgets.overlay_legend import OverlayLegend
+from app.widgets.run_axis import X_AXES, RunAxis
+from app.widgets.run_differences import RunDifferences
+from app.widgets.words import counted
+from models.events import Event
+from models.library import RunInfo
+
+_SLIDER_TOP = 100
+_DRAW_MS, _LOOK_MS = 60, 3000
+"""After a change, how long more of them are waited for; how often runs are looked at whether they grew."""
+
+
+class RunOverlay(QWidget):
+    """Compares runs of the library; those that are being trained go on to grow here.
+
+    Signals:
+        run_asked(run_id): one of them is to be shown alone.
+    """
+
+    run_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._runs: dict[str, RunInfo] = {}
+        self._curves: dict[str, Curves] = {}
+        self._reader, self._maker = CurvesReader(), LineMaker()
+        self._drawn: tuple[object, ...] = ()
+        self._axis = RunAxis()
+        self._is_thinned = False
+        self.chart = OverlayChart(theme)
+        self.legend = OverlayLegend(theme)
+        self.differences = RunDifferences(theme)
+        self.title = label("", "heading")
+        self.caption = ElidedLabel()
+        self.caption.setProperty("role", "caption")
+        self._make_controls()
+        self._build()
+        self._reading, self._making = Aside(self), Aside(self)
+        self._reading.events_came.connect(self._on_read)
+        self._reading.done.connect(self._show_caption)
+        self._making.done.connect(self._on_made)
+        self._draw = QTimer(self, interval=_DRAW_MS, singleShot=True)
+        self._draw.timeout.connect(self._make_lines)
+        self._look = QTimer(self, interval=_LOOK_MS)
+        self._look.timeout.connect(self._look_again)
+        self._look.start()
+        self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
+        self.chart.pointed.connect(self._on_pointed)
+        self.legend.hidden_changed.connect(self._on_changed)
+        self.legend.pointed.connect(self.chart.point_out)
+        self.legend.opened.connect(self.run_asked)
+        self.differences.opened.connect(self.run_asked)
+
+    def _make_controls(self) -> None:
+        self.quantity = QComboBox()
+        for name, quantity in QUANTITIES.items():
+            self.quantity.addItem(quantity.words, name)
+        self.quantity.setAccessibleName("What is compared")
+        self.quantity.setToolTip("What is compared")
+        self.axis = QComboBox()
+        for name, words in X_AXES.items():
+            self.axis.addItem(f"by {words.lower()}", name)
+        self.axis.setAccessibleName("What the runs are aligned by")
+        self.axis.setToolTip("What the runs are aligned by: steps, tokens seen, or training time")
+        self.log = QCheckBox("Log scale")
+        self.log.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
+        self.smoothing = QSlider(Qt.Orientation.Horizontal)
+        self.smoothing.setRange(0, _SLIDER_TOP)
+        self.smoothing.setValue(40)
+        self.smoothing.setFixedWidth(110)
+        self.smoothing.setAccessibleName("Smoothing")
+        self.smoothing.setToolTip("How strongly the lines are smoothed: over up to a quarter of each run")
+        self.export = ExportButton(self._session, self._theme, self.chart, self._numbers)
+        self.export.name = "runs"
+        self.whole = button("Show everything", self._theme, self.chart.show_whole, role="link", tip="Double-click, too")
+        self.whole.hide()
+        self.quantity.currentIndexChanged.connect(self._on_scale)
+        self.axis.currentIndexChanged.connect(self._on_scale)
+        self.log.toggled.connect(self._on_scale)
+        self.smoothing.valueChanged.connect(self._on_changed)
+
+    def _build(self) -> None:
+        side = QWidget()
+        ticks = row(
+            button("All", self._theme, lambda: self.legend.show_all(True), role="link", tip="Draw all lines"),
+            button("None", self._theme, lambda: self.legend.show_all(False), role="link", tip="Hide all lines"),
+            None,
+            spacing=SPACE // 2,
+        )
+        side.setLayout(column(self.legend, spacing=SPACE // 2))
+        side_lines = side.layout()
+        assert isinstance(side_lines, QVBoxLayout)
+        side_lines.addLayout(ticks)
+        side.setMinimumWidth(190)
+        plot = QWidget()
+        plot.setLayout(column(self.chart, spacing=SPACE // 2))
+        plot_lines = plot.layout()
+        assert isinstance(plot_lines, QVBoxLayout)
+        plot_lines.addLayout(row(self.caption, self.whole))
+        across = QSplitter(Qt.Orientation.Horizontal)
+        across.setChildrenCollapsible(False)
+        across.addWidget(plot)
+        across.addWidget(side)
+        across.setStretchFactor(0, 1)
+        across.setSizes([720, 270])
+        card = frame("card")
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        smoothing = label("Smoothing", "caption")
+        lines.addLayout(
+            row(self.title, None, smoothing, self.smoothing, self.log, self.quantity, self.axis, self.export)
+        )
+        lines.addWidget(across, 1)
+        body = QSplitter(Qt.Orientation.Vertical)
+        body.setChildrenCollapsible(False)
+        body.addWidget(card)
+        body.addWidget(self.differences)
+        body.setStretchFactor(0, 3)
+        body.setStretchFactor(1, 2)
+        body.setSizes([460, 240])
+        self.setLayout(column(body))
+
+    # -- Which runs ------------------------------------------------------------------------------------------
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs that are compared."""
+        return tuple(self._runs)
+
+    def show_runs(self, run_ids: Sequence[str]) -> None:
+        """Compare other runs; those that cannot be found any more are left out."""
+        known = {info.id: info for info in self._session.run_index.infos()}
+        self._runs = {run_id: known[run_id] for run_id in run_ids if run_id in known}
+        self._curves = {run_id: curves for run_id, curves in self._curves.items() if run_id in self._runs}
+        self.title.setText(counted(len(self._runs), "run"))
+        self.legend.set_runs({run_id: info.name for run_id, info in self._runs.items()})
+        self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
+        self._drawn = ()
+        self.chart.show_whole()
+        self._read()
+        self._draw.start()
+
+    def _read(self) -> None:
+        folders: dict[str, Path] = {run_id: info.folder for run_id, info in self._runs.items()}
+        if folders:
+            self._reading.drive(lambda: self._reader.read(folders))
+
+    @Slot()
+    def _look_again(self) -> None:
+        if self.isVisible() and not self._reading.busy:
+            self._read()
+
+    @Slot(object)
+    def _on_read(self, events: tuple[Event, ...]) -> None:
+        read = {event.run_id: event.curves for event in events if isinstance(event, CurvesRead) and event.curves}
+        self._curves |= {run_id: curves for run_id, curves in read.items() if curves and run_id in self._runs}
+        if read:
+            self.legend.set_problems({run_id: c.problem for run_id, c in self._curves.items() if c.problem})
+            self._on_changed()
+
+    # -- Drawing ---------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._drawn = ()
+        if not self._draw.isActive():
+            self._draw.start()
+
+    @Slot()
+    def _on_scale(self) -> None:
+        """Another axis: what was looked at closer is somewhere else on it."""
+        self.chart.getPlotItem().getAxis("left").setLogMode(y=self.log.isChecked())
+        self.chart.show_window(None)
+        self._on_changed()
+
+    @Slot()
+    def _on_range(self) -> None:
+        self.whole.setVisible(self.chart.window is not None)
+        if not self._draw.isActive():
+            self._draw.start()
+
+    @Slot()
+    def _make_lines(self) -> None:
+        hidden = self.legend.hidden
+        curves = {
+            run_id: self._curves[run_id] for run_id in self._runs if run_id in self._curves and run_id not in hidden
+        }
+        self._axis = self._axis_of(curves)
+        view = self.chart.getPlotItem().getViewBox()
+        left, right = self.chart.window or (0.0, self._length(curves))
+        scene = Scene(
+            quantity=QUANTITIES[self.quantity.currentData()],
+            axis=self._axis.column,
+            unit=self._axis.unit,
+            left=left,
+            right=right,
+            n_columns=max(int(view.width()), 100),
+            smoothing=self.smoothing.value() / _SLIDER_TOP,
+            log=self.log.isChecked(),
+        )
+        wanted = (scene, tuple(curves))
+        if self._drawn == wanted:
+            return
+        self._drawn = wanted
+        maker = self._maker
+        self._making.ask(lambda: (scene, maker.lines(curves, scene)))
+
+    @Slot(object)
+    def _on_made(self, result: tuple[Scene, Mapping[str, Line]]) -> None:
+        scene, lines = result
+        strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
+        self.chart.set_lines(lines, strokes, {run_id: self._runs[run_id].name for run_id in lines})
+        self.chart.getPlotItem().setLabel("bottom", self._axis.title)
+        curves = {run_id: self._curves[run_id] for run_id in lines}
+        self.chart.show_range((0.0, self._length(curves)), self.chart.heights)
+        self.chart.show_scales(bool(lines))
+        self.chart.say("" if lines or self._reading.busy else f"No {scene.quantity.words.lower()} was measured.")
+        self._show_values({run_id: line.end[1] for run_id, line in lines.items()})
+        self._is_thinned = any(line.is_thinned for line in lines.values())
+        self._show_caption()
+
+    def _axis_of(self, curves: Mapping[str, Curves]) -> RunAxis:
+        name = self.axis.currentData()
+        ends = Table((name,))
+        ends.append({name: self._farthest(curves, name)})
+        return RunAxis.of(name, ends)
+
+    def _length(self, curves: Mapping[str, Curves]) -> float:
+        return self._farthest(curves, self._axis.column) / self._axis.unit or 1.0
+
+    def _farthest(self, curves: Mapping[str, Curves], name: str) -> float:
+        places = (run.column(kind, name) for run in curves.values() for kind in ("train", "val"))
+        return max((float(place[-1]) for place in places if len(place)), default=0.0)
+
+    # -- Reading ---------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_pointed(self, place: QPointF | None) -> None:
+        self.chart.show_cursor(None if place is None else place.x())
+        ends = {run_id: line.end[1] for run_id, line in self.chart.lines.items()}
+        self._show_values(ends if place is None else self.chart.values_at(place.x()))
+
+    def _show_values(self, values: Mapping[str, float]) -> None:
+        form, log = QUANTITIES[self.quantity.currentData()].form, self.log.isChecked()
+        self.legend.set_values({run_id: format(10**y if log else y, form) for run_id, y in values.items()})
+
+    @Slot()
+    def _show_caption(self) -> None:
+        quantity = QUANTITIES[self.quantity.currentData()]
+        n_whole = sum(curves.is_whole for curves in self._curves.values())
+        parts = [f"{quantity.words}, {quantity.unit}" if quantity.unit else quantity.words]
+        if self.chart.draws_points:
+            parts.append(
+                "drawn thin: the lowest and highest of each pixel" if self._is_thinned else "drawn thin: each step"
+            )
+        if self.smoothing.value():
+            parts.append("drawn thick: smoothed" if self.chart.draws_points else "smoothed")
+        elif not self.chart.draws_points:
+            parts.append("drawn: the lowest and highest of each pixel" if self._is_thinned else "drawn: each step")
+        if n_whole < len(self._curves) and self._reading.busy:
+            parts.append(f"so far a sample of {len(self._curves) - n_whole} of the runs, which are still being read")
+        self.caption.setText("; ".join(parts) + ".")
+
+    def _numbers(self) -> Mapping[str, NDArray[np.float64]]:
+        """The compared quantity for a file: what the runs are aligned by, and a column for each that is drawn."""
+        quantity, hidden = QUANTITIES[self.quantity.currentData()], self.legend.hidden
+        axis = self.axis.currentData()
+        shown = {run_id: run for run_id, run in self._curves.items() if run_id not in hidden}
+        places = {run_id: run.column(quantity.kind, axis).astype(np.float64) for run_id, run in shown.items()}
+        along = functools.reduce(np.union1d, places.values(), np.empty(0))
+        columns = {axis: along}
+        for run_id, run in shown.items():
+            name = self._runs[run_id].name
+            values = np.full(len(along), np.nan)
+            values[np.searchsorted(along, places[run_id])] = decimals(run.column(quantity.kind, quantity.column))
+            columns[name if name not in columns else f"{name} ({run_id})"] = values
+        return columns
