@@ -24,6 +24,7 @@ COMMANDS = (
     "find",
     "queue",
     "sweep",
+    "doctor",
     "generate",
     "chat",
     "tokenizer",

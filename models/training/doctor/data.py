@@ -74,7 +74,9 @@ def little_data(signs: Signs) -> Finding:
         f"The whole text was read {passes:.0f} times, and the loss on it ({signs.loss_near(steps[-1]):.3g}) is "
         f"{gap:.2g} below that on the validation text ({losses[-1]:.3g}): more text of this kind would help most."
     )
-    changes = _regularised(signs)
+    changes = _regularised(signs) | {"train.patience": 3}
+    if int(np.argmin(losses)) == len(losses) - 1:  # what learns more slowly needs longer
+        changes |= {"train.steps": 2 * signs.log.spec.train.steps}
     evidence = {"times read": passes, "training loss": signs.loss_near(steps[-1]), "validation loss": float(losses[-1])}
     remedy = Remedy(words=f"Until then: new run with {words_of(changes)}", changes=changes)
     return Diagnosis(kind="little_data", sentence=sentence, step=onset, evidence=evidence, remedy=remedy)

@@ -1,0 +1,73 @@
+"""`terrarium doctor`: what is wrong with a run, read from its log, and the command that starts the remedy."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+from typing import Any
+
+from app.commands.common import add_common, print_json
+from models.library import Library
+from models.training.doctor import Diagnosis, Examination, Remedy, RunLog, examine
+from models.training.run_folder import RunFolder
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "doctor",
+        help="what is wrong with a run, and what to do",
+        description=__doc__,
+        epilog="Whatever is found, the exit code is 0.",
+    )
+    parser.add_argument("run_id", metavar="RUN", help="a run's path, id or name; it may still be training")
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine the run and print what was found."""
+    folder = RunFolder.open(Library().find_run(args.run_id))
+    examination = examine(RunLog.read(folder))
+    if args.json:
+        print_json({"run": folder.id, **_facts(folder, examination)})
+    else:
+        print(_report(folder, examination))
+    return 0
+
+
+def remedy_command(run_id: str, remedy: Remedy) -> str:
+    """The command line that starts the remedy of a run."""
+    begin = ["--like", run_id] if remedy.fork_step is None else ["--fork", f"{run_id}@{remedy.fork_step}"]
+    settings = [part for name, value in remedy.changes.items() for part in ("--set", f"{name}={value}")]
+    return shlex.join(["terrarium", "train", *begin, *settings])
+
+
+def _facts(folder: RunFolder, examination: Examination) -> dict[str, Any]:
+    return {
+        "diagnoses": [_diagnosis_facts(folder, diagnosis) for diagnosis in examination.diagnoses],
+        "checks": [dataclasses.asdict(check) for check in examination.checks],
+    }
+
+
+def _diagnosis_facts(folder: RunFolder, diagnosis: Diagnosis) -> dict[str, Any]:
+    facts = dataclasses.asdict(diagnosis)
+    if diagnosis.remedy is not None:
+        facts["remedy"]["command"] = remedy_command(folder.id, diagnosis.remedy)
+    return facts
+
+
+def _report(folder: RunFolder, examination: Examination) -> str:
+    lines = []
+    for diagnosis in examination.diagnoses:
+        lines += [f"{diagnosis.title}, from step {diagnosis.step:,}", f"  {diagnosis.sentence}"]
+        if diagnosis.remedy is not None:
+            lines += [f"  Remedy: {diagnosis.remedy.words}", f"    {remedy_command(folder.id, diagnosis.remedy)}"]
+        lines.append("")
+    lines.append(f"Nothing is wrong with {folder.name}." if not examination.diagnoses else "In order:")
+    lines += [f"  {check.title}: {check.words}" for check in examination.checks if check.possible]
+    missing = [check for check in examination.checks if not check.possible]
+    if missing:
+        lines += ["Not checked:", *(f"  {check.title}: {check.words}" for check in missing)]
+    return "\n".join(lines)
