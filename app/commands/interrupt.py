@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 
 _STDERR = 2
+
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 
 @dataclass
@@ -20,8 +22,11 @@ class Interrupt:
 
 
 @contextlib.contextmanager
-def stop_on_interrupt(request_stop: Callable[[], None]) -> Iterator[Interrupt]:
-    """Within the block the first Ctrl-C calls `request_stop`, the second raises KeyboardInterrupt, as usual."""
+def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = False) -> Iterator[Interrupt]:
+    """Within the block the first Ctrl-C calls `request_stop`, the second raises KeyboardInterrupt, as usual.
+
+    or_terminate: so does SIGTERM, which torchrun sends to all processes when it is told to end, or when one has ended.
+    """
     interrupt = Interrupt()
 
     def on_interrupt(number: int, frame: FrameType | None) -> None:
@@ -33,8 +38,29 @@ def stop_on_interrupt(request_stop: Callable[[], None]) -> Iterator[Interrupt]:
         with contextlib.suppress(OSError):
             os.write(_STDERR, b"\nStopping after this step, and keeping it. Ctrl-C once more aborts.\n")
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
+    def on_terminate(number: int, frame: FrameType | None) -> None:
+        interrupt.happened = True
+        request_stop()
+
+    handlers: dict[signal.Signals, Handler] = {signal.SIGINT: on_interrupt}
+    if or_terminate:
+        handlers[signal.SIGTERM] = on_terminate
+    with _handling(handlers):
         yield interrupt
+
+
+@contextlib.contextmanager
+def leave_it_to_the_leader() -> Iterator[None]:
+    """Within the block Ctrl-C and SIGTERM do nothing here: the process that leads the training heeds them."""
+    with _handling({signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}):
+        yield
+
+
+@contextlib.contextmanager
+def _handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
-from app.commands.interrupt import stop_on_interrupt
+from app.commands.interrupt import leave_it_to_the_leader, stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
 from models.events import TrainMetrics, ValMetrics
 from models.library import Library
@@ -17,6 +17,7 @@ from models.tokenizers import KINDS, find_tokenizer
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.spec_changes import changed_spec, parse_change
 from models.training.spec_file import load_spec
+from models.training.team import Team, join
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -80,7 +81,18 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 130 where Ctrl-C stopped it and it was saved."""
+    """Train; 130 where Ctrl-C stopped it and it was saved. Under torchrun one process leads, others follow."""
+    with join() as team:
+        if team.leads:
+            return _lead(args, team)
+        from models.training.follow import follow
+
+        with leave_it_to_the_leader():
+            follow(Library(), args.device, team)
+        return DONE
+
+
+def _lead(args: argparse.Namespace, team: Team) -> int:
     library = Library()
     with ProgressLine(as_json=args.json) as line:
         if args.resume:
@@ -91,9 +103,10 @@ def run(args: argparse.Namespace) -> int:
             folder = _prepare(args, library, line)
         from models.training.trainer import Trainer
 
-        trainer = Trainer(folder, library, device=args.device)
+        team.agree_on_text(str(folder.folder))
+        trainer = Trainer(folder, library, device=args.device, team=team)
         latest = _Latest()
-        with stop_on_interrupt(lambda: trainer.request_stop(keep=True)) as interrupt:
+        with stop_on_interrupt(lambda: trainer.request_stop(keep=True), or_terminate=team.size > 1) as interrupt:
             drive(latest.watch(trainer), line)
         if not args.json:
             line.say(latest.summary())

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from models.library import Library
 from models.training.checkpoint import gather
 from models.training.looks import shown_together, sums_together, weights_are_finite
-from models.training.processes import Processes
 from models.training.run_folder import RunFolder
 from models.training.setup import Parts, set_up
-from models.training.team import Order
+from models.training.team import Order, Team
 from models.training.update import apply_gradients, compute_gradients
 
 
-def follow(run: RunFolder, library: Library, device: str, team: Processes) -> None:
-    """Help the leader to train `run` until it ends.
+def follow(library: Library, device: str, team: Team) -> None:
+    """Help the leader to train the run whose folder it tells, until it ends.
 
     Raises:
         ValueError: where a file of the run is missing or damaged, or another process has ended.
     """
     try:
-        _follow(run, library, device, team)
+        _follow(library, device, team)
     except RuntimeError as error:
         if not team.is_loss(error):
             raise
         raise ValueError(f"Process {team.rank + 1} of {team.size} ends because another one did.") from error
 
 
-def _follow(run: RunFolder, library: Library, device: str, team: Processes) -> None:
+def _follow(library: Library, device: str, team: Team) -> None:
+    run = RunFolder.open(Path(team.agree_on_text("")))
     preparing = set_up(run, library, device, None, team)
     while True:
         try:

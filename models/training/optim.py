@@ -21,7 +21,7 @@ class Muon(torch.optim.Optimizer):
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). An update is scaled
     by sqrt(max(1, rows / columns)), so that one learning rate suits all shapes. It is made in bfloat16 where the device
-    is fast at that, and added in the parameters' precision.
+    is fast at that, unless it shall be `precise`, and added in the parameters' precision.
     """
 
     def __init__(
@@ -30,7 +30,9 @@ class Muon(torch.optim.Optimizer):
         lr: float,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
+        precise: bool = False,
     ) -> None:
+        self._precise = precise
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -63,7 +65,8 @@ class Muon(torch.optim.Optimizer):
     def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
         """Matrices of one shape, orthogonalised."""
         stacked = torch.stack(matrices)
-        updates = orthogonalise(stacked.bfloat16() if bf16_is_fast(stacked.device) else stacked).to(stacked.dtype)
+        in_short = not self._precise and bf16_is_fast(stacked.device)
+        updates = orthogonalise(stacked.bfloat16() if in_short else stacked).to(stacked.dtype)
         return list(updates.unbind())
 
 
@@ -102,7 +105,8 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
             vectors.append(paced)
     optimizers: list[torch.optim.Optimizer] = []
     if train.optimizer == "muon":
-        optimizers.append(muon(_groups(matrices, train.muon_lr, train.weight_decay), lr=train.muon_lr))
+        groups = _groups(matrices, train.muon_lr, train.weight_decay)
+        optimizers.append(muon(groups, lr=train.muon_lr, precise=train.precision == "float32"))
     else:
         tables = matrices + tables
     groups = _groups(tables, train.lr, train.weight_decay) + _groups(vectors, train.lr, 0.0)

@@ -71,7 +71,6 @@ class Processes(Team):
         self._is_together = False  # not after an error, when nobody knows where the others are
 
     def heed(self) -> tuple[Order, list[float]]:
-        """Wait for the leader's next order; it and its numbers."""
         assert not self.leads
         message = torch.empty(1 + _MOST_NUMBERS, dtype=torch.float64)
         dist.broadcast(message, src=0)
@@ -121,7 +120,6 @@ class Processes(Team):
         return int(message)
 
     def agree_on_text(self, text: str) -> str:
-        """The leader's text, in all processes."""
         encoded = list(text.encode())
         message = torch.zeros(self.agree(len(encoded)), dtype=torch.uint8)
         if self.leads:

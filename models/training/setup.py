@@ -167,7 +167,8 @@ def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """A sentence where the checkpoint was made with something else than what goes on (threads: `_choose_threads`)."""
-    then, now = {"processes": 1} | then, {"processes": 1} | now
+    if then:
+        then, now = {"processes": 1} | then, {"processes": 1} | now
     words = [f"{key} {then[key]}" for key in now if key != "threads" and then.get(key, now[key]) != now[key]]
     if not words:
         return []

@@ -65,6 +65,14 @@ class Team:
         """The leader's number, in all processes."""
         return number
 
+    def agree_on_text(self, text: str) -> str:
+        """The leader's text, in all processes."""
+        return text
+
+    def heed(self) -> tuple[Order, list[float]]:
+        """Wait for the leader's next order; it and its numbers."""
+        raise AssertionError("nobody leads this process")
+
     def wait_for_all(self) -> None:
         """Go on when all have come here; RuntimeError where one has ended."""
 

@@ -93,16 +93,19 @@ def test_the_balance_loss_is_one_where_all_is_even(n_used: int) -> None:
     n_expert, n_token = 4, 8
     even = torch.full((n_token, n_expert), 1 / n_expert)
     in_turn = (torch.arange(n_token)[:, None] + torch.arange(n_used)) % n_expert
-    trace = Trace(router={"blocks.0.feed_forward": (even, in_turn), "blocks.1.feed_forward": (even, in_turn)})
+    trace = Trace()
+    trace.router = {"blocks.0.feed_forward": (even, in_turn), "blocks.1.feed_forward": (even, in_turn)}
     assert balance_loss(trace).item() == pytest.approx(1.0)
 
 
 def test_the_balance_loss_grows_to_the_number_of_experts() -> None:
     probabilities = torch.eye(4)[torch.zeros(8, dtype=torch.long)]
-    trace = Trace(router={"a": (probabilities, torch.zeros(8, 1, dtype=torch.long))})
+    trace = Trace()
+    trace.router = {"a": (probabilities, torch.zeros(8, 1, dtype=torch.long))}
     assert balance_loss(trace).item() == pytest.approx(4.0)
     half = torch.eye(4)[torch.arange(8) % 2]
-    trace = Trace(router={"a": (half, (torch.arange(8) % 2)[:, None])})
+    trace = Trace()
+    trace.router = {"a": (half, (torch.arange(8) % 2)[:, None])}
     assert balance_loss(trace).item() == pytest.approx(2.0)
 
 
