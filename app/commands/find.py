@@ -14,12 +14,11 @@ from app.status import duration
 from app.widgets.words import size_words
 from models.events import Event
 from models.library import Library
+from models.training.findings import DataPreview, RunCost
 from models.training.spec import RunSpec
 
 if TYPE_CHECKING:
-    from models.training.batch_finder import BatchFound, BatchPoint
-    from models.training.forecast import RunCost
-    from models.training.lr_finder import LrFound
+    from models.training.findings import BatchFound, BatchPoint, LrFound
 
 DONE = 0
 _WHAT = {
@@ -92,8 +91,7 @@ def _batch_line(point: BatchPoint) -> str:
 
 
 def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.data.preview import DataPreview
-    from models.training.forecast import RunCost, forecast
+    from models.training.forecast import forecast
 
     cost: RunCost | None = None
     for event in forecast(Library(), spec, device):

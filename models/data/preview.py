@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -15,8 +14,9 @@ from models.data.batches import EncodedSplit, batches_of, encode_split
 from models.data.corpus import Corpus
 from models.data.corruption import Objective, make_objective
 from models.events import Event, Phase
-from models.tokenizers import Piece, pieces_of
+from models.tokenizers import pieces_of
 from models.tokenizers.roles import mask_id, sentinel_ids
+from models.training.findings import DataPreview, Lengths, PreviewExample, SplitFacts, TokenRow
 from models.training.spec import TrainConfig, objective_of
 
 N_EXAMPLES = 6
@@ -27,65 +27,6 @@ MOST_TOKENS = 600
 
 _MOST_LINES = 20_000
 _MOST_BINS = 24
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenRow:
-    """Tokens side by side; `predicted`, `hidden` and `changed` (replaced by another one) are places in `pieces`."""
-
-    pieces: tuple[Piece, ...]
-    predicted: frozenset[int] = frozenset()
-    hidden: frozenset[int] = frozenset()
-    changed: frozenset[int] = frozenset()
-    n_left_out: int = 0
-    """Tokens behind them that are not shown."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreviewExample:
-    """What the model reads (None where it reads what it has written: a decoder), and what it is to say."""
-
-    reads: TokenRow | None
-    says: TokenRow
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitFacts:
-    """How much text a split is; `n_examples` is 0 where it is one long text."""
-
-    split: str
-    n_tokens: int
-    n_bytes: int
-    n_examples: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lengths:
-    """How many texts have which length in tokens: `counts` of bins as wide as `width`; the last one holds all longer.
-
-    unit: "examples" or "lines". n_cut: those longer than the context, of which the rest is never read.
-    """
-
-    unit: str
-    counts: tuple[int, ...]
-    width: int
-    longest: int
-    median: int
-    n_cut: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataPreview(Event):
-    """All of it. `objective`: see objective_of. `epochs`: how often the run reads the training text."""
-
-    objective: str
-    examples: tuple[PreviewExample, ...]
-    splits: tuple[SplitFacts, ...]
-    lengths: Lengths
-    epochs: float
-    vocab_size: int = 0
-    problems: tuple[str, ...] = field(default=())
-    """What will go wrong, in sentences: a validation text too short, for example."""
 
 
 def preview_data(

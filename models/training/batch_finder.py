@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import psutil
 
@@ -13,6 +12,7 @@ from models.data.corruption import Objective, make_objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
 from models.events import Event, Phase, Progress
 from models.library import Library
+from models.training.findings import BatchFound, BatchPoint
 from models.training.spec import RunSpec
 from models.training.trial import Prepared, Trial, heaviest, prepare_trial
 
@@ -28,37 +28,6 @@ SLOW_S = 30.0
 
 SPARE = 0.9
 """The share of the free memory that a trial may be expected to take: beyond it, a computer begins to swap."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchPoint(Event):
-    """One batch size. tokens_per_s and peak_bytes are None where it did not fit, the latter also where none can tell.
-
-    is_tried: False where the sizes before it showed that it cannot fit, so that it was left out.
-    """
-
-    batch_size: int
-    fits: bool
-    tokens_per_s: float | None = None
-    peak_bytes: int | None = None
-    is_tried: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchFound(Event):
-    """What the trial says.
-
-    largest: the largest size that fits, None where not even 1 does, or where memory was never the limit. fastest: the
-    smallest size that is (nearly) as fast as any. batch_size and grad_accum_steps: what to use, with as many texts in
-    an update as was wanted, or a few more. limit_bytes: the memory that there was.
-    """
-
-    points: tuple[BatchPoint, ...]
-    largest: int | None
-    fastest: int | None
-    batch_size: int | None
-    grad_accum_steps: int
-    limit_bytes: int | None
 
 
 def find_batch(

@@ -6,7 +6,6 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
 
 import psutil
 
@@ -17,6 +16,7 @@ from models.data.preview import preview_encoded
 from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
 from models.events import Event, Phase, Progress
 from models.library import Library
+from models.training.findings import RunCost
 from models.training.objective import validation_slice
 from models.training.samples import write_sample
 from models.training.spec import RunSpec, TrainConfig, objective_of
@@ -26,35 +26,6 @@ TIMED_STEPS = 4
 """After a first one, which is slower since the device is cold."""
 
 _N_WORK = TIMED_STEPS + 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunCost(Event):
-    """What the steps took. Where it does not fit, what was not measured is None.
-
-    peak_bytes: the most that torch held (None where none can tell); available_bytes: free main memory, or all of a
-    GPU's; estimated_bytes: models.cost.memory of the same. seconds: of the whole run: `training_s` of its steps,
-    `validation_s` and `samples_s` of the looks at it on the way; loading and saving come on top.
-    """
-
-    spec: RunSpec
-    device: str
-    precision: str
-    fits: bool
-    is_tried: bool
-    estimated_bytes: int
-    available_bytes: int | None
-    peak_bytes: int | None = None
-    ms_per_step: float | None = None
-    tokens_per_s: float | None = None
-    training_s: float = 0.0
-    validation_s: float = 0.0
-    samples_s: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole run."""
-        return self.training_s + self.validation_s + self.samples_s
 
 
 def forecast(

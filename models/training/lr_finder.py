@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from models.data.batches import make_batches
 from models.device import choose_device
 from models.events import Event, Phase, Progress
 from models.library import Library
+from models.training.findings import LrFound, LrPoint
 from models.training.spec import RunSpec, TrainConfig
 from models.training.trial import Trial, out_of_memory_as_sentence, prepare_trial
 
@@ -31,32 +31,6 @@ SMOOTHING = 0.9
 
 LEAST_FALL = 0.02
 """The share of the first loss by which it must have fallen somewhere, or nothing can be read from the trial."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LrPoint(Event):
-    """One step: the learning rate (AdamW's), the loss there (nats per token), and its moving average so far."""
-
-    lr: float
-    loss: float
-    smoothed: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class LrFound(Event):
-    """What the trial says. The rates are None where the loss hardly fell.
-
-    suggestion: where the smoothed loss falls most steeply; `low` to `high`: where it falls at least half as steeply,
-    which is as far as the suggestion can be trusted. muon_ratio: Muon's rate as a multiple of the other one, None where
-    only AdamW is in use. exploded: the trial ended early.
-    """
-
-    points: tuple[LrPoint, ...]
-    suggestion: float | None
-    low: float | None
-    high: float | None
-    muon_ratio: float | None
-    exploded: bool
 
 
 def find_lr(

@@ -11,9 +11,10 @@ from tokenizers import Tokenizer
 from models.config import ModelConfig
 from models.data.batches import make_batches
 from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
-from models.data.preview import N_EXAMPLES, DataPreview, TokenRow, preview_data
+from models.data.preview import N_EXAMPLES, preview_data
 from models.library import Library
 from models.tokenizers.roles import add_roles
+from models.training.findings import DataPreview, TokenRow
 from models.training.spec import TrainConfig
 from tests.models.training.support import result_of
 

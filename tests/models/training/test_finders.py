@@ -12,13 +12,12 @@ import pytest
 import torch
 
 from models.config import ModelConfig
-from models.data.preview import DataPreview
 from models.events import Event
 from models.library import Library
 from models.training import batch_finder, forecast, lr_finder, trial
-from models.training.batch_finder import BatchFound, BatchPoint, find_batch, remedy_sentence
-from models.training.forecast import RunCost
-from models.training.lr_finder import LrPoint, find_lr, read_trial, rounded
+from models.training.batch_finder import find_batch, remedy_sentence
+from models.training.findings import BatchFound, BatchPoint, DataPreview, LrPoint, RunCost
+from models.training.lr_finder import find_lr, read_trial, rounded
 from models.training.spec import RunSpec, TrainConfig
 from tests.models.training.support import make_spec, result_of
 
