@@ -19,7 +19,7 @@ from app.garbage import MainThreadCollector
 from app.import_control import ImportControl
 from app.position_control import PositionControl
 from app.status import Status, status_of
-from app.tokenizer_jobs import TokenizerJobs
+from app.trials import Trials
 from models.library import Library, RunInfo
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from models.training.spec import TrainConfig
 
 
-class Session(TokenizerJobs):
+class Session(Trials):
     """The choices, the trainings, the making of tokenizers, and every other way to start work.
 
-    Signals (and those of TokenizerJobs, Trainings and Choices):
+    Signals (and those of Trials, TokenizerJobs, Trainings and Choices):
         chat_changed(): `chat_model` / `chat_state` are new.
         chat_events(events): ReplyStarted, TokenMade …, ReplyFinished.
         reply_ended(): the reply is complete, stopped or failed.
@@ -231,7 +231,10 @@ class Session(TokenizerJobs):
     def status(self) -> Status:
         """What the worker is doing, for the status bar."""
         return status_of(
-            self._training.state, self._chat.state, ready=self._device.ready, trying=self._trial.state.status
+            self._training.state,
+            self._chat.state,
+            ready=self._device.ready,
+            trying=self._trial.state.status or self.trial.status,
         )
 
     # -- Following --------------------------------------------------------------------------------------
