@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import frame
+from app.widgets.compare_runs import CompareRuns
 from app.widgets.new_run import NewRun
 from app.widgets.queue_panel import QueuePanel
 from app.widgets.run_view import RunView
@@ -33,9 +34,10 @@ class TrainingTab(QWidget):
         self.queue = QueuePanel(session, theme)
         self.new_run = NewRun(session, theme)
         self.run_view = RunView(session, theme)
+        self.comparison = CompareRuns(session, theme)
         self._pages = QStackedWidget()
-        self._pages.addWidget(self.new_run)
-        self._pages.addWidget(self.run_view)
+        for page in (self.new_run, self.run_view, self.comparison):
+            self._pages.addWidget(page)
         splitter = QSplitter()
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(self._left())
@@ -64,6 +66,8 @@ class TrainingTab(QWidget):
     def _connect(self) -> None:
         panel, session = self.panel, self._session
         panel.run_chosen.connect(self._on_run_chosen)
+        panel.runs_selected.connect(self._on_runs_selected)
+        self.comparison.run_asked.connect(self.show_run)
         panel.new_asked.connect(self.show_new_run)
         panel.resume_asked.connect(session.resume_run)
         panel.chat_asked.connect(self._on_chat)
@@ -93,6 +97,11 @@ class TrainingTab(QWidget):
         if self.run_view.run_id != run_id:
             self.run_view.show_run(run_id)
         self._pages.setCurrentWidget(self.run_view)
+
+    @Slot(object)
+    def _on_runs_selected(self, run_ids: tuple[str, ...]) -> None:
+        self.comparison.show_runs(run_ids)
+        self._pages.setCurrentWidget(self.comparison)
 
     @Slot()
     def _on_training(self) -> None:

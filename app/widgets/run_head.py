@@ -25,7 +25,7 @@ class RunHead(QFrame):
     """Shows a run's state and offers what can be done in it; only what is possible is enabled.
 
     Signals:
-        go_on_asked(), chat_asked(), settings_asked(), fork_asked(), template_asked(): what the buttons say.
+        go_on_asked(), chat_asked(), settings_asked(), fork_asked(), template_asked(), sweep_asked(): of a button.
         lr_asked(), sample_asked(), discard_asked(): of the run that is trained now.
         export_asked(kind): "toml" or "tensorboard".
     """
@@ -35,6 +35,7 @@ class RunHead(QFrame):
     settings_asked = Signal()
     fork_asked = Signal()
     template_asked = Signal()
+    sweep_asked = Signal()
     lr_asked = Signal()
     sample_asked = Signal()
     discard_asked = Signal()
@@ -85,6 +86,8 @@ class RunHead(QFrame):
         )
         self._resting_menu = self._make_menu(
             ("New run like this one", "copy", self.template_asked.emit),
+            ("Sweep its settings…", "sliders", self.sweep_asked.emit),
+            None,
             ("Export its settings (TOML)…", "export", lambda: self.export_asked.emit("toml")),
             ("Export for TensorBoard…", "chart-line", lambda: self.export_asked.emit("tensorboard")),
         )

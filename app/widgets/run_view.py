@@ -29,6 +29,8 @@ from app.widgets.run_export import export_run
 from app.widgets.run_head import RunHead
 from app.widgets.run_views import RunViews
 from app.widgets.spec_view import SpecView, summary
+from app.widgets.sweep_dialog import SweepDialog
+from models.training.fork import spec_like
 from models.training.run_folder import RunFolder
 from models.training.spec import RunSpec
 
@@ -75,6 +77,7 @@ class RunView(QWidget):
         head.settings_asked.connect(self.show_settings)
         head.fork_asked.connect(self.ask_for_fork)
         head.template_asked.connect(lambda: self.template_asked.emit(self._run_id))
+        head.sweep_asked.connect(self.ask_for_sweep)
         head.lr_asked.connect(self._on_lr)
         head.sample_asked.connect(self._on_sample)
         head.discard_asked.connect(session.discard_training)
@@ -184,6 +187,19 @@ class RunView(QWidget):
             self._session.job_failed.emit(str(error), "")
             return
         dialog = ForkDialog(self._session, self._theme, run, step, changes, self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    @Slot()
+    def ask_for_sweep(self) -> None:
+        """Ask which settings of this run shall vary."""
+        try:
+            run = RunFolder.open(self._session.find_run(self._run_id).folder)
+            base = spec_like(self._session.library, run, name=run.name)
+        except ValueError as error:
+            self._session.job_failed.emit(str(error), "")
+            return
+        dialog = SweepDialog(self._session, self._theme, base, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 

@@ -1,0 +1,147 @@
+"""Parallel coordinates: each run is a line through the values of its settings, to its loss."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QWidget
+
+from app.parallel_axes import LOSS, ParallelAxis, parallel_axes, setting_title, setting_words
+from app.theme import SPACE, ThemeProvider
+from app.widgets.figure import Figure
+from models.training.sweep_result import SweepRun
+
+_NEAR = 8.0
+"""Pixels from a line within which the pointer reads it."""
+
+
+class ParallelPlot(Figure):
+    """The runs, the best first. The pointer or the left and right arrows read them, a click opens one.
+
+    Signals:
+        run_asked(run_id): a run was clicked.
+    """
+
+    run_asked = Signal(str)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(theme, parent)
+        self._runs: Sequence[SweepRun] = ()
+        self._axes: list[ParallelAxis] = []
+
+    def sizeHint(self) -> QSize:
+        return QSize(640, 280)
+
+    def show_runs(self, runs: Sequence[SweepRun]) -> None:
+        """Draw these, the best first."""
+        self._runs, self._axes = runs, parallel_axes(runs)
+        self.set_spot(None)
+        titles = ", ".join(axis.title for axis in self._axes)
+        self.setAccessibleName(f"{len(runs)} runs by {titles}. Arrow keys read them, the best first.")
+        self.update()
+
+    # -- Reading -------------------------------------------------------------------------------------------------------
+
+    def _shape(self) -> tuple[int, int]:
+        return len(self._runs), 1
+
+    def _words(self, spot: tuple[int, int]) -> str:
+        run = self._runs[spot[0]]
+        loss = "no validation" if run.best_loss is None else f"validation {run.best_loss:.4f}"
+        lines = [run.name, f"{spot[0] + 1} of {len(self._runs)}: {loss}, {run.status}"]
+        return "\n".join(
+            lines + [f"{setting_title(name)} {setting_words(value)}" for name, value in run.values.items()]
+        )
+
+    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+        nearest, least = None, _NEAR
+        for i in range(len(self._runs)):
+            for a, b in itertools.pairwise(self._points(i)):
+                if a.x() <= point.x() <= b.x():
+                    share = (point.x() - a.x()) / max(b.x() - a.x(), 1.0)
+                    away = abs(a.y() + share * (b.y() - a.y()) - point.y())
+                    if away < least:
+                        nearest, least = i, away
+        return None if nearest is None else (nearest, 0)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        spot = self._spot_at(event.position())
+        if spot is not None and event.button() == Qt.MouseButton.LeftButton:
+            self.run_asked.emit(self._runs[spot[0]].id)
+
+    # -- Painting ------------------------------------------------------------------------------------------------------
+
+    def _room(self) -> QRectF:
+        height = self._metrics().height()
+        side = 6 * SPACE
+        return QRectF(side, 2 * height, max(self.width() - 2 * side, 1), max(self.height() - 3 * height, 1))
+
+    def _x(self, i: int) -> float:
+        room = self._room()
+        return room.left() + (room.width() * i / (len(self._axes) - 1) if len(self._axes) > 1 else room.width() / 2)
+
+    def _y(self, place: float) -> float:
+        room = self._room()
+        return room.bottom() - place * room.height()
+
+    def _points(self, run: int) -> list[QPointF]:
+        places = [axis.places[run] for axis in self._axes]
+        return [QPointF(self._x(i), self._y(place)) for i, place in enumerate(places) if place is not None]
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if not self._runs:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        read = self.spot[0] if self.spot is not None else 0
+        for i in reversed(range(len(self._runs))):
+            if i != read:
+                self._draw_run(painter, i, wide=False)
+        self._draw_axes(painter)
+        self._draw_run(painter, read, wide=True)
+        if self.spot is not None:
+            self._draw_read_out(painter, self._points(read)[-1], self._words(self.spot))
+
+    def _colour(self, run: int) -> QColor:
+        """By its loss on the map of quantities; muted where it has none."""
+        place = self._axes[-1].places[run]
+        if place is None:
+            return self._theme.theme.color("faint")
+        # Not its brightest end, which is lost on a light page.
+        return self._theme.quantity_map().mapToQColor(0.85 * place)  # type: ignore[no-any-return]
+
+    def _draw_run(self, painter: QPainter, run: int, *, wide: bool) -> None:
+        colour = self._colour(run)
+        colour.setAlphaF(1.0 if wide else 0.55)
+        pen = QPen(self._theme.theme.color("accent") if wide else colour, 3.0 if wide else 1.5)
+        if self._runs[run].best_loss is None:
+            pen.setStyle(Qt.PenStyle.DashLine)
+        painter.setPen(pen)
+        painter.drawPolyline(QPolygonF(self._points(run)))
+
+    def _draw_axes(self, painter: QPainter) -> None:
+        colors, metrics, room = self._theme.theme, self._metrics(), self._room()
+        gap = room.width() / max(len(self._axes) - 1, 1)
+        for i, axis in enumerate(self._axes):
+            x = self._x(i)
+            painter.setPen(QPen(colors.color("border_strong"), 1))
+            painter.drawLine(QPointF(x, room.top()), QPointF(x, room.bottom()))
+            painter.setFont(self._theme.font(0.9, bold=axis.name == LOSS))
+            painter.setPen(colors.color("text"))
+            title = metrics.elidedText(axis.title, Qt.TextElideMode.ElideRight, int(gap - SPACE))
+            wide = metrics.horizontalAdvance(title) * 1.1
+            left = min(max(x - wide / 2, 0.0), self.width() - wide)
+            painter.drawText(QRectF(left, 0, wide, metrics.height()), Qt.AlignmentFlag.AlignCenter, title)
+            painter.setFont(self._theme.font(0.9))
+            for place, words in axis.ticks:
+                y, wide = self._y(place), metrics.horizontalAdvance(words) + 6.0
+                painter.setPen(QPen(colors.color("border_strong"), 1))
+                painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
+                last = i == len(self._axes) - 1 and i > 0
+                box = QRectF(x - wide - 4 if last else x + 5, y - metrics.height() / 2, wide, metrics.height())
+                painter.fillRect(box, colors.color("surface", 0.8))
+                painter.setPen(colors.color("muted"))
+                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
