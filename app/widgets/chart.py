@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 
 from app.run_history import smooth
 from app.theme import SPACE, ThemeProvider
+from app.widgets.curve import Curve
+
+Heights = Callable[[float, float], tuple[float, float]]
+"""From where to where a chart is shown upwards, of the part between two x."""
+
+_DECADE = 0.8
+"""Below this difference of log10, the steps between numbers are even: powers of ten would be too few."""
+
+_TICK = 0.03
+"""How high a tick is, as a share of the chart."""
 
 
 class NumberAxis(pg.AxisItem):  # type: ignore[misc]
@@ -43,32 +55,73 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
         if self.logMode:
-            return [f"{10**value:.3g}" for value in values]
+            return [format(10**value, ",.0f" if value >= 2 else ".4g") for value in values]
         digits = 0 if spacing >= 1 else math.ceil(-math.log10(spacing) - 1e-9)
         form = f",.{digits}f" if digits < 6 else ".1g"
         return ["" if value < 0 else format(value, form) if value else "0" for value in values]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten, and their doubles and halves where those are few; all as log10."""
+    """Powers of ten, with their doubles and halves where those are few, or even steps within a decade; all as log10."""
+    if high - low < _DECADE:
+        step = _round_step((10**high - 10**low) / 5)
+        evenly = np.arange(math.ceil(10**low / step), math.floor(10**high / step) + 1) * step
+        return [float(tick) for tick in np.log10(evenly[evenly > 0])]
     factors = (1, 2, 5) if high - low < 2.5 else (1,)
     ticks = (power + math.log10(factor) for power in range(math.floor(low), math.ceil(high)) for factor in factors)
     return [tick for tick in ticks if low <= tick <= high]
 
 
+def _round_step(least: float) -> float:
+    """The first of … 0.1, 0.2, 0.5, 1, 2, 5, 10 … that is no less."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))
+
+
+class _View(pg.ViewBox):  # type: ignore[misc]
+    """The pointer moves along the chart only; over the left axis also up and down."""
+
+    def wheelEvent(self, ev: Any, axis: int | None = None) -> None:
+        super().wheelEvent(ev, axis=0 if axis is None else axis)
+
+    def mouseDragEvent(self, ev: Any, axis: int | None = None) -> None:
+        super().mouseDragEvent(ev, axis=0 if axis is None else axis)
+
+
 class Chart(pg.PlotWidget):  # type: ignore[misc]
-    """A chart in the theme's style, without frame or menus. Double-click shows everything again.
+    """A chart in the theme's style, without frame or menus. Wheel and drag look closer; double-click shows everything.
+
+    As high as what is seen of it needs, until the user moves the left axis.
+
+    Signals:
+        window_moved(window): the user looks at another part: (first, last) x, or None for everything.
+        pointed(place): the pointer is over this QPointF of the chart, or None: it has left.
 
     Args:
         margins: pixels that stay free at the left, top and right of what is shown.
+        below: those below it; None for so many that the number of the lowest value is written.
     """
 
+    window_moved = Signal(object)
+    pointed = Signal(object)
+
     def __init__(
-        self, theme: ThemeProvider, *, x: str = "", y: str = "", margins: tuple[int, int, int] = (6, 6, 6)
+        self,
+        theme: ThemeProvider,
+        *,
+        x: str = "",
+        y: str = "",
+        margins: tuple[int, int, int] = (6, 6, 6),
+        below: int | None = None,
     ) -> None:
-        super().__init__(axisItems={"left": NumberAxis("left"), "bottom": NumberAxis("bottom")})
-        self._theme, self._margins = theme, margins
-        self._whole, self._follows, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True, True
+        super().__init__(viewBox=_View(), axisItems={"left": NumberAxis("left"), "bottom": NumberAxis("bottom")})
+        self._theme, self._margins, self._below = theme, margins, below
+        self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
+        self._window: tuple[float, float] | None = None
+        self._heights: Heights = _between(0.0, 1.0)
+        self._own_height = False
+        self._fitted = (0.0, 1.0)
+        self._widest = "88,888"
         self.setMenuEnabled(False)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         plot = self.getPlotItem()
@@ -78,33 +131,73 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         if y:
             plot.setLabel("left", y)
         plot.disableAutoRange()
-        plot.getViewBox().sigRangeChangedManually.connect(self._on_moved)
+        self._mark_lines, self._mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
+        self._cursor_line = pg.InfiniteLine(angle=90, movable=False)
+        self._said = pg.TextItem(anchor=(0.5, 0.5))
+        for item in (self._mark_lines, self._mark_ticks, self._cursor_line, self._said):
+            self.addItem(item, ignoreBounds=True)
+        self.show_cursor(None)
+        self.say("")
+        view = plot.getViewBox()
+        view.sigRangeChangedManually.connect(self._on_moved)
+        view.sigRangeChanged.connect(self._place_said)
+        # Kept as a member: the proxy lives as long as the chart.
+        self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=60, slot=self._on_mouse)
         self.restyle()
         theme.theme_changed.connect(self.restyle)
 
     @Slot()
     def restyle(self) -> None:
         """Take the theme's colours."""
-        self._theme.style_plot(self.getPlotItem())
+        theme = self._theme
+        theme.style_plot(self.getPlotItem())
         # As wide as any number will be, so that nothing moves when the numbers grow.
-        width = QFontMetrics(self._theme.font(0.9)).horizontalAdvance("88,888")
+        width = QFontMetrics(theme.font(0.9)).horizontalAdvance(self._widest)
         self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
+        self._mark_lines.setPen(theme.pen("muted", style=Qt.PenStyle.DashLine))
+        self._mark_ticks.setPen(theme.pen("muted"))
+        self._cursor_line.setPen(theme.pen("text", alpha=0.6))
+        self._said.setColor(theme.theme.muted)
+        self._said.setFont(theme.font(0.9))
         self.show_scales(self._has_scales)
+
+    # -- What is shown ----------------------------------------------------------------------------------
 
     def set_margins(self, left: int, top: int, right: int) -> None:
         """Keep other margins free."""
         self._margins = (left, top, right)
         self._fit()
 
-    def show_range(self, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Say what there is to see (in log mode, y is log10). It is shown, unless the user looks closer at a part."""
-        self._whole = (x, y)
+    def set_widest(self, words: str) -> None:
+        """Give the words along the left axis as much room as these need."""
+        self._widest = words
+        self.restyle()
+
+    def show_range(self, x: tuple[float, float], y: tuple[float, float] | Heights) -> None:
+        """Say what there is to see (in log mode, y is log10). It is shown, unless the user looks closer at a part.
+
+        Args:
+            y: from where to where, or what says that of the part between two x.
+        """
+        self._heights = y if callable(y) else _between(*y)
+        self._whole = (x, self._heights(*x))
         self._fit()
 
+    def show_window(self, window: tuple[float, float] | None) -> None:
+        """Show the part between two x, or everything."""
+        self._window, self._own_height = window, False
+        self._fit()
+
+    @Slot()
     def show_whole(self) -> None:
         """Show everything again."""
-        self._follows = True
-        self._fit()
+        self.show_window(None)
+        self.window_moved.emit(None)
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """Which part is shown, None for everything."""
+        return self._window
 
     def show_scales(self, shown: bool) -> None:
         """Draw the axes, or not, where there is nothing to measure yet; their room stays."""
@@ -112,42 +205,86 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         for side in ("left", "bottom"):
             self.getPlotItem().getAxis(side).setOpacity(1.0 if shown else 0.0)
 
-    def curve(self, *, smooth: bool = False) -> pg.PlotDataItem:
-        """A line that stays fast with 100,000 points: never more of them than pixels.
+    def say(self, words: str) -> None:
+        """Write words in the middle, "" for none."""
+        self._said.setText(words)
+        self._said.setVisible(bool(words))
 
-        `smooth` draws fine edges, and leaves points out: for lines without noise, since with it that is slow and wrong.
-        """
-        line = pg.PlotDataItem(antialias=smooth, connect="finite", autoDownsampleFactor=1.0)
-        line.setDownsampling(auto=True, method="subsample" if smooth else "peak")
-        line.setClipToView(True)
+    def curve(self, *, smooth: bool = False) -> Curve:
+        """A line. `smooth` draws fine edges: for lines without noise, since with it that is slow."""
+        line = Curve(smooth=smooth)
         self.addItem(line)
         return line
 
+    def set_marks(self, lines: Sequence[float], ticks: Sequence[float] = ()) -> None:
+        """Mark some x by dashed lines across the chart, others by ticks at its foot."""
+        self._mark_lines.setXVals(lines)
+        self._mark_ticks.setXVals(ticks)
+        self.getPlotItem().update()
+
+    def show_cursor(self, x: float | None) -> None:
+        """Draw a line at this x, or none."""
+        self._cursor_line.setVisible(x is not None)
+        if x is not None:
+            self._cursor_line.setValue(x)
+
+    # -- Moving -----------------------------------------------------------------------------------------
+
     def mouseDoubleClickEvent(self, event: object) -> None:
         self.show_whole()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.pointed.emit(None)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
         if event is not None:  # pyqtgraph calls it without one while it is being made
             self._fit()
 
+    def _on_mouse(self, args: tuple[QPointF]) -> None:
+        view = self.getPlotItem().getViewBox()
+        self.pointed.emit(view.mapSceneToView(args[0]) if view.sceneBoundingRect().contains(args[0]) else None)
+
     @Slot()
     def _on_moved(self) -> None:
-        self._follows = False
+        view = self.getPlotItem().getViewBox()
+        (left, right), heights = view.viewRange()
+        per_pixel = (right - left) / max(view.width(), 1.0)
+        first, last = left + self._margins[0] * per_pixel, right - self._margins[2] * per_pixel
+        x0, x1 = self._whole[0]
+        slack = 1e-6 * (x1 - x0)
+        everything = first <= x0 + slack and last >= x1 - slack
+        self._window = None if everything else (first, last)
+        self._own_height = self._own_height or not np.allclose(heights, self._fitted, rtol=1e-6, atol=0.0)
+        self._fit()
+        self.window_moved.emit(self._window)
 
     def _fit(self) -> None:
-        if not self._follows:
-            return
         view = self.getPlotItem().getViewBox()
-        (x0, x1), (y0, y1) = self._whole
+        x0, x1 = self._window or self._whole[0]
+        y0, y1 = self._heights(x0, x1)
         left, top, right = self._margins
-        # Below the lowest value, so much that its number is written: pyqtgraph leaves out what would be cut.
-        below = QFontMetrics(self._theme.font(0.9)).height() / 2 + 1
+        # pyqtgraph leaves out a number that would be cut off at the foot.
+        below = QFontMetrics(self._theme.font(0.9)).height() / 2 + 1 if self._below is None else self._below
         per_x = (x1 - x0) / max(view.width() - left - right, 1.0)
         per_y = (y1 - y0) / max(view.height() - top - below, 1.0)
         self.getPlotItem().getAxis("bottom").end = x1
         across, up = (x0 - left * per_x, x1 + right * per_x), (y0 - below * per_y, y1 + top * per_y)
+        if self._own_height:
+            view.setRange(xRange=across, padding=0)
+            return
+        self._fitted = up
         view.setRange(xRange=across, yRange=up, padding=0)
+
+    @Slot()
+    def _place_said(self) -> None:
+        (left, right), (low, high) = self.getPlotItem().getViewBox().viewRange()
+        self._said.setPos((left + right) / 2, (low + high) / 2)
+
+
+def _between(low: float, high: float) -> Heights:
+    return lambda first, last: (low, high)
 
 
 def moving_average(values: NDArray[np.float64], amount: float) -> NDArray[np.float64]:

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+import contextlib
+from collections.abc import Mapping
 
-from app.run_history import RunHistory
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QScrollArea, QSlider, QSplitter, QVBoxLayout, QWidget
+
+from app.run_columns import run_columns
+from app.run_history import RunHistory, Table
 from app.session import Session
 from app.shown_run import ShownRun
-from app.theme import ThemeProvider
-from app.widgets.basics import frame
-from app.widgets.plots import LossChart
+from app.status import duration
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import button, frame, label, row
+from app.widgets.elided_label import ElidedLabel
+from app.widgets.export_button import ExportButton
+from app.widgets.layer_heat import LayerHeat
+from app.widgets.linked_charts import LinkedCharts
+from app.widgets.plots import SMOOTHING, LossChart
+from app.widgets.run_axis import X_AXES, RunAxis
+from app.widgets.run_chart import RunChart
+from app.widgets.run_marks import RunMarks
 from app.widgets.sample_feed import SampleFeed
-from app.widgets.small_chart import SmallChart
+from app.widgets.small_chart import SmallChart, words_of
+from app.widgets.words import percent, size_words
+from models.training.run_folder import RunFolder
+
+_SLIDER_TOP = 100
+_CHARTS_HIGH = 348
+"""Pixels below which the charts cannot be read; where there is no room for both, the samples are scrolled to."""
+
+_RATE_TIP = "The learning rate of each step. A dashed line marks where it was changed by hand, or the run went on."
+_GRADIENT_TIP = "The length of the gradient before it is clipped"
+_SPEED_TIP = (
+    "Tokens trained on per second. Share of peak: the arithmetic of each step, estimated, beside the fastest "
+    "multiplication of matrices that was measured on this device"
+)
+_MEMORY_TIP = "What is in use on the device; on a CPU, by this whole program"
+_NEAR = 4
+"""Pixels within which the pointer finds a mark."""
 
 
 class CurvesView(QWidget):
@@ -20,57 +48,190 @@ class CurvesView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._history = RunHistory()
+        self._axis = RunAxis()
+        self._marks = RunMarks(self._history, self._axis)
         self.loss = LossChart(theme)
-        self._small = [
-            SmallChart(theme, "Learning rate", "lr", "", ".3g"),
-            SmallChart(theme, "Gradient norm", "grad_norm", "", ".3f", noisy=True),
-            SmallChart(theme, "Speed", "tokens_per_s", "tokens/s", ",.0f", noisy=True, steps=True),
-        ]
+        self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
+        self.gradient = SmallChart(
+            theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, numbers=False, tip=_GRADIENT_TIP
+        )
+        self.speed = SmallChart(theme, "Tokens/s", "tokens_per_s", words=_speed_words, noisy=True, tip=_SPEED_TIP)
+        self.memory = SmallChart(
+            theme, "Memory", "memory_bytes", words=_memory_words, scale=_memory_scale, sparse=True, tip=_MEMORY_TIP
+        )
+        self.layers = LayerHeat(theme)
         self.samples = SampleFeed(theme)
-        small = frame("card")
+        self.charts: tuple[RunChart, ...] = (
+            self.loss,
+            self.rate,
+            self.gradient,
+            self.speed,
+            self.memory,
+            self.layers,
+        )
+        self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
+        self._picture = self._make_picture()
+        self._place = ElidedLabel()
+        self._place.setProperty("role", "caption")
+        self.smoothing = QSlider(Qt.Orientation.Horizontal)
+        self.log = QCheckBox("Log scale")
+        self.x_axis = QComboBox()
+        self.whole = button(
+            "Whole run", theme, self._linked.show_whole, icon="corners-out", tip="Show everything again"
+        )
+        self.whole.setEnabled(False)
+        self.export = ExportButton(session, theme, self._picture, lambda: run_columns(self._history))
+        self._build()
+        self.smoothing.valueChanged.connect(self._on_smoothing)
+        self.log.toggled.connect(self.loss.set_log)
+        self.x_axis.currentIndexChanged.connect(self._on_axis)
+        self._linked.zoomed.connect(self.whole.setEnabled)
+        for chart in self.charts:
+            chart.row_pointed.connect(self._on_pointed)
+
+    def _build(self) -> None:
+        for axis, words in X_AXES.items():
+            self.x_axis.addItem(words, axis)
+        self.x_axis.setAccessibleName("What runs along the charts")
+        self.x_axis.setToolTip("What runs along all charts: steps, tokens seen, or training time")
+        self.log.setToolTip("Draw the loss on a logarithmic axis, which shows late progress")
+        self.smoothing.setRange(0, _SLIDER_TOP)
+        self.smoothing.setValue(round(SMOOTHING * _SLIDER_TOP))
+        self.smoothing.setFixedWidth(100)
+        self.smoothing.setAccessibleName("Smoothing")
+        self.smoothing.setToolTip("How strongly the thick lines are smoothed: over up to a quarter of the run")
+        choices = (label("Smoothing", "caption"), self.smoothing, self.log, self.x_axis, self.whole, self.export)
+        bar = row(self._place, *choices, spacing=SPACE)
+        bar.setStretch(0, 1)
+        body = QSplitter(Qt.Orientation.Vertical)
+        body.setChildrenCollapsible(False)
+        body.addWidget(self._picture)
+        body.addWidget(_card(self.samples))
+        body.setStretchFactor(0, 3)
+        body.setStretchFactor(1, 1)
+        body.setSizes([480, 130])
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        body.setProperty("role", "scrolled")
+        area.setWidget(body)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(bar)
+        layout.addWidget(area, 1)
+
+    def _make_picture(self) -> QWidget:
+        """All charts, side by side."""
+        small = frame("card", margin=SPACE + SPACE // 2)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * SPACE)
+        grid.setVerticalSpacing(SPACE)
+        for i, chart in enumerate((self.rate, self.gradient, self.speed, self.memory)):
+            grid.addWidget(chart, i // 2, i % 2)
+        grid.addWidget(self.layers, 2, 0, 1, 2)
+        for line, stretch in enumerate((10, 12, 15)):
+            grid.setRowStretch(line, stretch)
+        for column in (0, 1):
+            grid.setColumnStretch(column, 1)
         lines = small.layout()
         assert isinstance(lines, QVBoxLayout)
-        for chart in self._small:
-            lines.addWidget(chart, 1)
+        lines.addLayout(grid)
         charts = QSplitter(Qt.Orientation.Horizontal)
         charts.setChildrenCollapsible(False)
         charts.addWidget(_card(self.loss))
         charts.addWidget(small)
-        charts.setStretchFactor(0, 3)
+        charts.setStretchFactor(0, 1)
         charts.setStretchFactor(1, 1)
-        charts.setSizes([720, 260])
-        body = QSplitter(Qt.Orientation.Vertical)
-        body.setChildrenCollapsible(False)
-        body.addWidget(charts)
-        body.addWidget(_card(self.samples))
-        body.setStretchFactor(0, 3)
-        body.setStretchFactor(1, 1)
-        body.setSizes([440, 190])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(body)
+        charts.setSizes([500, 500])
+        charts.setMinimumHeight(_CHARTS_HIGH)
+        return charts
+
+    # -- What is shown ----------------------------------------------------------------------------------
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""
-        self._show_history(run.history, run.spec.model.vocab_size if run.spec is not None else 0)
-
-    def _show_history(self, history: RunHistory, vocab_size: int) -> None:
-        self.loss.show_history(history, vocab_size)
-        for chart in self._small:
-            chart.show_history(history)
-        self.samples.show_history(history)
+        self._history = run.history
+        self.export.name = f"{run.name or 'run'} curves"
+        self._linked.show_whole()
+        self.loss.show_history(run.history, run.spec.model.vocab_size if run.spec is not None else 0, _measured(run))
+        self.samples.show_history(run.history)
+        self._draw()
 
     def refresh(self) -> None:
         """Draw what has come since."""
-        self.loss.refresh()
-        for chart in self._small:
-            chart.refresh()
+        self._draw()
         self.samples.refresh()
+
+    def _draw(self) -> None:
+        self._axis = RunAxis.of(self.x_axis.currentData(), self._history.train)
+        self._marks = RunMarks(self._history, self._axis)
+        for chart in self.charts:
+            chart.draw(self._history, self._axis)
+            chart.chart.set_marks(self._marks.lines, self._marks.ticks if chart is self.loss else ())
+        self._on_pointed(None)
+
+    @Slot()
+    def _on_axis(self) -> None:
+        self._linked.show_whole()
+        self._draw()
+
+    @Slot(int)
+    def _on_smoothing(self, value: int) -> None:
+        for chart in (self.loss, self.gradient, self.speed):
+            chart.set_smoothing(value / _SLIDER_TOP)
+
+    # -- The pointer ------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_pointed(self, row: int | None) -> None:
+        """Read the same row in all charts."""
+        for chart in self.charts:
+            if chart is not self.sender():
+                chart.show_row(row)
+        self._place.setText(self._words(row))
+
+    def _words(self, row: int | None) -> str:
+        train = self._history.train
+        if not len(train):
+            return ""
+        at = len(train) - 1 if row is None else row
+        words = f"{train['tokens'][at]:,.0f} tokens in {duration(float(train['elapsed_s'][at]))}"
+        if row is None:
+            return words
+        chart = self.loss.chart
+        (left, right), width = chart.getPlotItem().getViewBox().viewRange()[0], chart.width()
+        x, near = float(self._axis.of_rows(train)[row]), _NEAR * (right - left) / max(width, 1)
+        happened = self._marks.words_at(x - near, x + near)
+        return f"{words} · {happened}" if happened else words
 
 
 def _card(widget: QWidget) -> QWidget:
-    card = frame("card")
+    card = frame("card", margin=SPACE + SPACE // 2)
     layout = card.layout()
     assert layout is not None
     layout.addWidget(widget)
     return card
+
+
+def _measured(run: ShownRun) -> Mapping[str, float]:
+    """What a run's folder says that was measured when its training was set up."""
+    if run.folder is not None:
+        with contextlib.suppress(ValueError):
+            return RunFolder.open(run.folder).measured
+    return {}
+
+
+def _speed_words(train: Table, row: int) -> str:
+    share = float(train["peak_share"][row])
+    words = words_of(float(train["tokens_per_s"][row]), ",.0f")
+    return f"{words} · {percent(share)} of peak" if share == share else words
+
+
+def _memory_words(train: Table, row: int) -> str:
+    return size_words(float(train["memory_bytes"][row]))
+
+
+def _memory_scale(most: float) -> tuple[float, str]:
+    return (2.0**30, "GiB") if most >= 2**30 else (2.0**20, "MiB")

@@ -13,6 +13,8 @@ class ElidedLabel(QFrame):
     def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._text = text
+        self.alignment = Qt.AlignmentFlag.AlignLeft
+        """At which side the text stands where there is more room."""
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def text(self) -> str:
@@ -39,4 +41,4 @@ class ElidedLabel(QFrame):
         shown = self.fontMetrics().elidedText(self._text, Qt.TextElideMode.ElideRight, self.width())
         self.setToolTip(self._text if shown != self._text else "")
         painter.setPen(self.palette().windowText().color())
-        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | self.alignment, shown)

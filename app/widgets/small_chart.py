@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from PySide6.QtCore import QSize, Slot
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.run_history import RunHistory
-from app.theme import SPACE, ThemeProvider
+from app.run_history import Table
+from app.theme import ThemeProvider
 from app.widgets.basics import label
 from app.widgets.chart import Chart, moving_average
+from app.widgets.plots import SMOOTHING
+from app.widgets.run_chart import RunChart
 
-_SMOOTHING = 0.4
+Words = Callable[[Table, int], str]
+"""What is said of a row of a table."""
 
 
-class SmallChart(QWidget):
-    """One quantity of a run over its steps, with its name, unit and latest value above.
+class SmallChart(RunChart):
+    """One quantity along a run's course, with its name and unit, and the value where the pointer is, or the latest.
 
     Args:
-        column: of RunHistory.train.
-        form: how the latest value is written, for `format`.
+        column: of RunHistory.train. `sparse`: it is not measured at every step, and what was measured last stands.
+        words: says the value of a row; by default it is written in `form`.
+        scale: for the largest value, by what all are divided, and the unit then.
         noisy: drawn thin, with a smoothed line over it.
-        steps: whether the steps are written along the chart; of charts above each other, only the last needs that.
+        numbers: whether they stand along the chart; of charts above each other, only the last needs that.
     """
 
     def __init__(
@@ -31,65 +35,83 @@ class SmallChart(QWidget):
         theme: ThemeProvider,
         title: str,
         column: str,
-        unit: str,
-        form: str,
+        unit: str = "",
         *,
+        form: str = ".3g",
+        words: Words | None = None,
+        scale: Callable[[float], tuple[float, str]] | None = None,
         noisy: bool = False,
-        steps: bool = False,
+        sparse: bool = False,
+        numbers: bool = True,
+        tip: str = "",
     ) -> None:
-        super().__init__()
-        self._column, self._form = column, form
-        self._theme = theme
-        self._history = RunHistory()
-        self._chart = Chart(theme)
-        self._chart.setAccessibleName(title)
-        self._chart.setMinimumHeight(60 if steps else 40)
-        if not steps:
-            self._chart.getPlotItem().getAxis("bottom").setHeight(6)
-            self._chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
-        self._line = self._chart.curve()
-        self._smooth = self._chart.curve(smooth=True) if noisy else None
-        self._value = label("", "mono")
-        head = QHBoxLayout()
-        head.addWidget(label(title, "subheading"))
-        head.addStretch(1)
-        head.addWidget(self._value)
-        if unit:
-            head.addWidget(label(unit, "caption"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(SPACE // 2)
-        layout.addLayout(head)
-        layout.addWidget(self._chart, 1)
+        heading = label(title, "subheading")
+        heading.setToolTip(tip)
+        super().__init__(theme, Chart(theme), heading, unit)
+        self._column, self._sparse, self._scale = column, sparse, scale
+        self._say: Words = words or (lambda train, row: words_of(float(train[column][row]), form))
+        self._smoothing = SMOOTHING
+        self.chart.setAccessibleName(title)
+        self.chart.setMinimumHeight(48)
+        if not numbers:
+            self.chart.getPlotItem().getAxis("bottom").setHeight(6)
+            self.chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
+        self._line = self.chart.curve()
+        self._smooth = self.chart.curve(smooth=True) if noisy else None
         theme.theme_changed.connect(self._restyle)
         self._restyle()
-        self.refresh()
+        self.draw(self.history, self.axis)
 
     def sizeHint(self) -> QSize:
-        return QSize(240, 130)
+        return QSize(240, 100)
 
-    def show_history(self, history: RunHistory) -> None:
-        """Draw another run."""
-        self._history = history
-        self._chart.show_whole()
-        self.refresh()
+    def set_smoothing(self, amount: float) -> None:
+        """Smooth the thick line more or less, see `moving_average`."""
+        self._smoothing = amount
+        self._restyle()
+        self.draw(self.history, self.axis)
 
-    def refresh(self) -> None:
-        """Draw what the history holds now."""
-        train = self._history.train
-        values, steps = train[self._column], train["step"]
-        self._chart.show_scales(len(train) > 1)
-        self._line.setData(steps, values)
+    def _draw(self) -> None:
+        train = self.history.train
+        values, x = train[self._column], self.axis.of_rows(train)
+        if self._sparse:
+            known = np.isfinite(values)
+            values, x = values[known], x[known]
+        if self._scale is not None:
+            divisor, unit = self._scale(float(values.max(initial=0.0)))
+            values = values / divisor
+            self.show_unit(unit)
+        self._x, self._values = x, values
+        self._line.setData(x, values)
         if self._smooth is not None:
-            self._smooth.setData(steps, moving_average(values, _SMOOTHING))
-        finite = values[np.isfinite(values)]
-        if len(finite):
-            self._chart.show_range((0.0, float(steps[-1]) or 1.0), (0.0, float(finite.max()) or 1.0))
-        self._value.setText(words_of(values[-1], self._form) if len(train) else "–")
+            self._smooth.setVisible(bool(self._smoothing))
+            self._smooth.setData(x, moving_average(values, self._smoothing))
+        self.chart.show_range((0.0, self._length()), self._heights)
+
+    def _heights(self, first: float, last: float) -> tuple[float, float]:
+        """What to show upwards between two x: all from zero, of a part its own range."""
+        low_row, end_row = np.searchsorted(self._x, first), np.searchsorted(self._x, last, side="right")
+        shown = self._values[low_row:end_row]
+        shown = shown[np.isfinite(shown)]
+        top = float(shown.max(initial=0.0)) or 1.0
+        if self.chart.window is None or not len(shown):
+            return 0.0, top
+        low = float(shown.min())
+        room = 0.05 * (top - low) or 0.05 * top
+        return max(low - room, 0.0), top + room
+
+    def _words(self, row: int | None) -> str:
+        train = self.history.train
+        row = len(train) - 1 if row is None else row
+        if self._sparse:
+            known = np.flatnonzero(np.isfinite(train[self._column][: row + 1]))
+            row = int(known[-1]) if len(known) else -1
+        return self._say(train, row) if row >= 0 else "–"
 
     @Slot()
     def _restyle(self) -> None:
-        self._line.setPen(self._theme.pen("info", alpha=1.0 if self._smooth is None else 0.35))
+        thin = self._smooth is not None and self._smoothing > 0
+        self._line.setPen(self._theme.pen("info", alpha=0.35 if thin else 1.0))
         if self._smooth is not None:
             self._smooth.setPen(self._theme.pen("info", width=1.5))
 

@@ -59,7 +59,7 @@ def test_a_change_reaches_icons_fonts_and_charts(theme: ThemeProvider, qtbot: Qt
         theme.set_mode("dark")
     assert theme.theme is DARK
     assert widget.icon().pixmap(16).toImage() != before
-    assert chart._chart.backgroundBrush().color() == DARK.color("surface")
+    assert chart.chart.backgroundBrush().color() == DARK.color("surface")
     assert qapp.palette().window().color() == DARK.color("window")
     theme.set_mode("light")
     assert widget.icon().pixmap(16).toImage() == before
