@@ -66,7 +66,7 @@ def little_data(signs: Signs) -> Finding:
     gaps = losses - np.interp(steps, signs.steps, signs.loss)
     error = _error(signs)
     if gap < _GAP * losses[-1] or gap < 2 * (0.0 if math.isnan(error) else error):
-        words += f" Validation loss above that of training: {gap:.2g}."
+        words += f" The validation loss is {abs(gap):.2g} {'above' if gap > 0 else 'below'} that of training."
         return Check(kind="little_data", words=words)
     wide = np.flatnonzero(gaps < _GAP * losses)
     onset = int(steps[wide[-1]]) if len(wide) else int(steps[0])

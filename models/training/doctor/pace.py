@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
+from models.training.doctor.log import Numbers
 from models.training.doctor.remedies import GOOD_MOVEMENT, anew, scaled_rates, words_of
 from models.training.doctor.signs import Signs
 from models.training.schedule import DECAY_SHARE
@@ -26,8 +27,8 @@ _SMALL_MOVEMENT = 0.3
 """All updates of a run together, as a multiple of the weights, below which they cannot learn much."""
 _HARDLY_LEARNED = 0.5
 """The share of guessing's loss that is left in a run that has hardly learned …"""
-_FALLING_VALIDATION = 0.02
-"""The share of its whole fall that a validation loss falls by while the steps grow e-fold, where it still falls."""
+_FALLING = 0.015
+"""The share of its whole fall that a loss falls by while the steps grow e-fold, where it still falls."""
 
 
 def lr_high(signs: Signs) -> Finding:
@@ -42,7 +43,7 @@ def lr_high(signs: Signs) -> Finding:
         return Check(kind="lr_high", words=words)
     loss = signs.loss_near(begin)
     sentence = (
-        f"Single updates changed up to {ratio:.0%} of a block's weights (1 % is usual), and the loss did not fall "
+        f"Single updates changed up to {ratio:.0%} of a block's weights (1% is usual), and the loss did not fall "
         f"below {loss:.3g} from step {begin:,} to {end:,}."
     )
     remedy = anew(signs)
@@ -87,8 +88,9 @@ def plateau(signs: Signs) -> Finding:
     first, last = signs.lull()
     begin, end = int(signs.steps[first]), int(signs.steps[last])
     loss = float(signs.loss[first])
+    falls = _falls(signs, signs.loss[first : last + 1], begin, end) or _validation_falls(signs, begin, end)
     lasts = last == signs.n_blocks - 1 and end - begin >= least
-    if not lasts or _high_steps(signs, begin, end) < least / 4 or _validation_falls(signs, begin, end):
+    if not lasts or _high_steps(signs, begin, end) < least / 4 or falls:
         words = f"The longest stretch without a fall was {end - begin:,} steps."
         return Check(kind="plateau", words=words)
     sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {signs.loss[-1]:.3g} now."
@@ -119,18 +121,22 @@ def _high_steps(signs: Signs, begin: int, end: int) -> int:
 
 
 def _validation_falls(signs: Signs, begin: int, end: int) -> bool:
-    """Whether the validation loss, which always looks at the same text, still fell: it shows what noise hides.
-
-    Losses fall along the logarithm of the steps, so that a long stretch must show more than a short one.
-    """
+    """Whether the validation loss, which always looks at the same text, still fell: it shows what noise hides."""
     log = signs.log
     within = (log.val_step >= begin) & (log.val_step <= end) & np.isfinite(log.val_loss)
-    losses = log.val_loss[within]
+    return _falls(signs, log.val_loss[within], begin, end)
+
+
+def _falls(signs: Signs, losses: Numbers, begin: int, end: int) -> bool:
+    """Whether losses from step `begin` to `end` fall as those of a run do that goes on learning.
+
+    Those fall along the logarithm of the steps, so that a long stretch must show more than a short one.
+    """
     if len(losses) < 2:
         return False
     n = 1 if len(losses) < 4 else 2
-    stretch = math.log(max(end - log.begin, 1) / max(begin - log.begin, 1))
-    return float(losses[:n].mean() - losses[-n:].mean()) > _FALLING_VALIDATION * signs.fall * stretch
+    stretch = math.log(max(end - signs.log.begin, 1) / max(begin - signs.log.begin, 1))
+    return float(losses[:n].min() - losses[-n:].mean()) > _FALLING * signs.fall * stretch
 
 
 def _unstick(signs: Signs) -> Remedy:

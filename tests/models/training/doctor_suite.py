@@ -204,7 +204,7 @@ def train_recipe(recipe: Recipe, library: Library) -> RunFolder:
         model=dataclasses.replace(PRESETS[f"{recipe.family}-tiny"], **{**SIZE, **recipe.model}),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=recipe.vocab_size) if pieces else TokenizerSpec(kind="byte"),
         data=DataSpec(source="files", files=(str(file),), val_fraction=recipe.val_fraction),
-        train=TrainConfig(**{**TRAIN, **recipe.train, "seed": recipe.seed}),
+        train=TrainConfig(**{**TRAIN, **recipe.train, "seed": recipe.seed or recipe.train.get("seed", 0)}),
     )
     run = result_of(prepare_run(library, spec))
     try:
