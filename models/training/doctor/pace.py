@@ -23,6 +23,8 @@ _HIGH = 0.3
 """Of the highest learning rate: from here on it counts as high."""
 _LEAST_LULL = 50
 """Steps."""
+_LATEST = 5
+"""Blocks that «now» is a median of."""
 _SMALL_MOVEMENT = 0.3
 """All updates of a run together, as a multiple of the weights, below which they cannot learn much."""
 _HARDLY_LEARNED = 0.5
@@ -93,8 +95,9 @@ def plateau(signs: Signs) -> Finding:
     if not lasts or _high_steps(signs, begin, end) < least / 4 or falls:
         words = f"The longest stretch without a fall was {end - begin:,} steps."
         return Check(kind="plateau", words=words)
-    sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {signs.loss[-1]:.3g} now."
-    evidence = {"loss then": loss, "loss now": float(signs.loss[-1]), "noise": signs.noise}
+    now = float(np.median(signs.loss[-_LATEST:]))
+    sentence = f"The loss has not fallen since step {begin:,}: it was {loss:.3g} then, and is {now:.3g} now."
+    evidence = {"loss then": loss, "loss now": now, "noise": signs.noise}
     return Diagnosis(kind="plateau", sentence=sentence, step=begin, evidence=evidence, remedy=_unstick(signs))
 
 

@@ -133,7 +133,7 @@ def faulty() -> list[Recipe]:
         ),
         Recipe(name="noise, adamw", text="noise", train=ADAMW, found="plateau"),
         Recipe(name="noise, muon", family="llama", text="noise", found="plateau"),
-        Recipe(name="bert that knows frequencies only", family="bert", train={**ADAMW, **ENCODER}, found="plateau"),
+        Recipe(name="bart without a warm-up", family="bart", train={**ADAMW, "warmup_steps": 0}, found="plateau"),
         Recipe(
             name="terrarium on few stories",
             family="terrarium",
@@ -204,7 +204,7 @@ def train_recipe(recipe: Recipe, library: Library) -> RunFolder:
         model=dataclasses.replace(PRESETS[f"{recipe.family}-tiny"], **{**SIZE, **recipe.model}),
         tokenizer=TokenizerSpec(kind="bpe", vocab_size=recipe.vocab_size) if pieces else TokenizerSpec(kind="byte"),
         data=DataSpec(source="files", files=(str(file),), val_fraction=recipe.val_fraction),
-        train=TrainConfig(**{**TRAIN, **recipe.train, "seed": recipe.seed or recipe.train.get("seed", 0)}),
+        train=TrainConfig(**{**TRAIN, **recipe.train, "seed": recipe.seed}),
     )
     run = result_of(prepare_run(library, spec))
     try:
