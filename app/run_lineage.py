@@ -54,17 +54,19 @@ def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Linea
     run = RunFolder.open(folder)
     known = {info.id: info for info in runs}
     chain = [_run_link(known.get(run.id) or inspect_run(folder))]
-    ancestors = list(_ancestors(run.lineage, known))
+    ancestors = list(_ancestors(run, known))
     chain += [link for link, _ in ancestors]
     source = run.lineage.get("source")
     if isinstance(source, dict):
         chain.append(_source_link(source))
     chain.append(_tokenizer_link(library, run))
     corpora: dict[str, Link] = {}
+    batches = run.measured.get("train_batches")
     for lineage in (run.lineage, *(lineage for _, lineage in ancestors)):
         corpus = lineage.get("corpus")
-        if isinstance(corpus, dict):
-            corpora.setdefault(str(corpus.get("sha256")), _corpus_link(library, corpus, run))
+        if isinstance(corpus, dict) and str(corpus.get("sha256")) not in corpora:
+            corpora[str(corpus.get("sha256"))] = _corpus_link(library, corpus, batches)
+        batches = None  # was measured on the run's own text
     chain += corpora.values()
     if not corpora:
         chain.append(Link(kind="corpus", title="Unknown text", problem="Nothing says what text this was trained on."))
@@ -74,14 +76,16 @@ def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Linea
     return Lineage(tuple(chain), tuple(_run_link(info, _from_step(info)) for info in children))
 
 
-def _ancestors(lineage: dict[str, Any], known: dict[str, RunInfo]) -> Iterator[tuple[Link, dict[str, Any]]]:
-    """The parent, its parent and so on, each with its own lineage; one that is gone ends them."""
-    seen = set()
+def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link, dict[str, Any]]]:
+    """The parent, its parent and so on, each with its own lineage; one that is gone, or was there, ends them."""
+    lineage, seen = run.lineage, {run.id}
     while isinstance(parent := lineage.get("parent"), dict):
         identity, step = str(parent.get("run")), parent.get("step")
         made = f"began with its weights at step {step:,}" if isinstance(step, int) else "began with its weights"
+        if identity in seen:
+            return
         info = known.get(identity)
-        if info is None or identity in seen:
+        if info is None:
             title = str(parent.get("name") or identity)
             gone = "It is no longer in the library, so what it was made from is not known."
             yield Link(kind="run", title=title, problem=gone, made=made), {}
@@ -140,7 +144,7 @@ def _tokenizer_link(library: Library, run: RunFolder) -> Link:
     )
 
 
-def _corpus_link(library: Library, corpus: dict[str, Any], run: RunFolder) -> Link:
+def _corpus_link(library: Library, corpus: dict[str, Any], batches: float | None) -> Link:
     title, sha = str(corpus.get("name") or "A text"), str(corpus.get("sha256") or "")
     try:
         there = open_corpus(library, sha)
@@ -150,7 +154,6 @@ def _corpus_link(library: Library, corpus: dict[str, Any], run: RunFolder) -> Li
     facts = [size_words(there.n_bytes)]
     if there.kind == "examples":
         facts.insert(0, counted(sum(_lines(there.path(split)) for split in ("train", "val")), "document"))
-    batches = run.measured.get("train_batches")
     if batches:
         facts.append(f"{counted(int(batches), 'batch', 'batches')} in one pass")
     return Link(kind="corpus", title=there.label, key=there.sha, facts=(*facts, _digits(sha)), made="learned from")
