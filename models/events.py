@@ -112,6 +112,10 @@ class ValMetrics(Event):
     loss_error: float | None = None
 
 
+ARROW = " → "
+"""In a sample: what stands before is the prompt as it was read, with its gaps; what follows is the model's."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleMade(Event):
     """What the model at `step` writes after a pinned prompt; `top`: the most probable next tokens (id, probability)."""

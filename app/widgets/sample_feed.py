@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
-
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
 
 from app.run_history import RunHistory
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, label
+from app.widgets.text_changes import as_rich_text, with_changes_marked
 from models.events import SampleMade
 
 
@@ -92,11 +91,16 @@ class SampleFeed(QWidget):
         step = self._steps[min(self._slider.value(), len(self._steps) - 1)]
         last = " · latest" if step == self._steps[-1] else ""
         self._step.setText(f"step {step:,}{last}")
-        newest = {sample.prompt: sample for sample in self._samples if sample.step <= step}
+        newest: dict[str, SampleMade] = {}
+        before: dict[str, SampleMade] = {}
+        for sample in self._samples:
+            if sample.step <= step:
+                before[sample.prompt] = newest.get(sample.prompt, sample)
+                newest[sample.prompt] = sample
         for i, sample in enumerate(newest.values()):
             if i == len(self._texts):
                 self._add_text()
-            self._texts[i].setText(self._as_html(sample))
+            self._texts[i].setText(self._as_html(sample, before[sample.prompt]))
             self._texts[i].show()
         for extra in self._texts[len(newest) :]:
             extra.hide()
@@ -109,8 +113,7 @@ class SampleFeed(QWidget):
         self._texts.append(text)
         self._lines.insertWidget(self._lines.count() - 1, text)
 
-    def _as_html(self, sample: SampleMade) -> str:
-        muted = self._theme.theme.muted
-        prompt = html.escape(sample.prompt).replace("\n", "<br>")
-        text = html.escape(sample.text).replace("\n", "<br>")
-        return f'<span style="color:{muted}">{prompt}</span> {text}'
+    def _as_html(self, sample: SampleMade, before: SampleMade) -> str:
+        colors = self._theme.theme
+        text = with_changes_marked(before.text, sample.text, colors.accent_soft)
+        return f'<span style="color:{colors.muted}">{as_rich_text(sample.prompt)}</span> {text}'

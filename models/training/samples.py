@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.data.chat import encode_messages
-from models.events import TokenMade
+from models.events import ARROW, TokenMade
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
@@ -21,7 +21,6 @@ from models.tokenizers.roles import encode_gapped, encode_masked, end_id, mask_i
 from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 
 N_TOP = 10
-ARROW = " → "
 _LAST_WORD = re.compile(r" ?\w+(?=\W*$)")
 
 Top = tuple[tuple[int, float], ...]

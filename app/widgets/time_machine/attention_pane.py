@@ -10,6 +10,7 @@ from app.pictures import Floats
 from app.run_history import KeptAttention
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, label, row
+from app.widgets.elided_label import ElidedLabel
 from app.widgets.segments import Segments
 from app.widgets.time_machine.attention_picture import head_picture, head_weights, scaled, site_words
 from app.widgets.time_machine.head_grid import HeadGrid
@@ -28,7 +29,9 @@ class AttentionPane(QWidget):
         self._tokens: list[str] = []
         self._weights: Floats = np.zeros((0, 0, 0), np.float32)
         self._head = 0
-        self.title = label("Attention", "subheading")
+        self.title = label("", "subheading")
+        how = ElidedLabel("rows look at columns")
+        how.setProperty("role", "caption")
         self.scale = Segments("Colour scale", _SCALES, "The root shows small weights, too; linear is true to size")
         self.heads = HeadGrid(theme)
         self.map = TokenMap(theme)
@@ -43,7 +46,7 @@ class AttentionPane(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        layout.addLayout(row(self.title, None, self.scale))
+        layout.addLayout(row(self.title, how, self.scale))
         layout.addWidget(self._pages, 1)
         self.heads.chosen.connect(self._on_head)
         self.scale.changed.connect(self._draw)
@@ -74,7 +77,7 @@ class AttentionPane(QWidget):
             self.title.setText("Attention")
             return
         head = min(self._head, len(self._weights) - 1)
-        title = f"{site_words(seen.site)}, head {head + 1}: rows look at columns"
+        title = f"{site_words(seen.site)}, head {head + 1}"
         self.title.setText(title)
         self.heads.show_heads(scaled(self._weights, self.scale.value), head)
         self.map.set_picture(head_picture(self._weights[head], title, self._tokens, self.scale.value))

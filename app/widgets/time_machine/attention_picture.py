@@ -58,8 +58,8 @@ def head_picture(weights: Floats, title: str, tokens: list[str], scale: str) -> 
     return HeatPicture(
         title=title,
         values=scaled(weights, scale),
-        x=Axis(title="", low=0, high=n, ticks=ticks),
-        y=Axis(title="", low=n, high=0, ticks=ticks),
+        x=Axis(title="the tokens it sees", low=0, high=n, ticks=ticks),
+        y=Axis(title="attention of each token", low=n, high=0, ticks=ticks),
         colours="sequential",
         low=0.0,
         high=1.0,

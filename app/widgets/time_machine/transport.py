@@ -47,7 +47,7 @@ class Transport(QWidget):
         self.latest = button("Latest", theme, self.end_asked.emit, role="quiet")
         self.latest.setToolTip("Go to the newest sample (End). From there, the view follows the training.")
         self.setLayout(
-            row(self.back, self.play, self.forward, self.loop, self.speed, self.where, self.loss, None, self.latest)
+            row(self.back, self.play, self.forward, self.latest, self.loop, self.speed, self.where, self.loss)
         )
         self.back.clicked.connect(lambda: self.step_asked.emit(-1))
         self.forward.clicked.connect(lambda: self.step_asked.emit(1))

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget,
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, frame, row
+from app.widgets.basics import EmptyState, frame, label, row
 from app.widgets.time_machine.panes import Panes
 from app.widgets.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
 from app.widgets.time_machine.timeline import Timeline, way_of
@@ -233,18 +233,17 @@ class TimeMachine(QWidget):
         self.prompt.setToolTip("The prompt whose samples are shown")
         self.prompt.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.prompt.setMinimumContentsLength(24)
-        self.prompt.setMaximumWidth(420)
         self.prompt.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         top = frame("card", margin=SPACE, spacing=SPACE // 2)
         lines = top.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(self.transport, self.prompt))
+        lines.addLayout(row(self.transport, label("Prompt", "muted"), self.prompt, spacing=2 * SPACE))
         lines.addWidget(self.timeline, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
         body.addWidget(top)
         body.addWidget(self.panes)
-        body.setSizes([150, 320])
+        body.setSizes([168, 302])
         body.setStretchFactor(0, 1)
         body.setStretchFactor(1, 3)
         self._pages.addWidget(body)

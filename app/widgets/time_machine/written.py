@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import html
 import re
 
 from PySide6.QtCore import Qt, Slot
@@ -11,9 +9,10 @@ from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import separator
+from app.widgets.text_changes import as_rich_text, with_changes_marked
 from app.widgets.time_machine.snapshots import Snapshot
+from models.events import ARROW
 
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _NOTHING = "Nothing: it ended at once."
 
 
@@ -56,36 +55,28 @@ class Written(QScrollArea):
             return
         colors, (now, _, earlier) = self._theme.theme, self._snapshot
         old = earlier[0].text if earlier else now.text
-        marked = _marked(old, now.text, colors.accent_soft) if now.text.strip() else _muted(_NOTHING, colors.muted)
+        marked = (
+            with_changes_marked(old.strip(), now.text.strip(), colors.accent_soft)
+            if now.text.strip()
+            else _muted(_NOTHING, colors.muted)
+        )
         self._now.setText(f'<p style="margin-bottom:6px">{_muted(now.prompt, colors.muted)}</p>{marked}')
         self._line.setVisible(bool(earlier))
         self._earlier.setVisible(bool(earlier))
-        lines = (f"Step {sample.step:,}: {sample.text.strip() or _NOTHING}" for sample in earlier)
-        self._earlier.setText("".join(f'<p style="color:{colors.muted}">{_escaped(line)}</p>' for line in lines))
+        given = _given(self._snapshot)
+        lines = (f"Step {sample.step:,}: {sample.text[given:].strip() or _NOTHING}" for sample in earlier)
+        self._earlier.setText("".join(f'<p style="color:{colors.muted}">{as_rich_text(line)}</p>' for line in lines))
 
 
-def changes(old: str, new: str) -> list[tuple[str, bool]]:
-    """`new` in parts, each with whether it differs from `old`; words are compared, so that no word is half new."""
-    before, after = _WORDS.findall(old), _WORDS.findall(new)
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    parts = [("".join(after[j:k]), kind != "equal") for kind, _, _, j, k in matcher.get_opcodes() if k > j]
-    return [(part, is_new and not part.isspace()) for part, is_new in parts]
-
-
-def _marked(old: str, new: str, colour: str) -> str:
-    parts = (
-        f'<span style="background-color:{colour}">{_escaped(part)}</span>' if is_new else _escaped(part)
-        for part, is_new in changes(old.strip(), new.strip())
-    )
-    return "".join(parts)
+def _given(snapshot: Snapshot) -> int:
+    """How much stands before what was written, the same in all samples: a prompt with gaps, and an arrow."""
+    text = snapshot.sample.text
+    ends = [found.end() for found in re.finditer(ARROW, text)]
+    return max((end for end in ends if all(old.text.startswith(text[:end]) for old in snapshot.earlier)), default=0)
 
 
 def _muted(text: str, colour: str) -> str:
-    return f'<span style="color:{colour}">{_escaped(text)}</span>'
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text).replace("\n", "<br>")
+    return f'<span style="color:{colour}">{as_rich_text(text)}</span>'
 
 
 def _text(name: str) -> QLabel:

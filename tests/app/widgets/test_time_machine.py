@@ -15,10 +15,10 @@ from app.run_history import RunHistory
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import ThemeProvider
+from app.widgets.text_changes import changes
 from app.widgets.time_machine import TimeMachine
 from app.widgets.time_machine.attention_picture import head_picture, head_weights, site_words
 from app.widgets.time_machine.snapshots import Snapshots, nearest
-from app.widgets.time_machine.written import changes
 from models.events import AttentionSeen, SampleMade
 from models.library import Library
 from models.presets import PRESETS
@@ -249,10 +249,10 @@ def test_damaged_rows_of_attention_are_left_out() -> None:
 def test_heads_are_chosen_by_hand(machine: TimeMachine, qtbot: QtBot) -> None:
     pane = machine.panes.attention
     qtbot.mouseClick(pane.heads, Qt.MouseButton.LeftButton, pos=pane.heads.place_of(1).center().toPoint())
-    assert pane.title.text() == "Layer 1, head 2: rows look at columns"
+    assert pane.title.text() == "Layer 1, head 2"
     assert pane.map.picture is not None
     qtbot.keyClick(pane.heads, Qt.Key.Key_Up)
-    assert pane.title.text() == "Layer 1, head 1: rows look at columns"
+    assert pane.title.text() == "Layer 1, head 1"
     before = pane.map.picture.values
     pane.scale.choose("linear")
     pane.scale.changed.emit("linear")

@@ -1,0 +1,31 @@
+"""What is new in a text, as rich text: how a sample differs from the one before."""
+
+from __future__ import annotations
+
+import difflib
+import html
+import re
+
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_SPECIAL = re.compile(r"<\|(\w+)\|>")
+
+
+def changes(old: str, new: str) -> list[tuple[str, bool]]:
+    """`new` in parts, each with whether it differs from `old`; words are compared, so that no word is half new."""
+    before, after = _WORDS.findall(old), _WORDS.findall(new)
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    parts = [("".join(after[j:k]), kind != "equal") for kind, _, _, j, k in matcher.get_opcodes() if k > j]
+    return [(part, is_new and not part.isspace()) for part, is_new in parts]
+
+
+def with_changes_marked(old: str, new: str, colour: str) -> str:
+    """`new` as rich text, where what differs from `old` has the ground `colour`."""
+    return "".join(
+        f'<span style="background-color:{colour}">{as_rich_text(part)}</span>' if is_new else as_rich_text(part)
+        for part, is_new in changes(old, new)
+    )
+
+
+def as_rich_text(text: str) -> str:
+    """A plain text as rich text; special tokens as in pills: ⟨end⟩."""
+    return html.escape(_SPECIAL.sub(r"⟨\1⟩", text)).replace("\n", "<br>")
