@@ -17,7 +17,7 @@ _LARGE_RATIO = 0.04
 """The largest share of the weights that single updates changed, from which on they are to blame for a lull."""
 _LULL_AT_HIGH = 0.25
 """The share of all planned steps that a loss must not have fallen for, at much of the highest learning rate …"""
-_LULL = 0.5
+_LULL = 0.6
 """… or at any rate, where the updates are not to blame."""
 _HIGH = 0.3
 """Of the highest learning rate: from here on it counts as high."""
@@ -39,8 +39,9 @@ def lr_high(signs: Signs) -> Finding:
     if math.isnan(ratio):
         return Check(kind="lr_high", words=_NEEDS_LAYERS, possible=False)
     begin, end = _high_lull(signs)
+    excess = math.sqrt(ratio / _LARGE_RATIO)  # rates far too high, as they decay, let a loss fall a little
     least = max(_LEAST_LULL, _LULL_AT_HIGH * signs.log.planned_steps)
-    if not (ratio > _LARGE_RATIO and end - begin >= least) or _validation_falls(signs, begin, end):
+    if not (ratio > _LARGE_RATIO and end - begin >= least) or _validation_falls(signs, begin, end, excess):
         words = f"One update changed at most {ratio:.2%} of a block's weights; the loss fell beside it."
         return Check(kind="lr_high", words=words)
     loss = signs.loss_near(begin)
@@ -123,15 +124,16 @@ def _high_steps(signs: Signs, begin: int, end: int) -> int:
     return int(np.sum(high & (signs.log.step >= begin) & (signs.log.step <= end)))
 
 
-def _validation_falls(signs: Signs, begin: int, end: int) -> bool:
+def _validation_falls(signs: Signs, begin: int, end: int, times: float = 1.0) -> bool:
     """Whether the validation loss, which always looks at the same text, still fell: it shows what noise hides."""
     log = signs.log
     within = (log.val_step >= begin) & (log.val_step <= end) & np.isfinite(log.val_loss)
-    return _falls(signs, log.val_loss[within], begin, end)
+    before = log.val_loss[(log.val_step < begin) & np.isfinite(log.val_loss)]
+    return _falls(signs, np.minimum(log.val_loss[within], before.min(initial=np.inf)), begin, end, times)
 
 
-def _falls(signs: Signs, losses: Numbers, begin: int, end: int) -> bool:
-    """Whether losses from step `begin` to `end` fall as those of a run do that goes on learning.
+def _falls(signs: Signs, losses: Numbers, begin: int, end: int, times: float = 1.0) -> bool:
+    """Whether losses from step `begin` to `end` fall as those of a run do that goes on learning, or `times` as fast.
 
     Those fall along the logarithm of the steps, so that a long stretch must show more than a short one.
     """
@@ -139,7 +141,7 @@ def _falls(signs: Signs, losses: Numbers, begin: int, end: int) -> bool:
         return False
     n = 1 if len(losses) < 4 else 2
     stretch = math.log(max(end - signs.log.begin, 1) / max(begin - signs.log.begin, 1))
-    return float(losses[:n].min() - losses[-n:].mean()) > _FALLING * signs.fall * stretch
+    return float(losses[:n].min() - losses[-n:].mean()) > times * _FALLING * signs.fall * stretch
 
 
 def _unstick(signs: Signs) -> Remedy:
