@@ -52,7 +52,7 @@ class RunModel(QAbstractListModel):
         self._aside.events_came.connect(self._on_read)
         self._aside.done.connect(self._on_done)
         self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self._on_poll)
+        self._poll.timeout.connect(self.look)
         self._poll.start()
 
     # -- Reading the library ---------------------------------------------------------------------------------
@@ -67,8 +67,8 @@ class RunModel(QAbstractListModel):
             self._aside.drive(self._read)
 
     @Slot()
-    def _on_poll(self) -> None:
-        """Runs of other processes come, grow and die without telling."""
+    def look(self) -> None:
+        """Look beside the window what changed, while it is seen: runs of other processes come, grow and die untold."""
         view = self.parent()
         if isinstance(view, QWidget) and view.isVisible() and not self._aside.busy:
             self._aside.drive(self._read)

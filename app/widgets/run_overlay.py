@@ -66,7 +66,7 @@ class RunOverlay(QWidget):
         self._draw = QTimer(self, interval=_DRAW_MS, singleShot=True)
         self._draw.timeout.connect(self._make_lines)
         self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self._look_again)
+        self._look.timeout.connect(self.look_again)
         self._look.start()
         self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
         self.chart.pointed.connect(self._on_pointed)
@@ -170,7 +170,8 @@ class RunOverlay(QWidget):
             self._reading.drive(lambda: self._reader.read(folders))
 
     @Slot()
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
+        """Read what was added to the runs, while they are seen."""
         if self.isVisible() and not self._reading.busy:
             self._read()
 
