@@ -39,6 +39,7 @@ def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     generator = QSvgGenerator()
     generator.setOutputDevice(buffer)
+    generator.setResolution(widget.logicalDpiX())  # or words would be smaller than their places
     generator.setSize(widget.size())
     generator.setViewBox(QRectF(widget.rect()))
     generator.setTitle(title)

@@ -39,6 +39,10 @@ _SPEED_TIP = (
     "multiplication of matrices that was measured on this device"
 )
 _MEMORY_TIP = "What is in use on the device; on a CPU, by this whole program"
+_WHOLE_TIP = (
+    "Show everything again, as a double-click does. The wheel looks closer, dragging goes along; over the left axis "
+    "they do so up and down."
+)
 _NEAR = 4
 """Pixels within which the pointer finds a mark."""
 
@@ -50,6 +54,7 @@ class CurvesView(QWidget):
         super().__init__(parent)
         self._history = RunHistory()
         self._axis = RunAxis()
+        self._row: int | None = None
         self._marks = RunMarks(self._history, self._axis)
         self.loss = LossChart(theme)
         self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
@@ -77,9 +82,7 @@ class CurvesView(QWidget):
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.log = QCheckBox("Log scale")
         self.x_axis = QComboBox()
-        self.whole = button(
-            "Whole run", theme, self._linked.show_whole, icon="corners-out", tip="Show everything again"
-        )
+        self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
         self.export = ExportButton(session, theme, self._picture, lambda: run_columns(self._history))
         self._build()
@@ -153,6 +156,7 @@ class CurvesView(QWidget):
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""
         self._history = run.history
+        self._on_pointed(None)
         self.export.name = f"{run.name or 'run'} curves"
         self._linked.show_whole()
         self.loss.show_history(run.history, run.spec.model.vocab_size if run.spec is not None else 0, _measured(run))
@@ -170,7 +174,7 @@ class CurvesView(QWidget):
         for chart in self.charts:
             chart.draw(self._history, self._axis)
             chart.chart.set_marks(self._marks.lines, self._marks.ticks if chart is self.loss else ())
-        self._on_pointed(None)
+        self._place.setText(self._words(self._row))
 
     @Slot()
     def _on_axis(self) -> None:
@@ -187,6 +191,7 @@ class CurvesView(QWidget):
     @Slot(object)
     def _on_pointed(self, row: int | None) -> None:
         """Read the same row in all charts."""
+        self._row = row
         for chart in self.charts:
             if chart is not self.sender():
                 chart.show_row(row)

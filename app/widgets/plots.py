@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QSize, Slot
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
 
@@ -53,6 +53,8 @@ class LossChart(RunChart):
         self._measured: Mapping[str, float] = {}
         self._smoothing, self._log = SMOOTHING, False
         self.chart.setAccessibleName("Loss")
+        self.setAccessibleName("Loss. Left and right read it, plus and minus look closer, Escape shows everything.")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.read_out.setProperty("role", "small")
         self._raw = self.chart.curve()
         self._smooth = self.chart.curve(smooth=True)
@@ -135,9 +137,9 @@ class LossChart(RunChart):
         entropy = self._measured.get("unigram_entropy", math.nan)
         frequencies = quantity.of_nats(entropy, train) if len(train) else math.nan
         logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
-        form = ",.0f" if quantity is PERPLEXITY else ".2f"
-        self._guess.show(guess, f"uniform guess: {logarithm}{guess:{form}}", log=self._log)
-        self._frequencies.show(frequencies, f"token frequencies: {frequencies:{form}}", log=self._log)
+        write = quantity.write if quantity is PERPLEXITY else "{:.2f}".format
+        self._guess.show(guess, f"uniform guess: {logarithm}{write(guess)}", log=self._log)
+        self._frequencies.show(frequencies, f"token frequencies: {write(frequencies)}", log=self._log)
         self._frequencies.set_tip(
             "The loss of the best guess that knows how often each token occurs, and nothing of what stands before it: "
             f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} tokens of the training data"
@@ -217,7 +219,7 @@ class LossChart(RunChart):
             self._names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
 
     def _right_margin(self) -> int:
-        widest = f"validation {self.quantity.write(1000.0 if self.quantity is PERPLEXITY else 0.0)}"
+        widest = f"validation {self.quantity.write(88.88)}"
         return QFontMetrics(self._theme.font(0.9, bold=True)).horizontalAdvance(widest) + _GAP + SPACE
 
     # -- Style and choices ------------------------------------------------------------------------------

@@ -15,7 +15,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a loss is shown as: its name, unit and the form of a number, from a column of both tables of a history."""
+    """What a loss is shown as: its name, unit and the form of a number, from a column of both tables of a history.
+
+    `is_exponential`: it is e to the column.
+    """
 
     name: str
     unit: str
@@ -44,10 +47,12 @@ class Quantity:
 
     def write(self, value: float) -> str:
         """A number, «–» where it is none."""
-        return format(value, self.form) if math.isfinite(value) else "–"
+        if not math.isfinite(value):
+            return "–"
+        return f"{value:,.0f}" if self.is_exponential and value >= 100 else format(value, self.form)
 
 
 LOSS = Quantity("Loss", "nats per token", ".3f")
-PERPLEXITY = Quantity("Perplexity", "", ",.1f", is_exponential=True)
+PERPLEXITY = Quantity("Perplexity", "", ".2f", is_exponential=True)
 BITS_PER_BYTE = Quantity("Bits per byte", "", ".3f", column="bits_per_byte")
 QUANTITIES = (LOSS, PERPLEXITY, BITS_PER_BYTE)

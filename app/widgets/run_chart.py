@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.run_history import RunHistory
@@ -11,6 +15,9 @@ from app.widgets.basics import label
 from app.widgets.chart import Chart
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.run_axis import RunAxis, nearest_row
+
+_STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
+_ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
 
 
 class RunChart(QWidget):
@@ -72,6 +79,41 @@ class RunChart(QWidget):
         self.chart.show_cursor(None if self._row is None else float(places[self._row]))
         self.read_out.setText(self._words(self._row))
 
+    # -- Keys, where a chart takes the focus ------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        n, key = len(self.history.train), Qt.Key(event.key())
+        if n < 2 or key not in (*_STRIDES, *_ZOOMS, Qt.Key.Key_Escape):
+            super().keyPressEvent(event)
+            return
+        places = self.axis.of_rows(self.history.train)
+        row = n - 1 if self._row is None else self._row
+        if key in _STRIDES:
+            first, last = self.chart.window or (-math.inf, math.inf)
+            n_shown = int(np.count_nonzero((places >= first) & (places <= last)))
+            one = 1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else max(n_shown // 100, 1)
+            row = min(max(row + _STRIDES[key] * one, 0), n - 1)
+            self.chart.reveal(float(places[row]))
+        elif key in _ZOOMS:
+            self.chart.zoom(_ZOOMS[key], float(places[row]))
+        else:
+            self.chart.show_whole()
+        self._point_at(row)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        if event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason):
+            self._point_at(len(self.history.train) - 1 if len(self.history.train) > 1 else None)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._point_at(None)
+
+    def _point_at(self, row: int | None) -> None:
+        if row != self._row:
+            self.show_row(row)
+            self.row_pointed.emit(row)
+
     def _draw(self) -> None:
         raise NotImplementedError
 
@@ -83,9 +125,7 @@ class RunChart(QWidget):
     def _on_pointed(self, place: QPointF | None) -> None:
         places = self.axis.of_rows(self.history.train)
         row = nearest_row(places, place.x()) if place is not None and len(places) > 1 else None
-        if row != self._row:
-            self.show_row(row)
-            self.row_pointed.emit(row)
+        self._point_at(row)
 
     def _length(self) -> float:
         """How far the run goes along the axis; 1 where it has not begun."""

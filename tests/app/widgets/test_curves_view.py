@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from app.run_columns import run_columns
@@ -92,6 +92,24 @@ def test_the_pointer_in_one_reads_all(view: CurvesView) -> None:
     assert view._place.text() == "20,000 tokens in 20 s"
 
 
+def test_keys_read_the_charts_and_look_closer(view: CurvesView, qtbot: QtBot) -> None:
+    view.loss.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.keyClick(view.loss, Qt.Key.Key_Left)
+    assert all(chart.chart._cursor_line.value() == 198 for chart in view.charts)
+    qtbot.keyClick(view.loss, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert "step 199" in view.loss.read_out.text()
+    for _ in range(5):
+        qtbot.keyClick(view.loss, Qt.Key.Key_Plus)
+    first, _ = view.memory.chart.window or (0, 0)
+    assert 150 < first < 199
+    qtbot.keyClick(view.loss, Qt.Key.Key_Home)
+    assert view.memory.chart.window is not None
+    assert view.memory.chart.window[0] == pytest.approx(1), "it goes along with what is read"
+    qtbot.keyClick(view.loss, Qt.Key.Key_Minus)
+    qtbot.keyClick(view.loss, Qt.Key.Key_Escape)
+    assert view.memory.chart.window is None
+
+
 def test_what_happened_is_marked(view: CurvesView) -> None:
     assert view._marks.lines == [60, 100]
     assert view._marks.ticks == [50, 100, 150, 200]
@@ -119,8 +137,12 @@ def test_it_follows_a_run_that_grows(view: CurvesView) -> None:
         seconds_left=1.0,
         bits_per_byte=0.15,
     )
+    view.gradient.chart.pointed.emit(QPointF(60, 1))
     view._history.add(event)
     view.refresh()
+    assert view.loss.chart._cursor_line.isVisible(), "what is read stays"
+    assert view._place.text().startswith("6,000 tokens")
+    view.gradient.chart.pointed.emit(None)
     assert view.loss._raw.xData[-1] == 201
     assert view.rate.read_out.text() == "0.002"
     assert view.speed.read_out.text() == "1,000", "no share of the peak where none was measured"

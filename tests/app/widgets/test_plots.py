@@ -11,8 +11,9 @@ from pytestqt.qtbot import QtBot
 
 from app.run_history import RunHistory
 from app.theme import ThemeProvider
-from app.widgets.chart import NumberAxis, moving_average
+from app.widgets.chart import moving_average
 from app.widgets.curve import thinned
+from app.widgets.number_axis import NumberAxis
 from app.widgets.plots import LossChart
 from app.widgets.quantity import BITS_PER_BYTE, PERPLEXITY, QUANTITIES
 from app.widgets.run_axis import RunAxis, nearest_row
@@ -66,9 +67,9 @@ def test_perplexity_is_e_to_the_loss(chart: LossChart) -> None:
     assert np.allclose(chart._val.getData()[1], np.exp(run.val["loss"]))
     assert chart._guess.value == pytest.approx(1024)
     assert chart._guess.name.textItem.toPlainText() == "uniform guess: 1,024"
-    assert chart._frequencies.name.textItem.toPlainText() == f"token frequencies: {math.exp(5.214):,.0f}"
+    assert chart._frequencies.name.textItem.toPlainText() == f"token frequencies: {math.exp(5.214):.0f}"
     chart.show_row(119)
-    assert f"training {math.exp(run.train['loss'][119]):,.1f}" in chart.read_out.text()
+    assert f"training {math.exp(run.train['loss'][119]):.2f}" in chart.read_out.text()
 
 
 def test_bits_per_byte_are_drawn_where_they_were_measured(chart: LossChart) -> None:
