@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -49,9 +50,11 @@ def head_picture(weights: Floats, title: str, tokens: list[str], scale: str) -> 
     n = len(tokens)
 
     def describe(row: int, column: int) -> str:
-        weight = weights[row, column]
-        words = "cannot see" if np.isnan(weight) else f"looks at, {percent(float(weight), 1)}"
-        return f"{tokens[row]} ({row + 1})\n{words}:\n{tokens[column]} ({column + 1})"
+        weight = float(weights[row, column])
+        looking, seen = f"{tokens[row]} ({row + 1})", f"{tokens[column]} ({column + 1})"
+        if math.isnan(weight):
+            return f"{looking} cannot see\n{seen}"
+        return f"{looking} looks at\n{seen}: {percent(weight, 1)}"
 
     marks = scaled(np.array(_TICKS, np.float32), scale)
     apart = [i for i, mark in enumerate(marks) if mark == 0 or mark >= 0.2]

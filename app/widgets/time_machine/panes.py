@@ -45,7 +45,7 @@ class Panes(QSplitter):
         self.addWidget(_pane(row(self._texts_title, None), self.written, row(self.fork, self.chat, None)))
         self.addWidget(_pane(row(self._top_title, None), self.bars, row(self._sum, None)))
         self.addWidget(_pane(None, self.attention, None))
-        self.setSizes([310, 280, 410])
+        self.setSizes([300, 250, 450])
         for i in (0, 2):
             self.setStretchFactor(i, 1)
 

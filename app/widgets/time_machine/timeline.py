@@ -18,6 +18,7 @@ from app.widgets.chart import Chart, moving_average
 from app.widgets.time_machine.snapshots import nearest
 
 _SMOOTHING = 0.4
+_RIGHT = 14  # pixels
 _FAR = 10
 _KEYS = {
     Qt.Key.Key_Left: -1,
@@ -46,7 +47,7 @@ class Timeline(Chart):
     place_asked = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(theme, margins=(8, 4, 14))
+        super().__init__(theme, margins=(8, 4, _RIGHT))
         self.setParent(parent)
         self._steps: Sequence[int] = ()
         self.step = 0
@@ -160,7 +161,8 @@ class Timeline(Chart):
     @Slot()
     def _place_legend(self) -> None:
         (_, right), (_, top) = self.getPlotItem().getViewBox().viewRange()
-        self._legend.setPos(right, top)
+        # Clear of the playhead at the last step.
+        self._legend.setPos(right - (_RIGHT + 8) * self.getPlotItem().getViewBox().viewPixelSize()[0], top)
 
     @Slot()
     def _restyle(self) -> None:

@@ -13,8 +13,6 @@ from app.widgets.text_changes import as_rich_text, with_changes_marked
 from app.widgets.time_machine.snapshots import Snapshot
 from models.events import ARROW
 
-_NOTHING = "Nothing: it ended at once."
-
 
 class Written(QScrollArea):
     """A prompt and what followed, as texts that can be selected."""
@@ -55,16 +53,13 @@ class Written(QScrollArea):
             return
         colors, (now, _, earlier) = self._theme.theme, self._snapshot
         old = earlier[0].text if earlier else now.text
-        marked = (
-            with_changes_marked(old.strip(), now.text.strip(), colors.accent_soft)
-            if now.text.strip()
-            else _muted(_NOTHING, colors.muted)
-        )
+        marked = with_changes_marked(old.strip(), now.text.strip(), colors.accent_soft)
+        marked = marked or _muted("Nothing: it ended at once.", colors.muted)
         self._now.setText(f'<p style="margin-bottom:6px">{_muted(now.prompt, colors.muted)}</p>{marked}')
         self._line.setVisible(bool(earlier))
         self._earlier.setVisible(bool(earlier))
         given = _given(self._snapshot)
-        lines = (f"Step {sample.step:,}: {sample.text[given:].strip() or _NOTHING}" for sample in earlier)
+        lines = (f"Step {sample.step:,}: {sample.text[given:].strip() or 'nothing'}" for sample in earlier)
         self._earlier.setText("".join(f'<p style="color:{colors.muted}">{as_rich_text(line)}</p>' for line in lines))
 
 

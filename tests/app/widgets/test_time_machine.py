@@ -234,7 +234,7 @@ def test_what_cannot_be_seen_is_not_drawn_as_zero(preset: str, site: str, words:
     assert site_words(site) == words
     picture = head_picture(heads[0], words, ["a", "b", "c", "d"], "root")
     assert picture.values[3, 0] == 0.5
-    assert picture.describe(3, 0) == "d (4)\nlooks at, 25.0\N{NO-BREAK SPACE}%:\na (1)"
+    assert picture.describe(3, 0) == "d (4) looks at\na (1): 25.0\N{NO-BREAK SPACE}%"
     assert ("cannot see" in picture.describe(0, 3)) == bool(hidden)
     assert (picture.low, picture.high) == (0, 1), "whatever the largest weight"
 
