@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, forgets, scaled_rates, words_of
@@ -19,6 +20,10 @@ _EXPLODED = 10.0
 """How many times its lowest the norm of the gradient must have become …"""
 _EXPLODED_START = 4.0
 """… and how many times that of the first steps."""
+_EXPLODED_ONSET = 3.0
+"""Up to so many times the lowest, it had not begun."""
+_FIRST = 5
+"""Steps that the first gradient norm is a median of."""
 _DEAD = 1e-4
 """A gradient of this share of the first ones, or this norm, moves nothing."""
 _LOW_LOSS = 0.25
@@ -56,14 +61,14 @@ def divergence(signs: Signs) -> Finding:
     if signs.n_blocks < 3:
         return Check(kind="divergence", words=f"Needs {3 * signs.block} steps.", possible=False)
     losses = np.concatenate(([signs.first_loss], signs.loss))
-    lowest, at = float(np.nanmin(losses[:-2])), int(np.nanargmin(losses[:-2]))
+    lowest = float(np.nanmin(losses[:-2]))
     noise = min(6 * signs.noise, _DIVERGED_MOST_NOISE * signs.guessing)  # a loss that runs away makes much of it
     allowed = max(_DIVERGED * signs.fall, _DIVERGED_LEAST * signs.guessing, noise)
     now, before = float(losses[-1]), float(losses[-2])
     if not (now > lowest + allowed and before > lowest + allowed / 2):
         return Check(kind="divergence", words=f"The smoothed loss is {now:.3g}; its lowest was {min(lowest, now):.3g}.")
-    onset = int(signs.steps[at - 1]) if at else int(signs.log.step[0])
-    sentence = f"The loss was down to {lowest:.3g} at step {onset:,}, and is up at {now:.3g} now{_why(signs)}."
+    onset = _last_step(signs, losses <= lowest + allowed / 4)
+    sentence = f"The loss was down to {lowest:.3g}, but has risen since step {onset:,}, to {now:.3g} now{_why(signs)}."
     evidence = {"lowest loss": lowest, "loss now": now} | _decay_evidence(signs)
     return Diagnosis(kind="divergence", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
 
@@ -73,23 +78,17 @@ def exploding(signs: Signs) -> Finding:
     if signs.n_blocks < 3:
         return Check(kind="exploding", words=f"Needs {3 * signs.block} steps.", possible=False)
     norms = signs.grad_norm
-    first = float(np.nanmedian(signs.log.grad_norm[:LEAST_FIRST]))
-    lowest = min(first, float(np.nanmin(norms[:-1])))
-    at = int(np.nanargmin(norms[:-1]))
-    now = float(norms[-1])
+    first = float(np.nanmedian(signs.log.grad_norm[:_FIRST]))
+    lowest, now = min(first, float(np.nanmin(norms[:-1]))), float(norms[-1])
     if not (now > _EXPLODED * lowest and now > _EXPLODED_START * first):
         words = f"Gradient norm: median {np.nanmedian(norms):.2g}, largest {np.nanmax(signs.log.grad_norm):.2g}."
         return Check(kind="exploding", words=words)
-    onset = int(signs.steps[at]) if lowest < first else int(signs.log.step[0])
+    onset = _last_step(signs, np.concatenate(([first], norms)) <= _EXPLODED_ONSET * lowest)
     clip = signs.log.spec.train.grad_clip
     clipped = "and nothing clips it" if clip == 0 else f"of which the clip leaves {clip:g}"
-    sentence = f"The gradient's norm grew from {lowest:.3g} to {now:.3g}, {clipped}{_why(signs)}."
+    sentence = f"The gradient's norm grew from {lowest:.3g} to {now:.3g} since step {onset:,}, {clipped}{_why(signs)}."
     evidence = {"lowest gradient norm": lowest, "gradient norm now": now} | _decay_evidence(signs)
     return Diagnosis(kind="exploding", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
-
-
-LEAST_FIRST = 5
-"""Steps that the first gradient norm is a median of."""
 
 
 def dead(signs: Signs) -> Finding:
@@ -97,7 +96,7 @@ def dead(signs: Signs) -> Finding:
     if signs.n_blocks < 2:
         return Check(kind="dead", words=f"Needs {2 * signs.block} steps.", possible=False)
     norms = signs.grad_norm
-    first, now = float(np.nanmedian(signs.log.grad_norm[:LEAST_FIRST])), float(np.nanmax(norms[-2:]))
+    first, now = float(np.nanmedian(signs.log.grad_norm[:_FIRST])), float(np.nanmax(norms[-2:]))
     loss = float(signs.loss[-1])
     if not (now <= max(_DEAD * first, 1e-6) and loss > _LOW_LOSS * signs.guessing):
         words = f"Gradient norm: {first:.2g} at the start, {now:.2g} now."
@@ -111,6 +110,12 @@ def dead(signs: Signs) -> Finding:
     return Diagnosis(
         kind="dead", sentence=sentence, step=onset, evidence={"gradient norm": now, "loss": loss}, remedy=remedy
     )
+
+
+def _last_step(signs: Signs, is_well: NDArray[np.bool_]) -> int:
+    """The last step of all blocks that were well; `is_well` (1 + blocks): the first step, and each block."""
+    at = int(np.flatnonzero(is_well)[-1])
+    return int(signs.steps[at - 1]) if at else int(signs.log.step[0])
 
 
 def _new_and_gentle(signs: Signs) -> Remedy:
