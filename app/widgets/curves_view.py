@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Mapping
 
-from PySide6.QtCore import Qt, Slot
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QScrollArea, QSlider, QSplitter, QVBoxLayout, QWidget
 
 from app.run_columns import run_columns
@@ -39,6 +41,9 @@ _SPEED_TIP = (
     "multiplication of matrices that was measured on this device"
 )
 _MEMORY_TIP = "What is in use on the device; on a CPU, by this whole program"
+_REST = 40
+"""For how many times as long as drawing a growing run took nothing is drawn: it takes 2.5 % of the time at most."""
+_LONGEST_REST_S = 2.0
 _WHOLE_TIP = (
     "Show everything again, as a double-click does. The wheel looks closer, dragging goes along; over the left axis "
     "they do so up and down."
@@ -85,6 +90,11 @@ class CurvesView(QWidget):
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
         self.export = ExportButton(session, theme, self._picture, lambda: run_columns(self._history))
+        self._rest_until = self._cpu_before = 0.0
+        self._due = QTimer(self, singleShot=True)
+        self._due.timeout.connect(self.refresh)
+        self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
+        self._painted.timeout.connect(self._on_painted)
         self._build()
         self.smoothing.valueChanged.connect(self._on_smoothing)
         self.log.toggled.connect(self.loss.set_log)
@@ -156,6 +166,7 @@ class CurvesView(QWidget):
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""
         self._history = run.history
+        self._rest_until = 0.0
         self._on_pointed(None)
         self.export.name = f"{run.name or 'run'} curves"
         self._linked.show_whole()
@@ -163,10 +174,22 @@ class CurvesView(QWidget):
         self.samples.show_history(run.history)
         self._draw()
 
+    @Slot()
     def refresh(self) -> None:
-        """Draw what has come since."""
+        """Draw what has come since: at once, or when the training had its time since the last drawing."""
+        rest = self._rest_until - time.perf_counter()
+        if rest > 0:
+            self._due.start(math.ceil(1000 * rest))
+            return
+        self._cpu_before = time.thread_time()
         self._draw()
         self.samples.refresh()
+        self._painted.start()
+
+    @Slot()
+    def _on_painted(self) -> None:
+        took = time.thread_time() - self._cpu_before
+        self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
     def _draw(self) -> None:
         self._axis = RunAxis.of(self.x_axis.currentData(), self._history.train)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_what_happened_is_marked(view: CurvesView) -> None:
     assert words == "stopped early: 5 validations without a new lowest loss, failed"
 
 
-def test_it_follows_a_run_that_grows(view: CurvesView) -> None:
+def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot) -> None:
     event = TrainMetrics(
         step=201,
         total_steps=300,
@@ -146,6 +147,11 @@ def test_it_follows_a_run_that_grows(view: CurvesView) -> None:
     assert view.loss._raw.xData[-1] == 201
     assert view.rate.read_out.text() == "0.002"
     assert view.speed.read_out.text() == "1,000", "no share of the peak where none was measured"
+    qtbot.waitUntil(lambda: view._rest_until > 0)
+    view._history.add(dataclasses.replace(event, step=202))
+    view.refresh()
+    assert view.loss._raw.xData[-1] == 201, "the training has its time first"
+    qtbot.waitUntil(lambda: view.loss._raw.xData[-1] == 202)
 
 
 def test_what_guesses_reach_is_read_from_the_run(

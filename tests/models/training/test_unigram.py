@@ -10,8 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.config import ModelConfig
 from models.data.batch import Batch
+from models.library import Library
+from models.training.run_folder import RunFolder
 from models.training.unigram import N_TARGETS, unigram_entropy
+from tests.models.training.support import TEXT, make_run, train
 
 
 class Given:
@@ -60,3 +64,16 @@ def test_it_takes_no_more_than_it_needs() -> None:
 
 def test_no_target_no_entropy() -> None:
     assert unigram_entropy(Given(([1, 2], [0.0, 0.0])), 3) is None
+
+
+def test_a_run_measures_it_once(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=2, prompts=(), eval_interval=0)
+    train(run, library)
+    measured = RunFolder.open(run.folder).measured
+    shares = [n / len(TEXT) for n in Counter(TEXT).values()]
+    assert measured["unigram_entropy"] == pytest.approx(-sum(share * math.log(share) for share in shares), rel=0.02)
+    assert 0 < measured["unigram_tokens"] <= len(TEXT)
+    run = RunFolder.open(run.folder)
+    run.update(measured=measured | {"unigram_entropy": 1.5}, status="paused")
+    train(run, library)
+    assert RunFolder.open(run.folder).measured["unigram_entropy"] == 1.5
