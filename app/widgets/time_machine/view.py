@@ -74,8 +74,10 @@ class TimeMachine(QWidget):
         if self._run is None:
             return
         was_last = self._index >= len(self.steps) - 1
-        self._take_new()
-        self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
+        if self._take_new():
+            self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
+        elif self.steps:
+            self._show_place(self.steps)  # the rest stays as it is, with what is selected in it, or moving
 
     @property
     def busy(self) -> bool:
@@ -94,14 +96,16 @@ class TimeMachine(QWidget):
         steps = self.steps
         return steps[self._index] if self._index < len(steps) else -1
 
-    def _take_new(self) -> None:
+    def _take_new(self) -> bool:
+        """Take in what the run has got since; whether there is a new sample."""
         assert self._snapshots is not None
         assert self._run is not None
-        self._snapshots.take_new()
+        is_new = self._snapshots.take_new()
         self._kept = kept_checkpoints(self._run.folder)
         self._offer_prompts(self._snapshots.prompts)
         self.timeline.show_history(self._run.history)
         self.timeline.show_marks(self.steps, self._kept)
+        return is_new
 
     def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
         self._pages.setCurrentIndex(0 if prompts else 1)

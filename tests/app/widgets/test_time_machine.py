@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from app.run_history import RunHistory
@@ -19,13 +21,29 @@ from app.widgets.text_changes import changes
 from app.widgets.time_machine import TimeMachine
 from app.widgets.time_machine.attention_picture import head_picture, head_weights, site_words
 from app.widgets.time_machine.snapshots import Snapshots, nearest
-from models.events import AttentionSeen, SampleMade
+from models.events import AttentionSeen, SampleMade, TrainMetrics
 from models.library import Library
 from models.presets import PRESETS
 from models.training.run_folder import RunFolder
 from models.training.spec import RunSpec
 from models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import result_of
+
+
+def metrics(step: int) -> TrainMetrics:
+    """A row of the log; only its step and its loss matter here."""
+    return TrainMetrics(
+        step=step,
+        total_steps=500,
+        tokens=step,
+        elapsed_s=1.0,
+        loss=3.0 - step / 1000,
+        lr=0.1,
+        grad_norm=1.0,
+        tokens_per_s=1.0,
+        seconds_left=1.0,
+    )
+
 
 Until = Callable[[Callable[[], bool]], None]
 STEPS = (0, 5, 6, 10, 12)  # every 6 steps, at checkpoints every 5, and at the end
@@ -182,6 +200,43 @@ def test_it_follows_a_run_that_grows(view: TimeMachine, run: RunFolder, until: U
     assert (view.step, view.panes.written.text) == (7, "for once")
     assert view.panes.attention.title.text() == "Attention", "none is kept of what was asked for once"
     until(lambda: not view.busy)
+
+
+def test_what_is_selected_stays_while_no_sample_comes(view: TimeMachine, run: RunFolder, until: Until) -> None:
+    history = RunHistory.read(run)
+    view.show_run(shown(run, history))
+    until(lambda: not view.busy)
+    text = view.panes.written.findChildren(QLabel)[0]
+    text.setSelection(0, 3)
+    history.add(metrics(13))
+    view.refresh()
+    assert text.selectedText() == "The"
+    assert view.timeline.loss_at(13) > 0
+
+
+def test_500_snapshots_are_quick(view: TimeMachine, run: RunFolder, until: Until) -> None:
+    history, n = RunHistory(), 32
+    row = tuple([1 / n] * n)
+    weights = tuple(tuple([row] * n) for _ in range(8))
+    for step in range(500):
+        words = f"{step} it went to the barn and then " * 6
+        top = tuple((token, 1 / (token + 2)) for token in range(40, 50))
+        history.add(metrics(step))
+        history.add(
+            AttentionSeen(step=step, prompt="The cat", site="blocks.0.attention", ids=tuple(range(n)), weights=weights)
+        )
+        history.add(SampleMade(step=step, prompt="The cat", seed=0, text=words, top=top))
+    view.show_run(shown(run, history))
+    until(lambda: not view.busy)
+    took = []
+    for index in range(0, 500, 25):
+        begun = time.thread_time()
+        view.timeline.place_asked.emit(index)
+        view.repaint()
+        QApplication.processEvents()
+        took.append(time.thread_time() - begun)
+    assert view.step == 475
+    assert sorted(took)[len(took) // 2] < 0.033
 
 
 def test_a_run_without_samples_says_what_to_set(view: TimeMachine, tiny_spec: RunSpec, tmp_path: Path) -> None:
