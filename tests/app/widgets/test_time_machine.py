@@ -26,8 +26,10 @@ from models.library import Library
 from models.presets import PRESETS
 from models.training.run_folder import RunFolder
 from models.training.spec import RunSpec
-from models.training.trainer import Trainer, prepare_run
-from tests.models.training.support import result_of
+from tests.models.training.support import make_run, train
+
+Until = Callable[[Callable[[], bool]], None]
+STEPS = (0, 5, 6, 10, 12)  # every 6 steps, at checkpoints every 5, and at the end
 
 
 def metrics(step: int) -> TrainMetrics:
@@ -45,18 +47,15 @@ def metrics(step: int) -> TrainMetrics:
     )
 
 
-Until = Callable[[Callable[[], bool]], None]
-STEPS = (0, 5, 6, 10, 12)  # every 6 steps, at checkpoints every 5, and at the end
-
-
-@pytest.fixture
-def run(library: Library, tiny_spec: RunSpec) -> RunFolder:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run that was trained to its end."""
-    train = dataclasses.replace(tiny_spec.train, keep_checkpoints=2)
-    folder = result_of(prepare_run(library, dataclasses.replace(tiny_spec, train=train)))
-    for _ in Trainer(folder, library, device="cpu").events():
-        pass
-    return folder
+    library = Library(tmp_path_factory.mktemp("library"))
+    config = dataclasses.replace(PRESETS["gpt2-tiny"], n_layer=2, n_head=2, d_model=32, d_ff=64, context_length=32)
+    settings = {"steps": 12, "sample_interval": 6, "checkpoint_interval": 5, "prompts": ("The cat", "The dog")}
+    run = make_run(library, config, **settings)
+    train(run, library)
+    return RunFolder.open(run.folder)
 
 
 def shown(run: RunFolder, history: RunHistory | None = None) -> ShownRun:
