@@ -90,7 +90,7 @@ class CurvesView(QWidget):
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
         self.export = ExportButton(session, theme, self._picture, lambda: run_columns(self._history))
-        self._rest_until = self._cpu_before = 0.0
+        self._rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
         self._due = QTimer(self, singleShot=True)
         self._due.timeout.connect(self.refresh)
         self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
@@ -181,13 +181,15 @@ class CurvesView(QWidget):
         if rest > 0:
             self._due.start(math.ceil(1000 * rest))
             return
-        self._cpu_before = time.thread_time()
+        self._cpu_before, self._n_drawn = time.thread_time(), len(self._history.train)
         self._draw()
         self.samples.refresh()
         self._painted.start()
 
     @Slot()
     def _on_painted(self) -> None:
+        if self._n_drawn < 2:
+            return  # what is being read from the folder is shown as soon as it is there
         took = time.thread_time() - self._cpu_before
         self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
