@@ -45,8 +45,12 @@ def stop_on_interrupt(request_stop: Callable[[], None], *, or_terminate: bool = 
     handlers: dict[signal.Signals, Handler] = {signal.SIGINT: on_interrupt}
     if or_terminate:
         handlers[signal.SIGTERM] = on_terminate
-    with _handling(handlers):
-        yield interrupt
+    try:
+        with _handling(handlers):
+            yield interrupt
+    finally:
+        if or_terminate:  # where another process has ended, it comes just before our last words
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

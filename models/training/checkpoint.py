@@ -224,8 +224,8 @@ def gather(
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for i, optimizer in enumerate(optimizers):
-        for parameter, values in optimizer.state_dict()["state"].items():
-            for key, value in values.items():
+        for parameter, values in sorted(optimizer.state_dict()["state"].items()):
+            for key, value in sorted(values.items()):  # a file gives them back in any order, but all need the same one
                 name = f"{i}.{parameter}.{key}"
                 if isinstance(value, Tensor):
                     tensors[name] = layout.whole(value)

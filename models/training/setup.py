@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Generator, Mapping, Sequence
@@ -98,6 +99,8 @@ def set_up(
     spec = run.spec
     notices: list[str] = []
     device = choose_device(team.device_name(device_name), team.local_rank)
+    if team.size > 1:
+        device = dataclasses.replace(device, label=f"{device.label} in {team.size} processes")
     if device.sentence:
         notices.append(device.sentence)
     threads, notice = _choose_threads(run.threads, allow_threads, team.local_size)
