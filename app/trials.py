@@ -67,6 +67,17 @@ class Trials(TokenizerJobs):
         """Look at the data of a run in the library, even beside a training."""
         self._previews.start_run(folder, spec)
 
+    def run_tokenizer(self, run_id: str) -> str:
+        """The name of a run's tokenizer in the library, '' where that is gone, or is not the same any more."""
+        from models.training.run_folder import RunFolder
+
+        try:
+            made_of = RunFolder.open(self.find_run(run_id).folder).lineage["tokenizer"]
+        except (ValueError, KeyError):
+            return ""
+        names = {info.name for info in self.list_tokenizers() if info.problem is None}
+        return str(made_of["name"]) if made_of["name"] in names else ""
+
     @Slot()
     def _on_trial_over(self) -> None:
         if not self._trials.state.running:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFileDialog, QGridLayout, QSpinBox, QWidget
 
 from app.theme import SPACE, ThemeProvider
@@ -86,6 +86,18 @@ class DataPicker(QWidget):
             val_fraction=round(self._share.value() / 100, 4),
             seed=self._seed.value() if self.source.currentData() == "tiny-world" else 0,
         )
+
+    def set_spec(self, spec: DataSpec) -> None:
+        """Choose what `spec` says."""
+        with QSignalBlocker(self):
+            if spec.source == "files":
+                self.set_files(spec.files)
+                self._share.setValue(100 * spec.val_fraction)
+            else:
+                self.source.setCurrentIndex(self.source.findData(spec.source))
+            if spec.source == "tiny-world":
+                self._seed.setValue(spec.seed)
+        self.changed.emit()
 
     def set_files(self, files: tuple[str, ...]) -> None:
         """Choose files of the user's."""

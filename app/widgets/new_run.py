@@ -1,38 +1,28 @@
-"""Making a run: data, tokenizer, design and training settings, and beside them what will really run."""
+"""Making a run: model, data and settings, a look at what it will read, and beside them what will really run."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections.abc import Callable
+from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QBoxLayout, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, column, frame, label
-from app.widgets.config_form import ConfigForm
-from app.widgets.data_picker import DataPicker
-from app.widgets.design_picker import DesignPicker
-from app.widgets.tokenizer_picker import TokenizerPicker
-from app.widgets.words import short_count
+from app.widgets.basics import button
+from app.widgets.batch_finder_view import BatchFinderView
+from app.widgets.lr_finder_view import LrFinderView
+from app.widgets.run_choices import RunChoices
+from app.widgets.run_data_page import RunDataPage
+from app.widgets.run_review import RunReview
+from app.widgets.spec_exchange import open_spec, save_spec
+from app.widgets.views import View, Views
 from models.config import ModelConfig
+from models.presets import PRESETS
+from models.training.findings import RunCost
 from models.training.spec import RunSpec, TrainConfig
-
-DEFAULT_PROMPTS = {
-    "tiny-world": ("Tell me a story about Anna and the kite.",),
-    "files": ("The ",),
-    "stdlib": ("Return the ",),
-}
-_REVIEW_WIDTH = 264
-_COLUMN_CHARACTERS = 44
-_FACTS = (
-    ("parameters", "Parameters", "Trained numbers of the model"),
-    ("step", "Tokens per step", "Batch size × accumulation × context length"),
-    ("tokens", "Tokens in all", "What the model will have read at the end, repetitions included"),
-    ("guess", "Uniform guess", "The loss of a model that knows nothing: ln(vocabulary), in nats per token"),
-)
 
 
 class NewRun(QWidget):
@@ -46,123 +36,80 @@ class NewRun(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
-        self.data = DataPicker(theme)
-        self.tokenizer = TokenizerPicker(session)
-        self.design = DesignPicker(session, theme)
-        config = TrainConfig(prompts=DEFAULT_PROMPTS["tiny-world"])
-        self.form = ConfigForm(config, theme, folded=("Learning rate", "Optimizer", "Watching"))
-        self.name = QLineEdit()
-        self.name.setPlaceholderText("Name of the run")
-        self.name.setAccessibleName("Name of the run")
-        self.name.setMaxLength(60)
-        self.start = button(
-            "Start training", theme, self.start_run, icon="play-fill", role="primary", tip="Start training this model"
+        self.session = session
+        self.choices = RunChoices(session, theme)
+        self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
+        self.form = self.choices.form
+        self.review = RunReview(theme)
+        self.views = _Views(self, session, theme)
+        self.views.top.addWidget(
+            button(
+                "Open…",
+                theme,
+                lambda: open_spec(self, self.session, self.set_spec),
+                icon="folder-open",
+                role="quiet",
+                tip="Take over all settings of a TOML file, as «terrarium train» reads it",
+            )
         )
-        self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        self._facts: dict[str, QLabel] = {}
-        self._problem = label("", "error", wrap=True)
+        self.views.top.addWidget(
+            button(
+                "Save as TOML…",
+                theme,
+                self._save,
+                icon="floppy-disk",
+                role="quiet",
+                tip="Write all settings into a file that «terrarium train» takes, on this or another computer",
+            )
+        )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(self._choices(), 1)
-        layout.addWidget(self._review())
-        self._source = self.data.spec.source
+        layout.addWidget(self.views, 1)
+        layout.addWidget(self.review)
+        self._like = ""
+        self._fitting = False
         # What is shown depends on several parts: brought up to date once, after all of them changed.
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(0)
+        self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
-        self.data.changed.connect(self._on_data)
-        self.tokenizer.changed.connect(self._later.start)
-        self.form.changed.connect(self._later.start)
-        self.form.problem_changed.connect(self._later.start)
-        session.design_changed.connect(self._later.start)
+        self.choices.changed.connect(self._later.start)
+        self.choices.lr_wanted.connect(lambda: self._find("lr"))
+        self.choices.batch_wanted.connect(lambda: self._find("batch"))
+        self.review.start_asked.connect(self.start_run)
+        self.review.queue_asked.connect(self.queue_run)
+        self.review.measure_asked.connect(lambda: self.try_out("forecast"))
+        self.review.cancel_asked.connect(session.cancel_trial)
+        self.review.fit_asked.connect(self.make_fit)
+        session.trial_changed.connect(self._on_trial)
+        session.device_changed.connect(self._later.start)
         self._was_active = session.training_active
         session.training_changed.connect(self._on_training)
+        self.views.show_view("choices")
+        self.review.show_like("")
         self._show_review()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        # Two columns where both have room for their words, else one below the other.
-        wide = self.width() - _REVIEW_WIDTH >= 2 * _COLUMN_CHARACTERS * self.fontMetrics().averageCharWidth()
-        self._sides.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
-
-    def _choices(self) -> QWidget:
-        inner = QWidget()
-        inner.setProperty("role", "scrolled")
-        sides = self._sides
-        inner.setLayout(sides)
-        sides.setContentsMargins(0, 0, SPACE, 0)
-        sides.setSpacing(SPACE)
-        left = column()
-        parts = (
-            ("Data", "What the model reads", self.data),
-            ("Tokenizer", "How text becomes tokens", self.tokenizer),
-            ("Design", "What the model is made of", self.design),
-        )
-        for title, caption, widget in parts:
-            card = frame("card")
-            lines = card.layout()
-            assert isinstance(lines, QVBoxLayout)
-            lines.addWidget(label(title, "heading"))
-            lines.addWidget(label(caption, "caption"))
-            lines.addWidget(widget)
-            left.addWidget(card)
-        left.addStretch(1)
-        settings = frame("card")
-        lines = settings.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(label("Training", "heading"))
-        lines.addWidget(label("How it learns. The folded parts have good defaults.", "caption"))
-        lines.addWidget(self.form)
-        sides.addLayout(left, 1)
-        sides.addLayout(column(settings, None), 1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(inner)
-        return area
-
-    def _review(self) -> QWidget:
-        card = frame("card")
-        card.setFixedWidth(_REVIEW_WIDTH)
-        lines = card.layout()
-        assert isinstance(lines, QVBoxLayout)
-        lines.addWidget(label("What will run", "heading"))
-        caption = label("Name")
-        caption.setBuddy(self.name)
-        lines.addLayout(column(caption, self.name, spacing=SPACE // 2))
-        facts = QGridLayout()
-        facts.setVerticalSpacing(SPACE)
-        for i, (name, words, tip) in enumerate(_FACTS):
-            title, number = label(words, "muted"), label("–", "mono")
-            for widget in (title, number):
-                widget.setToolTip(tip)
-            facts.addWidget(title, i, 0)
-            facts.addWidget(number, i, 1)
-            number.setAlignment(Qt.AlignmentFlag.AlignRight)
-            self._facts[name] = number
-        lines.addSpacing(SPACE)
-        lines.addLayout(facts)
-        lines.addStretch(1)
-        lines.addWidget(self._problem)
-        lines.addWidget(self.start)
-        return card
 
     # -- What will run ----------------------------------------------------------------------------------
 
     @property
+    def name(self) -> QLineEdit:
+        """Where the run's name is typed."""
+        return self.review.name
+
+    @property
+    def start(self) -> QPushButton:
+        """The button that starts it."""
+        return self.review.start
+
+    @property
     def model(self) -> ModelConfig:
         """The design, with the vocabulary that the tokenizer will have."""
-        return dataclasses.replace(self._session.design, vocab_size=self.tokenizer.vocab_size)
+        return dataclasses.replace(self.session.design, vocab_size=self.tokenizer.vocab_size)
 
     def spec(self) -> RunSpec:
         """Everything as it is chosen now; ValueError says what is missing."""
         self.form.commit()
-        problem = self.problem
-        if problem:
-            raise ValueError(problem)
+        if self.choices.problem:
+            raise ValueError(self.choices.problem)
         return RunSpec(
             name=self.name.text().strip() or self._default_name(),
             model=self.model,
@@ -174,62 +121,170 @@ class NewRun(QWidget):
     @property
     def problem(self) -> str:
         """Why nothing can start now, in a sentence; '' where something can."""
-        if self.data.problem:
-            return self.data.problem
-        if self.form.problem:
-            return self.form.problem
-        if self._session.training_active:
-            return "A training is going on. Stop it first, or wait until it ends."
+        if self.choices.problem:
+            return self.choices.problem
+        if self.session.training_active:
+            return "A training is going on. Stop it first, wait until it ends, or queue this one."
         return ""
+
+    def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "") -> None:
+        """Take over all settings of `spec`.
+
+        Args:
+            tokenizer_name: the tokenizer of the library to use, where it is still there, rather than training one anew.
+            like: whose settings they are.
+        """
+        unsized = dataclasses.replace(spec.model, vocab_size=1)
+        presets = (name for name, preset in PRESETS.items() if dataclasses.replace(preset, vocab_size=1) == unsized)
+        self.session.set_design(spec.model, next(presets, ""))
+        self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
+        self._like = like
+        self.name.setText(self.session.free_run_name(spec.name) if not like else "")
+        self.review.show_like(like)
+        self.views.show_view("choices")
+        self._later.start()
+
+    def show_template(self, run_id: str) -> None:
+        """Take over all settings of a run, its very tokenizer included where the library still has that."""
+        spec = self.session.run_spec(run_id)
+        if spec is None:
+            self.session.notice.emit("This run's settings cannot be read, so they cannot be used for a new one.")
+            return
+        self.set_spec(spec, self.session.run_tokenizer(run_id), like=spec.name)
+
+    def set_train(self, changes: dict[str, Any]) -> None:
+        """Change settings of the training, and show where."""
+        self.form.apply(changes)
+        self.views.show_view("choices")
+        for name in changes:
+            self.form.show_slot(name)
+        self.form.mark(tuple(changes))
+
+    # -- Doing it ---------------------------------------------------------------------------------------
 
     def start_run(self) -> None:
         """Start what is chosen."""
+        self._submit(self.session.start_training)
+
+    def queue_run(self) -> None:
+        """Let it wait for its turn."""
+        self._submit(lambda spec: self.session.queue_training([spec]))
+
+    def _submit(self, take: Callable[[RunSpec], bool]) -> None:
         try:
             spec = self.spec()
         except ValueError as error:
-            self._problem.setText(str(error))
+            self.review.problem.setText(str(error))
             return
-        if self._session.start_training(spec):
+        if take(spec):
             self.name.clear()
             self.started.emit()
 
-    @Slot()
-    def _on_data(self) -> None:
-        source = self.data.source.currentData()
-        if source != self._source:
-            # A prompt that suits the text, unless the user wrote their own.
-            if self.form.config.prompts == DEFAULT_PROMPTS[self._source]:
-                self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
-            self._source = source
-        self._later.start()
+    def try_out(self, kind: str, *, below: int | None = None) -> bool:
+        """Start a trial of what is chosen; whether it began."""
+        try:
+            spec = self.spec()
+        except ValueError as error:
+            self.session.notice.emit(str(error))
+            return False
+        return self.session.start_trial(kind, spec, below=below)
+
+    def make_fit(self) -> None:
+        """Find the largest batch that fits, and use it."""
+        self._fitting = self.try_out("batch", below=self.form.config.batch_size)
+
+    def measured(self) -> RunCost | None:
+        """The cost of exactly what is chosen now, None where that was not measured."""
+        trial = self.session.trial
+        return trial.cost if trial.cost_of is not None and self.is_like(trial.cost_of) else None
+
+    def is_like(self, spec: RunSpec) -> bool:
+        """Whether `spec` is what is chosen now, whatever the name; a tokenizer trained for it meanwhile is the same."""
+        if self.choices.problem:
+            return False
+        now = self.spec()
+        return dataclasses.replace(now, name=spec.name) == spec
+
+    def _find(self, kind: str) -> None:
+        self.views.show_view(kind)
+        self.try_out(kind)
+
+    def _save(self) -> None:
+        try:
+            spec = self.spec()
+        except ValueError as error:
+            self.session.notice.emit(str(error))
+            return
+        save_spec(self, self.session, spec)
+
+    # -- Following --------------------------------------------------------------------------------------
 
     @Slot()
     def _on_training(self) -> None:
         # It changes many times a second: only whether there is one matters here.
-        if self._session.training_active != self._was_active:
-            self._was_active = self._session.training_active
+        if self.session.training_active != self._was_active:
+            self._was_active = self.session.training_active
             self._later.start()
 
     @Slot()
+    def _on_trial(self) -> None:
+        trial = self.session.trial
+        if self._fitting and not trial.running:
+            self._fitting = False
+            if trial.kind == "batch" and trial.batch is not None and trial.batch.batch_size is not None:
+                found = trial.batch
+                self.set_train({"batch_size": found.batch_size, "grad_accum_steps": found.grad_accum_steps})
+                self.try_out("forecast")
+        self._later.start()
+
+    @Slot()
     def _show_review(self) -> None:
-        problem = self.problem
-        self._problem.setText(problem)
-        self._problem.setVisible(bool(problem))
-        self.start.setEnabled(not problem)
-        self.name.setPlaceholderText(self._default_name())
         train: TrainConfig = self.form.config
-        model = self.model
-        tokens = train.batch_size * train.grad_accum_steps * model.context_length
-        self._facts["parameters"].setText(short_count(_parameters(model), billion="B"))
-        self._facts["step"].setText(f"{tokens:,}")
-        self._facts["tokens"].setText(short_count(tokens * train.steps))
-        self._facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
+        self.name.setPlaceholderText(self._default_name())
+        self.review.show_run(self.model, train, self.problem, can_wait=not self.choices.problem)
+        self.review.show_cost(self.model, train, self.measured(), self.session.room, self.session.trial)
+        self.views.refresh()
 
     def _default_name(self) -> str:
-        return self._session.free_run_name(self._session.design_name or "my-design")
+        return self.session.free_run_name(self._like or self.session.design_name or "my-design")
 
 
-def _parameters(model: ModelConfig) -> int:
-    from models.cost import total_parameters
+class _Views(Views):
+    """The choices, and the looks at what they come down to."""
 
-    return total_parameters(model)
+    def __init__(self, form: NewRun, session: Session, theme: ThemeProvider) -> None:
+        self._form = form
+        views = {
+            "choices": View("Set up", "Choose the model, the data and the settings", lambda: form.choices),
+            "data": View(
+                "Data preview", "What the model will read and what it is to predict", lambda: RunDataPage(form, theme)
+            ),
+            "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
+            "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
+        }
+        super().__init__("Steps of a new run", views)
+        self._session, self._theme = session, theme
+
+    def refresh(self) -> None:
+        """What is chosen has changed."""
+        if self.current:
+            self._update(self.current)
+
+    def _update(self, name: str) -> None:
+        page = self.pages.made.get(name)
+        if isinstance(page, RunDataPage) and name == self.current:
+            page.follow()
+
+    def _make_lr(self) -> QWidget:
+        view = LrFinderView(self._session, self._theme)
+        return self._wired(view, "lr")
+
+    def _make_batch(self) -> QWidget:
+        view = BatchFinderView(self._session, self._theme)
+        return self._wired(view, "batch")
+
+    def _wired(self, view: LrFinderView | BatchFinderView, kind: str) -> QWidget:
+        view.wanted.connect(lambda: self._form.try_out(kind))
+        view.cancelled.connect(self._session.cancel_trial)
+        view.chosen.connect(self._form.set_train)
+        return view

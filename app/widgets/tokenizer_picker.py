@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QWidget
 
@@ -9,6 +12,7 @@ from app.session import Session
 from app.theme import SPACE
 from app.widgets.basics import column, label
 from app.widgets.words import words
+from models.library import Library
 from models.training.spec import TokenizerSpec
 
 _KINDS = ("bpe", "unigram", "wordpiece", "word", "char", "byte")
@@ -27,6 +31,7 @@ class TokenizerPicker(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._path = ""  # of a tokenizer that is not in the library
         self.choice = QComboBox()
         self.choice.setAccessibleName("Tokenizer")
         self._kind = QComboBox()
@@ -74,20 +79,43 @@ class TokenizerPicker(QWidget):
         for info in self._session.list_tokenizers() if name else ():
             if info.name == name:
                 return info.vocab_size
+        if name:
+            return _size_of_file(name, self._session.library)
         return _BYTE_TOKENS if self._kind.currentData() == "byte" else self._size.value()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is nothing to be trained first: it is chosen by name, or learns nothing from the text."""
+        return bool(self.choice.currentData()) or self._kind.currentData() == "byte"
+
+    def set_spec(self, spec: TokenizerSpec, name: str = "") -> None:
+        """Choose what `spec` says; where the library has the tokenizer `name`, that one."""
+        names = {info.name for info in self._session.list_tokenizers() if info.problem is None}
+        chosen = name if name in names else spec.path
+        self._path = chosen if chosen not in names else ""
+        with QSignalBlocker(self), QSignalBlocker(self._kind), QSignalBlocker(self._size):
+            if not chosen:
+                self._kind.setCurrentIndex(max(0, self._kind.findData(spec.kind)))
+                self._size.setValue(spec.vocab_size)
+            self._fill(chosen)
+        self._on_choice()
 
     @Slot()
     def reload(self) -> None:
         """Read the library again, keeping the choice."""
-        chosen = self.choice.currentData()
+        self._fill(self.choice.currentData())
+        self._on_choice()
+
+    def _fill(self, chosen: str) -> None:
         with QSignalBlocker(self.choice):
             self.choice.clear()
             self.choice.addItem("Train a new one on this text", "")
             for info in self._session.list_tokenizers():
                 if info.problem is None:
                     self.choice.addItem(f"{info.name}  ({words(info.kind)}, {info.vocab_size:,})", info.name)
+            if self._path:
+                self.choice.addItem(f"{Path(self._path).name}  (file)", self._path)
             self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
-        self._on_choice()
 
     @Slot()
     def _follow(self) -> None:
@@ -107,3 +135,14 @@ class TokenizerPicker(QWidget):
             else "Trained before; used as it is."
         )
         self.changed.emit()
+
+
+@lru_cache(maxsize=8)
+def _size_of_file(path: str, library: Library) -> int:
+    """How many tokens the tokenizer of a file has; those of bytes where it cannot be read, which Start will tell."""
+    from models.tokenizers import load_tokenizer
+
+    try:
+        return int(load_tokenizer(path, library).get_vocab_size())
+    except ValueError:
+        return _BYTE_TOKENS

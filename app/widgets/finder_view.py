@@ -1,0 +1,123 @@
+"""What the finders' views share: what the trial does, the buttons that start and end it, and what it found."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
+
+from app.session import Session
+from app.theme import SPACE, ThemeProvider
+from app.trial_control import TrialState
+from app.widgets.basics import EmptyState, button, frame, label, row
+from app.widgets.elided_label import ElidedLabel
+
+
+class FinderView(QWidget):
+    """A card with a chart that a trial of one kind fills; before the first one it says what the trial does.
+
+    Args:
+        kind: of the trial, as in app.trial_control.TITLES.
+        title, about: what is found, and how, in a sentence or two.
+        start: what the button says.
+
+    Signals:
+        wanted(): start the trial. cancelled(): end it.
+        chosen(changes): settings of TrainConfig to use, as {name: value}.
+    """
+
+    wanted = Signal()
+    cancelled = Signal()
+    chosen = Signal(object)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, kind: str, *, title: str, about: str, start: str
+    ) -> None:
+        super().__init__()
+        self._session, self._theme, self._kind = session, theme, kind
+        self.start = button(start, theme, self.wanted.emit, icon="play-fill", role="primary", tip=about)
+        self.again = button("Try again", theme, self.wanted.emit, icon="arrow-clockwise", tip="Try it once more")
+        self.stop = button("Stop", theme, self.cancelled.emit, icon="stop-fill", tip="End the trial after this step")
+        self.use = button("", theme, self._on_use, icon="check", role="primary")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.phase = ElidedLabel()
+        self.phase.setProperty("role", "muted")
+        self.sentence = label("", wrap=True)
+        self._hint = EmptyState(title, about, self.start)
+        card = frame("card", margin=SPACE + SPACE // 2)
+        self._lines = card.layout()
+        assert isinstance(self._lines, QVBoxLayout)
+        self._lines.addLayout(row(label(title, "subheading"), None, self.again, self.stop))
+        self._lines.addWidget(label(about, "caption", wrap=True))
+        self.charts = QVBoxLayout()
+        self._lines.addLayout(self.charts, 1)
+        foot = QHBoxLayout()
+        foot.setSpacing(2 * SPACE)
+        foot.addWidget(self.sentence, 1)
+        foot.addWidget(self.use)
+        self._lines.addLayout(foot)
+        self._lines.addLayout(row(self.progress, self.phase, spacing=2 * SPACE))
+        empty = frame("card")
+        inside = empty.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self._hint)
+        self._switch = QStackedLayout(self)
+        self._switch.addWidget(empty)
+        self._switch.addWidget(card)
+        session.trial_changed.connect(self._on_trial)
+        session.training_changed.connect(self._on_training)
+        self._was_active = session.training_active
+
+    def show_state(self) -> None:
+        """Bring it up to date with the session."""
+        state = self._session.trial
+        mine = state.kind == self._kind
+        running = state.running and mine
+        begun = running or self._has_points(state) or (mine and bool(state.problem))
+        self._switch.setCurrentIndex(int(begun))
+        free = not self._session.training_active
+        self.start.setEnabled(free)
+        self.again.setEnabled(free)
+        self.again.setVisible(not running)
+        self.stop.setVisible(running)
+        self.progress.setVisible(running)
+        self.phase.setVisible(running)
+        if running:
+            self.progress.setRange(0, state.total)
+            self.progress.setValue(state.done)
+            self.phase.setText(state.phase)
+        self._draw(state)
+        words = self._words(state)
+        if mine and state.problem and not running:
+            words = state.problem
+        elif running:
+            words = ""
+        elif not words and self._has_points(state):
+            words = "The trial was ended early, so it says nothing yet."
+        self.sentence.setText(words)
+        self._show_use(state, running=running)
+
+    def _has_points(self, state: TrialState) -> bool:
+        raise NotImplementedError
+
+    def _draw(self, state: TrialState) -> None:
+        raise NotImplementedError
+
+    def _words(self, state: TrialState) -> str:
+        """What was found, in a sentence; '' for nothing."""
+        raise NotImplementedError
+
+    def _show_use(self, state: TrialState, *, running: bool) -> None:
+        """What the button «use» offers."""
+        raise NotImplementedError
+
+    def _on_use(self) -> None:
+        raise NotImplementedError
+
+    def _on_trial(self) -> None:
+        self.show_state()
+
+    def _on_training(self) -> None:
+        if self._session.training_active != self._was_active:
+            self._was_active = self._session.training_active
+            self.show_state()

@@ -1,0 +1,55 @@
+"""Runs as TOML files: asked for, read and written, from the form and from any run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from app.session import Session
+from models.library import safe_name
+from models.training.spec import RunSpec
+from models.training.spec_file import load_spec, write_spec
+
+_FILTER = "Terrarium runs (*.toml)"
+
+
+def open_spec(parent: QWidget, session: Session, take: Callable[[RunSpec], object]) -> None:
+    """Ask for a TOML file and hand over the run that it describes; what is wrong with it is said."""
+    file, _ = QFileDialog.getOpenFileName(parent, "Open the settings of a run", "", _FILTER)
+    if not file:
+        return
+    try:
+        spec = load_spec(Path(file))
+    except ValueError as error:
+        session.job_failed.emit(str(error), "")
+        return
+    take(spec)
+
+
+def save_spec(parent: QWidget, session: Session, spec: RunSpec) -> None:
+    """Ask for a file and write the settings of a run there."""
+    try:
+        name = safe_name(spec.name)
+    except ValueError:
+        name = "run"
+    file, _ = QFileDialog.getSaveFileName(parent, "Save the settings of the run", f"{name}.toml", _FILTER)
+    if not file:
+        return
+    path = Path(file).with_suffix(".toml") if not Path(file).suffix else Path(file)
+    try:
+        write_spec(path, spec)
+    except OSError as error:
+        session.job_failed.emit(f"{path} cannot be written: {error.strerror or error}.", "")
+        return
+    session.notice.emit(f"Saved as {path}. «terrarium train {path.name}» trains the same.")
+
+
+def export_run(parent: QWidget, session: Session, run_id: str) -> None:
+    """Ask for a file and write a run's settings there."""
+    spec = session.run_spec(run_id)
+    if spec is None:
+        session.notice.emit("This run's settings cannot be read, so there is nothing to save.")
+        return
+    save_spec(parent, session, spec)
