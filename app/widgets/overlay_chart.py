@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt, Slot
-from PySide6.QtGui import QFontMetrics
+from PySide6.QtGui import QColor, QFontMetrics, QPainterPath
 
 from app.overlay_lines import Line
 from app.theme import SPACE, ThemeProvider
 from app.widgets.chart import Chart
+from app.widgets.line_bundle import BundledLine, LineBundle, path_of
 from app.widgets.overlay_legend import Stroke
 
 _NAMED = 12
@@ -29,30 +30,30 @@ class OverlayChart(Chart):
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__(theme, x="Steps", margins=_MARGINS)
         self.setMinimumSize(320, 180)
-        self._raw: dict[str, pg.PlotCurveItem] = {}
-        self._smooth: dict[str, pg.PlotCurveItem] = {}
+        self._bundle = LineBundle()
+        self.addItem(self._bundle, ignoreBounds=True)
+        self._raw: dict[str, QPainterPath] = {}
+        self._smooth: dict[str, QPainterPath] = {}
         self._names: dict[str, pg.TextItem] = {}
+        self._named: dict[str, str] = {}
         self._lines: dict[str, Line] = {}
         self._strokes: dict[str, Stroke] = {}
-        self._pointed_run, self._is_smooth = "", False
+        self._pointed_run, self._is_smooth, self._name_room = "", False, _MARGINS[2]
         self.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_names)
 
     def set_lines(self, lines: Mapping[str, Line], strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
         """Draw these, by run id; those that were drawn before go."""
         self._lines, self._strokes = dict(lines), dict(strokes)
         smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
-        with_raw = smoothed if len(lines) <= _RAW_OF else {}
         self._is_smooth = bool(smoothed)
-        self._keep(self._raw, with_raw)
-        self._keep(self._smooth, lines)
-        for run_id, line in lines.items():
-            if run_id in self._raw:
-                x, y = line.raw
-                self._raw[run_id].updateData(x, y)
-            x, y = line.smooth
-            self._smooth[run_id].updateData(x, y)
-        self._set_names({run_id: names[run_id] for run_id in lines} if len(lines) <= _NAMED else {})
+        self._raw = {run_id: path_of(*line.raw) for run_id, line in smoothed.items()} if len(lines) <= _RAW_OF else {}
+        self._smooth = {run_id: path_of(*line.smooth) for run_id, line in lines.items()}
+        wanted = {run_id: names[run_id] for run_id in lines} if len(lines) <= _NAMED else {}
+        if wanted != self._named:
+            self._named = wanted
+            self._set_names(wanted)
         self._dress()
+        self._place_names()
 
     @property
     def lines(self) -> Mapping[str, Line]:
@@ -100,42 +101,26 @@ class OverlayChart(Chart):
         if hasattr(self, "_smooth"):  # the base class dresses itself before there are lines
             self._dress()
 
-    def _keep(self, items: dict[str, pg.PlotCurveItem], wanted: Mapping[str, Line]) -> None:
-        for run_id in [run_id for run_id in items if run_id not in wanted]:
-            self.removeItem(items.pop(run_id))
-        for run_id in wanted:
-            if run_id not in items:
-                items[run_id] = pg.PlotCurveItem(connect="finite")
-                self.addItem(items[run_id], ignoreBounds=True)
-
     def _dress(self) -> None:
         few = (
             len(self._smooth) <= _NAMED and self._is_smooth
         )  # wide lines with fine edges are slow where they are noisy
-        for run_id, curve in self._smooth.items():
+        raw, smooth = [], []
+        for run_id, path in self._smooth.items():
             stroke, stands_out = self._strokes[run_id], run_id == self._pointed_run
             faded = bool(self._pointed_run) and not stands_out
-            colour = self._faded(stroke, 0.25 if faded else 1.0 if few or stands_out else 0.75)
-            curve.setPen(
-                pg.mkPen(
-                    colour,
-                    width=1 if not self._is_smooth else 2.6 if stands_out else 1.8 if few else 1,
-                    style=stroke.pattern,
-                )
-            )
-            curve.opts["antialias"] = few
-            curve.setZValue(2 if stands_out else 1)
             if run_id in self._raw:
-                self._raw[run_id].setPen(pg.mkPen(self._faded(stroke, 0.05 if faded else 0.2)))
+                raw.append(BundledLine(self._raw[run_id], pg.mkPen(_faded(stroke, 0.05 if faded else 0.2)), False))
+            width = 2.6 if stands_out and self._is_smooth else 1.8 if few else 1
+            alpha = 0.25 if faded else 1.0 if few or stands_out else 0.75
+            pen = pg.mkPen(_faded(stroke, alpha), width=width, style=stroke.pattern)
+            smooth.append((stands_out, BundledLine(path, pen, few)))
+        smooth.sort(key=lambda pair: pair[0])
+        self._bundle.set_lines([*raw, *(line for _, line in smooth)])
         for run_id, name in self._names.items():
             name.setColor(self._strokes[run_id].colour)
             name.setFont(self._theme.font(0.9))
             name.fill = pg.mkBrush(self._theme.theme.color("surface", 0.75))
-
-    def _faded(self, stroke: Stroke, alpha: float) -> object:
-        colour = pg.mkColor(stroke.colour)
-        colour.setAlphaF(alpha)
-        return colour
 
     def _set_names(self, names: Mapping[str, str]) -> None:
         for item in self._names.values():
@@ -150,7 +135,10 @@ class OverlayChart(Chart):
             self.addItem(item, ignoreBounds=True)
             self._names[run_id] = item
             widest = max(widest, metrics.horizontalAdvance(words))
-        self.set_margins(_MARGINS[0], _MARGINS[1], widest + SPACE if widest else _MARGINS[2])
+        room = widest + SPACE if widest else _MARGINS[2]
+        if room != self._name_room:
+            self._name_room = room
+            self.set_margins(*_MARGINS[:2], room)
 
     @Slot()
     def _place_names(self) -> None:
@@ -168,3 +156,9 @@ class OverlayChart(Chart):
             if fits:
                 taken.append(box)
                 item.setPos(x + 4 * per_x, y)
+
+
+def _faded(stroke: Stroke, alpha: float) -> QColor:
+    colour = QColor(stroke.colour)
+    colour.setAlphaF(alpha)
+    return colour

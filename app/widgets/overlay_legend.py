@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QPointF, QSignalBlocker, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+from PySide6.QtGui import QColor, QFontMetrics, QIcon, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from app.theme import ThemeProvider
+from app.theme import SPACE, ThemeProvider
 
 _PATTERNS = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 _N_COLOURS = 6
 """The seventh of the palette, a yellow, cannot be seen on white."""
 _ID = Qt.ItemDataRole.UserRole
 _SWATCH = QSize(22, 12)
+_WIDEST = "888,888"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class OverlayLegend(QTreeWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.header().setStretchLastSection(False)
         self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.header().setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)  # to contents, each of 200 values costs
         self.setToolTip("Untick a run to hide its line; double-click to open it")
         self.itemChanged.connect(self._on_changed)
         self.itemEntered.connect(lambda item: self.pointed.emit(item.data(0, _ID)))
@@ -129,6 +130,8 @@ class OverlayLegend(QTreeWidget):
     @Slot()
     def restyle(self) -> None:
         """Take the theme's colours."""
+        numbers = QFontMetrics(self._theme.mono_font(0.9))
+        self.header().resizeSection(1, numbers.horizontalAdvance(_WIDEST) + 2 * SPACE)
         with QSignalBlocker(self):
             for i, item in enumerate(self._items.values()):
                 item.setIcon(0, _swatch(Stroke.number(i, self._theme), self.devicePixelRatioF()))

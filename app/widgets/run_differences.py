@@ -29,6 +29,7 @@ from models.library import RunInfo
 Index = QModelIndex | QPersistentModelIndex
 _SORT = Qt.ItemDataRole.UserRole
 _WIDEST = 220  # pixels of a column
+_LOOKED_AT = 30  # rows that a column's width is taken from: all of 200 take a second
 
 
 class RunDifferences(QWidget):
@@ -58,6 +59,7 @@ class RunDifferences(QWidget):
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.horizontalHeader().setHighlightSections(False)
+        self.table.horizontalHeader().setResizeContentsPrecision(_LOOKED_AT)
         self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.table.activated.connect(self._on_activated)
         self.note = label("", "caption")
@@ -124,11 +126,13 @@ class _Model(QAbstractTableModel):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.comparison = RunComparison((), (), 0)
+        self._is_number: list[bool] = []
         self.icon_of: Callable[[str], QIcon] | None = None
 
     def show(self, comparison: RunComparison) -> None:
         self.beginResetModel()
         self.comparison = comparison
+        self._is_number = [all(map(_is_number_or_none, column.keys)) for column in comparison.columns]
         self.endResetModel()
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -164,11 +168,13 @@ class _Model(QAbstractTableModel):
             return Qt.AlignmentFlag.AlignVCenter | self._side(index.column())
         if role == _SORT:
             key = column.keys[row]
-            return key if isinstance(key, int | float) and not isinstance(key, bool) else column.cells[row]
+            return key if self._is_number[index.column() - 1] else column.cells[row]
         return None
 
     def _side(self, column: int) -> Qt.AlignmentFlag:
         """Numbers stand at the right."""
-        keys = self.comparison.columns[column - 1].keys
-        numbers = all(key is None or (isinstance(key, int | float) and not isinstance(key, bool)) for key in keys)
-        return Qt.AlignmentFlag.AlignRight if numbers else Qt.AlignmentFlag.AlignLeft
+        return Qt.AlignmentFlag.AlignRight if self._is_number[column - 1] else Qt.AlignmentFlag.AlignLeft
+
+
+def _is_number_or_none(key: object) -> bool:
+    return key is None or (isinstance(key, int | float) and not isinstance(key, bool))

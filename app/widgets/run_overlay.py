@@ -68,6 +68,7 @@ class RunOverlay(QWidget):
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self.look_again)
         self._look.start()
+        self._session.runs_changed.connect(self._on_runs_changed)
         self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
         self.chart.pointed.connect(self._on_pointed)
         self.legend.hidden_changed.connect(self._on_changed)
@@ -94,7 +95,8 @@ class RunOverlay(QWidget):
         self.smoothing.setFixedWidth(110)
         self.smoothing.setAccessibleName("Smoothing")
         self.smoothing.setToolTip("How strongly the lines are smoothed: over up to a quarter of each run")
-        self.export = ExportButton(self._session, self._theme, self.chart, self._numbers)
+        self._picture = QSplitter(Qt.Orientation.Horizontal)
+        self.export = ExportButton(self._session, self._theme, self._picture, self._numbers)
         self.export.name = "runs"
         self.whole = button("Show everything", self._theme, self.chart.show_whole, role="link", tip="Double-click, too")
         self.whole.hide()
@@ -121,7 +123,7 @@ class RunOverlay(QWidget):
         plot_lines = plot.layout()
         assert isinstance(plot_lines, QVBoxLayout)
         plot_lines.addLayout(row(self.caption, self.whole))
-        across = QSplitter(Qt.Orientation.Horizontal)
+        across = self._picture
         across.setChildrenCollapsible(False)
         across.addWidget(plot)
         across.addWidget(side)
@@ -153,8 +155,7 @@ class RunOverlay(QWidget):
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare other runs; those that cannot be found any more are left out."""
-        known = {info.id: info for info in self._session.run_index.infos()}
-        self._runs = {run_id: known[run_id] for run_id in run_ids if run_id in known}
+        self._runs = self._known(run_ids)
         self._curves = {run_id: curves for run_id, curves in self._curves.items() if run_id in self._runs}
         self.title.setText(counted(len(self._runs), "run"))
         self.legend.set_runs({run_id: info.name for run_id, info in self._runs.items()})
@@ -164,6 +165,17 @@ class RunOverlay(QWidget):
         self._read()
         self._draw.start()
 
+    def _known(self, run_ids: Sequence[str]) -> dict[str, RunInfo]:
+        known = {info.id: info for info in self._session.run_index.infos()}
+        return {run_id: known[run_id] for run_id in run_ids if run_id in known}
+
+    @Slot()
+    def _on_runs_changed(self) -> None:
+        """Some may have been deleted or have another name."""
+        runs = self._known(self.run_ids)
+        if [(run_id, info.name) for run_id, info in runs.items()] != [(i, info.name) for i, info in self._runs.items()]:
+            self.show_runs(self.run_ids)
+
     def _read(self) -> None:
         folders: dict[str, Path] = {run_id: info.folder for run_id, info in self._runs.items()}
         if folders:
@@ -172,8 +184,13 @@ class RunOverlay(QWidget):
     @Slot()
     def look_again(self) -> None:
         """Read what was added to the runs, while they are seen."""
-        if self.isVisible() and not self._reading.busy:
-            self._read()
+        if not self.isVisible() or self._reading.busy:
+            return
+        runs = self._known(self.run_ids)
+        if list(runs.values()) != list(self._runs.values()) and len(runs) == len(self._runs):
+            self._runs = runs
+            self.differences.show_runs(list(runs.values()), self.legend.swatch)
+        self._read()
 
     @Slot(object)
     def _on_read(self, events: tuple[Event, ...]) -> None:

@@ -82,7 +82,7 @@ class RunIndex:
     def _folders(self) -> Iterator[tuple[Path, Stamp]]:
         try:
             names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
-        except FileNotFoundError:
+        except OSError:  # there is none yet, or it may not be read
             return
         for name in names:
             if not name.startswith("."):
