@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.aside import Aside
 from app.overlay_curves import Curves, CurvesRead, CurvesReader, decimals
-from app.overlay_lines import QUANTITIES, Line, LineMaker, Scene
+from app.overlay_lines import Line, LineMaker, Scene
 from app.run_history import Table
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
@@ -21,14 +21,14 @@ from app.widgets.basics import button, column, frame, label, row
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.export_button import ExportButton
 from app.widgets.overlay_chart import OverlayChart
+from app.widgets.overlay_controls import OverlayControls
 from app.widgets.overlay_legend import OverlayLegend
-from app.widgets.run_axis import X_AXES, RunAxis
+from app.widgets.run_axis import RunAxis
 from app.widgets.run_differences import RunDifferences
 from app.widgets.words import counted
 from models.events import Event
 from models.library import RunInfo
 
-_SLIDER_TOP = 100
 _DRAW_MS, _LOOK_MS = 60, 3000
 """After a change, how long more of them are waited for; how often runs are looked at whether they grew."""
 
@@ -57,7 +57,12 @@ class RunOverlay(QWidget):
         self.title = label("", "heading")
         self.caption = ElidedLabel()
         self.caption.setProperty("role", "caption")
-        self._make_controls()
+        self.controls = OverlayControls()
+        self._picture = QSplitter(Qt.Orientation.Horizontal)
+        self.export = ExportButton(session, theme, self._picture, self._numbers)
+        self.export.name = "runs"
+        self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Double-click, too")
+        self.whole.hide()
         self._build()
         self._reading, self._making = Aside(self), Aside(self)
         self._reading.events_came.connect(self._on_read)
@@ -68,42 +73,15 @@ class RunOverlay(QWidget):
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self.look_again)
         self._look.start()
-        self._session.runs_changed.connect(self._on_runs_changed)
+        session.runs_changed.connect(self._on_runs_changed)
+        self.controls.scale_changed.connect(self._on_scale)
+        self.controls.smoothing_changed.connect(self._on_changed)
         self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
         self.chart.pointed.connect(self._on_pointed)
         self.legend.hidden_changed.connect(self._on_changed)
         self.legend.pointed.connect(self.chart.point_out)
         self.legend.opened.connect(self.run_asked)
         self.differences.opened.connect(self.run_asked)
-
-    def _make_controls(self) -> None:
-        self.quantity = QComboBox()
-        for name, quantity in QUANTITIES.items():
-            self.quantity.addItem(quantity.words, name)
-        self.quantity.setAccessibleName("What is compared")
-        self.quantity.setToolTip("What is compared")
-        self.axis = QComboBox()
-        for name, words in X_AXES.items():
-            self.axis.addItem(f"by {words.lower()}", name)
-        self.axis.setAccessibleName("What the runs are aligned by")
-        self.axis.setToolTip("What the runs are aligned by: steps, tokens seen, or training time")
-        self.log = QCheckBox("Log scale")
-        self.log.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
-        self.smoothing = QSlider(Qt.Orientation.Horizontal)
-        self.smoothing.setRange(0, _SLIDER_TOP)
-        self.smoothing.setValue(40)
-        self.smoothing.setFixedWidth(110)
-        self.smoothing.setAccessibleName("Smoothing")
-        self.smoothing.setToolTip("How strongly the lines are smoothed: over up to a quarter of each run")
-        self._picture = QSplitter(Qt.Orientation.Horizontal)
-        self.export = ExportButton(self._session, self._theme, self._picture, self._numbers)
-        self.export.name = "runs"
-        self.whole = button("Show everything", self._theme, self.chart.show_whole, role="link", tip="Double-click, too")
-        self.whole.hide()
-        self.quantity.currentIndexChanged.connect(self._on_scale)
-        self.axis.currentIndexChanged.connect(self._on_scale)
-        self.log.toggled.connect(self._on_scale)
-        self.smoothing.valueChanged.connect(self._on_changed)
 
     def _build(self) -> None:
         side = QWidget()
@@ -132,10 +110,7 @@ class RunOverlay(QWidget):
         card = frame("card")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
-        smoothing = label("Smoothing", "caption")
-        lines.addLayout(
-            row(self.title, None, smoothing, self.smoothing, self.log, self.quantity, self.axis, self.export)
-        )
+        lines.addLayout(row(self.title, None, self.controls, self.export))
         lines.addWidget(across, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
@@ -211,7 +186,7 @@ class RunOverlay(QWidget):
     @Slot()
     def _on_scale(self) -> None:
         """Another axis: what was looked at closer is somewhere else on it."""
-        self.chart.getPlotItem().getAxis("left").setLogMode(y=self.log.isChecked())
+        self.chart.getPlotItem().getAxis("left").setLogMode(y=self.controls.log)
         self.chart.show_window(None)
         self._on_changed()
 
@@ -231,14 +206,14 @@ class RunOverlay(QWidget):
         view = self.chart.getPlotItem().getViewBox()
         left, right = self.chart.window or (0.0, self._length(curves))
         scene = Scene(
-            quantity=QUANTITIES[self.quantity.currentData()],
+            quantity=self.controls.quantity,
             axis=self._axis.column,
             unit=self._axis.unit,
             left=left,
             right=right,
             n_columns=max(int(view.width()), 100),
-            smoothing=self.smoothing.value() / _SLIDER_TOP,
-            log=self.log.isChecked(),
+            smoothing=self.controls.smoothing,
+            log=self.controls.log,
         )
         wanted = (scene, tuple(curves))
         if self._drawn == wanted:
@@ -262,7 +237,7 @@ class RunOverlay(QWidget):
         self._show_caption()
 
     def _axis_of(self, curves: Mapping[str, Curves]) -> RunAxis:
-        name = self.axis.currentData()
+        name = self.controls.axis
         ends = Table((name,))
         ends.append({name: self._farthest(curves, name)})
         return RunAxis.of(name, ends)
@@ -283,19 +258,19 @@ class RunOverlay(QWidget):
         self._show_values(ends if place is None else self.chart.values_at(place.x()))
 
     def _show_values(self, values: Mapping[str, float]) -> None:
-        form, log = QUANTITIES[self.quantity.currentData()].form, self.log.isChecked()
+        form, log = self.controls.quantity.form, self.controls.log
         self.legend.set_values({run_id: format(10**y if log else y, form) for run_id, y in values.items()})
 
     @Slot()
     def _show_caption(self) -> None:
-        quantity = QUANTITIES[self.quantity.currentData()]
+        quantity = self.controls.quantity
         n_whole = sum(curves.is_whole for curves in self._curves.values())
         parts = [f"{quantity.words}, {quantity.unit}" if quantity.unit else quantity.words]
         if self.chart.draws_points:
             parts.append(
                 "drawn thin: the lowest and highest of each pixel" if self._is_thinned else "drawn thin: each step"
             )
-        if self.smoothing.value():
+        if self.controls.smoothing:
             parts.append("drawn thick: smoothed" if self.chart.draws_points else "smoothed")
         elif not self.chart.draws_points:
             parts.append("drawn: the lowest and highest of each pixel" if self._is_thinned else "drawn: each step")
@@ -305,8 +280,8 @@ class RunOverlay(QWidget):
 
     def _numbers(self) -> Mapping[str, NDArray[np.float64]]:
         """The compared quantity for a file: what the runs are aligned by, and a column for each that is drawn."""
-        quantity, hidden = QUANTITIES[self.quantity.currentData()], self.legend.hidden
-        axis = self.axis.currentData()
+        quantity, hidden = self.controls.quantity, self.legend.hidden
+        axis = self.controls.axis
         shown = {run_id: run for run_id, run in self._curves.items() if run_id not in hidden}
         places = {run_id: run.column(quantity.kind, axis).astype(np.float64) for run_id, run in shown.items()}
         along = functools.reduce(np.union1d, places.values(), np.empty(0))

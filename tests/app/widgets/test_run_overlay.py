@@ -63,17 +63,17 @@ def test_lines_are_hidden_and_another_quantity_is_chosen(overlay: RunOverlay, un
     until(lambda: shown(overlay) == {"long"})
     overlay.legend.show_all(True)
     until(lambda: shown(overlay) == {"long", "short"})
-    overlay.quantity.setCurrentIndex(overlay.quantity.findData("val"))
+    overlay.controls.quantities.setCurrentIndex(overlay.controls.quantities.findData("val"))
     until(lambda: shown(overlay) == {"long"})
     assert overlay.legend.topLevelItem(1).text(1) == "–"
-    overlay.quantity.setCurrentIndex(overlay.quantity.findData("bits"))
+    overlay.controls.quantities.setCurrentIndex(overlay.controls.quantities.findData("bits"))
     until(lambda: shown(overlay) == set())
 
 
 def test_the_pointer_reads_all_lines(overlay: RunOverlay, until: Until) -> None:
-    overlay.smoothing.setValue(0)
-    overlay.log.setChecked(True)
-    overlay.axis.setCurrentIndex(overlay.axis.findData("tokens"))
+    overlay.controls.smoother.setValue(0)
+    overlay.controls.log_scale.setChecked(True)
+    overlay.controls.axes.setCurrentIndex(overlay.controls.axes.findData("tokens"))
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"} and overlay.chart.lines["long"].end[0] == pytest.approx(12.8))
     assert [overlay.legend.topLevelItem(i).text(1) for i in (0, 1)] == ["2.025", "3.000"]
@@ -86,7 +86,7 @@ def test_the_pointer_reads_all_lines(overlay: RunOverlay, until: Until) -> None:
 
 
 def test_a_closer_look_is_drawn_of_all_points(overlay: RunOverlay, until: Until) -> None:
-    overlay.smoothing.setValue(0)
+    overlay.controls.smoother.setValue(0)
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"})
     overlay.chart.show_window((50.0, 60.0))

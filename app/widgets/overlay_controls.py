@@ -1,0 +1,71 @@
+"""What of many runs is laid over another: which quantity, along what, how smooth, on which scale."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
+
+from app.overlay_lines import QUANTITIES, Quantity
+from app.widgets.basics import label, row
+from app.widgets.run_axis import X_AXES
+
+_SLIDER_TOP = 100
+
+
+class OverlayControls(QWidget):
+    """The choices, side by side.
+
+    Signals:
+        scale_changed(): another quantity, axis or scale: what was looked at closer is somewhere else.
+        smoothing_changed()
+    """
+
+    scale_changed = Signal()
+    smoothing_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.quantities = QComboBox()
+        for name, quantity in QUANTITIES.items():
+            self.quantities.addItem(quantity.words, name)
+        self.quantities.setAccessibleName("What is compared")
+        self.quantities.setToolTip("What is compared")
+        self.axes = QComboBox()
+        for name, words in X_AXES.items():
+            self.axes.addItem(f"by {words.lower()}", name)
+        self.axes.setAccessibleName("What the runs are aligned by")
+        self.axes.setToolTip("What the runs are aligned by: steps, tokens seen, or training time")
+        self.log_scale = QCheckBox("Log scale")
+        self.log_scale.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
+        self.smoother = QSlider(Qt.Orientation.Horizontal)
+        self.smoother.setRange(0, _SLIDER_TOP)
+        self.smoother.setValue(40)
+        self.smoother.setFixedWidth(110)
+        self.smoother.setAccessibleName("Smoothing")
+        self.smoother.setToolTip("How strongly the lines are smoothed: over up to a quarter of each run")
+        self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log_scale, self.quantities, self.axes))
+        self.quantities.currentIndexChanged.connect(self.scale_changed)
+        self.axes.currentIndexChanged.connect(self.scale_changed)
+        self.log_scale.toggled.connect(self.scale_changed)
+        self.smoother.valueChanged.connect(self.smoothing_changed)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What is compared."""
+        return QUANTITIES[self.quantities.currentData()]
+
+    @property
+    def axis(self) -> str:
+        """The column that the runs are aligned by."""
+        name: str = self.axes.currentData()
+        return name
+
+    @property
+    def smoothing(self) -> float:
+        """From 0, not at all, to 1."""
+        return self.smoother.value() / _SLIDER_TOP
+
+    @property
+    def log(self) -> bool:
+        """Whether the values stand on a logarithmic axis."""
+        return self.log_scale.isChecked()
