@@ -107,8 +107,8 @@ class ChatControl(QObject):
         """Whether a model is being opened or a reply is being made."""
         return self._job is not None
 
-    def open_run(self, folder: Path, device: str) -> None:
-        """Load a run's latest checkpoint."""
+    def open_run(self, folder: Path, device: str, step: int | None = None) -> None:
+        """Load a run's checkpoint of `step`, its latest one where that is None."""
         from models.training.run_folder import RunFolder
 
         run = RunFolder.open(folder)
@@ -119,13 +119,14 @@ class ChatControl(QObject):
             from models.training.run_record import checkpoint_step
 
             choice = choose_device(device)
-            checkpoint = run.latest_checkpoint()  # there may be a newer one when it is read
+            # There may be a newer one when the latest is read.
+            checkpoint = run.latest_checkpoint() if step is None else run.checkpoint_path(step)
             model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
             if tokenizer is None:
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             self._loaded = (model, tokenizer)
-            step = checkpoint_step(checkpoint) if checkpoint is not None else 0
-            yield ModelOpened(model=self._describe(run.id, run, model, step, choice.label))
+            at = checkpoint_step(checkpoint) if checkpoint is not None else 0
+            yield ModelOpened(model=self._describe(run.id, run, model, at, choice.label))
 
         self._open(make)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -208,6 +208,24 @@ class Queueing(Trainings):
             self.resume_run(run_id)
         else:
             self.queue_run(run_id)
+
+    def start_like(self, run_id: str, changes: Mapping[str, Any]) -> bool:
+        """Train a new run made as this one was but for `changes` ("train.lr" -> 0.001), or let it wait; whether it did."""
+        from models.training.fork import spec_like
+        from models.training.run_folder import RunFolder
+        from models.training.spec_changes import changed_spec
+
+        try:
+            source = RunFolder.open(self.find_run(run_id).folder)
+            spec = changed_spec(spec_like(self.library, source), changes)
+        except ValueError as error:
+            return self._refuse(str(error))
+        if not self.training_active:
+            return self.start_training(spec)
+        waits = self.queue_training([spec])
+        if waits:
+            self.notice.emit(f"«{spec.name}» is trained when the present training has ended.")
+        return waits
 
     def export_tensorboard(self, run_id: str, folder: Path) -> bool:
         """Write a run's curves as TensorBoard's event files into a new folder there, beside the window."""

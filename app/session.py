@@ -180,11 +180,12 @@ class Session(Trials):
         """none, loading, ready, waiting (for a training step), replying."""
         return self._chat.state
 
-    def open_chat_model(self, which: str) -> bool:
-        """Talk to a run's latest checkpoint (its id), or to the model being trained ("live"); whether it began."""
+    def open_chat_model(self, which: str, step: int | None = None) -> bool:
+        """Talk to a run's checkpoint of `step` (None: its latest), or to the model being trained ("live"); whether it
+        began."""
         if which == LIVE:
             return self._try(self._chat.open_live)
-        return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name))
+        return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step))
 
     def send_chat(self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig) -> bool:
         """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began."""

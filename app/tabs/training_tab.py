@@ -73,6 +73,9 @@ class TrainingTab(QWidget):
         panel.chat_asked.connect(self._on_chat)
         panel.fork_asked.connect(self._on_fork)
         self.run_view.chat_asked.connect(self._on_chat)
+        self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
+        self.run_view.run_asked.connect(self.show_run)
+        self.run_view.tokenizer_asked.connect(self._on_tokenizer)
         self.queue.removed.connect(self._on_removed)
         session.training_changed.connect(self._on_training)
         session.queue_changed.connect(self._show_queue)
@@ -137,3 +140,13 @@ class TrainingTab(QWidget):
     def _on_chat(self, which: str) -> None:
         if self._session.open_chat_model(which):
             self._session.tab_requested.emit("chat")
+
+    @Slot(str, int)
+    def _on_checkpoint_chat(self, run_id: str, step: int) -> None:
+        if self._session.open_chat_model(run_id, step):
+            self._session.tab_requested.emit("chat")
+
+    @Slot(str)
+    def _on_tokenizer(self, name: str) -> None:
+        if self._session.choose_tokenizer(name):
+            self._session.tab_requested.emit("tokenizer")

@@ -30,6 +30,7 @@ from app.widgets.run_head import RunHead
 from app.widgets.run_views import RunViews
 from app.widgets.spec_view import SpecView, summary
 from app.widgets.sweep_dialog import SweepDialog
+from models.training.doctor.findings import Remedy
 from models.training.fork import spec_like
 from models.training.run_folder import RunFolder
 from models.training.spec import RunSpec
@@ -44,11 +45,16 @@ class RunView(QWidget):
 
     Signals:
         chat_asked(which): the user wants to talk to it: a run id, or "live".
+        checkpoint_chat_asked(run_id, step): the same with one of its checkpoints.
         template_asked(run_id): a new run with its settings is wanted.
+        run_asked(run_id), tokenizer_asked(name): something that it was made from is to be shown.
     """
 
     chat_asked = Signal(str)
+    checkpoint_chat_asked = Signal(str, int)
     template_asked = Signal(str)
+    run_asked = Signal(str)
+    tokenizer_asked = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,11 +77,16 @@ class RunView(QWidget):
         self._connect()
 
     def _connect(self) -> None:
-        head, session = self.head, self._session
+        head, views, session = self.head, self.views, self._session
+        views.fork_asked.connect(lambda run_id, step: self.ask_for_fork(step))
+        views.chat_asked.connect(self.checkpoint_chat_asked)
+        views.remedy_asked.connect(self._on_remedy)
+        views.run_asked.connect(self.run_asked)
+        views.tokenizer_asked.connect(self.tokenizer_asked)
         head.go_on_asked.connect(self._on_go_on)
         head.chat_asked.connect(self._on_chat)
         head.settings_asked.connect(self.show_settings)
-        head.fork_asked.connect(self.ask_for_fork)
+        head.fork_asked.connect(lambda: self.ask_for_fork())
         head.template_asked.connect(lambda: self.template_asked.emit(self._run_id))
         head.sweep_asked.connect(self.ask_for_sweep)
         head.lr_asked.connect(self._on_lr)
@@ -189,6 +200,14 @@ class RunView(QWidget):
         dialog = ForkDialog(self._session, self._theme, run, step, changes, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
+
+    @Slot(str, object)
+    def _on_remedy(self, run_id: str, remedy: Remedy) -> None:
+        if remedy.fork_step is None:
+            self._session.start_like(run_id, remedy.changes)
+        else:
+            changes = {name.removeprefix("train."): value for name, value in remedy.changes.items()}
+            self.ask_for_fork(remedy.fork_step, changes)
 
     @Slot()
     def ask_for_sweep(self) -> None:

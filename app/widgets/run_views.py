@@ -4,23 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import ThemeProvider
 from app.widgets.curves_view import CurvesView
-from app.widgets.time_machine import TimeMachine
 from app.widgets.views import View, Views
 
 
 class RunViews(Views):
-    """All of them look at the same run; the one that is seen follows it while it grows."""
+    """All of them look at the same run; the one that is seen follows it while it grows.
+
+    Signals:
+        fork_asked(run_id, step), chat_asked(run_id, step): about one of its checkpoints.
+        remedy_asked(run_id, remedy): the doctor's advice is to be followed.
+        run_asked(run_id), tokenizer_asked(name): something that it was made from is to be shown.
+    """
+
+    fork_asked = Signal(str, int)
+    chat_asked = Signal(str, int)
+    remedy_asked = Signal(str, object)
+    run_asked = Signal(str)
+    tokenizer_asked = Signal(str)
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
             "curves": View("Curves", "What was measured, step by step", self._make_curves),
             "machine": View("Time machine", "What it wrote and expected at any step", self._make_machine),
+            "doctor": View("Doctor", "What is wrong with it, with the evidence and a remedy", self._make_doctor),
+            "lineage": View("Lineage", "What it was made from, down to its text", self._make_lineage),
         }
         super().__init__("Views of the run", views, parent)
         self._session, self._theme = session, theme
@@ -55,4 +69,24 @@ class RunViews(Views):
         return CurvesView(self._session, self._theme)
 
     def _make_machine(self) -> QWidget:
-        return TimeMachine(self._session, self._theme)
+        from app.widgets.time_machine import TimeMachine
+
+        view = TimeMachine(self._session, self._theme)
+        view.fork_asked.connect(self.fork_asked)
+        view.chat_asked.connect(self.chat_asked)
+        return view
+
+    def _make_doctor(self) -> QWidget:
+        from app.widgets.doctor_view import DoctorView
+
+        view = DoctorView(self._session, self._theme)
+        view.remedy_asked.connect(self.remedy_asked)
+        return view
+
+    def _make_lineage(self) -> QWidget:
+        from app.widgets.run_lineage import RunLineage
+
+        view = RunLineage(self._session, self._theme)
+        view.run_asked.connect(self.run_asked)
+        view.tokenizer_asked.connect(self.tokenizer_asked)
+        return view

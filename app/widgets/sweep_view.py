@@ -6,13 +6,21 @@ import dataclasses
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QSplitter,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.aside import Aside
 from app.parallel_axes import setting_title, setting_words
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, frame, label, panes
+from app.widgets.basics import EmptyState, frame, label
 from app.widgets.parallel_plot import ParallelPlot
 from app.widgets.words import counted
 from models.library import RunInfo
@@ -54,7 +62,14 @@ class SweepView(QWidget):
         lines = below.layout()
         assert isinstance(lines, QVBoxLayout)
         lines.addWidget(self.table)
-        self.setLayout(panes(chart, below, sizes=(360, 220), grows=0))
+        halves = QSplitter(Qt.Orientation.Vertical)
+        halves.setChildrenCollapsible(False)
+        for part in (chart, below):
+            halves.addWidget(part)
+        halves.setSizes([360, 220])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(halves)
         self._aside = Aside(self)
         self._aside.done.connect(self._on_compared)
         self._aside.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
