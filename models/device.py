@@ -106,9 +106,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
-def out_of_memory_sentence(device: torch.device) -> str:
-    """What a user can do where training ran out of memory."""
+def out_of_memory_sentence(device: torch.device, remedy: str = "") -> str:
+    """What a user can do where training ran out of memory; `remedy` is a sentence that knows better."""
     place = "The memory of this computer" if device.type == "cpu" else f"The memory of the {device.type.upper()} device"
+    if remedy:
+        return f"{place} is too small for this training. {remedy}"
     return (
         f"{place} is too small for this training: use a smaller batch_size (a larger grad_accum_steps makes up for it),"
         " a shorter context_length, or a smaller model."

@@ -19,13 +19,18 @@ def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
     return f"The {what} is not a number any more, so training stopped: {remedy}."
 
 
-def failure_sentence(error: Exception, run: RunFolder, device: torch.device, saved_step: int, team: Team) -> str | None:
-    """For an exception that ended the run's training; None for one that nobody foresaw."""
+def failure_sentence(
+    error: Exception, run: RunFolder, device: torch.device, saved_step: int, team: Team, remedy: str = ""
+) -> str | None:
+    """For an exception that ended the run's training; None for one that nobody foresaw.
+
+    remedy: what was found to help where memory ran out.
+    """
     if isinstance(error, ValueError):
         return str(error)
     stands = f" The last checkpoint, step {saved_step}, stands." if saved_step >= 0 else ""
     if is_out_of_memory(error):
-        return out_of_memory_sentence(device) + stands
+        return out_of_memory_sentence(device, remedy) + stands
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return f"The disk that holds {run.folder} is full: free some space, then resume.{stands}"
     if isinstance(error, OSError):

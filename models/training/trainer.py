@@ -10,6 +10,7 @@ from typing import NoReturn
 import torch
 from tokenizers import Tokenizer
 
+from models.device import is_out_of_memory
 from models.events import (
     Event,
     Finished,
@@ -28,6 +29,7 @@ from models.training.looks import Looks, check_weights
 from models.training.machine import memory_taken
 from models.training.prepare import prepare_run
 from models.training.record import Recorder, bits_per_byte, metrics_row
+from models.training.remedy import try_smaller_batches
 from models.training.run_folder import RunFolder
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
@@ -131,10 +133,7 @@ class Trainer:
             self._leave()
             raise
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
-            device = self._parts.device.device if self._parts is not None else torch.device("cpu")
-            sentence = failure_sentence(error, self.run, device, self._saver.step, self._team)
-            if self._parts is not None or self.run.status == "queued":
-                self._record.failure(self.step, sentence or str(error))
+            sentence = yield from self._fail(error)
             if sentence is None:
                 raise
             raise ValueError(sentence) from error
@@ -281,6 +280,22 @@ class Trainer:
                 self._write_checkpoint(self._parts)
             self.run.update(status="paused")
             self.run.append_event("paused", self.step, "closed")
+
+    def _fail(self, error: Exception) -> Generator[Event, None, str | None]:
+        """Note that the training failed; the sentence for that, None where nobody foresaw it."""
+        parts, remedy = self._parts, ""
+        is_ours = parts is not None or self.run.status == "queued"
+        device = parts.device.device if parts is not None else torch.device("cpu")
+        try:
+            if parts is not None and is_out_of_memory(error) and self._team.size == 1:
+                choice = parts.device
+                self._parts = parts = None  # what did not fit gives its memory back
+                remedy = yield from try_smaller_batches(error, self._library, self.run, choice)
+        finally:
+            sentence = failure_sentence(error, self.run, device, self._saver.step, self._team, remedy)
+            if is_ours:
+                self._record.failure(self.step, sentence or str(error))
+        return sentence
 
     def _give_up(self, parts: Parts, gradients: Gradients) -> NoReturn:
         """The step's loss or gradient is no number: note it, touch no weight, and say what to do."""

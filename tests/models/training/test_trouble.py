@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from models.config import ModelConfig
-from models.events import Blocked, Event, Finished, MicroStep, Notice, RunStarted, TrainMetrics
+from models.events import Blocked, Event, Finished, MicroStep, Notice, Phase, RunStarted, TrainMetrics
 from models.library import Library
 from models.training import checkpoint
 from models.training.run_folder import RunFolder
@@ -101,10 +101,27 @@ def test_out_of_memory_is_a_sentence(
 
             monkeypatch.setattr("models.training.update.weighted_nll", fail)
 
-    with pytest.raises(ValueError, match=r"smaller batch_size.*grad_accum_steps.*context_length.*step 3, stands"):
+    with pytest.raises(ValueError, match=r"fits is 2, found by trial.*grad_accum_steps 2.*step 3, stands"):
         train_with(run, library, too_much)
     assert library.list_runs()[0].status == "failed"
     assert run.latest_checkpoint() == run.checkpoint_path(3)
+
+
+def test_leaving_while_batches_are_tried_notes_the_failure(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, tiny_config)
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("models.training.update.weighted_nll", fail)
+    events = Trainer(run, library, device="cpu").events()
+    for event in events:
+        if isinstance(event, Phase) and "largest batch" in event.name:
+            break
+    events.close()
+    assert RunFolder.open(run.folder).status == "failed"  # and the lock is free
 
 
 def test_an_unforeseen_error_is_not_dressed_up(
