@@ -21,9 +21,10 @@ _CHECKS = {
     "little_data": data.little_data,
     "small_validation": data.small_validation,
 }
+_OF_DATA = {"overfitting", "little_data", "small_validation"}
 _EXPLAINS = {
-    "nan": {"divergence", "exploding", "dead", "lr_high", "lr_low", "plateau", "overfitting", "little_data"},
-    "divergence": {"lr_high", "lr_low", "plateau", "overfitting", "little_data"},
+    "nan": {"divergence", "exploding", "dead", "lr_high", "lr_low", "plateau", *_OF_DATA},
+    "divergence": {"lr_high", "lr_low", "plateau", *_OF_DATA},
     "exploding": {"lr_high", "lr_low", "plateau"},
     "dead": {"lr_high", "lr_low", "plateau"},
     "lr_high": {"lr_low", "plateau"},

@@ -29,7 +29,7 @@ _ERROR_LEAST = 0.1
 def overfitting(signs: Signs) -> Finding:
     """A validation loss that rises while that of training falls."""
     steps, losses = _validations(signs)
-    if len(losses) < 3:
+    if len(losses) < 3 or not signs.n_blocks:
         return Check(kind="overfitting", words="Needs three validations.", possible=False)
     at = int(np.argmin(losses))
     best, step = float(losses[at]), int(steps[at])

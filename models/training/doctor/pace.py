@@ -12,6 +12,7 @@ from models.training.doctor.log import Numbers
 from models.training.doctor.remedies import GOOD_MOVEMENT, anew, scaled_rates, words_of
 from models.training.doctor.signs import Signs
 from models.training.schedule import DECAY_SHARE
+from models.training.spec_changes import value_of
 
 _LARGE_RATIO = 0.04
 """The largest share of the weights that single updates changed, from which on they are to blame for a lull."""
@@ -62,18 +63,22 @@ def lr_high(signs: Signs) -> Finding:
 def lr_low(signs: Signs) -> Finding:
     """Updates that add up to too little to lead anywhere."""
     movement = signs.planned_movement
+    if signs.log.planned_steps < _LEAST_LULL:
+        words = f"Needs a run of {_LEAST_LULL} steps: shorter ones lead nowhere at any rate."
+        return Check(kind="lr_low", words=words, possible=False)
     if math.isnan(movement):
         return Check(kind="lr_low", words=_NEEDS_LAYERS, possible=False)
     loss = float(signs.loss[-1]) if signs.n_blocks else signs.first_loss
     learned = loss < _HARDLY_LEARNED * signs.guessing
-    if signs.log.is_fork or learned or movement > _SMALL_MOVEMENT:
+    changes = scaled_rates(signs, max(2.0, GOOD_MOVEMENT / max(movement, 1e-12)))
+    may_rise = all(rate > value_of(signs.log.spec, name) for name, rate in changes.items())
+    if signs.log.is_fork or learned or movement > _SMALL_MOVEMENT or not may_rise:
         words = f"All planned updates together come to {_times(movement)} the weights."
         return Check(kind="lr_low", words=words)
     sentence = (
         f"All {signs.log.planned_steps:,} planned updates together come to {movement:.1%} of the weights, so they "
         f"cannot lead far: the loss is {loss:.3g}, and {signs.guessing:.3g} would be guessing."
     )
-    changes = scaled_rates(signs, max(2.0, GOOD_MOVEMENT / max(movement, 1e-12)))
     return Diagnosis(
         kind="lr_low",
         sentence=sentence,

@@ -1,0 +1,132 @@
+"""The doctor, on runs that were really trained: silent about healthy ones at any time, and right about faulty ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.config import ModelConfig
+from models.library import Library
+from models.training.doctor import TITLES, RunLog, examine
+from models.training.fork import fork_run
+from models.training.run_folder import RunFolder
+from models.training.spec_changes import changed_spec
+from tests.models.training.doctor_suite import Recipe, faulty, healthy, train_recipe, train_spec
+from tests.models.training.support import make_run, train
+
+HEALTHY, FAULTY = healthy(), faulty()
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """One library for all of them, so that a text and its tokenizer are prepared once."""
+    return Library(tmp_path_factory.mktemp("doctor"))
+
+
+def kinds(log: RunLog) -> set[str]:
+    return {diagnosis.kind for diagnosis in examine(log).diagnoses}
+
+
+def test_the_suite_is_large_enough() -> None:
+    assert len(HEALTHY) >= 10
+    assert len({recipe.family for recipe in HEALTHY}) == 8
+    for kind in TITLES:
+        assert sum(recipe.found == kind for recipe in FAULTY) >= 2, kind
+
+
+@pytest.mark.parametrize("recipe", HEALTHY, ids=lambda recipe: recipe.name)
+def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shelf: Library) -> None:
+    log = RunLog.read(train_recipe(recipe, shelf))
+    steps = log.last_step
+    for step in (*range(3, 20), *range(20, steps, max(1, steps // 25)), steps):
+        assert kinds(log.until(step)) == set(), f"at step {step}"
+    examination = examine(log)
+    assert {check.kind for check in examination.checks if check.possible} == set(TITLES)
+    assert log.loss[-1] < 0.8 * log.loss[0], "or it would not be healthy"
+
+
+@pytest.mark.parametrize("recipe", FAULTY, ids=lambda recipe: recipe.name)
+def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, shelf: Library) -> None:
+    run = train_recipe(recipe, shelf)
+    log = RunLog.read(run)
+    found = {diagnosis.kind: diagnosis for diagnosis in examine(log).diagnoses}
+    assert recipe.found in found
+    assert set(found) <= {recipe.found} | recipe.also
+    for diagnosis in found.values():
+        assert 0 <= diagnosis.step <= log.last_step
+        assert diagnosis.sentence.endswith(".")
+        assert any(character.isdigit() for character in diagnosis.sentence)
+        if diagnosis.remedy is not None:
+            assert changed_spec(log.spec, diagnosis.remedy.changes) != log.spec
+            assert diagnosis.remedy.fork_step is None or run.checkpoint_path(diagnosis.remedy.fork_step).exists()
+
+
+@pytest.mark.parametrize("name", ["weight decay that turns weights over", "gpt2 of zeros", "gpt2, rate 0.00001"])
+def test_the_remedy_heals(name: str, shelf: Library) -> None:
+    recipe = next(recipe for recipe in FAULTY if recipe.name == name)
+    log = RunLog.read(train_recipe(recipe, shelf))
+    (diagnosis,) = examine(log).diagnoses
+    assert diagnosis.remedy is not None
+    healed = RunLog.read(train_spec(changed_spec(log.spec, diagnosis.remedy.changes), shelf))
+    assert kinds(healed) == set()
+    assert healed.val_loss[-1] < 0.7 * np.nanmin(log.val_loss)
+
+
+def test_whatever_the_age_nothing_breaks(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=14, eval_interval=1, layer_interval=1)
+    queued = examine(RunLog.read(run))
+    assert queued.diagnoses == ()
+    train(run, library)
+    log = RunLog.read(RunFolder.open(run.folder))
+    for step in range(15):
+        assert kinds(log.until(step)) <= {"small_validation"}  # 64 tokens of it
+
+
+def test_what_was_not_written_down_is_not_judged(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=16, eval_interval=0, layer_interval=0)
+    train(run, library)
+    log = dataclasses.replace(RunLog.read(RunFolder.open(run.folder)), measured={})
+    impossible = {check.kind: check.words for check in examine(log).checks if not check.possible}
+    assert set(impossible) == {"lr_high", "lr_low", "plateau", "overfitting", "little_data", "small_validation"}
+    assert all(words.startswith("Needs ") for words in impossible.values())
+
+
+def test_a_fork_is_judged_by_what_it_did_itself(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=12, checkpoint_interval=6, layer_interval=2)
+    train(run, library)
+    source = RunFolder.open(run.folder)
+    changed = dataclasses.replace(source.spec.train, lr=1e-3, steps=16)
+    fork = fork_run(library, source, 12, train=changed)
+    train(fork, library)
+    log = RunLog.read(RunFolder.open(fork.folder))
+    assert log.is_fork
+    assert (log.begin, log.last_step, log.planned_steps) == (12, 16, 4)
+    assert log.step.tolist() == [13, 14, 15, 16]
+    assert log.layer_step.tolist() == [14, 16]
+    assert log.val_step.min() == 12
+
+
+def test_the_standard_error_of_a_validation(library: Library, tiny_config: ModelConfig) -> None:
+    """It is that of a mean over tokens: nothing is certain of an untrained model but ln(vocabulary)."""
+    run = make_run(library, tiny_config, steps=12, eval_batches=1)
+    train(run, library)
+    run = RunFolder.open(run.folder)
+    log = RunLog.read(run)
+    n = run.measured["val_targets"]
+    assert run.measured["val_batches_used"] == 1
+    assert run.measured["train_batches"] > 1
+    assert n == 3 * 32
+    assert log.val_error[0] < 0.05
+    assert 0.3 / math.sqrt(n) < log.val_error[-1] < 4 / math.sqrt(n)
+
+
+def test_a_damaged_log_is_named(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
+    run = make_run(library, tiny_config, steps=4)
+    train(run, library)
+    (run.folder / "layers.jsonl").write_text('{"step": 1}\nno json\n{}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"layers\.jsonl"):
+        RunLog.read(RunFolder.open(run.folder))
