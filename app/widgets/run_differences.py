@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 from app.aside import Aside
 from app.run_comparison import RunComparison, compare_runs
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, column, label, titled_card
+from app.widgets.basics import button, column, label, row, titled_card
 from app.widgets.words import counted
 from models.library import RunInfo
 
@@ -68,8 +68,9 @@ class RunDifferences(QWidget):
         QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table, self.copy_csv).setContext(
             Qt.ShortcutContext.WidgetShortcut
         )
-        card = titled_card("Differences", self.note, self.table, aside=self.copy)
-        self.setLayout(column(card))
+        aside = QWidget()
+        aside.setLayout(row(self.note, self.copy))
+        self.setLayout(column(titled_card("Differences", self.table, aside=aside)))
         self._reading = Aside(self)
         self._reading.done.connect(self._on_read)
         theme.theme_changed.connect(self._fit)
@@ -92,8 +93,8 @@ class RunDifferences(QWidget):
         shown, columns = self._sorted, range(self._sorted.columnCount())
         horizontal = Qt.Orientation.Horizontal
         writer.writerow([shown.headerData(number, horizontal) for number in columns])
-        for row in range(shown.rowCount()):
-            writer.writerow([shown.index(row, number).data() for number in columns])
+        for line in range(shown.rowCount()):
+            writer.writerow([shown.index(line, number).data() for number in columns])
         return out.getvalue()
 
     @Slot()
@@ -154,7 +155,7 @@ class _Model(QAbstractTableModel):
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        row, run = index.row(), self.comparison.runs[index.row()]
+        place, run = index.row(), self.comparison.runs[index.row()]
         if index.column() == 0:
             if role == Qt.ItemDataRole.DecorationRole:
                 return self.icon_of(run.id) if self.icon_of is not None else None
@@ -163,12 +164,12 @@ class _Model(QAbstractTableModel):
             return run.name.casefold() if role == _SORT else None
         column = self.comparison.columns[index.column() - 1]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return column.cells[row]
+            return column.cells[place]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignVCenter | self._side(index.column())
         if role == _SORT:
-            key = column.keys[row]
-            return key if self._is_number[index.column() - 1] else column.cells[row]
+            key = column.keys[place]
+            return key if self._is_number[index.column() - 1] else column.cells[place]
         return None
 
     def _side(self, column: int) -> Qt.AlignmentFlag:
