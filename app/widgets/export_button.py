@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from app.theme import ThemeProvider
 from app.widgets.chart_export import write_csv, write_png, write_svg
 
 Columns = Mapping[str, NDArray[np.float64]]
+
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
+"""What file systems do not take in a name."""
 
 _KINDS = (
     ("png", "Picture (PNG)…", "PNG pictures (*.png)"),
@@ -52,7 +56,7 @@ class ExportButton(QPushButton):
     def ask_where(self, kind: str) -> None:
         """Ask for a file of a kind, png, svg or csv, and write it."""
         filters = next(words for name, _, words in _KINDS if name == kind)
-        file, _ = QFileDialog.getSaveFileName(self, "Export", f"{self.name}.{kind}", filters)
+        file, _ = QFileDialog.getSaveFileName(self, "Export", f"{_FORBIDDEN.sub('-', self.name)}.{kind}", filters)
         if file:
             self.export_to(Path(file), kind)
 

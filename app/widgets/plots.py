@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
@@ -19,7 +18,7 @@ from app.widgets.chart import Chart, moving_average
 from app.widgets.quantity import BITS_PER_BYTE, LOSS, PERPLEXITY, QUANTITIES
 from app.widgets.reference_line import ReferenceLine
 from app.widgets.run_axis import RunAxis
-from app.widgets.run_chart import RunChart
+from app.widgets.run_chart import Floats, RunChart, finite_between, span_of
 
 SMOOTHING = 0.4
 """How strongly the thick lines are smoothed at first, see `moving_average`."""
@@ -27,7 +26,7 @@ SMOOTHING = 0.4
 _GAP = 6
 """Pixels between the end of a curve and its name."""
 
-Floats = NDArray[np.float64]
+_NOTHING = ((np.empty(0), np.empty(0)),) * 3
 
 
 class LossChart(RunChart):
@@ -66,7 +65,7 @@ class LossChart(RunChart):
         for name in self._names:
             name.textItem.document().setDocumentMargin(1)
             self.chart.addItem(name, ignoreBounds=True)
-        self._drawn: tuple[tuple[Floats, Floats], ...] = ()
+        self._drawn = _NOTHING
         self._ends = (math.nan, math.nan)
         self.quantities.currentIndexChanged.connect(self._on_quantity)
         view = self.chart.getPlotItem().getViewBox()
@@ -127,7 +126,7 @@ class LossChart(RunChart):
         self.chart.say("" if anything else "The curve begins with the first steps.")
         self._ends = (_last(smoothed), _last(dots))
         self._show_references(train if anything else Table(("loss", "bits_per_byte")))
-        self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else ()
+        self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING
         self.chart.show_range((0.0, self._length()), self._heights)
         self._place_names()
 
@@ -158,23 +157,19 @@ class LossChart(RunChart):
 
         On a logarithmic axis all that is smoothed or validated, whatever the noise below it.
         """
-        raw, smoothed, dots = (_between(x, y, first, last) for x, y in self._drawn) if self._drawn else (_NONE,) * 3
+        raw, smoothed, dots = (finite_between(x, y, first, last) for x, y in self._drawn)
         everything = np.concatenate((raw, smoothed, dots))
         whole = self.chart.window is None
         if whole:
             references = np.array([self._guess.value, self._frequencies.value])
             everything = np.concatenate((everything, references[np.isfinite(references)]))
-        top = float(everything.max(initial=0.0)) or 1.0
         if self._log:
+            top = float(everything.max(initial=0.0)) or 1.0
             main = np.concatenate((smoothed, dots))
             lowest = float(main[main > 0].min(initial=math.inf))
             lowest = lowest if math.isfinite(lowest) else top / 10
             return math.log10(lowest) - 0.1, math.log10(max(top, 2 * lowest))
-        if whole or not len(everything):
-            return 0.0, top
-        low = float(everything.min())
-        room = 0.05 * (top - low) or 0.05 * top
-        return low - room, top + room
+        return span_of(everything, whole=whole)
 
     # -- Words ------------------------------------------------------------------------------------------
 
@@ -246,15 +241,6 @@ class LossChart(RunChart):
             name.setFont(theme.font(0.9, bold=True))
         self._raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self._right_margin())
-
-
-_NONE = np.empty(0)
-
-
-def _between(x: Floats, y: Floats, first: float, last: float) -> Floats:
-    """The finite values between two x."""
-    part = y[int(np.searchsorted(x, first)) : int(np.searchsorted(x, last, side="right"))]
-    return part[np.isfinite(part)]
 
 
 def _last(values: Floats) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
@@ -15,6 +16,8 @@ from app.widgets.basics import label
 from app.widgets.chart import Chart
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.run_axis import RunAxis, nearest_row
+
+Floats = NDArray[np.float64]
 
 _STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
 _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
@@ -131,3 +134,19 @@ class RunChart(QWidget):
         """How far the run goes along the axis; 1 where it has not begun."""
         tables = (self.history.train, self.history.val)
         return max((float(self.axis.of_rows(table)[-1]) for table in tables if len(table)), default=0.0) or 1.0
+
+
+def finite_between(x: Floats, y: Floats, first: float, last: float) -> Floats:
+    """The finite y of those points (n,) whose x, which does not fall, is between two."""
+    part = y[int(np.searchsorted(x, first)) : int(np.searchsorted(x, last, side="right"))]
+    return part[np.isfinite(part)]
+
+
+def span_of(values: Floats, *, whole: bool) -> tuple[float, float]:
+    """From where to where to show positive values (n,): a whole run from zero, a part of it as high as that part is."""
+    top = float(values.max(initial=0.0)) or 1.0
+    if whole or not len(values):
+        return 0.0, top
+    low = float(values.min())
+    room = 0.05 * (top - low) or 0.05 * top
+    return max(low - room, 0.0), top + room

@@ -13,7 +13,7 @@ from app.theme import ThemeProvider
 from app.widgets.basics import label
 from app.widgets.chart import Chart, moving_average
 from app.widgets.plots import SMOOTHING
-from app.widgets.run_chart import RunChart
+from app.widgets.run_chart import RunChart, finite_between, span_of
 
 Words = Callable[[Table, int], str]
 """What is said of a row of a table."""
@@ -90,15 +90,7 @@ class SmallChart(RunChart):
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
         """What to show upwards between two x: all from zero, of a part its own range."""
-        low_row, end_row = np.searchsorted(self._x, first), np.searchsorted(self._x, last, side="right")
-        shown = self._values[low_row:end_row]
-        shown = shown[np.isfinite(shown)]
-        top = float(shown.max(initial=0.0)) or 1.0
-        if self.chart.window is None or not len(shown):
-            return 0.0, top
-        low = float(shown.min())
-        room = 0.05 * (top - low) or 0.05 * top
-        return max(low - room, 0.0), top + room
+        return span_of(finite_between(self._x, self._values, first, last), whole=self.chart.window is None)
 
     def _words(self, row: int | None) -> str:
         train = self.history.train

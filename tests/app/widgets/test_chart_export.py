@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QImage
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QFileDialog, QLabel
 from pytestqt.qtbot import QtBot
 
 from app.session import Session
@@ -68,3 +68,18 @@ def test_what_became_of_a_file_is_said(
     assert len(failures) == 1
     button.export_to(tmp_path / "file" / "a.csv", "csv")
     until(lambda: len(failures) == 2)
+
+
+def test_where_to_is_asked_for(button: ExportButton, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(parent: object, title: str, name: str, filters: str) -> tuple[str, str]:
+        asked.append(name)
+        return (str(tmp_path / "chosen.png") if len(asked) == 1 else "", filters)
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
+    button.name = "a/b: curves"
+    button.ask_where("png")
+    button.ask_where("svg")
+    assert asked == ["a-b- curves.png", "a-b- curves.svg"]
+    assert [path.name for path in tmp_path.glob("*.*g")] == ["chosen.png"]
