@@ -58,6 +58,8 @@ class CurvesView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._history = RunHistory()
+        self._run: ShownRun | None = None
+        self._has_begun = True
         self._axis = RunAxis()
         self._row: int | None = None
         self._marks = RunMarks(self._history, self._axis)
@@ -170,9 +172,16 @@ class CurvesView(QWidget):
         self._on_pointed(None)
         self.export.name = f"{run.name or 'run'} curves"
         self._linked.show_whole()
-        self.loss.show_history(run.history, run.spec.model.vocab_size if run.spec is not None else 0, _measured(run))
+        self._run = run
+        self._show_loss()
         self.samples.show_history(run.history)
         self._draw()
+
+    def _show_loss(self) -> None:
+        run = self._run
+        assert run is not None
+        self._has_begun = len(run.history.train) > 0
+        self.loss.show_history(run.history, run.spec.model.vocab_size if run.spec is not None else 0, _measured(run))
 
     @Slot()
     def refresh(self) -> None:
@@ -182,6 +191,8 @@ class CurvesView(QWidget):
             self._due.start(math.ceil(1000 * rest))
             return
         self._cpu_before, self._n_drawn = time.thread_time(), len(self._history.train)
+        if len(self._history.train) and not self._has_begun:
+            self._show_loss()  # only now its folder says what was measured at first
         self._draw()
         self.samples.refresh()
         self._painted.start()

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QWheelEvent
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.run_columns import run_columns
@@ -46,6 +48,22 @@ def zoom(chart: Chart, share: float) -> None:
     view.sigRangeChangedManually.emit([True, False])
 
 
+def wheel(chart: Chart, at: QPointF) -> None:
+    """Turn the wheel by one notch at a place of the scene."""
+    place = QPointF(chart.mapFromScene(at))
+    event = QWheelEvent(
+        place,
+        chart.viewport().mapToGlobal(place),
+        QPoint(0, 0),
+        QPoint(0, 120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(chart.viewport(), event)
+
+
 def test_all_charts_have_the_same_axis(view: CurvesView) -> None:
     run = view._history
     view.x_axis.setCurrentIndex(view.x_axis.findData("tokens"))
@@ -73,6 +91,40 @@ def test_a_closer_look_at_one_is_one_at_all(view: CurvesView) -> None:
     view.layers.chart.mouseDoubleClickEvent(None)
     assert view.loss.chart.window is None
     assert not view.whole.isEnabled()
+
+
+def test_the_wheel_looks_closer_and_a_drag_goes_along(view: CurvesView, qtbot: QtBot) -> None:
+    chart = view.gradient.chart
+    inside = chart.getPlotItem().getViewBox().sceneBoundingRect()
+    heights = chart.getPlotItem().getViewBox().viewRange()[1]
+    wheel(chart, inside.center())
+    window = view.loss.chart.window
+    assert window is not None
+    assert window[1] - window[0] < 199
+    start, end = inside.center().toPoint(), inside.center().toPoint() + QPoint(40, 25)
+    qtbot.mousePress(chart.viewport(), Qt.MouseButton.LeftButton, pos=start)
+    for point in (start + QPoint(20, 12), end):
+        move = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(point),
+            chart.viewport().mapToGlobal(QPointF(point)),
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(chart.viewport(), move)
+    qtbot.mouseRelease(chart.viewport(), Qt.MouseButton.LeftButton, pos=end)
+    moved = view.loss.chart.window
+    assert moved is not None
+    assert moved[0] < window[0]
+    assert moved[1] - moved[0] == pytest.approx(window[1] - window[0])
+    held = chart.getPlotItem().getViewBox().viewRange()[1]
+    assert not chart._own_height, "a drag along the chart does not hold its height"
+    wheel(chart, QPointF(inside.left() - 10, inside.center().y()))
+    assert chart.getPlotItem().getViewBox().viewRange()[1] != held
+    assert view.loss.chart.window == pytest.approx(moved), "over the left axis only the height changes"
+    view.whole.click()
+    assert chart.getPlotItem().getViewBox().viewRange()[1] == pytest.approx(heights)
 
 
 def test_the_pointer_in_one_reads_all(view: CurvesView) -> None:
@@ -164,6 +216,12 @@ def test_what_guesses_reach_is_read_from_the_run(
     monkeypatch.undo()
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=history()))
     assert math.isnan(view.loss._frequencies.value), "there is no run.json"
+    begins = RunHistory()
+    view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=begins))
+    monkeypatch.setattr("app.widgets.curves_view._measured", lambda run: {"unigram_entropy": 2.0})
+    begins.become(history())
+    view.refresh()
+    assert view.loss._frequencies.value == 2.0, "another process has begun to train it"
 
 
 def test_the_picture_of_layers_shows_each_measurement(view: CurvesView) -> None:
