@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from models.bench.result import Result
     from models.data.corpus import Corpus
+    from models.training.spec import DataSpec
 
-PARTS = ("train", "decode", "tokenizer", "gui", "builder")
+PARTS = ("train", "overhead", "throughput", "decode", "tokenizer", "gui", "builder")
 SEEDS = 3
 GUI_SECONDS = 20.0
 
@@ -29,9 +30,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "bench",
         help="measure speed beside references",
         description="train: seconds to the loss that a plain GPT-2 reaches in 2,000 steps, beside the seconds it took; "
-        "decode: tokens/s with the KV cache beside without; tokenizer: training and encoding beside plain calls of "
-        "the tokenizers library, and milliseconds from a key to the pills; gui: timer ticks of the window that are "
-        "late while a model trains; builder: milliseconds until a changed slot is drawn.",
+        "overhead: percent that the trainer adds to a bare PyTorch loop; throughput: training tokens/s beside Hugging "
+        "Face's GPT-2 of three sizes; decode: tokens/s with the KV cache beside without; tokenizer: training and "
+        "encoding beside plain calls of the tokenizers library, and milliseconds from a key to the pills; gui: timer "
+        "ticks of the window that are late while a model trains; builder: milliseconds until a changed slot is drawn.",
     )
     parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all", help="default: all")
     parser.add_argument(
@@ -84,6 +86,14 @@ def _measure_models(
         from models.bench.decoding import bench_decoding
 
         return [drive(bench_decoding(_device(device_name, line)), line)]
+    if part == "throughput":
+        from models.bench.throughput import bench_throughput
+
+        return drive(bench_throughput(_device(device_name, line)), line)
+    if part == "overhead":
+        from models.bench.overhead import bench_overhead
+
+        return [drive(bench_overhead(library, device_name, _data(files)), line)]
     corpus = _read(library, files, line)
     if part == "tokenizer":
         from app.commands.bench_keystrokes import bench_keystrokes
@@ -106,6 +116,12 @@ def _device(name: str, line: ProgressLine) -> torch.device:
     choice = choose_device(name)
     line.say(choice.sentence or f"on {choice.label}")
     return choice.device
+
+
+def _data(files: Sequence[Path]) -> DataSpec:
+    from models.training.spec import DataSpec
+
+    return DataSpec(source="files", files=tuple(map(str, files))) if files else DataSpec(source="stdlib")
 
 
 def _read(library: Library, files: Sequence[Path], line: ProgressLine) -> Corpus:

@@ -86,6 +86,11 @@ class Trainer:
         return self._started_parts().model
 
     @property
+    def parts(self) -> Parts:
+        """Everything that it works with; ValueError before RunStarted."""
+        return self._started_parts()
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer; ValueError before RunStarted."""
         return self._started_parts().tokenizer

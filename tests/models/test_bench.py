@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,11 +18,18 @@ from app.commands.bench_window import late_and_due
 from models.bench import reference, training
 from models.bench.decoding import PRESET, write_greedily
 from models.bench.encoding import bench_encoding
+from models.bench.overhead import BareLoop, bench_overhead
 from models.bench.result import compared
 from models.bench.text import CONTEXT, N_CHARACTERS, CharText
+from models.bench.throughput import Size, bench_throughput
 from models.bench.tokenizer_training import bench_tokenizer_training
-from models.events import Notice
+from models.events import Notice, RunStarted, TrainMetrics
+from models.library import Library
 from models.presets import PRESETS
+from models.training.prepare import prepare_run
+from models.training.run_folder import RunFolder
+from models.training.spec import DataSpec
+from models.training.trainer import Trainer
 from models.transformer import Decoder
 
 T = TypeVar("T")
@@ -159,3 +167,38 @@ def test_the_command_prints_one_json_object(
     assert all(set(result) == KEYS and result["ours"] > 0 and result["skipped"] is None for result in results)
     assert not (tmp_path / "home" / "corpora").exists()
     assert main(["bench", "train", "--seeds", "0"]) == 2
+
+
+def test_the_bare_loop_learns_exactly_what_the_trainer_does(library: Library, tmp_path: Path) -> None:
+    """Else it would be no measure of it: the same batches, the same updates, the same losses."""
+    path = tmp_path / "text.txt"
+    path.write_text("The sheep sleep in the barn. " * 400, encoding="utf-8")
+    spec = DataSpec(source="files", files=(str(path),))
+    _, result = finish(bench_overhead(library, "cpu", spec, steps=6))
+    assert result.ours is not None
+    assert result.met == (result.ours < 3)
+    run = RunFolder.open(library.list_runs()[0].folder)
+    _, again = finish(prepare_run(library, run.spec))
+    trainer = Trainer(again, library, device="cpu")
+    bare: BareLoop | None = None
+    losses = []
+    for event in trainer.events():
+        if isinstance(event, RunStarted):
+            bare = BareLoop(trainer.parts, run.spec.train)
+            bare.prepare(0, 6)
+        elif isinstance(event, TrainMetrics):
+            losses.append(event.loss)
+    assert bare is not None
+    assert [bare.step(step) for step in range(6)] == pytest.approx(losses, rel=1e-5)
+
+
+def test_throughput_is_measured_beside_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = Size(1, n_layer=1, d_model=32, n_head=2, vocab_size=64, batch_size=2)
+    events, (result,) = finish(bench_throughput(CPU, (size,), rounds=1))
+    assert result.ratio == pytest.approx(result.ours / result.reference)
+    (counts,) = [event.sentence for event in events if isinstance(event, Notice)]
+    ours, theirs = (int(part.replace(",", "")) for part in re.findall(r"[\d,]{3,}", counts))
+    assert ours == theirs, "the same architecture"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    _, (skipped,) = finish(bench_throughput(CPU, (size,), rounds=1))
+    assert skipped.skipped == "pip install 'llm-terrarium[bench]'"
