@@ -22,7 +22,7 @@ _ABOUT = (
     "Batches of 1, 2, 4 … texts are each trained for a few steps on this run's own data, until memory ends or larger "
     "ones are no faster. Nothing of it is kept."
 )
-_GIB = 2**30
+_MIB, _GIB = 2**20, 2**30
 
 
 class BatchFinderView(FinderView):
@@ -34,13 +34,15 @@ class BatchFinderView(FinderView):
         self.memory = Chart(theme, x="Batch size (texts, logarithmic)", margins=(16, 12, 24))
         self._limit = pg.InfiniteLine(angle=0, movable=False, label="", labelOpts={"position": 0.12, "movable": False})
         self._dots: list[pg.PlotDataItem] = []
-        for chart, name in ((self.speed, "Tokens per second"), (self.memory, "Memory (GiB)")):
+        self._memory_title = label("", "caption")
+        titles = label("Tokens per second", "caption"), self._memory_title
+        for chart, title, name in ((self.speed, titles[0], "Tokens per second"), (self.memory, titles[1], "Memory")):
             chart.setAccessibleName(f"{name} by batch size")
             chart.setMinimumHeight(110)
             dots = pg.PlotDataItem(symbol="o", symbolSize=7)
             chart.addItem(dots)
             self._dots.append(dots)
-            self.charts.addWidget(label(name, "caption"))
+            self.charts.addWidget(title)
             self.charts.addWidget(chart, 1)
         self._misses = pg.PlotDataItem(pen=None, symbol="x", symbolSize=10)
         self.memory.addItem(self._misses)
@@ -59,31 +61,31 @@ class BatchFinderView(FinderView):
         fitting = [point for point in points if point.fits]
         sizes = np.array([point.batch_size for point in fitting], float)
         speeds = np.array([point.tokens_per_s or math.nan for point in fitting])
-        peaks = np.array([(point.peak_bytes or math.nan) / _GIB for point in fitting])
+        peaks = np.array([point.peak_bytes or math.nan for point in fitting])
+        unit = _GIB if np.nanmax(peaks, initial=0.0) >= _GIB else _MIB
+        self._memory_title.setText(f"Memory ({'GiB' if unit == _GIB else 'MiB'})")
         ends = (0.0, math.log10(max((point.batch_size for point in points), default=2) or 2) or 0.3)
-        for chart, dots, values in ((self.speed, self._dots[0], speeds), (self.memory, self._dots[1], peaks)):
+        for chart, dots, values in ((self.speed, self._dots[0], speeds), (self.memory, self._dots[1], peaks / unit)):
             known = np.isfinite(values)
             dots.setData(sizes[known], values[known])
             chart.show_scales(len(fitting) > 1)
-            top = float(values[known].max()) if known.any() else 1.0
-            chart.show_range(ends, (0.0, top * 1.1))
-        self._draw_limit(points, state.batch, float(np.nanmax(peaks)) if np.isfinite(peaks).any() else 0.0, ends)
+            chart.show_range(ends, (0.0, float(values[known].max(initial=0.0)) * 1.1 or 1.0))
+        self._draw_limit(points, state.batch, float(np.nanmax(peaks, initial=0.0)), unit, ends)
 
     def _draw_limit(
-        self, points: Sequence[BatchPoint], found: BatchFound | None, top: float, ends: tuple[float, float]
+        self, points: Sequence[BatchPoint], found: BatchFound | None, top: float, unit: int, ends: tuple[float, float]
     ) -> None:
-        """What did not fit, and the memory that there is, where that is near."""
+        """What did not fit, and the memory that there is."""
         misses = [point.batch_size for point in points if not point.fits]
         limit = found.limit_bytes if found is not None else None
-        shown = limit is not None and bool(misses)
-        self._limit.setVisible(shown)
+        self._limit.setVisible(limit is not None and bool(misses))
         height = top
-        if limit is not None and shown:
-            height = limit / _GIB
-            self._limit.setValue(height)
-            self._limit.label.setFormat(f"{size_words(limit)} there are")
-            self.memory.show_range(ends, (0.0, max(height, top) * 1.15))
-        self._misses.setData(np.array(misses, float), np.full(len(misses), height))
+        if limit is not None and misses:
+            height = limit
+            self._limit.setValue(limit / unit)
+            self._limit.label.setFormat(f"limit: {size_words(limit)}")
+            self.memory.show_range(ends, (0.0, max(limit, top) / unit * 1.15))
+        self._misses.setData(np.array(misses, float), np.full(len(misses), height / unit))
 
     def _words(self, state: TrialState) -> str:
         found = state.batch

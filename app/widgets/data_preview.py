@@ -68,7 +68,7 @@ class DataPreviewPanel(QWidget):
         lines.addWidget(self.problem)
         lines.addStretch(1)
         across.addLayout(lines, 3)
-        self.lengths.setMinimumSize(220, 150)
+        self.lengths.setMinimumSize(180, 150)
         self.lengths.setMaximumHeight(190)
         across.addWidget(self.lengths, 2)
         return card

@@ -11,7 +11,7 @@ from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.basics import button, column, label, row
 from app.widgets.editors import keep_wheel_for_scrolling
-from app.widgets.words import size_words
+from app.widgets.words import counted, size_words
 from models import cost
 from models.config import ModelConfig
 from models.presets import PRESETS
@@ -95,7 +95,7 @@ class DesignPicker(QWidget):
 
 
 def _about(design: ModelConfig) -> str:
-    layers = f"{design.n_layer} layers"
+    layers = counted(design.n_layer, "layer")
     if design.topology == "encoder-decoder":
         layers = f"{design.encoder().n_layer} + {design.n_layer} layers"
     words = (

@@ -30,11 +30,11 @@ class LrFinderView(FinderView):
         self.chart = Chart(theme, x="Learning rate (of AdamW, logarithmic)", y="Loss (nats per token)")
         self.chart.setAccessibleName("Loss by learning rate")
         self._band = pg.LinearRegionItem(movable=False)
-        self._raw = self.chart.curve()
-        self._smooth = self.chart.curve(smooth=True)
+        # Plain lines: a trial has few points, and what makes long curves fast knows no logarithmic x.
+        self._raw, self._smooth = pg.PlotDataItem(antialias=True), pg.PlotDataItem(antialias=True)
         self._line = pg.InfiniteLine(angle=90, movable=True, label="", labelOpts={"position": 0.92})
         self._line.setCursor(Qt.CursorShape.SizeHorCursor)
-        for item in (self._band, self._line):
+        for item in (self._raw, self._smooth, self._band, self._line):
             self.chart.addItem(item, ignoreBounds=True)
         self.chart.getPlotItem().setLogMode(x=True)  # of the items that are there
         self._band.setZValue(-10)

@@ -134,8 +134,8 @@ class NewRun(QWidget):
             tokenizer_name: the tokenizer of the library to use, where it is still there, rather than training one anew.
             like: whose settings they are.
         """
-        unsized = dataclasses.replace(spec.model, vocab_size=1)
-        presets = (name for name, preset in PRESETS.items() if dataclasses.replace(preset, vocab_size=1) == unsized)
+        size = spec.model.vocab_size  # which is the tokenizer's, whatever the preset says
+        presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
         self.session.set_design(spec.model, next(presets, ""))
         self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
         self._like = like
