@@ -38,7 +38,8 @@ def _words(mark: Noted) -> str:
     if mark.event == _SAVED:
         return "checkpoint saved"
     detailed = mark.event in ("learning rate", "forked", "early stop")
-    return f"{_LINES[mark.event]} {mark.detail}" if detailed and mark.detail else _LINES[mark.event]
+    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the line says from where on
+    return f"{_LINES[mark.event]} {detail}".rstrip()
 
 
 def _without_repeats(words: Sequence[str]) -> list[str]:

@@ -135,7 +135,7 @@ def test_the_pointer_in_one_reads_all(view: CurvesView) -> None:
     assert view.speed.read_out.text().startswith("20,000 · 25")
     assert f"training {run.train['loss'][59]:.3f}" in view.loss.read_out.text()
     assert view.layers.read_out.text() == "3.0e-6 to 3.0e-3"
-    assert view._place.text() == "6,000 tokens in 6 s · learning rate multiplied by 0.5 from here on"
+    assert view._place.text() == "6,000 tokens in 6 s · learning rate multiplied by 0.5"
     view.layers.chart.pointed.emit(QPointF(119, 1.5))
     assert view.layers.read_out.text() == "blocks.1, step 120: 6.0e-4"
     assert "step 119" in view.loss.read_out.text()
