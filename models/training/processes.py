@@ -35,7 +35,7 @@ class Processes(Team):
         """Meet the others: gloo for the CPU, NCCL for CUDA."""
         environment = (os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
         team = cls(*map(int, environment))
-        if torch.cuda.is_available() and team.local_size <= torch.cuda.device_count():
+        if dist.is_nccl_available() and team.local_size <= torch.cuda.device_count():
             torch.cuda.set_device(team.local_rank)
             dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_PATIENCE)
         else:

@@ -97,6 +97,11 @@ def set_up(
     if run.status == "imported":
         raise ValueError(f"The run {run.name!r} was imported, so it cannot go on: start a new run from it.")
     spec = run.spec
+    if spec.train.batch_size < team.size:
+        raise ValueError(
+            f"A batch of {spec.train.batch_size} cannot be shared by {team.size} processes: use a larger batch_size or "
+            "fewer processes."
+        )
     notices: list[str] = []
     device = choose_device(team.device_name(device_name), team.local_rank)
     if team.size > 1:

@@ -23,6 +23,7 @@ from models.presets import PRESETS
 from models.training.checkpoint import read_tensors
 from models.training.processes import Processes
 from models.training.run_folder import RunFolder
+from models.training.setup import set_up
 from models.training.spec_file import write_spec
 from models.training.trainer import Trainer
 from tests.models.training.support import make_run, make_spec, train
@@ -39,7 +40,7 @@ DECODER = ModelConfig(vocab_size=261, n_layer=2, n_head=2, d_model=32, context_l
 DESIGNS = {
     "decoder": DECODER,
     "experts": dataclasses.replace(DECODER, n_expert=3, n_expert_used=2, router_balance=0.5),
-    "encoder": dataclasses.replace(PRESETS["bert-tiny"], **SMALL, d_ff=64),
+    "encoder": dataclasses.replace(PRESETS["bert-tiny"], **SMALL, d_ff=64, pooler=True),
     "encoder-decoder": dataclasses.replace(PRESETS["t5-tiny"], **SMALL, d_ff=64),
 }
 SETTINGS: dict[str, Any] = {
@@ -55,6 +56,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "ddp": ("decoder", {"parallel": "ddp"}),
     "fsdp": ("decoder", {"parallel": "fsdp"}),
     "ddp, masked tokens": ("encoder", {"parallel": "ddp"}),
+    "fsdp, masked tokens": ("encoder", SHORT | {"parallel": "fsdp"}),
     "fsdp, spans": ("encoder-decoder", SHORT | {"parallel": "fsdp"}),
     "ddp, accumulated": ("experts", SHORT | {"parallel": "ddp", "optimizer": "adamw", "grad_accum_steps": 2}),
     "fsdp, accumulated": ("experts", SHORT | {"parallel": "fsdp", "optimizer": "adamw", "grad_accum_steps": 2}),
@@ -94,9 +96,8 @@ def test_several_processes_learn_what_one_does(library: Library, trained: dict[s
         (row["kind"], row["step"], row["tokens"]) for row in expected
     ]
     for row, other in zip(ours, expected, strict=True):
-        for key in ("loss", "grad_norm", "loss_error"):
-            assert (row.get(key) is None) == (other.get(key) is None)
-            assert row.get(key) is None or row[key] == pytest.approx(other[key], rel=NEAR)
+        assert row["loss"] == pytest.approx(other["loss"], rel=NEAR)
+        assert row["kind"] == "val" or row["grad_norm"] == pytest.approx(other["grad_norm"], rel=NEAR)
     for row, other in zip(run.read_layers(), reference.read_layers(), strict=True):
         assert row["update_ratio"] == pytest.approx(other["update_ratio"], rel=1e-3)
     assert [row["step"] for row in run.read_samples()] == [row["step"] for row in reference.read_samples()]
@@ -209,3 +210,9 @@ def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
         team.device_name("auto")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert team.device_name("auto") == team.device_name("cuda") == "cuda"
+
+
+def test_a_batch_that_is_too_small_to_be_shared(library: Library) -> None:
+    run = make_run(library, DECODER, batch_size=2)
+    with pytest.raises(ValueError, match="A batch of 2 cannot be shared by 3 processes: use a larger batch_size"):
+        next(set_up(run, library, "cpu", None, Processes(0, 3, 0, 3)))
