@@ -13,8 +13,9 @@ from models.device import DeviceChoice, choose_device, is_out_of_memory
 from models.events import Event, Phase, Progress
 from models.library import Library
 from models.training.findings import BatchFound, BatchPoint
+from models.training.prepare import Prepared, prepare_trial
 from models.training.spec import RunSpec
-from models.training.trial import Prepared, Trial, heaviest, prepare_trial
+from models.training.trial import Trial, heaviest
 
 MOST = 65_536
 """What a TrainConfig's batch_size may be at most."""

@@ -18,9 +18,10 @@ from models.events import Event, Phase, Progress
 from models.library import Library
 from models.training.findings import RunCost
 from models.training.objective import validation_slice
+from models.training.prepare import Prepared, prepare_trial
 from models.training.samples import write_sample
 from models.training.spec import RunSpec, TrainConfig, objective_of
-from models.training.trial import Prepared, Trial, heaviest, prepare_trial
+from models.training.trial import Trial, heaviest
 
 TIMED_STEPS = 4
 """After a first one, which is slower since the device is cold."""

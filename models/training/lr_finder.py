@@ -16,8 +16,9 @@ from models.device import choose_device
 from models.events import Event, Phase, Progress
 from models.library import Library
 from models.training.findings import LrFound, LrPoint
+from models.training.prepare import prepare_trial
 from models.training.spec import RunSpec, TrainConfig
-from models.training.trial import Trial, out_of_memory_as_sentence, prepare_trial
+from models.training.trial import Trial, out_of_memory_as_sentence
 
 N_STEPS = 120
 LOWEST, HIGHEST = 1e-5, 1.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
 
 from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
 from models.data.corruption import check_trainable
@@ -19,6 +22,15 @@ from models.training.run_queue import RunQueue, Waiting
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, objective_of
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a run is trained on. `spec.model` has the vocabulary that the run has."""
+
+    spec: RunSpec
+    tokenizer: Tokenizer
+    corpus: Corpus
+
+
 def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
     """Make the corpus, the tokenizer where none is given, and the run's folder (the result). Yields Phase, Progress.
 
@@ -27,17 +39,29 @@ def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFo
     Raises:
         ValueError: with a sentence, where the data or the tokenizer does not suffice, or the design cannot be trained.
     """
+    ready, name = yield from _prepare(library, spec)
+    plain = load_tokenizer(name, library).get_vocab_size()
+    grown = ready.spec.model.vocab_size > plain
+    own_copy = ready.tokenizer.to_str(pretty=True).encode() if grown else None
+    return RunFolder.create(library, ready.spec, name, ready.corpus.sha, own_tokenizer=own_copy)
+
+
+def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Prepared]:
+    """Text and tokenizer as the run of `spec` will have them, but no run. Yields and raises as `prepare_run`."""
+    ready, _ = yield from _prepare(library, spec)
+    return ready
+
+
+def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[Prepared, str]]:
+    """What the run is trained on, and the name or path of the tokenizer that its own is made of."""
     check_trainable(spec.model)
     corpus = yield from prepare_corpus(library, spec.data)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
     tokenizer = load_tokenizer(name, library)
-    size = tokenizer.get_vocab_size()
     denoises = objective_of(spec.model, spec.train.objective) == "denoising"
     add_roles(tokenizer, spec.model.topology, masks=denoises)
-    vocab_size = tokenizer.get_vocab_size()
-    spec = dataclasses.replace(spec, model=dataclasses.replace(spec.model, vocab_size=vocab_size))
-    own_copy = tokenizer.to_str(pretty=True).encode() if vocab_size > size else None
-    return RunFolder.create(library, spec, name, corpus.sha, own_tokenizer=own_copy)
+    model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
+    return Prepared(spec=dataclasses.replace(spec, model=model), tokenizer=tokenizer, corpus=corpus), name
 
 
 def prepare_waiting(library: Library, queue: RunQueue, item: Waiting) -> Generator[Event, None, RunFolder]:

@@ -2,62 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from tokenizers import Tokenizer
 
 from models.data.batch import Batch
 from models.data.batches import Batches
-from models.data.corpus import Corpus, open_corpus
-from models.data.corruption import check_trainable
+from models.data.corpus import open_corpus
 from models.device import DeviceChoice, is_out_of_memory, out_of_memory_sentence, pick_precision
-from models.events import Event
 from models.library import Library
 from models.measure import peak_allocated
-from models.tokenizers import load_tokenizer, read_tokenizer
-from models.tokenizers.roles import add_roles
+from models.tokenizers import read_tokenizer
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
-from models.training.prepare import prepare_corpus, prepare_tokenizer
+from models.training.prepare import Prepared
 from models.training.run_folder import RunFolder
-from models.training.spec import RunSpec, objective_of
+from models.training.spec import RunSpec
 from models.transformer import AnyModel, build_model
 
 _LOOKED_AT = 64
 """Batches among which the largest is looked for."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What a run is trained on. `spec.model` has the vocabulary that the run has."""
-
-    spec: RunSpec
-    tokenizer: Tokenizer
-    corpus: Corpus
-
-
-def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Prepared]:
-    """Text and tokenizer as the run of `spec` would have them, made where the library lacks them. Yields events.
-
-    Raises:
-        ValueError: as `prepare_run`.
-    """
-    check_trainable(spec.model)
-    corpus = yield from prepare_corpus(library, spec.data)
-    name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
-    tokenizer = load_tokenizer(name, library)
-    add_roles(tokenizer, spec.model.topology, masks=objective_of(spec.model, spec.train.objective) == "denoising")
-    model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
-    return Prepared(spec=dataclasses.replace(spec, model=model), tokenizer=tokenizer, corpus=corpus)
-
-
 def prepared_run(library: Library, run: RunFolder) -> Prepared:
-    """The same of a run that there is; ValueError where its text is gone."""
+    """What a run that there is is trained on; ValueError where its text is gone."""
     corpus = open_corpus(library, run.made_from("corpus"))
     return Prepared(spec=run.spec, tokenizer=read_tokenizer(run.tokenizer_file), corpus=corpus)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
+import torch
 
 from app.session import Session
 from models.library import Library
-from models.training import batch_finder
+from models.training import batch_finder, trial, update
 from models.training.run_folder import RunFolder
 from models.training.spec import RunSpec
 from tests.app.heard import Heard, Until, long
@@ -90,3 +92,28 @@ def test_a_newer_trial_takes_the_place_of_an_older_one(
     session.cancel_trial()
     until(lambda: not session.trial.running)
     assert session.trial.lr is None
+
+
+def test_a_training_that_runs_out_of_memory_says_which_batch_fits(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in (update, trial):
+        real = place.weighted_nll
+
+        def loss(model: Any, batch: Any, *args: Any, real: Any = real) -> torch.Tensor:
+            if batch.inputs.numel() > 6 * 32:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return real(model, batch, *args)
+
+        monkeypatch.setattr(place, "weighted_nll", loss)
+    assert session.start_training(
+        dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, batch_size=16))
+    )
+    until(lambda: not session.training_active)
+    assert session.training is not None
+    assert session.training.status == "failed"
+    assert "The largest batch_size that fits is 6, found by trial" in session.training.problem
+    assert "batch_size 6 with grad_accum_steps 3" in heard.failures[-1]
+    assert session.start_training(tiny_spec)  # the window and the worker are alive
+    until(lambda: not session.training_active)
+    assert session.training.status == "finished"
