@@ -34,6 +34,7 @@ class DataPicker(QWidget):
         self._files: tuple[str, ...] = ()
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
+        self.source.setToolTip("Where the text comes from that the model learns from")
         for name, words, tip in SOURCES:
             self.source.addItem(words, name)
             self.source.setItemData(self.source.count() - 1, tip, 3)

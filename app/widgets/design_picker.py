@@ -28,6 +28,7 @@ class DesignPicker(QWidget):
         self._session, self._theme = session, theme
         self.choice = QComboBox()
         self.choice.setAccessibleName("Design")
+        self.choice.setToolTip("The architecture: a published family in some size, or one of your own")
         self.choice.setMaxVisibleItems(24)
         self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.choice.setMinimumContentsLength(24)

@@ -60,6 +60,7 @@ class RunReview(QFrame):
         self.name.setPlaceholderText("Name of the run")
         self.name.setAccessibleName("Name of the run")
         self.name.setMaxLength(60)
+        self.name.setToolTip("What to call the run in the list; left empty, it is called after the design")
         self.like = ElidedLabel()
         self.like.setProperty("role", "caption")
         self.start = button(

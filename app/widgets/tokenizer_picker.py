@@ -34,6 +34,7 @@ class TokenizerPicker(QWidget):
         self._path = ""  # of a tokenizer that is not in the library
         self.choice = QComboBox()
         self.choice.setAccessibleName("Tokenizer")
+        self.choice.setToolTip("What cuts text into the tokens that the model reads and writes")
         self._kind = QComboBox()
         self._kind.setAccessibleName("Kind of tokenizer")
         self._kind.setToolTip("What a token is: a frequent piece of text, a word, one character, or one byte")
