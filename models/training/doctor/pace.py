@@ -24,6 +24,8 @@ _HIGH = 0.3
 """Of the highest learning rate: from here on it counts as high."""
 _LEAST_LULL = 50
 """Steps."""
+_FALLING_LOW = 0.05
+"""Where the loss is low already: the share of itself that it still falls by."""
 _LATEST = 5
 """Blocks that «now» is a median of."""
 _SMALL_MOVEMENT = 0.3
@@ -146,7 +148,8 @@ def _falls(signs: Signs, losses: Numbers, begin: int, end: int, times: float = 1
         return False
     n = 1 if len(losses) < 4 else 2
     stretch = math.log(max(end - signs.log.begin, 1) / max(begin - signs.log.begin, 1))
-    return float(losses[:n].min() - losses[-n:].mean()) > times * _FALLING * signs.fall * stretch
+    least = min(_FALLING * signs.fall, _FALLING_LOW * float(losses[-1]))
+    return float(losses[:n].min() - losses[-n:].mean()) > times * least * stretch
 
 
 def _unstick(signs: Signs) -> Remedy:
