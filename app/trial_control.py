@@ -32,7 +32,7 @@ class TrialState:
     """What the trial is, read from what it said, and what earlier ones found.
 
     kind, spec: of the trial that is going on, or of the last one. phase: what it is doing. problem: why it ended
-    without a result, '' where it did not. `preview_of` and `cost_of` are the specs that `preview` and `cost` belong to.
+    without a result, '' where it did not. What ends in `_of` is the spec that a result belongs to.
     """
 
     kind: str = ""
@@ -48,8 +48,10 @@ class TrialState:
     cost_of: RunSpec | None = None
     lr_points: tuple[LrPoint, ...] = ()
     lr: LrFound | None = None
+    lr_of: RunSpec | None = None
     batch_points: tuple[BatchPoint, ...] = ()
     batch: BatchFound | None = None
+    batch_of: RunSpec | None = None
 
     @property
     def status(self) -> Status | None:
@@ -64,9 +66,9 @@ class TrialState:
             self, kind=kind, spec=spec, running=True, phase="Waiting for the worker", problem="", done=0, total=0
         )
         if kind == "lr":
-            return dataclasses.replace(begun, lr_points=(), lr=None)
+            return dataclasses.replace(begun, lr_points=(), lr=None, lr_of=spec)
         if kind == "batch":
-            return dataclasses.replace(begun, batch_points=(), batch=None)
+            return dataclasses.replace(begun, batch_points=(), batch=None, batch_of=spec)
         return begun
 
     def after(self, event: Event) -> TrialState:

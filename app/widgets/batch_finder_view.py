@@ -17,6 +17,7 @@ from app.widgets.chart import Chart
 from app.widgets.finder_view import FinderView
 from app.widgets.words import size_words
 from models.training.findings import BatchFound, BatchPoint
+from models.training.spec import RunSpec
 
 _ABOUT = (
     "Batches of 1, 2, 4 … texts are each trained for a few steps on this run's own data, until memory ends or larger "
@@ -52,6 +53,9 @@ class BatchFinderView(FinderView):
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self.show_state()
+
+    def _tried(self, state: TrialState) -> RunSpec | None:
+        return state.batch_of
 
     def _has_points(self, state: TrialState) -> bool:
         return bool(state.batch_points)
@@ -129,7 +133,7 @@ class BatchFinderView(FinderView):
 
 def _changes(state: TrialState) -> dict[str, int]:
     """The settings to use: as many texts an update as was wanted, in batches that fit and are fast."""
-    found, spec = state.batch, state.spec
-    if found is None or found.batch_size is None or spec is None:
+    found = state.batch
+    if found is None or found.batch_size is None:
         return {}
     return {"batch_size": found.batch_size, "grad_accum_steps": found.grad_accum_steps}

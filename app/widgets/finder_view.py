@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
 
@@ -10,6 +12,7 @@ from app.theme import SPACE, ThemeProvider
 from app.trial_control import TrialState
 from app.widgets.basics import EmptyState, button, frame, label, row
 from app.widgets.elided_label import ElidedLabel
+from models.training.spec import RunSpec
 
 
 class FinderView(QWidget):
@@ -34,6 +37,8 @@ class FinderView(QWidget):
     ) -> None:
         super().__init__()
         self._session, self._theme, self._kind = session, theme, kind
+        self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
+        """Whether what was found of a spec still means something for what is chosen now."""
         self.start = button(start, theme, self.wanted.emit, icon="play-fill", role="primary", tip=about)
         self.again = button("Try again", theme, self.wanted.emit, icon="arrow-clockwise", tip="Try it once more")
         self.stop = button("Stop", theme, self.cancelled.emit, icon="stop-fill", tip="End the trial after this step")
@@ -94,8 +99,15 @@ class FinderView(QWidget):
             words = ""
         elif not words and self._has_points(state):
             words = "The trial was ended early, so it says nothing yet."
+        tried = self._tried(state)
+        if words and not running and tried is not None and not self.holds_for(tried):
+            words = f"Of another model or other data than are chosen now. {words}"
         self.sentence.setText(words)
         self._show_use(state, running=running)
+
+    def _tried(self, state: TrialState) -> RunSpec | None:
+        """The run that was tried."""
+        raise NotImplementedError
 
     def _has_points(self, state: TrialState) -> bool:
         raise NotImplementedError

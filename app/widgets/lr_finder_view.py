@@ -13,6 +13,7 @@ from app.theme import ThemeProvider
 from app.trial_control import TrialState
 from app.widgets.chart import Chart
 from app.widgets.finder_view import FinderView
+from models.training.spec import RunSpec
 
 _ABOUT = (
     "A short training on this run's own data, in which the learning rate grows with every step. The loss falls where "
@@ -58,6 +59,9 @@ class LrFinderView(FinderView):
             self._choice = float(f"{rate:.2g}")
             self._show_line()
             self._show_use(self._session.trial, running=False)
+
+    def _tried(self, state: TrialState) -> RunSpec | None:
+        return state.lr_of
 
     def _has_points(self, state: TrialState) -> bool:
         return bool(state.lr_points)

@@ -12,13 +12,10 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button
-from app.widgets.batch_finder_view import BatchFinderView
-from app.widgets.lr_finder_view import LrFinderView
+from app.widgets.new_run_views import NewRunViews
 from app.widgets.run_choices import RunChoices
-from app.widgets.run_data_page import RunDataPage
 from app.widgets.run_review import RunReview
 from app.widgets.spec_exchange import open_spec, save_spec
-from app.widgets.views import View, Views
 from models.config import ModelConfig
 from models.presets import PRESETS
 from models.training.findings import RunCost
@@ -41,7 +38,7 @@ class NewRun(QWidget):
         self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
         self.form = self.choices.form
         self.review = RunReview(theme)
-        self.views = _Views(self, session, theme)
+        self.views = NewRunViews(self, session, theme)
         self.views.top.addWidget(
             button(
                 "Open…",
@@ -110,12 +107,12 @@ class NewRun(QWidget):
         self.form.commit()
         if self.choices.problem:
             raise ValueError(self.choices.problem)
+        return self._chosen(self.name.text().strip() or self._default_name())
+
+    def _chosen(self, name: str) -> RunSpec:
+        """What is chosen, without what is only half typed."""
         return RunSpec(
-            name=self.name.text().strip() or self._default_name(),
-            model=self.model,
-            tokenizer=self.tokenizer.spec,
-            data=self.data.spec,
-            train=self.form.config,
+            name=name, model=self.model, tokenizer=self.tokenizer.spec, data=self.data.spec, train=self.form.config
         )
 
     @property
@@ -199,11 +196,15 @@ class NewRun(QWidget):
         return trial.cost if trial.cost_of is not None and self.is_like(trial.cost_of) else None
 
     def is_like(self, spec: RunSpec) -> bool:
-        """Whether `spec` is what is chosen now, whatever the name; a tokenizer trained for it meanwhile is the same."""
+        """Whether `spec` is what is chosen now, whatever its name."""
+        return not self.choices.problem and self._chosen(spec.name) == spec
+
+    def is_tried_alike(self, spec: RunSpec) -> bool:
+        """Whether a finder's trial of `spec` holds for what is chosen now: the same model reads the same data."""
         if self.choices.problem:
             return False
-        now = self.spec()
-        return dataclasses.replace(now, name=spec.name) == spec
+        now = self._chosen(spec.name)
+        return (now.model, now.tokenizer, now.data) == (spec.model, spec.tokenizer, spec.data)
 
     def _find(self, kind: str) -> None:
         self.views.show_view(kind)
@@ -235,56 +236,22 @@ class NewRun(QWidget):
                 found = trial.batch
                 self.set_train({"batch_size": found.batch_size, "grad_accum_steps": found.grad_accum_steps})
                 self.try_out("forecast")
-        self._later.start()
+        self._show_cost()
 
     @Slot()
     def _show_review(self) -> None:
         train: TrainConfig = self.form.config
         self.name.setPlaceholderText(self._default_name())
         self.review.show_run(self.model, train, self.problem, can_wait=not self.choices.problem)
-        self.review.show_cost(self.model, train, self.measured(), self.session.room, self.session.trial)
+        self._show_cost()
+
+    def _show_cost(self) -> None:
+        """What changes while something is tried out; many times a second."""
+        can_try = not self.session.training_active and not self.choices.problem
+        self.review.show_cost(
+            self.model, self.form.config, self.measured(), self.session.room, self.session.trial, can_try=can_try
+        )
         self.views.refresh()
 
     def _default_name(self) -> str:
         return self.session.free_run_name(self._like or self.session.design_name or "my-design")
-
-
-class _Views(Views):
-    """The choices, and the looks at what they come down to."""
-
-    def __init__(self, form: NewRun, session: Session, theme: ThemeProvider) -> None:
-        self._form = form
-        views = {
-            "choices": View("Set up", "Choose the model, the data and the settings", lambda: form.choices),
-            "data": View(
-                "Data preview", "What the model will read and what it is to predict", lambda: RunDataPage(form, theme)
-            ),
-            "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
-            "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
-        }
-        super().__init__("Steps of a new run", views)
-        self._session, self._theme = session, theme
-
-    def refresh(self) -> None:
-        """What is chosen has changed."""
-        if self.current:
-            self._update(self.current)
-
-    def _update(self, name: str) -> None:
-        page = self.pages.made.get(name)
-        if isinstance(page, RunDataPage) and name == self.current:
-            page.follow()
-
-    def _make_lr(self) -> QWidget:
-        view = LrFinderView(self._session, self._theme)
-        return self._wired(view, "lr")
-
-    def _make_batch(self) -> QWidget:
-        view = BatchFinderView(self._session, self._theme)
-        return self._wired(view, "batch")
-
-    def _wired(self, view: LrFinderView | BatchFinderView, kind: str) -> QWidget:
-        view.wanted.connect(lambda: self._form.try_out(kind))
-        view.cancelled.connect(self._session.cancel_trial)
-        view.chosen.connect(self._form.set_train)
-        return view

@@ -7,7 +7,6 @@ import math
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
-from app.design_costs import costs_of
 from app.room import Room, fit_of, of_room
 from app.status import duration
 from app.theme import SPACE, ThemeProvider
@@ -100,6 +99,7 @@ class RunReview(QFrame):
         self.note = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
         self._facts: dict[str, QLabel] = {}
+        self._estimated: tuple[object, int] | None = None
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         lines.setSpacing(SPACE)
@@ -168,16 +168,25 @@ class RunReview(QFrame):
         self.like.setVisible(bool(name))
 
     def show_cost(
-        self, model: ModelConfig, train: TrainConfig, measured: RunCost | None, room: Room | None, trial: TrialState
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        measured: RunCost | None,
+        room: Room | None,
+        trial: TrialState,
+        *,
+        can_try: bool,
     ) -> None:
-        """Show the estimate, or what was measured of exactly this run; and what the trial is doing."""
+        """Show the estimate, or what was measured of exactly this run; what the trial is doing, or whether one can."""
         self._show_trial(trial)
+        self.measure.setEnabled(can_try)
+        self.fit.setEnabled(can_try)
         if measured is not None and measured.peak_bytes is not None:
             needed = measured.peak_bytes
         elif measured is not None:
             needed = measured.estimated_bytes
         else:
-            needed = costs_of(model, train.batch_size, model.context_length, room).memory_bytes
+            needed = self._estimate(model, train, room)
         fit = fit_of(needed, room)
         have = (room.n_bytes if room is not None else None) or 0
         level = "no" if measured is not None and not measured.fits else fit.level
@@ -206,6 +215,19 @@ class RunReview(QFrame):
             words = fit.sentence
         self.note.setText(words)
         self.note.setVisible(bool(words))
+
+    def _estimate(self, model: ModelConfig, train: TrainConfig, room: Room | None) -> int:
+        """The bytes that a step is estimated to hold: worked out once for each run that is chosen."""
+        kind, precision = ("cpu", "float32") if room is None else (room.kind, room.precision(model.d_model))
+        if train.precision != "auto":
+            precision = train.precision
+        chosen = (model, train.batch_size, train.optimizer, kind, precision)
+        if self._estimated is None or self._estimated[0] != chosen:
+            parts = cost.memory(
+                model, train.batch_size, model.context_length, train.optimizer, device=kind, precision=precision
+            )
+            self._estimated = (chosen, sum(parts.values()))
+        return self._estimated[1]
 
     def _show_trial(self, trial: TrialState) -> None:
         running = trial.running and trial.kind in ("forecast", "batch")

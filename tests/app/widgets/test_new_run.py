@@ -221,14 +221,15 @@ def tell(session: Session, **state: object) -> None:
     session.trial_changed.emit()
 
 
-def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session, qtbot: QtBot) -> None:
+def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session, qtbot: QtBot, until: Until) -> None:
     form.views.show_view("lr")
     view: LrFinderView = form.views.view("lr")
     assert view.start.isVisibleTo(form)
     points = tuple(LrPoint(lr=10 ** (i / 10 - 5), loss=5 - i / 20, smoothed=5 - i / 25) for i in range(50))
     found = LrFound(points=points, suggestion=0.004, low=0.001, high=0.01, muon_ratio=2.5, exploded=False)
-    tell(session, kind="lr", lr_points=points, lr=found, spec=form.spec())
+    tell(session, kind="lr", lr_points=points, lr=found, lr_of=form.spec())
     assert view.use.text() == "Use 0.004"
+    assert view.sentence.text().startswith("The smoothed loss")
     assert "0.004" in view.sentence.text()
     view.choose(0.0071)
     assert view.use.text() == "Use 0.0071"
@@ -237,6 +238,10 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     assert (form.form.config.lr, form.form.config.muon_lr) == (0.0071, 0.018)
     assert form.views.current == "choices"
     assert not form.form.group("Learning rate").folded
+    form.views.show_view("lr")
+    assert view.sentence.text().startswith("The smoothed loss")  # it still holds
+    session.load_design("gpt2-tiny")
+    until(lambda: view.sentence.text().startswith("Of another model or other data"))
 
 
 def test_a_rate_that_was_not_found_is_not_offered(form: NewRun, session: Session) -> None:
