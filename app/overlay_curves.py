@@ -25,8 +25,8 @@ COLUMNS = {
 }
 """What is kept of the rows of each kind."""
 
-_SAMPLED = 60_000  # points of all runs together that are sampled
-_MOST, _LEAST = 3000, 200  # of one run
+_SAMPLED = 40_000  # points of all runs together that are sampled
+_MOST, _LEAST = 1500, 200  # of one run
 
 Floats = NDArray[np.float32]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QPainterPath
 
@@ -24,6 +25,34 @@ _NAME_ROOM = 150  # pixels
 _MARGINS = (6, 8, 6)
 
 
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Lines by run id, ready to be drawn: their paths, and x and y of all points that are drawn, joined."""
+
+    lines: Mapping[str, Line]
+    raw: Mapping[str, QPainterPath]
+    smooth: Mapping[str, QPainterPath]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, lines: Mapping[str, Line]) -> Drawing:
+        """Prepare the lines, on any thread."""
+        smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
+        raw = smoothed if len(lines) <= _RAW_OF else {}
+        drawn = [*(line.raw for line in raw.values()), *(line.smooth for line in lines.values())]
+        x = np.concatenate([places for places, _ in drawn]) if drawn else np.empty(0)
+        y = np.concatenate([values for _, values in drawn]) if drawn else np.empty(0)
+        known = np.isfinite(y)
+        return cls(
+            lines,
+            {run_id: path_of(*line.raw) for run_id, line in raw.items()},
+            {run_id: path_of(*line.smooth) for run_id, line in lines.items()},
+            x[known],
+            y[known],
+        )
+
+
 class OverlayChart(Chart):
     """Draws a smoothed line of each run, behind it thin all points where there are few runs, and names at the ends."""
 
@@ -32,22 +61,18 @@ class OverlayChart(Chart):
         self.setMinimumSize(320, 180)
         self._bundle = LineBundle()
         self.addItem(self._bundle, ignoreBounds=True)
-        self._raw: dict[str, QPainterPath] = {}
-        self._smooth: dict[str, QPainterPath] = {}
+        self._drawing = Drawing.of({})
         self._names: dict[str, pg.TextItem] = {}
         self._named: dict[str, str] = {}
-        self._lines: dict[str, Line] = {}
         self._strokes: dict[str, Stroke] = {}
         self._pointed_run, self._is_smooth, self._name_room = "", False, _MARGINS[2]
         self.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_names)
 
-    def set_lines(self, lines: Mapping[str, Line], strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
-        """Draw these, by run id; those that were drawn before go."""
-        self._lines, self._strokes = dict(lines), dict(strokes)
-        smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
-        self._is_smooth = bool(smoothed)
-        self._raw = {run_id: path_of(*line.raw) for run_id, line in smoothed.items()} if len(lines) <= _RAW_OF else {}
-        self._smooth = {run_id: path_of(*line.smooth) for run_id, line in lines.items()}
+    def show_drawing(self, drawing: Drawing, strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
+        """Draw these lines in the strokes of their runs; those that were drawn before go."""
+        lines = drawing.lines
+        self._drawing, self._strokes = drawing, dict(strokes)
+        self._is_smooth = any(line.smooth is not line.raw for line in lines.values())
         wanted = {run_id: names[run_id] for run_id in lines} if len(lines) <= _NAMED else {}
         if wanted != self._named:
             self._named = wanted
@@ -58,12 +83,12 @@ class OverlayChart(Chart):
     @property
     def lines(self) -> Mapping[str, Line]:
         """What is drawn, by run id."""
-        return self._lines
+        return self._drawing.lines
 
     @property
     def draws_points(self) -> bool:
         """Whether all points are drawn besides the smoothed lines."""
-        return bool(self._raw)
+        return bool(self._drawing.raw)
 
     def point_out(self, run_id: str) -> None:
         """Let one run stand out, '' for none."""
@@ -73,22 +98,18 @@ class OverlayChart(Chart):
 
     def heights(self, first: float, last: float) -> tuple[float, float]:
         """From where to where the lines go between two x."""
-        low, high = math.inf, -math.inf
-        for run_id, line in self._lines.items():
-            for x, y in (line.smooth, line.raw) if run_id in self._raw else (line.smooth,):
-                seen = y[(x >= first) & (x <= last)]
-                seen = seen[np.isfinite(seen)]
-                if len(seen):
-                    low, high = min(low, float(seen.min())), max(high, float(seen.max()))
-        if low > high:
+        drawing = self._drawing
+        seen = drawing.y[(drawing.x >= first) & (drawing.x <= last)]
+        if not len(seen):
             return 0.0, 1.0
+        low, high = float(seen.min()), float(seen.max())
         room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
         return low - room, high + room
 
     def values_at(self, x: float) -> dict[str, float]:
         """What each line comes to at x: its nearest drawn point, within the run."""
         values = {}
-        for run_id, line in self._lines.items():
+        for run_id, line in self.lines.items():
             places, heights = line.smooth
             if len(places) and places[0] <= x <= line.end[0]:
                 i = min(int(np.searchsorted(places, x)), len(places) - 1)
@@ -98,19 +119,20 @@ class OverlayChart(Chart):
     @Slot()
     def restyle(self) -> None:
         super().restyle()
-        if hasattr(self, "_smooth"):  # the base class dresses itself before there are lines
+        if hasattr(self, "_drawing"):  # the base class dresses itself before there are lines
             self._dress()
 
     def _dress(self) -> None:
-        few = (
-            len(self._smooth) <= _NAMED and self._is_smooth
-        )  # wide lines with fine edges are slow where they are noisy
+        # Wide lines with fine edges are slow where they are noisy.
+        few = len(self.lines) <= _NAMED and self._is_smooth
         raw, smooth = [], []
-        for run_id, path in self._smooth.items():
+        for run_id, path in self._drawing.smooth.items():
             stroke, stands_out = self._strokes[run_id], run_id == self._pointed_run
             faded = bool(self._pointed_run) and not stands_out
-            if run_id in self._raw:
-                raw.append(BundledLine(self._raw[run_id], pg.mkPen(_faded(stroke, 0.05 if faded else 0.2)), False))
+            if run_id in self._drawing.raw:
+                raw.append(
+                    BundledLine(self._drawing.raw[run_id], pg.mkPen(_faded(stroke, 0.05 if faded else 0.2)), False)
+                )
             width = 2.6 if stands_out and self._is_smooth else 1.8 if few else 1
             alpha = 0.25 if faded else 1.0 if few or stands_out else 0.75
             pen = pg.mkPen(_faded(stroke, alpha), width=width, style=stroke.pattern)
@@ -147,8 +169,8 @@ class OverlayChart(Chart):
         (left, right), (low, high) = view.viewRange()
         per_x, per_y = (right - left) / max(view.width(), 1.0), (high - low) / max(view.height(), 1.0)
         taken: list[QRectF] = []
-        for run_id, item in sorted(self._names.items(), key=lambda pair: self._lines[pair[0]].end[1]):
-            x, y = self._lines[run_id].end
+        for run_id, item in sorted(self._names.items(), key=lambda pair: self.lines[pair[0]].end[1]):
+            x, y = self.lines[run_id].end
             place = item.boundingRect()
             box = QRectF((x - left) / per_x, (high - y) / per_y - place.height() / 2, place.width(), place.height() - 3)
             fits = left <= x <= right and low <= y <= high and not any(box.intersects(other) for other in taken)

@@ -50,6 +50,7 @@ class OverlayLegend(QTreeWidget):
         super().__init__(parent)
         self._theme = theme
         self._items: dict[str, QTreeWidgetItem] = {}
+        self._problems: dict[str, str] = {}
         self.setProperty("role", "plain")
         self.setAccessibleName("Compared runs")
         self.setColumnCount(2)
@@ -76,7 +77,7 @@ class OverlayLegend(QTreeWidget):
         hidden = self.hidden
         with QSignalBlocker(self):
             self.clear()
-            self._items = {}
+            self._items, self._problems = {}, {}
             for run_id, name in names.items():
                 item = QTreeWidgetItem([name, ""])
                 item.setData(0, _ID, run_id)
@@ -121,6 +122,9 @@ class OverlayLegend(QTreeWidget):
 
     def set_problems(self, problems: Mapping[str, str]) -> None:
         """Say of some runs what is wrong with them."""
+        if problems == self._problems:
+            return
+        self._problems = dict(problems)
         with QSignalBlocker(self):
             for run_id, item in self._items.items():
                 problem = problems.get(run_id, "")

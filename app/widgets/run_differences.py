@@ -16,7 +16,7 @@ from PySide6.QtCore import (
     Signal,
     Slot,
 )
-from PySide6.QtGui import QGuiApplication, QIcon, QKeySequence, QShortcut
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QIcon, QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.aside import Aside
@@ -29,7 +29,7 @@ from models.library import RunInfo
 Index = QModelIndex | QPersistentModelIndex
 _SORT = Qt.ItemDataRole.UserRole
 _WIDEST = 220  # pixels of a column
-_LOOKED_AT = 30  # rows that a column's width is taken from: all of 200 take a second
+_ICON = 24
 
 
 class RunDifferences(QWidget):
@@ -43,6 +43,7 @@ class RunDifferences(QWidget):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._theme = theme
         self._model = _Model(self)
         self._sorted = QSortFilterProxyModel(self)
         self._sorted.setSourceModel(self._model)
@@ -59,7 +60,6 @@ class RunDifferences(QWidget):
         self.table.verticalHeader().hide()
         self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.table.horizontalHeader().setHighlightSections(False)
-        self.table.horizontalHeader().setResizeContentsPrecision(_LOOKED_AT)
         self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.table.activated.connect(self._on_activated)
         self.note = label("", "caption")
@@ -114,9 +114,13 @@ class RunDifferences(QWidget):
 
     @Slot()
     def _fit(self) -> None:
-        self.table.resizeColumnsToContents()
-        for number in range(self._model.columnCount()):
-            self.table.setColumnWidth(number, min(self.table.columnWidth(number) + SPACE, _WIDEST))
+        """As wide as the words, which measures them only: to let Qt ask for every cell takes long with 200 runs."""
+        cells, heads = QFontMetrics(self._theme.font()), QFontMetrics(self._theme.font(0.9, bold=True))
+        shown = self.comparison
+        words = [("Run", tuple(run.name for run in shown.runs)), *((one.label, one.cells) for one in shown.columns)]
+        for number, (head, texts) in enumerate(words):
+            width = max([heads.horizontalAdvance(head), *map(cells.horizontalAdvance, set(texts))])
+            self.table.setColumnWidth(number, min(width + (_ICON if not number else 0) + 4 * SPACE, _WIDEST))
 
     @Slot(QModelIndex)
     def _on_activated(self, index: QModelIndex) -> None:

@@ -13,14 +13,14 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.aside import Aside
 from app.overlay_curves import Curves, CurvesRead, CurvesReader, decimals
-from app.overlay_lines import Line, LineMaker, Scene
+from app.overlay_lines import LineMaker, Scene
 from app.run_history import Table
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, frame, label, row
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.export_button import ExportButton
-from app.widgets.overlay_chart import OverlayChart
+from app.widgets.overlay_chart import Drawing, OverlayChart
 from app.widgets.overlay_controls import OverlayControls
 from app.widgets.overlay_legend import OverlayLegend
 from app.widgets.run_axis import RunAxis
@@ -29,8 +29,8 @@ from app.widgets.words import counted
 from models.events import Event
 from models.library import RunInfo
 
-_DRAW_MS, _LOOK_MS = 60, 3000
-"""After a change, how long more of them are waited for; how often runs are looked at whether they grew."""
+_DRAW_MS, _READ_MS, _LOOK_MS = 60, 250, 3000
+"""How long more changes are waited for after one, and more curves; how often runs are looked at whether they grew."""
 
 
 class RunOverlay(QWidget):
@@ -68,7 +68,7 @@ class RunOverlay(QWidget):
         self._reading.events_came.connect(self._on_read)
         self._reading.done.connect(self._show_caption)
         self._making.done.connect(self._on_made)
-        self._draw = QTimer(self, interval=_DRAW_MS, singleShot=True)
+        self._draw = QTimer(self, singleShot=True)
         self._draw.timeout.connect(self._make_lines)
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self.look_again)
@@ -138,7 +138,7 @@ class RunOverlay(QWidget):
         self._drawn = ()
         self.chart.show_whole()
         self._read()
-        self._draw.start()
+        self._draw.start(_DRAW_MS)
 
     def _known(self, run_ids: Sequence[str]) -> dict[str, RunInfo]:
         known = {info.id: info for info in self._session.run_index.infos()}
@@ -173,7 +173,9 @@ class RunOverlay(QWidget):
         self._curves |= {run_id: curves for run_id, curves in read.items() if curves and run_id in self._runs}
         if read:
             self.legend.set_problems({run_id: c.problem for run_id, c in self._curves.items() if c.problem})
-            self._on_changed()
+            self._drawn = ()
+            if not self._draw.isActive():
+                self._draw.start(_READ_MS)
 
     # -- Drawing ---------------------------------------------------------------------------------------------
 
@@ -181,7 +183,7 @@ class RunOverlay(QWidget):
     def _on_changed(self) -> None:
         self._drawn = ()
         if not self._draw.isActive():
-            self._draw.start()
+            self._draw.start(_DRAW_MS)
 
     @Slot()
     def _on_scale(self) -> None:
@@ -194,7 +196,7 @@ class RunOverlay(QWidget):
     def _on_range(self) -> None:
         self.whole.setVisible(self.chart.window is not None)
         if not self._draw.isActive():
-            self._draw.start()
+            self._draw.start(_DRAW_MS)
 
     @Slot()
     def _make_lines(self) -> None:
@@ -220,13 +222,16 @@ class RunOverlay(QWidget):
             return
         self._drawn = wanted
         maker = self._maker
-        self._making.ask(lambda: (scene, maker.lines(curves, scene)))
+        self._making.ask(lambda: (scene, Drawing.of(maker.lines(curves, scene))))
 
     @Slot(object)
-    def _on_made(self, result: tuple[Scene, Mapping[str, Line]]) -> None:
-        scene, lines = result
+    def _on_made(self, result: tuple[Scene, Drawing]) -> None:
+        scene, drawing = result
+        lines = drawing.lines
+        if not lines.keys() <= self._runs.keys():  # others are compared by now, and will be drawn
+            return
         strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
-        self.chart.set_lines(lines, strokes, {run_id: self._runs[run_id].name for run_id in lines})
+        self.chart.show_drawing(drawing, strokes, {run_id: self._runs[run_id].name for run_id in lines})
         self.chart.getPlotItem().setLabel("bottom", self._axis.title)
         curves = {run_id: self._curves[run_id] for run_id in lines}
         self.chart.show_range((0.0, self._length(curves)), self.chart.heights)
