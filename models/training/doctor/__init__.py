@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from models.training.doctor import breakdown, data, pace
 from models.training.doctor.findings import TITLES, Check, Diagnosis, Examination, Finding, Remedy
 from models.training.doctor.log import RunLog
 from models.training.doctor.signs import Signs
+from models.training.spec_changes import value_of
 
 __all__ = ["TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine"]
 
@@ -42,6 +45,14 @@ def examine(log: RunLog) -> Examination:
     found = [finding for finding in findings if isinstance(finding, Diagnosis)]
     explained = set().union(*(_EXPLAINS.get(diagnosis.kind, set()) for diagnosis in found))
     return Examination(
-        diagnoses=tuple(diagnosis for diagnosis in found if diagnosis.kind not in explained),
+        diagnoses=tuple(_with_real_remedy(log, one) for one in found if one.kind not in explained),
         checks=tuple(finding for finding in findings if isinstance(finding, Check)),
     )
+
+
+def _with_real_remedy(log: RunLog, diagnosis: Diagnosis) -> Diagnosis:
+    """Without a remedy that changes nothing, since the run has those settings already."""
+    remedy = diagnosis.remedy
+    if remedy is None or any(value_of(log.spec, name) != value for name, value in remedy.changes.items()):
+        return diagnosis
+    return dataclasses.replace(diagnosis, remedy=None)

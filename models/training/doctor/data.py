@@ -33,6 +33,9 @@ def overfitting(signs: Signs) -> Finding:
         return Check(kind="overfitting", words="Needs three validations.", possible=False)
     at = int(np.argmin(losses))
     best, step = float(losses[at]), int(steps[at])
+    if signs.log.was_stopped_early:
+        words = f"Stopped in time: the validation loss was lowest at step {step:,} ({best:.3g})."
+        return Check(kind="overfitting", words=words)
     later = losses[at + 1 :]
     allowed = max(_RISE * signs.fall, _RISE_LEAST, 3 * _wander(losses))
     train_then, train_now = signs.loss_near(step), float(signs.loss[-1])

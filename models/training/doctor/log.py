@@ -120,6 +120,11 @@ class RunLog:
         """Updates that the run is to have in all."""
         return self.spec.train.steps - self.begin
 
+    @property
+    def was_stopped_early(self) -> bool:
+        """Whether the run's patience ended it."""
+        return any(event == "early stop" and step >= self.last_step for step, event, _ in self.events)
+
     def until(self, step: int) -> RunLog:
         """What the log said when `step` updates were done: how the doctor saw the run then."""
         seen, val, layer = self.step <= step, self.val_step <= step, self.layer_step <= step

@@ -76,6 +76,17 @@ def test_the_remedy_heals(name: str, shelf: Library) -> None:
     assert healed.val_loss[-1] < 0.7 * np.nanmin(log.val_loss)
 
 
+def test_what_was_stopped_in_time_does_not_overfit(shelf: Library) -> None:
+    recipe = next(recipe for recipe in FAULTY if recipe.name == "llama on few stories")
+    patient = dataclasses.replace(recipe, train={**recipe.train, "patience": 7})
+    log = RunLog.read(train_recipe(patient, shelf))
+    assert log.last_step < recipe.train["steps"]
+    assert "overfitting" not in kinds(log)
+    (words,) = [check.words for check in examine(log).checks if check.kind == "overfitting"]
+    assert words.startswith("Stopped in time: ")
+    assert "overfitting" in kinds(dataclasses.replace(log, events=())), "or there would be nothing to stop"
+
+
 def test_whatever_the_age_nothing_breaks(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config, steps=14, eval_interval=1, layer_interval=1)
     queued = examine(RunLog.read(run))
