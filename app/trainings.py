@@ -48,7 +48,7 @@ class Trainings(Choices):
         super().__init__(library, parent)
         self.worker = Worker(self, name="worker")
         self.run_index = RunIndex(library.runs)
-        """What is known of the library's runs; `list_runs` reads them all."""
+        """What is known of the library's runs, with what takes longer to find out; `list_runs` brings it up to date."""
         self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
         self._training = training = TrainingControl(self.worker, library, self)
         self.quickstart_minutes = QUICKSTART_MINUTES
@@ -132,7 +132,7 @@ class Trainings(Choices):
 
     def list_runs(self) -> list[RunInfo]:
         """All runs, the newest first."""
-        return self.library.list_runs()
+        return self.run_index.look()
 
     def free_run_name(self, wanted: str) -> str:
         """`wanted`, with the first number that makes it a name no run has."""

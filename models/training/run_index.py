@@ -13,7 +13,8 @@ from models.training.run_record import RunInfo, inspect_run, shown_status
 
 _WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
 
-Stamp = tuple[tuple[int, int] | None, ...]
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""Of each watched file when it changed, its size and its inode: of two quick changes, one may have none of its own."""
 
 
 @dataclass
@@ -90,12 +91,12 @@ class RunIndex:
                 yield folder, tuple(_stamp(f"{folder}{os.sep}{file}") for file in _WATCHED)
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _stamp(path: str) -> tuple[int, int, int] | None:
     try:
         there = os.stat(path)
     except OSError:
         return None
-    return there.st_mtime_ns, there.st_size
+    return there.st_mtime_ns, there.st_size, there.st_ino
 
 
 def _status_now(info: RunInfo) -> str:
