@@ -32,6 +32,7 @@ class TokenizerPicker(QWidget):
         super().__init__(parent)
         self._session = session
         self._path = ""  # of a tokenizer that is not in the library
+        self._sizes: dict[str, int] = {}  # of those that are
         self.choice = QComboBox()
         self.choice.setAccessibleName("Tokenizer")
         self.choice.setToolTip("What cuts text into the tokens that the model reads and writes")
@@ -77,11 +78,8 @@ class TokenizerPicker(QWidget):
     def vocab_size(self) -> int:
         """How many tokens there will be, at most."""
         name = self.choice.currentData()
-        for info in self._session.list_tokenizers() if name else ():
-            if info.name == name:
-                return info.vocab_size
         if name:
-            return _size_of_file(name, self._session.library)
+            return self._sizes.get(name) or _size_of_file(name, self._session.library)
         return _BYTE_TOKENS if self._kind.currentData() == "byte" else self._size.value()
 
     @property
@@ -111,8 +109,10 @@ class TokenizerPicker(QWidget):
         with QSignalBlocker(self.choice):
             self.choice.clear()
             self.choice.addItem("Train a new one on this text", "")
+            self._sizes.clear()
             for info in self._session.list_tokenizers():
                 if info.problem is None:
+                    self._sizes[info.name] = info.vocab_size
                     self.choice.addItem(f"{info.name}  ({words(info.kind)}, {info.vocab_size:,})", info.name)
             if self._path:
                 self.choice.addItem(f"{Path(self._path).name}  (file)", self._path)

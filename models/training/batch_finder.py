@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator
 
-import psutil
-
 from models.data.batches import EncodedSplit, batches_of, encode_split
 from models.data.corruption import Objective, make_objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
@@ -15,7 +13,7 @@ from models.library import Library
 from models.training.findings import BatchFound, BatchPoint
 from models.training.prepare import Prepared, prepare_trial
 from models.training.spec import RunSpec
-from models.training.trial import Trial, heaviest
+from models.training.trial import Trial, free_bytes, heaviest
 
 MOST = 65_536
 """What a TrainConfig's batch_size may be at most."""
@@ -67,7 +65,7 @@ class _Search:
         self._padded = prepared.corpus.kind == "examples"
         self._objective: Objective = make_objective(spec.model, prepared.tokenizer, spec.train.objective)
         self._encoded: EncodedSplit = encode_split(prepared.corpus, prepared.tokenizer, "train")
-        self._limit = _free_bytes(choice)
+        self._limit = free_bytes(choice)
         self._points: dict[int, BatchPoint] = {}
         self._seconds = 0.0
         self.too_large: int | None = None
@@ -153,13 +151,6 @@ class _Search:
         if last == first:
             return at_last * size // last if self._choice.device.type == "cpu" else None
         return round(at_last + (at_last - at_first) / (last - first) * (size - last))
-
-
-def _free_bytes(choice: DeviceChoice) -> int | None:
-    """What a training may take at most: of main memory what is free now; of a GPU's, what it has."""
-    if choice.device.type == "cpu":
-        return int(psutil.virtual_memory().available)
-    return choice.memory_bytes
 
 
 def remedy_sentence(found: BatchFound) -> str:

@@ -7,8 +7,6 @@ import statistics
 import time
 from collections.abc import Generator
 
-import psutil
-
 from models import cost
 from models.data.batches import Batches, batches_of, encode_split
 from models.data.corruption import make_objective
@@ -21,7 +19,7 @@ from models.training.objective import validation_slice
 from models.training.prepare import Prepared, prepare_trial
 from models.training.samples import write_sample
 from models.training.spec import RunSpec, TrainConfig, objective_of
-from models.training.trial import Trial, heaviest
+from models.training.trial import Trial, free_bytes, heaviest
 
 TIMED_STEPS = 4
 """After a first one, which is slower since the device is cold."""
@@ -66,9 +64,7 @@ def _measure(
     estimate = cost.memory(
         model, train.batch_size, model.context_length, train.optimizer, device=choice.device.type, precision=precision
     )
-    available = choice.memory_bytes
-    if choice.device.type == "cpu":
-        available = int(psutil.virtual_memory().available)
+    available = free_bytes(choice)
     common = RunCost(
         spec=asked,
         device=choice.label,

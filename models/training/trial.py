@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from models.data.batch import Batch
@@ -166,6 +167,13 @@ def heaviest(batches: Batches) -> int:
         return batch.inputs.numel() + (0 if batch.source is None else batch.source.numel())
 
     return max(range(min(_LOOKED_AT, batches.n_batches)), key=cells)
+
+
+def free_bytes(choice: DeviceChoice) -> int | None:
+    """What a training may take at most: of main memory what is free now; of a GPU's all, None where nobody says."""
+    if choice.device.type == "cpu":
+        return int(psutil.virtual_memory().available)
+    return choice.memory_bytes
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def test_a_batch_that_would_make_the_computer_swap_is_not_tried(
     first, _ = search(library, spec, below=2)
     peak = first.points[0].peak_bytes
     assert peak is not None
-    monkeypatch.setattr(batch_finder, "_free_bytes", lambda choice: 3 * peak)
+    monkeypatch.setattr(batch_finder, "free_bytes", lambda choice: 3 * peak)
     found, points = search(library, spec)
     assert [point.batch_size for point in points if not point.is_tried]
     assert all(point.peak_bytes < 3 * peak for point in points if point.peak_bytes)
@@ -229,7 +229,7 @@ def test_what_does_not_fit_is_said_and_not_tried_where_that_is_clear(
     little_memory(32)
     cost = next(event for event in forecast.forecast(library, spec, "cpu") if isinstance(event, RunCost))
     assert (cost.fits, cost.is_tried, cost.ms_per_step) == (False, True, None)
-    monkeypatch.setattr(forecast.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 1000}))
+    monkeypatch.setattr(forecast, "free_bytes", lambda choice: 1000)
     cost = next(event for event in forecast.forecast(library, spec, "cpu") if isinstance(event, RunCost))
     assert (cost.fits, cost.is_tried) == (False, False)
     assert cost.estimated_bytes > 1000
