@@ -1,4 +1,4 @@
-"""Runs as TOML files: asked for, read and written, from the form and from any run."""
+"""The settings of a new run as TOML files: asked for, read and written."""
 
 from __future__ import annotations
 
@@ -44,12 +44,3 @@ def save_spec(parent: QWidget, session: Session, spec: RunSpec) -> None:
         session.job_failed.emit(f"{path} cannot be written: {error.strerror or error}.", "")
         return
     session.notice.emit(f"Saved as {path}. «terrarium train {path.name}» trains the same.")
-
-
-def export_run(parent: QWidget, session: Session, run_id: str) -> None:
-    """Ask for a file and write a run's settings there."""
-    spec = session.run_spec(run_id)
-    if spec is None:
-        session.notice.emit("This run's settings cannot be read, so there is nothing to save.")
-        return
-    save_spec(parent, session, spec)

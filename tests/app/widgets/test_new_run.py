@@ -21,7 +21,6 @@ from app.widgets.data_preview import DataView
 from app.widgets.lr_finder_view import LrFinderView
 from app.widgets.new_run import NewRun
 from app.widgets.run_data_page import RunDataPage
-from app.widgets.spec_exchange import export_run
 from models.presets import PRESETS
 from models.training import trial
 from models.training.findings import BatchFound, BatchPoint, LrFound, LrPoint
@@ -112,21 +111,6 @@ def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session:
     assert form.spec().tokenizer.path == str(path)
     assert form.tokenizer.choice.currentText() == "copied  (file)"
     assert form.model.vocab_size == 261
-
-
-def test_a_runs_settings_are_exported(
-    form: NewRun,
-    session: Session,
-    tiny_spec: RunSpec,
-    until: Until,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "out"), ""))
-    export_run(form, session, session.list_runs()[0].id)
-    assert load_spec(tmp_path / "out.toml") == tiny_spec
 
 
 # -- Data and cost ----------------------------------------------------------------------------------------
