@@ -22,7 +22,7 @@ STRONG_DECAY = 0.5
 def calmer(signs: Signs, onset: int) -> Remedy:
     """Smaller updates: from the last checkpoint before the trouble began, or anew where no good weights are left."""
     fork = signs.log.checkpoint_before(onset)
-    if fork is None or signs.largest_ratio > ROUGH_RATIO:
+    if fork is None or signs.ratio_until(fork) > ROUGH_RATIO:
         return anew(signs)
     changes = scaled_rates(signs, 1 / 3) | steadied(signs)
     return Remedy(words=f"Fork from step {fork} with {words_of(changes)}", changes=changes, fork_step=fork)

@@ -89,7 +89,12 @@ class Signs:
     @cached_property
     def largest_ratio(self) -> float:
         """The largest change that one update made, as a share of the weights; NaN where no layer was looked at."""
-        return float(np.nanmax(self.ratios)) if np.isfinite(self.ratios).any() else math.nan
+        return self.ratio_until(self.log.last_step)
+
+    def ratio_until(self, step: int) -> float:
+        """The same, of the updates up to `step`."""
+        ratios = self.ratios[self.log.layer_step <= step] if len(self.ratios) else self.ratios
+        return float(np.nanmax(ratios)) if np.isfinite(ratios).any() else math.nan
 
     @cached_property
     def planned_movement(self) -> float:

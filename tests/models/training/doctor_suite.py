@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.data.tiny_world.parallel import stories
+from models.events import TrainMetrics
 from models.library import Library
 from models.presets import PRESETS
 from models.training.run_folder import RunFolder
@@ -26,6 +27,8 @@ class Recipe:
     model: Mapping[str, Any] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
     text: str = "English"
+    raised: float = 1.0
+    """What the learning rate is multiplied with in the middle of the run, by hand."""
     vocab_size: int = 0
     """0: a token is a byte."""
     val_fraction: float = 0.1
@@ -100,6 +103,13 @@ def faulty() -> list[Recipe]:
             also=EXPLOSION,
         ),
         Recipe(
+            name="gpt2, its rate raised to 0.9 by hand",
+            train={**ROUGH, "steps": 120},
+            raised=300.0,
+            found="divergence",
+            also=EXPLOSION,
+        ),
+        Recipe(
             name="bart, a warm-up to rate 3, nothing clipped",
             family="bart",
             model=ONE_LAYER,
@@ -126,7 +136,9 @@ def faulty() -> list[Recipe]:
             found="lr_low",
         ),
         Recipe(name="noise, muon", family="llama", text="noise", found="plateau"),
-        Recipe(name="letters by frequency, adamw", text="letters", train={**ADAMW, "lr": 1e-2}, found="plateau"),
+        Recipe(
+            name="letters by frequency, adamw", text="letters", train={**ADAMW, "schedule": "constant"}, found="plateau"
+        ),
         Recipe(
             name="terrarium on few stories",
             family="terrarium",
@@ -202,15 +214,17 @@ def train_recipe(recipe: Recipe, library: Library) -> RunFolder:
         data=DataSpec(source="files", files=(str(file),), val_fraction=recipe.val_fraction),
         train=TrainConfig(**{**TRAIN, **recipe.train, "seed": recipe.seed}),
     )
-    return train_spec(spec, library)
+    return train_spec(spec, library, recipe.raised)
 
 
-def train_spec(spec: RunSpec, library: Library) -> RunFolder:
+def train_spec(spec: RunSpec, library: Library, raised: float = 1.0) -> RunFolder:
     """Train it to its end; where the training gave up, the folder says so."""
     run = result_of(prepare_run(library, spec))
+    trainer = Trainer(run, library, device="cpu")
     try:
-        for _ in Trainer(run, library, device="cpu").events():
-            pass
+        for event in trainer.events():
+            if raised != 1 and isinstance(event, TrainMetrics) and event.step == spec.train.steps // 2:
+                trainer.set_lr(raised)
     except ValueError:
         assert RunFolder.open(run.folder).status == "failed"
     return RunFolder.open(run.folder)

@@ -76,6 +76,21 @@ def test_the_remedy_heals(name: str, shelf: Library) -> None:
     assert healed.val_loss[-1] < 0.7 * np.nanmin(log.val_loss)
 
 
+def test_a_remedy_that_is_a_fork_heals(shelf: Library) -> None:
+    recipe = next(recipe for recipe in FAULTY if recipe.name == "gpt2, its rate raised to 0.9 by hand")
+    run = train_recipe(recipe, shelf)
+    diagnosis = examine(RunLog.read(run)).diagnoses[0]
+    assert diagnosis.kind == "divergence"
+    remedy = diagnosis.remedy
+    assert remedy is not None
+    assert remedy.fork_step == 50
+    fork = fork_run(shelf, run, remedy.fork_step, train=changed_spec(run.spec, remedy.changes).train)
+    train(fork, shelf)
+    healed = RunLog.read(RunFolder.open(fork.folder))
+    assert kinds(healed) == set()
+    assert healed.loss[-1] < healed.loss[0]
+
+
 def test_what_was_stopped_in_time_does_not_overfit(shelf: Library) -> None:
     recipe = next(recipe for recipe in FAULTY if recipe.name == "llama on few stories")
     patient = dataclasses.replace(recipe, train={**recipe.train, "patience": 7})
