@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
     from app.main_window import MainWindow
+    from app.widgets.views import Views
 
 MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
@@ -123,14 +124,16 @@ class Photographer:
         training.show_run(run.id)
         for name in ("tokenizer", "builder"):
             self._shoot_views(name)
-        self._window.show_tab("training")
-        self._shoot("training")
+        self._shoot_views("training")
+        training.show_new_run()
+        self._shoot("training-new")
         self._chat(run.id)
 
     def _shoot_views(self, tab_name: str) -> None:
         """A tab in each of its views, the first under the tab's own name."""
         self._window.show_tab(tab_name)
-        views = self._window.pages.page(tab_name).views  # type: ignore[attr-defined]
+        page: Any = self._window.pages.page(tab_name)
+        views: Views = page.run_view.views if tab_name == "training" else page.views
         for view in views.names:
             views.show_view(view)
             is_idle = partial(_is_idle, views.view(view))

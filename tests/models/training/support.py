@@ -1,8 +1,7 @@
-"""Small runs to train in tests; as a module, the process that is killed: `python -m … FOLDER HOME`."""
+"""Small runs to train in tests, here or in a process that is killed."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,7 +88,8 @@ def assert_same_end(run: RunFolder, reference: RunFolder) -> None:
     assert (ours.status, ours.best_step) == (theirs.status, theirs.best_step)
 
 
-if __name__ == "__main__":
+def train_alone(folder: str, home: str) -> None:
+    """The process that is killed: train the run in `folder` of the library at `home`."""
     torch.set_num_threads(1)
-    for _ in Trainer(RunFolder.open(Path(sys.argv[1])), Library(Path(sys.argv[2])), device="cpu").events():
+    for _ in Trainer(RunFolder.open(Path(folder)), Library(Path(home)), device="cpu").events():
         pass

@@ -1,12 +1,13 @@
 """A run that is killed at any moment leaves every file readable, and goes on as if nothing had been."""
 
 import dataclasses
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ from models.training.checkpoint import read_checkpoint
 from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer
 from models.transformer import Decoder
-from tests.models.training.support import make_run, numbers, train
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.models.training.support import make_run, numbers, train, train_alone
 
 
 def assert_readable(run: RunFolder, library: Library) -> int:
@@ -44,38 +43,83 @@ def assert_readable(run: RunFolder, library: Library) -> int:
     return last
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-def test_kill_and_recover(tmp_path: Path, tiny_config: ModelConfig) -> None:
-    """A real process, really killed, several times at random moments."""
-    config = dataclasses.replace(tiny_config, dropout=0.1)
-    settings = {"steps": 200, "checkpoint_interval": 7, "eval_interval": 50, "sample_interval": 90}
-    library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
-    run, reference = make_run(library, config, **settings), make_run(elsewhere, config, **settings)
-    train(reference, elsewhere)
-    command = [sys.executable, "-m", "tests.models.training.support", str(run.folder), str(library.home)]
-    random_moments = random.Random(5)
-    for goal in (2, 40, 110):
-        process = subprocess.Popen(command, cwd=ROOT)
-        metrics = run.folder / "metrics.jsonl"
-        while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < goal):
-            time.sleep(0.001)
-        until = time.perf_counter() + random_moments.random() * 0.05
-        while time.perf_counter() < until:
-            pass
-        assert library.list_runs()[0].status == "running"
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert library.list_runs()[0].status == "interrupted"
-        reached = library.list_runs()[0].step
-        assert 0 <= reached - assert_readable(run, library) <= 7
-    train(run, library)
+def start(run: RunFolder, library: Library) -> ForkServerProcess:
+    """A real process that trains the run: forked off one that has torch in memory already, which takes no time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.models.training.support"])
+    process = context.Process(target=train_alone, args=(str(run.folder), str(library.home)), daemon=True)
+    process.start()
+    return process
+
+
+def train_rows(run: RunFolder) -> int:
+    path = run.folder / "metrics.jsonl"
+    return path.read_bytes().count(b'"train"') if path.exists() else 0
+
+
+def assert_whole(run: RunFolder, reference: RunFolder) -> None:
     assert numbers(run) == numbers(reference)
     assert run.read_samples() == reference.read_samples()
     last, expected = run.latest_checkpoint(), reference.latest_checkpoint()
     assert last is not None
     assert expected is not None
     assert (last / "model.safetensors").read_bytes() == (expected / "model.safetensors").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_fifty_kills_at_random_moments(tmp_path: Path, tiny_config: ModelConfig) -> None:
+    """A real process, really killed: within steps, validations, samples and checkpoints."""
+    config = dataclasses.replace(tiny_config, dropout=0.1)
+    settings = {"steps": 600, "checkpoint_interval": 5, "eval_interval": 50, "sample_interval": 90}
+    library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
+    run, reference = make_run(library, config, **settings), make_run(elsewhere, config, **settings)
+    train(reference, elsewhere)
+    rng = random.Random(5)
+    in_checkpoint = 0
+    for _ in range(50):
+        process = start(run, library)
+        done = train_rows(run)
+        while process.is_alive() and train_rows(run) in (done, 0):  # it cuts its logs before it goes on
+            time.sleep(0.001)
+        until = time.perf_counter() + rng.random() * 0.08
+        while time.perf_counter() < until:
+            pass
+        assert library.list_runs()[0].status == "running"
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert library.list_runs()[0].status == "interrupted"
+        in_checkpoint += any((run.folder / "checkpoints").glob(".tmp-*"))
+        assert 0 <= library.list_runs()[0].step - assert_readable(run, library) <= 5
+    assert in_checkpoint, "some within a checkpoint"
+    train(run, library)
+    assert_whole(run, reference)
     assert library.list_runs()[0].status == "finished"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
+def test_a_machine_that_slept_goes_on(tmp_path: Path, tiny_config: ModelConfig) -> None:
+    """As far as a process can tell: it was stopped in the midst of its work, and time has passed."""
+    settings = {"steps": 120, "checkpoint_interval": 20}
+    library, elsewhere = Library(tmp_path / "home"), Library(tmp_path / "elsewhere")
+    run, reference = make_run(library, tiny_config, **settings), make_run(elsewhere, tiny_config, **settings)
+    train(reference, elsewhere)
+    process = start(run, library)
+    for rows in (5, 60):
+        while process.is_alive() and train_rows(run) < rows:
+            time.sleep(0.001)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        there = train_rows(run)
+        assert library.list_runs()[0].status == "running"
+        asleep = time.perf_counter() + 0.3
+        while time.perf_counter() < asleep:
+            assert train_rows(run) == there
+        os.kill(process.pid, signal.SIGCONT)
+    process.join()
+    assert process.exitcode == 0
+    assert_readable(run, library)
+    assert_whole(run, reference)
 
 
 class Killed(BaseException):
