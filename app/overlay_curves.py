@@ -18,6 +18,7 @@ from app.run_history import PLACE_COLUMNS, Table
 from models.events import Event
 from models.training.jsonl import Row
 from models.training.log_tail import LogTail
+from models.training.lowest_loss import validation_lines
 
 COLUMNS = {
     "train": (*PLACE_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s"),
@@ -82,21 +83,27 @@ class _Read:
 
 
 class CurvesReader:
-    """Reads the metrics of runs on any one thread, each row once."""
+    """Reads the metrics of runs on any one thread."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Read] = {}
 
     def read(self, folders: dict[str, Path]) -> Generator[Event, None, None]:
-        """A sample of each run that is new, then all of each, or what was added; others are forgotten.
+        """A sample of each run that is new, its validations, then all of each, or what was added; others are forgotten.
 
         Yields a CurvesRead for each that has changed, and for each block of it.
         """
         self._runs = {run_id: read for run_id, read in self._runs.items() if run_id in folders}
         new = [run_id for run_id in folders if run_id not in self._runs]
         n = min(max(_SAMPLED // max(len(new), 1), _LEAST), _MOST)
+        samples = {}
         for run_id in new:
-            yield CurvesRead(run_id=run_id, curves=sample_curves(folders[run_id], n))
+            samples[run_id] = sample_curves(folders[run_id], n)
+            yield CurvesRead(run_id=run_id, curves=samples[run_id])
+        for run_id, sample in samples.items():
+            if len(sample) > n / 2:  # a long run, which takes ten times as long to read whole
+                yield CurvesRead(run_id=run_id, curves=_with_validations(sample, folders[run_id]))
+        for run_id in new:
             self._runs[run_id] = _Read(LogTail(folders[run_id] / "metrics.jsonl"))
         for run_id in folders:
             yield from self._read_one(run_id, self._runs[run_id])
@@ -134,6 +141,26 @@ def sample_curves(folder: Path, n: int) -> Curves:
     return Curves(curves.columns)
 
 
+def _with_validations(sample: Curves, folder: Path) -> Curves:
+    """The sample with all validations of the run, which are few and found without parsing the rest."""
+    rows = []
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            rows = [row for _, line in validation_lines(file, 0) if line and (row := _parse(line)) is not None]
+    except OSError:
+        return sample
+    found = _columns(rows, "val")
+    return Curves({**sample.columns, "val": dict(zip(COLUMNS["val"], found, strict=True))})
+
+
+def _parse(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
 def _sampled_rows(data: mmap.mmap, size: int, n: int) -> Iterator[Row]:
     end = data.rfind(b"\n") + 1
     place = 0
@@ -144,11 +171,8 @@ def _sampled_rows(data: mmap.mmap, size: int, n: int) -> Iterator[Row]:
         line_end = data.find(b"\n", place, end)
         if line_end < 0:
             return
-        try:
-            row = json.loads(data[place:line_end])
-        except ValueError:
-            row = None
-        if isinstance(row, dict):
+        row = _parse(data[place:line_end])
+        if row is not None:
             yield row
         place = line_end + 1
 

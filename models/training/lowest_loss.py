@@ -40,7 +40,7 @@ def find_lowest(folder: Path, known: Lowest = Lowest()) -> Lowest:
                 known = Lowest()
             file.seek(known.size)
             lowest, size = known.loss, known.size
-            for end, line in _validations(file, known.size):
+            for end, line in validation_lines(file, known.size):
                 size, loss = end, _loss(line)
                 if loss is not None and (lowest is None or loss < lowest):
                     lowest = loss
@@ -49,8 +49,8 @@ def find_lowest(folder: Path, known: Lowest = Lowest()) -> Lowest:
         return Lowest()
 
 
-def _validations(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Where the search has come to, and each line of a validation up to there; b"" where there is none."""
+def validation_lines(file: BinaryIO, offset: int) -> Iterator[tuple[int, bytes]]:
+    """From `offset` on, each line of a validation and where it ends; b"" where a stretch without any ends."""
     rest = b""
     while data := file.read(_BLOCK):
         data = rest + data

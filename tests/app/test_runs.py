@@ -146,7 +146,8 @@ def test_curves_come_as_a_sample_then_whole_then_what_was_added(library: Library
     losses = [5 - i / 1000 for i in range(3500)]
     folders = {"a": make_run(library, tiny_config, "a", losses=losses, validations=(1.5,))}
     reader = CurvesReader()
-    (_, sample), (_, whole) = read_all(reader, folders)
+    (_, sample), (_, validated), (_, whole) = read_all(reader, folders)
+    assert (validated.is_whole, validated.column("val", "loss").tolist()) == (False, [1.5])
     assert (sample.is_whole, whole.is_whole, len(whole)) == (False, True, 3500)
     assert 1400 <= len(sample) <= 1500
     assert whole.column("train", "loss") == pytest.approx(np.float32(losses))
