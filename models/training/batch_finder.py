@@ -48,7 +48,7 @@ def try_batches(
     prepared: Prepared, choice: DeviceChoice, *, below: int | None = None
 ) -> Generator[Event, None, BatchFound]:
     """As `find_batch`, of what is prepared already."""
-    yield Phase(name="Trying batch sizes")
+    yield Phase(name="Encoding the text")
     search = _Search(prepared, choice)
     if below is None:
         yield from search.double()
@@ -74,8 +74,7 @@ class _Search:
         """1, 2, 4 … until one does not fit, or is no gain any more."""
         size, best, n_vain = 1, 0.0, 0
         while size <= MOST:
-            point = self._try(size)
-            yield from self._note(point)
+            point = yield from self._try(size)
             if not point.fits:
                 self.too_large = size
                 return
@@ -91,8 +90,7 @@ class _Search:
         low = max((size for size, point in self._points.items() if point.fits and size < too_large), default=0)
         while too_large - low > max(1, too_large // 16):
             size = (low + too_large) // 2
-            point = self._try(size)
-            yield from self._note(point)
+            point = yield from self._try(size)
             low, too_large = (size, too_large) if point.fits else (low, size)
         self.too_large = too_large
 
@@ -114,22 +112,29 @@ class _Search:
             limit_bytes=self._limit,
         )
 
-    def _note(self, point: BatchPoint) -> Generator[Event, None, None]:
-        self._points[point.batch_size] = point
-        yield point
-        yield Progress(done=len(self._points), total=len(self._points) + 1)
-
-    def _try(self, size: int) -> BatchPoint:
-        """Train a few steps with it, unless what smaller ones took shows that it cannot fit."""
+    def _try(self, size: int) -> Generator[Event, None, BatchPoint]:
+        """Train a few steps with it, unless what smaller ones took shows that it cannot fit; yield what came of it."""
+        yield Phase(name=f"Trying batches of {size:,}")
         if self._limit is not None and (self._expected(size) or 0) > SPARE * self._limit:
-            return BatchPoint(batch_size=size, fits=False, is_tried=False)
+            point = BatchPoint(batch_size=size, fits=False, is_tried=False)
+        else:
+            point = yield from self._measure(size)
+        self._points[size] = point
+        yield point
+        return point
+
+    def _measure(self, size: int) -> Generator[Event, None, BatchPoint]:
         train = dataclasses.replace(self._spec.train, batch_size=size, grad_accum_steps=1)
         spec = dataclasses.replace(self._spec, train=train)
         batches = batches_of(self._encoded, self._objective, spec.model.context_length, train)
         trial = None
         try:
             trial = Trial(spec, batches, self._choice, padded=self._padded)
-            steps = [trial.step(i) for i in range(TIMED_STEPS)][1:]  # the first one is slower: the device is cold
+            steps = []
+            for i in range(TIMED_STEPS):
+                steps.append(trial.step(i))
+                yield Progress(done=i + 1, total=TIMED_STEPS + 1)  # where it may be stopped
+            del steps[0]  # slower than the others: the device is cold
             peak = trial.peak_bytes(heaviest(batches))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
