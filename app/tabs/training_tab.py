@@ -71,7 +71,9 @@ class TrainingTab(QWidget):
         panel.new_asked.connect(self.show_new_run)
         panel.resume_asked.connect(session.resume_run)
         panel.chat_asked.connect(self._on_chat)
+        panel.template_asked.connect(self.show_template)
         panel.fork_asked.connect(self._on_fork)
+        self.run_view.template_asked.connect(self.show_template)
         self.run_view.chat_asked.connect(self._on_chat)
         self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
         self.run_view.run_asked.connect(self.show_run)
@@ -90,6 +92,12 @@ class TrainingTab(QWidget):
         """Show a run of the list."""
         if not self.runs.choose(run_id):
             self.runs.reload()
+
+    @Slot(str)
+    def show_template(self, run_id: str) -> None:
+        """Show the form for a new run, filled in as this run was made."""
+        self.new_run.show_template(run_id)
+        self.show_new_run()
 
     @Slot(str)
     def _on_run_chosen(self, run_id: str) -> None:

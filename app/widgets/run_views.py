@@ -33,6 +33,7 @@ class RunViews(Views):
         views = {
             "curves": View("Curves", "What was measured, step by step", self._make_curves),
             "machine": View("Time machine", "What it wrote and expected at any step", self._make_machine),
+            "data": View("Data", "What it reads, token by token, and what it has to guess", self._make_data),
             "doctor": View("Doctor", "What is wrong with it, with the evidence and a remedy", self._make_doctor),
             "lineage": View("Lineage", "What it was made from, down to its text", self._make_lineage),
         }
@@ -75,6 +76,11 @@ class RunViews(Views):
         view.fork_asked.connect(self.fork_asked)
         view.chat_asked.connect(self.chat_asked)
         return view
+
+    def _make_data(self) -> QWidget:
+        from app.widgets.data_preview import DataView
+
+        return DataView(self._session, self._theme)
 
     def _make_doctor(self) -> QWidget:
         from app.widgets.doctor_view import DoctorView

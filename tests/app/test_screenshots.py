@@ -14,7 +14,7 @@ from models.library import Library
 
 TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
-RUN_VIEWS = ("machine", "doctor", "lineage")
+RUN_VIEWS = ("machine", "data", "doctor", "lineage")
 
 
 def test_a_run_is_shown_on_every_tab(
