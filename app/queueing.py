@@ -210,7 +210,7 @@ class Queueing(Trainings):
             self.queue_run(run_id)
 
     def start_like(self, run_id: str, changes: Mapping[str, Any]) -> bool:
-        """Train a new run made as this one was but for `changes` ("train.lr" -> 1e-3), or let it wait; whether it did."""
+        """Train a new run like this one but for `changes` ("train.lr" -> 0.001), or let it wait; whether it did."""
         from models.training.fork import spec_like
         from models.training.run_folder import RunFolder
         from models.training.spec_changes import changed_spec
