@@ -24,9 +24,7 @@ class CompareRuns(Views):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         views = {
-            "curves": View(
-                "Curves", "Their curves over one another, and what differs", self._make_curves
-            ),
+            "curves": View("Curves", "Their curves over one another, and what differs", self._make_curves),
             "settings": View("Settings and losses", "Which settings lead to which loss", self._make_settings),
         }
         super().__init__("Views of several runs", views, parent)
