@@ -140,7 +140,7 @@ class TrainConfig:
         range=(0, 2**31 - 1),
     )
     eval_interval: int = slot(
-        100,
+        200,
         "Validate every",
         "Steps between two looks at the validation text. 0 = never.",
         group="Watching",
