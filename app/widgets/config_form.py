@@ -56,6 +56,7 @@ class ConfigForm(QWidget):
         self._config = config
         self._problems: dict[str, str] = {}
         self._zero_words = dict(zero_words or {})
+        self._meaningless: frozenset[str] = frozenset()
         self._fields = {
             f.name: f
             for f in dataclasses.fields(config)
@@ -132,6 +133,11 @@ class ConfigForm(QWidget):
         self._config = config
         self._show(config)
         self._set_problems([])
+
+    def set_meaningless(self, names: Collection[str]) -> None:
+        """Hide these fields, which change nothing beside what is chosen elsewhere; they keep their values."""
+        self._meaningless = frozenset(names)
+        self._refresh(self._config)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
         """Change fields as if the user had typed them, all at once."""
@@ -253,7 +259,8 @@ class ConfigForm(QWidget):
         self._show_rows(config, set())
 
     def _show_rows(self, config: Any, always: set[str]) -> None:
-        names = {name for name, f in self._fields.items() if is_used(config, f)} | always
+        used = {name for name, f in self._fields.items() if is_used(config, f)}
+        names = (used - self._meaningless) | always
         changed = {name: getattr(config, name) != f.default for name, f in self._fields.items()}
         for group in self._groups.values():
             group.show_rows(names, changed)

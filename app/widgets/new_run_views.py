@@ -41,8 +41,6 @@ class NewRunViews(Views):
 
     def _update(self, name: str) -> None:
         page = self.pages.made.get(name)
-        if name != self.current:
-            return
         if isinstance(page, RunDataPage):
             page.follow()
         elif isinstance(page, FinderView):

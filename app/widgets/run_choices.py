@@ -15,7 +15,7 @@ from app.widgets.config_form import ConfigForm
 from app.widgets.data_picker import DataPicker
 from app.widgets.design_picker import DesignPicker
 from app.widgets.tokenizer_picker import TokenizerPicker
-from models.training.spec import DataSpec, TokenizerSpec, TrainConfig
+from models.training.spec import DataSpec, TokenizerSpec, TrainConfig, meaningless_settings
 
 DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite.",),
@@ -39,7 +39,7 @@ class RunChoices(QScrollArea):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self._session, self._theme = session, theme
         self.design = DesignPicker(session, theme)
         self.data = DataPicker(theme)
         self.tokenizer = TokenizerPicker(session)
@@ -61,7 +61,8 @@ class RunChoices(QScrollArea):
         self.tokenizer.changed.connect(self.changed)
         self.form.changed.connect(self.changed)
         self.form.problem_changed.connect(self.changed)
-        session.design_changed.connect(self.changed)
+        session.design_changed.connect(self._on_design)
+        self._on_design()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -118,6 +119,11 @@ class RunChoices(QScrollArea):
         lines.addLayout(row(rate, size, None))
         lines.addWidget(self.form)
         return card
+
+    @Slot()
+    def _on_design(self) -> None:
+        self.form.set_meaningless(meaningless_settings(self._session.design))
+        self.changed.emit()
 
     @Slot()
     def _on_data(self) -> None:

@@ -125,11 +125,11 @@ class TrainConfig:
     )
     objective: str = slot(
         "auto",
-        "Practice",
+        "Objective",
         "What an encoder-decoder practises on plain text: filling gaps (span corruption, as T5), or writing a damaged "
         "text anew (denoising, as BART). auto denoises where positions are learned, as BART's are. Decoders always "
         "guess the next token, encoders masked ones.",
-        group="Optimizer",
+        group="Objective",
         choices=("auto", "span-corruption", "denoising"),
     )
     seed: int = slot(
@@ -289,13 +289,16 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:
-        """Build from parsed JSON; ValueError names `where` and what is wrong there."""
+        """Build from the parsed JSON of a stored run, new or old; ValueError names `where` and what is wrong there."""
         check_keys(data, {"name", "model", "tokenizer", "data", "train"}, where)
+        model = settings_from_dict(ModelConfig, upgraded(data.get("model", {})), f"{where}: model")
         parts: dict[str, Any] = {
-            "model": settings_from_dict(ModelConfig, upgraded(data.get("model", {})), f"{where}: model"),
+            "model": model,
             "tokenizer": settings_from_dict(TokenizerSpec, data.get("tokenizer", {}), f"{where}: tokenizer"),
             "data": settings_from_dict(DataSpec, data.get("data", {}), f"{where}: data"),
-            "train": settings_from_dict(TrainConfig, data.get("train", {}), f"{where}: train"),
+            "train": settings_from_dict(
+                TrainConfig, _upgraded_train(data.get("train", {}), model.topology), f"{where}: train"
+            ),
         }
         try:
             return cls(name=data.get("name", ""), **parts)
@@ -315,6 +318,18 @@ def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
     if wanted != "auto":
         return wanted
     return "denoising" if model.position == "learned" else "span-corruption"
+
+
+def meaningless_settings(model: ModelConfig) -> frozenset[str]:
+    """The TrainConfig settings that change nothing for a design, because of its topology."""
+    return frozenset() if model.topology == "encoder-decoder" else frozenset({"objective"})
+
+
+def _upgraded_train(data: Any, topology: str) -> Any:
+    """`data` with what was not written at first: encoder-decoders had one objective, so their resume is exact."""
+    if isinstance(data, dict) and topology == "encoder-decoder":
+        return {"objective": "span-corruption", **data}
+    return data
 
 
 def check_keys(data: Any, known: set[str], where: str) -> None:

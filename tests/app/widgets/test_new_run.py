@@ -118,7 +118,8 @@ def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session:
 
 def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun, until: Until) -> None:
     form.views.show_view("data")
-    page: RunDataPage = form.views.view("data")
+    page: RunDataPage = form.views.pages.made["data"]
+    assert page._note.isVisible(), "never an empty page, not even for a moment"
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Next token"
     assert page.panel.stats.number("training tokens").endswith(" k")
@@ -128,6 +129,15 @@ def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun
     assert page.panel.says.mark_of(0) == ""
     assert page.panel.says.mark_of(1) == "predicted"
     form.grab()
+
+
+def test_the_objective_is_asked_for_only_where_there_is_a_choice(form: NewRun) -> None:
+    line = form.form.row("objective")
+    assert line.isHidden()
+    form.session.load_design("bart-tiny")
+    assert not line.isHidden()
+    form.session.load_design("bert-tiny")
+    assert line.isHidden()
 
 
 def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,24 @@ def test_resume_is_exact(library: Library, name: str, how: str) -> None:
         safetensors.torch.load_file(run.checkpoint_path(10) / "model.safetensors") for run in (run, reference)
     )
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_an_old_run_goes_on_with_the_objective_it_had(library: Library) -> None:
+    """Before `objective` was a setting, every encoder-decoder filled gaps, whatever its positions."""
+    runs = [set_up(library, DENOISER, objective="span-corruption")[0] for _ in range(2)]
+    reference, run = runs
+    train(reference, library)
+    trainer = Trainer(run, library, device="cpu")
+    for event in trainer.events():
+        if isinstance(event, TrainMetrics) and event.step == 4:
+            trainer.request_stop(keep=True)
+    record = json.loads((run.folder / "run.json").read_text())
+    del record["spec"]["train"]["objective"]
+    (run.folder / "run.json").write_text(json.dumps(record))
+    old = RunFolder.open(run.folder)
+    assert old.spec == dataclasses.replace(reference.spec, name=old.spec.name)
+    train(old, library)
+    assert numbers(old) == numbers(reference)
 
 
 def samples(library: Library, spec: RunSpec, run: RunFolder | None = None) -> dict[str, str]:

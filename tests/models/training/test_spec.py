@@ -43,6 +43,14 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], words: str) -> No
         RunSpec.from_dict({"name": "x", "train": settings}, where="the file")
 
 
+def test_a_record_from_before_objectives_keeps_the_one_it_had() -> None:
+    for topology, objective in (("encoder-decoder", "span-corruption"), ("decoder-only", "auto")):
+        old = {"name": "x", "model": {"topology": topology}, "train": {"steps": 5}}
+        assert RunSpec.from_dict(old).train.objective == objective
+    new = {"name": "x", "model": {"topology": "encoder-decoder"}, "train": {"objective": "auto"}}
+    assert RunSpec.from_dict(new).train.objective == "auto"
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
