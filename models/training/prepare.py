@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -68,14 +69,19 @@ def prepare_waiting(library: Library, queue: RunQueue, item: Waiting) -> Generat
     """The run folder of something that waited: made as by `prepare_run`, or opened. A new one leaves the queue here.
 
     Raises:
-        ValueError: as `prepare_run`, or where the run is gone; it still waits then.
+        ValueError: as `prepare_run`, or where the run is gone; it still waits then. Also where it was taken out of the
+            queue meanwhile: then no run is made of it.
     """
     if item.spec is None:
         return RunFolder.open(library.runs / item.run)
     run = yield from prepare_run(library, item.spec)
-    if item.tags:
-        write_notes(run.folder, "", item.tags)
-    queue.remove(item.id)
+    try:
+        if item.tags:
+            write_notes(run.folder, "", item.tags)
+        queue.remove(item.id)
+    except (ValueError, OSError):
+        shutil.rmtree(run.folder, ignore_errors=True)  # or it would be there twice when it is tried again
+        raise
     return run
 
 

@@ -38,17 +38,26 @@ class RunQueue:
 
     def __init__(self, library: Library) -> None:
         self._path = library.home / "queue.json"
-        self._lock = FileLock(library.home / "queue.lock", thread_local=False)
+        self._lock = library.home / "queue.lock"
         self._drain = FileLock(library.home / "queue-runs.lock", thread_local=False)
+        self._read: tuple[tuple[int, int, int], tuple[Waiting, ...]] | None = None
 
     def items(self) -> list[Waiting]:
-        """What waits, the next one first.
+        """What waits, the next one first; costs next to nothing where the file is as it was at the last call.
 
         Raises:
             ValueError: where the file is damaged, naming it; it is left alone.
         """
-        if not self._path.exists():
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
             return []
+        stamp = there.st_mtime_ns, there.st_size, there.st_ino
+        if self._read is None or self._read[0] != stamp:
+            self._read = stamp, tuple(self._parse())
+        return list(self._read[1])
+
+    def _parse(self) -> list[Waiting]:
         data = read_json(self._path)
         if data.get("format") != FORMAT or not isinstance(data.get("items"), list):
             raise DamagedError(f"{self._path} is damaged, or from a newer Terrarium: delete it to begin a new queue.")
@@ -99,6 +108,12 @@ class RunQueue:
             item = _find(items, item_id)
             items[items.index(item)] = dataclasses.replace(item, problem=problem)
 
+    def try_all_again(self) -> None:
+        """Let all that could not begin be tried again."""
+        if any(item.problem for item in self.items()):
+            with self._changing() as items:
+                items[:] = [dataclasses.replace(item, problem="") for item in items]
+
     def next(self) -> Waiting | None:
         """What is to begin next, None where nothing can."""
         return next((item for item in self.items() if not item.problem), None)
@@ -135,7 +150,8 @@ class RunQueue:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Waiting]]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock:
+        with FileLock(self._lock):  # a lock object of its own: shared, it would let two threads in at once
+            self._read = None  # of two changes at one moment, the second may look like the first
             items = self.items()
             yield items
             atomic_write_json(self._path, {"format": FORMAT, "items": [_as_dict(item) for item in items]})

@@ -44,11 +44,7 @@ def changed_spec(spec: RunSpec, changes: Mapping[str, Any]) -> RunSpec:
     """
     by_table: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
-        table, _, setting = full_name(name).partition(".")
-        if table not in TABLES or setting not in {field.name for field in dataclasses.fields(getattr(spec, table))}:
-            raise ValueError(
-                f"There is no setting called {name!r}: name one of a spec's, such as train.lr or model.n_layer."
-            )
+        table, setting = _split(spec, name)
         by_table.setdefault(table, {})[setting] = tuple(value) if isinstance(value, list) else value
     parts: dict[str, Any] = {}
     for table, values in by_table.items():
@@ -65,11 +61,19 @@ def value_of(spec: RunSpec, name: str) -> Any:
     return getattr(getattr(spec, table), setting)
 
 
+def kind_of(spec: RunSpec, name: str) -> type:
+    """The type of a setting's values: a number with a fraction may have the value 1, but is a float all the same."""
+    table, setting = _split(spec, name)
+    return type(next(field.default for field in dataclasses.fields(getattr(spec, table)) if field.name == setting))
+
+
 def _split(spec: RunSpec, name: str) -> tuple[str, str]:
     """The table and the setting that a name stands for."""
     table, _, setting = full_name(name).partition(".")
     if table not in TABLES or setting not in {field.name for field in dataclasses.fields(getattr(spec, table))}:
-        raise ValueError(f"There is no setting called {name!r}: name one such as train.lr or model.n_layer.")
+        raise ValueError(
+            f"There is no setting called {name!r}: name one of a spec's, such as train.lr or model.n_layer."
+        )
     return table, setting
 
 

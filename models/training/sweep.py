@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.training.spec import RunSpec
-from models.training.spec_changes import changed_spec, full_name, parse_change, value_of
+from models.training.spec_changes import changed_spec, full_name, kind_of, parse_change
 
 MOST_RUNS = 1000
 _DIGITS = 3
@@ -72,8 +72,10 @@ def parse_choices(text: str) -> Choices:
     """
     name, equals, values = text.partition("=")
     items = [item for item in (part.strip() for part in values.split(",")) if item]
-    if not equals or not items:
+    if not equals:
         raise ValueError(f"{text!r} names no values: write it as train.lr=0.001,0.003.")
+    if not items:
+        raise ValueError(f"{full_name(name.strip())} has no values: write some, with commas in between.")
     parsed = [parse_change(f"{name}={item}")[1] for item in items]
     return Choices(full_name(name.strip()), tuple(parsed))
 
@@ -92,12 +94,14 @@ def parse_range(base: RunSpec, text: str) -> Range:
     except ValueError:
         numbers = math.nan, math.nan
     if not dots or not numbers[0] < numbers[1] or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{text!r} is no range: write it as train.lr=0.0001..0.01, the lower end first.")
-    value = value_of(base, name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{ends.strip()!r} is no range of {name}: write one as 0.0001..0.01, the lower end first.")
+    kind = kind_of(base, name)
+    if kind not in (int, float):
         raise ValueError(f"{name} is no number, so it has no range: give its values instead.")
+    if kind is int and math.ceil(numbers[0]) > math.floor(numbers[1]):
+        raise ValueError(f"{text!r} has no whole number in it, but {name} must be one: choose a wider range.")
     is_log = numbers[0] > 0 and numbers[1] >= 10 * numbers[0]
-    return Range(name, *numbers, is_log=is_log, is_whole=isinstance(value, int))
+    return Range(name, *numbers, is_log=is_log, is_whole=kind is int)
 
 
 def _draw(axis: Choices | Range, rng: random.Random) -> Any:
@@ -128,3 +132,6 @@ def _check(axes: Sequence[Choices | Range]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise ValueError(f"{twice} varies twice in this sweep: name it once.")
+    for axis in axes:
+        if isinstance(axis, Choices) and any(axis.values.count(value) > 1 for value in axis.values):
+            raise ValueError(f"A value of {axis.name} is there twice in this sweep: name it once.")

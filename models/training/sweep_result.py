@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from models.library import Library
 from models.training.run_folder import RunFolder
 from models.training.run_index import RunIndex
+from models.training.run_notes import clean_tags
+from models.training.run_queue import RunQueue
 from models.training.run_record import RunInfo
 from models.training.spec_changes import varying
 
@@ -31,9 +34,12 @@ class SweepRun:
 
 
 def sweep_tag(library: Library, name: str) -> str:
-    """A tag for a new sweep, which no run has yet."""
+    """A tag for a new sweep, which nothing has yet, be it a run or something that waits to be one."""
     taken = {tag for info in library.list_runs() for tag in info.tags}
-    tags = (f"{PREFIX}{name}" if n == 1 else f"{PREFIX}{name}-{n}" for n in itertools.count(1))
+    with suppress(ValueError):  # a damaged queue, of which whoever adds to it hears
+        taken |= {tag for item in RunQueue(library).items() for tag in item.tags}
+    (begin,) = clean_tags([f"{PREFIX}{name}"])
+    tags = (begin if n == 1 else f"{begin}-{n}" for n in itertools.count(1))
     return next(tag for tag in tags if tag not in taken)
 
 

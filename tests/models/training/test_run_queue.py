@@ -1,5 +1,6 @@
 """The queue on disk: order, who works through it, and what is said of a damaged one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,20 @@ def test_what_could_not_begin_is_passed_over_until_it_is_tried_again(queue: RunQ
     assert queue.items()[0].problem == "No text."
     queue.set_problem(a.id, "")
     assert queue.next() == a
+    queue.set_problem(a.id, "No text.")
+    queue.set_problem(b.id, "No text.")
+    queue.try_all_again()
+    assert not any(item.problem for item in queue.items())
+
+
+def test_threads_that_share_it_lose_nothing(queue: RunQueue) -> None:
+    def add(thread: int) -> None:
+        for n in range(10):
+            queue.add_run(f"{thread}-{n}", "run")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(4)))
+    assert len(queue.items()) == 3 + 40
 
 
 def test_a_new_run_leaves_the_queue_when_its_folder_is_there(library: Library, queue: RunQueue) -> None:
@@ -63,6 +78,16 @@ def test_a_new_run_leaves_the_queue_when_its_folder_is_there(library: Library, q
     assert (run.status, run.name, run.spec.train.lr) == ("queued", "a", 1.0)
     assert read_notes(run.folder).tags == ("tagged",)
     assert names(queue) == ["b", "c"]
+
+
+def test_what_is_taken_out_while_it_is_prepared_becomes_no_run(library: Library, queue: RunQueue) -> None:
+    first = queue.items()[0]
+    preparing = prepare_waiting(library, queue, first)
+    next(preparing)
+    queue.remove(first.id)
+    with pytest.raises(ValueError, match="not in the queue any more"):
+        result_of(preparing)
+    assert library.list_runs() == []
 
 
 def test_a_run_that_goes_on_waits_once(library: Library, queue: RunQueue, tiny_config: ModelConfig) -> None:

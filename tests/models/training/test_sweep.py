@@ -42,10 +42,17 @@ def test_a_search_stays_in_its_ranges_and_repeats_itself(tmp_path: Path, tiny_co
     assert {spec.train.optimizer for spec in specs} == {"adamw", "muon"}
 
 
+def test_a_range_of_a_number_that_is_whole_just_now(tmp_path: Path, tiny_config: ModelConfig) -> None:
+    base = make_spec(tmp_path, tiny_config, grad_clip=1)
+    clips = [s.train.grad_clip for s in random_search(base, [parse_range(base, "train.grad_clip=0.2..0.9")], 5)]
+    assert all(0.2 <= clip <= 0.9 for clip in clips)
+    assert len(set(clips)) > 1
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [("lr=0.1", "is no range"), ("lr=2..1", "is no range"), ("nothing=1..2", "no setting called"),
-     ("optimizer=1..2", "is no number")],
+     ("optimizer=1..2", "is no number"), ("steps=1.2..1.8", "no whole number")],
 )  # fmt: skip
 def test_ranges_that_are_none(tmp_path: Path, tiny_config: ModelConfig, text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -59,6 +66,7 @@ def test_sweeps_that_are_none(tmp_path: Path, tiny_config: ModelConfig) -> None:
         ([], "Nothing varies"),
         ([lr, lr], "varies twice"),
         ([Choices("train.lr", (-1.0,))], "lr is"),
+        ([parse_choices("lr=0.1,1e-1")], "there twice"),
     ):
         with pytest.raises(ValueError, match=sentence):
             grid(base, axes)
@@ -66,7 +74,7 @@ def test_sweeps_that_are_none(tmp_path: Path, tiny_config: ModelConfig) -> None:
         grid(base, [Choices("train.seed", tuple(range(1001)))])
     with pytest.raises(ValueError, match="between 1 and"):
         random_search(base, [lr], 0)
-    with pytest.raises(ValueError, match="names no values"):
+    with pytest.raises(ValueError, match="has no values: write some"):
         parse_choices("lr=")
 
 
@@ -75,6 +83,7 @@ def test_the_result_of_a_sweep_is_read_from_its_runs(library: Library, tiny_conf
     tag = sweep_tag(library, "small")
     queue = RunQueue(library)
     queue.add_new(grid(base, [parse_choices("lr=0.000001,0.02")]), tags=(tag,))
+    assert sweep_tag(library, "small") == f"{tag}-2", "the other one waits"
     for item in queue.items():
         train(result_of(prepare_waiting(library, queue, item)), library)
     assert queue.items() == []
@@ -83,4 +92,5 @@ def test_the_result_of_a_sweep_is_read_from_its_runs(library: Library, tiny_conf
     assert best.best_loss is not None
     assert worst.best_loss is not None
     assert best.best_loss < worst.best_loss
+    assert sweep_tag(library, "of my own") == "sweep-of-my-own", "as tags are kept"
     assert sweep_tag(library, "small") == f"{tag}-2"
