@@ -43,10 +43,16 @@ class RunFollower(QObject):
         """Whether the history holds what was in the folder when it was last read."""
         return self._is_loaded
 
+    @property
+    def is_following(self) -> bool:
+        """Whether there is a folder that is followed."""
+        return self._reader is not None
+
     def follow(self, folder: Path, history: RunHistory) -> None:
-        """Fill `history`, which is empty, from `folder`, and go on with that until `stop`."""
+        """Let `history` hold what `folder` does, whatever it held before, and go on with that until `stop`."""
         self.stop()
         self._history, self._reader = history, RunReader(folder)
+        history.is_loading = True
         self._poll.start()
         self.look()
 
@@ -71,13 +77,14 @@ class RunFollower(QObject):
         self._problem = ""
         changed = growth.add_to(self._history)
         if not self._is_loaded:
-            self._is_loaded = True
+            self._is_loaded, self._history.is_loading = True, False
             self.loaded.emit()
         elif changed:
             self.grew.emit()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
+        self._history.is_loading = False
         if failure.sentence != self._problem:
             self._problem = failure.sentence
             self.failed.emit(failure.sentence)

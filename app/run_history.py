@@ -21,6 +21,9 @@ _TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "
 TRAIN_COLUMNS = (*PLACE_COLUMNS, *_TRAIN_MEASURED)
 VAL_COLUMNS = (*PLACE_COLUMNS, "loss", "bits_per_byte", "loss_error")
 
+READING = "Reading the run …"
+"""What a view says of a run whose folder is still being read."""
+
 
 class Table:
     """Rows of numbers that grow cheaply; a column is a float64 view of shape (rows,)."""
@@ -85,7 +88,7 @@ class RunHistory:
     """Everything measured of one run so far.
 
     `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of PLACE_COLUMNS; `marks`
-    is what happened to the run and when.
+    is what happened to the run and when. `is_loading` tells that its folder is still being read for the first time.
     """
 
     def __init__(self) -> None:
@@ -96,6 +99,7 @@ class RunHistory:
         self.samples: list[SampleMade] = []
         self.attention: list[KeptAttention] = []
         self.marks: list[Noted] = []
+        self.is_loading = False
 
     @classmethod
     def read(cls, run: RunFolder) -> RunHistory:
@@ -122,6 +126,11 @@ class RunHistory:
         for row in rows:
             with suppress(KeyError, TypeError, ValueError, OverflowError):
                 take(row)
+
+    @property
+    def nothing_words(self) -> str:
+        """What a view of measurements says where there are none."""
+        return READING if self.is_loading else "Nothing measured yet"
 
     def become(self, other: RunHistory) -> None:
         """Hold what `other` holds, for all that look at this one."""

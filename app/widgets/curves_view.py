@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QScrollArea, QSlider, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.run_columns import run_columns
 from app.run_history import RunHistory, Table
@@ -16,13 +16,14 @@ from app.session import Session
 from app.shown_run import ShownRun
 from app.status import duration
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, frame, label, row
+from app.widgets.basics import button, frame, row
+from app.widgets.curve_choices import CurveChoices
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.export_button import ExportButton
 from app.widgets.layer_heat import LayerHeat
 from app.widgets.linked_charts import LinkedCharts
-from app.widgets.plots import SMOOTHING, LossChart
-from app.widgets.run_axis import X_AXES, RunAxis
+from app.widgets.plots import LossChart
+from app.widgets.run_axis import RunAxis
 from app.widgets.run_chart import RunChart
 from app.widgets.run_marks import RunMarks
 from app.widgets.sample_feed import SampleFeed
@@ -30,8 +31,7 @@ from app.widgets.small_chart import SmallChart, words_of
 from app.widgets.words import percent, size_words
 from models.training.run_folder import RunFolder
 
-_SLIDER_TOP = 100
-_CHARTS_HIGH = 348
+_CHARTS_HIGH = 264
 """Pixels below which the charts cannot be read; where there is no room for both, the samples are scrolled to."""
 
 _RATE_TIP = "The learning rate of each step. A dashed line marks where it was changed by hand, or the run went on."
@@ -86,9 +86,7 @@ class CurvesView(QWidget):
         self._picture = self._make_picture()
         self._place = ElidedLabel()
         self._place.setProperty("role", "caption")
-        self.smoothing = QSlider(Qt.Orientation.Horizontal)
-        self.log = QCheckBox("Log scale")
-        self.x_axis = QComboBox()
+        self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
         self.export = ExportButton(session, theme, self._picture, lambda: run_columns(self._history))
@@ -98,26 +96,17 @@ class CurvesView(QWidget):
         self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
         self._painted.timeout.connect(self._on_painted)
         self._build()
-        self.smoothing.valueChanged.connect(self._on_smoothing)
-        self.log.toggled.connect(self.loss.set_log)
-        self.x_axis.currentIndexChanged.connect(self._on_axis)
+        self.choices.smoother.valueChanged.connect(self._on_smoothing)
+        self.choices.log.toggled.connect(self.loss.set_log)
+        self.choices.axes.currentIndexChanged.connect(self._on_axis)
         self._linked.zoomed.connect(self.whole.setEnabled)
         for chart in self.charts:
             chart.row_pointed.connect(self._on_pointed)
+        self._on_smoothing()
+        self.loss.set_log(self.choices.log.isChecked())
 
     def _build(self) -> None:
-        for axis, words in X_AXES.items():
-            self.x_axis.addItem(words, axis)
-        self.x_axis.setAccessibleName("What runs along the charts")
-        self.x_axis.setToolTip("What runs along all charts: steps, tokens seen, or training time")
-        self.log.setToolTip("Draw the loss on a logarithmic axis, which shows late progress")
-        self.smoothing.setRange(0, _SLIDER_TOP)
-        self.smoothing.setValue(round(SMOOTHING * _SLIDER_TOP))
-        self.smoothing.setFixedWidth(100)
-        self.smoothing.setAccessibleName("Smoothing")
-        self.smoothing.setToolTip("How strongly the thick lines are smoothed: over up to a quarter of the run")
-        choices = (label("Smoothing", "caption"), self.smoothing, self.log, self.x_axis, self.whole, self.export)
-        bar = row(self._place, *choices, spacing=SPACE)
+        bar = row(self._place, self.choices, self.whole, self.export, spacing=SPACE)
         bar.setStretch(0, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
@@ -174,7 +163,7 @@ class CurvesView(QWidget):
         self._linked.show_whole()
         self._run = run
         self._show_loss()
-        self.samples.show_history(run.history)
+        self.samples.show_history(run.history, run.spec)
         self._draw()
 
     def _show_loss(self) -> None:
@@ -205,7 +194,7 @@ class CurvesView(QWidget):
         self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
     def _draw(self) -> None:
-        self._axis = RunAxis.of(self.x_axis.currentData(), self._history.train)
+        self._axis = RunAxis.of(self.choices.axis, self._history.train)
         self._marks = RunMarks(self._history, self._axis)
         for chart in self.charts:
             chart.draw(self._history, self._axis)
@@ -217,10 +206,10 @@ class CurvesView(QWidget):
         self._linked.show_whole()
         self._draw()
 
-    @Slot(int)
-    def _on_smoothing(self, value: int) -> None:
+    @Slot()
+    def _on_smoothing(self) -> None:
         for chart in (self.loss, self.gradient, self.speed):
-            chart.set_smoothing(value / _SLIDER_TOP)
+            chart.set_smoothing(self.choices.smoothing)
 
     # -- The pointer ------------------------------------------------------------------------------------
 

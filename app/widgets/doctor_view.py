@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.aside import Aside
 from app.failures import Failure
-from app.run_history import RunHistory
+from app.run_history import READING, RunHistory
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
@@ -21,6 +21,7 @@ from app.widgets.scrolling import scrolling
 from models.training.doctor import Diagnosis, Examination, Remedy, RunLog, examine
 from models.training.run_folder import RunFolder
 
+_EMPTY = ("Nothing to examine yet", "The doctor reads what a run writes down, step by step.")
 _WIDEST = 880
 """Pixels: longer lines are hard to read."""
 
@@ -50,7 +51,7 @@ class DoctorView(QWidget):
         self._aside = Aside(self)
         self._aside.done.connect(self._on_examined)
         self._aside.failed.connect(self._on_failed)
-        self._empty = EmptyState("Nothing to examine yet", "The doctor reads what a run writes down, step by step.")
+        self._empty = EmptyState(*_EMPTY)
         self._build()
 
     def _build(self) -> None:
@@ -77,7 +78,7 @@ class DoctorView(QWidget):
         self._stale = False
         if run.folder is None or run.spec is None or not len(run.history.train):
             self._aside.cancel()
-            self._show_empty()
+            self._show_empty(*((READING, "") if run.history.is_loading else _EMPTY))
             return
         self._examine(run)
 
@@ -113,8 +114,11 @@ class DoctorView(QWidget):
             later = len(examination.checks) - made
             missing = f" {later} cannot be looked for yet." if later else ""
             self.summary.setText(f"{made} kinds of trouble were looked for in this run's log, and not found.{missing}")
-        self._empty.setVisible(not n and not made)
-        self._found.setVisible(bool(n or made))
+        if n or made:
+            self._empty.hide()
+            self._found.show()
+        else:
+            self._show_empty(*_EMPTY)
         if self._stale:
             self._stale = False
             self.refresh()
@@ -131,14 +135,14 @@ class DoctorView(QWidget):
             self._lines.insertWidget(self._first_card + i, self.cards[kind])
             self.cards[kind].show_diagnosis(diagnosis, run)
 
-    def _show_empty(self) -> None:
+    def _show_empty(self, heading: str, sentence: str) -> None:
+        self._empty.set_words(heading, sentence)
         self._found.hide()
         self._empty.show()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self._empty.set_words("This run's log cannot be read", failure.sentence)
-        self._show_empty()
+        self._show_empty("This run's log cannot be read", failure.sentence)
 
     @Slot(object)
     def _on_remedy(self, remedy: Remedy) -> None:

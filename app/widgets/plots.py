@@ -11,7 +11,7 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
 
-from app.run_history import RunHistory, Table
+from app.run_history import READING, RunHistory, Table
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
 from app.widgets.chart import Chart, moving_average
@@ -26,6 +26,7 @@ SMOOTHING = 0.4
 _GAP = 6
 """Pixels between the end of a curve and its name."""
 
+_NOTHING_YET = "The curve begins with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
 
 
@@ -50,6 +51,7 @@ class LossChart(RunChart):
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
         self._vocab_size = 0
         self._measured: Mapping[str, float] = {}
+        self._nothing = _NOTHING_YET
         self._smoothing, self._log = SMOOTHING, False
         self.chart.setAccessibleName("Loss")
         self.setAccessibleName("Loss. Left and right read it, plus and minus look closer, Escape shows everything.")
@@ -80,14 +82,21 @@ class LossChart(RunChart):
 
     # -- What is shown ----------------------------------------------------------------------------------
 
-    def show_history(self, history: RunHistory, vocab_size: int, measured: Mapping[str, float] | None = None) -> None:
+    def show_history(
+        self,
+        history: RunHistory,
+        vocab_size: int,
+        measured: Mapping[str, float] | None = None,
+        nothing: str = _NOTHING_YET,
+    ) -> None:
         """Draw another run.
 
         Args:
             vocab_size: places the line of a uniform guess; 0 = unknown.
             measured: what its run.json says that was measured, for the line of a guess that knows token frequencies.
+            nothing: what to say while there is no curve.
         """
-        self._vocab_size, self._measured = vocab_size, measured or {}
+        self._vocab_size, self._measured, self._nothing = vocab_size, measured or {}, nothing
         self.history = history
         self.chart.show_whole()
         self.refresh()
@@ -123,7 +132,7 @@ class LossChart(RunChart):
         self._smooth.setData(x, smoothed)
         self._val.setData(x_val, dots)
         self._val.setVisible(anything)
-        self.chart.say("" if anything else "The curve begins with the first steps.")
+        self.chart.say("" if anything else READING if self.history.is_loading else self._nothing)
         self._ends = (_last(smoothed), _last(dots))
         self._show_references(train if anything else Table(("loss", "bits_per_byte")))
         self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING

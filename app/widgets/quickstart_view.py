@@ -134,7 +134,7 @@ class QuickStartView(QWidget):
             self._shown = shown
             spec = self._session.run_spec(state.run_id) if state.run_id else None
             self.loss.show_history(self._session.history, spec.model.vocab_size if spec is not None else 0)
-            self.samples.show_history(self._session.history)
+            self.samples.show_history(self._session.history, spec)
         self.stepper.show_stage(stage, failed=failed)
         done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)

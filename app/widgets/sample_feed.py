@@ -5,11 +5,19 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
 
-from app.run_history import RunHistory
+from app.run_history import READING, RunHistory
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, label
 from app.widgets.text_changes import as_rich_text, with_changes_marked
-from models.events import SampleMade
+from models.events import ARROW, SampleMade
+from models.training.spec import RunSpec, objective_of
+
+_EMPTY = (
+    "No samples yet",
+    "A run with pinned prompts shows here what the model makes of them, again and again as it learns.",
+)
+_ANSWERS = {"masked-tokens": "filled in", "span-corruption": "in the gaps", "denoising": "written anew"}
+"""What stands before the answers of models that do not go on with a prompt, by the names of `objective_of`."""
 
 
 class SampleFeed(QWidget):
@@ -18,7 +26,8 @@ class SampleFeed(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._samples: list[SampleMade] = []
+        self._history = RunHistory()
+        self._answer = ""
         self._n_known = 0
         self._steps: list[int] = []
         self._texts: list[QLabel] = []
@@ -46,10 +55,7 @@ class SampleFeed(QWidget):
         area.setWidget(self._body)
         self._pages = QStackedWidget()
         self._pages.setMinimumHeight(7 * SPACE)
-        self._empty = EmptyState(
-            "No samples yet",
-            "A run with pinned prompts shows here what the model makes of them, again and again as it learns.",
-        )
+        self._empty = EmptyState(*_EMPTY)
         self._pages.addWidget(self._empty)
         self._pages.addWidget(area)
         layout = QVBoxLayout(self)
@@ -60,25 +66,27 @@ class SampleFeed(QWidget):
         self._slider.valueChanged.connect(self._show)
         theme.theme_changed.connect(self._show)
 
-    def show_history(self, history: RunHistory) -> None:
-        """Show another run's samples."""
-        self._samples, self._n_known, self._steps = history.samples, 0, []
+    def show_history(self, history: RunHistory, spec: RunSpec | None) -> None:
+        """Show another run's samples; its spec, where it can be read, tells what kind of answers they are."""
+        self._history, self._n_known, self._steps = history, 0, []
+        self._answer = "" if spec is None else _ANSWERS.get(objective_of(spec.model, spec.train.objective), "")
         with QSignalBlocker(self._slider):
             self._slider.setRange(0, 0)
         self.refresh()
 
     def refresh(self) -> None:
         """Take in what has come since."""
-        if len(self._samples) == self._n_known and self._n_known:
+        if len(self._history.samples) == self._n_known and self._n_known:
             return
-        self._n_known = len(self._samples)
+        self._n_known = len(self._history.samples)
         followed = self._slider.value() >= self._slider.maximum()
-        self._steps = sorted({sample.step for sample in self._samples})
+        self._steps = sorted({sample.step for sample in self._history.samples})
         with QSignalBlocker(self._slider):
             self._slider.setRange(0, max(0, len(self._steps) - 1))
             if followed:
                 self._slider.setValue(self._slider.maximum())
         self._slider.setEnabled(len(self._steps) > 1)
+        self._empty.set_words(*((READING, "") if self._history.is_loading else _EMPTY))
         self._pages.setCurrentIndex(1 if self._steps else 0)
         self._show()
 
@@ -93,7 +101,7 @@ class SampleFeed(QWidget):
         self._step.setText(f"step {step:,}{last}")
         newest: dict[str, SampleMade] = {}
         before: dict[str, SampleMade] = {}
-        for sample in self._samples:
+        for sample in self._history.samples:
             if sample.step <= step:
                 before[sample.prompt] = newest.get(sample.prompt, sample)
                 newest[sample.prompt] = sample
@@ -115,5 +123,15 @@ class SampleFeed(QWidget):
 
     def _as_html(self, sample: SampleMade, before: SampleMade) -> str:
         colors = self._theme.theme
-        text = with_changes_marked(before.text, sample.text, colors.accent_soft)
-        return f'<span style="color:{colors.muted}">{as_rich_text(sample.prompt)}</span> {text}'
+        (asked, text), (_, old) = _parts(sample), _parts(before)
+        words = f' <span style="color:{colors.muted}"><i>{self._answer}:</i></span>' if self._answer else ""
+        marked = with_changes_marked(old, text, colors.accent_soft)
+        return f'<span style="color:{colors.muted}">{as_rich_text(asked)}</span>{words} {marked}'
+
+
+def _parts(sample: SampleMade) -> tuple[str, str]:
+    """What was asked, as the model read it where that is recorded, and its answer."""
+    if not sample.text.startswith(ARROW):
+        return sample.prompt, sample.text
+    read, arrow, answer = sample.text.removeprefix(ARROW).partition(ARROW)
+    return (read, answer) if arrow else (sample.prompt, read)

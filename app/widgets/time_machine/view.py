@@ -8,6 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from app.run_history import READING
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
@@ -51,7 +52,7 @@ class TimeMachine(QWidget):
         self.prompt = QComboBox()
         self.timeline = Timeline(theme)
         self.panes = Panes(theme, self._names)
-        self._pages = QStackedWidget()
+        self._pages, self._empty = QStackedWidget(), EmptyState(*_EMPTY)
         self._build()
         self._connect()
 
@@ -109,6 +110,8 @@ class TimeMachine(QWidget):
 
     def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
         self._pages.setCurrentIndex(0 if prompts else 1)
+        is_loading = self._run is not None and self._run.history.is_loading
+        self._empty.set_words(*((READING, "") if is_loading else _EMPTY))
         if prompts == tuple(self.prompt.itemData(i) for i in range(self.prompt.count())):
             return
         chosen = self.prompt.currentData()
@@ -251,7 +254,7 @@ class TimeMachine(QWidget):
         body.setStretchFactor(0, 1)
         body.setStretchFactor(1, 3)
         self._pages.addWidget(body)
-        self._pages.addWidget(EmptyState(*_EMPTY))
+        self._pages.addWidget(self._empty)
         self._pages.setCurrentIndex(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.run_columns import run_columns
-from app.run_history import RunHistory
+from app.run_history import READING, RunHistory
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import ThemeProvider
@@ -67,7 +67,7 @@ def wheel(chart: Chart, at: QPointF) -> None:
 
 def test_all_charts_have_the_same_axis(view: CurvesView) -> None:
     run = view._history
-    view.x_axis.setCurrentIndex(view.x_axis.findData("tokens"))
+    view.choices.axes.setCurrentIndex(view.choices.axes.findData("tokens"))
     for chart in (view.loss._raw, view.rate._line, view.gradient._line, view.speed._line):
         assert np.array_equal(chart.xData, run.train["tokens"] / 1000)
     assert view.loss.chart.getPlotItem().getAxis("bottom").labelText == "Tokens (thousands)"
@@ -322,3 +322,30 @@ def test_charts_are_exported_as_pictures(view: CurvesView, tmp_path: Path) -> No
     text = (tmp_path / "run.svg").read_text("utf-8")
     for words in ("Gradient norm", "uniform guess", "block 1"):
         assert words in text
+
+
+def test_a_run_that_is_being_read_says_so(view: CurvesView, tiny_spec: RunSpec) -> None:
+    read = RunHistory()
+    read.is_loading = True
+    view.show_run(ShownRun(id="e", name="E", folder=None, spec=tiny_spec, history=read))
+    said = [view.loss.chart._said.toPlainText(), view.layers.chart._said.toPlainText(), view.samples._empty.words]
+    assert said == [READING, READING, f"{READING}: "]
+    read.is_loading = False
+    view.refresh()
+    assert view.loss.chart._said.toPlainText() == "The curve begins with the first steps."
+    assert view.samples._empty.words.startswith("No samples yet")
+
+
+def test_the_next_launch_finds_the_choices_again(
+    view: CurvesView, qtbot: QtBot, session: Session, theme: ThemeProvider
+) -> None:
+    view.choices.smoother.setValue(73)
+    view.choices.log.setChecked(True)
+    view.choices.axes.setCurrentIndex(view.choices.axes.findData("elapsed_s"))
+    qtbot.waitUntil(lambda: session.settings.get("curves", {}) != {})
+    again = CurvesView(session, theme)
+    qtbot.addWidget(again)
+    choices = again.choices
+    assert (choices.smoother.value(), choices.log.isChecked(), choices.axis) == (73, True, "elapsed_s")
+    assert again.loss._log
+    assert again.speed._smoothing == 0.73
