@@ -38,7 +38,9 @@ class Queueing(Trainings):
         self._waiting: list[Waiting] = []
         self._goes_on = False
         self._begun: Waiting | None = None  # what left for the worker, and has not begun to train yet
+        self._by_itself = False
         self._discarded = ""
+        self._queue_problem = ""
         self._start_fork = False
         self._forks = Aside(self)
         self._forks.done.connect(self._on_forked)
@@ -64,6 +66,11 @@ class Queueing(Trainings):
     def queue_goes_on(self) -> bool:
         """Whether the next one begins as soon as nothing is trained."""
         return self._goes_on
+
+    @property
+    def began_by_itself(self) -> bool:
+        """Whether the present training followed another one out of the queue, without anybody's click."""
+        return self._by_itself
 
     def queue_training(self, specs: Sequence[RunSpec], tags: Sequence[str] = ()) -> bool:
         """Let new runs wait; whether that worked. Where something is trained now, they follow it by themselves."""
@@ -101,7 +108,7 @@ class Queueing(Trainings):
             return False
         self._goes_on = True
         self.queue_changed.emit()
-        self._begin_next()
+        self._begin_next(by_itself=False)
         return True
 
     def hold_queue(self) -> None:
@@ -122,16 +129,18 @@ class Queueing(Trainings):
     def _read_queue(self) -> None:
         try:
             waiting = self._queue.items()
+            self._queue_problem = ""
         except ValueError as error:
-            self._look.stop()  # once is enough
-            self._refuse(str(error))
+            if str(error) != self._queue_problem:  # once is enough
+                self._queue_problem = str(error)
+                self._refuse(str(error))
             waiting = []
         if waiting != self._waiting:
             self._waiting = waiting
             self.queue_changed.emit()
 
     @Slot()
-    def _begin_next(self) -> None:
+    def _begin_next(self, *, by_itself: bool = True) -> None:
         if not self._goes_on or self.training_active:
             return
         self._read_queue()
@@ -139,7 +148,7 @@ class Queueing(Trainings):
         if item is None:
             self.hold_queue()
             return
-        self._begun = item
+        self._begun, self._by_itself = item, by_itself
         try:
             if item.spec is not None:
                 self._training.start_waiting(self._queue, item, self.device_name)
@@ -172,6 +181,7 @@ class Queueing(Trainings):
     def _on_turn_ended(self) -> None:
         state = self.training
         assert state is not None
+        self._by_itself = False
         if self._discarded and self._discarded == state.run_id:
             self.delete_run(state.run_id)
         self._discarded = ""
@@ -264,7 +274,9 @@ class Queueing(Trainings):
             self.stop(keep=False)
 
     def close(self) -> None:
-        """Begin nothing more."""
-        self._goes_on = False
+        """Begin nothing more. What was about to begin waits on: that the window closes is no problem of it."""
+        self._goes_on, self._begun = False, None
         self._look.stop()
+        for aside in (self._forks, self._exports):
+            aside.cancel()
         self._queue.end_draining()

@@ -47,7 +47,7 @@ class TrainingTab(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
-        self._followed = ""
+        self._followed, self._follows, self._was_active = "", False, False
         self._connect()
 
     def _left(self) -> QWidget:
@@ -116,19 +116,30 @@ class TrainingTab(QWidget):
 
     @Slot()
     def _on_training(self) -> None:
-        """Show a training when it begins, and choose its run in the list as soon as it has one."""
-        state = self._session.training
-        if state is None or not self._session.training_active:
-            self._followed = ""
+        """Show a training when it begins, and choose its run in the list as soon as it has one.
+
+        What the queue begins by itself takes nobody away from what he looks at, unless that is the run before it.
+        """
+        state, active = self._session.training, self._session.training_active
+        began, ended = active and not self._was_active, self._was_active and not active
+        self._was_active = active
+        if state is None:
             return
-        if self._followed == "" and not state.run_id:
-            self._followed = "…"
-            self.run_view.show_run("")
-            self._pages.setCurrentWidget(self.run_view)
-        elif state.run_id and self._followed != state.run_id:
+        if began:
+            self._follows = not self._session.began_by_itself or self._looks_at(self._followed)
+            self._followed = ""
+            if self._follows and not state.run_id:
+                self.run_view.show_run("")
+                self._pages.setCurrentWidget(self.run_view)
+        elif ended and self._looks_at(""):
+            self.show_new_run()  # it ended before there was a run to see: a message says why
+        if active and state.run_id and state.run_id != self._followed:
             self._followed = state.run_id
-            self.run_view.show_run(state.run_id)
-            self.show_run(state.run_id)
+            if self._follows and (began or self._looks_at("") or self._looks_at(state.run_id)):
+                self.show_run(state.run_id)
+
+    def _looks_at(self, run_id: str) -> bool:
+        return self._pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
 
     @Slot()
     def _show_queue(self) -> None:

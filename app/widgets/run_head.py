@@ -151,8 +151,8 @@ class RunHead(QFrame):
         self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
         self.resume.setEnabled(state.status in ("paused", "blocked"))
         self.step.setEnabled(state.status == "paused")
-        self.stop.setEnabled(state.status != "stopping")
-        self.more.setEnabled(state.status != "stopping")
+        self.stop.setEnabled(state.status != "stopping" and not state.over)
+        self.more.setEnabled(state.status != "stopping" and not state.over)
         self.chat.setText("Chat with it as it learns")
         self.more.setMenu(self._live_menu)
         _set_visible(

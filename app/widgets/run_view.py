@@ -61,6 +61,7 @@ class RunView(QWidget):
         self._session, self._theme = session, theme
         self._run_id = ""
         self._spec: RunSpec | None = None
+        self._history = RunHistory()
         self._dirty = False
         self.head = RunHead(session, theme)
         self.views = RunViews(session, theme)
@@ -110,9 +111,14 @@ class RunView(QWidget):
 
     def show_run(self, run_id: str) -> None:
         """Show a run of the library; '' shows the current training before it has a run."""
+        try:
+            info = self._session.find_run(run_id) if run_id else None
+        except ValueError as error:
+            self._session.notice.emit(str(error))
+            self._session.runs_changed.emit()
+            return
         self._run_id = run_id
         self._follower.stop()
-        info = self._session.find_run(run_id) if run_id else None
         self.views.setVisible(info is None or info.problem is None)  # the head says it; there is nothing else to see
         if info is not None and info.problem is not None:
             self._spec = None
@@ -121,7 +127,7 @@ class RunView(QWidget):
             return
         self._spec = self._session.run_spec(run_id) if run_id else None
         is_live = info is None or self._session.is_current(run_id)
-        history = self._session.history if is_live else RunHistory()
+        history = self._history = self._session.history if is_live else RunHistory()
         folder, name = (info.folder, info.name) if info is not None else (None, "")
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
         if folder is not None and not is_live:
@@ -138,22 +144,29 @@ class RunView(QWidget):
     @Slot()
     def _show_state(self) -> None:
         state = self._session.training
-        if self.live and state is not None:
+        if state is not None and (self.live or not self._run_id):
             self.head.show_live(state, self._session.chat_state)
         elif self._run_id:
-            # Its folder may be gone; then the list says so, and another page is shown.
-            with contextlib.suppress(ValueError):
+            try:
                 self.head.show_resting(self._session.find_run(self._run_id))
+            except ValueError:  # it is gone: the list says so, and another page is shown
+                self._follower.stop()
 
     # -- Following --------------------------------------------------------------------------------------
 
     @Slot()
     def _on_training(self) -> None:
         state = self._session.training
-        if state is not None and not self._run_id and state.run_id:
-            self.show_run(state.run_id)
-        elif state is not None and state.run_id == self._run_id:
-            self._show_state()
+        if state is None or self._run_id not in ("", state.run_id):
+            return
+        was_live = self._history is self._session.history
+        if self._run_id != state.run_id or (self.live and not was_live):
+            self.show_run(state.run_id)  # it has a folder now, or goes on
+            return
+        if self._run_id and was_live and not self.live and not self._follower.is_following:
+            with contextlib.suppress(ValueError):  # from now on, another process may be the one that goes on with it
+                self._follower.follow(self._session.find_run(self._run_id).folder, self._history)
+        self._show_state()
 
     @Slot(object)
     def _on_events(self, events: object) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from pytestqt.qtbot import QtBot
+
 from app.session import Session
 from models.library import Library
 from models.training.run_folder import RunFolder
@@ -128,3 +130,32 @@ def test_steering_while_it_runs(session: Session, tiny_spec: RunSpec, until: Unt
     trashed = list(session.library.trash.glob(f"*/{run_id}"))
     assert len(trashed) == 1
     assert RunFolder.open(trashed[0]).status == "stopped"
+
+
+def test_a_window_that_closes_is_no_problem_of_what_was_about_to_begin(
+    library: Library, tiny_spec: RunSpec, qtbot: QtBot
+) -> None:
+    session = Session(library)  # whose worker is not running yet: nothing gets as far as beginning
+    session.queue_training([tiny_spec])
+    session.start_queue()
+    assert session.training_active
+    session.worker.start()
+    session.close()
+    for item in RunQueue(library).items():
+        assert not item.problem
+
+
+def test_a_damaged_queue_is_said_once_and_read_again_when_it_is_mended(
+    session: Session, library: Library, tiny_spec: RunSpec, heard: Heard, until: Until
+) -> None:
+    session.queue_training([tiny_spec])
+    file = library.home / "queue.json"
+    whole = file.read_text("utf-8")
+    file.write_text("{", "utf-8")
+    for _ in range(2):
+        session._read_queue()
+    assert not session.waiting
+    assert len(heard.failures) == 1
+    file.write_text(whole, "utf-8")
+    session._read_queue()
+    assert len(session.waiting) == 1

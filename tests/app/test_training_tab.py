@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -158,6 +160,60 @@ def test_an_impossible_form_cannot_start(tab: TrainingTab, session: Session, unt
     until(lambda: new.spec().train.prompts == ("Return the ",))
     assert new.spec().tokenizer.kind == "bpe"
     assert new.spec().name
+
+
+def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, tmp_path: Path, until: Until
+) -> None:
+    no_text = dataclasses.replace(tiny_spec, data=dataclasses.replace(tiny_spec.data, files=(str(tmp_path / "no"),)))
+    session.start_training(no_text)
+    assert tab._pages.currentWidget() is tab.run_view
+    until(lambda: not session.training_active)
+    assert tab._pages.currentWidget() is tab.new_run
+    assert not tab.run_view.head.stop.isEnabled()
+
+
+def test_the_queue_takes_nobody_away_from_what_he_looks_at(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    first, second, third = (dataclasses.replace(tiny_spec, name=name) for name in ("first", "second", "third"))
+    session.start_training(first)
+    session.queue_training([second, third])
+    until(lambda: session.training is not None and session.training.name == "second" and tab.run_view.live)
+    assert tab._pages.currentWidget() is tab.run_view  # the one before it was looked at
+    tab.show_new_run()
+    until(lambda: not session.training_active and not session.waiting)
+    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.runs.current_id == ""
+
+
+def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run, history = session.list_runs()[0], tab.run_view._history
+    until(lambda: tab.run_view._follower.is_loaded)
+    pace = {"tokens_per_s": 1.0, "seconds_left": 0.0}
+    row = TrainMetrics(step=13, total_steps=20, tokens=1, elapsed_s=9.0, loss=1.0, lr=1e-3, grad_norm=1.0, **pace)
+    with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"kind": "train", **dataclasses.asdict(row)}) + "\n")
+    until(lambda: history.train["step"][-1] == 13)
+
+
+def test_a_run_that_vanished_is_said_and_leaves_the_list(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run = session.list_runs()[0]
+    shutil.rmtree(run.folder)
+    said: list[str] = []
+    session.notice.connect(said.append)
+    tab.run_view.show_run(run.id)
+    assert "gone from the library" in said[0]
+    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.runs.runs.rowCount() == 0
 
 
 # -- What the charts are made of --------------------------------------------------------------------------
