@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from app.widgets.words import counted, words
@@ -33,6 +34,14 @@ _ZEROS = {
     "end_id": "tokenizer's",
 }
 """What the least value of other slots is called."""
+
+
+def with_labels(sentence: str, slots: Iterable[_SlotField]) -> str:
+    """The sentence with the labels of slots instead of their names; plain words stay, where they may be prose."""
+    for f in slots:
+        pattern = rf"\b{f.name}\b" if "_" in f.name else rf"^{f.name}\b"
+        sentence = re.sub(pattern, f.metadata.get("label", f.name), sentence)
+    return sentence
 
 
 def zero_words() -> dict[str, Callable[[ModelConfig], str]]:

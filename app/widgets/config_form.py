@@ -11,6 +11,7 @@ from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
 from app.motion import prefers_reduced_motion
+from app.slot_words import with_labels
 from app.theme import ThemeProvider
 from app.widgets.editors import FloatBox, IntBox, make_editor
 from app.widgets.slot_group import SlotGroup
@@ -269,7 +270,7 @@ class ConfigForm(QWidget):
         before = self.problem
         self._problems = {}
         for problem in problems:
-            self._problems.setdefault(problem.slot, self._in_words(problem.sentence))
+            self._problems.setdefault(problem.slot, with_labels(problem.sentence, self._fields.values()))
         advice = {problem.slot: problem.sentence for problem in reversed(problems)}
         for name, row in self._rows.items():
             row.set_problem(self._problems.get(name, ""), advice.get(name, ""))
@@ -279,13 +280,6 @@ class ConfigForm(QWidget):
             self._scroll_to(self.problem_slot)
         if self.problem != before:
             self.problem_changed.emit(self.problem)
-
-    def _in_words(self, sentence: str) -> str:
-        """The sentence with the labels of fields instead of their names; plain words stay, where they may be prose."""
-        for name, f in self._fields.items():
-            pattern = rf"\b{name}\b" if "_" in name else rf"^{name}\b"
-            sentence = re.sub(pattern, f.metadata.get("label", name), sentence)
-        return sentence
 
 
 def _group_of(f: dataclasses.Field[Any]) -> str:

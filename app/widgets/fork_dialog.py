@@ -11,10 +11,12 @@ from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QScrollArea, QVBoxL
 
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, column, label, row
+from app.widgets.basics import button, column, label, row, separator
 from app.widgets.config_form import ConfigForm
+from app.widgets.words import counted
 from models.training.checkpoint_list import CheckpointInfo, list_checkpoints
 from models.training.run_folder import RunFolder
+from models.training.spec import meaningless_settings
 
 _FIXED = ("optimizer",)
 """What a fork cannot change: its checkpoint holds that optimizer's state."""
@@ -47,6 +49,7 @@ class ForkDialog(QDialog):
         self.setWindowTitle(f"Fork {run.name}")
         self.resize(560, 640)
         self._checkpoints = list_checkpoints(run)
+        self._keeps_steps = "steps" in (changes or {})
         self.checkpoint = QComboBox()
         for info in reversed(self._checkpoints):
             self.checkpoint.addItem(_words(info), info.step)
@@ -57,12 +60,17 @@ class ForkDialog(QDialog):
         self.name.setMaxLength(60)
         self.name.setAccessibleName("Name of the fork")
         train = dataclasses.replace(run.spec.train, **(changes or {}))
-        self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Watching"))
+        self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Watching"))
+        self.form.set_meaningless(meaningless_settings(run.spec.model))
+        self._about = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
         self.start = button(
             "Fork and train", theme, self._on_start, icon="git-fork", role="primary", tip="Train it now"
         )
-        self.wait = button("Let it wait", theme, self._on_wait, icon="queue", tip="Train it after what waits already")
+        self.start.setDefault(True)
+        self.wait = button(
+            "Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after what waits already"
+        )
         cancel = button("Cancel", theme, self.reject)
         area = QScrollArea()
         area.setWidgetResizable(True)
@@ -80,16 +88,21 @@ class ForkDialog(QDialog):
         layout.setSpacing(SPACE)
         layout.addWidget(note)
         for words, field in (("Goes on from", self.checkpoint), ("Name", self.name)):
-            layout.addLayout(column(label(words), field, spacing=SPACE // 2))
+            name = label(words)
+            name.setBuddy(field)
+            layout.addLayout(column(name, field, spacing=SPACE // 2))
+        layout.addWidget(self._about)
+        layout.addWidget(separator())
         layout.addWidget(area, 1)
         layout.addWidget(self._problem)
         layout.addLayout(row(None, cancel, self.wait, self.start))
-        self.checkpoint.currentIndexChanged.connect(self._check)
+        self.checkpoint.currentIndexChanged.connect(self._on_checkpoint)
         self.form.changed.connect(self._check)
         self.form.problem_changed.connect(self._check)
         self.name.textChanged.connect(self._check)
         session.training_changed.connect(self._check)
-        self._check()
+        self._proposed = train.steps
+        self._on_checkpoint()
 
     @property
     def problem(self) -> str:
@@ -106,14 +119,24 @@ class ForkDialog(QDialog):
         return ""
 
     @Slot()
+    def _on_checkpoint(self) -> None:
+        """From the run's last step nothing is left to train: then propose as many steps again."""
+        step, own = self.checkpoint.currentData(), self._run.spec.train.steps
+        if step is not None and not self._keeps_steps and self.form.config.steps == self._proposed:
+            self._proposed = step + own if step >= own else own
+            self.form.apply({"steps": self._proposed})
+        self._check()
+
+    @Slot()
     def _check(self) -> None:
-        problem = self.problem
+        problem, busy = self.problem, self._session.training_active
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))
-        self.start.setEnabled(not problem and not self._session.training_active)
-        self.start.setToolTip(
-            "Another run is being trained: let it wait" if self._session.training_active else "Train it now"
-        )
+        if not problem:
+            step, steps = self.checkpoint.currentData(), self.form.config.steps
+            self._about.setText(f"The fork trains {counted(steps - step, 'step')} more, to step {steps:,}.")
+        self.start.setEnabled(not problem and not busy)
+        self.start.setToolTip("Another run is being trained: add this one to the queue" if busy else "Train it now")
         self.wait.setEnabled(not problem)
 
     def _on_start(self) -> None:

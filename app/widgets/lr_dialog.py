@@ -51,6 +51,7 @@ class LrDialog(QDialog):
             )
         ]
         self.apply = button("Use it from the next step", theme, self._on_apply, role="primary")
+        self.apply.setDefault(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE)

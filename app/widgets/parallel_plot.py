@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from app.parallel_axes import LOSS, ParallelAxis, parallel_axes, setting_title, setting_words
@@ -16,10 +17,14 @@ from models.training.sweep_result import SweepRun
 
 _NEAR = 8.0
 """Pixels from a line within which the pointer reads it."""
+_TICK = 5.0
+"""Pixels between an axis and the words of its ticks."""
+_SEEN_ON_LIGHT, _SEEN_ON_DARK = (0.0, 0.65), (0.35, 1.0)
+"""The parts of the map of quantities that stand out from a page."""
 
 
 class ParallelPlot(Figure):
-    """The runs, the best first. The pointer or the left and right arrows read them, a click opens one.
+    """The runs, the best first. The pointer or the left and right arrows read them, a click or Enter opens one.
 
     Signals:
         run_asked(run_id): a run was clicked.
@@ -40,7 +45,7 @@ class ParallelPlot(Figure):
         self._runs, self._axes = runs, parallel_axes(runs)
         self.set_spot(None)
         titles = ", ".join(axis.title for axis in self._axes)
-        self.setAccessibleName(f"{len(runs)} runs by {titles}. Arrow keys read them, the best first.")
+        self.setAccessibleName(f"{len(runs)} runs by {titles}. Arrow keys read them, the best first; Enter opens one.")
         self.update()
 
     # -- Reading -------------------------------------------------------------------------------------------------------
@@ -72,12 +77,25 @@ class ParallelPlot(Figure):
         if spot is not None and event.button() == Qt.MouseButton.LeftButton:
             self.run_asked.emit(self._runs[spot[0]].id)
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self.spot is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.run_asked.emit(self._runs[self.spot[0]].id)
+        else:
+            super().keyPressEvent(event)
+
     # -- Painting ------------------------------------------------------------------------------------------------------
 
     def _room(self) -> QRectF:
+        """Beside the first and the last axis there is room for their ticks' words."""
         height = self._metrics().height()
-        side = 6 * SPACE
-        return QRectF(side, 2 * height, max(self.width() - 2 * side, 1), max(self.height() - 3 * height, 1))
+        left, right = (self._words_width(axis) for axis in (self._axes[0], self._axes[-1]))
+        return QRectF(
+            left, 2 * height, max(self.width() - left - right, 1), max(self.height() - 2 * height - 2 * SPACE, 1)
+        )
+
+    def _words_width(self, axis: ParallelAxis) -> float:
+        widest = max((self._metrics().horizontalAdvance(words) for _, words in axis.ticks), default=0)
+        return max(widest + _TICK + SPACE, 3 * SPACE)
 
     def _x(self, i: int) -> float:
         room = self._room()
@@ -100,8 +118,14 @@ class ParallelPlot(Figure):
         for i in reversed(range(len(self._runs))):
             if i != read:
                 self._draw_run(painter, i, wide=False)
-        self._draw_axes(painter)
+        self._draw_lines(painter)
         self._draw_run(painter, read, wide=True)
+        for i, axis in enumerate(self._axes):
+            self._draw_title(painter, i, axis)
+            self._draw_ticks(painter, i, axis)
+        if self._shows_focus:
+            painter.setPen(QPen(self._theme.theme.color("accent"), 1))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         if self.spot is not None:
             self._draw_read_out(painter, self._points(read)[-1], self._words(self.spot))
 
@@ -110,38 +134,53 @@ class ParallelPlot(Figure):
         place = self._axes[-1].places[run]
         if place is None:
             return self._theme.theme.color("faint")
-        # Not its brightest end, which is lost on a light page.
-        return self._theme.quantity_map().mapToQColor(0.85 * place)  # type: ignore[no-any-return]
+        # Without the end that is lost on the page.
+        low, high = _SEEN_ON_DARK if self._theme.theme.dark else _SEEN_ON_LIGHT
+        return self._theme.quantity_map().mapToQColor(low + (high - low) * place)  # type: ignore[no-any-return]
 
     def _draw_run(self, painter: QPainter, run: int, *, wide: bool) -> None:
         colour = self._colour(run)
-        colour.setAlphaF(1.0 if wide else 0.55)
+        colour.setAlphaF(1.0 if wide else 0.75)
         pen = QPen(self._theme.theme.color("accent") if wide else colour, 3.0 if wide else 1.5)
         if self._runs[run].best_loss is None:
             pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)
         painter.drawPolyline(QPolygonF(self._points(run)))
 
-    def _draw_axes(self, painter: QPainter) -> None:
-        colors, metrics, room = self._theme.theme, self._metrics(), self._room()
-        gap = room.width() / max(len(self._axes) - 1, 1)
-        for i, axis in enumerate(self._axes):
-            x = self._x(i)
+    def _draw_lines(self, painter: QPainter) -> None:
+        room = self._room()
+        painter.setPen(QPen(self._theme.theme.color("border_strong"), 1))
+        for i in range(len(self._axes)):
+            painter.drawLine(QPointF(self._x(i), room.top()), QPointF(self._x(i), room.bottom()))
+
+    def _draw_title(self, painter: QPainter, i: int, axis: ParallelAxis) -> None:
+        """Above its axis: at the page's edge for the first and the last, which have no room on both sides."""
+        painter.setFont(self._theme.font(0.9, bold=axis.name == LOSS))
+        painter.setPen(self._theme.theme.color("text"))
+        half = self._room().width() / max(len(self._axes) - 1, 1) / 2 - SPACE / 2
+        is_first, is_last = i == 0, i == len(self._axes) - 1
+        left = 0.0 if is_first else self._x(i) - half
+        right = float(self.width()) if is_last else self._x(i) + half
+        align = Qt.AlignmentFlag.AlignLeft if is_first else Qt.AlignmentFlag.AlignHCenter
+        metrics = painter.fontMetrics()
+        title = metrics.elidedText(axis.title, Qt.TextElideMode.ElideRight, int(right - left))
+        box = QRectF(left, 0, right - left, metrics.height())
+        painter.drawText(box, Qt.AlignmentFlag.AlignRight if is_last else align, title)
+
+    def _draw_ticks(self, painter: QPainter, i: int, axis: ParallelAxis) -> None:
+        """Beside the lines where there is room, else over them, on a patch of the page."""
+        colors, metrics, x = self._theme.theme, self._metrics(), self._x(i)
+        painter.setFont(self._theme.font(0.9))
+        free = math.inf
+        for place, words in sorted(axis.ticks):
+            y, wide = self._y(place), metrics.horizontalAdvance(words) + 6.0
             painter.setPen(QPen(colors.color("border_strong"), 1))
-            painter.drawLine(QPointF(x, room.top()), QPointF(x, room.bottom()))
-            painter.setFont(self._theme.font(0.9, bold=axis.name == LOSS))
-            painter.setPen(colors.color("text"))
-            title = metrics.elidedText(axis.title, Qt.TextElideMode.ElideRight, int(gap - SPACE))
-            wide = metrics.horizontalAdvance(title) * 1.1
-            left = min(max(x - wide / 2, 0.0), self.width() - wide)
-            painter.drawText(QRectF(left, 0, wide, metrics.height()), Qt.AlignmentFlag.AlignCenter, title)
-            painter.setFont(self._theme.font(0.9))
-            for place, words in axis.ticks:
-                y, wide = self._y(place), metrics.horizontalAdvance(words) + 6.0
-                painter.setPen(QPen(colors.color("border_strong"), 1))
-                painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
-                last = i == len(self._axes) - 1 and i > 0
-                box = QRectF(x - wide - 4 if last else x + 5, y - metrics.height() / 2, wide, metrics.height())
-                painter.fillRect(box, colors.color("surface", 0.8))
-                painter.setPen(colors.color("muted"))
-                painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+            painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
+            if y + metrics.height() / 2 > free:
+                continue  # its words would lie over those of the tick below
+            free = y - metrics.height() / 2
+            box = QRectF(x - wide - _TICK if i == 0 else x + _TICK, free, wide, metrics.height())
+            if 0 < i < len(self._axes) - 1:
+                painter.fillRect(box, colors.color("surface", 0.85))
+            painter.setPen(colors.color("muted"))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)

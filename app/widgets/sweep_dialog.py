@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
@@ -10,17 +11,22 @@ from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QLineEdit, QSpinB
 
 from app.parallel_axes import setting_words
 from app.session import Session
+from app.slot_words import with_labels
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label, row
+from app.widgets.elided_label import ElidedLabel
 from app.widgets.segments import Segments
 from app.widgets.words import counted
-from models.training.spec import RunSpec
+from models.slots import is_used
+from models.training.spec import RunSpec, meaningless_settings
 from models.training.spec_changes import value_of
 from models.training.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
 from models.training.sweep_result import sweep_tag
 
 _TABLES = ("train", "model")
-_FIRST = "train.lr"
+_FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
+"""What is offered first, one after the other."""
+_NOW_CHARACTERS = 14
 _HINTS = {"grid": "0.001, 0.003, 0.01", "random": "0.001, 0.003 or 0.0001..0.01"}
 _LEFT_OUT = ("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id")
 """What has no values to try, or belongs to the tokenizer."""
@@ -56,8 +62,11 @@ class SweepDialog(QDialog):
         self.add = button("Vary another setting", theme, self.add_axis, icon="plus", role="quiet")
         self._words = label("", "muted", wrap=True)
         self._problem = label("", "error", wrap=True)
-        self.wait = button("", theme, self._on_wait, icon="queue", tip="Train them later, or after what is trained now")
+        self.wait = button(
+            "Add to the queue", theme, self._on_wait, icon="queue", tip="Train them later, or after what is trained now"
+        )
         self.start = button("Train them now", theme, self._on_start, icon="play-fill", role="primary")
+        self.start.setDefault(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE)
@@ -79,11 +88,13 @@ class SweepDialog(QDialog):
     @Slot()
     def add_axis(self) -> None:
         """Vary one setting more."""
-        axis = _AxisRow(self._theme, self._base)
+        taken = {axis.name for axis in self._axes}
+        axis = _AxisRow(self._theme, self._base, next((name for name in _FIRST if name not in taken), _FIRST[0]))
         axis.changed.connect(self._show)
         axis.removed.connect(lambda: self._remove(axis))
         self._axes.append(axis)
         self._lines.addWidget(axis)
+        axis.values.setFocus()
         self._show()
 
     def _remove(self, axis: _AxisRow) -> None:
@@ -121,16 +132,26 @@ class SweepDialog(QDialog):
         try:
             n = len(self.specs())
         except ValueError as error:
-            problem = str(error)
+            problem = self._in_words(str(error))
         untouched = any(not axis.values.text().strip() for axis in self._axes)
         self._problem.setText("" if untouched else problem)
         self._problem.setVisible(bool(problem) and not untouched)
         self._words.setText(
             "Give each setting its values." if untouched else f"{counted(n, 'run')} in all." if n else ""
         )
-        self.wait.setText(f"Let {counted(n, 'run')} wait" if n else "Let them wait")
         self.wait.setEnabled(bool(n))
-        self.start.setEnabled(bool(n) and not self._session.training_active)
+        busy = self._session.training_active
+        self.start.setEnabled(bool(n) and not busy)
+        self.start.setToolTip(
+            "Another run is being trained: add them to the queue" if busy else "Train them one after the other"
+        )
+
+    def _in_words(self, sentence: str) -> str:
+        """With the titles of settings instead of their names."""
+        titles = {f"{table}.{f.name}": str(f.metadata.get("label", f.name)) for table, f in _fields(self._base)}
+        sentence = re.sub(r"\b[a-z]+\.\w+", lambda found: titles.get(found[0], found[0]), sentence)
+        table, _, rest = sentence.partition(": ")
+        return with_labels(rest, [f for of, f in _fields(self._base) if of == table]) if table in _TABLES else sentence
 
     def _on_wait(self) -> None:
         self._queue(starts=False)
@@ -159,24 +180,29 @@ class _AxisRow(QWidget):
     changed = Signal()
     removed = Signal()
 
-    def __init__(self, theme: ThemeProvider, base: RunSpec) -> None:
+    def __init__(self, theme: ThemeProvider, base: RunSpec, name: str) -> None:
         super().__init__()
         self._base = base
         self.setting = QComboBox()
         self.setting.setAccessibleName("Setting")
-        for name, title in _settings(base):
-            self.setting.addItem(title, name)
-        self.setting.setCurrentIndex(max(0, self.setting.findData(_FIRST)))
+        for setting, title in _settings(base):
+            self.setting.addItem(title, setting)
+        self.setting.setCurrentIndex(max(0, self.setting.findData(name)))
         self.setting.setMaxVisibleItems(20)
         self.values = QLineEdit()
         self.values.setAccessibleName("Values")
-        self._now = label("", "caption")
+        self._now = ElidedLabel()
+        self._now.setProperty("role", "caption")
+        self._now.setFixedWidth(self.fontMetrics().averageCharWidth() * _NOW_CHARACTERS)
         self.remove = button("", theme, self.removed.emit, icon="x", role="quiet", tip="Do not vary this")
+        as_if_there = self.remove.sizePolicy()
+        as_if_there.setRetainSizeWhenHidden(True)  # so that the columns stay where they are
+        self.remove.setSizePolicy(as_if_there)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addWidget(self.setting, 2)
-        layout.addWidget(self.values, 3)
+        layout.addWidget(self.setting)
+        layout.addWidget(self.values, 1)
         layout.addWidget(self._now)
         layout.addWidget(self.remove)
         self.setting.currentIndexChanged.connect(self._on_setting)
@@ -184,15 +210,19 @@ class _AxisRow(QWidget):
         self._on_setting()
 
     @property
+    def name(self) -> str:
+        """Of the setting: "train.lr"."""
+        return str(self.setting.currentData())
+
+    @property
     def text(self) -> str:
         """As on the command line: "train.lr=0.001, 0.003"."""
-        return f"{self.setting.currentData()}={self.values.text().strip()}"
+        return f"{self.name}={self.values.text().strip()}"
 
     @Slot()
     def _on_setting(self) -> None:
-        name = self.setting.currentData()
-        self._now.setText(f"now {setting_words(value_of(self._base, name))}")
-        field = _field(self._base, name)
+        self._now.setText(f"now {setting_words(value_of(self._base, self.name))}")
+        field = next(f for table, f in _fields(self._base) if f"{table}.{f.name}" == self.name)
         self.setting.setToolTip(field.metadata.get("help", ""))
         choices = field.metadata.get("choices")
         self.values.setToolTip(f"Some of: {', '.join(choices)}" if choices else "Values, with commas in between")
@@ -200,15 +230,17 @@ class _AxisRow(QWidget):
 
 
 def _settings(base: RunSpec) -> list[tuple[str, str]]:
-    """(name, title) of everything that can vary."""
+    """(name, title) of everything that can vary, and changes something in this run."""
+    meaningless = meaningless_settings(base.model)
     return [
-        (f"{table}.{field.name}", str(field.metadata.get("label", field.name)))
-        for table in _TABLES
-        for field in dataclasses.fields(getattr(base, table))
-        if f"{table}.{field.name}" not in _LEFT_OUT
+        (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
+        for table, f in _fields(base)
+        if f"{table}.{f.name}" not in _LEFT_OUT
+        and is_used(getattr(base, table), f)
+        and not (table == "train" and f.name in meaningless)
     ]
 
 
-def _field(base: RunSpec, name: str) -> dataclasses.Field[Any]:
-    table, _, setting = name.partition(".")
-    return next(field for field in dataclasses.fields(getattr(base, table)) if field.name == setting)
+def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:
+    """(table, field) of all settings."""
+    return [(table, f) for table in _TABLES for f in dataclasses.fields(getattr(base, table))]

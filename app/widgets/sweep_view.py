@@ -50,6 +50,9 @@ class SweepView(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
+        self.table.setProperty("role", "plain")  # its card is its frame
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
+        self.table.setToolTip("The lowest loss first. Enter or a double click opens a run.")
         self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
         self._none.hide()
         chart = frame("card")
@@ -74,7 +77,7 @@ class SweepView(QWidget):
         self._aside.done.connect(self._on_compared)
         self._aside.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
         self.plot.run_asked.connect(self.run_asked)
-        self.table.cellDoubleClicked.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
+        self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
         session.runs_changed.connect(self._compare)
 
@@ -115,15 +118,17 @@ class SweepView(QWidget):
         names = list(runs[0].values) if runs else []
         titles = ["Run", "Lowest loss", "Status", *map(setting_title, names)]
         self.table.setColumnCount(len(titles))
-        self.table.setHorizontalHeaderLabels(titles)
+        for column, title in enumerate(titles):
+            head = QTableWidgetItem(title)
+            head.setTextAlignment(_alignment(column))
+            self.table.setHorizontalHeaderItem(column, head)
         self.table.setRowCount(len(runs))
         for row, run in enumerate(runs):
             loss = "–" if run.best_loss is None else f"{run.best_loss:.4f}"
             texts = [run.name, loss, run.status, *(setting_words(run.values[name]) for name in names)]
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                if column == 1 or column > 2:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                item.setTextAlignment(_alignment(column))
                 self.table.setItem(row, column, item)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -133,6 +138,12 @@ class SweepView(QWidget):
     def _on_selected(self) -> None:
         rows = {index.row() for index in self.table.selectedIndexes()}
         self.plot.set_spot((rows.pop(), 0) if len(rows) == 1 else None)
+
+
+def _alignment(column: int) -> Qt.AlignmentFlag:
+    """Words at the left, numbers and settings at the right."""
+    side = Qt.AlignmentFlag.AlignLeft if column in (0, 2) else Qt.AlignmentFlag.AlignRight
+    return side | Qt.AlignmentFlag.AlignVCenter
 
 
 def _measured(info: RunInfo) -> RunInfo:

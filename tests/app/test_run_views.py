@@ -48,10 +48,16 @@ def test_a_fork_from_the_head(tab: TrainingTab, session: Session, source: str, u
     dialog = dialog_of(tab, ForkDialog)
     assert isinstance(dialog, ForkDialog)
     assert [dialog.checkpoint.itemData(i) for i in range(dialog.checkpoint.count())] == [12, 8, 4]
+    assert dialog.form.config.steps == 24, "nothing is left from the run's end, so as many again"
+    dialog.checkpoint.setCurrentIndex(1)
+    assert dialog.form.config.steps == 12
+    assert dialog._about.text() == "The fork trains 4 steps more, to step 12."
+    dialog.form.apply({"steps": 8})
     assert "give it more steps" in dialog.problem
     assert not dialog.start.isEnabled()
-    dialog.checkpoint.setCurrentIndex(1)
+    dialog.form.apply({"steps": 12})
     assert dialog.problem == ""
+    assert dialog.form.row("objective").isHidden()
     dialog.name.setText("fork")
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
     until(lambda: session.training is not None and session.training.name == "fork" and session.training.over)

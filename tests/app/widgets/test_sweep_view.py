@@ -49,10 +49,14 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     (axis,) = dialog.axes
     axis.values.setText("0.000001, nonsense")
     assert not dialog.start.isEnabled()
-    assert "lr must be a number" in dialog._problem.text()
+    assert dialog._problem.text().startswith("Learning rate must be a number")
     axis.values.setText("0.000001, 0.01")
     dialog.add_axis()
     second = dialog.axes[1]
+    assert (second.name, second.setting.findData("train.objective")) == ("train.batch_size", -1)
+    second.setting.setCurrentIndex(second.setting.findData("train.lr"))
+    second.values.setText("1")
+    assert dialog._problem.text() == "Learning rate varies twice in this sweep: name it once."
     second.setting.setCurrentIndex(second.setting.findData("train.seed"))
     second.values.setText("1, 2")
     assert dialog._words.text() == "4 runs in all."
