@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.curve_points import Floats, column_starts, in_view, moving_average, thinned
 from app.overlay_curves import Curves
-from app.widgets.chart import moving_average
-from app.widgets.curve import thinned
-
-Floats = NDArray[np.float64]
 
 _MOST_MEANS = 4096
 """Points that a smoothed line has over the whole run: of a longer run, means of as many steps as that takes."""
@@ -76,10 +73,11 @@ class LineMaker:
     """Makes the lines of a scene on any one thread; what was smoothed before is not smoothed again."""
 
     def __init__(self) -> None:
-        self._smoothed: dict[str, tuple[object, tuple[Floats, Floats]]] = {}
+        self._smoothed: dict[str, tuple[Curves, object, tuple[Floats, Floats]]] = {}
 
     def lines(self, curves: Mapping[str, Curves], scene: Scene) -> dict[str, Line]:
         """The lines of all runs that have the scene's quantity."""
+        self._smoothed = {run_id: kept for run_id, kept in self._smoothed.items() if run_id in curves}
         made = {run_id: self._line(run_id, run, scene) for run_id, run in curves.items()}
         return {run_id: line for run_id, line in made.items() if line is not None}
 
@@ -103,16 +101,16 @@ class LineMaker:
         return Line(raw, (x, _scaled(y, scene)), end, len(x_seen) < len(known))
 
     def _smooth(self, run_id: str, run: Curves, scene: Scene) -> tuple[Floats, Floats]:
-        key = (id(run), scene.quantity, scene.axis, scene.unit, scene.smoothing)
+        key = (scene.quantity, scene.axis, scene.unit, scene.smoothing)
         kept = self._smoothed.get(run_id)
-        if kept is not None and kept[0] == key:
-            return kept[1]
+        if kept is not None and kept[0] is run and kept[1] == key:
+            return kept[2]
         x = run.column(scene.quantity.kind, scene.axis).astype(np.float64) / scene.unit
         y = run.column(scene.quantity.kind, scene.quantity.column).astype(np.float64)
         if scene.smoothing > 0 and len(y) > _MOST_MEANS:
             x, y = _means(x, y, np.arange(_MOST_MEANS) * len(y) // _MOST_MEANS)
         line = x, moving_average(y, scene.smoothing)
-        self._smoothed[run_id] = key, line
+        self._smoothed[run_id] = run, key, line
         return line
 
 
@@ -127,15 +125,8 @@ def _means(x: Floats, y: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Flo
 
 def _averaged(x: Floats, y: Floats, scene: Scene) -> tuple[Floats, Floats]:
     """What is in view, and beside it, with a point for every two pixels at most: a thick line that is quick to draw."""
-    left, right = scene.span
-    first = max(int(np.searchsorted(x, left)) - 1, 0)
-    end = min(int(np.searchsorted(x, right, side="right")) + 1, len(x))
-    x, y = x[first:end], y[first:end]
-    if len(x) <= scene.n_columns:
-        return x, y
-    starts = np.unique(np.searchsorted(x, np.linspace(left, right, scene.n_columns + 1)))
-    starts = np.concatenate(([0], starts[(starts > 0) & (starts < len(x))]))
-    return _means(x, y, starts)
+    x, y = in_view(x, y, *scene.span)
+    return (x, y) if len(x) <= scene.n_columns else _means(x, y, column_starts(x, *scene.span, scene.n_columns))
 
 
 def _scaled(y: Floats, scene: Scene) -> Floats:

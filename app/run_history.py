@@ -178,21 +178,3 @@ class RunHistory:
 
     def _take_mark(self, row: Mapping[str, Any]) -> None:
         self.marks.append(Noted(step=int(row["step"]), event=str(row["event"]), detail=str(row.get("detail", ""))))
-
-
-def smooth(values: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
-    """Exponential moving average with weight `strength` (0 … <1) on the past, without a bias towards its start.
-
-    NaNs stay NaN and do not spread. Sums by doubling, so that a slider stays smooth over 100,000 steps.
-    """
-    if strength <= 0 or len(values) == 0:
-        return values
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0)
-    weight = known.astype(np.float64)
-    shift, factor = 1, strength
-    while shift < len(values) and factor > 1e-7:
-        total[shift:] = total[shift:] + factor * total[:-shift]
-        weight[shift:] = weight[shift:] + factor * weight[:-shift]
-        shift, factor = 2 * shift, factor * factor
-    return np.where(known, total / np.maximum(weight, 1e-12), np.nan)

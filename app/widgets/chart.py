@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 
-from app.run_history import smooth
 from app.theme import SPACE, ThemeProvider
 from app.widgets.curve import Curve
 from app.widgets.number_axis import NumberAxis
@@ -247,9 +245,3 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
 def _between(low: float, high: float) -> Heights:
     return lambda first, last: (low, high)
-
-
-def moving_average(values: NDArray[np.float64], amount: float) -> NDArray[np.float64]:
-    """An exponential average over a share of the run: `amount` 0 is none, 1 a quarter, and short runs lag like long."""
-    window = 1 + 0.25 * len(values) * amount**3
-    return smooth(values, 1 - 1 / window)

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from app.curve_points import Floats, thinned
 
 
 class Curve(pg.PlotCurveItem):  # type: ignore[misc]
@@ -51,25 +50,3 @@ class Curve(pg.PlotCurveItem):  # type: ignore[misc]
         if not np.isfinite(y).any():
             x, y = x[:0], y[:0]
         self.updateData(x, y)
-
-
-def thinned(x: Floats, y: Floats, left: float, right: float, n_columns: int) -> tuple[Floats, Floats]:
-    """The points between `left` and `right`, and one beyond at each side; where many share a column, its extremes.
-
-    Args:
-        x: (n,), not falling.
-        y: (n,); what is not finite is a gap.
-        n_columns: into which what lies between `left` and `right` is divided, usually the pixels.
-
-    Returns:
-        x and y: all points, or at most two a column and a few beyond.
-    """
-    first = max(int(np.searchsorted(x, left)) - 1, 0)
-    end = min(int(np.searchsorted(x, right, side="right")) + 1, len(x))
-    x, y = x[first:end], y[first:end]
-    if len(x) <= 2 * n_columns:
-        return x, y
-    starts = np.unique(np.searchsorted(x, np.linspace(left, right, n_columns + 1)))
-    starts = np.concatenate(([0], starts[(starts > 0) & (starts < len(x))]))
-    pairs = np.stack((np.fmin.reduceat(y, starts), np.fmax.reduceat(y, starts)), axis=1)
-    return np.repeat(x[starts], 2), pairs.ravel()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
 
+from app.curve_points import SMOOTHING
 from app.session import Session
 from app.theme import SPACE
 from app.widgets.basics import label, row
-from app.widgets.plots import SMOOTHING
 from app.widgets.run_axis import X_AXES
 
 _SLIDER_TOP = 100

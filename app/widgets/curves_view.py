@@ -22,7 +22,7 @@ from app.widgets.elided_label import ElidedLabel
 from app.widgets.export_button import ExportButton
 from app.widgets.layer_heat import LayerHeat
 from app.widgets.linked_charts import LinkedCharts
-from app.widgets.plots import LossChart
+from app.widgets.loss_chart import LossChart
 from app.widgets.run_axis import RunAxis
 from app.widgets.run_chart import RunChart
 from app.widgets.run_marks import RunMarks

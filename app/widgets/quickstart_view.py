@@ -13,7 +13,7 @@ from app.training_state import TrainingState
 from app.widgets.accuracy_chart import AccuracyChart
 from app.widgets.basics import button, frame, label, row
 from app.widgets.elided_label import ElidedLabel
-from app.widgets.plots import LossChart
+from app.widgets.loss_chart import LossChart
 from app.widgets.sample_feed import SampleFeed
 from app.widgets.stepper import Stepper
 from app.widgets.text_result import TextResult

@@ -228,7 +228,7 @@ class RunOverlay(QWidget):
     def _on_made(self, result: tuple[Scene, Drawing]) -> None:
         scene, drawing = result
         lines = drawing.lines
-        if not lines.keys() <= self._runs.keys():  # others are compared by now, and will be drawn
+        if not lines.keys() <= self._curves.keys():  # others are compared by now, and will be drawn
             return
         strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
         self.chart.show_drawing(drawing, strokes, {run_id: self._runs[run_id].name for run_id in lines})

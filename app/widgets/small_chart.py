@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import QSize, Slot
 
+from app.curve_points import SMOOTHING, moving_average
 from app.run_history import Table
 from app.theme import ThemeProvider
 from app.widgets.basics import label
-from app.widgets.chart import Chart, moving_average
-from app.widgets.plots import SMOOTHING
+from app.widgets.chart import Chart
 from app.widgets.run_chart import RunChart, finite_between, span_of
 
 Words = Callable[[Table, int], str]

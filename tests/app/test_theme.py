@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from app.colours import DARK, LIGHT, Theme
 from app.theme import TEXT_SCALES, ThemeProvider
 from app.widgets.basics import button
-from app.widgets.plots import LossChart
+from app.widgets.loss_chart import LossChart
 
 
 def contrast(a: str, b: str) -> float:

@@ -15,7 +15,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QInputDialog
 from pytestqt.qtbot import QtBot
 
-from app.run_history import RunHistory, Table, smooth
+from app.curve_points import smooth
+from app.run_history import RunHistory, Table
 from app.session import Session
 from app.sparkline import loss_points
 from app.tabs.training_tab import TrainingTab

@@ -12,12 +12,12 @@ from PySide6.QtCore import QPointF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QPainterPath, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
+from app.curve_points import SMOOTHING, moving_average
 from app.run_history import RunHistory
 from app.theme import ThemeProvider
-from app.widgets.chart import Chart, moving_average
+from app.widgets.chart import Chart
 from app.widgets.time_machine.snapshots import nearest
 
-_SMOOTHING = 0.4
 _RIGHT = 14  # pixels
 _FAR = 10
 _KEYS = {
@@ -84,7 +84,7 @@ class Timeline(Chart):
     def show_history(self, history: RunHistory) -> None:
         """Draw the curves as they are now."""
         self._at = history.train["step"].copy()
-        self._smooth = moving_average(history.train["loss"], _SMOOTHING)
+        self._smooth = moving_average(history.train["loss"], SMOOTHING)
         self._line.setData(self._at, self._smooth)
         self._val.setData(history.val["step"], history.val["loss"])
         self._fit_range(history)

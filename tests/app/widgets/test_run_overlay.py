@@ -12,6 +12,7 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
+from app.overlay_curves import Curves
 from app.run_history import RunHistory
 from app.session import Session
 from app.shown_run import ShownRun
@@ -139,3 +140,26 @@ def test_a_lineage_leads_to_other_runs(
     (folder / "run.json").write_text("{")
     session.runs_changed.emit()
     until(lambda: view.lineage is None)
+
+
+def test_lines_of_other_runs_than_are_compared_by_now_are_not_drawn(overlay: RunOverlay, until: Until) -> None:
+    overlay.show_runs(("long", "short"))
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay._reading.busy)
+    made = overlay._drawn[0], overlay.chart._drawing
+    overlay.show_runs(("long",))
+    overlay.show_runs(("long", "short"))  # whose curves are read once more
+    overlay._on_made(made)
+    until(lambda: shown(overlay) == {"long", "short"} and not overlay._reading.busy)
+
+
+def test_what_was_smoothed_of_older_curves_is_not_shown_of_newer_ones(overlay: RunOverlay, until: Until) -> None:
+    overlay.show_runs(("long",))
+    until(lambda: shown(overlay) == {"long"} and not overlay._reading.busy)
+    maker, scene = overlay._maker, overlay._drawn[0]
+    curves = overlay._curves["long"]
+    lower = {name: values / 2 if name == "loss" else values for name, values in curves.columns["train"].items()}
+    newer = Curves({**curves.columns, "train": lower})
+    old, new = (maker.lines({"long": one}, scene)["long"].end[1] for one in (curves, newer))
+    assert new == pytest.approx(old / 2)
+    assert not maker.lines({}, scene)
+    assert not maker._smoothed

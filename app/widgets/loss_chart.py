@@ -11,17 +11,15 @@ from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
 
+from app.curve_points import SMOOTHING, moving_average
 from app.run_history import READING, RunHistory, Table
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
-from app.widgets.chart import Chart, moving_average
+from app.widgets.chart import Chart
 from app.widgets.quantity import BITS_PER_BYTE, LOSS, PERPLEXITY, QUANTITIES
 from app.widgets.reference_line import ReferenceLine
 from app.widgets.run_axis import RunAxis
 from app.widgets.run_chart import Floats, RunChart, finite_between, span_of
-
-SMOOTHING = 0.4
-"""How strongly the thick lines are smoothed at first, see `moving_average`."""
 
 _GAP = 6
 """Pixels between the end of a curve and its name."""

@@ -9,12 +9,11 @@ import pytest
 from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
+from app.curve_points import moving_average, thinned
 from app.run_history import RunHistory
 from app.theme import ThemeProvider
-from app.widgets.chart import moving_average
-from app.widgets.curve import thinned
+from app.widgets.loss_chart import LossChart
 from app.widgets.number_axis import NumberAxis
-from app.widgets.plots import LossChart
 from app.widgets.quantity import BITS_PER_BYTE, PERPLEXITY, QUANTITIES
 from app.widgets.run_axis import RunAxis, nearest_row
 from app.widgets.small_chart import SmallChart
