@@ -125,7 +125,7 @@ class TrainConfig:
     )
     objective: str = slot(
         "auto",
-        "Objective",
+        "Learns by",
         "What an encoder-decoder practises on plain text: filling gaps (span corruption, as T5), or writing a damaged "
         "text anew (denoising, as BART). auto denoises where positions are learned, as BART's are. Decoders always "
         "guess the next token, encoders masked ones.",
