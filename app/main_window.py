@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 from app.closing import ClosingQuestion, remember_training, take_remembered
 from app.import_dialog import ImportDialog
 from app.menus import MenuActions, build_menus
-from app.page_factories import page_factories, remember_splitters, restore_splitters
+from app.page_factories import page_factories
 from app.session import Session
+from app.splitters import remember_splitters, restore_splitters
 from app.theme import ThemeProvider
 from app.view_and_help import ViewAndHelp
 from app.widgets.data_picker import FILE_FILTER
@@ -93,7 +94,7 @@ class MainWindow(QMainWindow):
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
-        restore_splitters(self.session, name, page)
+        restore_splitters(self.session, page)
         if isinstance(page, Welcome):
             page.quickstart_asked.connect(self.start_quickstart)
             page.file_asked.connect(self.open_text)

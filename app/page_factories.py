@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtWidgets import QSplitter, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.session import Session
 from app.theme import ThemeProvider
-from app.widgets.pages import Pages
 from app.widgets.welcome import Welcome
 
 
@@ -48,18 +47,3 @@ def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable
         "chat": chat,
         "quickstart": quickstart,
     }
-
-
-def restore_splitters(session: Session, name: str, page: QWidget) -> None:
-    """Put a page's splitters where they were at the last launch."""
-    for i, splitter in enumerate(page.findChildren(QSplitter)):
-        sizes = session.settings.get(f"splitter {name} {i}", [])
-        if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
-            splitter.setSizes(sizes)
-
-
-def remember_splitters(session: Session, pages: Pages) -> None:
-    """Keep where the splitters are for the next launch."""
-    for name, page in pages.made.items():
-        for i, splitter in enumerate(page.findChildren(QSplitter)):
-            session.remember(f"splitter {name} {i}", splitter.sizes())

@@ -1,0 +1,43 @@
+"""Splitters that stand where they were at the last launch, also in views that are made later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtWidgets import QSplitter, QWidget
+
+from app.session import Session
+from app.widgets.pages import Pages
+
+
+def restore_splitters(session: Session, page: QWidget) -> None:
+    """Put a page's splitters where they were, and those of the pages within it as soon as these are made."""
+    for key, splitter in _splitters(page):
+        sizes = session.settings.get(key, [])
+        if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
+            splitter.setSizes(sizes)
+    for pages in page.findChildren(Pages):
+        pages.page_made.connect(lambda _, made: restore_splitters(session, made))
+
+
+def remember_splitters(session: Session, pages: Pages) -> None:
+    """Keep where the splitters are for the next launch."""
+    for page in pages.made.values():
+        for key, splitter in _splitters(page):
+            session.remember(key, splitter.sizes())
+
+
+def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
+    """The splitters within a page, named after the widget of ours that has them: which others there are may change."""
+    numbers: dict[str, int] = {}
+    for splitter in page.findChildren(QSplitter):
+        owner = _owner(splitter)
+        numbers[owner] = number = numbers.get(owner, -1) + 1
+        yield f"splitter {owner} {number}", splitter
+
+
+def _owner(splitter: QSplitter) -> str:
+    widget: QWidget | None = splitter
+    while widget is not None and not type(widget).__module__.startswith("app."):
+        widget = widget.parentWidget()
+    return type(widget).__name__
