@@ -57,10 +57,10 @@ class RunDelegate(QStyledItemDelegate):
         points = self._model.points(run)
         spark = min(64, inner.width() // 3) if len(points) > 1 else 0
         width = inner.width() - (spark + SPACE if spark else 0)
-        self._paint_name(painter, QRect(inner.left(), inner.top(), width, name), run)
+        self._paint_name(painter, QRect(inner.left(), inner.top(), inner.width(), name), run)
         self._paint_status(painter, QRect(inner.left(), inner.top() + name, width, line), run)
         if spark:
-            box = QRectF(inner.right() - spark, inner.top() + 4, spark, name + line - 8)
+            box = QRectF(inner.right() - spark, inner.top() + name + 1, spark, line - 3)
             _paint_sparkline(painter, box, points, self._theme)
         below = QRect(inner.left(), inner.top() + name + line, inner.width(), line)
         facts = self._model.facts(run)

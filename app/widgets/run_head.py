@@ -144,7 +144,7 @@ class RunHead(QFrame):
         self._show_pill(words, TONES.get(state.status, "muted"))
         self.name.setText(state.name)
         done, total = (state.done, state.total) if staging else (state.step, state.total_steps)
-        left = None if state.status == "paused" else state.seconds_left
+        left = state.seconds_left if state.status in ("running", "preparing", "evaluating") else None
         self._show_progress(done, total, left, None if staging else state.elapsed_s, steps=not staging)
         self._show_problem(state.problem)
         resting = state.status in ("paused", "blocked", "pausing")

@@ -20,7 +20,7 @@ from models.library import RunInfo
 Index = QModelIndex | QPersistentModelIndex
 
 _POINTS_EVERY = 50
-"""Steps between two looks at a growing run's metrics."""
+"""Steps between two looks at the metrics of a run that grows and has more than these."""
 _FEW = 8
 """Runs that are read at once, without leaving the window's thread: each takes less than a millisecond."""
 _TELL_EVERY_S = 0.3
@@ -177,7 +177,9 @@ class RunModel(QAbstractListModel):
     def step(self, run: RunInfo) -> int:
         """How far it came."""
         state = self._session.training
-        return state.step if state is not None and self._session.is_current(run.id) else run.step
+        # One that goes on has its step again once it is set up; until then its folder knows it.
+        is_told = state is not None and bool(state.total_steps) and self._session.is_current(run.id)
+        return state.step if state is not None and is_told else run.step
 
     def step_words(self, run: RunInfo) -> str:
         """«step 120 of 1,000»."""
@@ -197,7 +199,8 @@ class RunModel(QAbstractListModel):
 
     def points(self, run: RunInfo) -> tuple[float, ...]:
         """The run's sparkline, read again when its metrics grew by much or ended."""
-        key = self.step(run) // _POINTS_EVERY
+        step = self.step(run)
+        key = step if step < _POINTS_EVERY else step - step % _POINTS_EVERY
         known = self._points.get(run.id)
         if known is None or known[0] != key:
             self._points[run.id] = known = (key, loss_points(run.folder))
