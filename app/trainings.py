@@ -136,7 +136,7 @@ class Trainings(Choices):
 
     def free_run_name(self, wanted: str) -> str:
         """`wanted`, with the first number that makes it a name no run has."""
-        return self.library.free_run_name(wanted)
+        return self.library.free_run_name(wanted, self.list_runs())
 
     def find_run(self, run_id: str) -> RunInfo:
         """The run with this id; ValueError where it is gone."""

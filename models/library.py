@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,9 +135,9 @@ class Library:
             + (f"the newest are {names}." if names else "it is empty.")
         )
 
-    def free_run_name(self, wanted: str) -> str:
-        """`wanted`, with the first number that makes it a name no run has."""
-        taken = {info.name for info in self.list_runs()}
+    def free_run_name(self, wanted: str, runs: Iterable[RunInfo] | None = None) -> str:
+        """`wanted`, with the first number that makes it a name no run has; `runs` are all, where they are known."""
+        taken = {info.name for info in (self.list_runs() if runs is None else runs)}
         names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
         return next(name for name in names if name not in taken)
 

@@ -69,12 +69,9 @@ class FinderView(QWidget):
         self._switch = QStackedLayout(self)
         self._switch.addWidget(empty)
         self._switch.addWidget(card)
-        session.trial_changed.connect(self._on_trial)
-        session.training_changed.connect(self._on_training)
-        self._was_active = session.training_active
 
     def show_state(self) -> None:
-        """Bring it up to date with the session."""
+        """Bring it up to date with the session: the form calls it when anything has changed and this is seen."""
         state = self._session.trial
         mine = state.kind == self._kind
         running = state.running and mine
@@ -125,11 +122,3 @@ class FinderView(QWidget):
 
     def _on_use(self) -> None:
         raise NotImplementedError
-
-    def _on_trial(self) -> None:
-        self.show_state()
-
-    def _on_training(self) -> None:
-        if self._session.training_active != self._was_active:
-            self._was_active = self._session.training_active
-            self.show_state()

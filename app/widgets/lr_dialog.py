@@ -64,6 +64,7 @@ class LrDialog(QDialog):
         layout.addLayout(row(None, button("Cancel", theme, self.reject), self.apply))
         self.scale.valueChanged.connect(self._show)
         session.training_events.connect(self._show)
+        session.training_ended.connect(self.reject)  # what is trained next has another schedule
         self._show()
 
     def _multiply(self, factor: float) -> None:

@@ -84,6 +84,7 @@ class RunHead(QFrame):
             ("Stop without saving", "stop-circle", lambda: session.stop(keep=False)),
             ("Stop and discard the run", "trash", self.discard_asked.emit),
         )
+        self._of_steps = self._live_menu.actions()[:4]  # before the first step and after the last they would do nothing
         self._resting_menu = self._make_menu(
             ("New run like this one", "copy", self.template_asked.emit),
             ("Sweep its settings…", "sliders", self.sweep_asked.emit),
@@ -155,6 +156,8 @@ class RunHead(QFrame):
         self.more.setEnabled(state.status != "stopping" and not state.over)
         self.chat.setText("Chat with it as it learns")
         self.more.setMenu(self._live_menu)
+        for action in self._of_steps:
+            action.setEnabled(bool(state.total_steps) and not staging)
         _set_visible(
             {
                 self.pause: not resting,

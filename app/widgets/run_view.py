@@ -245,7 +245,7 @@ class RunView(QWidget):
         pinned = self._spec.train.prompts if self._spec is not None else ()
         text = pinned[0] if pinned else ""
         prompt, agreed = QInputDialog.getText(self, "Sample now", "What the model shall go on from", text=text)
-        if agreed:
+        if agreed and self.live:  # and nothing else is trained by now
             self._session.sample_now(prompt)
 
     @Slot(str)

@@ -57,6 +57,7 @@ class SweepDialog(QDialog):
         self.n.setSuffix(" runs")
         self.n.setAccessibleName("Number of runs")
         self._axes: list[_AxisRow] = []
+        self._n_runs = 0
         self._lines = QVBoxLayout()
         self._lines.setSpacing(SPACE)
         self.add = button("Vary another setting", theme, self.add_axis, icon="plus", role="quiet")
@@ -82,7 +83,7 @@ class SweepDialog(QDialog):
         layout.addLayout(row(None, button("Cancel", theme, self.reject), self.wait, self.start))
         self.method.changed.connect(self._show)
         self.n.valueChanged.connect(self._show)
-        session.training_changed.connect(self._show)
+        session.training_changed.connect(self._show_offers)
         self.add_axis()
 
     @Slot()
@@ -139,9 +140,15 @@ class SweepDialog(QDialog):
         self._words.setText(
             "Give each setting its values." if untouched else f"{counted(n, 'run')} in all." if n else ""
         )
-        self.wait.setEnabled(bool(n))
+        self._n_runs = n
+        self._show_offers()
+
+    @Slot()
+    def _show_offers(self) -> None:
+        """What may be done, which changes while a training goes on; the runs themselves do not."""
+        self.wait.setEnabled(bool(self._n_runs))
         busy = self._session.training_active
-        self.start.setEnabled(bool(n) and not busy)
+        self.start.setEnabled(bool(self._n_runs) and not busy)
         self.start.setToolTip(
             "Another run is being trained: add them to the queue" if busy else "Train them one after the other"
         )

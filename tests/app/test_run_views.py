@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from app.session import Session
 from app.tabs.training_tab import TrainingTab
 from app.theme import ThemeProvider
+from app.training_state import TrainingState
 from app.widgets.fork_dialog import ForkDialog
 from app.widgets.lr_dialog import LrDialog
 from models.training.doctor.findings import Remedy
@@ -125,6 +126,24 @@ def test_steering_from_the_menu(
     actions["Stop and discard the run"].trigger()
     until(lambda: not session.training_active)
     assert session.list_runs() == []
+
+
+def test_what_steers_a_training_is_offered_while_it_steps_and_closes_with_it(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    head = tab.run_view.head
+    head.show_live(TrainingState(name="tiny"), "none")
+    steering = {action.text(): action for action in head.more.menu().actions()[:4]}
+    assert "Pause and free the device" in steering
+    assert not any(action.isEnabled() for action in steering.values())
+    session.start_training(long(tiny_spec))
+    until(lambda: tab.run_view.live and session.training.step >= 1)  # type: ignore[union-attr]
+    assert all(action.isEnabled() for action in steering.values())
+    steering["Change the learning rate…"].trigger()
+    ends: list[int] = []
+    dialog_of(tab, LrDialog).finished.connect(ends.append)
+    session.stop()
+    until(lambda: bool(ends))
 
 
 def test_settings_are_exported(
