@@ -53,7 +53,13 @@ class DataPicker(QWidget):
         self._share.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._share.setAccessibleName("Validation share")
         self._share.setToolTip("How much of the text's end is kept away from training, to measure on")
-        choose = button("Choose files…", theme, self.choose_files, icon="file-text")
+        choose = button(
+            "Choose files…",
+            theme,
+            self.choose_files,
+            icon="file-text",
+            tip="UTF-8 text files to learn from, read in this order",
+        )
         world = _page(("World seed", self._seed))
         files = QWidget()
         grid = QGridLayout(files)

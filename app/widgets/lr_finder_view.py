@@ -74,7 +74,8 @@ class LrFinderView(FinderView):
         self._raw.setData(rates, losses)
         self._smooth.setData(rates, smoothed)
         if len(rates) > 1:
-            low, high = float(smoothed.min()), float(max(smoothed[0], smoothed.min() * 1.2))
+            low = float(min(smoothed.min(), losses.min()))  # while it falls fast, the smoothed loss stays behind
+            high = float(max(smoothed[0], low * 1.2))
             margin = 0.08 * (high - low)
             self.chart.show_range((math.log10(rates[0]), 0.0), (max(0.0, low - margin), high + margin))
         found = state.lr

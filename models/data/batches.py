@@ -118,11 +118,11 @@ def _check_length(n_tokens: int, context_length: int, split: str) -> None:
     if split == "train":
         raise ValueError(
             f"The training text is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer "
-            f"text, or a context_length below {n_tokens}."
+            f"text, or a context length below {n_tokens}."
         )
     raise ValueError(
         f"The validation part is {n_tokens} tokens long, but one context takes {context_length + 1}: use a longer "
-        f"text, a larger val_fraction, or a context_length below {n_tokens}."
+        f"text, a larger validation share, or a context length below {n_tokens}."
     )
 
 
@@ -182,7 +182,7 @@ class ExampleBatches:
     ) -> None:
         if not encoded:
             raise ValueError(
-                "There are no examples in this part of the data: use a larger file or another val_fraction."
+                "There are no examples in this part of the data: use a larger file or another validation share."
             )
         n_tokens = max(1, sum(len(ids) for ids, _ in encoded))
         encoded = [(ids[: objective.width], reply[: objective.width]) for ids, reply in encoded]

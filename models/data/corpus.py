@@ -200,7 +200,7 @@ def _text_corpus(library: Library, text: str, val_fraction: float, *, source: st
     if not train.strip() or not val.strip():
         raise ValueError(
             f"{label} has only {_characters(len(text))}, too few for a part to learn from and a part to validate on: "
-            "use a longer text, or a larger val_fraction."
+            "use a longer text, or a larger validation share."
         )
     data = {"train": train.encode(), "val": val.encode()}
     return _keep(library, data, kind="text", source=source, label=label, seed=None, chats=False)
