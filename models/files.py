@@ -23,8 +23,9 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     try:
         write_synced(temporary, data)
         os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
+        error.filename, error.filename2 = str(path), None  # nobody knows the other name
         raise
     sync_folder(path.parent)
 

@@ -58,6 +58,8 @@ def _export_run(args: argparse.Namespace) -> Path:
     if args.format == "toml":
         from models.training.spec_file import write_spec
 
+        if out.is_file():
+            raise ValueError(f"{out} exists already: delete it, or choose another name.")
         write_spec(out, run.spec)
         return out
     from models.training.tensorboard import write_tensorboard

@@ -12,7 +12,7 @@ from app.commands.progress import ProgressLine, drive
 from app.commands.train import add_spec_options, spec_from_arguments
 from app.status import duration
 from app.widgets.words import size_words
-from models.events import Event
+from models.events import Event, Notice
 from models.library import Library
 from models.training.findings import DataPreview, RunCost
 from models.training.spec import RunSpec
@@ -49,7 +49,12 @@ def run(args: argparse.Namespace) -> int:
         "batch": _batch,
         "cost": _cost,
     }
+    from models.device import choose_device
+
     with ProgressLine(as_json=args.json) as line:
+        sentence = choose_device(args.device).sentence
+        if sentence:
+            line.show(Notice(sentence=sentence))
         facts, words = drive(find[args.what](spec, args.device), line)
     if args.json:
         print_json(facts)

@@ -7,10 +7,10 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, print_json
+from app.commands.common import add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
-from app.commands.train import add_spec_options, spec_from_arguments
+from app.commands.train import add_spec_options, run_to_resume, spec_from_arguments
 from app.failures import describe
 from models.events import Notice, RunStarted
 from models.library import Library
@@ -51,7 +51,9 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     move.add_argument("place", type=int, metavar="PLACE", help="1 is the next one")
     remove = actions.add_parser("remove", help="take one out")
     remove.add_argument("item", metavar="ITEM", help="its id, or its name")
-    start = actions.add_parser("run", help="train all that waits; one that fails does not stop the others")
+    start = actions.add_parser(
+        "run", help="train all that waits, also what could not begin before; one that fails stops no other"
+    )
     for action in (listing, add, move, remove, start):
         add_common(action)
     return parser
@@ -104,14 +106,14 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
 
 
 def _add(args: argparse.Namespace, library: Library, queue: RunQueue) -> None:
-    from models.training.run_folder import RunFolder
-
     if args.resume is None:
         queue.add_new([spec_from_arguments(args)])
         return
-    if args.spec is not None or args.like is not None or args.changes:
-        raise UsageError("A resumed run goes on as it was begun: leave the other options out.")
-    run = RunFolder.open(library.find_run(args.resume))
+    run = run_to_resume(args, library)
+    if run.folder != library.runs / run.id:
+        raise ValueError(
+            f"{run.folder} is no run of the library {library.home}, so it cannot wait: use train --resume."
+        )
     queue.add_run(run.id, run.name)
 
 
@@ -125,6 +127,8 @@ def _find(queue: RunQueue, text: str) -> Waiting:
 
 
 def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
+    with queue.draining():  # else it is for whoever works through it to say
+        queue.try_all_again()
     with ProgressLine(as_json=args.json) as line:
         outcomes, interrupted = work_through(library, queue, args.device, line)
     if args.json:
@@ -132,6 +136,8 @@ def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
     else:
         for outcome in outcomes:
             print(f"{outcome.status:<9}  {outcome.name}  {outcome.problem or library.runs / outcome.run}")
+        if not outcomes:
+            print("Nothing waits.")
     if interrupted:
         return INTERRUPTED
     return FAILED if any(outcome.problem for outcome in outcomes) else DONE

@@ -48,15 +48,17 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Let the runs wait and train them; 1 where one failed, 130 where Ctrl-C stopped them (and kept what there is)."""
-    specs = specs_from_arguments(args)
+    base = spec_from_arguments(args)
+    specs = _variants(base, args)
     library = Library()
     queue = RunQueue(library)
-    tag = sweep_tag(library, specs[0].name.partition(" ")[0])
-    queue.add_new(specs, tags=(tag,))
+    tag = sweep_tag(library, base.name)
     if args.wait:
+        queue.add_new(specs, tags=(tag,))
         show_waiting(queue.items(), as_json=args.json)
         return DONE
-    with ProgressLine(as_json=args.json) as line:
+    with ProgressLine(as_json=args.json) as line, queue.draining():  # first: where another is at it, nothing is added
+        queue.add_new(specs, tags=(tag,))
         outcomes, interrupted = work_through(library, queue, args.device, line)
     _print(tag, sweep_runs(library, tag), as_json=args.json)
     if interrupted:
@@ -64,13 +66,8 @@ def run(args: argparse.Namespace) -> int:
     return FAILED if any(outcome.problem for outcome in outcomes) else DONE
 
 
-def specs_from_arguments(args: argparse.Namespace) -> list[RunSpec]:
-    """What the command line asks to train.
-
-    Raises:
-        UsageError: where it asks for something impossible.
-    """
-    base = spec_from_arguments(args)
+def _variants(base: RunSpec, args: argparse.Namespace) -> list[RunSpec]:
+    """The runs that the command line asks for; UsageError where one is impossible."""
     try:
         choices = [parse_choices(text) for text in args.values]
         ranges = [parse_range(base, text) for text in args.ranges]

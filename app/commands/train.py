@@ -96,7 +96,7 @@ def _lead(args: argparse.Namespace, team: Team) -> int:
     library = Library()
     with ProgressLine(as_json=args.json) as line:
         if args.resume:
-            folder = _open(args, library)
+            folder = run_to_resume(args, library)
         elif args.fork:
             folder = _fork(args, library)
         else:
@@ -153,9 +153,16 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
     """The settings that the options change, as "train.lr" -> value."""
-    changes = dict(parse_change(text) for text in args.changes)
+    changes = {name: _absolute(name, value) for name, value in map(parse_change, args.changes)}
     given = {f"train.{name}": getattr(args, name) for name in ("steps", "seed")}
     return changes | {name: value for name, value in given.items() if value is not None}
+
+
+def _absolute(name: str, value: Any) -> Any:
+    """Files that a change names are those of the folder that we are in: a run may wait, and begin in another one."""
+    if name != "data.files" or not isinstance(value, list):
+        return value
+    return [str(Path(file).resolve()) if isinstance(file, str) else file for file in value]
 
 
 def _spec_like(args: argparse.Namespace) -> RunSpec:
@@ -222,9 +229,14 @@ def split_checkpoint(text: str) -> tuple[str, int | None]:
     return (name, int(step)) if at and step.isdecimal() else (text, None)
 
 
-def _open(args: argparse.Namespace, library: Library) -> RunFolder:
+def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
+    """The run that --resume names.
+
+    Raises:
+        UsageError: where the command line also says what to train.
+    """
     options = ("spec", "like", "fork", *_BY_OPTIONS, "steps", "seed", "name")
-    given = [name for name in options if getattr(args, name) is not None] + ["set"] * bool(args.changes)
+    given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
         raise UsageError(f"A resumed run goes on as it was begun: leave {given[0].replace('_', '-')} out.")
     from models.training.run_folder import RunFolder

@@ -40,7 +40,7 @@ def fork_run(
     train = train or source.spec.train
     _check(source, step, train)
     spec = RunSpec(
-        name=name or library.free_run_name(source.name),
+        name=library.free_run_name(source.name) if name is None else name,
         model=source.spec.model,
         tokenizer=source.spec.tokenizer,
         data=source.spec.data,

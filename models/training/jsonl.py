@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +54,23 @@ def finite(value: Any) -> Any:
     return value
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]:
     """All rows; a missing file has none, and an unterminated last line is skipped.
 
+    Args:
+        needed: what each row must have, and its type.
+
     Raises:
-        ValueError: where a line is no JSON object, naming the file and the line.
+        ValueError: where a line is no JSON object, or lacks something, naming the file and the line.
     """
     rows = []
     for number, line in enumerate(_whole_lines(path), start=1):
         row = _parse(line)
         if row is None:
-            raise ValueError(f"{path} is damaged: line {number} is not a JSON object.")
+            raise ValueError(f"{path} is damaged: line {number} is not a JSON object. Take that line out.")
+        for key, kind in (needed or {}).items():
+            if not isinstance(row.get(key), kind):
+                raise ValueError(f"{path} is damaged: {key} of line {number} is {row.get(key)!r}. Take that line out.")
         rows.append(row)
     return rows
 

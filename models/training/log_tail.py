@@ -92,5 +92,5 @@ class LogTail:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise ValueError(f"{self.path} is damaged: line {number} is not a JSON object.")
+            raise ValueError(f"{self.path} is damaged: line {number} is not a JSON object. Take that line out.")
         return row

@@ -238,15 +238,15 @@ class RunFolder:
 
     def read_metrics(self) -> list[Row]:
         """Rows {kind, step, tokens, elapsed_s, loss, …}; ValueError names a damaged file."""
-        return read_rows(self.folder / "metrics.jsonl")
+        return read_rows(self.folder / "metrics.jsonl", {"kind": str, "step": int})
 
     def read_samples(self) -> list[Row]:
         """Rows {step, prompt, seed, text, top: [[id, p], …]}; ValueError names a damaged file."""
-        return read_rows(self.folder / "samples.jsonl")
+        return read_rows(self.folder / "samples.jsonl", {"step": int, "prompt": str, "text": str})
 
     def read_layers(self) -> list[Row]:
         """Rows {step, tokens, elapsed_s, update_ratio: {layer: ratio}}; ValueError names a damaged file."""
-        return read_rows(self.folder / "layers.jsonl")
+        return read_rows(self.folder / "layers.jsonl", {"step": int, "update_ratio": dict})
 
     def read_attention(self) -> list[Row]:
         """Rows {step, prompt, site, ids, weights: H × T × S}; ValueError names a damaged file."""
@@ -254,7 +254,7 @@ class RunFolder:
 
     def read_events(self) -> list[Row]:
         """Rows {time, step, event, detail}; ValueError names a damaged file."""
-        return read_rows(self.folder / "events.jsonl")
+        return read_rows(self.folder / "events.jsonl", {"step": int, "event": str})
 
     # The checkpoints (their content: models.training.checkpoint)
 

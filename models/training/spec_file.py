@@ -52,7 +52,13 @@ def load_spec(path: Path) -> RunSpec:
 
 
 def write_spec(path: Path, spec: RunSpec) -> None:
-    """Write `spec` as a SPEC.toml, from which `load_spec` reads the same again; OSError where that cannot be."""
+    """Write `spec` as a SPEC.toml, from which `load_spec` reads the same again.
+
+    Raises:
+        ValueError: where `path` is a folder; OSError where it cannot be written.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the file to write, for example {path / 'spec.toml'}.")
     atomic_write_text(path, spec_to_toml(spec, path.resolve().parent))
 
 

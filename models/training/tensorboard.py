@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
+import shutil
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.summary import scalar, text
 
+from models.files import temporary_beside
 from models.library import safe_name
 from models.training.jsonl import Row
 from models.training.run_folder import RunFolder
@@ -33,31 +40,63 @@ def write_tensorboard(run: RunFolder, folder: Path) -> Path:
     samples and settings as text.
 
     Raises:
-        ValueError: where a log is damaged, or there is a folder of that name already.
+        ValueError: where a log is damaged, or there is a folder of that name already; OSError where it cannot be
+            written. Nothing is left of it then.
     """
     target = folder / safe_name(run.id)
     if target.exists():
         raise ValueError(f"{target} exists already: delete it, or choose another folder.")
     rows, layers, samples = run.read_metrics(), run.read_layers(), run.read_samples()
-    begun = datetime.fromisoformat(run.created).timestamp()
+    begun = _time_of(run)
     clock = {row["step"]: begun + row["elapsed_s"] for row in rows if row.get("elapsed_s") is not None}
-    with SummaryWriter(str(target)) as writer:
+    with _events(target) as events:
         for row in rows:
             tags = _TRAIN if row["kind"] == "train" else _VAL
-            _add(writer, {tag: row.get(key) for key, tag in tags.items()}, row, begun)
+            _add(events, {tag: row.get(key) for key, tag in tags.items()}, row, begun)
         for row in layers:
-            _add(writer, {f"update_ratio/{name}": value for name, value in row["update_ratio"].items()}, row, begun)
+            _add(events, {f"update_ratio/{name}": value for name, value in row["update_ratio"].items()}, row, begun)
         for row in samples:
-            text = f"**{row['prompt']}**\n\n{row['text']}"
-            writer.add_text("samples", text, row["step"], walltime=clock.get(row["step"], begun))
-        writer.add_text("settings", _settings(run.spec.to_dict()), 0, walltime=begun)
+            words = text("samples", f"**{row['prompt']}**\n\n{row['text']}")
+            _write(events, words, row["step"], clock.get(row["step"], begun))
+        _write(events, text("settings", _settings(run.spec.to_dict())), 0, begun)
     return target
 
 
-def _add(writer: SummaryWriter, values: dict[str, Any], row: Row, begun: float) -> None:
+@contextlib.contextmanager
+def _events(target: Path) -> Iterator[EventsWriter]:
+    """A file of events in the new folder `target`, which is there when all of it is.
+
+    Without SummaryWriter, whose thread waits for ever where the disk is full.
+    """
+    half_made = temporary_beside(target)
+    try:
+        half_made.mkdir(parents=True)
+        events = EventsWriter(str(half_made / "events"))
+        try:
+            yield events
+        finally:
+            events.close()
+        os.rename(half_made, target)
+    finally:
+        shutil.rmtree(half_made, ignore_errors=True)
+
+
+def _time_of(run: RunFolder) -> float:
+    """When the run was made, in seconds."""
+    try:
+        return datetime.fromisoformat(run.created).timestamp()
+    except ValueError:
+        raise ValueError(f"{run.folder / 'run.json'} is damaged: it was created {run.created!r}.") from None
+
+
+def _add(events: EventsWriter, values: dict[str, Any], row: Row, begun: float) -> None:
     for tag, value in values.items():
         if isinstance(value, int | float) and math.isfinite(value):
-            writer.add_scalar(tag, value, row["step"], walltime=begun + (row.get("elapsed_s") or 0.0))
+            _write(events, scalar(tag, value), row["step"], begun + (row.get("elapsed_s") or 0.0))
+
+
+def _write(events: EventsWriter, summary: Any, step: int, time: float) -> None:
+    events.write_event(Event(summary=summary, step=step, wall_time=time))
 
 
 def _settings(spec: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ import pytest
 from app.cli import COMMANDS, main
 from models.library import Library
 from models.training.run_folder import RunFolder
+from models.training.run_queue import RunQueue
 
 TEXT = "The cat sat on the mat. The dog ate the cake. Where is the cat? On the mat.\n" * 60
 SPEC = """
@@ -130,6 +131,9 @@ def test_a_runs_settings_and_curves_are_exported(home: Path, capsys: pytest.Capt
     assert main(["train", str(home / "tiny.toml"), "--name", "from toml"]) == 0
     again = RunFolder.open(Path(capsys.readouterr().out.splitlines()[-1]))
     assert again.spec.train == RunFolder.open(Library().find_run("tiny")).spec.train
+    for out, sentence in ((home / "tiny.toml", "exists already"), (home, "is a folder")):
+        assert main(["export", "tiny", "--format", "toml", "--out", str(out)]) == 1
+        assert sentence in capsys.readouterr().err
     assert main(["export", "tiny", "--format", "tensorboard", "--out", str(home / "board"), "--json"]) == 0
     folder = Path(json.loads(capsys.readouterr().out)["out"])
     assert folder.parent == home / "board"
@@ -156,6 +160,10 @@ def test_the_queue_trains_all_that_waits(home: Path, capsys: pytest.CaptureFixtu
     assert "gone.txt" in outcomes[1]["problem"]
     assert main(["queue", "list"]) == 0
     assert "without text   could not begin: " in capsys.readouterr().out
+    assert main(["queue", "run"]) == 1, "it is tried again"
+    assert capsys.readouterr().out.startswith("failed     without text")
+    assert main(["queue", "add", "--resume", "tiny", "--steps", "9"]) == 2
+    assert "leave steps out" in capsys.readouterr().err
     assert main(["queue", "remove", "without text"]) == 0
     assert capsys.readouterr().out == "Nothing waits.\n"
     assert main(["queue", "remove", "nothing"]) == 1
@@ -172,6 +180,10 @@ def test_a_sweep_prints_its_best_first(home: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.count("swept lr=") == 2
     assert main(["queue", "run"]) == 0
     assert capsys.readouterr().out.startswith("finished   swept lr=")
+    with RunQueue(Library()).draining():
+        assert main(words) == 1
+    assert "Another window or command" in capsys.readouterr().err
+    assert RunQueue(Library()).items() == [], "nothing half done"
     assert main([*words, "--range", "batch_size=2..4"]) == 2
     assert "with --random N" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """What TensorBoard itself reads from the files is what the run's logs say."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -40,4 +41,26 @@ def test_tensorboard_reads_what_the_logs_say(library: Library, tiny_config: Mode
     assert [second - seconds[0] for second in seconds] == pytest.approx([t - clock[0] for t in clock], abs=1e-3)
     assert len(events.Tensors("samples/text_summary")) == len(run.read_samples())
     with pytest.raises(ValueError, match="exists already"):
+        write_tensorboard(run, tmp_path)
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    library: Library, tiny_config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(library, tiny_config)
+    train(run, library)
+
+    def is_full(tag: str, value: float) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("models.training.tensorboard.scalar", is_full)
+    with pytest.raises(OSError, match="No space left"):
+        write_tensorboard(run, tmp_path / "board")
+    assert list((tmp_path / "board").iterdir()) == []
+
+
+def test_rows_that_lack_something_are_said(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
+    run = make_run(library, tiny_config)
+    (run.folder / "metrics.jsonl").write_text('{"kind": "train", "step": 1}\n{"step": 2}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged: kind of line 2 is None"):
         write_tensorboard(run, tmp_path)
