@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -196,17 +195,6 @@ class Trainings(Choices):
         done = self._try(lambda: write_notes(self.find_run(run_id).folder, notes, tags))
         self.runs_changed.emit()
         return done
-
-    def export_toml(self, run_id: str, path: Path) -> bool:
-        """Write a run's settings as the TOML that `terrarium train` takes; whether it worked."""
-
-        def write() -> None:
-            from models.training.run_folder import RunFolder
-            from models.training.spec_file import write_spec
-
-            write_spec(path, RunFolder.open(self.find_run(run_id).folder).spec)
-
-        return self._try(write)
 
     def delete_run(self, run_id: str) -> None:
         """Move a run to the trash."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
@@ -19,7 +19,7 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, frame, row
 from app.widgets.curve_choices import CurveChoices
 from app.widgets.elided_label import ElidedLabel
-from app.widgets.export_button import ExportButton
+from app.widgets.export_button import Columns, ExportButton
 from app.widgets.layer_heat import LayerHeat
 from app.widgets.linked_charts import LinkedCharts
 from app.widgets.loss_chart import LossChart
@@ -89,7 +89,7 @@ class CurvesView(QWidget):
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
-        self.export = ExportButton(session, theme, self._picture, lambda: run_columns(self._history))
+        self.export = ExportButton(session, theme, self._picture, self._numbers)
         self._rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
         self._due = QTimer(self, singleShot=True)
         self._due.timeout.connect(self.refresh)
@@ -210,6 +210,10 @@ class CurvesView(QWidget):
     def _on_smoothing(self) -> None:
         for chart in (self.loss, self.gradient, self.speed):
             chart.set_smoothing(self.choices.smoothing)
+
+    def _numbers(self) -> Callable[[], Columns]:
+        columns = run_columns(self._history)  # now: it may grow while they are written
+        return lambda: columns
 
     # -- The pointer ------------------------------------------------------------------------------------
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from app.aside import Aside
 from app.failures import Failure
 from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.chart_export import write_csv, write_png, write_svg
+from app.widgets.save_file import ask_where_to_save
 
 Columns = Mapping[str, NDArray[np.float64]]
-
-_FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
-"""What file systems do not take in a name."""
+Numbers = Callable[[], Callable[[], Columns]]
+"""Called on the window's thread; what it returns makes the columns, on another one."""
 
 _KINDS = (
     ("png", "Picture (PNG)…", "PNG pictures (*.png)"),
@@ -33,12 +32,10 @@ class ExportButton(QPushButton):
     """Offers what `picture` shows as PNG and SVG, and the numbers behind it as CSV.
 
     Args:
-        numbers: gives the columns, each of one length, whatever part of them is shown; called on the window's thread.
+        numbers: gives the columns, all of one length, whatever part of them is shown.
     """
 
-    def __init__(
-        self, session: Session, theme: ThemeProvider, picture: QWidget, numbers: Callable[[], Columns]
-    ) -> None:
+    def __init__(self, session: Session, theme: ThemeProvider, picture: QWidget, numbers: Numbers) -> None:
         super().__init__("Export")
         self.name = "charts"
         """What a file is called where the user does not say."""
@@ -56,17 +53,17 @@ class ExportButton(QPushButton):
     def ask_where(self, kind: str) -> None:
         """Ask for a file of a kind, png, svg or csv, and write it."""
         filters = next(words for name, _, words in _KINDS if name == kind)
-        file, _ = QFileDialog.getSaveFileName(self, "Export", f"{_FORBIDDEN.sub('-', self.name)}.{kind}", filters)
-        if file:
-            self.export_to(Path(file), kind)
+        path = ask_where_to_save(self, "Export", self.name, kind, filters)
+        if path is not None:
+            self.export_to(path, kind)
 
     def export_to(self, path: Path, kind: str) -> None:
         """Write a file; the session says whether it worked."""
         if kind == "csv":
-            columns = self._numbers()
+            make_columns = self._numbers()
 
             def write() -> Path:
-                write_csv(columns, path)
+                write_csv(make_columns(), path)
                 return path
 
             self._writing.ask(write)

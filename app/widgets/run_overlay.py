@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.aside import Aside
-from app.overlay_curves import Curves, CurvesRead, CurvesReader, decimals
-from app.overlay_lines import LineMaker, Scene
+from app.overlay_curves import Curves, CurvesRead, CurvesReader
+from app.overlay_lines import LineMaker, Scene, aligned
 from app.run_history import Table
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, frame, label, row
 from app.widgets.elided_label import ElidedLabel
-from app.widgets.export_button import ExportButton
+from app.widgets.export_button import Columns, ExportButton
 from app.widgets.overlay_chart import Drawing, OverlayChart
 from app.widgets.overlay_controls import OverlayControls
 from app.widgets.overlay_legend import OverlayLegend
@@ -283,17 +281,9 @@ class RunOverlay(QWidget):
             parts.append(f"so far a sample of {len(self._curves) - n_whole} of the runs, which are still being read")
         self.caption.setText("; ".join(parts) + ".")
 
-    def _numbers(self) -> Mapping[str, NDArray[np.float64]]:
+    def _numbers(self) -> Callable[[], Columns]:
         """The compared quantity for a file: what the runs are aligned by, and a column for each that is drawn."""
-        quantity, hidden = self.controls.quantity, self.legend.hidden
-        axis = self.controls.axis
+        hidden = self.legend.hidden
         shown = {run_id: run for run_id, run in self._curves.items() if run_id not in hidden}
-        places = {run_id: run.column(quantity.kind, axis).astype(np.float64) for run_id, run in shown.items()}
-        along = functools.reduce(np.union1d, places.values(), np.empty(0))
-        columns = {axis: along}
-        for run_id, run in shown.items():
-            name = self._runs[run_id].name
-            values = np.full(len(along), np.nan)
-            values[np.searchsorted(along, places[run_id])] = decimals(run.column(quantity.kind, quantity.column))
-            columns[name if name not in columns else f"{name} ({run_id})"] = values
-        return columns
+        names = {run_id: self._runs[run_id].name for run_id in shown}
+        return functools.partial(aligned, shown, names, self.controls.quantity, self.controls.axis)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -11,6 +12,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QInputDialog,
     QScrollArea,
     QVBoxLayout,
@@ -25,9 +27,9 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import column, label
 from app.widgets.fork_dialog import ForkDialog
 from app.widgets.lr_dialog import LrDialog
-from app.widgets.run_export import export_run
 from app.widgets.run_head import RunHead
 from app.widgets.run_views import RunViews
+from app.widgets.spec_exchange import save_spec
 from app.widgets.spec_view import SpecView, summary
 from app.widgets.sweep_dialog import SweepDialog
 from models.training.doctor.findings import Remedy
@@ -250,8 +252,13 @@ class RunView(QWidget):
 
     @Slot(str)
     def _on_export(self, kind: str) -> None:
-        if self._spec is not None:
-            export_run(self, self._session, self._run_id, kind)
+        """Write it for other programs: its settings as TOML, its curves for TensorBoard."""
+        if kind == "toml" and self._spec is not None:
+            save_spec(self, self._session, self._spec)
+        elif kind == "tensorboard":
+            folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")
+            if folder:
+                self._session.export_tensorboard(self._run_id, Path(folder))
 
     def show_settings(self) -> None:
         """Show the run's own settings in a window."""

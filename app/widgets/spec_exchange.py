@@ -1,4 +1,4 @@
-"""The settings of a new run as TOML files: asked for, read and written."""
+"""The settings of a run as TOML files: asked for, read and written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.session import Session
-from models.library import safe_name
+from app.widgets.save_file import ask_where_to_save
 from models.training.spec import RunSpec
 from models.training.spec_file import load_spec, write_spec
 
@@ -30,14 +30,9 @@ def open_spec(parent: QWidget, session: Session, take: Callable[[RunSpec], objec
 
 def save_spec(parent: QWidget, session: Session, spec: RunSpec) -> None:
     """Ask for a file and write the settings of a run there."""
-    try:
-        name = safe_name(spec.name)
-    except ValueError:
-        name = "run"
-    file, _ = QFileDialog.getSaveFileName(parent, "Save the settings of the run", f"{name}.toml", _FILTER)
-    if not file:
+    path = ask_where_to_save(parent, "Save the settings of the run", spec.name, "toml", _FILTER)
+    if path is None:
         return
-    path = Path(file).with_suffix(".toml") if not Path(file).suffix else Path(file)
     try:
         write_spec(path, spec)
     except OSError as error:

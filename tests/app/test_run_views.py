@@ -160,6 +160,7 @@ def test_settings_are_exported(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(session.library.home))
     tab.run_view.head.export_asked.emit("toml")
     assert load_spec(path).train == session.run_spec(source).train  # type: ignore[union-attr]
+    assert "terrarium train out.toml" in heard.notices.pop()
     tab.run_view.head.export_asked.emit("tensorboard")
     until(lambda: bool(heard.notices))
     assert f"The curves are in {session.library.home / source}" in heard.notices[-1]

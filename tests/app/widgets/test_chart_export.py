@@ -28,7 +28,7 @@ def button(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ExportButton
     picture = QLabel("Perplexity of a run")
     picture.resize(200, 60)
     qtbot.addWidget(picture)
-    button = ExportButton(session, theme, picture, lambda: NUMBERS)
+    button = ExportButton(session, theme, picture, lambda: lambda: NUMBERS)
     qtbot.addWidget(button)
     return button
 

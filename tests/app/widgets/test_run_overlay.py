@@ -109,7 +109,7 @@ def test_runs_that_grow_are_drawn_on(overlay: RunOverlay, session: Session, unti
 def test_the_numbers_are_exported_run_by_run(overlay: RunOverlay, heard: Heard, tmp_path: Path, until: Until) -> None:
     overlay.show_runs(("long", "short"))
     until(lambda: shown(overlay) == {"long", "short"} and not overlay._reading.busy)
-    columns = overlay.export._numbers()
+    columns = overlay.export._numbers()()
     assert list(columns) == ["step", "long", "short"]
     assert columns["long"][0] == 7.0
     assert columns["short"][1] == pytest.approx(6 - 1 / 33, abs=1e-6)
