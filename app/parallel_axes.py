@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.slot_words import label_of, plain_words
 from models.config import ModelConfig
 from models.training.spec import DataSpec, TokenizerSpec, TrainConfig
 from models.training.sweep_result import SweepRun
@@ -37,21 +38,8 @@ def setting_title(name: str) -> str:
     table, _, setting = name.partition(".")
     for field in dataclasses.fields(_TABLES[table]):
         if field.name == setting:
-            return str(field.metadata.get("label", setting))
+            return label_of(field)
     return setting
-
-
-def setting_words(value: Any) -> str:
-    """A setting's value, short."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
-    return str(value) or "–"
 
 
 def parallel_axes(runs: Sequence[SweepRun]) -> list[ParallelAxis]:
@@ -67,9 +55,9 @@ def _setting_axis(name: str, values: Sequence[Any]) -> ParallelAxis:
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         distinct = sorted(set(values))
         return _number_axis(name, title, values, ticks=distinct if len(distinct) <= _MOST_TICKS else None)
-    kinds = sorted({setting_words(value) for value in values})
+    kinds = sorted({plain_words(value) for value in values})
     place = {kind: (i + 0.5) / len(kinds) for i, kind in enumerate(kinds)}
-    places = tuple(place[setting_words(value)] for value in values)
+    places = tuple(place[plain_words(value)] for value in values)
     return ParallelAxis(name=name, title=title, places=places, ticks=tuple((place[kind], kind) for kind in kinds))
 
 
@@ -91,7 +79,7 @@ def _number_axis(name: str, title: str, values: Sequence[float | None], ticks: S
         middle = math.sqrt(low * high) if is_log else (low + high) / 2
         ticks = [low] if low == high else [low, middle, high]
     whole = all(isinstance(value, int) for value in known)
-    words = [setting_words(round(value) if whole else float(value)) for value in ticks]
+    words = [plain_words(round(value)) if whole else f"{value:.3g}" for value in ticks]
     return ParallelAxis(
         name=name,
         title=title,

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.slot_words import UNUSED, differs, label_of, value_in_use, value_words
+from app.slot_words import UNUSED, differs, label_of, plain_words, value_in_use, value_words
 from app.status import duration
-from app.widgets.words import short_count, words
+from app.widgets.words import short_count
 from models import cost
 from models.config import ModelConfig
 from models.library import RunInfo
@@ -86,19 +86,9 @@ def _slot(models: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> ComparedC
 
 def _setting(settings: Sequence[Any], f: dataclasses.Field[Any]) -> ComparedColumn:
     values = tuple(_used(one, f) for one in settings)
-    return ComparedColumn(label_of(f), f.metadata["help"], tuple(_words(value) for value in values), values)
+    return ComparedColumn(label_of(f), f.metadata["help"], tuple(map(plain_words, values)), values)
 
 
 def _used(settings: Any, f: dataclasses.Field[Any]) -> Any:
     """The setting's value, None where it means nothing beside the others."""
     return getattr(settings, f.name) if is_used(settings, f) else None
-
-
-def _words(value: Any) -> str:
-    if value is None:
-        return UNUSED
-    if isinstance(value, tuple):
-        return ", ".join(str(item).replace("\\", "/").rpartition("/")[2] for item in value) or UNUSED
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else words(str(value)) or UNUSED

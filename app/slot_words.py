@@ -1,4 +1,4 @@
-"""What the slots of an architecture are set to, in words, and which of two values really differ. No Qt, no torch."""
+"""What slots and other settings are set to, in words, and which of two values really differ. No Qt, no torch."""
 
 from __future__ import annotations
 
@@ -67,11 +67,19 @@ def value_words(config: ModelConfig, f: _SlotField) -> str:
         return f"{value:,} (auto)"
     if f.name in _ZEROS and value <= 0:
         return _ZEROS[f.name]
+    return plain_words(value)
+
+
+def plain_words(value: Any) -> str:
+    """The value of any setting as a person would write it, UNUSED for none; of whole paths the last part."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) or (isinstance(value, float) and value >= 1000 and value.is_integer()):
         return f"{value:,.0f}"
-    return f"{value:g}" if isinstance(value, float) else words(str(value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    items = value if isinstance(value, tuple | list) else () if value is None else (value,)
+    return ", ".join(words(_without_folders(str(item))) for item in items) or UNUSED
 
 
 def changed_slots(before: ModelConfig, after: ModelConfig) -> list[_SlotField]:
@@ -101,6 +109,11 @@ def differs(configs: Sequence[ModelConfig], f: _SlotField) -> bool:
 def label_of(f: _SlotField) -> str:
     """The slot's name on screen."""
     return str(f.metadata.get("label", f.name))
+
+
+def _without_folders(text: str) -> str:
+    whole = text.replace("\\", "/")
+    return whole.rpartition("/")[2] if whole.startswith("/") or whole[1:3] == ":/" else text
 
 
 def _automatic_words(value: Callable[[ModelConfig], Any]) -> Callable[[ModelConfig], str]:

@@ -10,7 +10,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QWidget
 
-from app.parallel_axes import LOSS, ParallelAxis, parallel_axes, setting_title, setting_words
+from app.parallel_axes import LOSS, ParallelAxis, parallel_axes, setting_title
+from app.slot_words import plain_words
 from app.theme import SPACE, ThemeProvider
 from app.widgets.figure import Figure
 from models.training.sweep_result import SweepRun
@@ -57,9 +58,7 @@ class ParallelPlot(Figure):
         run = self._runs[spot[0]]
         loss = "no validation" if run.best_loss is None else f"validation {run.best_loss:.4f}"
         lines = [run.name, f"{spot[0] + 1} of {len(self._runs)}: {loss}, {run.status}"]
-        return "\n".join(
-            lines + [f"{setting_title(name)} {setting_words(value)}" for name, value in run.values.items()]
-        )
+        return "\n".join(lines + [f"{setting_title(name)} {plain_words(value)}" for name, value in run.values.items()])
 
     def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
         nearest, least = None, _NEAR

@@ -18,6 +18,8 @@ from app.widgets.words import percent
 from models.library import RunInfo
 
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
+"""In which status a run can go on from its last checkpoint."""
+
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 
 
@@ -152,6 +154,9 @@ class RunHead(QFrame):
         self.pause.setEnabled(state.status in ("running", "preparing", "evaluating"))
         self.resume.setEnabled(state.status in ("paused", "blocked"))
         self.step.setEnabled(state.status == "paused")
+        keeps = bool(state.total_steps)  # before the first step there is nothing to keep
+        self.stop.setText("Stop and keep" if keeps else "Stop")
+        self.stop.setToolTip("End the training here, with a checkpoint" if keeps else "Do not train it now")
         self.stop.setEnabled(state.status != "stopping" and not state.over)
         self.more.setEnabled(state.status != "stopping" and not state.over)
         self.chat.setText("Chat with it as it learns")
@@ -207,6 +212,7 @@ class RunHead(QFrame):
         self.problem.setVisible(bool(sentence))
 
     def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
+        self._progress.setVisible(total > 0 or not steps)
         self._progress.setValue(round(1000 * done / total) if total else 0)
         words = [f"step {done:,} of {total:,}" if steps and total else percent(done / total) if total else ""]
         if elapsed is not None:

@@ -12,10 +12,9 @@ from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QWidget
 from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.run_delegate import RunDelegate
+from app.widgets.run_head import RESUMABLE
 from app.widgets.run_model import RunModel
 from app.widgets.words import counted
-
-_RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 
 
 class RunList(QListView):
@@ -142,8 +141,7 @@ class RunList(QListView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if self._told and event.key() == Qt.Key.Key_Delete:
-            for run_id in self._told:
-                self.delete_asked.emit(run_id)
+            self._delete(self._told)
         elif self.current_id and event.key() == Qt.Key.Key_F2:
             self.rename_asked.emit(self.current_id)
         else:
@@ -162,7 +160,7 @@ class RunList(QListView):
         info = self.runs.runs[self.runs.row_of(run_id)]
         status, own = self.runs.status(info), self._session.is_current(run_id)
         whole = status != "damaged"
-        resumable = not own and status in _RESUMABLE and not info.problem and not self._session.training_active
+        resumable = not own and status in RESUMABLE and not info.problem and not self._session.training_active
         entries: tuple[tuple[str, str, SignalInstance, bool] | None, ...] = (
             ("Go on training", "play", self.resume_asked, resumable),
             ("Chat with it", "chat-circle", self.chat_asked, whole),

@@ -9,7 +9,6 @@ from typing import Any
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from app.parallel_axes import setting_words
 from app.session import Session
 from app.slot_words import with_labels
 from app.theme import SPACE, ThemeProvider
@@ -228,7 +227,7 @@ class _AxisRow(QWidget):
 
     @Slot()
     def _on_setting(self) -> None:
-        self._now.setText(f"now {setting_words(value_of(self._base, self.name))}")
+        self._now.setText(f"now {_as_typed(value_of(self._base, self.name))}")
         field = next(f for table, f in _fields(self._base) if f"{table}.{f.name}" == self.name)
         self.setting.setToolTip(field.metadata.get("help", ""))
         choices = field.metadata.get("choices")
@@ -246,6 +245,13 @@ def _settings(base: RunSpec) -> list[tuple[str, str]]:
         and is_used(getattr(base, table), f)
         and not (table == "train" and f.name in meaningless)
     ]
+
+
+def _as_typed(value: Any) -> str:
+    """A value as it is typed here, which is not always what it is called elsewhere."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fields(base: RunSpec) -> list[tuple[str, dataclasses.Field[Any]]]:

@@ -17,8 +17,9 @@ from PySide6.QtWidgets import (
 )
 
 from app.aside import Aside
-from app.parallel_axes import setting_title, setting_words
+from app.parallel_axes import setting_title
 from app.session import Session
+from app.slot_words import plain_words
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, frame, label
 from app.widgets.parallel_plot import ParallelPlot
@@ -125,7 +126,7 @@ class SweepView(QWidget):
         self.table.setRowCount(len(runs))
         for row, run in enumerate(runs):
             loss = "–" if run.best_loss is None else f"{run.best_loss:.4f}"
-            texts = [run.name, loss, run.status, *(setting_words(run.values[name]) for name in names)]
+            texts = [run.name, loss, run.status, *(plain_words(run.values[name]) for name in names)]
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 item.setTextAlignment(_alignment(column))

@@ -16,6 +16,7 @@ from app.overlay_lines import QUANTITIES, LineMaker, Scene
 from app.run_comparison import compare_runs
 from app.run_lineage import lineage_of
 from app.run_query import matches, sort_runs
+from app.slot_words import plain_words
 from models.config import ModelConfig
 from models.data.corpus import build_text_corpus
 from models.library import Library, RunInfo
@@ -203,3 +204,20 @@ def test_lines_follow_axis_and_scale(spiky: Curves) -> None:
     log = maker.lines({"a": spiky}, scene(log=True, smoothing=0.0))["a"]
     assert log.end[1] == pytest.approx(math.log10(3.0))
     assert maker.lines({"a": spiky}, scene(quantity=QUANTITIES["val"])) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, "–"),
+        (True, "yes"),
+        (20_000, "20,000"),
+        (0.00031, "0.00031"),
+        ("gelu_tanh", "GELU (tanh)"),
+        ((), "–"),
+        (("/data/a.txt", "C:\\data\\b.txt"), "a.txt, b.txt"),
+        (("either/or",), "either/or"),
+    ],
+)
+def test_a_setting_is_written_as_a_person_would(value: object, expected: str) -> None:
+    assert plain_words(value) == expected
