@@ -9,7 +9,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.files import atomic_write_json, read_json, temporary_beside
+from safetensors import SafetensorError, safe_open
+
+from models.files import TEMPORARY_PREFIX, DamagedError, atomic_write_json, read_json, temporary_beside
 from models.library import Library
 from models.training.run_folder import LOG_NAMES, RunFolder
 from models.training.run_record import checkpoint_step, read_record
@@ -33,12 +35,14 @@ def fork_run(
         train: its settings; None are the source's.
 
     Raises:
-        ValueError: where there is no such checkpoint, or the settings cannot go on from it.
+        ValueError: where there is no such checkpoint, it or the tokenizer is damaged, or the settings cannot go on from
+            it; OSError where the disk is full. No run is made then.
     """
     checkpoint = _find_checkpoint(source, step)
     step = checkpoint_step(checkpoint)
     train = train or source.spec.train
     _check(source, step, train)
+    _check_files(source, checkpoint)
     spec = RunSpec(
         name=library.free_run_name(source.name) if name is None else name,
         model=source.spec.model,
@@ -66,9 +70,7 @@ def fork_run(
         _cut_logs(RunFolder.open(half_made), step, source.name)
         os.rename(half_made, folder)
     except FileNotFoundError as error:
-        raise ValueError(
-            f"The checkpoint of step {step:,} of {source.name!r} went away while it was copied: choose a later one."
-        ) from error
+        raise ValueError(_gone(source, step)) from error
     finally:
         shutil.rmtree(half_made, ignore_errors=True)
     return RunFolder.open(folder)
@@ -120,9 +122,37 @@ def _check(source: RunFolder, step: int, train: TrainConfig) -> None:
         raise ValueError(f"The fork begins at step {step:,}, but is to end at {train.steps:,}: give it more steps.")
 
 
+def _check_files(source: RunFolder, checkpoint: Path) -> None:
+    """What is damaged is said of the source, before a fork is made that could not begin."""
+    try:
+        read_json(checkpoint / "state.json")
+        for name in ("model.safetensors", "optimizer.safetensors"):
+            with safe_open(checkpoint / name, framework="numpy"):
+                pass
+    except SafetensorError as error:
+        raise ValueError(f"{checkpoint / name} is damaged ({error}): choose another checkpoint.") from error
+    except (FileNotFoundError, DamagedError) as error:
+        if not checkpoint.exists():
+            raise ValueError(_gone(source, checkpoint_step(checkpoint))) from error
+        words = str(error) if isinstance(error, DamagedError) else f"{checkpoint / name} is missing."
+        raise ValueError(f"{words} Choose another checkpoint.") from error
+    tokenizer = source.tokenizer_file
+    if not tokenizer.is_file():
+        raise ValueError(f"{tokenizer} is missing: put it back, or fork another run.")
+    if hashlib.sha256(tokenizer.read_bytes()).hexdigest() != source.made_from("tokenizer"):
+        raise ValueError(f"{tokenizer} was changed since the run began: put the original back.")
+
+
+def _gone(source: RunFolder, step: int) -> str:
+    return f"The checkpoint of step {step:,} of {source.name!r} went away while it was copied: choose a later one."
+
+
 def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
-    (target / "checkpoints").mkdir(parents=True)
-    shutil.copytree(checkpoint, target / "checkpoints" / checkpoint.name)
+    copied = target / "checkpoints" / checkpoint.name
+    copied.mkdir(parents=True)
+    for file in checkpoint.iterdir():
+        if not file.name.startswith(TEMPORARY_PREFIX):
+            shutil.copyfile(file, copied / file.name)
     shutil.copyfile(source.tokenizer_file, target / "tokenizer.json")
     for log in LOG_NAMES:
         path = source.folder / f"{log}.jsonl"

@@ -248,5 +248,11 @@ def _restore_last(
         if run.best_step != state.best_step:
             run.update(best_step=state.best_step)
         return state, True
+    parent = run.lineage.get("parent")
+    if isinstance(parent, dict):  # a fork
+        raise ValueError(
+            f"The run {run.name!r} began at step {parent.get('step')} of {parent.get('name')!r}, but has no good "
+            "checkpoint left: fork that run again."
+        )
     run.cut_after(-1, {})
     return TrainState(), False

@@ -1,7 +1,9 @@
 """A fork goes on from a checkpoint as its source did, or as its own settings say."""
 
 import dataclasses
+import errno
 import json
+import re
 
 import pytest
 import torch
@@ -89,6 +91,37 @@ def test_what_cannot_be_forked_is_a_sentence(library: Library, source: RunFolder
         fork_run(library, source, 3)
     assert len(library.list_runs()) == 2, "nothing half-made is left"
     assert not list(library.runs.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("file", ["state.json", "model.safetensors", "optimizer.safetensors", "tokenizer.json"])
+def test_what_is_damaged_is_said_of_the_source_and_makes_no_run(library: Library, source: RunFolder, file: str) -> None:
+    path = (source.folder if file == "tokenizer.json" else source.checkpoint_path(6)) / file
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=re.escape(str(path))):
+        fork_run(library, source, 6)
+    path.unlink()
+    with pytest.raises(ValueError, match=re.escape(f"{path} is missing")):
+        fork_run(library, source, 6)
+    assert [entry.name for entry in library.runs.iterdir()] == [source.id]
+
+
+def test_a_full_disk_leaves_no_half_a_fork(
+    library: Library, source: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_full(*paths: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", is_full)
+    with pytest.raises(OSError, match="No space left"):
+        fork_run(library, source, 6)
+    assert [entry.name for entry in library.runs.iterdir()] == [source.id]
+
+
+def test_a_fork_that_lost_its_checkpoint_does_not_begin_anew(library: Library, source: RunFolder) -> None:
+    fork = fork_run(library, source, 6)
+    (fork.checkpoint_path(6) / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="has no good checkpoint left: fork that run again"):
+        train(fork, library)
 
 
 def test_a_run_like_another_has_its_settings_and_tokenizer(library: Library, source: RunFolder) -> None:
