@@ -149,6 +149,15 @@ class Trainings(Choices):
                 return info
         raise ValueError("This run is gone from the library: it may have been moved or deleted.")
 
+    def look_up_run(self, run_id: str) -> RunInfo | None:
+        """The same, for what is shown of a run; None where it is gone: that is said, and lists read anew."""
+        try:
+            return self.find_run(run_id)
+        except ValueError as error:
+            self.notice.emit(str(error))
+            self.runs_changed.emit()
+            return None
+
     def is_current(self, run_id: str) -> bool:
         """Whether this session is training the run now."""
         state = self._training.state

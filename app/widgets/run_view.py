@@ -113,11 +113,8 @@ class RunView(QWidget):
 
     def show_run(self, run_id: str) -> None:
         """Show a run of the library; '' shows the current training before it has a run."""
-        try:
-            info = self._session.find_run(run_id) if run_id else None
-        except ValueError as error:
-            self._session.notice.emit(str(error))
-            self._session.runs_changed.emit()
+        info = self._session.look_up_run(run_id) if run_id else None
+        if run_id and info is None:
             return
         self._run_id = run_id
         self._follower.stop()

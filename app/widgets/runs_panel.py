@@ -146,21 +146,26 @@ class RunsPanel(QFrame):
     @Slot(str)
     def rename(self, run_id: str) -> None:
         """Ask for a run's new name."""
-        old = self._session.find_run(run_id).name
-        name, agreed = QInputDialog.getText(self, "Rename run", "Name", text=old)
-        if agreed and name.strip() != old:
+        run = self._session.look_up_run(run_id)
+        if run is None:
+            return
+        name, agreed = QInputDialog.getText(self, "Rename run", "Name", text=run.name)
+        if agreed and name.strip() != run.name:
             self._session.rename_run(run_id, name)
 
     @Slot(str)
     def edit_notes(self, run_id: str) -> None:
         """Open a run's notes and tags."""
-        tags = {tag for run in self.list.runs.all_runs for tag in run.tags}
-        dialog = NotesDialog(self._session, self._session.find_run(run_id), sorted(tags), self.window())
+        run = self._session.look_up_run(run_id)
+        if run is None:
+            return
+        tags = {tag for other in self.list.runs.all_runs for tag in other.tags}
+        dialog = NotesDialog(self._session, run, sorted(tags), self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
     @Slot(str)
     def _on_reveal(self, run_id: str) -> None:
-        folder = self._session.find_run(run_id).folder
-        if not reveal(folder):
-            self._session.notice.emit(f"No file manager could be opened. The run is in {folder}.")
+        run = self._session.look_up_run(run_id)
+        if run is not None and not reveal(run.folder):
+            self._session.notice.emit(f"No file manager could be opened. The run is in {run.folder}.")

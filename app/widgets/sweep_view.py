@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -28,6 +29,9 @@ from models.library import RunInfo
 from models.training.lowest_loss import Lowest, find_lowest
 from models.training.sweep_result import SweepRun, compare_runs
 
+_LOOK_MS = 3000
+"""How often is looked whether runs that are trained now came further."""
+
 
 class SweepView(QWidget):
     """Parallel coordinates and a table of the same runs, the best first.
@@ -43,6 +47,7 @@ class SweepView(QWidget):
         self._session = session
         self._ids: tuple[str, ...] = ()
         self._runs: Sequence[SweepRun] = ()
+        self._compared: list[RunInfo] = []
         self.plot = ParallelPlot(theme)
         self._words = label("", "muted", wrap=True)
         self.table = QTableWidget()
@@ -81,6 +86,9 @@ class SweepView(QWidget):
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
         session.runs_changed.connect(self._compare)
+        self._look = QTimer(self, interval=_LOOK_MS)
+        self._look.timeout.connect(self._compare)
+        self._look.start()
 
     @property
     def busy(self) -> bool:
@@ -92,14 +100,22 @@ class SweepView(QWidget):
         self._ids = tuple(run_ids)
         self._compare()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._compare()
+
     @Slot()
     def _compare(self) -> None:
+        """Read them anew where they are seen, and the list knows more of them than when they were read."""
         infos = [info for info in self._session.run_index.infos() if info.id in self._ids]
-        if infos:
+        if infos and infos != self._compared and self.isVisible():
+            self._compared = infos
             self._aside.ask(lambda: compare_runs([_measured(info) for info in infos]))
 
     @Slot(object)
     def _on_compared(self, runs: list[SweepRun]) -> None:
+        if runs == self._runs:
+            return
         self._runs = runs
         varies = bool(runs) and bool(runs[0].values)
         self.plot.setVisible(varies)

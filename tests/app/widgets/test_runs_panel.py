@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,19 @@ def test_a_run_is_renamed_and_gets_notes(
     assert read_notes(some_runs[0]).tags == ("base-line", "sweep")
     panel.search.setText("tag:base-line good")
     assert names(panel) == "better"
+
+
+def test_a_run_that_vanished_is_said_and_not_asked_about(
+    panel: RunsPanel, session: Session, some_runs: list[Path], heard: Heard
+) -> None:
+    n = panel.list.runs.rowCount()
+    for do in (panel.rename, panel.edit_notes, panel._on_reveal):
+        shutil.move(some_runs[0], some_runs[0].parent.parent)
+        do("a")
+        assert "gone from the library" in heard.notices.pop()
+        assert panel.list.runs.rowCount() == n - 1
+        shutil.move(some_runs[0].parent.parent / some_runs[0].name, some_runs[0])
+        session.runs_changed.emit()
 
 
 def test_damaged_notes_are_shown_and_not_written_over(

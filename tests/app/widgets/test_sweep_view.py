@@ -12,9 +12,11 @@ from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.sweep_dialog import SweepDialog
 from app.widgets.sweep_view import SweepView
+from models.config import ModelConfig
 from models.training.spec import RunSpec
 from models.training.sweep_result import SweepRun
 from tests.app.heard import Until
+from tests.runs_on_disk import make_run, metrics_line
 
 
 def run_of(loss: float | None, **values: object) -> SweepRun:
@@ -102,3 +104,24 @@ def test_a_random_search_in_the_dialog(
     qtbot.mouseClick(dialog.wait, Qt.MouseButton.LeftButton)
     assert len(session.waiting) == 7
     assert not session.queue_goes_on
+
+
+def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
+    session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
+) -> None:
+    run = make_run(session.library, tiny_config, "a", losses=[3.0, 2.9], validations=(3.0,))
+    make_run(session.library, tiny_config, "b", losses=[3.0, 2.9], validations=(2.8,))
+    session.run_index.look()
+    view = SweepView(session, theme)
+    qtbot.addWidget(view)
+    view.show_runs(("a", "b"))
+    assert not view.busy  # nobody sees it
+    view.show()
+    until(lambda: view.table.rowCount() == 2)
+    assert view.table.item(0, 0).text() == "b"
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(metrics_line("val", 3, 1.5))
+    session.run_index.look()
+    list(session.run_index.measure())
+    view._look.timeout.emit()
+    until(lambda: view.table.item(0, 0).text() == "a")
