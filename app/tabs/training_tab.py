@@ -131,6 +131,7 @@ class TrainingTab(QWidget):
             if self._follows and not state.run_id:
                 self.run_view.show_run("")
                 self._pages.setCurrentWidget(self.run_view)
+                self.runs.choose("")  # it is none of the list yet
         elif ended and self._looks_at(""):
             self.show_new_run()  # it ended before there was a run to see: a message says why
         if active and state.run_id and state.run_id != self._followed:

@@ -51,12 +51,12 @@ class NewRun(QWidget):
         )
         self.views.top.addWidget(
             button(
-                "Save as TOML…",
+                "Save…",
                 theme,
                 self._save,
                 icon="floppy-disk",
                 role="quiet",
-                tip="Write all settings into a file that «terrarium train» takes, on this or another computer",
+                tip="Write all settings into a TOML file that «terrarium train» takes, on this or another computer",
             )
         )
         layout = QHBoxLayout(self)

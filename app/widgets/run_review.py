@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QVBoxLayout, QWidget
 
 from app.room import Room, fit_of, of_room
@@ -20,7 +21,8 @@ from models.config import ModelConfig
 from models.training.findings import RunCost
 from models.training.spec import TrainConfig
 
-WIDTH = 272
+_CHARACTERS = 33
+"""So many wide: the longest fact, the memory, in one line."""
 _NONE = "–"
 _FACTS = (
     ("parameters", "Parameters", "Trained numbers of the model"),
@@ -54,7 +56,7 @@ class RunReview(QFrame):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
-        self.setFixedWidth(WIDTH)
+        self._theme = theme
         self.name = QLineEdit()
         self.name.setPlaceholderText("Name of the run")
         self.name.setAccessibleName("Name of the run")
@@ -75,7 +77,7 @@ class RunReview(QFrame):
             theme,
             self.queue_asked.emit,
             icon="queue",
-            tip="Let it wait: it starts by itself when what is before it has ended",
+            tip="Let it wait below the runs: it starts by itself after the present training, or with Start there",
         )
         self.measure = button(
             "Measure",
@@ -121,6 +123,13 @@ class RunReview(QFrame):
         lines.addWidget(self.problem)
         lines.addWidget(self.start)
         lines.addWidget(self.queue)
+        theme.theme_changed.connect(self._fit)
+        self._fit()
+
+    @Slot()
+    def _fit(self) -> None:
+        digits = QFontMetrics(self._theme.mono_font()).horizontalAdvance("0" * _CHARACTERS)
+        self.setFixedWidth(digits + 4 * SPACE)
 
     def _cost_head(self) -> QHBoxLayout:
         line = QHBoxLayout()
@@ -153,7 +162,10 @@ class RunReview(QFrame):
     def show_run(self, model: ModelConfig, train: TrainConfig, problem: str, *, can_wait: bool) -> None:
         """Show what will run, why it cannot start ('' where it can), and whether it may be queued."""
         self.queue.setEnabled(can_wait)
-        self.problem.setText(problem)
+        if self.problem.text() != problem:
+            self.problem.setText(problem)
+            # Where it may wait nothing is wrong with it.
+            set_role(self.problem, "muted" if can_wait else "error")
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
         tokens = train.batch_size * train.grad_accum_steps * model.context_length

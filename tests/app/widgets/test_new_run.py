@@ -169,6 +169,14 @@ def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, unt
     assert review.fact("time") == "–"
 
 
+def test_larger_text_cuts_no_number(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
+    theme.set_text_scale(1.5)
+    memory = form.review._facts["memory"]
+    memory.setText("28.8 GiB of 22.6 GiB")
+    qtbot.waitUntil(lambda: memory.width() >= memory.sizeHint().width())
+    qtbot.waitUntil(lambda: form.choices.horizontalScrollBar().maximum() == 0)  # one column: two have no room
+
+
 def test_a_run_that_does_not_fit_is_made_to(
     form: NewRun, session: Session, until: Until, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
