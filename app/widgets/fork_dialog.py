@@ -56,9 +56,11 @@ class ForkDialog(QDialog):
         if step is not None:
             self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
         self.checkpoint.setAccessibleName("Checkpoint")
+        self.checkpoint.setToolTip("The weights, and the optimizer's state, that the fork begins with")
         self.name = QLineEdit(session.free_run_name(run.name))
         self.name.setMaxLength(60)
         self.name.setAccessibleName("Name of the fork")
+        self.name.setToolTip("What to call the fork in the list")
         train = dataclasses.replace(run.spec.train, **(changes or {}))
         self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Watching"))
         self.form.set_meaningless(meaningless_settings(run.spec.model))
@@ -71,7 +73,7 @@ class ForkDialog(QDialog):
         self.wait = button(
             "Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after what waits already"
         )
-        cancel = button("Cancel", theme, self.reject)
+        cancel = button("Cancel", theme, self.reject, tip="Make no fork")
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)

@@ -40,6 +40,7 @@ class LrDialog(QDialog):
         self.scale.setPrefix("× ")
         self.scale.setValue(lr_scale_now(session, train))
         self.scale.setAccessibleName("Multiple of the schedule")
+        self.scale.setToolTip("1 is the schedule itself, 0.5 half of it")
         self._words = label("", "muted", wrap=True)
         quick = [
             button(words, theme, partial(self._multiply, factor), tip=tip)
@@ -50,7 +51,9 @@ class LrDialog(QDialog):
                 ("× 10", 10.0, "Ten times what it is now"),
             )
         ]
-        self.apply = button("Use it from the next step", theme, self._on_apply, role="primary")
+        self.apply = button(
+            "Use it from the next step", theme, self._on_apply, role="primary", tip="The training need not stop for it"
+        )
         self.apply.setDefault(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
@@ -61,7 +64,7 @@ class LrDialog(QDialog):
         layout.addLayout(row(self.scale, *quick))
         layout.addWidget(self._words)
         layout.addSpacing(SPACE)
-        layout.addLayout(row(None, button("Cancel", theme, self.reject), self.apply))
+        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Leave it as it is"), self.apply))
         self.scale.valueChanged.connect(self._show)
         session.training_events.connect(self._show)
         session.training_ended.connect(self.reject)  # what is trained next has another schedule

@@ -59,7 +59,9 @@ class SweepDialog(QDialog):
         self._n_runs = 0
         self._lines = QVBoxLayout()
         self._lines.setSpacing(SPACE)
-        self.add = button("Vary another setting", theme, self.add_axis, icon="plus", role="quiet")
+        self.add = button(
+            "Vary another setting", theme, self.add_axis, icon="plus", role="quiet", tip="One setting more"
+        )
         self._words = label("", "muted", wrap=True)
         self._problem = label("", "error", wrap=True)
         self.wait = button(
@@ -79,7 +81,7 @@ class SweepDialog(QDialog):
         layout.addStretch(1)
         layout.addWidget(self._words)
         layout.addWidget(self._problem)
-        layout.addLayout(row(None, button("Cancel", theme, self.reject), self.wait, self.start))
+        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start))
         self.method.changed.connect(self._show)
         self.n.valueChanged.connect(self._show)
         session.training_changed.connect(self._show_offers)
