@@ -22,7 +22,6 @@ TRAIN_COLUMNS = (*PLACE_COLUMNS, *_TRAIN_MEASURED)
 VAL_COLUMNS = (*PLACE_COLUMNS, "loss", "bits_per_byte", "loss_error")
 
 READING = "Reading the run …"
-"""What a view says of a run whose folder is still being read."""
 
 
 class Table:
@@ -88,7 +87,8 @@ class RunHistory:
     """Everything measured of one run so far.
 
     `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of PLACE_COLUMNS; `marks`
-    is what happened to the run and when. `is_loading` tells that its folder is still being read for the first time.
+    is what happened to the run and when. `is_loading` tells that its folder is still being read for the first time,
+    `problem` why that cannot be done.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class RunHistory:
         self.samples: list[SampleMade] = []
         self.attention: list[KeptAttention] = []
         self.marks: list[Noted] = []
-        self.is_loading = False
+        self.is_loading, self.problem = False, ""
 
     @classmethod
     def read(cls, run: RunFolder) -> RunHistory:
@@ -128,9 +128,9 @@ class RunHistory:
                 take(row)
 
     @property
-    def nothing_words(self) -> str:
-        """What a view of measurements says where there are none."""
-        return READING if self.is_loading else "Nothing measured yet"
+    def why_empty(self) -> str:
+        """Why nothing can be shown of it, where that is not because nothing was measured."""
+        return READING if self.is_loading else self.problem
 
     def become(self, other: RunHistory) -> None:
         """Hold what `other` holds, for all that look at this one."""

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.aside import Aside
 from app.failures import Failure
-from app.run_history import READING, RunHistory
+from app.run_history import RunHistory
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
@@ -78,7 +78,8 @@ class DoctorView(QWidget):
         self._stale = False
         if run.folder is None or run.spec is None or not len(run.history.train):
             self._aside.cancel()
-            self._show_empty(*((READING, "") if run.history.is_loading else _EMPTY))
+            why = run.history.why_empty
+            self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
             return
         self._examine(run)
 

@@ -12,7 +12,7 @@ from PySide6.QtGui import QFontMetrics, QStandardItemModel
 from PySide6.QtWidgets import QComboBox
 
 from app.curve_points import SMOOTHING, moving_average
-from app.run_history import READING, RunHistory, Table
+from app.run_history import RunHistory, Table
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label
 from app.widgets.chart import Chart
@@ -49,7 +49,6 @@ class LossChart(RunChart):
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
         self._vocab_size = 0
         self._measured: Mapping[str, float] = {}
-        self._nothing = _NOTHING_YET
         self._smoothing, self._log = SMOOTHING, False
         self.chart.setAccessibleName("Loss")
         self.setAccessibleName("Loss. Left and right read it, plus and minus look closer, Escape shows everything.")
@@ -60,7 +59,7 @@ class LossChart(RunChart):
         self._val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
         self.chart.addItem(self._val)
         self._guess = ReferenceLine(self.chart, "The loss of a guess that gives every token the same probability")
-        self._frequencies = ReferenceLine(self.chart, "", below=True)
+        self._frequencies = ReferenceLine(self.chart, "")
         self._names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
         for name in self._names:
             name.textItem.document().setDocumentMargin(1)
@@ -85,16 +84,14 @@ class LossChart(RunChart):
         history: RunHistory,
         vocab_size: int,
         measured: Mapping[str, float] | None = None,
-        nothing: str = _NOTHING_YET,
     ) -> None:
         """Draw another run.
 
         Args:
             vocab_size: places the line of a uniform guess; 0 = unknown.
             measured: what its run.json says that was measured, for the line of a guess that knows token frequencies.
-            nothing: what to say while there is no curve.
         """
-        self._vocab_size, self._measured, self._nothing = vocab_size, measured or {}, nothing
+        self._vocab_size, self._measured = vocab_size, measured or {}
         self.history = history
         self.chart.show_whole()
         self.refresh()
@@ -130,7 +127,7 @@ class LossChart(RunChart):
         self._smooth.setData(x, smoothed)
         self._val.setData(x_val, dots)
         self._val.setVisible(anything)
-        self.chart.say("" if anything else READING if self.history.is_loading else self._nothing)
+        self.chart.say("" if anything else self.history.why_empty or _NOTHING_YET)
         self._ends = (_last(smoothed), _last(dots))
         self._show_references(train if anything else Table(("loss", "bits_per_byte")))
         self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING
@@ -203,7 +200,7 @@ class LossChart(RunChart):
         per_pixel = (high - low) / max(view.height(), 1.0)
         right -= self._right_margin() * view.viewPixelSize()[0]
         self._guess.place_name(right)
-        self._frequencies.place_name(right)
+        self._frequencies.place_name(right, below=self._ends_above(self._frequencies.value, per_pixel))
         right += _GAP * view.viewPixelSize()[0]
         places: dict[int, float] = {}
         for i, value in enumerate(self._ends):
@@ -219,6 +216,19 @@ class LossChart(RunChart):
             places = {upper: middle + apart / 2, 1 - upper: middle - apart / 2}
         for i, place in places.items():
             self._names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
+
+    def _ends_above(self, value: float, per_pixel: float) -> bool:
+        """Whether the name of a line at `value` has its room below that: the curve ends above it, or the other line's
+        name stands there."""
+        _, smoothed = self._drawn[1]
+        late = smoothed[-max(len(smoothed) // 3, 1) :]
+        late = late[np.isfinite(late)]
+        scaled = math.log10 if self._log else float
+        if math.isfinite(self._guess.value) and math.isfinite(value) and value > 0:
+            apart = (scaled(self._guess.value) - scaled(value)) / per_pixel
+            if apart < 2 * self._names[0].boundingRect().height():
+                return True
+        return bool(len(late)) and float(np.median(late)) > value
 
     def _right_margin(self) -> int:
         widest = f"validation {self.quantity.write(88.88)}"

@@ -12,11 +12,11 @@ from app.widgets.chart import Chart
 
 
 class ReferenceLine:
-    """Shown once it has a value; the name stands above the line, or below."""
+    """Shown once it has a value; the name stands above the line, or below where it would cover a curve there."""
 
-    def __init__(self, chart: Chart, tip: str, *, below: bool = False) -> None:
+    def __init__(self, chart: Chart, tip: str) -> None:
         self._line = pg.InfiniteLine(angle=0, movable=False)
-        self.name = pg.TextItem(anchor=(1, 0 if below else 1))
+        self.name = pg.TextItem(anchor=(1, 1))
         self.name.textItem.document().setDocumentMargin(1)
         self.value = math.nan
         self.name.setZValue(5)  # above the marks, which would strike it through
@@ -40,8 +40,9 @@ class ReferenceLine:
             self._line.setValue(math.log10(value) if log else value)
             self.name.setText(words)
 
-    def place_name(self, right: float) -> None:
-        """Let the name end at this x."""
+    def place_name(self, right: float, *, below: bool = False) -> None:
+        """Let the name end at this x, above the line or below."""
+        self.name.setAnchor((1, 0 if below else 1))
         self.name.setPos(right, self._line.value())
 
     def restyle(self, theme: ThemeProvider) -> None:

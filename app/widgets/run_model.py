@@ -183,7 +183,7 @@ class RunModel(QAbstractListModel):
 
     def step_words(self, run: RunInfo) -> str:
         """«step 120 of 1,000»."""
-        return "" if run.problem and not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
+        return "" if not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
 
     def short_step_words(self, run: RunInfo) -> str:
         """«1,000 steps» of a whole run, «12 %» of another."""

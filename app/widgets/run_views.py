@@ -40,13 +40,28 @@ class RunViews(Views):
         super().__init__("Views of the run", views, parent)
         self._session, self._theme = session, theme
         self._run: ShownRun | None = None
+        self._left = "curves"
         self._shown: dict[str, ShownRun] = {}
         self.show_view("curves")
 
     def show_run(self, run: ShownRun) -> None:
         """Look at another run."""
         self._run = run
+        self._offer_views(run)
         self._update(self.current)
+
+    def _offer_views(self, run: ShownRun) -> None:
+        """Of a model from elsewhere there is only where it came from; the view that was left comes back after it."""
+        is_trained = not run.id or self._session.find_run(run.id).status != "imported"
+        if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
+            return
+        for i, name in enumerate(self.names):
+            self.bar.setTabEnabled(i, is_trained or name == "lineage")
+        if is_trained:
+            self.show_view(self._left)
+        else:
+            self._left = self.current
+            self.show_view("lineage")
 
     def refresh(self) -> None:
         """The run has grown: draw what is seen again."""

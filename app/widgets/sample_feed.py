@@ -5,17 +5,15 @@ from __future__ import annotations
 from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
 
-from app.run_history import READING, RunHistory
+from app.run_history import RunHistory
+from app.sample_parts import parts
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import EmptyState, label
+from app.widgets.basics import label
 from app.widgets.text_changes import as_rich_text, with_changes_marked
-from models.events import ARROW, SampleMade
+from models.events import SampleMade
 from models.training.spec import RunSpec, objective_of
 
-_EMPTY = (
-    "No samples yet",
-    "A run with pinned prompts shows here what the model makes of them, again and again as it learns.",
-)
+_EMPTY = "None yet. A run with pinned prompts shows here what the model makes of them, again and again as it learns."
 _ANSWERS = {"masked-tokens": "filled in", "span-corruption": "in the gaps", "denoising": "written anew"}
 """What stands before the answers of models that do not go on with a prompt, by the names of `objective_of`."""
 
@@ -55,7 +53,8 @@ class SampleFeed(QWidget):
         area.setWidget(self._body)
         self._pages = QStackedWidget()
         self._pages.setMinimumHeight(7 * SPACE)
-        self._empty = EmptyState(*_EMPTY)
+        self._empty = label(_EMPTY, "muted", wrap=True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._pages.addWidget(self._empty)
         self._pages.addWidget(area)
         layout = QVBoxLayout(self)
@@ -86,7 +85,7 @@ class SampleFeed(QWidget):
             if followed:
                 self._slider.setValue(self._slider.maximum())
         self._slider.setEnabled(len(self._steps) > 1)
-        self._empty.set_words(*((READING, "") if self._history.is_loading else _EMPTY))
+        self._empty.setText(self._history.why_empty or _EMPTY)
         self._pages.setCurrentIndex(1 if self._steps else 0)
         self._show()
 
@@ -123,15 +122,7 @@ class SampleFeed(QWidget):
 
     def _as_html(self, sample: SampleMade, before: SampleMade) -> str:
         colors = self._theme.theme
-        (asked, text), (_, old) = _parts(sample), _parts(before)
+        (asked, text), (_, old) = parts(sample), parts(before)
         words = f' <span style="color:{colors.muted}"><i>{self._answer}:</i></span>' if self._answer else ""
         marked = with_changes_marked(old, text, colors.accent_soft)
         return f'<span style="color:{colors.muted}">{as_rich_text(asked)}</span>{words} {marked}'
-
-
-def _parts(sample: SampleMade) -> tuple[str, str]:
-    """What was asked, as the model read it where that is recorded, and its answer."""
-    if not sample.text.startswith(ARROW):
-        return sample.prompt, sample.text
-    read, arrow, answer = sample.text.removeprefix(ARROW).partition(ARROW)
-    return (read, answer) if arrow else (sample.prompt, read)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
+from app.slot_words import value_words
 from app.theme import SPACE
 from app.widgets.basics import label
-from app.widgets.words import words
-from models.training.spec import RunSpec
+from app.widgets.words import counted, words
+from models.config import ModelConfig
+from models.slots import is_used
+from models.training.spec import RunSpec, meaningless_settings
 
 
 def source_words(spec: RunSpec) -> str:
@@ -30,21 +34,22 @@ def summary(spec: RunSpec) -> str:
     model = spec.model
     tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
     return (
-        f"{model.n_layer} layers × {model.d_model} · {tokenizer}, {model.vocab_size:,} tokens · {source_words(spec)} · "
+        f"{counted(model.n_layer, 'layer')} × {model.d_model} · {tokenizer}, {model.vocab_size:,} tokens · "
+        f"{source_words(spec)} · "
         f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
     )
 
 
 class SpecView(QWidget):
-    """Four columns of settings; those that differ from the defaults stand out."""
+    """Columns of the settings that mean something in this run; those that differ from the defaults stand out."""
 
     def __init__(self, spec: RunSpec, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4 * SPACE)
-        for title, settings in (("Design", spec.model), ("Training", spec.train)):
-            layout.addLayout(_column(title, settings))
+        layout.addLayout(_column("Design", spec.model))
+        layout.addLayout(_column("Training", spec.train, left_out=meaningless_settings(spec.model)))
         rest = QVBoxLayout()
         rest.addLayout(_column("Tokenizer", spec.tokenizer))
         rest.addSpacing(2 * SPACE)
@@ -54,21 +59,23 @@ class SpecView(QWidget):
         layout.addStretch(1)
 
 
-def _column(title: str, settings: Any) -> QGridLayout:
+def _column(title: str, settings: Any, left_out: Collection[str] = ()) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(2 * SPACE)
     grid.setVerticalSpacing(SPACE // 2)
     grid.addWidget(label(title, "subheading"), 0, 0, 1, 2)
-    for row, field in enumerate(dataclasses.fields(settings), start=1):
+    fields = [f for f in dataclasses.fields(settings) if is_used(settings, f) and f.name not in left_out]
+    for row, field in enumerate(fields, start=1):
         value = getattr(settings, field.name)
+        said = value_words(settings, field) if isinstance(settings, ModelConfig) else _value_words(value)
         name = label(field.metadata.get("label", field.name), "muted")
         name.setToolTip(field.metadata.get("help", ""))
-        shown = label(_value_words(value), "mono" if value == field.default else "accent", selectable=True)
+        shown = label(said, "mono" if value == field.default else "accent", selectable=True)
         shown.setMaximumWidth(260)
         shown.setWordWrap(isinstance(value, tuple))
         grid.addWidget(name, row, 0)
         grid.addWidget(shown, row, 1, Qt.AlignmentFlag.AlignLeft)
-    grid.setRowStretch(len(dataclasses.fields(settings)) + 1, 1)
+    grid.setRowStretch(len(fields) + 1, 1)
     return grid
 
 

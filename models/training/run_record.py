@@ -79,7 +79,7 @@ def inspect_run(folder: Path) -> RunInfo:
         status=status,
         created=record["created"],
         step=row["step"] if isinstance(row.get("step"), int) else _last_saved_step(folder),
-        total_steps=spec.train.steps,
+        total_steps=0 if status == "imported" else spec.train.steps,
         problem=None if file.is_file() else f"{file} is missing.",
         elapsed_s=row["elapsed_s"] if isinstance(row.get("elapsed_s"), int | float) else None,
         tags=written.tags,

@@ -8,7 +8,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from app.run_history import READING
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
@@ -110,8 +109,8 @@ class TimeMachine(QWidget):
 
     def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
         self._pages.setCurrentIndex(0 if prompts else 1)
-        is_loading = self._run is not None and self._run.history.is_loading
-        self._empty.set_words(*((READING, "") if is_loading else _EMPTY))
+        why = self._run.history.why_empty if self._run is not None else ""
+        self._empty.set_words(*(("Nothing to show", why) if why else _EMPTY))
         if prompts == tuple(self.prompt.itemData(i) for i in range(self.prompt.count())):
             return
         chosen = self.prompt.currentData()

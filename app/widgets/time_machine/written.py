@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
+from app.sample_parts import parts
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import separator
 from app.widgets.text_changes import as_rich_text, with_changes_marked
 from app.widgets.time_machine.snapshots import Snapshot
-from models.events import ARROW
 
 
 class Written(QScrollArea):
@@ -52,22 +50,14 @@ class Written(QScrollArea):
         if self._snapshot is None:
             return
         colors, (now, _, earlier) = self._theme.theme, self._snapshot
-        old = earlier[0].text if earlier else now.text
-        marked = with_changes_marked(old.strip(), now.text.strip(), colors.accent_soft)
+        (asked, answer), (_, old) = parts(now), parts(earlier[0] if earlier else now)
+        marked = with_changes_marked(old.strip(), answer.strip(), colors.accent_soft)
         marked = marked or _muted("Nothing: it ended at once.", colors.muted)
-        self._now.setText(f'<p style="margin-bottom:6px">{_muted(now.prompt, colors.muted)}</p>{marked}')
+        self._now.setText(f'<p style="margin-bottom:6px">{_muted(asked, colors.muted)}</p>{marked}')
         self._line.setVisible(bool(earlier))
         self._earlier.setVisible(bool(earlier))
-        given = _given(self._snapshot)
-        lines = (f"Step {sample.step:,}: {sample.text[given:].strip() or 'nothing'}" for sample in earlier)
+        lines = (f"Step {sample.step:,}: {parts(sample)[1].strip() or 'nothing'}" for sample in earlier)
         self._earlier.setText("".join(f'<p style="color:{colors.muted}">{as_rich_text(line)}</p>' for line in lines))
-
-
-def _given(snapshot: Snapshot) -> int:
-    """How much stands before what was written, the same in all samples: a prompt with gaps, and an arrow."""
-    text = snapshot.sample.text
-    ends = [found.end() for found in re.finditer(ARROW, text)]
-    return max((end for end in ends if all(old.text.startswith(text[:end]) for old in snapshot.earlier)), default=0)
 
 
 def _muted(text: str, colour: str) -> str:

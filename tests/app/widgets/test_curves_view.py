@@ -328,12 +328,12 @@ def test_a_run_that_is_being_read_says_so(view: CurvesView, tiny_spec: RunSpec) 
     read = RunHistory()
     read.is_loading = True
     view.show_run(ShownRun(id="e", name="E", folder=None, spec=tiny_spec, history=read))
-    said = [view.loss.chart._said.toPlainText(), view.layers.chart._said.toPlainText(), view.samples._empty.words]
-    assert said == [READING, READING, f"{READING}: "]
+    said = [view.loss.chart._said.toPlainText(), view.layers.chart._said.toPlainText(), view.samples._empty.text()]
+    assert said == [READING] * 3
     read.is_loading = False
     view.refresh()
     assert view.loss.chart._said.toPlainText() == "The curve begins with the first steps."
-    assert view.samples._empty.words.startswith("No samples yet")
+    assert view.samples._empty.text().startswith("None yet")
 
 
 def test_the_next_launch_finds_the_choices_again(
