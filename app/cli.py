@@ -92,13 +92,25 @@ def _guarded(args: argparse.Namespace) -> int:
         return USAGE if isinstance(error, UsageError) else FAILED
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """The log, which is not missed where the disk is full: whatever fails then has a sentence of its own."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
     """Log into the library's logs/terrarium.log, which rotates; where it cannot be written there is no log."""
     path = Library().logs / "terrarium.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
+        handler = _LogFile(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
     except OSError as error:
         print(f"There will be no log: {path} cannot be written ({error.strerror}).", file=sys.stderr)
         yield

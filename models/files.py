@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,23 @@ def write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Make the folder `path`: it is there with everything that the block puts into the folder it gets, or not at all.
+
+    Raises:
+        OSError: where there is one of that name already, or the disk is full.
+    """
+    half_made = temporary_beside(path)
+    try:
+        half_made.mkdir(parents=True)
+        yield half_made
+        os.rename(half_made, path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(half_made, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

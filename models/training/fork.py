@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import time
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from models.files import TEMPORARY_PREFIX, DamagedError, atomic_write_json, read_json, temporary_beside
+from models.files import TEMPORARY_PREFIX, DamagedError, atomic_write_json, read_json, whole_folder
 from models.library import Library
 from models.training.run_folder import LOG_NAMES, RunFolder
 from models.training.run_record import checkpoint_step, read_record
@@ -52,27 +51,22 @@ def fork_run(
     )
     identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{spec.name}")
     folder = library.runs / identity
-    half_made = temporary_beside(folder)
+    record = read_record(source.folder) | {
+        "id": identity,
+        "name": spec.name,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "status": "queued",
+        "spec": spec.to_dict(),
+        "lineage": {**source.lineage, "parent": {"run": source.id, "name": source.name, "step": step}},
+    }
     try:
-        record = read_record(source.folder)
-        lineage = {**source.lineage, "parent": {"run": source.id, "name": source.name, "step": step}}
-        record |= {
-            "id": identity,
-            "name": spec.name,
-            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "status": "queued",
-            "spec": spec.to_dict(),
-            "lineage": lineage,
-        }
-        _copy(source, checkpoint, half_made)
-        record["best_step"] = _forget_other_checkpoints(half_made / "checkpoints" / checkpoint.name)
-        atomic_write_json(half_made / "run.json", record)
-        _cut_logs(RunFolder.open(half_made), step, source.name)
-        os.rename(half_made, folder)
+        with whole_folder(folder) as half_made:
+            _copy(source, checkpoint, half_made)
+            record["best_step"] = _forget_other_checkpoints(half_made / "checkpoints" / checkpoint.name)
+            atomic_write_json(half_made / "run.json", record)
+            _cut_logs(RunFolder.open(half_made), step, source.name)
     except FileNotFoundError as error:
         raise ValueError(_gone(source, step)) from error
-    finally:
-        shutil.rmtree(half_made, ignore_errors=True)
     return RunFolder.open(folder)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from models.files import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_json, read_json
+from models.files import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_json, read_json, whole_folder
 from models.tokenizers import find_tokenizer
 from models.training.jsonl import JsonLines, Row, cut_rows, read_rows
 from models.training.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
@@ -75,8 +75,9 @@ class RunFolder:
                 "parent": parent,
             },
         }
-        atomic_write_bytes(folder / "tokenizer.json", tokenizer)
-        atomic_write_json(folder / "run.json", record)
+        with whole_folder(folder) as half_made:
+            atomic_write_bytes(half_made / "tokenizer.json", tokenizer)
+            atomic_write_json(half_made / "run.json", record)
         return cls(folder, record, spec)
 
     @classmethod

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +13,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar, text
 
-from models.files import temporary_beside
+from models.files import whole_folder
 from models.library import safe_name
 from models.training.jsonl import Row
 from models.training.run_folder import RunFolder
@@ -68,17 +66,12 @@ def _events(target: Path) -> Iterator[EventsWriter]:
 
     Without SummaryWriter, whose thread waits for ever where the disk is full.
     """
-    half_made = temporary_beside(target)
-    try:
-        half_made.mkdir(parents=True)
+    with whole_folder(target) as half_made:
         events = EventsWriter(str(half_made / "events"))
         try:
             yield events
         finally:
             events.close()
-        os.rename(half_made, target)
-    finally:
-        shutil.rmtree(half_made, ignore_errors=True)
 
 
 def _time_of(run: RunFolder) -> float:

@@ -410,3 +410,14 @@ def test_generate_answers_with_an_encoder_decoder(
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     assert main([*words, "--beams", "-1"]) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+def test_a_full_disk_keeps_the_log_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path))
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "terrarium.log").symlink_to("/dev/full")
+    assert main(["doctor", "nobody"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

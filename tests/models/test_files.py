@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from models.files import DamagedError, atomic_write_json, read_json
+from models.files import DamagedError, atomic_write_json, read_json, whole_folder
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"])
@@ -35,3 +35,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         atomic_write_json(tmp_path / "new" / "about.json", {"n": float("nan")})
     assert read_json(tmp_path / "new" / "about.json")["n"] == 1.5
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    def fill(text: str, *, fails: bool) -> None:
+        with whole_folder(tmp_path / "new") as half_made:
+            (half_made / "file").write_text(text)
+            if fails:
+                raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fill("a", fails=True)
+    assert list(tmp_path.iterdir()) == []
+    fill("b", fails=False)
+    with pytest.raises(OSError):  # noqa: PT011 (in the words of the system)
+        fill("c", fails=False)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["new"]
+    assert (tmp_path / "new" / "file").read_text() == "b"
