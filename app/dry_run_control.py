@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject
 
 from app.failures import Failure
 from app.job import Job
+from app.one_job import OneJob
 from app.status import Status
 from app.worker import Worker
 from models.config import ModelConfig
@@ -66,7 +67,7 @@ class DryRunState:
         return self
 
 
-class DryRunControl(QObject):
+class DryRunControl(OneJob):
     """Runs one dry run at a time, as a background job.
 
     Signals:
@@ -74,22 +75,9 @@ class DryRunControl(QObject):
         failed(failure): it raised what nobody expected. What a user can mend is said in `state.phase`.
     """
 
-    changed = Signal()
-    failed = Signal(object)
-
     def __init__(self, worker: Worker, parent: QObject) -> None:
-        super().__init__(parent)
-        self._worker = worker
-        self._job: Job | None = None
+        super().__init__(worker, parent)
         self.state = DryRunState()
-        worker.job_events.connect(self._on_events)
-        worker.job_finished.connect(self._on_finished)
-        worker.job_failed.connect(self._on_failed)
-
-    @property
-    def busy(self) -> bool:
-        """Whether one is going on, or waits for the worker."""
-        return self._job is not None
 
     def start(self, config: ModelConfig, train: TrainConfig, device: str, length: int | None = None) -> None:
         """Try `config` on texts of `length` tokens (default: its context), in batches as `train` says.
@@ -111,45 +99,31 @@ class DryRunControl(QObject):
             else:
                 yield Measured(config=config, run=run)
 
-        self._job = self._worker.submit(Job("Dry run", make))
+        self._begin(Job("Dry run", make))
         self._set(
             dataclasses.replace(self.state, running=True, phase="Waiting for the worker", problem="", done=0, total=0)
         )
 
     def cancel(self) -> None:
         """End it after the step that it is at; what an earlier one measured stands."""
-        if self._job is not None:
-            self._job.cancel()
+        super().cancel()
+        if self.busy:
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
 
     def _set(self, state: DryRunState) -> None:
         self.state = state
         self.changed.emit()
 
-    @Slot(object, object)
-    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
-        if job is not self._job:
-            return
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         state = self.state
         for event in events:
             if not job.cancelled or isinstance(event, Measured):
                 state = state.after(event)
         self._set(state)
 
-    @Slot(object)
-    def _on_finished(self, job: Job) -> None:
-        if job is not self._job:
-            return
-        self._job = None
-        self._set(dataclasses.replace(self.state, running=False, phase=self.state.problem))
-
-    @Slot(object, object)
-    def _on_failed(self, job: Job | None, failure: Failure) -> None:
-        if job is None or job is not self._job:
-            return
-        self._job = None
-        self._set(dataclasses.replace(self.state, running=False, phase=failure.sentence, problem=failure.sentence))
-        self.failed.emit(failure)
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        problem = self.state.problem if failure is None else failure.sentence
+        self._set(dataclasses.replace(self.state, running=False, phase=problem, problem=problem))
 
 
 def _words(progress: Progress) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Signal
 
-from app.failures import Failure
 from app.job import Job
+from app.one_job import OneJob
 from app.worker import Worker
 from models.events import Event
 from models.library import Library
@@ -23,7 +23,7 @@ class Imported(Event):
     name: str
 
 
-class ImportControl(QObject):
+class ImportControl(OneJob):
     """Imports one model at a time.
 
     Signals:
@@ -33,23 +33,12 @@ class ImportControl(QObject):
         failed(failure): the import raised; nothing of it stays.
     """
 
-    changed = Signal()
     events_came = Signal(object)
     imported = Signal(str, str)
-    failed = Signal(object)
 
     def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
-        super().__init__(parent)
-        self._worker, self._library = worker, library
-        self._job: Job | None = None
-        worker.job_events.connect(self._on_events)
-        worker.job_finished.connect(self._on_finished)
-        worker.job_failed.connect(self._on_failed)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a model is being imported."""
-        return self._job is not None
+        super().__init__(worker, parent)
+        self._library = library
 
     def start(self, source: Path) -> None:
         """Copy the model in `source`, a Hugging Face folder or a .gguf file, into the library.
@@ -67,32 +56,11 @@ class ImportControl(QObject):
             run = yield from import_model(source, library)
             yield Imported(run_id=run.id, name=run.name)
 
-        self._job = self._worker.submit(Job(f"Import {source.name}", make))
+        self._begin(Job(f"Import {source.name}", make))
         self.changed.emit()
 
-    def cancel(self) -> None:
-        """Leave it off; nothing of it stays."""
-        if self._job is not None:
-            self._job.cancel()
-
-    @Slot(object, object)
-    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
-        if job is not self._job:
-            return
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         self.events_came.emit(tuple(event for event in events if not isinstance(event, Imported)))
         for event in events:
             if isinstance(event, Imported):
                 self.imported.emit(event.run_id, event.name)
-
-    @Slot(object)
-    def _on_finished(self, job: Job) -> None:
-        if job is self._job:
-            self._job = None
-            self.changed.emit()
-
-    @Slot(object, object)
-    def _on_failed(self, job: Job | None, failure: Failure) -> None:
-        if job is not None and job is self._job:
-            self._job = None
-            self.changed.emit()
-            self.failed.emit(failure)

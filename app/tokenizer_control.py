@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Signal
 
 from app.failures import Failure
 from app.job import Job
+from app.one_job import OneJob
 from app.worker import Worker
 from models.events import Event
 from models.library import Library, safe_name
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from models.training.spec import DataSpec
 
 
-class TokenizerControl(QObject):
+class TokenizerControl(OneJob):
     """Trains one tokenizer at a time into the library.
 
     Signals:
@@ -28,25 +29,13 @@ class TokenizerControl(QObject):
         failed(failure): it raised.
     """
 
-    changed = Signal()
     events_came = Signal(object)
     trained = Signal(str)
-    failed = Signal(object)
 
     def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
-        super().__init__(parent)
-        self._worker = worker
+        super().__init__(worker, parent)
         self._library = library
-        self._job: Job | None = None
         self._name = ""
-        worker.job_events.connect(self._on_events)
-        worker.job_finished.connect(self._on_finished)
-        worker.job_failed.connect(self._on_failed)
-
-    @property
-    def busy(self) -> bool:
-        """Whether one is being trained."""
-        return self._job is not None
 
     def train(
         self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
@@ -67,30 +56,13 @@ class TokenizerControl(QObject):
             yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
 
         self._name = name
-        self._job = self._worker.submit(Job(f"Train tokenizer {name}", make))
+        self._begin(Job(f"Train tokenizer {name}", make))
         self.changed.emit()
 
-    def cancel(self) -> None:
-        """Stop the training; nothing of it stays."""
-        if self._job is not None:
-            self._job.cancel()
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+        self.events_came.emit(events)
 
-    @Slot(object, object)
-    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
-        if job is self._job:
-            self.events_came.emit(events)
-
-    @Slot(object)
-    def _on_finished(self, job: Job) -> None:
-        if job is self._job:
-            self._job = None
-            self.changed.emit()
-            if not job.cancelled:
-                self.trained.emit(self._name)
-
-    @Slot(object, object)
-    def _on_failed(self, job: Job | None, failure: Failure) -> None:
-        if job is not None and job is self._job:
-            self._job = None
-            self.changed.emit()
-            self.failed.emit(failure)
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        self.changed.emit()
+        if failure is None and not job.cancelled:
+            self.trained.emit(self._name)

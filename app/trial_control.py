@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject
 
 from app.failures import Failure
 from app.job import BACKGROUND, Job
+from app.one_job import OneJob
 from app.status import Status
 from app.worker import Worker
 from models.events import Event, Notice, Phase, Progress
@@ -96,7 +97,7 @@ class TrialState:
         return self
 
 
-class TrialControl(QObject):
+class TrialControl(OneJob):
     """Runs one trial at a time.
 
     Args:
@@ -107,22 +108,10 @@ class TrialControl(QObject):
         failed(failure): it raised what nobody expected. What a user can mend is said in `state.problem`.
     """
 
-    changed = Signal()
-    failed = Signal(object)
-
     def __init__(self, worker: Worker, library: Library, parent: QObject, priority: str = BACKGROUND) -> None:
-        super().__init__(parent)
-        self._worker, self._library, self._priority = worker, library, priority
-        self._job: Job | None = None
+        super().__init__(worker, parent)
+        self._library, self._priority = library, priority
         self.state = TrialState()
-        worker.job_events.connect(self._on_events)
-        worker.job_finished.connect(self._on_finished)
-        worker.job_failed.connect(self._on_failed)
-
-    @property
-    def busy(self) -> bool:
-        """Whether one is going on, or waits for the worker."""
-        return self._job is not None
 
     def start(self, kind: str, spec: RunSpec, device: str, *, below: int | None = None) -> None:
         """Try `spec` out, in place of whatever trial is going on. kind: one of TITLES; `below`: see find_batch."""
@@ -148,42 +137,27 @@ class TrialControl(QObject):
     def cancel(self) -> None:
         """End it after the step that it is at; what it found so far stands."""
         if self._job is not None and not self._job.cancelled:
-            self._job.cancel()
+            super().cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
 
     def _start(self, kind: str, spec: RunSpec, make: Callable[[], Iterator[Event]]) -> None:
-        if self._job is not None:
-            self._job.cancel()
-        self._job = Job(TITLES[kind], make, self._priority)
-        self._worker.submit(self._job)
+        self._begin(Job(TITLES[kind], make, self._priority))
         self._set(self.state.begun(kind, spec))
 
     def _set(self, state: TrialState) -> None:
         self.state = state
         self.changed.emit()
 
-    @Slot(object, object)
-    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
-        if job is not self._job:
-            return
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         state = self.state
         for event in events:
             if not (job.cancelled and isinstance(event, Phase | Progress)):
                 state = state.after(event)
         self._set(state)
 
-    @Slot(object)
-    def _on_finished(self, job: Job) -> None:
-        if job is self._job:
-            self._job = None
-            self._set(dataclasses.replace(self.state, running=False, phase=""))
-
-    @Slot(object, object)
-    def _on_failed(self, job: Job | None, failure: Failure) -> None:
-        if job is not None and job is self._job:
-            self._job = None
-            self._set(dataclasses.replace(self.state, running=False, phase="", problem=failure.sentence))
-            self.failed.emit(failure)
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        problem = self.state.problem if failure is None else failure.sentence
+        self._set(dataclasses.replace(self.state, running=False, phase="", problem=problem))
 
 
 def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int | None) -> Iterator[Event]:
