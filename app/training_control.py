@@ -30,25 +30,13 @@ _TRY_AGAIN_MS = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryCut(Event):
-    """What a resumed run goes on from: its curves and samples without what came after the checkpoint."""
+    """What a resumed run goes on from: its curves and samples, in the end without what came after the checkpoint."""
 
     history: RunHistory
 
 
 def _ends_step(event: Event) -> bool:
     return isinstance(event, TrainMetrics | Phase | Progress)
-
-
-def rename_run(folder: Path, name: str) -> None:
-    """Give a run that nobody trains another name; ValueError where somebody does, or it is gone."""
-    from models.training.run_folder import RunFolder
-
-    run = RunFolder.open(folder)
-    run.acquire()
-    try:
-        run.update(name=name)
-    finally:
-        run.release()
 
 
 class TrainingControl(QObject):
@@ -130,11 +118,13 @@ class TrainingControl(QObject):
         from models.training.run_record import checkpoint_step
 
         run = RunFolder.open(folder)
-        self.history = RunHistory.read(run)
+        self.history = RunHistory()
+        self.history.is_loading = True
 
         def make() -> Iterator[Event]:
             from models.training.trainer import Trainer
 
+            yield HistoryCut(history=RunHistory.read(run))  # for all to see while the model is made ready
             trainer = Trainer(RunFolder.open(folder), self._library, device=device)
             with contextlib.closing(self._train(trainer)) as events:
                 for event in events:
@@ -231,6 +221,8 @@ class TrainingControl(QObject):
 
     def rename(self, name: str) -> None:
         """Give the run that is being trained another name, even if it is only being opened or has just ended."""
+        from models.training import run_folder
+
         assert self.state is not None
         folder = self._library.runs / self.state.run_id
 
@@ -239,7 +231,7 @@ class TrainingControl(QObject):
             if trainer is not None:
                 trainer.run.update(name=name)
             else:
-                rename_run(folder, name)
+                run_folder.rename_run(folder, name)
             self._renamed.emit()  # from the worker's thread: queued
 
         self._set(name=name)
@@ -261,6 +253,7 @@ class TrainingControl(QObject):
             state = state.after(event)
             if isinstance(event, HistoryCut):
                 self.history.become(event.history)
+                self.history.is_loading = False
             self.history.add(event)
         self.state = state
         if state.status == "blocked":
@@ -298,7 +291,7 @@ class TrainingControl(QObject):
     def _on_failed(self, job: Job | None, failure: Failure) -> None:
         if job is None or job is not self._job:
             return
-        self._job = None
+        self._job, self.history.is_loading = None, False
         self._set(status="failed", over=True, problem=failure.sentence, seconds_left=None)
         self.failed.emit(failure)
         self.ended.emit()

@@ -12,7 +12,7 @@ from app.device_control import DeviceControl
 from app.failures import Failure
 from app.room import Room
 from app.run_history import RunHistory
-from app.training_control import TrainingControl, rename_run
+from app.training_control import TrainingControl
 from app.training_state import TrainingState
 from app.worker import Worker
 from models.library import Library, RunInfo
@@ -163,18 +163,6 @@ class Trainings(Choices):
         state = self._training.state
         return self.training_active and state is not None and state.run_id == run_id
 
-    def run_history(self, run_id: str) -> RunHistory:
-        """Curves and samples of any run: live for the current one, read from its folder otherwise."""
-        from models.training.run_folder import RunFolder
-
-        if self.is_current(run_id):
-            return self.history
-        try:
-            return RunHistory.read(RunFolder.open(self.find_run(run_id).folder))
-        except ValueError as error:
-            self._refuse(str(error))
-            return RunHistory()
-
     def run_spec(self, run_id: str) -> RunSpec | None:
         """What a run was made from, read from its folder; None where it cannot be read."""
         from models.training.run_folder import RunFolder
@@ -186,6 +174,7 @@ class Trainings(Choices):
 
     def rename_run(self, run_id: str, name: str) -> bool:
         """Give a run another name; whether it worked."""
+        from models.training import run_folder
 
         def rename() -> None:
             if not name.strip():
@@ -193,7 +182,7 @@ class Trainings(Choices):
             if self.is_current(run_id):
                 self._training.rename(name.strip())
                 return
-            rename_run(self.find_run(run_id).folder, name.strip())
+            run_folder.rename_run(self.find_run(run_id).folder, name.strip())
 
         done = self._try(rename)
         self.runs_changed.emit()

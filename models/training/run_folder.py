@@ -285,3 +285,13 @@ class RunFolder:
         while (aside := checkpoint.with_name(f"damaged-{checkpoint.name}" + (f"-{n}" if n > 1 else ""))).exists():
             n += 1
         return checkpoint.rename(aside)
+
+
+def rename_run(folder: Path, name: str) -> None:
+    """Give a run that nobody trains another name; ValueError where somebody does, or it is gone."""
+    run = RunFolder.open(folder)
+    run.acquire()
+    try:
+        run.update(name=name)
+    finally:
+        run.release()

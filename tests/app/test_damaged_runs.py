@@ -115,7 +115,6 @@ def test_the_window_says_it_in_a_sentence(
         heard.failures.clear()
         session.check_library()
         (info,) = session.list_runs()
-        session.run_history(info.id)
         session.run_spec(info.id)
         session.rename_run(info.id, "another name")
         if session.open_chat_model(info.id):

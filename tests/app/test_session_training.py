@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.run_history import RunHistory
 from app.session import Session
 from app.training_control import TrainingControl
 from app.training_state import TrainingState
@@ -37,7 +38,7 @@ def test_a_run_from_start_to_finish(session: Session, heard: Heard, tiny_spec: R
     # The list and the folder say the same as the events did.
     (run,) = session.list_runs()
     assert (run.status, run.step) == ("finished", 12)
-    again = session.run_history(run.id)
+    again = RunHistory.read(RunFolder.open(run.folder))
     assert again.train["loss"].tolist() == pytest.approx(session.history.train["loss"].tolist())
     assert session.run_spec(run.id).train == tiny_spec.train  # type: ignore[union-attr]
 
@@ -174,14 +175,14 @@ def test_what_a_resume_goes_on_from_is_what_is_seen(
     session.stop(keep=False)
     until(lambda: not session.training_active)
     run_id = session.training.run_id  # type: ignore[union-attr]
-    assert session.run_history(run_id).train["step"][-1] % 5
+    assert session.history.train["step"][-1] % 5
     session.resume_run(run_id)
-    seen = session.run_history(run_id)
+    seen = session.history
     until(lambda: not session.training_active)
     assert session.training.status == "finished"  # type: ignore[union-attr]
     assert seen is session.history
     assert list(seen.train["step"]) == list(range(1, 61))
-    kept = session.run_history(run_id)
+    kept = RunHistory.read(RunFolder.open(session.find_run(run_id).folder))
     assert list(seen.val["step"]) == list(kept.val["step"]) == list(range(0, 61, 4))
     assert seen.samples == kept.samples
     assert not heard.failures
