@@ -104,14 +104,16 @@ class RunLineage(QWidget):
             if i:
                 links.addWidget(LineageArrow(link.made, self._theme))
             links.addWidget(self._card(link, stands_out=i == 0))
-        links.addSpacing(3 * SPACE)
-        links.addWidget(label("Runs that began with this one", "subheading"))
-        links.addSpacing(SPACE)
+        is_import = any(link.kind == "model" for link in lineage.chain[:2])
+        if lineage.children or not is_import:
+            links.addSpacing(3 * SPACE)
+            links.addWidget(label("Runs that began with this one", "subheading"))
+            links.addSpacing(SPACE)
         for link in lineage.children:
             links.addWidget(label(link.made, "caption"))
             links.addWidget(self._card(link))
             links.addSpacing(SPACE)
-        if not lineage.children:
+        if not lineage.children and not is_import:
             links.addWidget(label("None yet. A run can be forked from any of its checkpoints.", "muted", wrap=True))
         lines.addWidget(chain)
         lines.addStretch(1)

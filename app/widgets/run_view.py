@@ -131,7 +131,8 @@ class RunView(QWidget):
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
         if folder is not None and not is_live:
             self._follower.follow(folder, history)
-        self.head.summary.setText(summary(self._spec) if self._spec is not None else "")
+        imported = info is not None and info.status == "imported"
+        self.head.summary.setText(summary(self._spec, imported=imported) if self._spec is not None else "")
         self._show_state()
 
     @property

@@ -55,13 +55,13 @@ class RunViews(Views):
         is_trained = not run.id or self._session.find_run(run.id).status != "imported"
         if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
             return
+        if not is_trained:
+            self._left = self.current
+            self.show_view("lineage")
         for i, name in enumerate(self.names):
             self.bar.setTabEnabled(i, is_trained or name == "lineage")
         if is_trained:
             self.show_view(self._left)
-        else:
-            self._left = self.current
-            self.show_view("lineage")
 
     def refresh(self) -> None:
         """The run has grown: draw what is seen again."""

@@ -29,15 +29,15 @@ def source_words(spec: RunSpec) -> str:
     return first if len(data.files) < 2 else f"{first} and {len(data.files) - 1} more"
 
 
-def summary(spec: RunSpec) -> str:
-    """The run in one line."""
+def summary(spec: RunSpec, *, imported: bool = False) -> str:
+    """The run in one line; of an imported model what is known of it, which is not how it was trained."""
     model = spec.model
+    size = f"{counted(model.n_layer, 'layer')} × {model.d_model}"
+    if imported:
+        return f"{size} · {model.vocab_size:,} tokens · from {source_words(spec)}"
     tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
-    return (
-        f"{counted(model.n_layer, 'layer')} × {model.d_model} · {tokenizer}, {model.vocab_size:,} tokens · "
-        f"{source_words(spec)} · "
-        f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
-    )
+    trained = f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
+    return f"{size} · {tokenizer}, {model.vocab_size:,} tokens · {source_words(spec)} · {trained}"
 
 
 class SpecView(QWidget):

@@ -16,10 +16,13 @@ from app.theme import ThemeProvider
 from app.training_state import TrainingState
 from app.widgets.fork_dialog import ForkDialog
 from app.widgets.lr_dialog import LrDialog
+from models.config import ModelConfig
+from models.library import Library
 from models.training.doctor.findings import Remedy
 from models.training.spec import RunSpec
 from models.training.spec_file import load_spec
 from tests.app.heard import Heard, Until, long
+from tests.runs_on_disk import make_run
 
 
 @pytest.fixture
@@ -191,3 +194,21 @@ def test_the_queue_is_seen_moved_and_emptied(
     until(lambda: not session.queue_goes_on and not session.training_active)
     assert [run.name for run in reversed(session.list_runs())] == ["b", "a", "c"]
     assert not panel.isVisibleTo(tab)
+
+
+def test_of_an_imported_model_only_its_origin_is_shown(
+    tab: TrainingTab, library: Library, tiny_config: ModelConfig
+) -> None:
+    make_run(library, tiny_config, "trained", losses=(3.0, 2.0))
+    make_run(library, tiny_config, "from elsewhere", status="imported")
+    view = tab.run_view
+    view.show_run("trained")
+    view.views.show_view("doctor")
+    view.show_run("from elsewhere")
+    assert view.views.current == "lineage"
+    assert [view.views.bar.isTabEnabled(i) for i in range(5)] == [False] * 4 + [True]
+    assert (view.head.count.text(), view.head._progress.isHidden()) == ("", True)
+    assert "seed" not in view.head.summary.text()
+    view.show_run("trained")
+    assert view.views.current == "doctor"
+    assert not view.head._progress.isHidden()
