@@ -15,6 +15,11 @@ from app.overlay_curves import Curves, decimals
 _MOST_MEANS = 4096
 """Points that a smoothed line has over the whole run: of a longer run, means of as many steps as that takes."""
 
+_N_COMPARED = 64
+"""Places at which two lines are compared."""
+_APART, _NEARLY_ALL = 0.006, 0.9
+"""Lines lie on one another that are this share of the chart's height apart, a pixel or two, at this share of places."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
@@ -113,6 +118,32 @@ class LineMaker:
         line = x, moving_average(y, scene.smoothing)
         self._smoothed[run_id] = run, key, line
         return line
+
+
+def in_turns(lines: Mapping[str, Line]) -> dict[str, tuple[int, int]]:
+    """Of lines that lie on one another nearly everywhere: which of how many each is, by run id; others are left out."""
+    known = {run_id: np.isfinite(line.smooth[1]) for run_id, line in lines.items()}
+    points = {run_id: (line.smooth[0][known[run_id]], line.smooth[1][known[run_id]]) for run_id, line in lines.items()}
+    points = {run_id: (x, y) for run_id, (x, y) in points.items() if len(x) > 1}
+    if len(points) < 2:
+        return {}
+    places = np.linspace(min(x[0] for x, _ in points.values()), max(x[-1] for x, _ in points.values()), _N_COMPARED)
+    heights = {run_id: np.interp(places, x, y, left=np.nan, right=np.nan) for run_id, (x, y) in points.items()}
+    apart = _APART * (max(y.max() for _, y in points.values()) - min(y.min() for _, y in points.values()))
+    groups: list[list[str]] = []
+    for run_id, height in heights.items():
+        group = next((group for group in groups if _lie_together(heights[group[0]], height, apart)), None)
+        if group is None:
+            groups.append([run_id])
+        else:
+            group.append(run_id)
+    return {run_id: (i, len(group)) for group in groups if len(group) > 1 for i, run_id in enumerate(group)}
+
+
+def _lie_together(one: Floats, other: Floats, apart: float) -> bool:
+    both = np.isfinite(one) & np.isfinite(other)
+    near = np.abs(one[both] - other[both]) <= apart
+    return 2 * int(both.sum()) > len(one) and float(near.mean()) >= _NEARLY_ALL
 
 
 def aligned(runs: Mapping[str, Curves], names: Mapping[str, str], quantity: Quantity, axis: str) -> dict[str, Floats]:

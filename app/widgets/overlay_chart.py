@@ -9,9 +9,9 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt, Slot
-from PySide6.QtGui import QColor, QFontMetrics, QPainterPath
+from PySide6.QtGui import QColor, QFontMetrics, QPainterPath, QPen
 
-from app.overlay_lines import Line
+from app.overlay_lines import Line, in_turns
 from app.theme import SPACE, ThemeProvider
 from app.widgets.chart import Chart
 from app.widgets.line_bundle import BundledLine, LineBundle, path_of
@@ -21,19 +21,25 @@ _NAMED = 12
 """Runs at most whose names are written beside the ends of their lines."""
 _RAW_OF = 6
 """Runs at most of which all points are drawn besides the smoothed line: of more, nothing could be told apart."""
+_DASH = 7
+"""Of lines that lie on one another: a dash, in widths of the line."""
 _NAME_ROOM = 150  # pixels
 _MARGINS = (6, 8, 6)
 
 
 @dataclass(frozen=True, eq=False)
 class Drawing:
-    """Lines by run id, ready to be drawn: their paths, and x and y of all points that are drawn, joined."""
+    """Lines by run id, ready to be drawn: their paths, and x and y of all points that are drawn, joined.
+
+    `turns` says of those that lie on one another which of how many each is.
+    """
 
     lines: Mapping[str, Line]
     raw: Mapping[str, QPainterPath]
     smooth: Mapping[str, QPainterPath]
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    turns: Mapping[str, tuple[int, int]]
 
     @classmethod
     def of(cls, lines: Mapping[str, Line]) -> Drawing:
@@ -50,6 +56,7 @@ class Drawing:
             {run_id: path_of(*line.smooth) for run_id, line in lines.items()},
             x[known],
             y[known],
+            in_turns(lines) if len(lines) <= _NAMED else {},
         )
 
 
@@ -89,6 +96,11 @@ class OverlayChart(Chart):
     def draws_points(self) -> bool:
         """Whether all points are drawn besides the smoothed lines."""
         return bool(self._drawing.raw)
+
+    @property
+    def draws_in_turns(self) -> bool:
+        """Whether there are lines that lie on one another, and are drawn dash by dash."""
+        return bool(self._drawing.turns)
 
     def point_out(self, run_id: str) -> None:
         """Let one run stand out, '' for none."""
@@ -136,6 +148,8 @@ class OverlayChart(Chart):
             width = 2.6 if stands_out and self._is_smooth else 1.8 if few else 1
             alpha = 0.25 if faded else 1.0 if few or stands_out else 0.75
             pen = pg.mkPen(_faded(stroke, alpha), width=width, style=stroke.pattern)
+            if run_id in self._drawing.turns and not self._pointed_run:
+                _take_turns(pen, *self._drawing.turns[run_id])
             smooth.append((stands_out, BundledLine(path, pen, few)))
         smooth.sort(key=lambda pair: pair[0])
         self._bundle.set_lines([*raw, *(line for _, line in smooth)])
@@ -178,6 +192,13 @@ class OverlayChart(Chart):
             if fits:
                 taken.append(box)
                 item.setPos(x + 4 * per_x, y)
+
+
+def _take_turns(pen: QPen, i: int, n: int) -> None:
+    """Let the i-th of n lines on one another be seen between the dashes of the others."""
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    pen.setDashPattern([_DASH, _DASH * (n - 1)])
+    pen.setDashOffset(_DASH * i)
 
 
 def _faded(stroke: Stroke, alpha: float) -> QColor:

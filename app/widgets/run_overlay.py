@@ -104,7 +104,7 @@ class RunOverlay(QWidget):
         across.addWidget(plot)
         across.addWidget(side)
         across.setStretchFactor(0, 1)
-        across.setSizes([720, 270])
+        across.setSizes([660, 330])
         card = frame("card")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
@@ -277,6 +277,8 @@ class RunOverlay(QWidget):
             parts.append("drawn thick: smoothed" if self.chart.draws_points else "smoothed")
         elif not self.chart.draws_points:
             parts.append("drawn: the lowest and highest of each pixel" if self._is_thinned else "drawn: each step")
+        if self.chart.draws_in_turns:
+            parts.append("lines that lie on one another alternate")
         if n_whole < len(self._curves) and self._reading.busy:
             parts.append(f"so far a sample of {len(self._curves) - n_whole} of the runs, which are still being read")
         self.caption.setText("; ".join(parts) + ".")
