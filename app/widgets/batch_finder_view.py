@@ -15,7 +15,7 @@ from app.trial_control import TrialState
 from app.widgets.basics import label
 from app.widgets.chart import Chart
 from app.widgets.finder_view import FinderView
-from app.widgets.words import size_words
+from app.widgets.words import counted, size_words
 from models.training.findings import BatchFound, BatchPoint
 from models.training.spec import RunSpec
 
@@ -103,11 +103,17 @@ class BatchFinderView(FinderView):
             else "Memory was no limit to the sizes that were tried."
         )
         fast = f"From {found.fastest:,} on, larger batches are hardly faster. " if found.fastest is not None else ""
+        if _is_so_already(state):
+            at_once = found.batch_size * found.grad_accum_steps
+            return (
+                f"{fast}{limit} This run learns from {counted(at_once, 'text')} at once, for which its batch size is "
+                "right already; more at once would change what it learns."
+            )
         return f"{fast}{limit} How many texts are learned from at once is a choice of its own: accumulation keeps that."
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:
         changes = _changes(state)
-        self.use.setVisible(bool(changes) and not running)
+        self.use.setVisible(bool(changes) and not running and not _is_so_already(state))
         if changes:
             size, accum = changes["batch_size"], changes["grad_accum_steps"]
             self.use.setText(f"Use {size:,} × {accum:,}" if accum > 1 else f"Use {size:,}")
@@ -129,6 +135,12 @@ class BatchFinderView(FinderView):
         self._misses.setSymbolPen(theme.pen("danger"))
         self._limit.setPen(theme.pen("danger", alpha=0.7))
         self._limit.label.setColor(theme.theme.muted)
+
+
+def _is_so_already(state: TrialState) -> bool:
+    """Whether the run that was tried has the settings to use."""
+    tried = state.batch_of
+    return tried is not None and all(getattr(tried.train, name) == value for name, value in _changes(state).items())
 
 
 def _changes(state: TrialState) -> dict[str, int]:

@@ -51,6 +51,7 @@ class QueuePanel(QWidget):
         place = next((i for i, item in enumerate(self._session.waiting) if item.id == item_id), 0)
         item = self._session.remove_waiting(item_id)
         if item is not None:
+            self.list.setCurrentRow(min(place, self.list.count() - 1))  # so that the keyboard can go on from there
             self.removed.emit(item, place)
 
     def make_menu(self, item: Waiting) -> QMenu:
@@ -103,6 +104,7 @@ class _WaitingList(QListWidget):
         self._session = session
         self.setProperty("role", "plain")
         self.setAccessibleName("Waiting runs")
+        self.setToolTip("Drag one to another place, or press Alt with an arrow key; Delete takes it out")
         self.setDragDropMode(QListWidget.DragDropMode.InternalMove)
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

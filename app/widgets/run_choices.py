@@ -67,8 +67,9 @@ class RunChoices(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         # Two columns where both have room for their words, else one below the other.
-        columns = (self._sides.itemAt(i).minimumSize().width() for i in range(self._sides.count()))
-        least = max(*columns, _COLUMN_CHARACTERS * self.fontMetrics().averageCharWidth())
+        columns = [self._sides.itemAt(i) for i in range(self._sides.count())]
+        least = max(column.minimumSize().width() for column in columns if column is not None)
+        least = max(least, _COLUMN_CHARACTERS * self.fontMetrics().averageCharWidth())
         wide = self.width() >= 2 * least + 3 * SPACE
         self._sides.setDirection(QBoxLayout.Direction.LeftToRight if wide else QBoxLayout.Direction.TopToBottom)
 

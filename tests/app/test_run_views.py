@@ -186,6 +186,7 @@ def test_the_queue_is_seen_moved_and_emptied(
     tab.undo_offered.connect(lambda words, undo: offered.append(undo))
     qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
     assert [item.name for item in session.waiting] == ["a", "b"]
+    assert panel.list.currentRow() == 1, "the next one, so that the keyboard goes on from there"
     offered[0]()  # type: ignore[operator]
     assert [item.name for item in session.waiting] == ["a", "c", "b"]
     panel.make_menu(session.waiting[2]).actions()[1].trigger()  # «First»

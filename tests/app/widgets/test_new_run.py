@@ -275,6 +275,10 @@ def test_a_batch_size_is_taken_over(form: NewRun, session: Session, qtbot: QtBot
     form.grab()
     qtbot.mouseClick(view.use, Qt.MouseButton.LeftButton)
     assert (form.form.config.batch_size, form.form.config.grad_accum_steps) == (2, 4)
+    tell(session, batch_of=form.spec())
+    form.views.show_view("batch")
+    assert view.use.isHidden()
+    assert "its batch size is right already" in view.sentence.text()
 
 
 def test_nothing_is_tried_beside_a_training(
