@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
-from app.commands.train import add_spec_options, run_to_resume, spec_from_arguments
+from app.commands.train import add_spec_options, run_to_resume, spec_to_wait
 from app.failures import describe
 from models.events import Notice, RunStarted
 from models.library import Library
@@ -39,7 +39,11 @@ class Outcome:
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
-        "queue", help="let runs wait, and train them one after the other", description=__doc__
+        "queue",
+        help="let runs wait, and train them one after the other",
+        description=__doc__,
+        epilog="A run leaves the queue when it begins. One that was killed stays interrupted: `queue add --resume RUN` "
+        "lets it wait to go on.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what waits, the next one first")
@@ -107,7 +111,7 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
 
 def _add(args: argparse.Namespace, library: Library, queue: RunQueue) -> None:
     if args.resume is None:
-        queue.add_new([spec_from_arguments(args)])
+        queue.add_new([spec_to_wait(args)])
         return
     run = run_to_resume(args, library)
     if run.folder != library.runs / run.id:

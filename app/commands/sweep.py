@@ -8,7 +8,7 @@ from typing import Any
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine
 from app.commands.queue import DONE, FAILED, INTERRUPTED, show_waiting, work_through
-from app.commands.train import add_spec_options, spec_from_arguments
+from app.commands.train import add_spec_options, spec_to_wait
 from models.library import Library
 from models.training.run_queue import RunQueue
 from models.training.spec import RunSpec
@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Let the runs wait and train them; 1 where one failed, 130 where Ctrl-C stopped them (and kept what there is)."""
-    base = spec_from_arguments(args)
+    base = spec_to_wait(args)
     specs = _variants(base, args)
     library = Library()
     queue = RunQueue(library)

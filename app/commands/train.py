@@ -151,6 +151,19 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
         raise UsageError(str(error)) from error
 
 
+def spec_to_wait(args: argparse.Namespace) -> RunSpec:
+    """As `spec_from_arguments`, of a run that begins later: its files are looked for now, when somebody can mend that.
+
+    Raises:
+        UsageError: as there, or where a file is missing.
+    """
+    spec = spec_from_arguments(args)
+    for file in spec.data.files if spec.data.source == "files" else ():
+        if not Path(file).is_file():
+            raise UsageError(f"{file} does not exist: check the name, or choose the file again.")
+    return spec
+
+
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
     """The settings that the options change, as "train.lr" -> value."""
     changes = {name: _absolute(name, value) for name, value in map(parse_change, args.changes)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Generator
@@ -118,7 +119,7 @@ def _validation_seconds(trial: Trial, train: TrainConfig, validation: Batches | 
     if validation is None:
         return 0.0
     batches = validation_slice(validation, train.eval_batches)
-    return trial.validate(batches[len(batches) // 2]) * len(batches) * _times(train.eval_interval, train.steps)
+    return trial.validate(batches[len(batches) // 2]) * len(batches) * times_due(train.steps, train.eval_interval)
 
 
 def _sample_seconds(trial: Trial, prepared: Prepared) -> float:
@@ -137,9 +138,12 @@ def _sample_seconds(trial: Trial, prepared: Prepared) -> float:
         max_tokens=train.sample_tokens,
         denoises=objective_of(spec.model, train.objective) == "denoising",
     )
-    return (time.perf_counter() - began) * len(train.prompts) * _times(train.sample_interval, train.steps)
+    n = times_due(train.steps, train.sample_interval, train.checkpoint_interval)
+    return (time.perf_counter() - began) * len(train.prompts) * n
 
 
-def _times(interval: int, steps: int) -> int:
-    """How often something happens that is due at step 0, at every multiple of the interval, and at the end."""
-    return steps // interval + 1 + (steps % interval > 0)
+def times_due(steps: int, *intervals: int) -> int:
+    """How often something happens that is due at step 0, at every multiple of one or two intervals, and at the end."""
+    both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
+    at_end = all(steps % interval for interval in intervals)
+    return 1 + sum(steps // interval for interval in intervals) - both + at_end

@@ -14,7 +14,7 @@ from models.files import TEMPORARY_PREFIX, DamagedError, atomic_write_json, read
 from models.library import Library
 from models.training.run_folder import LOG_NAMES, RunFolder
 from models.training.run_record import checkpoint_step, read_record
-from models.training.spec import RunSpec, TokenizerSpec, TrainConfig
+from models.training.spec import RunSpec, TokenizerSpec, TrainConfig, objective_of
 
 
 def fork_run(
@@ -111,6 +111,12 @@ def _check(source: RunFolder, step: int, train: TrainConfig) -> None:
         raise ValueError(
             f"The checkpoint holds the state of the optimizer {source.spec.train.optimizer!r}, so a fork cannot change "
             f"to {train.optimizer!r}: start a new run for that."
+        )
+    practised, wanted = (objective_of(source.spec.model, one.objective) for one in (source.spec.train, train))
+    if practised != wanted:
+        raise ValueError(
+            f"The tokenizer of {source.name!r} is made for {practised}, so a fork cannot change to {wanted}: start a "
+            "new run for that."
         )
     if train.steps <= step:
         raise ValueError(f"The fork begins at step {step:,}, but is to end at {train.steps:,}: give it more steps.")

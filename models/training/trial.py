@@ -36,7 +36,7 @@ def prepared_run(library: Library, run: RunFolder) -> Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One update: loss in nats per unit of weight, tokens read, seconds on the clock."""
+    """One update: loss in nats per unit of weight, tokens read, seconds on the clock, its batches' making included."""
 
     loss: float
     n_tokens: int
@@ -74,9 +74,9 @@ class Trial:
 
         multiple: what the base learning rates are multiplied by.
         """
-        batches = [self._batches.batch(number, i) for i in range(self._train.grad_accum_steps)]
         self._wait()
         began = time.perf_counter()
+        batches = [self._batches.batch(number, i) for i in range(self._train.grad_accum_steps)]
         loss = self._update(batches, multiple)
         return Step(
             loss=loss,

@@ -145,6 +145,8 @@ def test_the_queue_trains_all_that_waits(home: Path, capsys: pytest.CaptureFixtu
     gone.write_text(TEXT, encoding="utf-8")
     spec = home / "gone.toml"
     spec.write_text(SPEC.format(steps=2).replace("text.txt", "gone.txt"))
+    assert main(["queue", "add", "--data", str(home / "nothing.txt")]) == 2
+    assert "nothing.txt does not exist" in capsys.readouterr().err
     assert main(["queue", "add", str(spec), "--name", "without text"]) == 0
     assert main(["queue", "add", "--like", "tiny", "--set", "steps=2", "--name", "second"]) == 0
     assert main(["queue", "add", "--like", "tiny", "--set", "steps=3", "--name", "third"]) == 0

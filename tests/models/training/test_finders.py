@@ -217,6 +217,12 @@ def test_a_forecast_shows_the_data_and_measures_the_run(library: Library, spec: 
     assert library.list_runs() == []
 
 
+@pytest.mark.parametrize(("steps", "intervals"), [(12, (4,)), (13, (4,)), (3, (4,)), (24, (4, 6)), (25, (4, 6))])
+def test_how_often_something_is_due(steps: int, intervals: tuple[int, ...]) -> None:
+    due = [step for step in range(steps + 1) if step == steps or any(step % interval == 0 for interval in intervals)]
+    assert forecast.times_due(steps, *intervals) == len(due)
+
+
 def test_a_forecast_may_only_show_the_data(library: Library, spec: RunSpec) -> None:
     events = list(forecast.forecast(library, spec, "cpu", measured=False))
     assert not any(isinstance(event, RunCost) for event in events)

@@ -84,12 +84,17 @@ def test_what_cannot_be_forked_is_a_sentence(library: Library, source: RunFolder
     other = dataclasses.replace(source.spec.train, optimizer="adamw", steps=20)
     with pytest.raises(ValueError, match="cannot change to 'adamw'"):
         fork_run(library, source, train=other)
+    pairs = make_run(library, dataclasses.replace(tiny_config, topology="encoder-decoder"), steps=3)
+    train(pairs, library)
+    other = dataclasses.replace(pairs.spec.train, objective="denoising", steps=9)
+    with pytest.raises(ValueError, match="cannot change to denoising"):
+        fork_run(library, pairs, train=other)
     with pytest.raises(ValueError, match="has no checkpoint yet"):
         fork_run(library, make_run(library, tiny_config))
     source.update(status="imported")
     with pytest.raises(ValueError, match="without an optimizer"):
         fork_run(library, source, 3)
-    assert len(library.list_runs()) == 2, "nothing half-made is left"
+    assert len(library.list_runs()) == 3, "nothing half-made is left"
     assert not list(library.runs.glob(".tmp-*"))
 
 
