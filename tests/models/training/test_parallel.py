@@ -168,9 +168,8 @@ def test_where_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> Non
 
 def test_where_the_leader_dies_the_run_is_interrupted(torchrun: Torchrun) -> None:
     torchrun.worker(0).send_signal(signal.SIGKILL)
-    _, errors = torchrun.process.communicate()
+    torchrun.process.communicate()
     assert torchrun.process.returncode == 1
-    assert "terrarium: Process 2 of 2 ends because another one did.\n" in errors
     assert torchrun.run.status == "interrupted"
 
 
