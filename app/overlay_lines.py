@@ -22,7 +22,7 @@ _APART, _NEARLY_ALL = 0.006, 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantity:
+class ComparedQuantity:
     """What can be compared: a column of the rows of a kind, with its name, unit and the format of its values."""
 
     kind: str
@@ -32,13 +32,15 @@ class Quantity:
     form: str
 
 
-QUANTITIES = {
-    "loss": Quantity(kind="train", column="loss", words="Training loss", unit="nats per token", form=".3f"),
-    "val": Quantity(kind="val", column="loss", words="Validation loss", unit="nats per token", form=".3f"),
-    "bits": Quantity(kind="val", column="bits_per_byte", words="Bits per byte", unit="of validation text", form=".3f"),
-    "lr": Quantity(kind="train", column="lr", words="Learning rate", unit="", form=".3g"),
-    "grad_norm": Quantity(kind="train", column="grad_norm", words="Gradient norm", unit="", form=".3f"),
-    "speed": Quantity(kind="train", column="tokens_per_s", words="Speed", unit="tokens/s", form=",.0f"),
+COMPARED = {
+    "loss": ComparedQuantity(kind="train", column="loss", words="Training loss", unit="nats per token", form=".3f"),
+    "val": ComparedQuantity(kind="val", column="loss", words="Validation loss", unit="nats per token", form=".3f"),
+    "bits": ComparedQuantity(
+        kind="val", column="bits_per_byte", words="Bits per byte", unit="of validation text", form=".3f"
+    ),
+    "lr": ComparedQuantity(kind="train", column="lr", words="Learning rate", unit="", form=".3g"),
+    "grad_norm": ComparedQuantity(kind="train", column="grad_norm", words="Gradient norm", unit="", form=".3f"),
+    "speed": ComparedQuantity(kind="train", column="tokens_per_s", words="Speed", unit="tokens/s", form=",.0f"),
 }
 
 
@@ -46,7 +48,7 @@ QUANTITIES = {
 class Scene:
     """What of the curves is drawn: which quantity along which column divided by `unit`, between which x, how wide."""
 
-    quantity: Quantity
+    quantity: ComparedQuantity
     axis: str
     unit: float
     left: float
@@ -146,7 +148,9 @@ def _lie_together(one: Floats, other: Floats, apart: float) -> bool:
     return 2 * int(both.sum()) > len(one) and float(near.mean()) >= _NEARLY_ALL
 
 
-def aligned(runs: Mapping[str, Curves], names: Mapping[str, str], quantity: Quantity, axis: str) -> dict[str, Floats]:
+def aligned(
+    runs: Mapping[str, Curves], names: Mapping[str, str], quantity: ComparedQuantity, axis: str
+) -> dict[str, Floats]:
     """A quantity of runs as columns (n,) under their names, after that of the column `axis`; NaN where a run has none.
 
     Takes 0.15 s for each 100,000 rows.

@@ -154,7 +154,8 @@ class TrainingTab(QWidget):
     @Slot(str)
     def _on_fork(self, run_id: str) -> None:
         self.show_run(run_id)
-        self.run_view.ask_for_fork()
+        if self.run_view.run_id == run_id:  # or it is gone
+            self.run_view.ask_for_fork()
 
     @Slot(str)
     def _on_chat(self, which: str) -> None:

@@ -7,13 +7,10 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.objective_words import OBJECTIVES
 from app.scenes.run_data import text_lengths_picture
-from app.session import Session
-from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
 from app.widgets.bar_plot import BarPlot
-from app.widgets.basics import EmptyState, button, frame, label, row
+from app.widgets.basics import button, frame, label, row
 from app.widgets.marked_tokens import MarkedTokens, MarkLegend
-from app.widgets.pages import Pages
 from app.widgets.stat_strip import StatStrip
 from app.widgets.words import short_count
 from models.training.findings import DataPreview
@@ -142,51 +139,6 @@ class DataPreviewPanel(QWidget):
         self.says.show_row(example.says)
         self.says_name.setText(_named(words.says, example.says.n_left_out))
         self.legend.show_marks(tuple(marks))
-
-
-class DataView(QWidget):
-    """The data of a run that there is, as RunViews wants it."""
-
-    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._run: ShownRun | None = None
-        self.panel = DataPreviewPanel(theme)
-        self._note = EmptyState("", "")
-        self._pages = Pages({"note": lambda: self._note, "panel": lambda: self.panel})
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._pages)
-        session.run_preview_changed.connect(self._show)
-        self._say("Looking at the data", "The text is being encoded.")
-
-    def show_run(self, run: ShownRun) -> None:
-        """Look at another run's data."""
-        self._run = run
-        if run.folder is None or run.spec is None:
-            self._say("No data yet", "The text is being prepared: its preview comes when the run has begun.")
-            return
-        self._say("Looking at the data", "The text is being encoded.")
-        self._session.preview_run(run.folder, run.spec)
-
-    def refresh(self) -> None:
-        """The run has grown, which changes nothing here."""
-
-    def _show(self) -> None:
-        state = self._session.run_preview
-        if self._run is None or state.spec is not self._run.spec:
-            return
-        if state.preview is not None and state.preview_of is self._run.spec:
-            self.panel.show_preview(state.preview)
-            self._pages.show_page("panel")
-        elif state.problem:
-            self._say("The data cannot be shown", state.problem)
-        elif state.running:
-            self._say("Looking at the data", state.phase)
-
-    def _say(self, heading: str, sentence: str) -> None:
-        self._note.set_words(heading, sentence)
-        self._pages.show_page("note")
 
 
 def _named(words: str, n_left_out: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
 
-from app.overlay_lines import QUANTITIES, Quantity
+from app.overlay_lines import COMPARED, ComparedQuantity
 from app.widgets.basics import label, row
 from app.widgets.run_axis import X_AXES
 
@@ -26,7 +26,7 @@ class OverlayControls(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.quantities = QComboBox()
-        for name, quantity in QUANTITIES.items():
+        for name, quantity in COMPARED.items():
             self.quantities.addItem(quantity.words, name)
         self.quantities.setAccessibleName("What is compared")
         self.quantities.setToolTip("What is compared")
@@ -50,9 +50,9 @@ class OverlayControls(QWidget):
         self.smoother.valueChanged.connect(self.smoothing_changed)
 
     @property
-    def quantity(self) -> Quantity:
+    def quantity(self) -> ComparedQuantity:
         """What is compared."""
-        return QUANTITIES[self.quantities.currentData()]
+        return COMPARED[self.quantities.currentData()]
 
     @property
     def axis(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, Signal, Slot
+from functools import partial
+
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics, QKeyEvent
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, QWidget
 
@@ -157,7 +159,8 @@ class _WaitingList(QListWidget):
     @Slot(QModelIndex, int, int, QModelIndex, int)
     def _on_moved(self, parent: QModelIndex, start: int, end: int, target: QModelIndex, row: int) -> None:
         place = row if row < start else row - 1
-        self._session.move_waiting(self._id(self.item(place)), place)
+        # Later: it fills the list anew, which Qt is still moving rows of.
+        QTimer.singleShot(0, partial(self._session.move_waiting, self._id(self.item(place)), place))
 
     @Slot(QPoint)
     def _on_menu(self, place: QPoint) -> None:

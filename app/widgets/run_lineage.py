@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from app.aside import Aside
@@ -45,7 +46,8 @@ class RunLineage(QWidget):
         self._reading = Aside(self)
         self._reading.done.connect(self._on_read)
         self._reading.failed.connect(self._on_failed)
-        session.runs_changed.connect(self._read)
+        self._is_stale = False
+        session.runs_changed.connect(self._on_runs_changed)
         theme.theme_changed.connect(self._restyle)
 
     @property
@@ -63,8 +65,20 @@ class RunLineage(QWidget):
     def refresh(self) -> None:
         """A run's origin does not change while it grows."""
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._read()
+
     @Slot()
+    def _on_runs_changed(self) -> None:
+        """Others may have begun with it, or be gone; it is read where it is seen: that takes a while for long texts."""
+        self._is_stale = True
+        if self.isVisible():
+            self._read()
+
     def _read(self) -> None:
+        self._is_stale = False
         if self._run is None or self._run.folder is None:
             return
         library, folder, index = self._session.library, self._run.folder, self._session.run_index

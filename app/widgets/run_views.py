@@ -93,9 +93,9 @@ class RunViews(Views):
         return view
 
     def _make_data(self) -> QWidget:
-        from app.widgets.data_preview import DataView
+        from app.widgets.run_data_view import RunDataView
 
-        return DataView(self._session, self._theme)
+        return RunDataView(self._session, self._theme)
 
     def _make_doctor(self) -> QWidget:
         from app.widgets.doctor_view import DoctorView

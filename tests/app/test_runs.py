@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from app.overlay_curves import Curves, CurvesRead, CurvesReader, sample_curves
-from app.overlay_lines import QUANTITIES, LineMaker, Scene
+from app.overlay_lines import COMPARED, LineMaker, Scene
 from app.run_comparison import compare_runs
 from app.run_lineage import lineage_of
 from app.run_query import matches, sort_runs
@@ -170,7 +170,7 @@ def test_a_damaged_run_keeps_what_was_read_and_the_others_go_on(library: Library
 
 
 def scene(**changes: object) -> Scene:
-    plain = {"quantity": QUANTITIES["loss"], "axis": "step", "unit": 1.0, "left": 0.0, "right": 10_000.0}
+    plain = {"quantity": COMPARED["loss"], "axis": "step", "unit": 1.0, "left": 0.0, "right": 10_000.0}
     return Scene(**(plain | {"n_columns": 100, "smoothing": 0.4, "log": False} | changes))  # type: ignore[arg-type]
 
 
@@ -203,7 +203,7 @@ def test_lines_follow_axis_and_scale(spiky: Curves) -> None:
     assert by_tokens.end[0] == pytest.approx(640, abs=1)
     log = maker.lines({"a": spiky}, scene(log=True, smoothing=0.0))["a"]
     assert log.end[1] == pytest.approx(math.log10(3.0))
-    assert maker.lines({"a": spiky}, scene(quantity=QUANTITIES["val"])) == {}
+    assert maker.lines({"a": spiky}, scene(quantity=COMPARED["val"])) == {}
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import ThemeProvider
 from app.widgets.batch_finder_view import BatchFinderView
-from app.widgets.data_preview import DataView
 from app.widgets.lr_finder_view import LrFinderView
 from app.widgets.new_run import NewRun
 from app.widgets.run_data_page import RunDataPage
+from app.widgets.run_data_view import RunDataView
 from models.presets import PRESETS
 from models.training import trial
 from models.training.findings import BatchFound, BatchPoint, LrFound, LrPoint
@@ -202,7 +202,7 @@ def test_a_run_that_does_not_fit_is_made_to(
 def test_the_data_of_a_run_is_shown(
     session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
-    view = DataView(session, theme)
+    view = RunDataView(session, theme)
     qtbot.addWidget(view)
     view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=session.history))
     session.start_training(tiny_spec)
