@@ -23,6 +23,12 @@ class Batch:
     n_tokens: int | None = None
     """Real tokens of source and inputs; None where nobody counted them."""
 
+    def count_tokens(self, *, padded: bool) -> int:
+        """Tokens read. Where nobody counted them, the id 0 stands for none if the texts are `padded`."""
+        if self.n_tokens is not None:
+            return self.n_tokens
+        return int(self.inputs.count_nonzero()) if padded else self.inputs.numel()
+
 
 @dataclass(frozen=True)
 class Rows:

@@ -63,6 +63,11 @@ class Recorder:
     def attention(self, seen: AttentionSeen) -> Generator[Event, None, None]:
         yield from self.patiently(self._run.append, "attention", asdict(seen))
 
+    def broken_step(self, **values: float) -> None:
+        """A row of a step that was never done, since a number of it is none; not where the disk is full."""
+        with suppress(OSError):
+            self._run.append("metrics", metrics_row("train", **values))
+
     def failure(self, step: int, sentence: str) -> None:
         """Status failed, and why. Where even that cannot be written, the run will show as interrupted."""
         with suppress(OSError):

@@ -11,16 +11,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.device import is_out_of_memory
-from models.events import (
-    Event,
-    Finished,
-    LayerMetrics,
-    Noted,
-    Notice,
-    RunStarted,
-    Saved,
-    TrainMetrics,
-)
+from models.events import Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
 from models.library import Library
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock, Pace
@@ -28,7 +19,7 @@ from models.training.failures import divergence_sentence, failure_sentence
 from models.training.looks import Looks, check_weights
 from models.training.machine import memory_taken
 from models.training.prepare import prepare_run
-from models.training.record import Recorder, bits_per_byte, metrics_row
+from models.training.record import Recorder, bits_per_byte
 from models.training.remedy import try_smaller_batches
 from models.training.run_folder import RunFolder
 from models.training.saving import Saver
@@ -83,19 +74,16 @@ class Trainer:
     @property
     def model(self) -> AnyModel:
         """The model as it is now; ValueError before RunStarted."""
-        return self._started_parts().model
-
-    @property
-    def parts(self) -> Parts:
-        """Everything that it works with; ValueError before RunStarted."""
-        return self._started_parts()
+        return self.parts.model
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The run's tokenizer; ValueError before RunStarted."""
-        return self._started_parts().tokenizer
+        return self.parts.tokenizer
 
-    def _started_parts(self) -> Parts:
+    @property
+    def parts(self) -> Parts:
+        """Everything that it works with; ValueError before RunStarted."""
         if self._parts is None:
             raise ValueError(f"The model of {self.run.name!r} is not built yet: wait until its training has begun.")
         return self._parts
@@ -307,7 +295,5 @@ class Trainer:
         drop_gradients(parts)
         step, what = self.step + 1, "gradient" if math.isfinite(gradients.loss) else "loss"
         position = {"step": step, "tokens": self._state.tokens, "elapsed_s": self._clock.seconds}
-        row = metrics_row("train", **position, loss=gradients.loss, grad_norm=gradients.norm)
-        with suppress(OSError):
-            self.run.append("metrics", row)
+        self._record.broken_step(**position, loss=gradients.loss, grad_norm=gradients.norm)
         raise ValueError(divergence_sentence(f"{what} of step {step}", self._config, self._saver.step))

@@ -80,7 +80,7 @@ class Trial:
         loss = self._update(batches, multiple)
         return Step(
             loss=loss,
-            n_tokens=sum(tokens_of(batch, self._padded) for batch in batches),
+            n_tokens=sum(batch.count_tokens(padded=self._padded) for batch in batches),
             seconds=time.perf_counter() - began,
         )
 
@@ -150,13 +150,6 @@ class Trial:
     def _undisturbed(self) -> Iterator[None]:
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             yield
-
-
-def tokens_of(batch: Batch, padded: bool) -> int:
-    """Tokens that are read of a batch; `padded`: where nobody counted, id 0 stands for none."""
-    if batch.n_tokens is not None:
-        return batch.n_tokens
-    return int(batch.inputs.count_nonzero()) if padded else batch.inputs.numel()
 
 
 def heaviest(batches: Batches) -> int:

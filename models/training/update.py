@@ -68,7 +68,7 @@ def _compute_gradients(parts: Parts, config: TrainConfig, step: int) -> Generato
     return Gradients(
         loss=team.sums([loss_here])[0],
         norm=norm,
-        n_tokens=sum(_count_tokens(batch, parts.padded) for batch in batches),
+        n_tokens=sum(batch.count_tokens(padded=parts.padded) for batch in batches),
         flops=sum(_flops(parts.model.config, batch) for batch in batches),
     )
 
@@ -109,10 +109,3 @@ def _flops(config: ModelConfig, batch: Batch) -> int:
 @lru_cache(maxsize=1024)
 def _flops_of_text(config: ModelConfig, length: int, source_length: int | None) -> int:
     return TRAINING_FACTOR * sum(operations(config, length, source_length).values())
-
-
-def _count_tokens(batch: Batch, padded: bool) -> int:
-    """Tokens read, without the padding (where nobody counted: id 0) behind examples."""
-    if batch.n_tokens is not None:
-        return batch.n_tokens
-    return int(batch.inputs.count_nonzero()) if padded else batch.inputs.numel()

@@ -285,8 +285,8 @@ def test_another_tokenizer_under_the_run_is_refused(library: Library, tiny_confi
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a b c\n", "The training text is 6 tokens long.*context_length"),
-        ("line of text\n" * 12, "validation part is 13 tokens long.*val_fraction"),
+        ("a b c\n", "The training text is 6 tokens long.*context length"),
+        ("line of text\n" * 12, "validation part is 13 tokens long.*validation share"),
     ],
 )
 def test_a_text_too_short_for_the_context_is_refused(
