@@ -200,7 +200,8 @@ class LossChart(RunChart):
         per_pixel = (high - low) / max(view.height(), 1.0)
         right -= self._right_margin() * view.viewPixelSize()[0]
         self._guess.place_name(right)
-        self._frequencies.place_name(right, below=self._ends_above(self._frequencies.value, per_pixel))
+        apart = self._names[0].boundingRect().height() * per_pixel
+        self._place_frequencies(right, low, apart)
         right += _GAP * view.viewPixelSize()[0]
         places: dict[int, float] = {}
         for i, value in enumerate(self._ends):
@@ -208,8 +209,7 @@ class LossChart(RunChart):
             self._names[i].setVisible(shown)
             if shown:
                 self._names[i].setText(f"{('training', 'validation')[i]} {self.quantity.write(value)}")
-                places[i] = math.log10(value) if self._log else value
-        apart = self._names[0].boundingRect().height() * per_pixel
+                places[i] = self._height(value)
         if len(places) == 2 and abs(places[0] - places[1]) < apart:
             middle = max(sum(places.values()) / 2, low + apart)
             upper = 0 if places[0] >= places[1] else 1
@@ -217,18 +217,20 @@ class LossChart(RunChart):
         for i, place in places.items():
             self._names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
 
-    def _ends_above(self, value: float, per_pixel: float) -> bool:
-        """Whether the name of a line at `value` has its room below that: the curve ends above it, or the other line's
-        name stands there."""
-        _, smoothed = self._drawn[1]
-        late = smoothed[-max(len(smoothed) // 3, 1) :]
+    def _place_frequencies(self, right: float, low: float, line: float) -> None:
+        """Above its line, or below where the curve ends above it or the other name stands there; not at all where there
+        is no room. `low`: the lowest y that is seen, `line`: the height of a line of words."""
+        value, guess = (self._height(reference.value) for reference in (self._frequencies, self._guess))
+        late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]
         late = late[np.isfinite(late)]
-        scaled = math.log10 if self._log else float
-        if math.isfinite(self._guess.value) and math.isfinite(value) and value > 0:
-            apart = (scaled(self._guess.value) - scaled(value)) / per_pixel
-            if apart < 2 * self._names[0].boundingRect().height():
-                return True
-        return bool(len(late)) and float(np.median(late)) > value
+        below = guess - value < 2 * line or (bool(len(late)) and self._height(float(np.median(late))) > value)
+        self._frequencies.place_name(right, below=below, fits=not below or value - line >= low)
+
+    def _height(self, value: float) -> float:
+        """Where a value is upwards; NaN where it is nowhere."""
+        if not self._log:
+            return value
+        return math.log10(value) if value > 0 else math.nan
 
     def _right_margin(self) -> int:
         widest = f"validation {self.quantity.write(88.88)}"

@@ -40,8 +40,9 @@ class ReferenceLine:
             self._line.setValue(math.log10(value) if log else value)
             self.name.setText(words)
 
-    def place_name(self, right: float, *, below: bool = False) -> None:
-        """Let the name end at this x, above the line or below."""
+    def place_name(self, right: float, *, below: bool = False, fits: bool = True) -> None:
+        """Let the name end at this x, above the line or below; leave it out where it does not fit."""
+        self.name.setVisible(self._line.isVisible() and fits)
         self.name.setAnchor((1, 0 if below else 1))
         self.name.setPos(right, self._line.value())
 
