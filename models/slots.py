@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -50,7 +51,9 @@ def settings_from_dict(cls: type[Settings], data: Any, where: str) -> Settings:
     known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - known)
     if unknown:
-        raise ValueError(f"{where} has no setting called {unknown[0]!r}: the settings are {', '.join(sorted(known))}.")
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the settings are {', '.join(sorted(known))}."
+        raise ValueError(f"{where} has no setting called {unknown[0]!r}: {hint}")
     try:
         return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
     except ValueError as error:

@@ -36,7 +36,7 @@ class FinderView(QWidget):
         self, session: Session, theme: ThemeProvider, kind: str, *, title: str, about: str, start: str
     ) -> None:
         super().__init__()
-        self._session, self._theme, self._kind = session, theme, kind
+        self._session, self._theme, self._kind, self._about = session, theme, kind, about
         self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
         """Whether what was found of a spec still means something for what is chosen now."""
         self.start = button(start, theme, self.wanted.emit, icon="play-fill", role="primary", tip=about)
@@ -78,8 +78,9 @@ class FinderView(QWidget):
         begun = running or self._has_points(state) or (mine and bool(state.problem))
         self._switch.setCurrentIndex(int(begun))
         free = not self._session.training_active
-        self.start.setEnabled(free)
-        self.again.setEnabled(free)
+        for widget, tip in ((self.start, self._about), (self.again, "Try it once more")):
+            widget.setEnabled(free)
+            widget.setToolTip(tip if free else "A training is going on: wait until it ends, or stop it")
         self.again.setVisible(not running)
         self.stop.setVisible(running)
         self.progress.setVisible(running)

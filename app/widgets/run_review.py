@@ -24,6 +24,10 @@ from models.training.spec import TrainConfig
 _CHARACTERS = 33
 """So many wide: the longest fact, the memory, in one line."""
 _NONE = "–"
+_MEASURE = (
+    "Train this very run for a few steps, to see what it takes. The text and the tokenizer are prepared for it, and "
+    "kept; nothing else is."
+)
 _FACTS = (
     ("parameters", "Parameters", "Trained numbers of the model"),
     ("step", "Tokens per step", "Batch size × accumulation × context length"),
@@ -85,8 +89,7 @@ class RunReview(QFrame):
             self.measure_asked.emit,
             icon="timer",
             role="link",
-            tip="Train this very run for a few steps, to see what it takes. The text and the tokenizer are prepared "
-            "for it, and kept; nothing else is.",
+            tip=_MEASURE,
         )
         self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop after this step")
         self.fit = button(
@@ -192,6 +195,7 @@ class RunReview(QFrame):
         """Show the estimate, or what was measured of exactly this run; what the trial is doing, or whether one can."""
         self._show_trial(trial)
         self.measure.setEnabled(can_try)
+        self.measure.setToolTip(_MEASURE if can_try else "Not while a training is going on, or something is missing")
         self.fit.setEnabled(can_try)
         if measured is not None and measured.peak_bytes is not None:
             needed = measured.peak_bytes

@@ -89,8 +89,10 @@ def test_slots_may_mean_something_only_with_others() -> None:
 
 def test_from_parsed_json() -> None:
     assert settings_from_dict(Oven, {"heat": 200, "dishes": ["cake"]}, "oven.json") == Oven(heat=200, dishes=("cake",))
-    with pytest.raises(ValueError, match=r"oven\.json has no setting called 'heet': the settings are .*heat"):
+    with pytest.raises(ValueError, match=r"oven\.json has no setting called 'heet': did you mean 'heat'\?"):
         settings_from_dict(Oven, {"heet": 200}, "oven.json")
+    with pytest.raises(ValueError, match=r"oven\.json has no setting called 'xyz': the settings are .*heat"):
+        settings_from_dict(Oven, {"xyz": 200}, "oven.json")
     with pytest.raises(ValueError, match=r"oven\.json must be an object of named settings, not list"):
         settings_from_dict(Oven, [], "oven.json")
     with pytest.raises(ValueError, match=r"oven\.json: heat is 1, but must lie between 50 and 250"):
