@@ -64,7 +64,7 @@ class NewRun(QWidget):
         layout.setSpacing(SPACE)
         layout.addWidget(self.views, 1)
         layout.addWidget(self.review)
-        self._like = ""
+        self._like = self._taken_name = ""
         self._fitting = False
         # What is shown depends on several parts: brought up to date once, after all of them changed.
         self._later = QTimer(self, singleShot=True, interval=0)
@@ -173,6 +173,7 @@ class NewRun(QWidget):
         except ValueError as error:
             self.review.problem.setText(str(error))
             return
+        self._taken_name = self.name.text()
         if take(spec):
             self.name.clear()
             self.started.emit()
@@ -226,6 +227,9 @@ class NewRun(QWidget):
         if self.session.training_active != self._was_active:
             self._was_active = self.session.training_active
             self._later.start()
+            state = self.session.training
+            if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
+                self.name.setText(self._taken_name)  # no run has it: it is still to be given
 
     @Slot()
     def _on_trial(self) -> None:

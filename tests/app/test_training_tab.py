@@ -49,9 +49,15 @@ def test_a_run_is_made_with_the_form_and_watched_to_its_end(
     new.data.source.setCurrentIndex(new.data.source.findData("files"))
     until(lambda: not new.start.isEnabled())
     assert "Choose at least one text file" in new.problem
-    new.data.set_files(tiny_spec.data.files)
+    new.data.set_files(("gone.txt",))
     new.form.set_config(tiny_spec.train)
     new.name.setText("grown by hand")
+    until(lambda: new.start.isEnabled())
+    qtbot.mouseClick(new.start, Qt.MouseButton.LeftButton)
+    until(lambda: not session.training_active)
+    assert session.list_runs() == []
+    assert new.name.text() == "grown by hand", "nothing typed is lost"
+    new.data.set_files(tiny_spec.data.files)
     until(lambda: new.start.isEnabled())
     qtbot.mouseClick(new.start, Qt.MouseButton.LeftButton)
     assert session.training_active
