@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
+
+from models.training.jsonl import parse_row
 
 POINTS = 48
 _BLOCK = 1024
@@ -31,10 +32,7 @@ def loss_points(folder: Path, points: int = POINTS) -> tuple[float, ...]:
 def _first_loss(block: bytes) -> float | None:
     """The loss of the first whole training row in `block`."""
     for line in block.split(b"\n")[:-1]:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and row.get("kind") == "train" and isinstance(row.get("loss"), int | float):
+        row = parse_row(line)
+        if row is not None and row.get("kind") == "train" and isinstance(row.get("loss"), int | float):
             return float(row["loss"])
     return None

@@ -65,7 +65,7 @@ def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]
     """
     rows = []
     for number, line in enumerate(_whole_lines(path), start=1):
-        row = _parse(line)
+        row = parse_row(line)
         if row is None:
             raise ValueError(f"{path} is damaged: line {number} is not a JSON object. Take that line out.")
         for key, kind in (needed or {}).items():
@@ -83,7 +83,7 @@ def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path 
     if not path.exists():
         return None
     lines = _whole_lines(path, size)
-    rows = [_parse(line) for line in lines]
+    rows = [parse_row(line) for line in lines]
     backup = None
     if None in rows:
         backup = path.with_name(f"damaged-{path.name}")
@@ -104,7 +104,7 @@ def last_row(path: Path, block: int = 8192) -> Row | None:
     except OSError:
         return None
     for line in reversed(tail[: tail.rfind(b"\n") + 1].splitlines()):
-        row = _parse(line)
+        row = parse_row(line)
         if row is not None:
             return row
     return None
@@ -120,7 +120,8 @@ def _whole_lines(path: Path, size: int | None = None) -> list[bytes]:
     return data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]
 
 
-def _parse(line: bytes) -> Row | None:
+def parse_row(line: bytes) -> Row | None:
+    """The row in a line, None where there is none."""
     try:
         row = json.loads(line)
     except ValueError:
