@@ -40,8 +40,8 @@ _EXPLAINS = {
 
 def examine(log: RunLog) -> Examination:
     """Everything that can be said of the run now; nothing of one that learns as it should, however young it is."""
-    signs = Signs(log)
-    findings: list[Finding] = [check(signs) for check in _CHECKS.values()]
+    signs, sound = Signs(log), Signs(log.sound())
+    findings: list[Finding] = [check(signs if kind == "nan" else sound) for kind, check in _CHECKS.items()]
     found = [finding for finding in findings if isinstance(finding, Diagnosis)]
     explained = set().union(*(_EXPLAINS.get(diagnosis.kind, set()) for diagnosis in found))
     return Examination(

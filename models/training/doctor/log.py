@@ -144,6 +144,14 @@ class RunLog:
             checkpoints=tuple(saved for saved in self.checkpoints if saved <= step),
         )
 
+    def sound(self) -> RunLog:
+        """The same without the steps whose loss, gradient or learning rate is no finite number."""
+        sound = np.isfinite(self.loss) & np.isfinite(self.grad_norm) & np.isfinite(self.lr)
+        if sound.all():
+            return self
+        columns = {name: getattr(self, name)[sound] for name in _TRAIN}
+        return dataclasses.replace(self, **columns)
+
     def checkpoint_before(self, step: float) -> int | None:
         """The newest checkpoint of `step` updates or fewer, but at least one; None where there is none."""
         return max((saved for saved in self.checkpoints if 0 < saved <= step), default=None)

@@ -15,6 +15,8 @@ GOOD_MOVEMENT = 1.5
 """All updates together, as a multiple of the weights: about what healthy runs come to."""
 MOST_ADAMW, MOST_MUON = 0.01, 0.05
 """Learning rates that no remedy goes beyond."""
+_LEAST = 1e-9
+"""The lowest learning rate that there is."""
 STRONG_DECAY = 0.5
 """The share of the weights that weight decay takes at one step, from which on it undoes what is learned."""
 
@@ -22,7 +24,7 @@ STRONG_DECAY = 0.5
 def calmer(signs: Signs, onset: int) -> Remedy:
     """Smaller updates: from the last checkpoint before the trouble began, or anew where no good weights are left."""
     fork = signs.log.checkpoint_before(onset)
-    if fork is None or signs.ratio_until(fork) > ROUGH_RATIO:
+    if fork is None or fork >= signs.log.spec.train.steps or signs.ratio_until(fork) > ROUGH_RATIO:
         return anew(signs)
     changes = scaled_rates(signs, 1 / 3) | steadied(signs)
     return Remedy(words=f"Fork from step {fork} with {words_of(changes)}", changes=changes, fork_step=fork)
@@ -42,9 +44,9 @@ def anew(signs: Signs) -> Remedy:
 def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
     """The run's learning rates times `factor`, but no higher than is usual, rounded to one digit."""
     train = signs.log.spec.train
-    rates = {"train.lr": min(train.lr * factor, MOST_ADAMW)}
+    rates = {"train.lr": min(max(train.lr * factor, _LEAST), MOST_ADAMW)}
     if train.optimizer == "muon":
-        rates["train.muon_lr"] = min(train.muon_lr * factor, MOST_MUON)
+        rates["train.muon_lr"] = min(max(train.muon_lr * factor, _LEAST), MOST_MUON)
     return {name: float(f"{rate:.1g}") for name, rate in rates.items()}
 
 

@@ -103,7 +103,7 @@ class Signs:
         Those to come are taken to be as large, for their learning rate, as the last ones were.
         """
         known = np.isfinite(self.ratios)
-        if known.sum() < 3:
+        if known.sum() < 3 or not len(self.log.step):
             return math.nan
         steps, ratios = self.log.layer_step[known], self.ratios[known]
         lr = np.interp(steps, self.log.step, self.log.lr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,23 @@ def test_whatever_the_age_nothing_breaks(library: Library, tiny_config: ModelCon
     log = RunLog.read(RunFolder.open(run.folder))
     for step in range(15):
         assert kinds(log.until(step)) <= {"small_validation"}  # 64 tokens of it
+
+
+def test_whatever_is_no_number_nothing_breaks(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=30, layer_interval=2)
+    train(run, library)
+    log, rng = RunLog.read(run), np.random.default_rng(0)
+    columns = ("loss", "lr", "grad_norm", "val_loss", "val_error", "update_ratio")
+    for _ in range(100):
+        broken = {name: getattr(log, name).copy() for name in columns}
+        for values in broken.values():
+            begin = rng.integers(len(values))
+            values[[slice(0), slice(None), slice(begin), slice(begin, None)][rng.integers(4)]] = np.nan
+        examination = examine(dataclasses.replace(log, **broken))
+        said = [one.words for one in examination.checks] + [one.sentence for one in examination.diagnoses]
+        assert not any(re.search(r"\bnan\b", words) for words in said)
+        for diagnosis in examination.diagnoses:
+            assert diagnosis.remedy is None or diagnosis.remedy.fork_step != 30, "nothing is left to train from there"
 
 
 def test_what_was_not_written_down_is_not_judged(library: Library, tiny_config: ModelConfig) -> None:
