@@ -183,12 +183,15 @@ def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
 def test_the_queue_takes_nobody_away_from_what_he_looks_at(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
 ) -> None:
-    first, second, third = (dataclasses.replace(tiny_spec, name=name) for name in ("first", "second", "third"))
+    first, third = (dataclasses.replace(tiny_spec, name=name) for name in ("first", "third"))
+    second = dataclasses.replace(endless(tiny_spec), name="second")
     session.start_training(first)
     session.queue_training([second, third])
-    until(lambda: session.training is not None and session.training.name == "second" and tab.run_view.live)
+    until(lambda: session.training is not None and session.training.name == "second" and session.training.step > 0)
     assert tab._pages.currentWidget() is tab.run_view  # the one before it was looked at
+    assert tab.run_view.live
     tab.show_new_run()
+    session.stop()
     until(lambda: not session.training_active and not session.waiting)
     assert tab._pages.currentWidget() is tab.new_run
     assert tab.runs.current_id == ""
@@ -205,6 +208,7 @@ def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
     row = TrainMetrics(step=13, total_steps=20, tokens=1, elapsed_s=9.0, loss=1.0, lr=1e-3, grad_norm=1.0, **pace)
     with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({"kind": "train", **dataclasses.asdict(row)}) + "\n")
+    tab.run_view._follower.look()
     until(lambda: history.train["step"][-1] == 13)
 
 
