@@ -47,7 +47,7 @@ def parallel_axes(runs: Sequence[SweepRun]) -> list[ParallelAxis]:
     names = list(runs[0].values) if runs else []
     axes = [_setting_axis(name, [run.values[name] for run in runs]) for name in names]
     losses = [run.best_loss for run in runs]
-    return [*axes, _number_axis(LOSS, "Lowest validation loss", losses, ticks=None)]
+    return [*axes, _number_axis(LOSS, "Lowest loss", losses, ticks=None)]
 
 
 def _setting_axis(name: str, values: Sequence[Any]) -> ParallelAxis:

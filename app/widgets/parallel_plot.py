@@ -140,7 +140,7 @@ class ParallelPlot(Figure):
     def _draw_run(self, painter: QPainter, run: int, *, wide: bool) -> None:
         colour = self._colour(run)
         colour.setAlphaF(1.0 if wide else 0.75)
-        pen = QPen(self._theme.theme.color("accent") if wide else colour, 3.0 if wide else 1.5)
+        pen = QPen(self._theme.theme.color("text") if wide else colour, 3.0 if wide else 1.5)
         if self._runs[run].best_loss is None:
             pen.setStyle(Qt.PenStyle.DashLine)
         painter.setPen(pen)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from typing import Any
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QDialog, QHBoxLayout, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from app.session import Session
@@ -26,7 +27,6 @@ _TABLES = ("train", "model")
 _FIRST = ("train.lr", "train.batch_size", "model.n_layer", "model.d_model", "train.weight_decay", "train.seed")
 """What is offered first, one after the other."""
 _NOW_CHARACTERS = 14
-_HINTS = {"grid": "0.001, 0.003, 0.01", "random": "0.001, 0.003 or 0.0001..0.01"}
 _LEFT_OUT = ("train.prompts", "model.topology", "model.vocab_size", "model.start_id", "model.end_id")
 """What has no values to try, or belongs to the tokenizer."""
 
@@ -54,7 +54,9 @@ class SweepDialog(QDialog):
         self.n.setRange(1, 1000)
         self.n.setValue(10)
         self.n.setSuffix(" runs")
+        self.n.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.n.setAccessibleName("Number of runs")
+        self.n.setToolTip("How many runs are drawn")
         self._axes: list[_AxisRow] = []
         self._n_runs = 0
         self._lines = QVBoxLayout()
@@ -128,7 +130,7 @@ class SweepDialog(QDialog):
         is_random = self.method.value == "random"
         self.n.setVisible(is_random)
         for axis in self._axes:
-            axis.values.setPlaceholderText(_HINTS[self.method.value])
+            axis.show_hint(with_range=is_random)
             axis.remove.setVisible(len(self._axes) > 1)
         problem, n = "", 0
         try:
@@ -227,12 +229,22 @@ class _AxisRow(QWidget):
         """As on the command line: "train.lr=0.001, 0.003"."""
         return f"{self.name}={self.values.text().strip()}"
 
+    def show_hint(self, *, with_range: bool) -> None:
+        """Give an example of what may be typed; `with_range`: a range too."""
+        examples = _examples(self._field, value_of(self._base, self.name))
+        numbers = with_range and not self._field.metadata.get("choices") and len(examples) > 2
+        more = f" or {examples[0]}..{examples[-1]}" if numbers else ""
+        self.values.setPlaceholderText(", ".join(examples) + more)
+
+    @property
+    def _field(self) -> dataclasses.Field[Any]:
+        return next(f for table, f in _fields(self._base) if f"{table}.{f.name}" == self.name)
+
     @Slot()
     def _on_setting(self) -> None:
         self._now.setText(f"now {_as_typed(value_of(self._base, self.name))}")
-        field = next(f for table, f in _fields(self._base) if f"{table}.{f.name}" == self.name)
-        self.setting.setToolTip(field.metadata.get("help", ""))
-        choices = field.metadata.get("choices")
+        self.setting.setToolTip(self._field.metadata.get("help", ""))
+        choices = self._field.metadata.get("choices")
         self.values.setToolTip(f"Some of: {', '.join(choices)}" if choices else "Values, with commas in between")
         self.changed.emit()
 
@@ -247,6 +259,20 @@ def _settings(base: RunSpec) -> list[tuple[str, str]]:
         and is_used(getattr(base, table), f)
         and not (table == "train" and f.name in meaningless)
     ]
+
+
+def _examples(field: dataclasses.Field[Any], value: Any) -> list[str]:
+    """Some values of a setting, around the one that it has: three of a number."""
+    if field.metadata.get("choices"):
+        return list(field.metadata["choices"][:2])
+    if isinstance(value, bool):
+        return ["true", "false"]
+    if isinstance(value, int):
+        numbers: list[float] = [value, value + 1, value + 2] if value < 2 else [value // 2, value, 2 * value]
+    else:
+        numbers = [float(f"{value * factor:.1g}") for factor in (1 / 3, 1, 3)] if value else [0.0, 0.1, 0.2]
+    low, high = field.metadata.get("range", (-math.inf, math.inf))
+    return [_as_typed(number) for number in dict.fromkeys(min(max(number, low), high) for number in numbers)]
 
 
 def _as_typed(value: Any) -> str:

@@ -98,6 +98,17 @@ def test_a_random_search_in_the_dialog(
     dialog.method.choose("random")
     dialog.n.setValue(7)
     dialog.axes[0].values.setText("1e-5..1e-1")
+    dialog.method.changed.emit("random")
+    axis = dialog.axes[0]
+    for name, hint in (
+        ("train.lr", "0.002, 0.006, 0.02 or 0.002..0.02"),
+        ("model.n_layer", "1, 2, 4 or 1..4"),
+        ("train.schedule", "cosine, linear"),
+        ("model.qk_norm", "true, false"),
+    ):
+        axis.setting.setCurrentIndex(axis.setting.findData(name))
+        assert axis.values.placeholderText() == hint
+    axis.setting.setCurrentIndex(axis.setting.findData("train.lr"))
     rates = [one.train.lr for one in dialog.specs()]
     assert len(rates) == 7
     assert all(1e-5 <= rate <= 1e-1 for rate in rates)
