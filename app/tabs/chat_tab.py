@@ -151,7 +151,8 @@ class ChatTab(QWidget):
             for run in session.list_runs()
             if (run.step > 0 or run.status == "imported") and not run.problem and not session.is_current(run.id)
         ]
-        self.models.set_choices(runs, self._live_name, model.which if model is not None else "")
+        which, step = (model.which, model.step) if model is not None else ("", None)
+        self.models.set_choices(runs, self._live_name, which, step)
         self._show_page()
 
     @Slot()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.run_columns import run_columns
@@ -31,8 +32,8 @@ from app.widgets.small_chart import SmallChart, words_of
 from app.widgets.words import percent, size_words
 from models.training.run_folder import RunFolder
 
-_CHARTS_HIGH = 264
-"""Pixels below which the charts cannot be read; where there is no room for both, the samples are scrolled to."""
+_CHARTS_HIGH = 19
+"""Lines of text below whose height the charts cannot be read; where both have no room, the samples are scrolled to."""
 
 _RATE_TIP = "The learning rate of each step. A dashed line marks where it was changed by hand, or the run went on."
 _GRADIENT_TIP = "The length of the gradient before it is clipped"
@@ -57,6 +58,7 @@ class CurvesView(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._theme = theme
         self._history = RunHistory()
         self._run: ShownRun | None = None
         self._has_begun = True
@@ -102,6 +104,8 @@ class CurvesView(QWidget):
         self._linked.zoomed.connect(self.whole.setEnabled)
         for chart in self.charts:
             chart.row_pointed.connect(self._on_pointed)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
         self._on_smoothing()
         self.loss.set_log(self.choices.log.isChecked())
 
@@ -149,7 +153,6 @@ class CurvesView(QWidget):
         charts.setStretchFactor(0, 1)
         charts.setStretchFactor(1, 1)
         charts.setSizes([500, 500])
-        charts.setMinimumHeight(_CHARTS_HIGH)
         return charts
 
     # -- What is shown ----------------------------------------------------------------------------------
@@ -210,6 +213,10 @@ class CurvesView(QWidget):
     def _on_smoothing(self) -> None:
         for chart in (self.loss, self.gradient, self.speed):
             chart.set_smoothing(self.choices.smoothing)
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._picture.setMinimumHeight(_CHARTS_HIGH * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
         columns = run_columns(self._history)  # now: it may grow while they are written

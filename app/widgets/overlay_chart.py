@@ -132,7 +132,9 @@ class OverlayChart(Chart):
     def restyle(self) -> None:
         super().restyle()
         if hasattr(self, "_drawing"):  # the base class dresses itself before there are lines
+            self._set_names(self._named)  # letters of another size need other room
             self._dress()
+            self._place_names()
 
     def _dress(self) -> None:
         # Wide lines with fine edges are slow where they are noisy.

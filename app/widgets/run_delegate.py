@@ -123,7 +123,7 @@ class RunDelegate(QStyledItemDelegate):
         for n, tag in enumerate(tags):
             words, more = tag, f"+{len(tags) - n}"
             room = box.right() - left - (0 if n == len(tags) - 1 else metrics.horizontalAdvance(more) + _CHIP_GAP)
-            width = metrics.horizontalAdvance(words) + 2 * _CHIP_PAD
+            width = metrics.horizontalAdvance(words) + 2 * _CHIP_PAD + 1  # scaled letters end between two pixels
             if width > room and n:
                 painter.setPen(colors.color("muted"))
                 painter.drawText(QRect(left, box.top(), 60, box.height()), Qt.AlignmentFlag.AlignVCenter, more)

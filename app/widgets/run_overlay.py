@@ -80,6 +80,7 @@ class RunOverlay(QWidget):
         self.legend.pointed.connect(self.chart.point_out)
         self.legend.opened.connect(self.run_asked)
         self.differences.opened.connect(self.run_asked)
+        theme.theme_changed.connect(self._on_theme)
 
     def _build(self) -> None:
         side = QWidget()
@@ -182,6 +183,12 @@ class RunOverlay(QWidget):
         self._drawn = ()
         if not self._draw.isActive():
             self._draw.start(_DRAW_MS)
+
+    @Slot()
+    def _on_theme(self) -> None:
+        """The lines have other colours; the legend took its own before."""
+        self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
+        self._on_changed()
 
     @Slot()
     def _on_scale(self) -> None:
