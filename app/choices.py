@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class Choices(QObject):
         runs_changed(): the list of runs, or a run's shown status, changed.
         job_failed(sentence, details): something did not work; details is a traceback, or empty.
         notice(sentence): something to read without anything having failed.
-        deleted(what, token): something went to the trash; `undo_delete(token)` brings it back.
+        deleted(what, tokens): something went to the trash; `undo_delete(tokens)` brings it back.
     """
 
     tokenizer_changed = Signal()
@@ -41,7 +42,7 @@ class Choices(QObject):
     runs_changed = Signal()
     job_failed = Signal(str, str)
     notice = Signal(str)
-    deleted = Signal(str, str)
+    deleted = Signal(str, object)
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -246,9 +247,10 @@ class Choices(QObject):
         self._delete(self.library.chats / f"{chat_id}.json", "Chat deleted")
         self.library_changed.emit()
 
-    def undo_delete(self, token: str) -> None:
-        """Bring back what `deleted` told of."""
-        self._try(lambda: self.library.restore(token))
+    def undo_delete(self, tokens: Sequence[str]) -> None:
+        """Bring back what `deleted` told of; what cannot be is said."""
+        for token in tokens:
+            self._try(partial(self.library.restore, token))
         self.runs_changed.emit()
         self.library_changed.emit()
 
@@ -282,6 +284,6 @@ class Choices(QObject):
 
     def _delete(self, path: Path, words: str) -> None:
         def delete() -> None:
-            self.deleted.emit(words, self.library.move_to_trash(path))
+            self.deleted.emit(words, (self.library.move_to_trash(path),))
 
         self._try(delete)

@@ -195,9 +195,9 @@ class MainWindow(QMainWindow):
         if self.session.open_chat_model(which):
             self.show_tab("chat")
 
-    @Slot(str, str)
-    def _on_deleted(self, words: str, token: str) -> None:
-        self.toasts.undo(words, lambda: self.session.undo_delete(token))
+    @Slot(str, object)
+    def _on_deleted(self, words: str, tokens: tuple[str, ...]) -> None:
+        self.toasts.undo(words, lambda: self.session.undo_delete(tokens))
 
     def offer_interrupted(self) -> None:
         """At launch: offer to go on with the run that was interrupted last, or was saved when the window closed."""

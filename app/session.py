@@ -161,11 +161,11 @@ class Session(Trials):
 
     # -- Runs -------------------------------------------------------------------------------------------
 
-    def delete_run(self, run_id: str) -> None:
-        """Move a run to the trash, and close the chat with it."""
-        super().delete_run(run_id)
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Move runs to the trash, and close the chat with one of them."""
+        super().delete_runs(run_ids)
         model = self._chat.model
-        if model is not None and model.run_id == run_id and not (self.library.runs / run_id).exists():
+        if model is not None and model.run_id in run_ids and not (self.library.runs / model.run_id).exists():
             self._chat.close_model()
 
     # -- Chat -------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -196,16 +197,24 @@ class Trainings(Choices):
 
     def delete_run(self, run_id: str) -> None:
         """Move a run to the trash."""
-        if self.is_current(run_id):
-            self._refuse("This run is being trained: stop it before you delete it.")
-            return
-        try:
-            info = self.find_run(run_id)
-        except ValueError as error:
-            self._refuse(str(error))
-            return
-        self._delete(info.folder, f"Run «{info.name}» deleted")
+        self.delete_runs((run_id,))
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Move runs to the trash, from which one undo brings all back. One that cannot be moved stays; that is said."""
+        tokens: dict[str, str] = {}
+        for run_id in run_ids:
+            self._try(partial(self._move_to_trash, run_id, tokens))
+        if tokens:
+            names = list(tokens.values())
+            words = f"Run «{names[0]}»" if len(names) == 1 else f"{len(names):,} runs"
+            self.deleted.emit(f"{words} deleted", tuple(tokens))
         self.runs_changed.emit()
+
+    def _move_to_trash(self, run_id: str, tokens: dict[str, str]) -> None:
+        if self.is_current(run_id):
+            raise ValueError("This run is being trained: stop it before you delete it.")
+        info = self.find_run(run_id)
+        tokens[self.library.move_to_trash(info.folder)] = info.name
 
     # -- Device -----------------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ class RunList(QListView):
     Signals:
         run_chosen(run_id): another run is the chosen one; '' for none.
         runs_selected(run_ids): a tuple of the ids of the runs that are selected, more than one.
-        rename_asked(run_id), notes_asked(run_id), delete_asked(run_id), resume_asked(run_id), reveal_asked(run_id),
+        delete_asked(run_ids): a tuple of ids.
+        rename_asked(run_id), notes_asked(run_id), resume_asked(run_id), reveal_asked(run_id),
         chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
     """
 
@@ -31,7 +32,7 @@ class RunList(QListView):
     runs_selected = Signal(object)
     rename_asked = Signal(str)
     notes_asked = Signal(str)
-    delete_asked = Signal(str)
+    delete_asked = Signal(object)
     resume_asked = Signal(str)
     reveal_asked = Signal(str)
     chat_asked = Signal(str)
@@ -141,7 +142,7 @@ class RunList(QListView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if self._told and event.key() == Qt.Key.Key_Delete:
-            self._delete(self._told)
+            self.delete_asked.emit(self._told)
         elif self.current_id and event.key() == Qt.Key.Key_F2:
             self.rename_asked.emit(self.current_id)
         else:
@@ -155,7 +156,7 @@ class RunList(QListView):
             several = self._told
             self._add(menu, f"Compare {counted(len(several), 'run')}", "chart-line", lambda: self._compare(several))
             menu.addSeparator()
-            self._add(menu, f"Delete {counted(len(several), 'run')}", "trash", lambda: self._delete(several))
+            self._add(menu, f"Delete {counted(len(several), 'run')}", "trash", partial(self.delete_asked.emit, several))
             return menu
         info = self.runs.runs[self.runs.row_of(run_id)]
         status, own = self.runs.status(info), self._session.is_current(run_id)
@@ -171,7 +172,6 @@ class RunList(QListView):
             ("Rename…", "pencil-simple", self.rename_asked, whole),
             ("Notes and tags…", "tag", self.notes_asked, whole),
             ("Reveal in folder", "folder-open", self.reveal_asked, True),
-            ("Delete", "trash", self.delete_asked, not own and status != "running"),
         )
         for entry in entries:
             if entry is None:
@@ -179,6 +179,8 @@ class RunList(QListView):
                 continue
             words, icon, signal, possible = entry
             self._add(menu, words, icon, partial(signal.emit, run_id), possible=possible)
+        deletable = not own and status != "running"
+        self._add(menu, "Delete", "trash", partial(self.delete_asked.emit, (run_id,)), possible=deletable)
         return menu
 
     def _add(self, menu: QMenu, words: str, icon: str, do: Callable[[], object], *, possible: bool = True) -> None:
@@ -188,10 +190,6 @@ class RunList(QListView):
 
     def _compare(self, run_ids: Sequence[str]) -> None:
         self.runs_selected.emit(tuple(run_ids))
-
-    def _delete(self, run_ids: Sequence[str]) -> None:
-        for run_id in run_ids:
-            self.delete_asked.emit(run_id)
 
     @Slot(QPoint)
     def _show_menu(self, place: QPoint) -> None:

@@ -101,7 +101,7 @@ class RunsPanel(QFrame):
         runs.clicked.connect(self._on_clicked)
         runs.rename_asked.connect(self.rename)
         runs.notes_asked.connect(self.edit_notes)
-        runs.delete_asked.connect(self._session.delete_run)
+        runs.delete_asked.connect(self._session.delete_runs)
         runs.reveal_asked.connect(self._on_reveal)
         runs.resume_asked.connect(self.resume_asked)
         runs.chat_asked.connect(self.chat_asked)

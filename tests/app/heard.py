@@ -18,7 +18,7 @@ class Heard:
     def __init__(self, session: Session) -> None:
         self.failures: list[str] = []
         self.notices: list[str] = []
-        self.deleted: list[str] = []
+        self.deleted: list[tuple[str, ...]] = []
         self.statuses: list[str] = []
         self.events: list[Event] = []
         self.chat: list[Event] = []

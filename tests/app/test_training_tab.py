@@ -119,7 +119,7 @@ def test_runs_are_renamed_deleted_and_brought_back(
 ) -> None:
     session.start_training(tiny_spec)
     until(lambda: not session.training_active)
-    tokens: list[str] = []
+    tokens: list[tuple[str, ...]] = []
     session.deleted.connect(lambda words, token: tokens.append(token))
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
     tab.runs.setFocus()

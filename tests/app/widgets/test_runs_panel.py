@@ -91,15 +91,15 @@ def test_what_a_search_hides_stays_chosen(panel: RunsPanel, qtbot: QtBot) -> Non
     assert [index.row() for index in panel.list.selectedIndexes()] == [3]
 
 
-def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session, qtbot: QtBot) -> None:
-    heard: list[object] = []
-    panel.runs_selected.connect(heard.append)
-    panel.run_chosen.connect(heard.append)
+def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session, heard: Heard, qtbot: QtBot) -> None:
+    told: list[object] = []
+    panel.runs_selected.connect(told.append)
+    panel.run_chosen.connect(told.append)
     places = [panel.list.visualRect(panel.list.runs.index(row)).center() for row in range(4)]
     view = panel.list.viewport()
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=places[0])
     qtbot.mouseClick(view, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, places[2])
-    assert heard == ["d", "d", ("d", "b")]  # the second is the click, after which the chosen one is shown again
+    assert told == ["d", "d", ("d", "b")]  # the second is the click, after which the chosen one is shown again
     assert [action.text() for action in panel.list.make_menu("b").actions() if action.text()] == [
         "Compare 2 runs",
         "Delete 2 runs",
@@ -108,6 +108,11 @@ def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session
     panel.list.setFocus()
     qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
     assert {run.name for run in session.list_runs()} == {"a", "c"}
+    assert len(heard.deleted) == 1
+    session.undo_delete(heard.deleted[0])
+    assert names(panel) == "dcba"
+    session.delete_runs(("b", "gone", "d"))
+    assert "gone from the library" in heard.failures.pop()
     assert (names(panel), panel.list.chosen) == ("ca", ())
 
 
