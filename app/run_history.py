@@ -132,6 +132,11 @@ class RunHistory:
         """Why nothing can be shown of it, where that is not because nothing was measured."""
         return READING if self.is_loading else self.problem
 
+    @property
+    def why_bare(self) -> str:
+        """The same in as few words as a chart has room for."""
+        return READING if self.is_loading else "Its log is damaged" if self.problem else ""
+
     def become(self, other: RunHistory) -> None:
         """Hold what `other` holds, for all that look at this one."""
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names

@@ -74,7 +74,7 @@ class LayerHeat(RunChart):
         self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
         anything = len(self._places) > 0
         self.chart.show_scales(anything)
-        nothing = self.history.why_empty or ("Nothing measured yet" if len(self.history.train) < 2 else "Not measured")
+        nothing = self.history.why_bare or ("Nothing measured yet" if len(self.history.train) < 2 else "Not measured")
         self.chart.say("" if anything else nothing)
         self._image.setVisible(anything)
         self.chart.show_range((0.0, self._length()), (0.0, float(len(self._names) or 1)))

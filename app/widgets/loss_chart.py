@@ -127,7 +127,7 @@ class LossChart(RunChart):
         self._smooth.setData(x, smoothed)
         self._val.setData(x_val, dots)
         self._val.setVisible(anything)
-        self.chart.say("" if anything else self.history.why_empty or _NOTHING_YET)
+        self.chart.say("" if anything else self.history.why_bare or _NOTHING_YET)
         self._ends = (_last(smoothed), _last(dots))
         self._show_references(train if anything else Table(("loss", "bits_per_byte")))
         self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING

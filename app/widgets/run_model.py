@@ -51,6 +51,8 @@ class RunModel(QAbstractListModel):
         self._aside = Aside(self)
         self._aside.events_came.connect(self._on_read)
         self._aside.done.connect(self._on_done)
+        self._live_status = ""
+        session.training_changed.connect(self._on_training)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self.look)
         self._poll.start()
@@ -116,6 +118,16 @@ class RunModel(QAbstractListModel):
         """Sort by one of `app.run_query.SORTS`."""
         self._order = order
         self._show()
+
+    @Slot()
+    def _on_training(self) -> None:
+        """Find and sort anew where the training's status decides on that."""
+        state = self._session.training
+        status = state.status if state is not None and self._session.training_active else ""
+        if status != self._live_status:
+            self._live_status = status
+            if self._query or self._order == "status":
+                self._show()
 
     def _show(self) -> None:
         found = [run for run in self.all_runs if matches(run, self.status(run), self._query)]

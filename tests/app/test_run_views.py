@@ -213,3 +213,23 @@ def test_of_an_imported_model_only_its_origin_is_shown(
     view.show_run("trained")
     assert view.views.current == "doctor"
     assert not view.head._progress.isHidden()
+
+
+def test_the_list_follows_the_status_of_the_training(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    model = tab.runs.runs
+    session.start_training(long(tiny_spec))
+    until(lambda: session.training is not None and session.training.step > 1)
+    until(lambda: bool(model.all_runs))
+    model.set_query("status:running")
+    assert len(model.runs) == 1
+    session.pause()
+    until(lambda: session.training is not None and session.training.status == "paused")
+    assert not model.runs
+    session.resume()
+    until(lambda: session.training is not None and session.training.status == "running")
+    assert len(model.runs) == 1
+    session.stop()
+    until(lambda: not session.training_active)
+    assert not model.runs

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.doctor.figures import figure
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, forgets, scaled_rates, words_of
 from models.training.doctor.signs import Signs
@@ -50,7 +51,7 @@ def nan(signs: Signs) -> Finding:
     sentence = f"The loss or gradient of step {step:,} is not a number any more"
     if len(wild):
         largest = float(norms[wild].max())
-        sentence += f": from step {onset:,} on, the gradient's norm grew from {usual:.3g} to {largest:.3g}"
+        sentence += f": from step {onset:,} on, the gradient's norm grew from {figure(usual)} to {figure(largest)}"
     evidence = {"usual gradient norm": usual, "last gradient norm": float(norms[-1])} | _decay_evidence(signs)
     remedy = calmer(signs, onset - 1)
     return Diagnosis(kind="nan", sentence=f"{sentence}{_why(signs)}.", step=onset, evidence=evidence, remedy=remedy)
@@ -66,9 +67,13 @@ def divergence(signs: Signs) -> Finding:
     allowed = max(_DIVERGED * signs.fall, _DIVERGED_LEAST * signs.guessing, noise)
     now, before = float(losses[-1]), float(losses[-2])
     if not (now > lowest + allowed and before > lowest + allowed / 2):
-        return Check(kind="divergence", words=f"The smoothed loss is {now:.3g}; its lowest was {min(lowest, now):.3g}.")
+        return Check(
+            kind="divergence", words=f"The smoothed loss is {figure(now)}; its lowest was {figure(min(lowest, now))}."
+        )
     onset = _last_step(signs, losses <= lowest + allowed / 4)
-    sentence = f"The loss was down to {lowest:.3g}, but has risen since step {onset:,}, to {now:.3g} now{_why(signs)}."
+    sentence = (
+        f"The loss was down to {figure(lowest)}, but has risen since step {onset:,}, to {figure(now)} now{_why(signs)}."
+    )
     evidence = {"lowest loss": lowest, "loss now": now} | _decay_evidence(signs)
     return Diagnosis(kind="divergence", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
 
@@ -81,12 +86,15 @@ def exploding(signs: Signs) -> Finding:
     first = float(np.nanmedian(signs.log.grad_norm[:_FIRST]))
     lowest, now = min(first, float(np.nanmin(norms[:-1]))), float(norms[-1])
     if not (now > _EXPLODED * lowest and now > _EXPLODED_START * first):
-        words = f"Gradient norm: median {np.nanmedian(norms):.2g}, largest {np.nanmax(signs.log.grad_norm):.2g}."
+        usual, largest = float(np.nanmedian(norms)), float(np.nanmax(signs.log.grad_norm))
+        words = f"Gradient norm: median {figure(usual, 2)}, largest {figure(largest, 2)}."
         return Check(kind="exploding", words=words)
     onset = _last_step(signs, np.concatenate(([first], norms)) <= _EXPLODED_ONSET * lowest)
     clip = signs.log.spec.train.grad_clip
     clipped = "and nothing clips it" if clip == 0 else f"of which the clip leaves {clip:g}"
-    sentence = f"The gradient's norm grew from {lowest:.3g} to {now:.3g} since step {onset:,}, {clipped}{_why(signs)}."
+    sentence = (
+        f"The gradient's norm grew from {figure(lowest)} to {figure(now)} since step {onset:,}, {clipped}{_why(signs)}."
+    )
     evidence = {"lowest gradient norm": lowest, "gradient norm now": now} | _decay_evidence(signs)
     return Diagnosis(kind="exploding", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
 
@@ -99,13 +107,15 @@ def dead(signs: Signs) -> Finding:
     first, now = float(np.nanmedian(signs.log.grad_norm[:_FIRST])), float(np.nanmax(norms[-2:]))
     loss = float(signs.loss[-1])
     if not (now <= max(_DEAD * first, 1e-6) and loss > _LOW_LOSS * signs.guessing):
-        words = f"Gradient norm: {first:.2g} at the start, {now:.2g} now."
+        words = f"Gradient norm: {figure(first, 2)} at the start, {figure(now, 2)} now."
         return Check(kind="dead", words=words)
     alive = np.flatnonzero(norms > max(_DEAD * first, 1e-6))
     onset = int(signs.steps[alive[-1]]) + 1 if len(alive) else int(signs.log.step[0])
     std = signs.log.spec.model.init_std
     why = f": all weights begin at {std:g}, so all gradients are products with zero" if std == 0 else ""
-    sentence = f"The gradient's norm is {now:.2g} from step {onset:,} on, while the loss is still {loss:.3g}{why}."
+    sentence = (
+        f"The gradient's norm is {figure(now, 2)} from step {onset:,} on, while the loss is still {figure(loss)}{why}."
+    )
     remedy = _new_and_gentle(signs)
     return Diagnosis(
         kind="dead", sentence=sentence, step=onset, evidence={"gradient norm": now, "loss": loss}, remedy=remedy
@@ -130,7 +140,7 @@ def _why(signs: Signs) -> str:
     """The end of a sentence: what the settings say of the cause."""
     share, ratio = decay_share(signs), signs.largest_ratio
     if share > STRONG_DECAY:
-        return f"; weight decay multiplies the weights by {1 - share:.3g} at each step"
+        return f"; weight decay multiplies the weights by {figure(1 - share)} at each step"
     if forgets(signs):
         return "; beta 2 is below beta 1, so AdamW divides by sizes that it has forgotten"
     if math.isfinite(ratio) and ratio > 0.04:

@@ -13,6 +13,7 @@ import pytest
 from models.config import ModelConfig
 from models.library import Library
 from models.training.doctor import TITLES, RunLog, examine
+from models.training.doctor.figures import figure
 from models.training.fork import fork_run
 from models.training.run_folder import RunFolder
 from models.training.spec_changes import changed_spec
@@ -174,3 +175,13 @@ def test_a_damaged_log_is_named(library: Library, tiny_config: ModelConfig, tmp_
     (run.folder / "layers.jsonl").write_text('{"step": 1}\nno json\n{}\n', encoding="utf-8")
     with pytest.raises(ValueError, match=r"layers\.jsonl"):
         RunLog.read(RunFolder.open(run.folder))
+
+
+def test_large_figures_are_written_out() -> None:
+    assert [figure(26031.4), figure(1.4142), figure(140.2, 2), figure(9.24, 2), figure(0.00012)] == [
+        "26,031",
+        "1.41",
+        "140",
+        "9.2",
+        "0.00012",
+    ]
