@@ -6,13 +6,19 @@ import contextlib
 import json
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
 """What half-written files and folders are called; whoever owns the folder may delete them."""
+
+
+_TRIES = 50 if os.name == "nt" else 1
+_PAUSE_S = 0.02
+"""How often, and after how long, a move is tried again."""
 
 
 class DamagedError(ValueError):
@@ -25,7 +31,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
     temporary = temporary_beside(path)
     try:
         write_synced(temporary, data)
-        os.replace(temporary, path)
+        _move(os.replace, temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         error.filename, error.filename2 = str(path), None  # nobody knows the other name
@@ -41,6 +47,16 @@ def atomic_write_text(path: Path, text: str) -> None:
 def atomic_write_json(path: Path, value: Any) -> None:
     """Replace `path` by readable JSON, or leave it as it is. NaN and infinity are a ValueError."""
     atomic_write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> None:
+    """os.replace or os.rename, which Windows refuses for as long as somebody reads what is moved or replaced."""
+    for _ in range(_TRIES - 1):
+        try:
+            return move(source, target)
+        except PermissionError:
+            time.sleep(_PAUSE_S)
+    return move(source, target)
 
 
 def temporary_beside(path: Path) -> Path:
@@ -67,7 +83,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         half_made.mkdir(parents=True)
         yield half_made
-        os.rename(half_made, path)
+        _move(os.rename, half_made, path)
         sync_folder(path.parent)
     finally:
         shutil.rmtree(half_made, ignore_errors=True)

@@ -1,11 +1,13 @@
-"""Reading JSON that anybody may have written."""
+"""Reading JSON that anybody may have written, and writing that is done whole or not at all."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from models import files
 from models.files import DamagedError, atomic_write_json, read_json, whole_folder
 
 
@@ -52,3 +54,23 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         fill("c", fails=False)
     assert [entry.name for entry in tmp_path.iterdir()] == ["new"]
     assert (tmp_path / "new" / "file").read_text() == "b"
+
+
+def test_what_somebody_reads_is_replaced_when_they_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows behaves."""
+    refusals, replace = iter([PermissionError("in use")] * 2), os.replace
+
+    def refuse_at_first(source: Path, target: Path) -> None:
+        refusal = next(refusals, None)
+        if refusal is not None:
+            raise refusal
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_at_first)
+    monkeypatch.setattr(files, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(files, "_TRIES", 1)
+    with pytest.raises(PermissionError):
+        atomic_write_json(tmp_path / "a.json", {})
+    monkeypatch.setattr(files, "_TRIES", 3)
+    atomic_write_json(tmp_path / "a.json", {"a": 1})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
