@@ -5,6 +5,7 @@ The folder is the truth about a run. Everything in it is written so that a kill 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import time
@@ -37,13 +38,7 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls,
-        library: Library,
-        spec: RunSpec,
-        tokenizer_name: str,
-        corpus_sha: str,
-        parent: dict[str, Any] | None = None,
-        own_tokenizer: bytes | None = None,
+        cls, library: Library, spec: RunSpec, tokenizer_name: str, corpus_sha: str, own_tokenizer: bytes | None = None
     ) -> RunFolder:
         """A new run with status queued.
 
@@ -52,7 +47,6 @@ class RunFolder:
         Args:
             tokenizer_name: of a tokenizer in the library, or the path of one.
             corpus_sha: name of the corpus's folder in the library.
-            parent: {"run": id, "step": step} where it goes on from another run's weights.
             own_tokenizer: what its tokenizer.json shall be, where it has tokens that `tokenizer_name` lacks.
         """
         tokenizer_file = find_tokenizer(tokenizer_name, library)
@@ -72,12 +66,17 @@ class RunFolder:
             "lineage": {
                 "tokenizer": {"name": tokenizer_file.parent.name, "sha256": hashlib.sha256(tokenizer).hexdigest()},
                 "corpus": {"name": corpus["label"], "sha256": corpus["sha256"]},
-                "parent": parent,
+                "parent": None,
             },
         }
-        with whole_folder(folder) as half_made:
-            atomic_write_bytes(half_made / "tokenizer.json", tokenizer)
-            atomic_write_json(half_made / "run.json", record)
+        try:
+            with whole_folder(folder) as half_made:
+                atomic_write_bytes(half_made / "tokenizer.json", tokenizer)
+                atomic_write_json(half_made / "run.json", record)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process took this name just now
+                return cls.create(library, spec, tokenizer_name, corpus_sha, own_tokenizer)
+            raise
         return cls(folder, record, spec)
 
     @classmethod

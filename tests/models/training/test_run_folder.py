@@ -76,6 +76,20 @@ def test_run_json_says_what_the_run_is_made_of(library: Library, tiny_config: Mo
     assert RunFolder.open(run.folder).spec == run.spec
 
 
+def test_two_that_begin_at_one_moment_get_a_folder_each(
+    library: Library, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make_run(library, tiny_config)
+    taken, free_name = iter([first.id]), library.free_name
+
+    def too_late(folder: Path, name: str) -> str:
+        return next(taken, "") or free_name(folder, name)
+
+    monkeypatch.setattr(library, "free_name", too_late)
+    second = make_run(library, tiny_config)
+    assert {info.id for info in library.list_runs()} == {first.id, second.id}
+
+
 def test_there_is_one_writer(library: Library, tiny_config: ModelConfig) -> None:
     run = make_run(library, tiny_config)
     run.acquire()
