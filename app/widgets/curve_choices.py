@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
 
-from app.curve_points import SMOOTHING
 from app.session import Session
 from app.theme import SPACE
 from app.widgets.basics import label, row
 from app.widgets.run_axis import X_AXES
+from app.widgets.smoother import Smoother
 
-_SLIDER_TOP = 100
 _SETTING = "curves"
 _REMEMBER_MS = 500
 """How long a choice must rest before it is kept: a slider passes through many."""
@@ -23,11 +22,7 @@ class CurveChoices(QWidget):
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.smoother = QSlider(Qt.Orientation.Horizontal)
-        self.smoother.setRange(0, _SLIDER_TOP)
-        self.smoother.setFixedWidth(100)
-        self.smoother.setAccessibleName("Smoothing")
-        self.smoother.setToolTip("How strongly the thick lines are smoothed: over up to a quarter of the run")
+        self.smoother = Smoother("How strongly the thick lines are smoothed: over up to a quarter of the run")
         self.log = QCheckBox("Log scale")
         self.log.setToolTip("Draw the loss on a logarithmic axis, which shows late progress")
         self.axes = QComboBox()
@@ -45,7 +40,7 @@ class CurveChoices(QWidget):
     @property
     def smoothing(self) -> float:
         """From 0, not at all, to 1."""
-        return self.smoother.value() / _SLIDER_TOP
+        return self.smoother.amount
 
     @property
     def axis(self) -> str:
@@ -55,8 +50,11 @@ class CurveChoices(QWidget):
 
     def _restore(self) -> None:
         kept = self._session.settings.get(_SETTING, {})
+        if not isinstance(kept, dict):  # somebody edited the file
+            return
         smoothing = kept.get("smoothing")
-        self.smoother.setValue(smoothing if isinstance(smoothing, int) else round(SMOOTHING * _SLIDER_TOP))
+        if isinstance(smoothing, int):
+            self.smoother.setValue(smoothing)
         self.log.setChecked(kept.get("log") is True)
         self.axes.setCurrentIndex(max(self.axes.findData(kept.get("axis")), 0))
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
 
 from app.overlay_lines import COMPARED, ComparedQuantity
 from app.widgets.basics import label, row
 from app.widgets.run_axis import X_AXES
-
-_SLIDER_TOP = 100
+from app.widgets.smoother import Smoother
 
 
 class OverlayControls(QWidget):
@@ -37,12 +36,7 @@ class OverlayControls(QWidget):
         self.axes.setToolTip("What the runs are aligned by: steps, tokens seen, or training time")
         self.log_scale = QCheckBox("Log scale")
         self.log_scale.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
-        self.smoother = QSlider(Qt.Orientation.Horizontal)
-        self.smoother.setRange(0, _SLIDER_TOP)
-        self.smoother.setValue(40)
-        self.smoother.setFixedWidth(110)
-        self.smoother.setAccessibleName("Smoothing")
-        self.smoother.setToolTip("How strongly the lines are smoothed: over up to a quarter of each run")
+        self.smoother = Smoother("How strongly the lines are smoothed: over up to a quarter of each run")
         self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log_scale, self.quantities, self.axes))
         self.quantities.currentIndexChanged.connect(self.scale_changed)
         self.axes.currentIndexChanged.connect(self.scale_changed)
@@ -63,7 +57,7 @@ class OverlayControls(QWidget):
     @property
     def smoothing(self) -> float:
         """From 0, not at all, to 1."""
-        return self.smoother.value() / _SLIDER_TOP
+        return self.smoother.amount
 
     @property
     def log(self) -> bool:
