@@ -18,7 +18,18 @@ SORTS = {
 }
 """What runs can be sorted by, and what that is called on screen."""
 
-_FIRST = ("running", "blocked", "paused", "interrupted", "failed", "damaged", "queued", "stopped", "finished")
+_FIRST = (
+    "running",
+    "preparing",
+    "blocked",
+    "paused",
+    "interrupted",
+    "failed",
+    "damaged",
+    "queued",
+    "stopped",
+    "finished",
+)
 
 
 def matches(info: RunInfo, status: str, query: str) -> bool:

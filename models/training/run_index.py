@@ -9,9 +9,11 @@ from pathlib import Path
 from threading import Lock
 
 from models.training.lowest_loss import Lowest, find_lowest
-from models.training.run_record import RunInfo, inspect_run, shown_status
+from models.training.run_record import RunInfo, inspect_run, listed_status
 
 _WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
+_SAID = {"running": "running", "interrupted": "running", "queued": "queued", "preparing": "queued"}
+"""What run.json says of runs whose shown status may change without it: with whoever holds the lock."""
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 """Of each watched file when it changed, its size and its inode: of two quick changes, one may have none of its own."""
@@ -49,7 +51,7 @@ class RunIndex:
             seen = inspect_run(folder)
             entry.info = replace(seen, best_loss=entry.info.best_loss, size_bytes=entry.info.size_bytes)
             entry.stamp = stamp
-        elif entry.info.status in ("running", "interrupted"):
+        elif entry.info.status in _SAID:
             entry.info = replace(entry.info, status=_status_now(entry.info))
         return entry
 
@@ -101,7 +103,7 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 def _status_now(info: RunInfo) -> str:
     try:
-        return shown_status(info.folder, "running")
+        return listed_status(info.folder, _SAID[info.status])
     except ValueError:  # it goes away at this moment: the next look knows
         return info.status
 

@@ -57,7 +57,7 @@ def inspect_run(folder: Path) -> RunInfo:
     try:
         record = read_record(folder)
         spec = RunSpec.from_dict(record["spec"], where=str(folder / "run.json"))
-        status = shown_status(folder, record["status"])
+        status = listed_status(folder, record["status"])
     except ValueError as error:
         return RunInfo(
             id=folder.name,
@@ -169,3 +169,8 @@ def shown_status(folder: Path, status: str) -> str:
         return status
     status = str(read_record(folder)["status"])  # it may have ended between the reading and the look at the lock
     return "interrupted" if status == "running" else status
+
+
+def listed_status(folder: Path, status: str) -> str:
+    """As `shown_status`, but preparing where somebody holds the lock of a queued run: it is being set up."""
+    return "preparing" if status == "queued" and is_locked(folder) else shown_status(folder, status)

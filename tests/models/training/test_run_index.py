@@ -119,6 +119,15 @@ def test_a_dead_writer_shows_without_any_change_of_its_files(library: Library, t
     assert [info.status for info in index.look()] == ["interrupted"]
 
 
+def test_a_run_that_is_being_set_up_does_not_wait(library: Library, tiny_config: ModelConfig) -> None:
+    folder = make_run(library, tiny_config, "begins", status="queued")
+    index = RunIndex(library.runs)
+    assert [info.status for info in index.look()] == ["queued"]
+    with lock_of(folder):
+        assert [info.status for info in index.look()] == ["preparing"]
+    assert [info.status for info in index.look()] == ["queued"]
+
+
 def test_notes_and_tags_are_kept_with_the_run(library: Library, tiny_config: ModelConfig) -> None:
     folder = make_run(library, tiny_config, "noted")
     assert read_notes(folder) == RunNotes()
