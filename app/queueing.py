@@ -162,8 +162,13 @@ class Queueing(Trainings):
         """The item that was to begin stays, with the reason; the next one has its turn."""
         item, self._begun = self._begun, None
         assert item is not None
-        with contextlib.suppress(ValueError):  # it has left the queue: then its run tells of the failure
-            self._queue.set_problem(item.id, sentence)
+        try:
+            with contextlib.suppress(ValueError):  # it has left the queue: then its run tells of the failure
+                self._queue.set_problem(item.id, sentence)
+        except OSError as error:  # a full disk, where the next one would fare no better
+            self.hold_queue()
+            self._refuse(describe(error).sentence)
+            return
         self._read_queue()
         QTimer.singleShot(0, self._begin_next)
 
@@ -173,7 +178,7 @@ class Queueing(Trainings):
             return
         item, self._begun = self._begun, None
         if item.run:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is done when its turn comes
                 self._queue.remove(item.id)
         self._read_queue()
 

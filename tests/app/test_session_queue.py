@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 
+import pytest
 from pytestqt.qtbot import QtBot
 
 from app.session import Session
@@ -56,6 +58,22 @@ def test_one_that_fails_does_not_stop_the_next(
     session.start_queue()
     until(lambda: ended(session))
     assert {run.name: run.status for run in session.list_runs()}["gone"] == "finished"
+
+
+def test_a_full_disk_holds_the_queue(
+    session: Session, heard: Heard, tiny_spec: RunSpec, tmp_path: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_text = DataSpec(source="files", files=(str(tmp_path / "no.txt"),))
+    session.queue_training([dataclasses.replace(tiny_spec, name="gone", data=no_text), named(tiny_spec, "good")])
+
+    def is_full(queue: RunQueue, item_id: str, problem: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunQueue, "set_problem", is_full)
+    session.start_queue()
+    until(lambda: not session.queue_goes_on and not session.training_active)
+    assert [item.name for item in session.waiting] == ["gone", "good"]
+    assert any("disk is full" in sentence for sentence in heard.failures)
 
 
 def test_a_held_queue_begins_nothing(session: Session, tiny_spec: RunSpec, until: Until) -> None:
