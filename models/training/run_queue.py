@@ -53,9 +53,10 @@ class RunQueue:
         except FileNotFoundError:
             return []
         stamp = there.st_mtime_ns, there.st_size, there.st_ino
-        if self._read is None or self._read[0] != stamp:
-            self._read = stamp, tuple(self._parse())
-        return list(self._read[1])
+        read = self._read  # once: another thread may change the queue, and forget it
+        if read is None or read[0] != stamp:
+            read = self._read = stamp, tuple(self._parse())
+        return list(read[1])
 
     def _parse(self) -> list[Waiting]:
         data = read_json(self._path)
