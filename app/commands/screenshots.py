@@ -69,13 +69,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _copy_run(source: Library, name: str, target: Library) -> None:
-    """Copy a run and its tokenizer; its text is not shown, and stays where it is."""
+    """Copy a run with its tokenizer and its text."""
     from models.tokenizers import read_about, read_tokenizer, save_tokenizer
     from models.training.run_folder import RunFolder
 
     folder = source.find_run(name)
     shutil.copytree(folder, target.runs / folder.name, ignore=shutil.ignore_patterns("lock"))
     run = RunFolder.open(target.runs / folder.name)
+    for corpus in source.corpora.glob(f"{run.made_from('corpus')[:12]}*"):
+        shutil.copytree(corpus, target.corpora / corpus.name)
     name = run.lineage["tokenizer"]["name"]
     about: dict[str, Any] = {}
     with contextlib.suppress(ValueError):  # the run keeps its tokenizer, whatever became of the library's

@@ -28,6 +28,11 @@ class RunDataView(QWidget):
         session.run_preview_changed.connect(self._show)
         self._say("Looking at the data", "The text is being encoded.")
 
+    @property
+    def busy(self) -> bool:
+        """Whether the data is being looked at."""
+        return self._session.run_preview.running
+
     def show_run(self, run: ShownRun) -> None:
         """Look at another run's data."""
         self._run = run

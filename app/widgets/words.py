@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from models.number_words import percent
+
+__all__ = ["counted", "date_words", "percent", "short_count", "size_words", "times", "words"]
+
 _WORDS = {
     "adamw": "AdamW",
     "alibi": "ALiBi",
@@ -132,8 +136,3 @@ def date_words(written: str) -> str:
         return written
     year = "" if moment.year == datetime.now().year else f" {moment.year}"
     return f"{moment.day} {moment:%b}{year}, {moment:%H:%M}"
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share of 1 in percent, «53 %», which no line end comes between."""
-    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from models.number_words import percent
 from models.training.doctor.figures import figure
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, forgets, scaled_rates, words_of
@@ -144,7 +145,7 @@ def _why(signs: Signs) -> str:
     if forgets(signs):
         return "; beta 2 is below beta 1, so AdamW divides by sizes that it has forgotten"
     if math.isfinite(ratio) and ratio > 0.04:
-        return f"; one update changed up to {ratio:.0%} of a layer's weights"
+        return f"; one update changed up to {percent(ratio)} of a layer's weights"
     return ""
 
 

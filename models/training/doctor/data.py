@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.number_words import percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.remedies import words_of
 from models.training.doctor.signs import Signs
@@ -61,7 +62,11 @@ def little_data(signs: Signs) -> Finding:
             kind="little_data", words="Needs the length of the text, which this run did not note.", possible=False
         )
     passes = signs.log.last_step * signs.log.spec.train.grad_accum_steps / per_pass
-    words = f"The text was read {passes:.1f} times." if passes >= 1 else f"{passes:.1%} of the text was read so far."
+    words = (
+        f"The text was read {passes:.1f} times."
+        if passes >= 1
+        else f"{percent(passes, 1)} of the text was read so far."
+    )
     steps, losses = _validations(signs)
     if passes <= _PASSES or len(losses) < 2 or not signs.n_blocks:
         return Check(kind="little_data", words=words)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.number_words import percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.log import Numbers
 from models.training.doctor.remedies import GOOD_MOVEMENT, anew, scaled_rates, words_of
@@ -45,12 +46,12 @@ def lr_high(signs: Signs) -> Finding:
     excess = math.sqrt(ratio / _LARGE_RATIO)  # rates far too high, as they decay, let a loss fall a little
     least = max(_LEAST_LULL, _LULL_AT_HIGH * signs.log.planned_steps)
     if not (ratio > _LARGE_RATIO and end - begin >= least) or _validation_falls(signs, begin, end, excess):
-        words = f"One update changed at most {ratio:.2%} of a block's weights; the loss fell beside it."
+        words = f"One update changed at most {percent(ratio, 2)} of a block's weights; the loss fell beside it."
         return Check(kind="lr_high", words=words)
     loss = signs.loss_near(begin)
     sentence = (
-        f"Single updates changed up to {ratio:.0%} of a block's weights (1% is usual), and the loss did not fall "
-        f"below {loss:.3g} from step {begin:,} to {end:,}."
+        f"Single updates changed up to {percent(ratio)} of a block's weights ({percent(0.01)} is usual), and the loss "
+        f"did not fall below {loss:.3g} from step {begin:,} to {end:,}."
     )
     remedy = anew(signs)
     return Diagnosis(
@@ -78,8 +79,8 @@ def lr_low(signs: Signs) -> Finding:
         words = f"All planned updates together come to {_times(movement)} the weights."
         return Check(kind="lr_low", words=words)
     sentence = (
-        f"All {signs.log.planned_steps:,} planned updates together come to {movement:.1%} of the weights, so they "
-        f"cannot lead far: the loss is {loss:.3g}, and {signs.guessing:.3g} would be guessing."
+        f"All {signs.log.planned_steps:,} planned updates together come to {percent(movement, 1)} of the weights, so "
+        f"they cannot lead far: the loss is {loss:.3g}, and {signs.guessing:.3g} would be guessing."
     )
     return Diagnosis(
         kind="lr_low",
@@ -113,7 +114,7 @@ _NEEDS_LAYERS = "Needs looks at the layers (their interval is 0, or they are sti
 
 
 def _times(multiple: float) -> str:
-    return f"{multiple:.0%} of" if multiple < 1 else f"{multiple:.1f} times"
+    return f"{percent(multiple)} of" if multiple < 1 else f"{multiple:.1f} times"
 
 
 def _high_lull(signs: Signs) -> tuple[int, int]:
