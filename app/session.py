@@ -20,6 +20,7 @@ from app.import_control import ImportControl
 from app.position_control import PositionControl
 from app.status import Status, status_of
 from app.trials import Trials
+from models.files import clear_leftovers
 from models.library import Library, RunInfo
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Session(Trials):
         """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
         if self.settings.problem:
             self.notice.emit(self.settings.problem)
+        clear_leftovers(self.library.runs)
         runs = self.list_runs()
         for run in runs:
             if run.status == "running" and not self.is_current(run.id):

@@ -89,6 +89,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(half_made, ignore_errors=True)
 
 
+def clear_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:
+    """Delete what killed processes left half-made in `folder`; what is younger may still be in the making."""
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime < older_than_s:
+                continue
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in `folder` are on the disk (Windows does so by itself)."""
     if os.name == "nt":

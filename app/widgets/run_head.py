@@ -16,6 +16,7 @@ from app.widgets.elided_label import ElidedLabel
 from app.widgets.run_delegate import TONES
 from app.widgets.words import percent
 from models.library import RunInfo
+from models.training.run_record import last_saved_step
 
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
 """In which status a run can go on from its last checkpoint."""
@@ -184,6 +185,8 @@ class RunHead(QFrame):
         self._show_progress(info.step, info.total_steps, None, info.elapsed_s, steps=True)
         self._show_problem(info.problem or "")
         self.chat.setText("Chat with it")
+        saved = last_saved_step(info.folder)
+        self.go_on.setText("Go on training" if saved >= info.step else f"Go on from step {saved:,}")
         self.go_on.setEnabled(not self._session.training_active)
         self.more.setMenu(self._resting_menu)
         whole = info.problem is None

@@ -52,7 +52,8 @@ class RunViews(Views):
 
     def _offer_views(self, run: ShownRun) -> None:
         """Of a model from elsewhere there is only where it came from; the view that was left comes back after it."""
-        is_trained = not run.id or self._session.find_run(run.id).status != "imported"
+        info = self._session.look_up_run(run.id) if run.id else None
+        is_trained = info is None or info.status != "imported"
         if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
             return
         if not is_trained:

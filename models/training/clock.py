@@ -45,14 +45,17 @@ class Clock:
 
 
 class Pace:
-    """Estimates the seconds left from the steps of this session; the first is left out, since it warms up."""
+    """Estimates the seconds left from the steps of this session; the first is left out, since it warms up.
+
+    Until there is a second one, the run's own average counts, earlier sessions included.
+    """
 
     def __init__(self, seconds: float, step: int) -> None:
         self._since, self._step, self._first = seconds, step, step + 1
 
     def seconds_left(self, seconds: float, step: int, total_steps: int) -> float:
         """How long the steps after `step` take if they go on as on average so far."""
-        per_step = (seconds - self._since) / max(1, step - self._step)
         if step == self._first:
             self._since, self._step = seconds, step
-        return per_step * (total_steps - step)
+            return seconds / step * (total_steps - step)
+        return (seconds - self._since) / (step - self._step) * (total_steps - step)

@@ -78,7 +78,7 @@ def inspect_run(folder: Path) -> RunInfo:
         folder=folder,
         status=status,
         created=record["created"],
-        step=row["step"] if isinstance(row.get("step"), int) else _last_saved_step(folder),
+        step=row["step"] if isinstance(row.get("step"), int) else last_saved_step(folder),
         total_steps=0 if status == "imported" else spec.train.steps,
         problem=None if file.is_file() else f"{file} is missing.",
         elapsed_s=row["elapsed_s"] if isinstance(row.get("elapsed_s"), int | float) else None,
@@ -96,7 +96,8 @@ def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
     return None
 
 
-def _last_saved_step(folder: Path) -> int:
+def last_saved_step(folder: Path) -> int:
+    """The step that the run in `folder` would go on from; 0 where there is no checkpoint."""
     return max((checkpoint_step(path) for path in (folder / "checkpoints").glob("step-*")), default=0)
 
 

@@ -93,6 +93,13 @@ def test_the_buttons_follow_the_run_not_the_click(
     until(lambda: view.live and session.training.status == "running")  # type: ignore[union-attr]
     session.stop()
     until(lambda: not session.training_active)
+    assert head.go_on.text() == "Go on training"
+    saved = session.list_runs()[0].step
+    qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
+    until(lambda: view.live and session.training.step > saved)  # type: ignore[union-attr]
+    session.stop(keep=False)
+    until(lambda: not session.training_active)
+    assert head.go_on.text() == f"Go on from step {saved:,}"
 
 
 def test_a_run_shows_its_own_settings_not_the_forms(

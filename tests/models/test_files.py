@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from models import files
-from models.files import DamagedError, atomic_write_json, read_json, whole_folder
+from models.files import DamagedError, atomic_write_json, clear_leftovers, read_json, whole_folder
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"])
@@ -74,3 +75,16 @@ def test_what_somebody_reads_is_replaced_when_they_are_done(tmp_path: Path, monk
     monkeypatch.setattr(files, "_TRIES", 3)
     atomic_write_json(tmp_path / "a.json", {"a": 1})
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_killed_processes_left_is_cleared_after_a_day(tmp_path: Path) -> None:
+    for name in (".tmp-old", ".tmp-young", "whole"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x", encoding="utf-8")
+    (tmp_path / ".tmp-file").write_text("x", encoding="utf-8")
+    a_day_ago = time.time() - 90_000
+    for name in (".tmp-old", ".tmp-file", "whole"):
+        os.utime(tmp_path / name, (a_day_ago, a_day_ago))
+    clear_leftovers(tmp_path)
+    clear_leftovers(tmp_path / "not there")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-young", "whole"]
