@@ -39,6 +39,8 @@ class NumberAxis(pg.AxisItem):  # type: ignore[misc]
         while len(values) > 2 and spacing / (high - low) * size < room:
             spacing *= 2
             values = [value for value in values if round(value / spacing * 2) % 2 == 0]
+        if not self._lies and len(values) == 2 and spacing / (high - low) * size < metrics.height():
+            values = values[1:]  # one over the other would be illegible; the upper one says more
         return [(spacing, values)]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:

@@ -194,6 +194,8 @@ def test_numbers_along_an_axis_have_room(theme: ThemeProvider) -> None:
     ((spacing, values),) = axis.tickValues(0.0, 35_000.0, 60.0)
     assert 1 <= len(values) <= 3
     assert axis.tickStrings([0.0, 20_000.0], 1.0, spacing) == ["0", "20,000"]
+    ((_, values),) = axis.tickValues(0.0, 35_000.0, 18.0)
+    assert values == [20_000.0], "a low chart has room for one"
     assert axis.tickStrings([-0.001, 0.0, 0.001], 1.0, 0.001) == ["", "0", "0.001"]
 
 
