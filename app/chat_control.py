@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.failures import Failure
 from app.job import INTERACTIVE, Job
+from app.one_job import OneJob
 from app.worker import Worker
 from models.events import Event, Progress
 from models.inference.settings import SamplingConfig
@@ -69,43 +70,30 @@ class ReplyStarted(Event):
     n_left_out: int = 0
 
 
-class ChatControl(QObject):
+class ChatControl(OneJob):
     """Opens models and makes replies, one at a time.
 
-    Signals:
-        model_changed(): `model` or `state` is new.
+    Signals (and those of OneJob):
+        changed(): `model` or `state` is new.
         events_came(events): ReplyStarted, then TokenMade …, then ReplyFinished.
         reply_ended(): the reply is over: complete, stopped, or failed.
-        failed(failure): opening or replying raised.
 
     state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
     """
 
-    model_changed = Signal()
     events_came = Signal(object)
     reply_ended = Signal()
-    failed = Signal(object)
 
     def __init__(self, worker: Worker, live_trainer: Callable[[], Any], library: Library, parent: QObject) -> None:
-        super().__init__(parent)
-        self._worker = worker
+        super().__init__(worker, parent)
         self._library = library
         self._live_trainer = live_trainer
-        self._job: Job | None = None
         self._loaded: tuple[Any, Any] | None = None
         self.model: ChatModel | None = None
         self.state = "none"
         self.loaded_share = 0.0
         """How much of a model that is being opened has been read."""
         worker.job_started.connect(self._on_started)
-        worker.job_events.connect(self._on_events)
-        worker.job_finished.connect(self._on_finished)
-        worker.job_failed.connect(self._on_failed)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a model is being opened or a reply is being made."""
-        return self._job is not None
 
     def open_run(self, folder: Path, device: str, step: int | None = None) -> None:
         """Load a run's checkpoint of `step`, its latest one where that is None."""
@@ -147,7 +135,7 @@ class ChatControl(QObject):
         """Forget the model, for instance because its run was deleted."""
         self._drop_job()
         self._loaded, self.model, self.state = None, None, "none"
-        self.model_changed.emit()
+        self.changed.emit()
 
     def send(self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig) -> None:
         """Reply to a conversation, or go on with a text, drawn as `sampling` says."""
@@ -183,13 +171,13 @@ class ChatControl(QObject):
                 yield from generate(model, tokenizer, ids, sampling)
 
         self.state = "waiting"
-        self._job = self._worker.submit(Job("Reply", make, INTERACTIVE))
-        self.model_changed.emit()
+        self._begin(Job("Reply", make, INTERACTIVE))
+        self.changed.emit()
 
     def stop(self) -> None:
         """End the reply that is being made; what there is of it stands."""
-        if self._job is not None and self.state != "loading":
-            self._job.cancel()
+        if self.state != "loading":
+            self.cancel()
 
     def cancel_opening(self) -> None:
         """Leave off opening a model; there is none then."""
@@ -199,8 +187,7 @@ class ChatControl(QObject):
     def _drop_job(self) -> None:
         """Stop what is going on, and have its reply count as ended from now on."""
         was_reply = self.state in ("waiting", "replying")
-        if self._job is not None:
-            self._job.cancel()
+        self.cancel()
         self._job = None
         if was_reply:
             self.reply_ended.emit()
@@ -208,48 +195,33 @@ class ChatControl(QObject):
     def _open(self, make: Callable[[], Iterator[Event]]) -> None:
         self._drop_job()
         self.state, self.loaded_share = "loading", 0.0
-        self._job = self._worker.submit(Job("Open model", make, INTERACTIVE))
-        self.model_changed.emit()
+        self._begin(Job("Open model", make, INTERACTIVE))
+        self.changed.emit()
 
     @Slot(object)
     def _on_started(self, job: Job) -> None:
         if job is self._job and self.state == "waiting":
             self.state = "replying"
-            self.model_changed.emit()
+            self.changed.emit()
 
-    @Slot(object, object)
-    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
-        if job is not self._job:
-            return
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, ModelOpened):
                 self.model = event.model
             elif isinstance(event, Progress) and event.total:
                 self.loaded_share = event.done / event.total
-                self.model_changed.emit()
+                self.changed.emit()
             elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
                 self.model = dataclasses.replace(self.model, step=event.step)
-                self.model_changed.emit()
+                self.changed.emit()
         self.events_came.emit(events)
 
-    @Slot(object)
-    def _on_finished(self, job: Job) -> None:
-        if job is self._job:
-            self._end()
-
-    @Slot(object, object)
-    def _on_failed(self, job: Job | None, failure: Failure) -> None:
-        if job is not None and job is self._job:
-            if self.state == "loading":
-                self.model = None
-            self._end()
-            self.failed.emit(failure)
-
-    def _end(self) -> None:
+    def _over(self, job: Job, failure: Failure | None) -> None:
         was_reply = self.state in ("waiting", "replying")
-        self._job = None
+        if failure is not None and self.state == "loading":
+            self.model = None
         self.state = "ready" if self.model is not None else "none"
-        self.model_changed.emit()
+        self.changed.emit()
         if was_reply:
             self.reply_ended.emit()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.theme import SPACE, ThemeProvider
+from app.widgets.row_tips import RowTips
 
 _BAR, _GAP = 5, 10  # pixels: height of a bar, space below it
 
@@ -24,7 +25,7 @@ class Bar:
     tip: str = ""
 
 
-class BarList(QWidget):
+class BarList(RowTips):
     """Rows of a name and a number above a bar as long as its share of the largest. `mono`: the names are code."""
 
     def __init__(self, theme: ThemeProvider, *, mono: bool = False, parent: QWidget | None = None) -> None:
@@ -87,19 +88,8 @@ class BarList(QWidget):
                 painter.drawRoundedRect(track, min(_BAR / 2, track.width() / 2), _BAR / 2)
         painter.end()
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            self._show_tip(event.pos(), event.globalPos())
-            return True
-        return super().event(event)
-
-    def _show_tip(self, place: QPoint, on_screen: QPoint) -> None:
-        row = place.y() // self._row_height
-        tip = self._bars[row].tip if 0 <= row < len(self._bars) else ""
-        if tip:
-            QToolTip.showText(on_screen, tip, self)
-        else:
-            QToolTip.hideText()
+    def tip(self, row: int) -> str:
+        return self._bars[row].tip if 0 <= row < len(self._bars) else ""
 
     def _on_theme_changed(self) -> None:
         self.updateGeometry()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, QVariantAnimation, Slot
-from PySide6.QtGui import QFontMetrics, QHelpEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QVariantAnimation, Slot
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.theme import SPACE, ThemeProvider
+from app.widgets.row_tips import RowTips
 from app.widgets.words import percent
 from models.tokenizers import Piece
 
@@ -18,7 +19,7 @@ _HIGHEST = 28  # pixels of a row
 _BAR = 6
 
 
-class TokenBars(QWidget):
+class TokenBars(RowTips):
     """Rows of a token, its bar and its probability, the likeliest first; a mark on the bar says what it was before."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -118,18 +119,9 @@ class TokenBars(QWidget):
             painter.setPen(QPen(colors.color("muted"), 1.5))
             painter.drawLine(QPointF(x, track.top() - 3), QPointF(x, track.bottom() + 3))
 
-    def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            self._show_tip(event.pos(), event.globalPos())
-            return True
-        return super().event(event)
-
-    def _show_tip(self, place: QPoint, on_screen: QPoint) -> None:
-        row = int(place.y() / max(self._row_height, 1))
-        QToolTip.showText(on_screen, self.tip(row) if row < len(self._rows) else "", self)
-
     def tip(self, row: int) -> str:
-        """What is said of a row."""
+        if not 0 <= row < len(self._rows):
+            return ""
         piece, p = self._rows[row]
         words = f"Token {piece.id:,}, number {row + 1} of the likeliest: {percent(p, 2)}"
         if not self._has_before:
