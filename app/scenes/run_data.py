@@ -8,6 +8,9 @@ from app.pictures import Axis, BarPicture, round_ticks
 from app.widgets.words import counted, percent, short_count
 from models.training.findings import Lengths
 
+_LONG = 100_000
+"""From here on, the numbers of an axis are shortened."""
+
 
 def text_lengths_picture(lengths: Lengths) -> BarPicture:
     """How many texts have which length."""
@@ -28,6 +31,9 @@ def text_lengths_picture(lengths: Lengths) -> BarPicture:
         found = counted(int(values[i]), lengths.unit.removesuffix("s"))
         return f"{size}: {found}, {percent(values[i] / total, 1)}"
 
+    def words(tick: float) -> str:
+        return f"{tick:,.0f}" if height.high < _LONG else short_count(tick)
+
     return BarPicture(
         title=f"Length of {lengths.unit}",
         values=values,
@@ -36,7 +42,7 @@ def text_lengths_picture(lengths: Lengths) -> BarPicture:
             title=height.title,
             low=0.0,
             high=height.high,
-            ticks=tuple((tick, short_count(tick)) for tick in round_ticks(height, 4)),
+            ticks=tuple((tick, words(tick)) for tick in round_ticks(height, 4)),
         ),
         describe=describe,
     )

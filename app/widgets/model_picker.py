@@ -8,12 +8,13 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QWidget
 
 from app.chat_control import LIVE
+from app.widgets.elided_combo import ElidedCombo
 from models.library import RunInfo
 
 _SAVED_AT_THE_END = ("finished", "stopped", "paused")
 
 
-class ModelPicker(QComboBox):
+class ModelPicker(ElidedCombo):
     """A list of models.
 
     Signals:

@@ -12,6 +12,7 @@ from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, frame, label, row
+from app.widgets.elided_combo import ElidedCombo
 from app.widgets.time_machine.panes import Panes
 from app.widgets.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
 from app.widgets.time_machine.timeline import Timeline, way_of
@@ -48,7 +49,7 @@ class TimeMachine(QWidget):
         self._names = TokenNames(self)
         self._timer = QTimer(self)
         self.transport = Transport(theme)
-        self.prompt = QComboBox()
+        self.prompt = ElidedCombo()
         self.timeline = Timeline(theme)
         self.panes = Panes(theme, self._names)
         self._pages, self._empty = QStackedWidget(), EmptyState(*_EMPTY)
@@ -238,7 +239,7 @@ class TimeMachine(QWidget):
         self.prompt.setAccessibleName("Pinned prompt")
         self.prompt.setToolTip("The prompt whose samples are shown")
         self.prompt.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.prompt.setMinimumContentsLength(24)
+        self.prompt.setMinimumContentsLength(8)
         self.prompt.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         top = frame("card", margin=SPACE, spacing=SPACE // 2)
         lines = top.layout()
