@@ -75,12 +75,14 @@ class ChatControl(OneJob):
 
     Signals (and those of OneJob):
         changed(): `model` or `state` is new.
+        model_changed(): another model is open, or none; not where it has only learned.
         events_came(events): ReplyStarted, then TokenMade …, then ReplyFinished.
         reply_ended(): the reply is over: complete, stopped, or failed.
 
     state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
     """
 
+    model_changed = Signal()
     events_came = Signal(object)
     reply_ended = Signal()
 
@@ -88,7 +90,7 @@ class ChatControl(OneJob):
         super().__init__(worker, parent)
         self._library = library
         self._live_trainer = live_trainer
-        self._loaded: tuple[Any, Any] | None = None
+        self._loaded: tuple[Any, Any, int] | None = None
         self.model: ChatModel | None = None
         self.state = "none"
         self.loaded_share = 0.0
@@ -112,8 +114,8 @@ class ChatControl(OneJob):
             model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
             if tokenizer is None:
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
-            self._loaded = (model, tokenizer)
             at = checkpoint_step(checkpoint) if checkpoint is not None else 0
+            self._loaded = (model, tokenizer, at)
             yield ModelOpened(model=self._describe(run.id, run, model, at, choice.label))
 
         self._open(make)
@@ -131,11 +133,25 @@ class ChatControl(OneJob):
 
         self._open(make)
 
+    def open_model(self) -> tuple[Any, Any, int]:
+        """Worker's thread: the model one talks to, its tokenizer, and its training step.
+
+        Raises:
+            ValueError: where there is none any more.
+        """
+        if self._loaded is not None:
+            return self._loaded
+        trainer = self._live_trainer()
+        if trainer is None:
+            raise ValueError("The model is not open any more: choose one above the chat.")
+        return trainer.model, trainer.tokenizer, trainer.step
+
     def close_model(self) -> None:
         """Forget the model, for instance because its run was deleted."""
         self._drop_job()
         self._loaded, self.model, self.state = None, None, "none"
         self.changed.emit()
+        self.model_changed.emit()
 
     def send(self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig) -> None:
         """Reply to a conversation, or go on with a text, drawn as `sampling` says."""
@@ -143,7 +159,6 @@ class ChatControl(OneJob):
         if self.busy:
             what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
             raise ValueError(f"There can be no reply right now. {what}")
-        live, known_step = self.model.which == LIVE, self.model.step
 
         def make() -> Iterator[Event]:
             from models.data.chat import encode_newest
@@ -151,15 +166,7 @@ class ChatControl(OneJob):
             from models.inference.generate import generate
             from models.inference.prompts import encode_for
 
-            step = known_step
-            if live:
-                trainer = self._live_trainer()
-                if trainer is None:
-                    raise ValueError("The training has just ended: choose its run to go on.")
-                model, tokenizer, step = trainer.model, trainer.tokenizer, trainer.step
-            else:
-                assert self._loaded is not None
-                model, tokenizer = self._loaded
+            model, tokenizer, step = self.open_model()
             if isinstance(messages, str):
                 ids, left_out = encode_for(model.config, tokenizer, messages), 0
             else:
@@ -208,6 +215,7 @@ class ChatControl(OneJob):
         for event in events:
             if isinstance(event, ModelOpened):
                 self.model = event.model
+                self.model_changed.emit()
             elif isinstance(event, Progress) and event.total:
                 self.loaded_share = event.done / event.total
                 self.changed.emit()
@@ -220,6 +228,7 @@ class ChatControl(OneJob):
         was_reply = self.state in ("waiting", "replying")
         if failure is not None and self.state == "loading":
             self.model = None
+            self.model_changed.emit()
         self.state = "ready" if self.model is not None else "none"
         self.changed.emit()
         if was_reply:

@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.chat_control import LIVE, ChatControl, ChatModel
 from app.dry_run_control import DryRunControl, DryRunState
 from app.garbage import MainThreadCollector
+from app.glass.examiner import Examiner
 from app.import_control import ImportControl
 from app.position_control import PositionControl
 from app.status import Status, status_of
@@ -36,6 +37,7 @@ class Session(Trials):
 
     Signals (and those of Trials, TokenizerJobs, Trainings and Choices):
         chat_changed(): `chat_model` / `chat_state` are new.
+        chat_model_changed(): another model is open, or none.
         chat_events(events): ReplyStarted, TokenMade …, ReplyFinished.
         reply_ended(): the reply is complete, stopped or failed.
         dry_run_changed(): `dry_run` is new.
@@ -48,6 +50,7 @@ class Session(Trials):
     """
 
     chat_changed = Signal()
+    chat_model_changed = Signal()
     chat_events = Signal(object)
     reply_ended = Signal()
     dry_run_changed = Signal()
@@ -67,6 +70,7 @@ class Session(Trials):
         self._positions = positions = PositionControl(self.side_worker, library, self)
         self._random = random.Random()
         chat.changed.connect(self.chat_changed)
+        chat.model_changed.connect(self.chat_model_changed)
         chat.changed.connect(self.status_changed)
         chat.events_came.connect(self.chat_events)
         chat.reply_ended.connect(self.reply_ended)
@@ -203,6 +207,10 @@ class Session(Trials):
     def stop_chat(self) -> None:
         """End the reply; what there is of it stands."""
         self._chat.stop()
+
+    def examiner(self, parent: QObject) -> Examiner:
+        """What asks the open model questions, for one of the glass box's panels."""
+        return Examiner(self.worker, self._chat.open_model, parent)
 
     @property
     def starter_kinds(self) -> tuple[str, ...]:

@@ -1,0 +1,74 @@
+"""Questions to the open model, answered on the worker's thread between other jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.failures import Failure
+from app.job import INTERACTIVE, Job
+from app.one_job import OneJob
+from app.worker import Worker
+from models.events import Event
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.transformer import AnyModel
+
+Question = Callable[["AnyModel", "Tokenizer"], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer(Event):
+    """What a question found in the model at a training step."""
+
+    result: object
+    step: int
+
+
+class Examiner(OneJob):
+    """Asks the open model one thing at a time; a newer question takes the place of an older one.
+
+    A question is a function of the model and its tokenizer. It leaves modes, gradients and random state as they were,
+    and returns plain data or CPU tensors, since the weights may change as soon as it has returned.
+
+    Signals (and `changed` and `failed` of OneJob):
+        done(result): what the newest question returned.
+    """
+
+    done = Signal(object)
+
+    def __init__(self, worker: Worker, open_model: Callable[[], tuple[Any, Any, int]], parent: QObject) -> None:
+        super().__init__(worker, parent)
+        self._open_model = open_model
+        self.step = 0
+        """The training step of the model that gave the last answer."""
+
+    def ask(self, question: Question) -> None:
+        """Have `question` answered."""
+
+        def make() -> Iterator[Event]:
+            model, tokenizer, step = self._open_model()
+            yield _Answer(result=question(model, tokenizer), step=step)
+
+        self._begin(Job("Look into the model", make, INTERACTIVE))
+        self.changed.emit()
+
+    def forget(self) -> None:
+        """No answer is wanted any more."""
+        self.cancel()
+        self._job = None
+        self.changed.emit()
+
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, _Answer):
+                self.step = event.step
+                self.done.emit(event.result)
+
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        self.changed.emit()
