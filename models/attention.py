@@ -82,8 +82,8 @@ class Attention(nn.Module):
         elif cache is not None:
             k, v = cache.extend(k, v)  # (B, G, S, D)
         out = self._attend(q, k, v, view, trace, site)
-        if trace is not None and site in trace.ablated_heads:
-            out = out.index_fill(1, torch.tensor(list(trace.ablated_heads[site]), device=out.device), 0.0)
+        if trace is not None:
+            out = trace.follow_heads(site, out)
         return self.output(out.to(x.dtype).transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor, norm: nn.Module | None) -> Tensor:

@@ -69,8 +69,16 @@ def check_cache(cache: KVCache | None, n_layer: int, n_rows: int) -> None:
 
 
 def check_ablations(model: nn.Module, trace: Trace | None) -> None:
-    """Refuse to ablate heads that the model does not have: nothing would be ablated, and nobody told."""
-    if trace is None or not trace.ablated_heads:
+    """Refuse to ablate or patch what the model does not have: nothing would change, and nobody told."""
+    if trace is None:
+        return
+    patched = trace.patches.keys() | trace.known.keys()
+    modules = {name for name, _ in model.named_modules()} if patched else set()
+    for site in patched:
+        where = site.removesuffix(".heads")
+        if where not in modules and not where.endswith("embedding"):
+            raise ValueError(f"There is nothing called {site!r} to patch in this model: name one of its parts.")
+    if not trace.ablated_heads:
         return
     heads = {site: module.n_head for site, module in model.named_modules() if isinstance(module, Attention)}
     for site, wanted in trace.ablated_heads.items():

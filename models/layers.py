@@ -73,15 +73,19 @@ class Block(nn.Module):
             h = convolve(self.feed_forward_conv, h, cache, "feed_forward", segments)
             return self.feed_forward(h, trace, f"{site}.feed_forward")  # type: ignore[no-any-return]
 
-        x = self._add(x, self.attention_norm, attend)
+        x = self._add(x, self.attention_norm, attend, trace, f"{site}.attention")
         if self.cross_attention_norm is not None:
-            x = self._add(x, self.cross_attention_norm, cross_attend)
-        x = self._add(x, self.feed_forward_norm, feed)
+            x = self._add(x, self.cross_attention_norm, cross_attend, trace, f"{site}.cross_attention")
+        x = self._add(x, self.feed_forward_norm, feed, trace, f"{site}.feed_forward")
         if trace is not None and "residual" in trace.wanted:
             trace.residual[site] = x
         return x
 
-    def _add(self, x: Tensor, norm: nn.Module, part: Callable[[Tensor], Tensor]) -> Tensor:
-        if self.is_pre:
-            return x + self.dropout(part(norm(x)))  # type: ignore[no-any-return]
-        return norm(x + self.dropout(part(x)))  # type: ignore[no-any-return]
+    def _add(
+        self, x: Tensor, norm: nn.Module, part: Callable[[Tensor], Tensor], trace: Trace | None, site: str
+    ) -> Tensor:
+        out = part(norm(x) if self.is_pre else x)
+        if trace is not None:
+            out = trace.follow_part(site, out)
+        x = x + self.dropout(out)
+        return x if self.is_pre else norm(x)  # type: ignore[no-any-return]

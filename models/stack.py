@@ -80,6 +80,10 @@ class Stack(nn.Module):
         view = self._view(positions, _seen_mask(mask, cache, x), packing, past)
         memory_view = View(mask=cross_attention_mask(memory_mask))
         for i, block in enumerate(self.blocks):
+            site = f"{self.site}blocks.{i}"
+            if trace is not None and site in trace.known:
+                x = trace.known[site]
+                continue
             x = block(
                 x,
                 view,
@@ -88,7 +92,7 @@ class Stack(nn.Module):
                 memory=memory,
                 memory_view=memory_view,
                 trace=trace,
-                site=f"{self.site}blocks.{i}",
+                site=site,
             )
         return x if self.final_norm is None else self.final_norm(x)
 
@@ -100,8 +104,8 @@ class Stack(nn.Module):
             x = x + sinusoidal(positions, self.config.d_model).to(x.dtype)
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
-        if trace is not None and "residual" in trace.wanted:
-            trace.residual[f"{self.site}embedding"] = x
+        if trace is not None:
+            x = trace.follow_embedding(f"{self.site}embedding", x)
         return self.dropout(x)  # type: ignore[no-any-return]
 
     def _view(self, positions: Tensor, mask: Tensor | None, packing: Tensor | None, past: int) -> View:
