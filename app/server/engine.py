@@ -1,0 +1,54 @@
+"""What the endpoint asks of whoever computes: which model is served, and texts made by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from app.server.turns import Task
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.config import ModelConfig
+    from models.transformer import AnyModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loan:
+    """A model for one answer, and the training step that its weights are of, where that is known."""
+
+    model: AnyModel
+    step: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A model that requests are answered with.
+
+    name: what it is called in `/v1/models`; other_names are understood, too. created: in seconds since 1970.
+    lend: called where models compute; raises ModelGoneError. in_training: its weights change between answers.
+    """
+
+    name: str
+    other_names: tuple[str, ...] = ()
+    created: int
+    config: ModelConfig
+    tokenizer: Tokenizer
+    lend: Callable[[], Loan]
+    in_training: bool = False
+
+
+class Engine(Protocol):
+    """Makes texts, several at a time by turns, on a thread that the endpoint knows nothing of. Any thread may call it."""
+
+    @property
+    def served(self) -> Served:
+        """The model; ModelGoneError where there is none any more, saying why."""
+
+    def submit(self, task: Task) -> None:
+        """Let the task take its turns with the others."""
+
+    def close(self, sentence: str) -> None:
+        """End what is going on and answer nothing more: `sentence` says why."""

@@ -1,0 +1,60 @@
+"""The engine of the window: each turn is one interactive job of its worker, so that chats and a training go on between.
+
+Of a model in training the weights change with each step, so a turn lasts until the answer is complete there: as for a
+chat, no answer is made of two models.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from app.job import INTERACTIVE, Job
+from app.server.engine import Served
+from app.server.errors import ModelGoneError
+from app.server.turns import TURN_S, Task, Turns
+from models.events import Event
+
+
+class WorkerEngine:
+    """Answers with one model on somebody else's thread, to which `submit_job` hands jobs (from any thread)."""
+
+    def __init__(self, served: Served, submit_job: Callable[[Job], object]) -> None:
+        self._served, self._submit_job = served, submit_job
+        self._turns = Turns()
+        self._lock = threading.Lock()
+        self._has_job = False
+
+    @property
+    def served(self) -> Served:
+        """The model; ModelGoneError once it is closed."""
+        if self._turns.closed:
+            raise ModelGoneError(self._turns.closed)
+        return self._served
+
+    def submit(self, task: Task) -> None:
+        """Let the task take its turns with the others."""
+        self._turns.add(task)
+        self._go_on()
+
+    def close(self, sentence: str) -> None:
+        """End what is going on, soon: `sentence` says why."""
+        self._turns.close(sentence)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask for a turn, unless one is asked for already."""
+        with self._lock:
+            if self._has_job or not len(self._turns):
+                return
+            self._has_job = True
+        self._submit_job(Job("Answer", self._take_turn, INTERACTIVE))
+
+    def _take_turn(self) -> Iterator[Event]:
+        """The worker's thread: one turn, and ask for the next."""
+        try:
+            yield from self._turns.turn(None if self._served.in_training else TURN_S)
+        finally:
+            with self._lock:
+                self._has_job = False
+            self._go_on()
