@@ -176,11 +176,21 @@ class Finished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenMade(Event):
-    """One generated token. `text` is the new text it completes: empty while a character is still incomplete."""
+    """One generated token. `text` is the new text it completes: empty while a character is still incomplete.
+
+    The model's own distribution at this place, before any setting changed it: `probability` of the token in it, its
+    `rank` (1 = the likeliest of the whole vocabulary), the distribution's `entropy` in nats, and, where they were asked
+    for, the likeliest tokens in `top`: ids and natural logarithms of their probabilities. `draw` is the number in
+    [0, 1) that the token was drawn with; None where nothing was drawn (temperature 0).
+    """
 
     id: int
     text: str
     probability: float
+    entropy: float
+    rank: int
+    draw: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,9 @@ def slot(default: Any, label: str, help: str, *, group: str, **hints: Any) -> An
 
     Args:
         label: its name on screen; `help`: what it does, in plain words; `group`: the heading it stands under.
-        hints: `choices`, or `range` (lowest, highest); `only_if` (another slot, the value, tuple or range of values of
-            that slot under which this one means something); `advanced` = True where few people need it.
+        hints: `choices`, or `range` (lowest, highest); `items` (the type of a tuple's items, text if not said);
+            `only_if` (another slot, the value, tuple or range of values of that slot under which this one means
+            something); `advanced` = True where few people need it.
     """
     return field(default=default, metadata={"label": label, "help": help, "group": group, **hints})
 
@@ -96,7 +97,7 @@ def _field_problem(f: dataclasses.Field[Any], value: Any) -> str | None:
     expected: Any = type(f.default)
     if type(value) is not expected and not (expected is float and type(value) is int):
         return f"{f.name} must be {_type_words(expected)}, not {reprlib.repr(value)}."
-    if expected is tuple and not all(isinstance(item, str) for item in value):
+    if expected is tuple and not all(isinstance(item, f.metadata.get("items", str)) for item in value):
         return f"{f.name} must be {_type_words(expected)}, not {reprlib.repr(value)}."
     choices = f.metadata.get("choices")
     if choices and value not in choices:

@@ -21,6 +21,10 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
         words = str(field.metadata["help"]).replace("%", "%%")
         if field.name == "stop":
             group.add_argument(option, action="append", default=[], metavar="TEXT", help=words + " May be repeated.")
+        elif field.name == "logit_bias":
+            group.add_argument(
+                option, action="append", default=[], type=_bias, metavar="ID=BIAS", help=words + " May be repeated."
+            )
         else:
             group.add_argument(
                 option, type=type(field.default), default=field.default, help=f"{words} Default: {field.default}."
@@ -31,9 +35,18 @@ def sampling_from(args: argparse.Namespace) -> SamplingConfig:
     """The settings that the options ask for; UsageError where they cannot be."""
     values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(SamplingConfig)}
     try:
-        return SamplingConfig(**{**values, "stop": tuple(values["stop"])})
+        return SamplingConfig(**{**values, "stop": tuple(values["stop"]), "logit_bias": tuple(values["logit_bias"])})
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _bias(text: str) -> tuple[int, float]:
+    """«ID=BIAS» as the token's id and what is added to its logit."""
+    id, _, bias = text.partition("=")
+    try:
+        return int(id), float(bias)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a token's id and a number, as in 312=-5") from None
 
 
 def write_reply(events: Iterable[TokenMade | ReplyFinished], *, quiet: bool) -> tuple[str, list[int], ReplyFinished]:

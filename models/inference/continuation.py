@@ -26,11 +26,11 @@ class Continuation:
     begins with `start_id`.
     """
 
-    def __init__(self, model: AnyModel, ids: Sequence[int], start_id: int) -> None:
-        """Read nothing yet.
+    def __init__(self, model: AnyModel, ids: Sequence[int], start_id: int, begun: Sequence[int] = ()) -> None:
+        """Read nothing yet. `begun`: tokens that the text after the prompt begins with.
 
         Raises:
-            ValueError: for an encoder, for no prompt, or for one that is longer than the context.
+            ValueError: for an encoder, for no prompt, or for one that is (with `begun`) longer than the context.
         """
         if isinstance(model, Encoder):
             raise ValueError("An encoder does not write texts: let it fill in masked tokens, or choose another model.")
@@ -38,8 +38,9 @@ class Continuation:
         self._model: Decoder | EncoderDecoder = model
         self._source = torch.tensor([list(ids)]) if isinstance(model, EncoderDecoder) else None
         self._cache = KVCache(model.config.n_layer)
-        self.first = [start_id] if self._source is not None else list(ids)
+        self.first = [start_id, *begun] if self._source is not None else [*ids, *begun]
         """What has to be read before the first new token."""
+        check_prompt(len(self.first), model.config.context_length)
         self.room = model.config.context_length - len(self.first) + 1
         """How many tokens can be made before the context is full."""
 

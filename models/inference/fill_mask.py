@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.events import ReplyFinished, TokenMade
 from models.inference.continuation import check_prompt, evaluating
-from models.inference.sampling import check_finite
+from models.inference.sampling import check_finite, entropy
 from models.tokenizers.roles import mask_id
 from models.transformer import AnyModel, Encoder
 
@@ -41,12 +41,20 @@ def fill_mask(
         ValueError: where the model is no encoder with a masked-token head, or `ids` has no mask or does not fit,
             or where the model's output is not a number.
     """
+    return _candidates(tokenizer, _mask_probabilities(model, tokenizer, ids, mask_id), n_best)
+
+
+def _mask_probabilities(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], mask_id: int) -> Tensor:
+    """What might stand in each masked place of `ids`, (places, V); ValueError as `fill_mask`."""
     encoder = _masked_token_model(model)
     check_prompt(len(ids), encoder.config.context_length)
     places = [place for place, id in enumerate(ids) if id == mask_id]
     if not places:
         raise ValueError(f"The text has no {tokenizer.id_to_token(mask_id)} to fill: put it where a word is missing.")
-    probabilities = torch.softmax(_logits(encoder, torch.tensor([list(ids)]))[0, places].float(), dim=-1)
+    return torch.softmax(_logits(encoder, torch.tensor([list(ids)]))[0, places].float(), dim=-1)
+
+
+def _candidates(tokenizer: Tokenizer, probabilities: Tensor, n_best: int) -> list[list[Candidate]]:
     best = probabilities.topk(min(n_best, probabilities.size(-1)))
     return [
         [
@@ -74,13 +82,20 @@ def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> It
     if mask is None:
         raise ValueError("This tokenizer has no mask token, so its model cannot fill masks: choose another model.")
     began = time.perf_counter()
-    found = fill_mask(model, tokenizer, ids, mask)
+    probabilities = _mask_probabilities(model, tokenizer, ids, mask)
+    found = _candidates(tokenizer, probabilities, 5)
     seconds = time.perf_counter() - began
-    for i, candidates in enumerate(found, start=1):
+    for i, (candidates, place) in enumerate(zip(found, probabilities, strict=True), start=1):
         head = filled_text(tokenizer, ids, mask, found) + "\n" if i == 1 else ""
         words = "  ·  ".join(f"{c.text.strip() or repr(c.text)} {c.probability:.1%}" for c in candidates)
         number = f"{i}. " if len(found) > 1 else ""
-        yield TokenMade(id=candidates[0].id, text=f"{head}\n{number}{words}", probability=candidates[0].probability)
+        yield TokenMade(
+            id=candidates[0].id,
+            text=f"{head}\n{number}{words}",
+            probability=candidates[0].probability,
+            entropy=entropy(place),
+            rank=1,
+        )
     yield ReplyFinished(reason="stop", n_prompt=len(ids), n_tokens=len(found), prefill_s=seconds, tokens_per_s=0.0)
 
 

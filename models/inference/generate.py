@@ -6,7 +6,7 @@ The model may be in training, and no random state but a generator of our own is 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from tokenizers import Tokenizer
@@ -15,39 +15,65 @@ from torch import Tensor
 from models.events import ReplyFinished, TokenMade
 from models.inference.cache import KVCache
 from models.inference.continuation import Continuation, check_prompt, next_logits
-from models.inference.sampling import SamplingConfig, sample
+from models.inference.sampling import SamplingConfig, draw_number, likeliest_log_probabilities, sample
 from models.tokenizers import IncrementalDecoder
 from models.tokenizers.roles import end_id, start_id
 from models.transformer import AnyModel, Decoder
 
 
 def generate(
-    model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], config: SamplingConfig
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    ids: Sequence[int],
+    config: SamplingConfig,
+    *,
+    begun: Sequence[int] = (),
+    n_top: int = 0,
+    end_ids: Collection[int] = (),
 ) -> Iterator[TokenMade | ReplyFinished]:
     """Continue `ids` (a decoder) or answer them (an encoder-decoder): TokenMade for each token, and ReplyFinished.
 
     Ends with reason "stop" at the end token (yielded, as no text) or where a stop text appears (which is part of no
     token's text), else with "length" when max_tokens are made or the context is full. The texts joined are the reply.
 
+    Args:
+        begun: tokens that the reply begins with already. It goes on after them as it would have gone on if it had made
+            them itself: penalties and stop texts count them, and their random numbers are spent. max_tokens counts only
+            the new tokens, and only these are yielded.
+        n_top: how many of the likeliest tokens each TokenMade tells about.
+        end_ids: tokens that end the reply; none: the model's own (`roles.end_id`).
+
     Raises:
-        ValueError: for an encoder, and where `ids` is empty or longer than the context.
+        ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `begun`.
     """
-    continuation = Continuation(model, ids, first_id(model, tokenizer))
+    continuation = Continuation(model, ids, first_id(model, tokenizer), begun)
     limit = min(config.max_tokens, continuation.room)
     generator = torch.Generator().manual_seed(config.seed)
-    text, end = _HeldText(tokenizer, config.stop), end_id(tokenizer, model.config)
-    penalised = config.repetition_penalty != 1.0
-    seen, new, seconds = list(continuation.first), continuation.first, [0.0, 0.0]  # of prefill, of decoding
+    ends = end_ids or (end_id(tokenizer, model.config),)
+    text = _HeldText(tokenizer, config.stop)
+    for id in begun:
+        draw_number(generator)
+        text.skip(id)
+    before, n_prompt = list(continuation.first), len(continuation.first) - len(begun)
+    new, seconds = continuation.first, [0.0, 0.0]  # of prefill, of decoding
     for made in range(1, limit + 1):
         began = time.perf_counter()
         logits = continuation.next_logits(torch.tensor([new]))[0]
-        choice = sample(logits, config, generator, torch.tensor(seen) if penalised else None)
+        choice = sample(logits, config, generator, before, n_prompt)
         seconds[made > 1] += time.perf_counter() - began
         new = [choice.id]
-        seen.append(choice.id)
-        is_end = choice.id == end
+        before.append(choice.id)
+        is_end = choice.id in ends
         shown, stopped = text.add(choice.id, is_end=is_end, is_last=made == limit)
-        yield TokenMade(id=choice.id, text=shown, probability=choice.probability)
+        yield TokenMade(
+            id=choice.id,
+            text=shown,
+            probability=choice.probability,
+            entropy=choice.entropy,
+            rank=choice.rank,
+            draw=choice.draw,
+            top=likeliest_log_probabilities(logits, n_top) if n_top else (),
+        )
         if is_end or stopped:
             yield _finished("stop", len(ids), made, seconds)
             return
@@ -140,6 +166,14 @@ class _HeldText:
         self._decoder = IncrementalDecoder(tokenizer)
         self._stop = stop
         self._held = ""
+        self._n_shown = 0
+        """So many characters of `_held` are on screen already: the beginning of a stop text in a reply that goes on."""
+
+    def skip(self, id: int) -> None:
+        """A token whose text was shown long ago."""
+        self._held += self._decoder.add(id)
+        self._n_shown = max((_overlap(self._held, text) for text in self._stop), default=0)
+        self._held = self._held[len(self._held) - self._n_shown :]
 
     def add(self, id: int, *, is_end: bool, is_last: bool) -> tuple[str, bool]:
         """The text that can be shown with this token, and whether a stop text ended the reply."""
@@ -147,10 +181,12 @@ class _HeldText:
             self._held += self._decoder.add(id)
         found = [place for place in (self._held.find(text) for text in self._stop) if place >= 0]
         if found:
-            return self._held[: min(found)], True
+            return self._held[self._n_shown : min(found)], True
         waits = 0 if is_end or is_last else max((_overlap(self._held, text) for text in self._stop), default=0)
-        shown = self._held[: len(self._held) - waits]
-        self._held = self._held[len(shown) :]
+        n_ready = len(self._held) - waits
+        shown = self._held[self._n_shown : n_ready]
+        self._held = self._held[n_ready:]
+        self._n_shown = max(0, self._n_shown - n_ready)
         return shown, False
 
 

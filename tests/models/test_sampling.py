@@ -12,7 +12,7 @@ LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
 
 def probabilities(seen: list[int] | None = None, **settings: float) -> list[float]:
     config = SamplingConfig(**{"temperature": 1.0, **settings})
-    found = next_token_probabilities(LOGITS, config, None if seen is None else torch.tensor(seen))
+    found = next_token_probabilities(LOGITS, config, seen or [])
     assert float(found.sum()) == pytest.approx(1.0)
     return found.tolist()
 
@@ -44,7 +44,7 @@ def test_repetition_penalty_makes_what_was_said_less_likely() -> None:
     assert probabilities(seen=[0, 0], repetition_penalty=2.0)[0] == pytest.approx(0.16 / 0.76)
     before, after = torch.tensor([2.0, -2.0, 0.0]), torch.tensor([1.0, -4.0, 0.0])
     config = SamplingConfig(temperature=1.0, repetition_penalty=2.0)
-    found = next_token_probabilities(before, config, torch.tensor([0, 1, 0]))
+    found = next_token_probabilities(before, config, [0, 1, 0])
     assert found.tolist() == pytest.approx(after.softmax(0).tolist())
 
 

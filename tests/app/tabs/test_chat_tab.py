@@ -73,7 +73,7 @@ class Actor:
 
     def begin(self, *pieces: str) -> None:
         self._be("replying")
-        made = tuple(TokenMade(id=9, text=piece, probability=0.5) for piece in pieces)
+        made = tuple(TokenMade(id=9, text=piece, probability=0.5, entropy=1.0, rank=1) for piece in pieces)
         self.session.chat_events.emit((ReplyStarted(step=41, n_prompt=12), *made))
 
     def end(self, reason: str = "stop") -> None:
@@ -122,7 +122,7 @@ def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
     assert not tab.composer.send.isVisible()
     actor.begin(" Anna", " is")
     assert last(tab).reply.text == "Anna is", "the template's space before a reply is not shown"
-    actor.session.chat_events.emit((TokenMade(id=9, text=" here. ", probability=0.5),))
+    actor.session.chat_events.emit((TokenMade(id=9, text=" here. ", probability=0.5, entropy=1.0, rank=1),))
     actor.end()
     assert last(tab).reply.text == "Anna is here."
     assert "321 tokens/s" in last(tab).note.text()
