@@ -63,11 +63,18 @@ class ModelOpened(Event):
 @dataclass(frozen=True, kw_only=True)
 class ReplyStarted(Event):
     """The first event of a reply: the model's training step, how many tokens it was given, and how many of the oldest
-    messages were left out because the conversation is longer than the context."""
+    messages were left out because the conversation is longer than the context.
+
+    prompt_ids: what stands before the reply's first token; of an encoder-decoder that is what its texts begin with, and
+    `source_ids` is what its encoder reads. begun: the text of the tokens with which the reply begins already.
+    """
 
     step: int
     n_prompt: int
     n_left_out: int = 0
+    prompt_ids: tuple[int, ...] = ()
+    source_ids: tuple[int, ...] = ()
+    begun: str = ""
 
 
 class ChatControl(OneJob):
@@ -153,8 +160,10 @@ class ChatControl(OneJob):
         self.changed.emit()
         self.model_changed.emit()
 
-    def send(self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig) -> None:
-        """Reply to a conversation, or go on with a text, drawn as `sampling` says."""
+    def send(
+        self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig, begun: Sequence[int] = ()
+    ) -> None:
+        """Reply to a conversation, or go on with a text, drawn as `sampling` says; the reply begins with `begun`."""
         assert self.model is not None
         if self.busy:
             what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
@@ -163,19 +172,28 @@ class ChatControl(OneJob):
         def make() -> Iterator[Event]:
             from models.data.chat import encode_newest
             from models.inference.fill_mask import fill_events
-            from models.inference.generate import generate
+            from models.inference.generate import first_id, generate
             from models.inference.prompts import encode_for
+            from models.tokenizers import IncrementalDecoder
 
             model, tokenizer, step = self.open_model()
             if isinstance(messages, str):
                 ids, left_out = encode_for(model.config, tokenizer, messages), 0
             else:
                 ids, left_out = encode_newest(tokenizer, [dict(m) for m in messages], model.config.context_length)
-            yield ReplyStarted(step=step, n_prompt=len(ids), n_left_out=left_out)
+            has_source, decoder = model.config.topology == "encoder-decoder", IncrementalDecoder(tokenizer)
+            yield ReplyStarted(
+                step=step,
+                n_prompt=len(ids),
+                n_left_out=left_out,
+                prompt_ids=(first_id(model, tokenizer),) if has_source else tuple(ids),
+                source_ids=tuple(ids) if has_source else (),
+                begun="".join(map(decoder.add, begun)),
+            )
             if model.config.topology == "encoder-only":
                 yield from fill_events(model, tokenizer, ids)
             else:
-                yield from generate(model, tokenizer, ids, sampling)
+                yield from generate(model, tokenizer, ids, sampling, begun=begun)
 
         self.state = "waiting"
         self._begin(Job("Reply", make, INTERACTIVE))

@@ -193,11 +193,16 @@ class Session(Trials):
             return self._try(self._chat.open_live)
         return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step))
 
-    def send_chat(self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig) -> bool:
-        """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began."""
+    def send_chat(
+        self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig, begun: Sequence[int] = ()
+    ) -> bool:
+        """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began.
+
+        begun: tokens with which the reply begins already.
+        """
         if self._chat.model is None:
             return self._refuse("No model is open: choose a run to chat with.")
-        return self._try(lambda: self._chat.send(messages, sampling))
+        return self._try(lambda: self._chat.send(messages, sampling, begun))
 
     @property
     def loaded_share(self) -> float:
