@@ -1,0 +1,108 @@
+"""Patterns of heads that are made to have them score exactly what they must; and a model made to copy is found out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from models.inspect.patterns import (
+    EXPLAINED,
+    PATTERNS,
+    leading_pattern,
+    normalised_entropy,
+    order_by,
+    prefix_matching,
+    score_patterns,
+)
+
+T = 12
+CAUSAL = np.tri(T, dtype=bool)
+
+
+def one_hot(columns: list[int]) -> np.ndarray:
+    """(1, T, T): each row looks at one token."""
+    return np.eye(T, dtype=np.float32)[columns][None]
+
+
+HEADS = np.concatenate(
+    [
+        one_hot([max(i - 1, 0) for i in range(T)]),
+        one_hot([0] * T),
+        one_hot(list(range(T))),
+        CAUSAL[None] / CAUSAL.sum(axis=1, dtype=np.float32)[None, :, None],
+        one_hot([max(i - 3, 0) for i in range(T)]),
+    ]
+)
+PREVIOUS, FIRST, SELF, UNIFORM, THIRD = range(5)
+
+
+def test_heads_with_one_pattern_score_exactly() -> None:
+    scores = score_patterns(HEADS, CAUSAL, is_self=True, is_causal=True)
+    assert set(scores) == set(PATTERNS) == set(EXPLAINED)
+    assert scores["previous"][PREVIOUS] == 1
+    assert scores["first"][FIRST] == 1
+    assert scores["self"][SELF] == 1
+    assert scores["previous"][FIRST] == pytest.approx(1 / (T - 1)), "of the second token, the first is the one before"
+    assert scores["first"][PREVIOUS] == pytest.approx(1 / (T - 1))
+    assert scores["self"][PREVIOUS] == scores["self"][FIRST] == scores["previous"][SELF] == 0
+    uniform = np.mean([1 / (i + 1) for i in range(1, T)])
+    for pattern in ("previous", "first", "self"):
+        assert scores[pattern][UNIFORM] == pytest.approx(uniform)
+    assert np.isnan(scores["next"]).all(), "a causal head cannot"
+    assert np.isnan(scores["induction"]).all(), "measured elsewhere"
+    assert scores["diffuse"][UNIFORM] == pytest.approx(1, abs=1e-6)
+    assert scores["diffuse"][:UNIFORM].max() == 0
+    assert scores["local"][[PREVIOUS, SELF, THIRD]].tolist() == [1, 1, 1]
+    assert scores["local"][FIRST] == 0, "told by rows that see more than what is near"
+    assert scores["local"][UNIFORM] == pytest.approx(np.mean([4 / (i + 1) for i in range(7, T)]))
+
+
+def test_both_ways_and_across() -> None:
+    seen = np.ones((T, T), dtype=bool)
+    following = one_hot([min(i + 1, T - 1) for i in range(T)])
+    scores = score_patterns(following, seen, is_self=True, is_causal=False)
+    assert scores["next"][0] == 1
+    assert scores["local"][0] == 1
+    across = np.full((2, 4, 5), 0.2, np.float32)
+    scores = score_patterns(across, np.ones((4, 5), dtype=bool), is_self=False, is_causal=False)
+    assert scores["first"] == pytest.approx([0.2, 0.2])
+    assert scores["diffuse"] == pytest.approx([1, 1], abs=1e-6)
+    assert all(np.isnan(scores[name]).all() for name in PATTERNS if name not in ("first", "diffuse"))
+
+
+def test_a_text_of_one_token_tells_nothing() -> None:
+    scores = score_patterns(np.ones((3, 1, 1), np.float32), np.ones((1, 1), dtype=bool), is_self=True, is_causal=True)
+    assert all(np.isnan(of).all() for of in scores.values())
+    assert leading_pattern(dict.fromkeys(PATTERNS, math.nan)) == ""
+
+
+def test_entropy_by_hand() -> None:
+    row = np.array([[[0.5, 0.25, 0.25, 0.0]]], np.float32)
+    expected = (0.5 * math.log(2) + 0.5 * math.log(4)) / math.log(3)
+    seen = np.array([[True, True, True, False]])
+    assert normalised_entropy(row, seen)[0] == pytest.approx(expected)
+
+
+def test_prefix_matching_counts_what_came_after_the_same_token() -> None:
+    length = 5
+    n = 1 + 2 * length
+    perfect = np.zeros((2, n, n), np.float32)
+    for i in range(length):
+        perfect[0, 1 + length + i, 2 + i] = 1  # what came after it
+        perfect[1, 1 + length + i, 1 + i] = 1  # the same token: no induction
+    assert prefix_matching(perfect, length).tolist() == [1, 0]
+    with pytest.raises(AssertionError):
+        prefix_matching(perfect, length + 1)
+
+
+def test_heads_are_sorted_and_named() -> None:
+    scores = score_patterns(HEADS, CAUSAL, is_self=True, is_causal=True)
+    other = {name: np.array([math.nan, 0.5], np.float32) for name in PATTERNS}
+    assert order_by("self", [scores, other])[:2] == [(0, SELF), (1, 1)]
+    assert order_by("self", [scores, other])[-1] == (1, 0), "what cannot be told comes last"
+    named = [leading_pattern({name: float(of[head]) for name, of in scores.items()}) for head in range(len(HEADS))]
+    assert named == ["previous", "first", "self", "diffuse", "local"]
+    assert leading_pattern({**dict.fromkeys(PATTERNS, 0.6), "induction": 0.5}) == "induction"
+    assert leading_pattern(dict.fromkeys(PATTERNS, 0.4)) == ""
