@@ -1,12 +1,14 @@
-"""Charts as files: what a widget shows as PNG or SVG, and the numbers behind it as CSV."""
+"""Charts as files: what a widget shows as PNG or SVG, and the numbers behind it as CSV or JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +58,12 @@ def _render(widget: QWidget, painter: QPainter) -> None:
     painter.end()
 
 
-def write_csv(columns: Mapping[str, NDArray[np.float64]], path: Path) -> None:
-    """Write columns of one length under their names, every digit of them; what is no number is left empty.
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+"""Columns of one length by their names: numbers, words, or None where there is nothing."""
+
+
+def write_csv(columns: Columns, path: Path) -> None:
+    """Write columns under their names, every digit of their numbers; what is no number is left empty.
 
     Raises:
         OSError: where the file cannot be written.
@@ -65,12 +71,34 @@ def write_csv(columns: Mapping[str, NDArray[np.float64]], path: Path) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows(zip(*([_exact(value) for value in column.tolist()] for column in columns.values()), strict=True))
+    writer.writerows(zip(*([_exact(value) for value in _values(column)] for column in columns.values()), strict=True))
     atomic_write_bytes(path, text.getvalue().encode())
 
 
-def _exact(value: float) -> str:
-    """The shortest decimal that reads as this very number again."""
+def write_json(columns: Columns, path: Path) -> None:
+    """Write columns as an object of lists, every digit of their numbers; what is no number is null.
+
+    Raises:
+        OSError: where the file cannot be written.
+    """
+    lists = {
+        name: [None if _is_nothing(value) else value for value in _values(column)] for name, column in columns.items()
+    }
+    atomic_write_bytes(path, json.dumps(lists, ensure_ascii=False, indent=1).encode())
+
+
+def _values(column: Sequence[Any] | NDArray[Any]) -> Sequence[Any]:
+    return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _exact(value: Any) -> str:
+    """The shortest decimal that reads as this very number again; words as they are."""
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
     if math.isnan(value):
         return ""
     return str(int(value)) if abs(value) < 2**53 and value == int(value) else repr(value)

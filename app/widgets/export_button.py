@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
@@ -14,10 +12,11 @@ from app.aside import Aside
 from app.failures import Failure
 from app.session import Session
 from app.theme import ThemeProvider
-from app.widgets.chart_export import write_csv, write_png, write_svg
+from app.widgets.chart_export import Columns, write_csv, write_json, write_png, write_svg
 from app.widgets.save_file import ask_where_to_save
 
-Columns = Mapping[str, NDArray[np.float64]]
+__all__ = ["Columns", "ExportButton", "Numbers"]
+
 Numbers = Callable[[], Callable[[], Columns]]
 """Called on the window's thread; what it returns makes the columns, on another one."""
 
@@ -25,11 +24,12 @@ _KINDS = (
     ("png", "Picture (PNG)…", "PNG pictures (*.png)"),
     ("svg", "Drawing (SVG)…", "SVG pictures (*.svg)"),
     ("csv", "All numbers (CSV)…", "Tables (*.csv)"),
+    ("json", "All numbers (JSON)…", "JSON (*.json)"),
 )
 
 
 class ExportButton(QPushButton):
-    """Offers what `picture` shows as PNG and SVG, and the numbers behind it as CSV.
+    """Offers what `picture` shows as PNG and SVG, and the numbers behind it as CSV and JSON.
 
     Args:
         numbers: gives the columns, all of one length, whatever part of them is shown.
@@ -51,7 +51,7 @@ class ExportButton(QPushButton):
         self._writing.failed.connect(self._on_failed)
 
     def ask_where(self, kind: str) -> None:
-        """Ask for a file of a kind, png, svg or csv, and write it."""
+        """Ask for a file of a kind, png, svg, csv or json, and write it."""
         filters = next(words for name, _, words in _KINDS if name == kind)
         path = ask_where_to_save(self, "Export", self.name, kind, filters)
         if path is not None:
@@ -59,11 +59,11 @@ class ExportButton(QPushButton):
 
     def export_to(self, path: Path, kind: str) -> None:
         """Write a file; the session says whether it worked."""
-        if kind == "csv":
-            make_columns = self._numbers()
+        if kind in ("csv", "json"):
+            make_columns, write_numbers = self._numbers(), write_csv if kind == "csv" else write_json
 
             def write() -> Path:
-                write_csv(make_columns(), path)
+                write_numbers(make_columns(), path)
                 return path
 
             self._writing.ask(write)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from app.session import Session
 from app.theme import ThemeProvider
-from app.widgets.chart_export import write_csv
+from app.widgets.chart_export import write_csv, write_json
 from app.widgets.export_button import ExportButton
 from tests.app.heard import Heard
 
@@ -42,6 +43,16 @@ def test_numbers_are_read_back_as_they_were(tmp_path: Path) -> None:
     assert [float(row["loss"]) for row in rows] == values.tolist()
     write_csv(NUMBERS, tmp_path / "numbers.csv")
     assert (tmp_path / "numbers.csv").read_bytes() == b"step,loss\r\n1,0.30000000000000004\r\n2,\r\n3,1e-300\r\n"
+
+
+def test_words_are_written_too(tmp_path: Path) -> None:
+    columns = {"token": ["é", 'say "no"', None], **NUMBERS}
+    write_csv(columns, tmp_path / "words.csv")
+    with (tmp_path / "words.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["token"] for row in csv.DictReader(file)] == ["é", 'say "no"', ""]
+    write_json(columns, tmp_path / "words.json")
+    found = json.loads((tmp_path / "words.json").read_text("utf-8"))
+    assert found == {"token": ["é", 'say "no"', None], "step": [1.0, 2.0, 3.0], "loss": [0.1 + 0.2, None, 1e-300]}
 
 
 def test_pictures_show_the_widget(button: ExportButton, heard: Heard, tmp_path: Path) -> None:
