@@ -17,9 +17,11 @@ from collections.abc import Iterator, Sequence
 from app.commands.common import UsageError
 from app.failures import describe
 from models.library import Library
+from models.training.team import end_process
 
 COMMANDS = (
     "quickstart",
+    "pronouns",
     "train",
     "find",
     "queue",
@@ -27,6 +29,7 @@ COMMANDS = (
     "doctor",
     "generate",
     "chat",
+    "serve",
     "tokenizer",
     "describe",
     "import",
@@ -51,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # how argparse ends after --help and after bad usage
         return end.code if isinstance(end.code, int) else USAGE
     with _logging():
-        return _guarded(args)
+        code = _guarded(args)
+    end_process(code)
+    return code
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -41,7 +41,7 @@ class Served:
 
 
 class Engine(Protocol):
-    """Makes texts, several at a time by turns, on a thread that the endpoint knows nothing of. Any thread may call it."""
+    """Makes texts, several at a time by turns, on a thread of its own choice. Any thread may call it."""
 
     @property
     def served(self) -> Served:

@@ -189,6 +189,8 @@ def _first_error(error: ValidationError) -> ApiError:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
     if first["type"] == "missing":
         return ApiError(400, f"«{place}» is missing.", param=place, code="missing_required_parameter")
-    words = first["msg"].removeprefix("Value error, ")
+    words = (
+        first["msg"].removeprefix("Value error, ").replace("Input should", "it should").replace(" after validation", "")
+    )
     sentence = f"«{place}»: {words}." if place else f"{words[:1].upper()}{words[1:]}."
     return ApiError(400, sentence, param=place or None, code="invalid_value")

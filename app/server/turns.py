@@ -50,8 +50,8 @@ class Task:
             if self._events is None:
                 self._events = iter(self._make())
             event = next(self._events, None)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is this answer's alone)
-            log.warning("An answer failed", exc_info=error)
+        except Exception as error:  # whatever it is, it is this answer's alone
+            log.exception("An answer failed")
             self.end(error)
             return None
         if event is None:

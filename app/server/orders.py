@@ -1,0 +1,164 @@
+"""From a request to what is to be made: the prompts as token ids, how the texts are drawn, and the work itself."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from app.server.engine import Served
+from app.server.errors import ApiError
+from app.server.schemas import Asked, ChatAsked, CompletionAsked, Message
+from app.server.scores import plain_events, scored_events
+from models.events import Event
+from models.inference.settings import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+SEEDS = 2**31
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One text to make: what it goes on from, and how. `echo` is a text that comes before it; `n_top`: see Asked."""
+
+    ids: tuple[int, ...]
+    sampling: SamplingConfig
+    n_top: int | None = None
+    echo: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Began(Event):
+    """The text is being made, with weights of the training step `step`, where that is known."""
+
+    step: int | None
+
+
+def chat_orders(served: Served, asked: ChatAsked) -> list[Order]:
+    """The replies that a chat request asks for; seconds of work for long texts.
+
+    Raises:
+        ApiError: 400, where the model holds no conversations, or this one does not fit into its context.
+    """
+    if served.config.topology != "decoder-only":
+        what = "an encoder, which fills masks" if served.config.topology == "encoder-only" else "an encoder-decoder"
+        raise ApiError(400, f"«{served.name}» is {what}, so it holds no conversations.", param="model")
+    ids = _checked(served, _conversation(served.tokenizer, asked.messages), "messages")
+    return _numbered(served, asked, [Order(ids=ids, sampling=SamplingConfig(), n_top=asked.n_top)])
+
+
+def completion_orders(served: Served, asked: CompletionAsked) -> list[Order]:
+    """The texts that a completion request asks for, `n` of the first prompt first; seconds of work for long texts.
+
+    Raises:
+        ApiError: 400, where the model writes no texts, or a prompt is none or does not fit into its context.
+    """
+    if served.config.topology == "encoder-only":
+        raise ApiError(400, f"«{served.name}» is an encoder, which fills masks and writes no texts.", param="model")
+    orders = []
+    for prompt in asked.prompt:
+        ids = _checked(served, _prompt_ids(served, prompt), "prompt")
+        echo = _echo(served.tokenizer, prompt) if asked.echo else ""
+        orders.append(Order(ids=ids, sampling=SamplingConfig(), n_top=asked.n_top, echo=echo))
+    return _numbered(served, asked, orders)
+
+
+def make_text(served: Served, order: Order) -> Iterator[Event]:
+    """Where models compute: Began, Said for each token, and ReplyFinished. The texts are those of `generate`."""
+    from models.inference.generate import generate
+    from models.tokenizers.roles import end_id
+
+    loan = served.lend()
+    yield Began(step=loan.step)
+    if order.n_top is None:
+        yield from plain_events(generate(loan.model, served.tokenizer, order.ids, order.sampling))
+        return
+    events = generate(loan.model, served.tokenizer, order.ids, order.sampling, n_top=order.n_top)
+    yield from scored_events(events, served.tokenizer, end_id(served.tokenizer, served.config))
+
+
+def _conversation(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
+    from models.data.chat import encode_messages
+
+    said = [{"role": _role(message), "content": message.content} for message in messages]
+    try:
+        return encode_messages(tokenizer, said, add_generation_prompt=True)[0]
+    except ValueError as error:
+        raise ApiError(400, str(error), param="messages") from error
+
+
+def _role(message: Message) -> str:
+    return "system" if message.role == "developer" else message.role  # two names for one thing
+
+
+def _prompt_ids(served: Served, prompt: str | list[int]) -> list[int]:
+    from models.inference.prompts import encode_for
+
+    if isinstance(prompt, str):
+        return encode_for(served.config, served.tokenizer, prompt)
+    size = served.config.vocab_size
+    strange = next((id for id in prompt if not 0 <= id < size), None)
+    if strange is not None:
+        raise ApiError(400, f"There is no token {strange}: ids go from 0 to {size - 1}.", param="prompt")
+    return prompt
+
+
+def _echo(tokenizer: Tokenizer, prompt: str | list[int]) -> str:
+    from models.tokenizers import decode
+
+    return prompt if isinstance(prompt, str) else decode(tokenizer, prompt)
+
+
+def _checked(served: Served, ids: Sequence[int], param: str) -> tuple[int, ...]:
+    """The prompt, if there is one and at least one token can follow it."""
+    from models.inference.continuation import check_prompt
+
+    try:
+        check_prompt(len(ids), served.config.context_length)
+    except ValueError as error:
+        code = "context_length_exceeded" if ids else "empty_prompt"
+        raise ApiError(400, str(error), param=param, code=code) from error
+    return tuple(ids)
+
+
+def _numbered(served: Served, asked: Asked, orders: Sequence[Order]) -> list[Order]:
+    """`n` of each, drawn as asked; the first with the seed itself, so it is what `terrarium generate` makes."""
+    seed = secrets.randbelow(SEEDS) if asked.seed is None else asked.seed
+    sampling = _sampling(served, asked)
+    return [
+        replace(order, sampling=replace(sampling, seed=(seed + i) % SEEDS)) for order in orders for i in range(asked.n)
+    ]
+
+
+def _sampling(served: Served, asked: Asked) -> SamplingConfig:
+    size = served.config.vocab_size
+    bias = tuple((int(id), float(value)) for id, value in asked.logit_bias.items())
+    strange = next((id for id, _ in bias if id >= size), None)
+    if strange is not None:
+        raise ApiError(400, f"There is no token {strange}: ids go from 0 to {size - 1}.", param="logit_bias")
+    values: dict[str, Any] = {
+        name: getattr(asked, name)
+        for name in (
+            "temperature",
+            "top_p",
+            "min_p",
+            "typical_p",
+            "repetition_penalty",
+            "frequency_penalty",
+            "presence_penalty",
+        )
+    }
+    longest = asked.max_new or served.config.context_length
+    try:
+        return SamplingConfig(
+            **values,
+            top_k=max(asked.top_k, 0),
+            logit_bias=bias,
+            stop=tuple(asked.stop),
+            max_tokens=min(longest, served.config.context_length),
+        )
+    except ValueError as error:
+        raise ApiError(400, str(error), param="stop" if "stop" in str(error) else None) from error

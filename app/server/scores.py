@@ -1,0 +1,90 @@
+"""A reply as the API tells it: what can be shown of it so far, with the log-probabilities of just those tokens."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from models.events import Event, ReplyFinished, TokenMade
+from models.tokenizers import TokenBytes
+
+LOWEST = -9999.0
+"""What OpenAI's API says of tokens that are as good as impossible: JSON has no minus infinity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A token's bytes, and the natural logarithm of its probability."""
+
+    data: bytes
+    logprob: float
+
+    @property
+    def text(self) -> str:
+        """The token's text; as OpenAI writes it where it is only a part of a character: «bytes:\\xe2\\x82»."""
+        try:
+            return self.data.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenScore(Scored):
+    """A token of the reply, with the likeliest tokens in its place."""
+
+    top: tuple[Scored, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said(Event):
+    """`n_tokens` more: the text that can be shown with them, and the scores of the tokens that this text is of."""
+
+    text: str
+    n_tokens: int = 1
+    scores: tuple[TokenScore, ...] = ()
+
+
+def plain_events(events: Iterable[TokenMade | ReplyFinished]) -> Iterator[Said | ReplyFinished]:
+    """The events of `generate` without any scores."""
+    for event in events:
+        yield event if isinstance(event, ReplyFinished) else Said(text=event.text)
+
+
+def scored_events(
+    events: Iterable[TokenMade | ReplyFinished], tokenizer: Tokenizer, end_id: int | None
+) -> Iterator[Said | ReplyFinished]:
+    """The same with scores: the model's own log-probabilities, before any setting changed them.
+
+    A token's score comes with its text, which waits while it may be the beginning of a stop text; what a stop text cut
+    off has none, and neither has the end token.
+    """
+    table = TokenBytes(tokenizer)
+    waiting: deque[TokenScore] = deque()
+    shown, told = 0, 0  # bytes of text, and of the tokens whose scores were told
+    ended_itself = False
+    for event in events:
+        if isinstance(event, ReplyFinished):
+            if waiting and (event.reason == "length" or ended_itself):
+                yield Said(text="", n_tokens=0, scores=tuple(waiting))
+            yield event
+            return
+        ended_itself = event.id == end_id
+        if not ended_itself:
+            waiting.append(_score(event, table))
+        shown += len(event.text.encode())
+        ready: list[TokenScore] = []
+        while waiting and told < shown:
+            ready.append(waiting.popleft())
+            told += len(ready[-1].data)
+        yield Said(text=event.text, scores=tuple(ready))
+
+
+def _score(event: TokenMade, table: TokenBytes) -> TokenScore:
+    by_id = {id: max(value, LOWEST) for id, value in event.top}
+    own = math.log(event.probability) if event.probability > 0 else LOWEST
+    top = tuple(Scored(data=table[id], logprob=value) for id, value in by_id.items())
+    return TokenScore(data=table[event.id], logprob=by_id.get(event.id, own), top=top)
