@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from app.commands.common import UsageError, add_common, find_model, open_model, print_json
