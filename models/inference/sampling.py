@@ -35,6 +35,7 @@ __all__ = [
     "entropy",
     "likeliest_log_probabilities",
     "next_token_probabilities",
+    "rank",
     "sample",
     "sampling_steps",
 ]
@@ -115,6 +116,11 @@ def entropy(probabilities: Tensor) -> float:
     return max(0.0, -float(torch.xlogy(probabilities, probabilities).sum()))
 
 
+def rank(logits: Tensor, id: int) -> int:
+    """The place of token `id` among all of logits (V,), 1 = the likeliest; tokens that are alike share one."""
+    return int((logits > logits[id]).sum()) + 1
+
+
 def sampling_steps(
     logits: Tensor, config: SamplingConfig, before: Sequence[int] = (), n_prompt: int = 0
 ) -> SamplingSteps:
@@ -186,7 +192,7 @@ def sample(
     draw = draw_number(generator) if config.temperature else None
     id = int(steps.final.argmax()) if draw is None else drawn_token(steps.final, draw)
     own = steps.own
-    return Choice(id, float(own[id]), entropy(own), int((logits > logits[id]).sum()) + 1, draw)
+    return Choice(id, float(own[id]), entropy(own), rank(logits, id), draw)
 
 
 def _penalised(logits: Tensor, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Generation: the cache changes nothing, seeds are kept, text streams whole, and a model in training is left alone."""
 
+import dataclasses
+import math
 import random
 from collections.abc import Iterable
 
@@ -168,3 +170,45 @@ def test_what_was_held_back_appears_when_the_reply_ends(tokenizer: Tokenizer) ->
     assert text_of(say(tokenizer, "a##", stop=("###",))) == "a##"
     assert text_of(say(tokenizer, "a##", end=False, stop=("###",), max_tokens=3)) == "a##"
     assert text_of(say(tokenizer, "a日", end=False, max_tokens=3)) == "a"
+
+
+def test_each_token_says_what_the_model_gave_it(tokenizer: Tokenizer) -> None:
+    model = tiny_model()
+    made = [e for e in generate(model, tokenizer, [70], GREEDY, n_top=3) if isinstance(e, TokenMade)]
+    assert {(event.rank, event.draw) for event in made} == {(1, None)}
+    for event in made:
+        assert event.top[0] == (event.id, pytest.approx(math.log(event.probability), abs=1e-5))
+        assert [log for _, log in event.top] == sorted((log for _, log in event.top), reverse=True)
+        assert 0 < event.entropy < math.log(SMALLEST)
+    drawn = [e for e in generate(model, tokenizer, [70], SamplingConfig(max_tokens=5)) if isinstance(e, TokenMade)]
+    assert all(event.draw is not None and 0 <= event.draw < 1 and not event.top for event in drawn)
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.0}, {"seed": 3, "frequency_penalty": 1.0, "top_p": 0.9}])
+def test_a_reply_goes_on_as_if_it_had_never_stopped(settings: dict[str, float], tokenizer: Tokenizer) -> None:
+    model = tiny_model()
+    config = SamplingConfig(max_tokens=12, **settings)
+    whole = ids_of(generate(model, tokenizer, [70, 71], config))
+    rest = dataclasses.replace(config, max_tokens=7)
+    *tokens, end = generate(model, tokenizer, [70, 71], rest, begun=whole[:5])
+    assert ids_of(tokens) == whole[5:]
+    assert isinstance(end, ReplyFinished)
+    assert (end.n_prompt, end.n_tokens) == (2, 7)
+    with pytest.raises(ValueError, match="has 49 tokens, but the model's context takes 48"):
+        next(generate(model, tokenizer, [70] * 40, config, begun=[70] * 9))
+
+
+def test_a_stop_text_may_begin_in_what_stands_already(tokenizer: Tokenizer) -> None:
+    def go_on(begun: str, text: str) -> list[str]:
+        model = Scripted([*encode_text(tokenizer, text), *[70] * 99])
+        config = SamplingConfig(temperature=0.0, stop=("###",), max_tokens=6)
+        return [
+            e.text
+            for e in generate(model, tokenizer, [70], config, begun=encode_text(tokenizer, begun))
+            if isinstance(e, TokenMade)
+        ]
+
+    assert go_on("a##", "#b") == [""]
+    assert go_on("a##", "b#c") == ["b", "", "#c", "A", "A", "A"]  # 70 is an A
+    assert go_on("a#", "##") == ["", ""]
+    assert go_on("a#", "###")[0] == ""

@@ -1,11 +1,26 @@
 """Sampling: each setting cuts what it says, in the right order, and one seed means one choice."""
 
+import json
 import math
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 import torch
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
 
-from models.inference.sampling import SamplingConfig, next_token_probabilities, sample
+from models.inference.likeliest import likeliest
+from models.inference.sampling import SamplingConfig, drawn_token, next_token_probabilities, sample, sampling_steps
+from models.inference.settings import sampling_from_dict
 
 LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
 
@@ -55,12 +70,17 @@ def test_sample_draws_by_the_probabilities_and_reports_the_models_own() -> None:
     shares = [sum(choice.id == id for choice in choices) / 3000 for id in range(4)]
     assert shares == pytest.approx([4 / 9, 3 / 9, 2 / 9, 0], abs=0.03)
     assert all(choice.probability == pytest.approx(math.exp(LOGITS[choice.id])) for choice in choices)
+    assert {(choice.id, choice.rank) for choice in choices} == {(0, 1), (1, 2), (2, 3)}
+    assert choices[0].entropy == pytest.approx(sampling_steps(LOGITS, config).stages[0].entropy)
+    steps = sampling_steps(LOGITS, config)
+    assert all(drawn_token(steps.final, choice.draw) == choice.id for choice in choices if choice.draw is not None)
 
 
 def test_greedy_draws_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     state = generator.get_state()
-    assert sample(LOGITS, SamplingConfig(temperature=0.0), generator).id == 0
+    choice = sample(LOGITS, SamplingConfig(temperature=0.0), generator)
+    assert (choice.id, choice.rank, choice.draw) == (0, 1, None)
     assert torch.equal(generator.get_state(), state)
 
 
@@ -74,3 +94,109 @@ def test_bad_settings_are_refused() -> None:
         SamplingConfig(temperature=-1.0)
     with pytest.raises(ValueError, match="stop text is empty"):
         SamplingConfig(stop=("",))
+
+
+def warped(logits: torch.Tensor, seen: list[int], config: SamplingConfig) -> torch.Tensor:
+    """The probabilities that transformers draws from, its steps in our order."""
+    steps: list[LogitsProcessor] = []
+    if config.logit_bias:
+        steps.append(SequenceBiasLogitsProcessor([[[id], float(bias)] for id, bias in config.logit_bias]))
+    if config.repetition_penalty != 1.0:
+        steps.append(RepetitionPenaltyLogitsProcessor(config.repetition_penalty))
+    steps.append(TemperatureLogitsWarper(float(config.temperature)))
+    if config.top_k:
+        steps.append(TopKLogitsWarper(config.top_k))
+    if config.typical_p < 1.0:
+        steps.append(TypicalLogitsWarper(config.typical_p))
+    if config.top_p < 1.0:
+        steps.append(TopPLogitsWarper(config.top_p))
+    if config.min_p:
+        steps.append(MinPLogitsWarper(config.min_p))
+    scores = logits[None]
+    for step in steps:
+        scores = step(torch.tensor([seen]), scores)
+    return scores[0].softmax(0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0.7},
+        {"temperature": 1.3, "repetition_penalty": 1.4},
+        {"logit_bias": ((3, 4.0), (900, -100.0)), "repetition_penalty": 1.2},
+        {"top_k": 40},
+        {"typical_p": 0.6},
+        {"temperature": 1.7, "typical_p": 0.9},
+        {"top_p": 0.85},
+        {"temperature": 2.0, "top_p": 0.999},  # more tokens than are sorted at first
+        {"min_p": 0.05},
+        {"temperature": 0.9, "repetition_penalty": 1.1, "top_k": 60, "typical_p": 0.8, "top_p": 0.9, "min_p": 0.02},
+    ],
+)
+def test_equal_to_transformers(settings: dict[str, Any]) -> None:
+    config = SamplingConfig(**{"temperature": 1.0, **settings})
+    for seed in range(5):
+        logits = 3 * torch.randn(1000, generator=torch.Generator().manual_seed(seed))
+        seen = [3, 17, 17, int(logits.argmax())]
+        found = next_token_probabilities(logits, config, seen)
+        expected = warped(logits, seen, config)
+        torch.testing.assert_close(found, expected)
+        assert ((found > 0) == (expected > 0)).all()
+
+
+def test_frequency_and_presence_penalties_count_the_reply_alone() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    config = SamplingConfig(temperature=1.0, frequency_penalty=0.5, presence_penalty=0.25)
+    found = next_token_probabilities(logits, config, [3, 3, 0, 1, 0], n_prompt=2)
+    assert found.tolist() == pytest.approx(torch.tensor([1.0 - 1.25, 2.0 - 0.75, 3.0, 4.0]).softmax(0).tolist())
+
+
+def test_a_bias_for_a_token_that_is_none_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="name the token 4, but the model knows only 4"):
+        next_token_probabilities(LOGITS, SamplingConfig(logit_bias=((4, 1.0),)))
+    for bias in ((-1, 1.0), (1, 101.0), ("a", 1.0), (1,)):
+        with pytest.raises(ValueError, match="a token's id and a number between -100 and 100"):
+            SamplingConfig(logit_bias=(bias,))
+
+
+def test_settings_come_back_from_json() -> None:
+    config = SamplingConfig(temperature=0.3, stop=("a", "b"), logit_bias=((1, 2.5), (7, -100.0)))
+    assert sampling_from_dict(json.loads(json.dumps(asdict(config))), "a preset") == config
+    with pytest.raises(ValueError, match="a preset has no setting called 'temprature': did you mean 'temperature'"):
+        sampling_from_dict({"temprature": 1}, "a preset")
+
+
+def test_every_step_says_what_it_has_left() -> None:
+    config = SamplingConfig(temperature=1.0, repetition_penalty=1.1, top_k=3, top_p=0.6)
+    steps = sampling_steps(LOGITS, config, [3])
+    assert [stage.name for stage in steps.stages] == ["model", "penalties", "temperature", "top_k", "top_p", "drawn"]
+    assert steps.own.tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    cut = {stage.name: stage for stage in steps.stages}
+    tempered = steps.tempered.tolist()
+    assert cut["top_k"].removed == pytest.approx(tempered[3])
+    assert cut["top_p"].removed == pytest.approx(tempered[2])
+    assert steps.removed == pytest.approx(1 - float(cut["top_p"].probabilities.sum()))
+    assert steps.final.tolist() == pytest.approx([4 / 7, 3 / 7, 0, 0])
+    assert steps.stages[0].entropy == pytest.approx(-sum(p * math.log(p) for p in (0.4, 0.3, 0.2, 0.1)))
+    assert steps.stages[-1].entropy == cut["top_p"].entropy < cut["top_k"].entropy
+    names = [stage.name for stage in sampling_steps(LOGITS, SamplingConfig(temperature=0.0, top_k=2)).stages]
+    assert names == ["model", "temperature", "drawn"]
+
+
+def test_a_number_lands_on_the_bar_of_probabilities() -> None:
+    probabilities = torch.tensor([0.1, 0.4, 0.1, 0.0, 0.4])  # on the bar: 1, 4, 0, 2
+    draws = (0.0, 0.39, 0.41, 0.79, 0.81, 0.89, 0.91, 1 - 1e-16)
+    assert [drawn_token(probabilities, draw) for draw in draws] == [1, 1, 4, 4, 0, 0, 2, 2]
+
+
+def test_the_likeliest_are_those_of_a_full_sort() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for rounding in (1000.0, 20.0, 1.0):  # with ever more that are alike
+        probabilities = (torch.rand(2000, generator=generator) * rounding).round() / rounding
+        order = probabilities.sort(descending=True, stable=True).indices
+        for n in (1, 7, 256, 1999, 2000, 3000):
+            assert torch.equal(likeliest(probabilities, n), order[:n])
+        for draw in torch.rand(50, generator=generator).tolist():
+            up_to = probabilities[order].double().cumsum(0)
+            expected = order[int(torch.searchsorted(up_to, draw * float(up_to[-1]), right=True))]
+            assert drawn_token(probabilities, draw) == int(expected)
