@@ -23,14 +23,14 @@ class LanguageHead(nn.Module):
         tied = config.tied_embeddings
         self.weight = None if tied else nn.Parameter(torch.empty(config.vocab_size, config.d_model))
         self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.head_bias else None
-        self._scale = config.d_model**-0.5 if config.scaled_logits else 1.0
+        self.scale = config.d_model**-0.5 if config.scaled_logits else 1.0
 
     def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
         """hidden (…, C), the embedding's table (V, C) -> logits (…, V)."""
         if self.transform is not None:
             hidden = self.transform(hidden)
-        if self._scale != 1.0:
-            hidden = hidden * self._scale
+        if self.scale != 1.0:
+            hidden = hidden * self.scale
         return F.linear(hidden, table if self.weight is None else self.weight, self.bias)
 
 

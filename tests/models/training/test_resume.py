@@ -12,10 +12,18 @@ from models.config import ModelConfig
 from models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
+from models.inspect.ablation import Part, Survey, answers, listen
+from models.inspect.attribution import attribute
+from models.inspect.contributions import contributions
+from models.inspect.embedding_map import map_of, tables
+from models.inspect.going_on import go_on
+from models.inspect.lens import look
+from models.inspect.reading import Text
 from models.library import Library
 from models.training.checkpoint import FORMAT
 from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer
+from models.transformer import AnyModel
 from tests.models.training.support import assert_same_end, make_run, numbers, train
 
 
@@ -74,8 +82,21 @@ def test_closing_between_two_samples_repeats_none(library: Library, config: Mode
     assert_same_end(run, reference)
 
 
+def look_inside(model: AnyModel) -> None:
+    """What the glass box asks: lens, contributions, attribution, ablation, patching, the table's map."""
+    text, other = Text(ids=(5, 6, 7)), Text(ids=(8, 6, 7))
+    look(model, text, [1, 2], [6, 7])
+    contributions(model, text, 2, 9)
+    attribute(model, text, 2, 9)
+    answers(model, text, 2, [[Part("blocks.0.attention", 0)], [Part("blocks.0")]], listen(model, other))
+    assert Survey(text, 2, 9).go_on(model)
+    go_on(model, text, [Part("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))
+    map_of(tables(model)["input"])
+    torch.autograd.grad(model.logits(model.hidden(torch.tensor([[5, 6, 7]]))).sum(), [model.embedding.weight])
+
+
 def test_serving_others_between_events_changes_nothing(library: Library, config: ModelConfig) -> None:
-    """A chat, an attribution and noise with the mode and the random state, between all events of a training."""
+    """A chat, all views into the model, and noise with the mode and the random state, between all events."""
     settings = {"grad_accum_steps": 2}
     reference, run = make_run(library, config, **settings), make_run(library, config, **settings)
     train(reference, library)
@@ -85,8 +106,8 @@ def test_serving_others_between_events_changes_nothing(library: Library, config:
         if isinstance(event, TrainMetrics | MicroStep | ValMetrics | Saved):
             sampling = SamplingConfig(temperature=1.0, seed=served, max_tokens=2)
             assert list(generate(trainer.model, trainer.tokenizer, [5, 6, 7], sampling))
-            hidden = trainer.model.hidden(torch.tensor([[5, 6, 7]]))
-            torch.autograd.grad(trainer.model.logits(hidden).sum(), [trainer.model.embedding.weight])
+            if served % 3 == 0:
+                look_inside(trainer.model)
             trainer.model.eval()
             torch.rand(7)
             served += 1

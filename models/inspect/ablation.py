@@ -1,0 +1,239 @@
+"""What becomes of the answer when a part of the model is switched off, or given what it said about another text.
+
+Letters in shape comments: R rows (variants read side by side), T tokens, H heads, C d_model, V vocab_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.attention import Attention
+from models.inference.continuation import evaluating
+from models.inspect.reading import Text, answer_logits, answering_stack, block_sites, read, read_up_to
+from models.trace import Patch, Trace
+from models.transformer import AnyModel, EncoderDecoder
+
+FLOPS_AT_ONCE = 12e9
+"""How much is computed between two chances to stop: a third of a second on a slow core."""
+
+
+class Part(NamedTuple):
+    """A part of the model: the site of an attention or a feed-forward, of which `head` may name one head from 0; or
+    that of a block, for all parts in it."""
+
+    site: str
+    head: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An answer before and after: `tokens` (id, probability before, after) are the likeliest of both, and the one asked
+    for; `log_ratio` is the change of its log-probability in nats; `divergence` the Kullback-Leibler divergence of the
+    answer after from that before, in nats."""
+
+    tokens: tuple[tuple[int, float, float], ...]
+    log_ratio: float
+    divergence: float
+
+
+class Donor(NamedTuple):
+    """What all parts said about another text, and how long that and its source are."""
+
+    trace: Trace
+    length: int
+    source_length: int
+
+
+def parts_of(model: AnyModel) -> list[tuple[str, list[Part]]]:
+    """All parts by their block's site, in order: every head, then each whole attention and feed-forward, and the
+    whole block. An encoder-decoder's encoder comes first."""
+    stacks = [model.encoder, model.decoder] if isinstance(model, EncoderDecoder) else [model]
+    found: list[tuple[str, list[Part]]] = []
+    for stack in stacks:
+        for site, block in zip(block_sites(stack), stack.blocks, strict=True):
+            attentions = [name for name in ("attention", "cross_attention") if getattr(block, name) is not None]
+            heads = [Part(f"{site}.{name}", i) for name in attentions for i in range(getattr(block, name).n_head)]
+            whole = [Part(f"{site}.{name}") for name in (*attentions, "feed_forward")]
+            found.append((site, [*heads, *whole, Part(site)]))
+    return found
+
+
+@torch.no_grad()
+def listen(model: AnyModel, text: Text) -> Donor:
+    """Read another text, for its parts' results to be put into a reading of the first.
+
+    Raises:
+        ValueError: as `reading.check_readable`.
+    """
+    trace = Trace(wanted=frozenset({"parts", "heads"}))
+    with evaluating(model):
+        read(model, text, trace)
+    return Donor(trace, len(text.ids), len(text.source_ids))
+
+
+@torch.no_grad()
+def answers(
+    model: AnyModel,
+    text: Text,
+    at: int,
+    variants: Sequence[Sequence[Part]],
+    donor: Donor | None = None,
+    known: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """The logits (R, V) at place `at` with each variant's parts switched off, or as they were for the donor.
+
+    known: the residual stream (1, T, C) after blocks that no variant changes, nor what comes before them.
+
+    Raises:
+        ValueError: as `reading.check_readable`.
+    """
+    text, n_rows = read_up_to(model.config, text, at), len(variants)
+    given = {site: x.expand(n_rows, -1, -1) for site, x in (known or {}).items()}
+    with evaluating(model):
+        patches = patches_of(model, text, variants, donor)
+        trace = Trace(wanted=frozenset(), patches=patches, known=given)
+        return answer_logits(model, read(model, text, trace, n_rows)[:, at])
+
+
+def patches_of(
+    model: AnyModel, text: Text, variants: Sequence[Sequence[Part]], donor: Donor | None
+) -> dict[str, Patch]:
+    """What a trace needs so that each row of a batch reads `text` in its own variant.
+
+    A donor's text lies over this one end to end: of the longer one the beginning is left alone.
+    """
+    device = model.embedding.weight.device
+    rows: dict[tuple[str, int | None], list[int]] = {}
+    for row, parts in enumerate(variants):
+        for part in parts:
+            for site in _sites_in(model, part):
+                rows.setdefault((site, part.head), []).append(row)
+    patches: dict[str, Patch] = {}
+    for (site, head), chosen in rows.items():
+        n_head = _attention(model, site).n_head if head is not None else 1
+        where = torch.zeros(len(variants), n_head, 1, 1, dtype=torch.bool, device=device)
+        where[chosen, head or 0] = True
+        if head is None:
+            where = where[:, 0]
+        key = site if head is None else f"{site}.heads"
+        values = torch.zeros((), device=device)
+        if donor is not None:
+            in_source = site.startswith("encoder.")
+            length = len(text.source_ids if in_source else text.ids)
+            told = (donor.trace.parts if head is None else donor.trace.heads)[site]
+            there = donor.source_length if in_source else donor.length
+            values, reached = _laid_over(told, there, length)
+            where = where & reached
+        if key in patches:  # other heads of the same attention
+            where = where | patches[key].where
+        patches[key] = Patch(where, values)
+    return patches
+
+
+def _sites_in(model: AnyModel, part: Part) -> list[str]:
+    """The part's own site; of a block those of all parts in it."""
+    if part.site.endswith(("attention", "feed_forward")):
+        return [part.site]
+    names = ("attention", "cross_attention", "feed_forward")
+    block = model.get_submodule(part.site)
+    return [f"{part.site}.{name}" for name in names if getattr(block, name) is not None]
+
+
+def _attention(model: AnyModel, site: str) -> Attention:
+    module: nn.Module = model.get_submodule(site)
+    assert isinstance(module, Attention), site
+    return module
+
+
+def _laid_over(told: Tensor, there: int, here: int) -> tuple[Tensor, Tensor]:
+    """A donor's result (…, there, n) as long as the text (…, here, n), and which places (here, 1) it reaches."""
+    n = min(there, here)
+    values = told.new_zeros(*told.shape[:-2], here, told.size(-1))
+    values[..., here - n :, :] = told[..., there - n :, :]
+    return values, torch.arange(here, device=told.device)[:, None] >= here - n
+
+
+def compare(before: Tensor, after: Tensor, id: int, n_best: int = 5) -> Change:
+    """Two answers, logits (V,) each, where `id` is the token asked for."""
+    log_p, log_q = torch.log_softmax(before.double(), dim=-1), torch.log_softmax(after.double(), dim=-1)
+    n_best = min(n_best, len(before))
+    wanted = dict.fromkeys([*log_p.topk(n_best).indices.tolist(), *log_q.topk(n_best).indices.tolist(), id])
+    ordered = sorted(wanted, key=lambda i: -max(float(log_p[i]), float(log_q[i])))
+    return Change(
+        tokens=tuple((i, float(log_p[i].exp()), float(log_q[i].exp())) for i in ordered),
+        log_ratio=float(log_q[id] - log_p[id]),
+        divergence=float((log_p.exp() * (log_p - log_q)).sum()),
+    )
+
+
+class Survey:
+    """Measures, part by part, how the log-probability of the token asked for changes without that part.
+
+    Every call of `go_on` may be a while after the last one: where the weights have changed meanwhile, the undisturbed
+    reading that everything is compared with is made anew.
+    """
+
+    def __init__(self, text: Text, at: int, id: int, other: Text | None = None) -> None:
+        self._text, self._at, self._id, self._other = text, at, id, other
+        self._todo: list[tuple[str, list[Part]]] | None = None
+        self._version = -1
+        self._streams: dict[str, Tensor] = {}
+        self._donor: Donor | None = None
+        self._own = 0.0
+        self.total = 0
+        """How many parts there are; 0 before the first call."""
+
+    def go_on(self, model: AnyModel) -> list[tuple[Part, float]]:
+        """The next parts and their changes in nats, those of the last blocks first; nothing where all are done.
+
+        Raises:
+            ValueError: as `reading.check_readable`.
+        """
+        if self._todo is None:
+            self._todo = parts_of(model)
+            self.total = sum(len(parts) for _, parts in self._todo)
+        if not self._todo:
+            return []
+        if self._version != _version(model):
+            self._read_undisturbed(model)
+        site, parts = self._todo.pop()
+        now, later = parts[: self._n_rows(model, site)], parts[self._n_rows(model, site) :]
+        if later:
+            self._todo.append((site, later))
+        logits = answers(model, self._text, self._at, [[p] for p in now], self._donor, self._before(model, site))
+        own = torch.log_softmax(logits, dim=-1)[:, self._id]
+        return list(zip(now, (own - self._own).tolist(), strict=True))
+
+    @torch.no_grad()
+    def _read_undisturbed(self, model: AnyModel) -> None:
+        self._version = _version(model)
+        trace = Trace(wanted=frozenset({"residual"}))
+        with evaluating(model):
+            hidden = read(model, read_up_to(model.config, self._text, self._at), trace)
+            logits = answer_logits(model, hidden[0, self._at])
+        self._streams = trace.residual
+        self._own = float(torch.log_softmax(logits, dim=-1)[self._id])
+        self._donor = listen(model, self._other) if self._other is not None else None
+
+    def _before(self, model: AnyModel, site: str) -> dict[str, Tensor]:
+        """What is known of the blocks that come before the one at `site`."""
+        order = [block for block, _ in parts_of(model)]
+        return {block: self._streams[block] for block in order[: order.index(site)]}
+
+    def _n_rows(self, model: AnyModel, site: str) -> int:
+        """So many variants that one call is short."""
+        stack = answering_stack(model)
+        first = int(site.rpartition(".")[2]) if site.startswith(f"{stack.site}blocks.") else 0
+        weights = sum(p.numel() for block in stack.blocks[first:] for p in block.parameters())
+        n_tokens = max(min(self._at + 1, len(self._text.ids)), len(self._text.source_ids))
+        return max(1, int(FLOPS_AT_ONCE / (2 * weights * n_tokens)))
+
+
+def _version(model: AnyModel) -> int:
+    """A number that is another one after each training step."""
+    return int(model.embedding.weight._version)

@@ -1,0 +1,73 @@
+"""The table of embeddings: which tokens lie near which, and a map of all of them in two dimensions.
+
+Letters in shape comments: V vocab_size, C d_model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.heads import LanguageHead
+from models.transformer import AnyModel
+
+Floats = NDArray[np.float32]
+
+_ROWS_AT_ONCE = 8192  # of the table, so that a large one is not copied whole
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EmbeddingMap:
+    """All tokens along the table's two main directions: `points` (V, 2); `shares` (2,) are each direction's part of
+    the variance; `lengths` (V,) the rows' Euclidean lengths in all dimensions."""
+
+    points: Floats
+    shares: tuple[float, float]
+    lengths: Floats
+
+
+def tables(model: AnyModel) -> dict[str, Tensor]:
+    """The tables (V, C): "input", and "output" where the head has one of its own."""
+    found = {"input": model.embedding.weight.detach()}
+    if isinstance(model.head, LanguageHead) and model.head.weight is not None:
+        found["output"] = model.head.weight.detach()
+    return found
+
+
+@torch.no_grad()
+def nearest(table: Tensor, id: int, n: int = 12) -> list[tuple[int, float]]:
+    """The `n` rows whose direction is most like that of row `id`, without itself: ids and cosines, best first."""
+    rows = table.float()
+    wanted = rows[id]
+    cosines = rows @ wanted / (rows.norm(dim=1) * wanted.norm()).clamp_min(1e-12)
+    cosines[id] = -torch.inf
+    best = cosines.topk(min(n, len(rows) - 1))
+    return list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
+
+@torch.no_grad()
+def map_of(table: Tensor) -> EmbeddingMap:
+    """Principal component analysis (Pearson, 1901) by the covariance's eigenvectors: exact, and the same each time.
+
+    Each direction's sign is such that its largest weight is positive.
+    """
+    mean = table.float().mean(dim=0)
+    covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double, device=table.device)
+    for rows in table.split(_ROWS_AT_ONCE):
+        centred = rows.float() - mean
+        covariance += (centred.mT @ centred).double()
+    values, vectors = torch.linalg.eigh(covariance.cpu())
+    main = vectors[:, -2:].flip(-1)  # (C, 2), the largest first
+    main = main * torch.sign(main.gather(0, main.abs().argmax(dim=0, keepdim=True)))
+    whole = float(values.clamp_min(0).sum()) or 1.0
+    axes = main.float().to(table.device)
+    points = torch.cat([(rows.float() - mean) @ axes for rows in table.split(_ROWS_AT_ONCE)])
+    return EmbeddingMap(
+        points=points.cpu().numpy(),
+        shares=(max(float(values[-1]), 0.0) / whole, max(float(values[-2]), 0.0) / whole),
+        lengths=table.float().norm(dim=1).cpu().numpy(),
+    )

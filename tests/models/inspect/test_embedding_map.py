@@ -1,0 +1,52 @@
+"""The map of the embeddings is numpy's principal component analysis, and neighbours are those by cosine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.inspect.embedding_map import map_of, nearest, tables
+from tests.models.inspect.designs import make
+
+
+@pytest.mark.parametrize("shape", [(300, 12), (10, 16), (9000, 3)])
+def test_the_map_is_the_main_plane(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    table = torch.randn(*shape, generator=generator) * torch.linspace(2, 1, shape[1]) + 3.0
+    found = map_of(table)
+    data = table.double().numpy()
+    centred = data - data.mean(axis=0)
+    _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
+    expected = centred @ directions[:2].T
+    for i in range(2):
+        sign = np.sign(directions[i][np.abs(directions[i]).argmax()])
+        np.testing.assert_allclose(found.points[:, i], sign * expected[:, i], rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(found.shares, lengths[:2] ** 2 / (lengths**2).sum(), rtol=1e-4)
+    np.testing.assert_allclose(found.lengths, np.linalg.norm(data, axis=1), rtol=1e-5)
+
+
+def test_a_map_takes_no_random_numbers() -> None:
+    state = torch.get_rng_state()
+    table = torch.ones(20, 8)
+    found = map_of(table)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.isfinite(found.points).all()
+    assert found.shares == pytest.approx((0.0, 0.0))
+
+
+def test_neighbours_are_nearest_in_direction() -> None:
+    table = torch.tensor([[1.0, 0.0], [0.0, 1.0], [5.0, 0.5], [-1.0, 0.0], [0.0, 0.0]])
+    found = nearest(table, 0, 3)
+    assert found[0][0] == 2
+    assert found[0][1] == pytest.approx(5 / (25.25**0.5))
+    assert len(nearest(table, 0, 99)) == 4
+    assert nearest(table, 0, 99)[-1] == (3, -1.0)
+
+
+def test_an_untied_model_has_two_tables() -> None:
+    assert set(tables(make("gpt2-tiny"))) == {"input"}
+    untied = make("llama-tiny")
+    found = tables(untied)
+    assert set(found) == {"input", "output"}
+    assert not found["output"].requires_grad

@@ -1,0 +1,88 @@
+"""The lens ends in the model's own answer, and the parts' contributions add up to a logit."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from models.inference.continuation import evaluating
+from models.inspect.contributions import contributions
+from models.inspect.lens import follow, look
+from models.inspect.reading import answer_logits, answer_place, answering_stack, read
+from models.transformer import AnyModel
+from tests.models.inspect.designs import CONFIGS, make, text_of
+
+SPLIT = [name for name in CONFIGS if name != "bert-tiny"]
+
+
+@pytest.fixture(params=CONFIGS, scope="module")
+def model(request: pytest.FixtureRequest) -> AnyModel:
+    return make(request.param)
+
+
+def own_logits(model: AnyModel) -> torch.Tensor:
+    with evaluating(model):
+        return answer_logits(model, read(model, text_of(model)))[0]
+
+
+def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
+    text, logits = text_of(model), own_logits(model)
+    lens = look(model, text, [2, 6], [5, 9], n_best=4)
+    assert lens.best.shape == lens.probabilities.shape == (len(answering_stack(model).blocks) + 1, 2, 4)
+    top = logits[[2, 6]].softmax(dim=-1).topk(4)
+    assert torch.equal(lens.best[-1], top.indices)
+    torch.testing.assert_close(lens.probabilities[-1], top.values)
+    torch.testing.assert_close(lens.own[-1], logits.softmax(dim=-1)[[2, 6], [5, 9]])
+    assert lens.ranks[-1].tolist() == [int((logits[p] > logits[p, i]).sum()) + 1 for p, i in ((2, 5), (6, 9))]
+    assert not torch.equal(lens.own[0], lens.own[-1])
+
+
+def test_tokens_are_followed_through_all_layers(model: AnyModel) -> None:
+    text = text_of(model)
+    lens = look(model, text, [4], [7])
+    p, ranks = follow(model, text, 4, [7, 1, 2])
+    torch.testing.assert_close(p[:, 0], lens.own[:, 0])
+    assert torch.equal(ranks[:, 0], lens.ranks[:, 0])
+    assert p.shape == ranks.shape == (len(lens.best), 3)
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_contributions_add_up_to_the_logit(name: str) -> None:
+    model = make(name)
+    text, logits = text_of(model), own_logits(model)
+    for at, id, against in ((3, 8, None), (6, 2, 11)):
+        found = contributions(model, text, at, id, against)
+        wanted = logits[at, id] - (logits[at, against] if against is not None else 0)
+        assert found.total == pytest.approx(float(wanted), abs=1e-5)
+        assert sum(value for _, value in found.parts) + found.constant == pytest.approx(found.total, abs=1e-5)
+        n_parts = 3 if model.config.topology == "encoder-decoder" else 2
+        assert len(found.parts) == 1 + n_parts * len(answering_stack(model).blocks)
+        assert all(value for _, value in found.parts)
+
+
+def test_a_head_with_an_activation_has_no_split() -> None:
+    model = make("bert-tiny")
+    with pytest.raises(ValueError, match="no exact split"):
+        contributions(model, text_of(model), 2, 3)
+
+
+def test_an_encoder_without_a_head_for_tokens_has_no_lens() -> None:
+    model = make("pre-norm encoder", head="sequence")
+    with pytest.raises(ValueError, match="masked-token head"):
+        look(model, text_of(model), [1], [1])
+
+
+def test_what_is_not_a_number_is_said() -> None:
+    model = make("gpt2-tiny")
+    with torch.no_grad():
+        model.embedding.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match="not a number"):
+        look(model, text_of(model), [1], [1])
+
+
+def test_a_decoder_answers_one_place_before() -> None:
+    config = make("gpt2-tiny").config
+    assert (answer_place(config, 5), answer_place(config, 0)) == (4, None)
+    assert answer_place(dataclasses.replace(config, topology="encoder-only"), 5) == 5
