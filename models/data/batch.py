@@ -20,6 +20,8 @@ class Batch:
     """(B, S) long: what an encoder-decoder reads whole; its `inputs` are the decoder's."""
     source_mask: Tensor | None = None
     """(B, S) bool: which of the source's tokens are real; None where all are."""
+    candidates: Tensor | None = None
+    """(B, T) bool: where the targets are positions in their own row (models.pronouns), those that can be one."""
     n_tokens: int | None = None
     """Real tokens of source and inputs; None where nobody counted them."""
 

@@ -70,6 +70,10 @@ def make_batches(
     Raises:
         ValueError: where the split is too short for one context, or the design has no plain objective.
     """
+    if corpus.source == "pronouns":
+        from models.pronouns.batches import PronounBatches  # which is made of what is here
+
+        return PronounBatches(corpus, tokenizer, config.context_length, train, split)
     objective = make_objective(config, tokenizer, train.objective)
     return batches_of(encode_split(corpus, tokenizer, split), objective, config.context_length, train)
 

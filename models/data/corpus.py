@@ -38,8 +38,9 @@ Example = dict[str, Any]
 class Corpus:
     """One corpus on disk.
 
-    `sha` names its folder (12 digits of its SHA-256); `source` is "files", "stdlib" or "examples", `label` what people
-    read; `n_bytes` counts both splits; `has_chats`: any {"messages": …}; `digests`: split → SHA-256 of its file.
+    `sha` names its folder (12 digits of its SHA-256); `source` is "files", "stdlib", "examples" or "pronouns",
+    `label` what people read; `n_bytes` counts both splits; `has_chats`: any {"messages": …}; `digests`: split → SHA-256
+    of its file.
     """
 
     folder: Path
@@ -114,13 +115,18 @@ def build_stdlib_corpus(library: Library, val_fraction: float = 0.1) -> Corpus:
 
 
 def build_examples_corpus(
-    library: Library, train: Sequence[Example], val: Sequence[Example], label: str, seed: int | None
+    library: Library,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    label: str,
+    seed: int | None,
+    source: str = "examples",
 ) -> Corpus:
-    """A corpus of separate examples, already split; `label` and `seed` say where they come from."""
+    """A corpus of separate examples, already split; `source`, `label` and `seed` say where they come from."""
     splits = {"train": train, "val": val}
     data = {split: b"".join(_json_line(example) for example in examples) for split, examples in splits.items()}
     has_chats = any("messages" in example for examples in splits.values() for example in examples)
-    return _keep(library, data, kind="examples", source="examples", label=label, seed=seed, chats=has_chats)
+    return _keep(library, data, kind="examples", source=source, label=label, seed=seed, chats=has_chats)
 
 
 def open_corpus(library: Library, sha: str) -> Corpus:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from models.data.batch import Batch
 from models.data.batches import Batches
+from models.pronouns.pointing import pointing_nll
 from models.trace import Trace
 from models.transformer import AnyModel, Decoder, EncoderDecoder
 
@@ -39,7 +40,10 @@ def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None)
         counting = weights.nonzero().squeeze(1)  # (N)
         weights, targets, counting = weights[counting], targets[counting], counting.to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        hidden = _hidden(model, batch, device, trace).flatten(0, 1)  # (B·T, C)
+        states = _hidden(model, batch, device, trace)
+        if batch.candidates is not None:
+            return pointing_nll(states, batch)
+        hidden = states.flatten(0, 1)  # (B·T, C)
         if counting is not None:
             hidden = hidden.index_select(0, counting)  # (N, C)
         logits = model.logits(hidden)

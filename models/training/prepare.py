@@ -15,6 +15,8 @@ from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.events import Event, Phase
 from models.files import atomic_write_json, read_json
 from models.library import Library
+from models.pronouns.corpus import build_pronoun_corpus
+from models.pronouns.pointing import check_pointing
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
 from models.tokenizers.roles import add_roles
 from models.training.run_folder import RunFolder
@@ -55,7 +57,7 @@ def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Pre
 
 def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[Prepared, str]]:
     """What the run is trained on, and the name or path of the tokenizer that its own is made of."""
-    check_trainable(spec.model)
+    check_pointing(spec.model) if spec.data.source == "pronouns" else check_trainable(spec.model)
     corpus = yield from prepare_corpus(library, spec.data)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
     tokenizer = load_tokenizer(name, library)
@@ -92,6 +94,8 @@ def prepare_corpus(library: Library, data: DataSpec) -> Generator[Event, None, C
         return (yield from build_tiny_world_corpus(library, data.seed))
     if data.source == "stdlib":
         return build_stdlib_corpus(library)
+    if data.source == "pronouns":
+        return build_pronoun_corpus(library)
     return build_text_corpus(library, data.files, data.val_fraction)
 
 

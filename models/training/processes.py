@@ -102,6 +102,7 @@ class Processes(Team):
             mask=None if batch.mask is None else batch.mask[rows],
             source=None if batch.source is None else batch.source[rows],
             source_mask=None if batch.source_mask is None else batch.source_mask[rows],
+            candidates=None if batch.candidates is None else batch.candidates[rows],
             n_tokens=None,
         )
 

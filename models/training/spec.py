@@ -216,9 +216,10 @@ class DataSpec:
     source: str = slot(
         "tiny-world",
         "Source",
-        "Your own files, Terrarium's synthetic little world, or the docstrings of Python's standard library.",
+        "Your own files, Terrarium's synthetic little world, the docstrings of Python's standard library, or pairs of "
+        "sentences whose “it” is to be resolved.",
         group="Data",
-        choices=("files", "tiny-world", "stdlib"),
+        choices=("files", "tiny-world", "stdlib", "pronouns"),
     )
     files: tuple[str, ...] = slot((), "Files", "UTF-8 text files.", group="Data", only_if=("source", "files"))
     val_fraction: float = slot(

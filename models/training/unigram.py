@@ -24,11 +24,14 @@ def unigram_entropy(batches: Batches, vocab_size: int) -> Unigram | None:
     """The entropy of the targets as the loss weights them, over the first batches of a training.
 
     This is the lowest loss that one distribution, the same everywhere, can have on them; below it a model has used the
-    context. A little too low where few targets were counted, as rare tokens are missing then. None where none counts.
+    context. A little too low where few targets were counted, as rare tokens are missing then. None where none
+    counts, or the targets are no tokens.
     """
     counts, n_targets = torch.zeros(vocab_size, dtype=torch.float64), 0
     for step in range(min(batches.n_batches, _MOST_BATCHES)):
         batch = batches.batch(step)
+        if batch.candidates is not None:
+            return None
         weights = batch.weights.flatten()  # (B·T)
         counts += torch.bincount(batch.targets.flatten(), weights.double(), minlength=vocab_size)
         n_targets += int(weights.count_nonzero())

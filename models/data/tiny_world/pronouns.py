@@ -1,4 +1,10 @@
-"""Pronoun minimal pairs: two sentences that differ in one word, which decides what "it" means."""
+"""Pronoun minimal pairs: two sentences that differ in one adjective, which decides what "it" means.
+
+Nothing but the fit of noun and adjective tells. A being and a thing stand in every sentence, the being as often first
+as second, as often the one that acts as the other, and with the same adjective in every place. So whoever goes by the
+order, by the roles, by the nearer noun, by the nouns or by the adjective alone is right half of the time, exactly. Held
+out are pairs of a noun and an adjective: no sentence of the training split says of that noun that it is so.
+"""
 
 from __future__ import annotations
 
@@ -6,108 +12,124 @@ import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from models.data.tiny_world.lexicon import ANIMALS
-from models.data.tiny_world.splits import is_held_out
+
+IT = "it"
+BEINGS = ("animal", *ANIMALS)
+HELD_OUT_ONE_IN = 4
+"""Of the adjectives that fit a noun, and of the nouns that an adjective fits. No hash decides here, so that what is
+held out is balanced like the whole: of any two nouns, each has as many adjectives in either split as the other."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A sentence about a `first` and a `second`; each word of `of_first` can only be said of the first, and so on."""
+    """A sentence of a `being`, a `thing` and an adjective; the being is named first, or acts, or both, or neither."""
 
     sentence: str
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    of_first: tuple[str, ...]
-    of_second: tuple[str, ...]
+    being_first: bool
+    being_acts: bool
 
 
-FRAMES = (
-    Frame(
-        "The {first} did not cross the {second} because it was too {word}.",
-        ANIMALS,
-        ("bridge", "field", "path", "road"),
-        ("hungry", "scared", "sleepy", "thirsty", "tired"),
-        ("long", "muddy", "slippery", "steep", "wide"),
+@dataclass(frozen=True)
+class Scene:
+    """What may be the case of a being and a thing; each adjective can only be said of the one, or of the other.
+
+    One that several scenes have stands at the same place in each.
+    """
+
+    frames: tuple[Frame, Frame, Frame, Frame]
+    things: tuple[str, ...]
+    of_beings: tuple[str, ...]
+    of_things: tuple[str, ...]
+
+
+def _frames(active: str, passive: str) -> tuple[Frame, Frame, Frame, Frame]:
+    """Every order with every role."""
+    return (
+        Frame(f"The {{being}} didn't {active} the {{thing}} because it was too {{word}}.", True, True),
+        Frame(f"The {{thing}} wasn't {passive} by the {{being}} because it was too {{word}}.", False, True),
+        Frame("The {thing} didn't tempt the {being} because it was too {word}.", False, False),
+        Frame("The {being} wasn't tempted by the {thing} because it was too {word}.", True, False),
+    )
+
+
+SCENES = (
+    Scene(
+        _frames("cross", "crossed"),
+        ("street", "bridge", "field", "ford", "lawn", "meadow", "path", "road", "square", "track"),
+        ("tired", "lazy", "scared", "sleepy", "weak", "hungry", "thirsty", "timid"),
+        ("wide", "bumpy", "crowded", "narrow", "rocky", "slippery", "steep", "uneven"),
     ),
-    Frame(
-        "The {first} did not swim across the {second} because it was too {word}.",
-        ANIMALS,
-        ("brook", "lake", "pond", "river"),
-        ("lazy", "scared", "sleepy", "tired", "young"),
-        ("deep", "icy", "shallow", "wide"),
-    ),
-    Frame(
-        "The {first} did not fit into the {second} because it was too {word}.",
-        ("ball", "book", "doll", "drum", "hammer", "hat", "lamp", "loaf", "shell"),
-        ("bag", "basket", "box", "drawer", "pocket", "sack"),
-        ("big", "bulky", "large", "long", "wide"),
-        ("little", "narrow", "small", "tiny", "tight"),
-    ),
-    Frame(
-        "The {first} fell through the {second} because it was too {word}.",
-        ("anvil", "barrel", "bell", "chest", "drum", "stove"),
-        ("bench", "floor", "ice", "roof", "shelf", "table"),
-        ("big", "bulky", "heavy", "huge"),
-        ("brittle", "rotten", "thin", "weak"),
-    ),
-    Frame(
-        "The {first} did not eat the {second} because it was too {word}.",
-        ANIMALS,
-        ("apple", "bread", "cheese", "corn", "fish", "pear"),
-        ("full", "scared", "sick", "sleepy", "tired"),
-        ("bitter", "mouldy", "salty", "sour", "stale"),
-    ),
-    Frame(
-        "The {first} could not catch the {second} because it was too {word}.",
-        ("bear", "cat", "dog", "fox", "owl"),
-        ("crow", "duck", "hen", "mouse", "rabbit"),
-        ("clumsy", "lame", "lazy", "slow"),
-        ("agile", "fast", "nimble", "quick"),
+    Scene(
+        _frames("eat", "eaten"),
+        ("apple", "bread", "cake", "cheese", "corn", "pear", "pie", "plum", "soup", "turnip"),
+        ("tired", "lazy", "scared", "sleepy", "weak", "full", "shy", "sick"),
+        ("bitter", "greasy", "mouldy", "rotten", "salty", "sour", "spicy", "stale"),
     ),
 )
+NOUNS = tuple(sorted({*BEINGS, *(thing for scene in SCENES for thing in scene.things)}))
+ADJECTIVES = tuple(sorted({word for scene in SCENES for word in (*scene.of_beings, *scene.of_things)}))
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A sentence and what its "it" is: `gold`, and not `other`."""
+    """A sentence and what its "it" is: `gold`, and not `other`; `word` is the adjective that tells."""
 
     text: str
     gold: str
     other: str
+    word: str
+    held_out: bool
 
 
 @dataclass(frozen=True)
 class MinimalPair:
-    """Two sentences that differ in one word and in what "it" is. Both belong to the same split."""
+    """Two sentences of one split that differ in their adjective alone: "it" is the being, or the thing."""
 
-    of_first: Reference
-    of_second: Reference
-    held_out: bool
+    of_being: Reference
+    of_thing: Reference
+    frame: Frame
 
-
-@lru_cache(maxsize=1)
-def minimal_pairs() -> tuple[MinimalPair, ...]:
-    """All of them, some thousands: they are the same in every world."""
-    return tuple(pair for frame in FRAMES for pair in _pairs(frame))
-
-
-def draw_pair(rng: random.Random, *, held_out: bool) -> MinimalPair:
-    """One pair of the held-out or of the training split."""
-    while True:
-        pair = rng.choice(minimal_pairs())
-        if pair.held_out == held_out:
-            return pair
+    @property
+    def sentences(self) -> tuple[Reference, Reference]:
+        """Both."""
+        return self.of_being, self.of_thing
 
 
-def _pairs(frame: Frame) -> Iterator[MinimalPair]:
-    for first, second in itertools.product(frame.first, frame.second):
-        # By the two nouns, not by the words: else a sentence could be in both splits, paired with another.
-        held_out = is_held_out(frame.sentence.format(first=first, second=second, word="…"))
-        for one, other in itertools.product(frame.of_first, frame.of_second):
-            yield MinimalPair(
-                Reference(frame.sentence.format(first=first, second=second, word=one), first, second),
-                Reference(frame.sentence.format(first=first, second=second, word=other), second, first),
-                held_out,
+def sentences(*, held_out: bool) -> Iterator[Reference]:
+    """All of a split, some thousands, in an order; they are the same in every world."""
+    for _, of_being, of_thing in _both(held_out):
+        yield from (*of_being, *of_thing)
+
+
+def minimal_pairs(*, held_out: bool) -> Iterator[MinimalPair]:
+    """All pairs whose sentences both belong to the split, in an order."""
+    for frame, of_being, of_thing in _both(held_out):
+        for one, other in itertools.product(of_being, of_thing):
+            yield MinimalPair(one, other, frame)
+
+
+def draw_pairs(n: int, rng: random.Random) -> list[MinimalPair]:
+    """`n` different held-out pairs, or all where there are fewer."""
+    pairs = list(minimal_pairs(held_out=True))
+    return rng.sample(pairs, min(n, len(pairs)))
+
+
+def _both(held_out: bool) -> Iterator[tuple[Frame, list[Reference], list[Reference]]]:
+    """Of each frame with two nouns the split's sentences: those in which "it" is the being, those where it is not."""
+    for scene in SCENES:
+        for frame, i, j in itertools.product(scene.frames, range(len(BEINGS)), range(len(scene.things))):
+            being, thing = BEINGS[i], scene.things[j]
+            of_being, of_thing = (
+                [
+                    Reference(frame.sentence.format(being=being, thing=thing, word=word), gold, other, word, held_out)
+                    for place, word in enumerate(words)
+                    if ((noun + place) % HELD_OUT_ONE_IN == 0) == held_out
+                ]
+                for noun, gold, other, words in (
+                    (i, being, thing, scene.of_beings),
+                    (j, thing, being, scene.of_things),
+                )
             )
+            yield frame, of_being, of_thing

@@ -1,10 +1,10 @@
-"""What else comes out of the same events: summaries, entities, moods, code and pronoun pairs."""
+"""What else comes out of the same events: summaries, entities, moods and code."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,7 +14,6 @@ from models.data.tiny_world.code import FAMILIES, draw_code_task
 from models.data.tiny_world.entities import LABELS, draw_tagged_story, tag
 from models.data.tiny_world.events import DoorIs, Drops, Gives, Holds, Is, Lies, Moves, Paints, Takes, Thanks
 from models.data.tiny_world.moods import IMPLIED, draw_mood
-from models.data.tiny_world.pronouns import FRAMES, draw_pair, minimal_pairs
 from models.data.tiny_world.summaries import draw_summary, summarise
 from models.data.tiny_world.world import World
 
@@ -158,31 +157,3 @@ def test_code_is_right_and_documented() -> None:
     assert trivial < n_cases / 2
     assert 20 < splits[True] < 120
     assert draw_code_task(WORLD, random.Random(3)) == draw_code_task(WORLD, random.Random(3))
-
-
-def test_pronoun_pairs_differ_in_one_word_and_in_what_it_means() -> None:
-    pairs = minimal_pairs()
-    assert len(pairs) > 500
-    for pair in pairs:
-        one, other = pair.of_first.text.split(), pair.of_second.text.split()
-        assert [a == b for a, b in zip(one, other, strict=True)].count(False) == 1
-        assert one[-1] != other[-1]
-        assert (pair.of_first.gold, pair.of_first.other) == (pair.of_second.other, pair.of_second.gold)
-        for reference in (pair.of_first, pair.of_second):
-            assert f"The {pair.of_first.gold} " in reference.text
-            assert f" the {pair.of_second.gold} " in reference.text
-    for frame in FRAMES:
-        assert not set(frame.of_first) & set(frame.of_second)
-
-
-def test_pronoun_sentences_belong_to_one_split() -> None:
-    splits: dict[str, set[bool]] = defaultdict(set)
-    for pair in minimal_pairs():
-        for reference in (pair.of_first, pair.of_second):
-            splits[reference.text].add(pair.held_out)
-    assert all(len(split) == 1 for split in splits.values())
-    held_out = sum(pair.held_out for pair in minimal_pairs())
-    assert 0.03 < held_out / len(minimal_pairs()) < 0.2
-    rng = random.Random(0)
-    assert all(draw_pair(rng, held_out=True).held_out for _ in range(20))
-    assert not any(draw_pair(rng, held_out=False).held_out for _ in range(20))

@@ -1,0 +1,73 @@
+"""`terrarium pronouns`: an encoder learns what "it" means, a causal model cannot, and both are asked."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import add_common, print_json
+from app.commands.interrupt import stop_on_interrupt
+from app.commands.progress import ProgressLine, drive
+from models.library import Library
+
+if TYPE_CHECKING:
+    from models.pronouns.recipe import PronounRecipe
+
+DONE, INTERRUPTED = 0, 130
+_NAMES = {"encoder-only": "encoder", "decoder-only": "causal model"}
+
+
+def add_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add this command's options."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "pronouns",
+        help="grow an encoder that resolves “it”, and a causal model that cannot",
+        description="Train a tiny encoder and a tiny causal model on pronoun pairs, and ask both about pairs of nouns "
+        "and adjectives that they have never seen together.",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="all randomness (default: 0)")
+    add_common(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grow both models; 130 where Ctrl-C stopped one and what there is was saved."""
+    from models.pronouns.recipe import PronounRecipe
+
+    recipe = PronounRecipe(Library(), device=args.device, seed=args.seed)
+    with ProgressLine(as_json=args.json) as line, stop_on_interrupt(recipe.request_stop) as interrupt:
+        drive(recipe.events(), line)
+    if args.json:
+        print_json(_as_json(recipe))
+    else:
+        _print_result(recipe)
+    return INTERRUPTED if interrupt.happened else DONE
+
+
+def _as_json(recipe: PronounRecipe) -> dict[str, Any]:
+    return {
+        "models": {
+            topology: {"run": str(recipe.runs[topology].folder), **dataclasses.asdict(result)}
+            for topology, result in recipe.results.items()
+        },
+        "seconds": recipe.seconds,
+    }
+
+
+def _print_result(recipe: PronounRecipe) -> None:
+    for topology, result in recipe.results.items():
+        print(f"{_NAMES[topology]}: {2 * result.n_pairs} sentences of {result.n_pairs} held-out pairs")
+        print(f"  right                          {_percent(result.accuracy)}")
+        print(f"  right in both of a pair        {_percent(result.both)}")
+        print(f"  right without the adjective    {_percent(result.without_adjective)}")
+        print(f"  scores within a pair differ by {result.largest_difference:.3g} at most")
+        print(f"  {recipe.runs[topology].folder}\n")
+    if recipe.results:
+        rules = next(iter(recipe.results.values())).rules
+        print("without a model: " + ", ".join(f"{name} {_percent(share).strip()}" for name, share in rules.items()))
+    print(f"took {recipe.seconds:.0f} s")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:5.1f} %"

@@ -1,0 +1,82 @@
+"""Batches of sentences whose "it" is to point at a noun: a pure function of the step, as all batches are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+
+from models.data.batch import Batch
+from models.data.batches import EpochOrders
+from models.data.corpus import Corpus
+from models.pronouns.reading import Candidate, Reading, read_sentences
+from models.training.spec import TrainConfig
+
+
+class PronounBatches:
+    """The batches of a split of the pronoun corpus; in training in another random order in every epoch."""
+
+    bytes_per_token: float | None = None
+
+    def __init__(
+        self, corpus: Corpus, tokenizer: Tokenizer, context_length: int, train: TrainConfig, split: str
+    ) -> None:
+        """Raises ValueError where a sentence does not fit the context, or the tokenizer knows no "it" in it."""
+        examples = corpus.read_examples(split)
+        self._readings = read_sentences(tokenizer, [example["text"] for example in examples])
+        longest = max(len(reading.ids) for reading in self._readings)
+        if longest > context_length:
+            raise ValueError(
+                f"The longest pronoun sentence has {longest} tokens, but the context takes {context_length}: use a "
+                "larger context_length, or a tokenizer of words."
+            )
+        self._golds = [
+            _position(reading.candidates, example["gold"])
+            for reading, example in zip(self._readings, examples, strict=True)
+        ]
+        self._size, self._accum = train.batch_size, train.grad_accum_steps
+        self._shuffled = split == "train"
+        self._orders = EpochOrders(train.seed)
+
+    @property
+    def n_batches(self) -> int:
+        return max(1, len(self._readings) // self._size) if self._shuffled else -(-len(self._readings) // self._size)
+
+    def batch(self, step: int, micro_step: int = 0) -> Batch:
+        if not self._shuffled:
+            return self._of(range(step * self._size, min((step + 1) * self._size, len(self._readings))))
+        epoch, place = divmod(step * self._accum + micro_step, self.n_batches)
+        order = self._orders.order(epoch, len(self._readings))
+        return self._of(order[place * self._size : (place + 1) * self._size].tolist())
+
+    def _of(self, rows: Sequence[int]) -> Batch:
+        return pointing_batch([self._readings[i] for i in rows], [self._golds[i] for i in rows])
+
+
+def _position(candidates: Sequence[Candidate], noun: str) -> int:
+    return next(candidate.position for candidate in candidates if candidate.noun == noun)
+
+
+def pointing_batch(
+    readings: Sequence[Reading], golds: Sequence[int] | None = None, *, without_adjective: bool = False
+) -> Batch:
+    """Sentences side by side, padded at the end; the target at each "it" is the position that it is to point at.
+
+    golds: those positions (default: 0). without_adjective: nothing attends to the adjectives.
+    """
+    shape = len(readings), max(len(reading.ids) for reading in readings)
+    ids, targets = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
+    weights = torch.zeros(shape)
+    real, candidates = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
+    for i, reading in enumerate(readings):
+        ids[i, : len(reading.ids)] = torch.tensor(reading.ids)
+        real[i, : len(reading.ids)] = True
+        candidates[i, [candidate.position for candidate in reading.candidates]] = True
+        weights[i, reading.it] = 1.0
+        if golds is not None:
+            targets[i, reading.it] = golds[i]
+        if without_adjective:
+            real[i, list(reading.adjective)] = False
+    n_tokens = sum(len(reading.ids) for reading in readings)
+    return Batch(ids, targets, weights, mask=real, n_tokens=n_tokens, candidates=candidates)

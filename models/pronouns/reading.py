@@ -1,0 +1,83 @@
+"""A sentence as a model that resolves "it" reads it: its tokens, and which of them are "it" and nouns it may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tokenizers import Encoding, Tokenizer
+
+from models.data.tiny_world.pronouns import ADJECTIVES, IT, NOUNS
+
+_IT = re.compile(rf"\b{IT}\b", re.IGNORECASE)
+_NOUN = re.compile(rf"\b({'|'.join(NOUNS)})\b", re.IGNORECASE)
+_ADJECTIVE = re.compile(rf"\b({'|'.join(ADJECTIVES)})\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A noun that "it" may be, and the position of its (last) token."""
+
+    noun: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The ids of a text, the position of its "it", the nouns before that, and the adjective's tokens after it."""
+
+    ids: tuple[int, ...]
+    it: int
+    candidates: tuple[Candidate, ...]
+    adjective: tuple[int, ...]
+
+
+def read_sentence(tokenizer: Tokenizer, text: str) -> Reading:
+    """One sentence of somebody's.
+
+    Raises:
+        ValueError: where there is no "it" in it, or no two nouns before that which the models know.
+    """
+    reading = read_sentences(tokenizer, [text])[0]
+    if reading.it < 0:
+        raise ValueError("There is no “it” in this sentence: write one, such as “… because it was too tired.”")
+    if len(reading.candidates) < 2:
+        known = " and ".join(f"“{candidate.noun}”" for candidate in reading.candidates)
+        found = f"only {known} stands" if known else "none stands"
+        raise ValueError(
+            f"“It” needs two nouns to choose between, of those that these models know; {found} before it. Name two, "
+            "such as animal and street."
+        )
+    return reading
+
+
+def read_sentences(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Reading]:
+    """Many at once; where there is no "it", its position is −1."""
+    return [
+        _reading(text, encoding)
+        for text, encoding in zip(texts, tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True)
+    ]
+
+
+def _reading(text: str, encoding: Encoding) -> Reading:
+    found = list(_IT.finditer(text))
+    if not found:
+        return Reading(tuple(encoding.ids), -1, (), ())
+    it = found[-1]
+    candidates = [
+        Candidate(noun[0].lower(), _tokens(encoding, noun)[-1]) for noun in _NOUN.finditer(text, 0, it.start())
+    ]
+    adjective = _ADJECTIVE.search(text, it.end())
+    return Reading(
+        tuple(encoding.ids),
+        _tokens(encoding, it)[-1],
+        tuple(candidates),
+        tuple(_tokens(encoding, adjective)) if adjective else (),
+    )
+
+
+def _tokens(encoding: Encoding, match: re.Match[str]) -> list[int]:
+    """The positions of the tokens that a piece of the text lies in."""
+    start, end = match.span()
+    return [i for i, (first, last) in enumerate(encoding.offsets) if first < end and last > start]

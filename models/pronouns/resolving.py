@@ -1,0 +1,92 @@
+"""Models that resolve "it", asked: the scores of the nouns in sentences, and how often the right one is highest."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.data.tiny_world.pronouns import MinimalPair, Reference
+from models.pronouns.batches import pointing_batch
+from models.pronouns.evaluation import PronounEvaluation, evaluation_pairs, rule_accuracies, share
+from models.pronouns.pointing import pointer_scores
+from models.pronouns.reading import Reading, read_sentences
+from models.trace import Trace
+from models.transformer import AnyModel, EncoderDecoder
+
+_AT_ONCE = 256
+
+
+def resolve(
+    model: AnyModel, readings: Sequence[Reading], *, without_adjective: bool = False, trace: Trace | None = None
+) -> list[list[float]]:
+    """Of each sentence the scores of its nouns (logits, in the order of its candidates), read at its "it".
+
+    Sentences in the same place of two lists of the same lengths are computed alike: where a model sees the same before
+    "it", the scores are the same in every bit. Leaves the model's mode as it is.
+    """
+    assert not isinstance(model, EncoderDecoder)
+    was_training = model.training
+    model.eval()
+    found: list[list[float]] = []
+    for start in range(0, len(readings), _AT_ONCE):
+        part = readings[start : start + _AT_ONCE]
+        batch = pointing_batch(part, without_adjective=without_adjective)
+        assert batch.candidates is not None
+        assert batch.mask is not None
+        device = model.embedding.weight.device
+        with torch.no_grad():
+            hidden = model.hidden(batch.inputs.to(device), mask=batch.mask.to(device), trace=trace)
+            row = torch.arange(len(part), device=device)
+            place = torch.tensor([reading.it for reading in part], device=device)
+            scores = pointer_scores(hidden, batch.candidates.to(device), row, place)
+        found += [_of_candidates(scores[i], reading) for i, reading in enumerate(part)]
+    model.train(was_training)
+    return found
+
+
+def evaluate_pronouns(
+    model: AnyModel, tokenizer: Tokenizer, step: int, pairs: Sequence[MinimalPair] | None = None
+) -> PronounEvaluation:
+    """Ask a model about held-out pairs (default: always the same ones)."""
+    pairs = evaluation_pairs() if pairs is None else pairs
+    sides = [[pair.of_being for pair in pairs], [pair.of_thing for pair in pairs]]
+    answers = [_ask(model, tokenizer, side) for side in sides]
+    right = [
+        [_is_right(sentence, *asked) for sentence, asked in zip(side, answered, strict=True)]
+        for side, answered in zip(sides, answers, strict=True)
+    ]
+    rng = random.Random("one of each")
+    drawn = [rng.choice(pair.sentences) for pair in pairs]
+    blind = _ask(model, tokenizer, drawn, without_adjective=True)
+    return PronounEvaluation(
+        step=step,
+        n_pairs=len(pairs),
+        accuracy=share([*right[0], *right[1]]),
+        both=share([one and other for one, other in zip(*right, strict=True)]),
+        without_adjective=share([_is_right(sentence, *asked) for sentence, asked in zip(drawn, blind, strict=True)]),
+        largest_difference=max(
+            abs(a - b) for (_, one), (_, other) in zip(*answers, strict=True) for a, b in zip(one, other, strict=True)
+        ),
+        rules=rule_accuracies(pairs),
+    )
+
+
+def _ask(
+    model: AnyModel, tokenizer: Tokenizer, sentences: Sequence[Reference], *, without_adjective: bool = False
+) -> list[tuple[Reading, list[float]]]:
+    readings = read_sentences(tokenizer, [sentence.text for sentence in sentences])
+    return list(zip(readings, resolve(model, readings, without_adjective=without_adjective), strict=True))
+
+
+def _is_right(sentence: Reference, reading: Reading, scores: Sequence[float]) -> bool:
+    best = max(range(len(scores)), key=scores.__getitem__)
+    return reading.candidates[best].noun == sentence.gold
+
+
+def _of_candidates(scores: Tensor, reading: Reading) -> list[float]:
+    found: list[float] = scores[[candidate.position for candidate in reading.candidates]].tolist()
+    return found

@@ -1,0 +1,220 @@
+"""Pointing models: what they read, learn and are asked, and why a causal one is right in exactly half of the pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from models.data.batches import make_batches
+from models.data.tiny_world.pronouns import NOUNS
+from models.events import Event, Finished, ValMetrics
+from models.library import Library
+from models.loading import load_model
+from models.pronouns.corpus import build_pronoun_corpus
+from models.pronouns.evaluation import (
+    PronounEvaluation,
+    evaluation_pairs,
+    read_pronouns,
+    rule_accuracies,
+    write_pronouns,
+)
+from models.pronouns.pointing import check_pointing, pointer_scores
+from models.pronouns.reading import read_sentence, read_sentences
+from models.pronouns.recipe import KINDS, PronounRecipe, pronoun_spec
+from models.pronouns.resolving import evaluate_pronouns, resolve
+from models.tokenizers import decode, train_tokenizer
+from models.training.objective import weighted_nll
+from models.training.unigram import unigram_entropy
+from models.transformer import build_model
+
+TIRED, WIDE = (f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    return Library(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(library: Library) -> Tokenizer:
+    corpus = build_pronoun_corpus(library)
+    lines = [example["text"] for example in corpus.read_examples("train")[:4000]]
+    return train_tokenizer(lines, "word", 87)
+
+
+def fresh_model(topology: str, tokenizer: Tokenizer) -> torch.nn.Module:
+    torch.manual_seed(0)
+    config = pronoun_spec(topology).model
+    return build_model(dataclasses.replace(config, vocab_size=tokenizer.get_vocab_size()))
+
+
+def drive(events: Generator[Event, None, object]) -> list[Event]:
+    return list(events)
+
+
+def test_a_sentence_is_read_to_its_last_it(tokenizer: Tokenizer) -> None:
+    reading = read_sentence(tokenizer, TIRED)
+    assert [candidate.noun for candidate in reading.candidates] == ["animal", "street"]
+    words = {candidate.noun: decode(tokenizer, [reading.ids[candidate.position]]) for candidate in reading.candidates}
+    assert {noun: word.strip() for noun, word in words.items()} == {"animal": "animal", "street": "street"}
+    assert decode(tokenizer, [reading.ids[reading.it]]).strip() == "it"
+    assert [decode(tokenizer, [reading.ids[i]]).strip() for i in reading.adjective] == ["tired"]
+
+
+@pytest.mark.parametrize("kind", ["byte", "bpe"])
+def test_nouns_of_several_tokens_are_pointed_at_by_their_last(kind: str) -> None:
+    tokenizer = train_tokenizer([TIRED] * 4, kind, 300)
+    reading = read_sentence(tokenizer, "The turnip didn't tempt the donkey because it was too wide.")
+    assert [candidate.noun for candidate in reading.candidates] == ["turnip", "donkey"]
+    for candidate in reading.candidates:
+        assert decode(tokenizer, reading.ids[: candidate.position + 1]).endswith(candidate.noun)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The animal was tired.", "no “it”"),
+        ("The animal slept because it was tired.", "only “animal” stands before it"),
+        ("It was too wide for the animal and the street.", "none stands before it"),
+        ("", "no “it”"),
+    ],
+)
+def test_what_cannot_be_resolved_is_said(tokenizer: Tokenizer, text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_sentence(tokenizer, text)
+
+
+def test_batches_ask_for_the_antecedents_position(library: Library, tokenizer: Tokenizer) -> None:
+    spec = pronoun_spec("encoder-only")
+    corpus = build_pronoun_corpus(library)
+    batches = make_batches(corpus, tokenizer, spec.model, spec.train, "val")
+    examples = corpus.read_examples("val")
+    batch = batches.batch(3)
+    size = spec.train.batch_size
+    assert batch.candidates is not None
+    assert bool((batch.candidates.sum(1) == 2).all())
+    assert bool((batch.weights.sum(1) == 1).all())
+    for i in range(size):
+        it = int(batch.weights[i].argmax())
+        noun = decode(tokenizer, [int(batch.inputs[i, batch.targets[i, it]])]).strip()
+        assert noun == examples[3 * size + i]["gold"]
+    last = batches.batch(batches.n_batches - 1)
+    assert len(last.inputs) == len(examples) - size * (batches.n_batches - 1)
+    training = make_batches(corpus, tokenizer, spec.model, spec.train, "train")
+    assert torch.equal(training.batch(700).inputs, training.batch(700).inputs)
+    assert unigram_entropy(training, spec.model.vocab_size) is None
+
+
+def test_a_context_that_is_too_short_is_refused(library: Library, tokenizer: Tokenizer) -> None:
+    spec = pronoun_spec("encoder-only")
+    config = dataclasses.replace(spec.model, context_length=8)
+    with pytest.raises(ValueError, match="context takes 8"):
+        make_batches(build_pronoun_corpus(library), tokenizer, config, spec.train)
+
+
+def test_scores_are_products_of_states_among_the_candidates() -> None:
+    hidden = torch.randn(2, 5, 4)
+    candidates = torch.tensor([[True, False, True, False, False], [False, True, False, True, False]])
+    scores = pointer_scores(hidden, candidates, torch.tensor([0, 1]), torch.tensor([4, 4]))
+    assert torch.isinf(scores).equal(~candidates)
+    torch.testing.assert_close(scores[1, 3], hidden[1, 3] @ hidden[1, 4] / 2)
+
+
+@pytest.mark.parametrize("topology", KINDS)
+def test_all_weights_learn_from_pointing(topology: str, library: Library, tokenizer: Tokenizer) -> None:
+    spec = pronoun_spec(topology)
+    check_pointing(spec.model)
+    model = fresh_model(topology, tokenizer)
+    batch = make_batches(build_pronoun_corpus(library), tokenizer, model.config, spec.train).batch(0)
+    weighted_nll(model, batch).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_designs_with_weights_that_would_learn_nothing_are_refused() -> None:
+    encoder, decoder = (pronoun_spec(topology).model for topology in KINDS)
+    for config in (
+        dataclasses.replace(encoder, head="language"),
+        dataclasses.replace(decoder, tied_embeddings=False),
+        dataclasses.replace(decoder, topology="encoder-decoder"),
+    ):
+        with pytest.raises(ValueError, match="choose"):
+            check_pointing(config)
+
+
+def test_a_causal_model_sees_no_adjective_at_it(tokenizer: Tokenizer) -> None:
+    """Its scores are the same in every bit, so one sentence of every pair is right: exactly half, trained or not."""
+    model = fresh_model("decoder-only", tokenizer)
+    tired, wide = read_sentences(tokenizer, [TIRED, WIDE])
+    assert tired.ids != wide.ids
+    assert resolve(model, [tired]) == resolve(model, [wide])
+    result = evaluate_pronouns(model, tokenizer, 0, evaluation_pairs(60))
+    assert (result.accuracy, result.both, result.largest_difference) == (0.5, 0.0, 0.0)
+
+
+def test_an_encoder_sees_it_unless_it_is_hidden(tokenizer: Tokenizer) -> None:
+    model = fresh_model("encoder-only", tokenizer).train()
+    tired, wide = read_sentences(tokenizer, [TIRED, WIDE])
+    assert resolve(model, [tired]) != resolve(model, [wide])
+    assert resolve(model, [tired], without_adjective=True) == resolve(model, [wide], without_adjective=True)
+    assert model.training
+
+
+def test_rules_without_the_adjective_reach_half() -> None:
+    pairs = evaluation_pairs(50)
+    assert set(rule_accuracies(pairs).values()) == {0.5}
+    assert pairs == evaluation_pairs(50)
+    assert len({pair.of_being.text + pair.of_thing.text for pair in pairs}) == 50
+    assert {pair.of_being.gold for pair in evaluation_pairs()} < set(NOUNS)
+
+
+def test_an_evaluation_is_kept_with_its_run(tmp_path: Path) -> None:
+    assert read_pronouns(tmp_path) is None
+    result = PronounEvaluation(
+        step=5, n_pairs=2, accuracy=0.75, both=0.5, without_adjective=0.5, largest_difference=1.5, rules={"a": 0.5}
+    )
+    write_pronouns(tmp_path, result)
+    assert read_pronouns(tmp_path) == result
+    (tmp_path / "pronouns.json").write_text(json.dumps({"accuracy": 1}))
+    with pytest.raises(ValueError, match=r"pronouns\.json is damaged"):
+        read_pronouns(tmp_path)
+
+
+def test_the_recipe_trains_and_asks_both(
+    library: Library, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In sixty steps at a high learning rate the encoder has found out; the causal model never does."""
+    import models.pronouns.recipe as recipe_module
+
+    training = dataclasses.replace(recipe_module.TRAINING, steps=60, optimizer="muon", eval_interval=60, eval_batches=2)
+    monkeypatch.setattr(recipe_module, "TRAINING", training)
+    recipe = PronounRecipe(library, device="cpu")
+    events = drive(recipe.events())
+    assert [event.status for event in events if isinstance(event, Finished)] == ["finished", "finished"]
+    losses = [event.loss for event in events if isinstance(event, ValMetrics)]
+    assert losses[1] < 0.3
+    assert losses[-1] == pytest.approx(0.693, abs=0.02)
+    encoder, causal = (recipe.results[topology] for topology in KINDS)
+    assert encoder.accuracy > 0.95
+    assert encoder.without_adjective == pytest.approx(0.5, abs=0.1)
+    assert (causal.accuracy, causal.largest_difference) == (0.5, 0.0)
+    folder = recipe.runs["encoder-only"].folder
+    assert read_pronouns(folder) == encoder
+    model, own = load_model(folder)
+    assert own is not None
+    tired, wide = (resolve(model, [read_sentence(own, text)])[0] for text in (TIRED, WIDE))
+    assert tired[0] > tired[1]
+    assert wide[0] < wide[1]
+
+
+def test_a_stopped_recipe_keeps_what_there_is(library: Library) -> None:
+    recipe = PronounRecipe(library, device="cpu")
+    events = recipe.events()
+    recipe.request_stop()
+    drive(events)
+    assert recipe.runs == recipe.results == {}
