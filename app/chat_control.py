@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,15 @@ from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
 from app.worker import Worker
+from models.data.chat_form import ChatForm
 from models.events import Event, Progress
+from models.inference.prompting import Prompting
 from models.inference.settings import SamplingConfig
 from models.library import Library
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from models.training.run_folder import RunFolder
 
 LIVE = "live"
@@ -28,11 +32,13 @@ LIVE = "live"
 class ChatModel:
     """What is known of the model one talks to.
 
-    mode: what it does with what one writes: "talk" (it was trained on conversations), "text" (it goes on with it),
-    "answer" (an encoder-decoder writes a text of its own) or "fill" (an encoder fills its masks).
+    mode: what it does with what one writes: "talk" (it was trained on conversations, or came with a chat template),
+    "text" (it goes on with it), "answer" (an encoder-decoder writes a text of its own) or "fill" (an encoder fills its
+    masks).
     which: a run's id, or LIVE.
     source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
     questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
+    form: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
     """
 
     which: str
@@ -46,6 +52,8 @@ class ChatModel:
     n_parameters: int
     device: str
     can_do: tuple[str, ...] = ()
+    form: ChatForm = field(default_factory=ChatForm)
+    template: str = ""
 
     @property
     def talks(self) -> bool:
@@ -67,6 +75,7 @@ class ReplyStarted(Event):
 
     prompt_ids: what stands before the reply's first token; of an encoder-decoder that is what its texts begin with, and
     `source_ids` is what its encoder reads. begun: the text of the tokens with which the reply begins already.
+    summary: what stands for the messages that were left out; "" where nothing does.
     """
 
     step: int
@@ -75,6 +84,7 @@ class ReplyStarted(Event):
     prompt_ids: tuple[int, ...] = ()
     source_ids: tuple[int, ...] = ()
     begun: str = ""
+    summary: str = ""
 
 
 class ChatControl(OneJob):
@@ -98,6 +108,7 @@ class ChatControl(OneJob):
         self._library = library
         self._live_trainer = live_trainer
         self._loaded: tuple[Any, Any, int] | None = None
+        self._summaries: Any = None  # of models.inference, which is loaded on the worker's thread
         self.model: ChatModel | None = None
         self.state = "none"
         self.loaded_share = 0.0
@@ -123,7 +134,7 @@ class ChatControl(OneJob):
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             at = checkpoint_step(checkpoint) if checkpoint is not None else 0
             self._loaded = (model, tokenizer, at)
-            yield ModelOpened(model=self._describe(run.id, run, model, at, choice.label))
+            yield ModelOpened(model=self._describe(run.id, run, model, tokenizer, at, choice.label))
 
         self._open(make)
 
@@ -136,9 +147,22 @@ class ChatControl(OneJob):
                 raise ValueError("Nothing is being trained right now: choose a run instead.")
             self._loaded = None
             device = str(next(trainer.model.parameters()).device.type).upper()
-            yield ModelOpened(model=self._describe(LIVE, trainer.run, trainer.model, trainer.step, device))
+            yield ModelOpened(
+                model=self._describe(LIVE, trainer.run, trainer.model, trainer.tokenizer, trainer.step, device)
+            )
 
         self._open(make)
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The open model's tokenizer, which any thread may use; None while no model is open."""
+        if self.model is None:
+            return None
+        trainer = self._live_trainer() if self._loaded is None else None
+        tokenizer: Tokenizer | None = (
+            self._loaded[1] if self._loaded is not None else getattr(trainer, "tokenizer", None)
+        )
+        return tokenizer
 
     def open_model(self) -> tuple[Any, Any, int]:
         """Worker's thread: the model one talks to, its tokenizer, and its training step.
@@ -161,26 +185,41 @@ class ChatControl(OneJob):
         self.model_changed.emit()
 
     def send(
-        self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig, begun: Sequence[int] = ()
+        self,
+        messages: Sequence[Mapping[str, str]] | str,
+        sampling: SamplingConfig,
+        begun: Sequence[int] = (),
+        prompting: Prompting | None = None,
     ) -> None:
         """Reply to a conversation, or go on with a text, drawn as `sampling` says; the reply begins with `begun`."""
         assert self.model is not None
         if self.busy:
             what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
             raise ValueError(f"There can be no reply right now. {what}")
+        form = self.model.form
 
         def make() -> Iterator[Event]:
-            from models.data.chat import encode_newest
+            from models.data.chat_form import reply_ends
             from models.inference.fill_mask import fill_events
             from models.inference.generate import first_id, generate
             from models.inference.prompts import encode_for
+            from models.inference.summarising import prompt_events
             from models.tokenizers import IncrementalDecoder
 
             model, tokenizer, step = self.open_model()
+            settings, left_out, summary = sampling, 0, ""
+            end_ids: tuple[int, ...] = ()
             if isinstance(messages, str):
-                ids, left_out = encode_for(model.config, tokenizer, messages), 0
+                ids = encode_for(model.config, tokenizer, messages)
             else:
-                ids, left_out = encode_newest(tokenizer, [dict(m) for m in messages], model.config.context_length)
+                wished, said = prompting or Prompting(), [dict(m) for m in messages]
+                prompt = yield from prompt_events(
+                    model, tokenizer, said, wished, form, self._summaries, n_begun=len(begun)
+                )
+                ids, left_out, summary = prompt.ids.tolist(), prompt.n_left_out, prompt.summary
+                ends = reply_ends(model.config, tokenizer, form, wished.template)
+                settings = dataclasses.replace(sampling, stop=(*sampling.stop, *ends.texts))
+                end_ids = ends.ids
             has_source, decoder = model.config.topology == "encoder-decoder", IncrementalDecoder(tokenizer)
             yield ReplyStarted(
                 step=step,
@@ -189,11 +228,12 @@ class ChatControl(OneJob):
                 prompt_ids=(first_id(model, tokenizer),) if has_source else tuple(ids),
                 source_ids=tuple(ids) if has_source else (),
                 begun="".join(map(decoder.add, begun)),
+                summary=summary,
             )
             if model.config.topology == "encoder-only":
                 yield from fill_events(model, tokenizer, ids)
             else:
-                yield from generate(model, tokenizer, ids, sampling, begun=begun)
+                yield from generate(model, tokenizer, ids, settings, begun=begun, end_ids=end_ids)
 
         self.state = "waiting"
         self._begin(Job("Reply", make, INTERACTIVE))
@@ -252,9 +292,15 @@ class ChatControl(OneJob):
         if was_reply:
             self.reply_ended.emit()
 
-    def _describe(self, which: str, run: RunFolder, model: Any, step: int, device: str) -> ChatModel:
+    def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
         """Worker's thread: what the window should know of a model."""
+        from models.data.chat_form import shown_template
         from models.data.corpus import open_corpus
+        from models.inference.summarising import Summaries
+        from models.interop.chat_forms import read_chat_form
+
+        self._summaries = Summaries()  # another model's would be no good
+        form = read_chat_form(run.folder)
 
         corpus = run.lineage.get("corpus")
         try:
@@ -262,7 +308,7 @@ class ChatControl(OneJob):
         except (ValueError, KeyError):  # its text is gone: what it was made from still says enough
             has_chats = run.spec.data.source == "tiny-world"
         by_topology = {"encoder-only": "fill", "encoder-decoder": "answer"}
-        mode = by_topology.get(model.config.topology, "talk" if has_chats else "text")
+        mode = by_topology.get(model.config.topology, "talk" if has_chats or form.template else "text")
         return ChatModel(
             which=which,
             run_id=run.id,
@@ -275,6 +321,8 @@ class ChatControl(OneJob):
             n_parameters=model.n_parameters,
             device=device,
             can_do=_mostly_right(run.folder),
+            form=form,
+            template=shown_template(form, tokenizer),
         )
 
 

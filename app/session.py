@@ -25,8 +25,11 @@ from models.files import clear_leftovers
 from models.library import Library, RunInfo
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from models.config import ModelConfig
     from models.data.tiny_world.starters import Starter
+    from models.inference.prompting import Prompting
     from models.inference.settings import SamplingConfig
     from models.position_weights import PositionRun
     from models.training.spec import TrainConfig
@@ -182,6 +185,11 @@ class Session(Trials):
         return self._chat.model
 
     @property
+    def chat_tokenizer(self) -> Tokenizer | None:
+        """The tokenizer of the model one talks to, None while there is none."""
+        return self._chat.tokenizer
+
+    @property
     def chat_state(self) -> str:
         """none, loading, ready, waiting (for a training step), replying."""
         return self._chat.state
@@ -194,15 +202,19 @@ class Session(Trials):
         return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step))
 
     def send_chat(
-        self, messages: Sequence[Mapping[str, str]] | str, sampling: SamplingConfig, begun: Sequence[int] = ()
+        self,
+        messages: Sequence[Mapping[str, str]] | str,
+        sampling: SamplingConfig,
+        begun: Sequence[int] = (),
+        prompting: Prompting | None = None,
     ) -> bool:
         """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began.
 
-        begun: tokens with which the reply begins already.
+        begun: tokens with which the reply begins already. prompting: how the messages become a prompt.
         """
         if self._chat.model is None:
             return self._refuse("No model is open: choose a run to chat with.")
-        return self._try(lambda: self._chat.send(messages, sampling, begun))
+        return self._try(lambda: self._chat.send(messages, sampling, begun, prompting))
 
     @property
     def loaded_share(self) -> float:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import add_common, open_model, print_json
+from app.commands.common import UsageError, add_common, find_model, open_model, print_json
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
-from models.events import ReplyFinished, TokenMade
+from models.data.chat import Message
+from models.events import Event, Notice, Phase, ReplyFinished, TokenMade
+from models.inference.prompting import WHEN_FULL, Prompt, Prompting
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.data.chat_form import ChatForm
     from models.inference.settings import SamplingConfig
     from models.transformer import AnyModel
 
-HELP = "Enter sends, /reset forgets the conversation, Ctrl-C stops a reply, Ctrl-D ends."
-Message = dict[str, str]
+HELP = (
+    "Enter sends, /reset forgets the conversation, /tokens shows the exact prompt tokens of the last reply, "
+    "Ctrl-C stops a reply, Ctrl-D ends."
+)
+_CHOICES = "; ".join(f"{name}: {words[0].lower()}{words[1:]}" for name, words in WHEN_FULL.items())
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -31,7 +39,16 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         epilog=HELP + " Where stdin is no terminal, each of its lines is one message.",
     )
     parser.add_argument("model", metavar="MODEL", help="a path, or a run's id or name")
-    parser.add_argument("--system", metavar="TEXT", help="a system message that comes first")
+    parser.add_argument("--system", metavar="TEXT", default="", help="a system message that comes first")
+    parser.add_argument(
+        "--template", metavar="FILE", help="a chat template (Jinja) in the place of the model's own; - reads stdin"
+    )
+    parser.add_argument(
+        "--when-full",
+        choices=tuple(WHEN_FULL),
+        default=Prompting().when_full,
+        help=f"what happens when the context is full: {_CHOICES}. Default: {Prompting().when_full}",
+    )
     add_sampling_options(parser)
     add_common(parser)
     return parser
@@ -39,11 +56,15 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
-    config = sampling_from(args)
+    sampling_from(args)  # what is wrong with the options is said before a model is read
+    prompting = Prompting(system=args.system, template=_template(args.template), when_full=args.when_full)
     model, tokenizer, _ = open_model(args.model, args.device)
     if model.config.topology == "encoder-only":
         raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
-    chat = _Chat(model, tokenizer, config, args.system, quiet=args.json)
+    from models.interop.chat_forms import read_chat_form
+
+    form = read_chat_form(find_model(args.model))
+    chat = _Chat(model, tokenizer, form, sampling_from(args, form.sampling), prompting, quiet=args.json)
     is_terminal = sys.stdin.isatty()
     if is_terminal:
         with contextlib.suppress(ImportError):  # line editing and history, where there are any
@@ -54,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
             text = (input("› ") if is_terminal else input()).strip()
             if text == "/reset":
                 chat.reset()
+            elif text == "/tokens":
+                chat.show_tokens()
             elif text:
                 chat.say(text)
     if args.json:
@@ -61,37 +84,99 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _template(file: str | None) -> str:
+    """The text of a template's file; "" for none."""
+    if file is None:
+        return ""
+    try:
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except UnicodeError as error:
+        raise UsageError(f"{file} is not UTF-8, so it is no chat template.") from error
+
+
 class _Chat:
     """One conversation with a model."""
 
     def __init__(
-        self, model: AnyModel, tokenizer: Tokenizer, config: SamplingConfig, system: str | None, *, quiet: bool
+        self,
+        model: AnyModel,
+        tokenizer: Tokenizer,
+        form: ChatForm,
+        sampling: SamplingConfig,
+        prompting: Prompting,
+        *,
+        quiet: bool,
     ) -> None:
-        self._model, self._tokenizer, self._config, self._quiet = model, tokenizer, config, quiet
-        self._system: list[Message] = [{"role": "system", "content": system}] if system else []
-        self.messages = list(self._system)
+        from models.data.chat_form import reply_ends
+        from models.inference.summarising import Summaries
+
+        self._model, self._tokenizer, self._form = model, tokenizer, form
+        self._prompting, self._quiet = prompting, quiet
+        self._ends = reply_ends(model.config, tokenizer, form, prompting.template)
+        self._sampling = dataclasses.replace(sampling, stop=(*sampling.stop, *self._ends.texts))
+        self._summaries = Summaries()
+        self._prompt: Prompt | None = None
+        self.messages: list[Message] = []
 
     def reset(self) -> None:
         """Forget all but the system message."""
-        self.messages = list(self._system)
+        self.messages = []
+
+    def show_tokens(self) -> None:
+        """Print the tokens that the model read before its last reply: id and text of each."""
+        from models.tokenizers.encoded import TokenArrays
+
+        if self._prompt is not None:
+            for piece in TokenArrays(self._tokenizer, self._prompt.ids):
+                print(f"{piece.id:>7}  {piece.display}")
 
     def say(self, text: str) -> None:
-        """Send a message and print the reply; Ctrl-C ends the reply and keeps what there is of it."""
-        from models.data.chat import encode_newest
-        from models.inference.generate import generate
+        """Send a message and print the reply; Ctrl-C ends the reply and keeps what there is of it.
 
+        A message that cannot be sent is told of, and forgotten.
+        """
         self.messages.append({"role": "user", "content": text})
         made: list[str] = []
-        ids, n_left_out = encode_newest(self._tokenizer, self.messages, self._model.config.context_length)
-        if n_left_out:
-            print(f"(The {n_left_out} oldest messages no longer fit the model's context.)", file=sys.stderr)
-        events = generate(self._model, self._tokenizer, ids, self._config)
         try:
-            reply, _, _ = write_reply(_noting(events, made), quiet=self._quiet)
+            reply, _, _ = write_reply(_noting(self._events(), made), quiet=self._quiet)
         except KeyboardInterrupt:
             reply = "".join(made)
             print(" …", file=sys.stderr)
+        except ValueError as error:
+            if not sys.stdin.isatty():
+                raise
+            print(error, file=sys.stderr)
+            del self.messages[-1]
+            return
         self.messages.append({"role": "assistant", "content": reply.strip()})
+
+    def _events(self) -> Iterator[TokenMade | ReplyFinished]:
+        from models.inference.generate import generate
+        from models.inference.summarising import prompt_events
+
+        prompt = _told(
+            prompt_events(self._model, self._tokenizer, self.messages, self._prompting, self._form, self._summaries)
+        )
+        if prompt.n_left_out and not prompt.summary:
+            print(f"(The {prompt.n_left_out} oldest messages no longer fit the model's context.)", file=sys.stderr)
+        self._prompt = prompt
+        yield from generate(self._model, self._tokenizer, prompt.ids.tolist(), self._sampling, end_ids=self._ends.ids)
+
+
+def _told(events: Generator[Event, None, Prompt]) -> Prompt:
+    """The prompt, once it is made; what its making has to tell goes to stderr."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            prompt: Prompt = end.value
+            return prompt
+        if isinstance(event, Phase):
+            print(f"({event.name} …)", file=sys.stderr)
+        elif isinstance(event, Notice):
+            print(f"({event.sentence})", file=sys.stderr)
 
 
 def _noting(events: Iterator[TokenMade | ReplyFinished], texts: list[str]) -> Iterator[TokenMade | ReplyFinished]:

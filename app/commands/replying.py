@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -26,16 +26,15 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
                 option, action="append", default=[], type=_bias, metavar="ID=BIAS", help=words + " May be repeated."
             )
         else:
-            group.add_argument(
-                option, type=type(field.default), default=field.default, help=f"{words} Default: {field.default}."
-            )
+            group.add_argument(option, type=type(field.default), help=f"{words} Default: {field.default}.")
 
 
-def sampling_from(args: argparse.Namespace) -> SamplingConfig:
-    """The settings that the options ask for; UsageError where they cannot be."""
+def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = None) -> SamplingConfig:
+    """The settings that the options ask for, the others as `advised` by a model; UsageError where they cannot be."""
     values: dict[str, Any] = {field.name: getattr(args, field.name) for field in fields(SamplingConfig)}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     try:
-        return SamplingConfig(**{**values, "stop": tuple(values["stop"]), "logit_bias": tuple(values["logit_bias"])})
+        return SamplingConfig(**(dict(advised or {}) | {name: v for name, v in values.items() if v is not None}))
     except ValueError as error:
         raise UsageError(str(error)) from error
 

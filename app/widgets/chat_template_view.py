@@ -21,8 +21,9 @@ from app.widgets.segments import Segments
 from app.widgets.stat_strip import StatStrip
 from app.widgets.words import percent
 from models.data.chat import CHAT_TEMPLATE
+from models.data.chat_template import MARKS
 from models.data.chat_tokens import ChatTokens, chat_tokens
-from models.data.foreign_chat import MARKS, foreign_chat_tokens
+from models.data.foreign_chat import foreign_chat_tokens
 from models.tokenizers import read_about, read_template
 from models.training.spec import TrainConfig
 

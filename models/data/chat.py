@@ -72,23 +72,25 @@ def encode_messages(
     return _encode(tokenizer, messages, add_generation_prompt, {})
 
 
-def encode_newest(tokenizer: Tokenizer, messages: Sequence[Message], context_length: int) -> tuple[list[int], int]:
-    """The ids of a conversation that the model is to answer, and how many of its oldest messages were left out.
+def room_for_prompt(context_length: int) -> int:
+    """So many tokens of the context may be taken by what comes before a reply; a quarter is the reply's."""
+    return context_length * 3 // 4
 
-    They leave a quarter of the context for the reply, unless the newest message alone is longer. A system message that
-    comes first is always kept.
 
-    Raises:
-        ValueError: as `encode_messages`.
+def n_to_leave_out(counts: Sequence[int], too_many: int) -> int:
+    """How many of the oldest messages have to go for the prompt to become shorter by `too_many` tokens.
+
+    A question goes together with its answer, and the newest message stays, even if that is not enough.
+
+    Args:
+        counts: the tokens of each message that may go, from the oldest on.
     """
-    _check(messages)
-    first = list(messages[:1]) if messages and messages[0]["role"] == "system" else []
-    kept = list(messages[len(first) :])
-    while True:
-        ids, _ = encode_messages(tokenizer, first + kept, add_generation_prompt=True)
-        if len(ids) <= context_length * 3 // 4 or len(kept) <= 1:
-            return ids, len(messages) - len(first) - len(kept)
-        kept = kept[2:] if len(kept) > 2 else kept[-1:]
+    n = 0
+    while too_many > 0 and n < len(counts) - 1:
+        end = n + 2 if len(counts) - n > 2 else n + 1
+        too_many -= sum(counts[n:end])
+        n = end
+    return n
 
 
 def encode_parts(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.data.chat import Message, encode_newest, encode_parts
+from models.data.chat import Message, encode_parts, n_to_leave_out, room_for_prompt
 from models.tokenizers.encoded import TokenArrays
 
 
@@ -50,12 +50,14 @@ def chat_tokens(
     lengths = [len(ids) for _, ids in parts]
     numbers = np.repeat(np.array([segment.message for segment, _ in parts], np.int64), lengths)
     ids = np.array([id for _, of_part in parts for id in of_part], np.int64)
-    n_left_out = encode_newest(tokenizer, messages, context_length)[1] if asks else 0
+    counts = np.bincount(numbers, minlength=len(messages) + 1).tolist()
     first = 1 if messages and messages[0]["role"] == "system" else 0
+    too_many = len(ids) - room_for_prompt(context_length)
+    n_left_out = n_to_leave_out(counts[first:-1], too_many) if asks else 0
     return ChatTokens(
         TokenArrays(tokenizer, ids),
         numbers,
         np.repeat(np.array([segment.reply for segment, _ in parts], bool), lengths),
-        tuple(np.bincount(numbers, minlength=len(messages) + 1).tolist()),
+        tuple(counts),
         range(first, first + n_left_out),
     )

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from models.config import ModelConfig
 from models.events import Event, Phase, Progress
+from models.interop.chat_forms import read_chat_form, write_chat_form
 from models.interop.writing import new_folder, write_tensors
 from models.library import Library
 from models.loading import is_gguf, load_model_events
@@ -64,6 +65,7 @@ def import_model(
             text = tokenizer.to_str(pretty=True)
             (folder / "tokenizer.json").write_text(text, encoding="utf-8")
             digest = hashlib.sha256(text.encode()).hexdigest()
+            write_chat_form(folder, read_chat_form(source))
         _write_json(folder / "run.json", _record(identity, name, source, model.config, tokenizer, digest))
     return RunFolder.open(target)
 

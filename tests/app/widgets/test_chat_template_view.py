@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models
 from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.chat_template_view import AT_ONCE, ChatTemplateView
-from models.data.chat import CHAT_TEMPLATE, encode_messages, encode_newest
+from models.data.chat import CHAT_TEMPLATE, encode_messages
 from models.tokenizers import train_tokenizer
 
 
@@ -45,7 +45,7 @@ def train_on_it(view: ChatTemplateView) -> None:
 
 
 def test_what_is_shown_is_the_true_prompt(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
-    assert ids(view) == encode_newest(bpe, view.turns.messages, session.design.context_length)[0]
+    assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
     assert view.stats.number("tokens") == str(len(ids(view)))
     assert view.stats.number("markers") == "7"
     assert view.describe(0) == "⟨user⟩   id 2 · begins turn 1: User"
@@ -93,8 +93,7 @@ def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: 
     config = dataclasses.replace(session.design, context_length=64)
     session.set_design(config)
     view.turns.turns[1].editor.setPlainText("kite " * 40)
-    expected, n_left_out = encode_newest(bpe, view.turns.messages, 64)
-    assert n_left_out == 2
+    expected, _ = encode_messages(bpe, view.turns.messages[2:], add_generation_prompt=True)
     assert view._note.text().startswith("The oldest 2 turns are left out")
     assert view.stats.number("tokens") == str(len(expected))
     view.grab()  # faint
@@ -146,7 +145,7 @@ def test_a_tokenizer_from_elsewhere_has_its_own_template(
     assert view._template_words.text() == template
     view.set_tokenizer(bpe, "bpe")
     assert view._template_words.text() == CHAT_TEMPLATE.strip()
-    assert ids(view) == encode_newest(bpe, view.turns.messages, session.design.context_length)[0]
+    assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
 
 
 def test_half_a_character_is_no_trouble(view: ChatTemplateView, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,11 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from models.data.chat import encode_messages, encode_newest
+from models.config import ModelConfig
+from models.data.chat import encode_messages
+from models.data.chat_form import ChatForm
 from models.data.chat_tokens import chat_tokens
+from models.inference.prompting import Prompting, newest_that_fit
 from models.tokenizers import train_tokenizer
 
 CHAT = [
@@ -25,7 +28,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 def test_ids_are_those_that_chat_and_training_use(tokenizer: Tokenizer) -> None:
     asked = chat_tokens(tokenizer, CHAT, 1000)
-    assert asked.tokens.ids.tolist() == encode_newest(tokenizer, CHAT, 1000)[0]
+    assert asked.tokens.ids.tolist() == encode_messages(tokenizer, CHAT, add_generation_prompt=True)[0]
     assert asked.counts[-1] == 1
     assert sum(asked.counts) == len(asked.tokens)
     trained = chat_tokens(tokenizer, CHAT, 1000, asks=False)
@@ -40,9 +43,9 @@ def test_ids_are_those_that_chat_and_training_use(tokenizer: Tokenizer) -> None:
 def test_what_a_chat_leaves_out_is_what_is_not_given(tokenizer: Tokenizer) -> None:
     for context_length in (8, 40, 60, 1000):
         chat = chat_tokens(tokenizer, CHAT, context_length)
-        ids, n_left_out = encode_newest(tokenizer, CHAT, context_length)
-        assert len(chat.left_out) == n_left_out
-        assert chat.tokens.ids[chat.is_given].tolist() == ids
+        prompt = newest_that_fit(ModelConfig(context_length=context_length), tokenizer, CHAT, Prompting(), ChatForm())
+        assert len(chat.left_out) == prompt.n_left_out
+        assert chat.tokens.ids[chat.is_given].tolist() == prompt.ids.tolist()
 
 
 def test_nothing_said_and_no_roles(tokenizer: Tokenizer) -> None:

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from models.data.foreign_chat import foreign_chat_tokens, render_foreign
+from models.data.foreign_chat import foreign_chat_tokens
 from models.tokenizers import train_tokenizer
 
 CHATML = (
@@ -63,11 +63,5 @@ def test_whose_each_token_is(tokenizer: Tokenizer) -> None:
 def test_what_fails_is_said(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match="needs its bos_token, which the files"):
         foreign_chat_tokens(tokenizer, LLAMA, {"eos_token": "</s>"}, TALK)
-    with pytest.raises(ValueError, match="one text of this: Conversation roles must alternate"):
+    with pytest.raises(ValueError, match=r"Line 1 of the chat template fails: Conversation roles must alternate\."):
         foreign_chat_tokens(tokenizer, LLAMA, MARKS, TALK[1:])
-    with pytest.raises(ValueError, match="cannot make one text of this"):
-        render_foreign("{% for", {}, TALK, add_generation_prompt=False)
-    with pytest.raises(ValueError, match="The chat template of this tokenizer fails"):
-        render_foreign("{{ 1 / 0 }}", {}, TALK, add_generation_prompt=False)
-    with pytest.raises(ValueError, match="cannot make one text of this"):
-        render_foreign("{{ ''.__class__.__mro__[1].__subclasses__() }}", {}, TALK, add_generation_prompt=False)

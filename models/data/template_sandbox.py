@@ -1,0 +1,195 @@
+"""Where chat templates run: they reach nothing of Python, and can neither run on for ever nor fill the memory.
+
+The first is Jinja's own sandbox. For the second, every round of a loop and every call is counted, and what makes large
+things of small ones is looked at before it is done.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sized
+from datetime import datetime
+from typing import Any, NoReturn, cast
+
+from jinja2 import TemplateError, nodes, pass_context
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MOST_STEPS = 200_000
+"""Rounds of loops and calls that one rendering may take: some hundred times what the longest known templates need."""
+
+MOST_SECONDS = 5.0
+MOST_CHARACTERS = 64_000_000
+"""How long a text, or a list, may become."""
+
+BUDGET = " budget"
+"""What the rendering's Budget is called in its context: a name that no template can spell, having a space."""
+
+_LARGEST_NUMBER = 100_000  # what may be handed to a function, as a width for instance
+_MOST_BITS = 4_096
+_WIDTH = re.compile(r"\d{6,}")
+
+
+class Budget:
+    """What one rendering has left."""
+
+    def __init__(self) -> None:
+        self._steps, self._ends = MOST_STEPS, time.monotonic() + MOST_SECONDS
+
+    def take(self) -> None:
+        """One step more; SecurityError where it is one too many."""
+        self._steps -= 1
+        if self._steps < 0:
+            raise SecurityError(f"it takes more than {MOST_STEPS:,} steps, so it may never end")
+        if time.monotonic() > self._ends:
+            raise SecurityError(f"it takes longer than {MOST_SECONDS:g} s, so it may never end")
+
+
+class TemplateSandbox(ImmutableSandboxedEnvironment):
+    """The environment of `transformers` (its settings, functions and tags), with limits."""
+
+    intercepted_binops = frozenset(("*", "**", "+", "%"))
+
+    def __init__(self) -> None:
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
+        self.filters["tojson"] = _to_json
+        self.filters = {name: _checked(name, of) for name, of in self.filters.items()}
+        self.filters |= {"counted": _Counted, "joined": _joined}
+        del self.globals["lipsum"]
+        self.globals |= {"raise_exception": _refuse, "strftime_now": _now}
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """An operation of two values, unless its result would be too large."""
+        sized = [value for value in (left, right) if isinstance(value, Sized)]
+        if operator == "+" and len(sized) == 2:
+            _check_length(len(sized[0]) + len(sized[1]))
+        elif operator == "*" and len(sized) == 1:
+            _check_length(len(sized[0]) * next(int(value) for value in (left, right) if value is not sized[0]))
+        elif operator == "%" and isinstance(left, str):
+            _check_form(left)
+        elif operator in ("*", "**") and isinstance(left, int) and isinstance(right, int):
+            bits = left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
+            if bits > _MOST_BITS:
+                raise SecurityError("a number becomes too large")
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """A call, counted, unless what it is given asks for too much."""
+        context[BUDGET].take()
+        own = inspect.unwrap(function) if callable(function) else function  # Jinja wraps a text's `format`
+        _check_arguments(getattr(own, "__name__", ""), getattr(own, "__self__", None), args, kwargs)
+        return super().call(context, function, *args, **kwargs)
+
+
+def limited(tree: nodes.Template) -> nodes.Template:
+    """The template, whose loops are counted and whose `a ~ b` are looked at: Jinja has no hooks for them."""
+    for loop in tree.find_all(nodes.For):
+        loop.iter = _filtered(cast("nodes.Expr", loop.iter), "counted")
+    _replace_joins(tree)
+    return tree
+
+
+def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+def _replace_joins(node: nodes.Node) -> None:
+    for child in node.iter_child_nodes():
+        _replace_joins(child)
+    for field, value in node.iter_fields():
+        if isinstance(value, nodes.Concat):
+            setattr(node, field, _as_filter(value))
+        elif isinstance(value, list):
+            value[:] = [_as_filter(item) if isinstance(item, nodes.Concat) else item for item in value]
+
+
+def _as_filter(join: nodes.Concat) -> nodes.Filter:
+    return _filtered(nodes.List(list(join.nodes), lineno=join.lineno), "joined")
+
+
+@pass_context
+class _Counted:
+    """What a loop goes through; each round is a step."""
+
+    def __init__(self, context: Context, values: Any) -> None:
+        self._budget: Budget = context[BUDGET]
+        self._values = values
+
+    def __iter__(self) -> Iterator[Any]:
+        for value in self._values:
+            self._budget.take()
+            yield value
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _joined(values: list[Any]) -> str:
+    texts = [str(value) for value in values]
+    _check_length(sum(map(len, texts)))
+    return "".join(texts)
+
+
+def _checked(name: str, of: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that refuses what asks for too much."""
+
+    @functools.wraps(of)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        value = next((arg for arg in args if isinstance(arg, Sized)), None)
+        _check_arguments(name, value, args, kwargs)
+        return of(*args, **kwargs)
+
+    return checked
+
+
+def _check_arguments(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    given = (*args, *kwargs.values())
+    if any(isinstance(arg, int) and arg > _LARGEST_NUMBER for arg in given):
+        raise SecurityError(f"a number above {_LARGEST_NUMBER:,} is given to {name or 'a function'}")
+    if name in ("format", "format_map") and isinstance(value, str):
+        _check_form(value)
+    elif name in ("join", "replace"):
+        lengths = [len(part) for part in (value, *given) if isinstance(part, Sized) and part is not value]
+        _check_length(max(len(value) if isinstance(value, Sized) else 1, 1) * max(lengths, default=1))
+
+
+def _check_length(length: int) -> None:
+    if length > MOST_CHARACTERS:
+        raise SecurityError(f"something in it becomes longer than {MOST_CHARACTERS:,} characters")
+
+
+def _check_form(text: str) -> None:
+    if _WIDTH.search(text):
+        raise SecurityError("a text is padded to too great a width")
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks what a model is trained on; the text is what stands in it."""
+
+    tags = {"generation"}  # noqa: RUF012 (so says Jinja)
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """What stands up to `{% endgeneration %}`."""
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise TemplateError(message)
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)
+
+
+def _to_json(
+    value: Any, ensure_ascii: bool = False, indent: int | None = None, separators: Any = None, sort_keys: bool = False
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)

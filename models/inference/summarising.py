@@ -1,0 +1,184 @@
+"""The prompt of a conversation that may be longer than the context: where it is wished, a summary of the oldest
+messages by the model itself stands in their place.
+
+A small model summarises badly or not at all. What is no summary by the look of it (empty, without an end, not shorter
+than what it stands for, going in circles) is not used: the messages are left out then, and that is said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Sequence
+
+from tokenizers import Tokenizer
+
+from models.data.chat import Message
+from models.data.chat_form import ChatForm, reply_ends
+from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
+from models.inference.generate import generate
+from models.inference.prompting import Prompt, Prompting, build_prompt, check_fits, lay_out, newest_that_fit
+from models.inference.settings import SamplingConfig
+from models.tokenizers import encode_text
+from models.transformer import AnyModel
+
+_ASK = "Summarise this conversation in a few sentences. Keep names, numbers and what was agreed on.\n\n{text}"
+_SO_FAR = "Summary of what was said before: {summary}\n\n"
+_STANDS_FOR = "(Summary of our conversation before this: {summary})\n\n{content}"
+_SPEAKERS = {"user": "User", "assistant": "Assistant", "system": "System"}
+_LOST = "The model did not bring about a summary, so the oldest messages are left out."
+
+
+class Summaries:
+    """Summaries that were made already, by the messages that they stand for; "" where none came about.
+
+    A conversation that grows keeps its summary until it is full again.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, str], ...], str] = {}
+
+    def longest(self, messages: Sequence[Message]) -> tuple[int, str]:
+        """How many of the oldest messages have a summary, and that; (0, "") where none do."""
+        key = _key(messages)
+        n = max((len(known) for known in self._known if key[: len(known)] == known), default=0)
+        return n, self._known[key[:n]] if n else ""
+
+    def keep(self, messages: Sequence[Message], summary: str) -> None:
+        """Remember what stands for these messages."""
+        self._known[_key(messages)] = summary
+
+
+def prompt_events(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    prompting: Prompting,
+    form: ChatForm,
+    summaries: Summaries,
+    *,
+    n_begun: int = 0,
+) -> Generator[Event, None, Prompt]:
+    """As `build_prompt`; while the model summarises, Phase and Progress (tokens), and a Notice where it failed.
+
+    Raises:
+        ValueError: as `build_prompt`.
+    """
+    config = model.config
+    if prompting.when_full != "summarise":
+        return build_prompt(config, tokenizer, messages, prompting, form, n_begun=n_begun)
+    first, rest = _split(messages)
+    n, summary = summaries.longest(rest)
+    prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, form, n_begun)
+    if prompt.n_left_out > n:  # that is not enough: so that there is no summary after each reply, make ample room
+        half = dataclasses.replace(prompting, when_full="slide")
+        shorter = newest_that_fit(
+            config, tokenizer, [*first, *rest[n:]], half, form, n_begun=n_begun, room=config.context_length // 2
+        )
+        n_new = n + shorter.n_left_out
+        yield Phase(name=f"Summarising the oldest {n_new} messages" if n_new > 1 else "Summarising the oldest message")
+        summary = yield from _summarise(model, tokenizer, summary, rest[n:n_new], form)
+        summaries.keep(rest[:n_new], summary)
+        n = n_new
+        prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, form, n_begun)
+    if n and not summary:
+        yield Notice(sentence=_LOST)
+    check_fits(prompt, n_begun)
+    return prompt
+
+
+def _split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """The system message, if there is one, and the others."""
+    n = 1 if messages and messages[0]["role"] == "system" else 0
+    return list(messages[:n]), list(messages[n:])
+
+
+def _standing_for(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    first: list[Message],
+    rest: list[Message],
+    n: int,
+    summary: str,
+    prompting: Prompting,
+    form: ChatForm,
+    n_begun: int,
+) -> Prompt:
+    """The prompt with a summary in the place of the oldest n messages, and fewer still where they do not fit."""
+    kept = rest[n:]
+    if summary and kept:
+        content = _STANDS_FOR.format(summary=summary, content=kept[0]["content"])
+        kept = [{**kept[0], "content": content}, *kept[1:]]
+    prompt = newest_that_fit(model.config, tokenizer, [*first, *kept], prompting, form, n_begun=n_begun)
+    stands = summary if prompt.n_left_out == 0 else ""
+    return dataclasses.replace(prompt, n_left_out=n + prompt.n_left_out, summary=stands)
+
+
+def _summarise(
+    model: AnyModel, tokenizer: Tokenizer, so_far: str, messages: Sequence[Message], form: ChatForm
+) -> Generator[Event, None, str]:
+    """One text for a summary and what was said after it, part by part where it is long; "" where none came about."""
+    longest = max(model.config.context_length // 8, 16)
+    waiting = [f"{_SPEAKERS[message['role']]}: {message['content']}" for message in messages]
+    while waiting:
+        text, n = _as_much_as_fits(model, tokenizer, so_far, waiting, form, longest)
+        ids = _ask(model, tokenizer, text, form)
+        made = yield from _written(model, tokenizer, ids, form, longest)
+        so_far = made if _looks_like_one(tokenizer, made, text) else ""
+        if not so_far:
+            return ""
+        waiting = waiting[n:]
+    return so_far
+
+
+def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, form: ChatForm) -> list[int]:
+    asked: list[Message] = [{"role": "user", "content": _ASK.format(text=text)}]
+    ids: list[int] = lay_out(model.config, tokenizer, asked, Prompting(), form).ids.tolist()
+    return ids
+
+
+def _as_much_as_fits(
+    model: AnyModel, tokenizer: Tokenizer, so_far: str, waiting: Sequence[str], form: ChatForm, longest: int
+) -> tuple[str, int]:
+    """As many messages as can be read at once, after the summary so far: at least the beginning of one."""
+    room = model.config.context_length - longest
+    before = _SO_FAR.format(summary=so_far) if so_far else ""
+    for n in range(len(waiting), 0, -1):
+        text = before + "\n\n".join(waiting[:n])
+        if len(_ask(model, tokenizer, text, form)) <= room:
+            return text, n
+    text = before + waiting[0]
+    while (n_ids := len(_ask(model, tokenizer, text, form))) > room and len(text) > 1:
+        text = text[: min(len(text) * room // n_ids, len(text) - 1)]
+    return text, 1
+
+
+def _written(
+    model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], form: ChatForm, longest: int
+) -> Generator[Event, None, str]:
+    """The likeliest reply; where it does not come to an end, its whole sentences."""
+    ends = reply_ends(model.config, tokenizer, form)
+    sampling = SamplingConfig(temperature=0.0, max_tokens=longest, stop=ends.texts)
+    made, ended, n, told = "", False, 0, time.monotonic()
+    for event in generate(model, tokenizer, ids, sampling, end_ids=ends.ids):
+        if isinstance(event, TokenMade):
+            made, n = made + event.text, n + 1
+            if time.monotonic() - told > 0.1:
+                told = time.monotonic()
+                yield Progress(done=n, total=longest)
+        elif isinstance(event, ReplyFinished):
+            ended = event.reason == "stop"
+    whole = made if ended else made[: max(map(made.rfind, ".!?")) + 1]
+    return " ".join(whole.split())
+
+
+def _looks_like_one(tokenizer: Tokenizer, summary: str, text: str) -> bool:
+    """Whether a text can be a summary of another: there, shorter, and not going in circles."""
+    words = summary.split()
+    threes = [tuple(words[i : i + 3]) for i in range(len(words) - 2)]
+    in_circles = len(threes) > 8 and len(set(threes)) < 0.6 * len(threes)
+    return bool(words) and not in_circles and len(encode_text(tokenizer, summary)) < len(encode_text(tokenizer, text))
+
+
+def _key(messages: Sequence[Message]) -> tuple[tuple[str, str], ...]:
+    return tuple((message["role"], message["content"]) for message in messages)

@@ -1,0 +1,89 @@
+"""What a model from elsewhere says about conversations with it: found in its files, kept beside an imported run's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.data.chat_form import ChatForm
+from models.data.chat_template import MARKS
+from models.files import atomic_write_json, read_json
+from models.interop.gguf_file import read_description
+from models.loading import is_gguf, is_hugging_face
+from models.tokenizers.foreign import read_foreign
+
+FILE = "chat_form.json"
+
+_ADVISED = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty")
+_GGUF_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
+_GGUF_ADVISED = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
+
+
+def write_chat_form(folder: Path, form: ChatForm) -> None:
+    """Keep it beside a run's other files."""
+    about = {"template": form.template, "marks": dict(form.marks), "end_ids": list(form.end_ids)}
+    atomic_write_json(folder / FILE, {"format": 1, **about, "sampling": dict(form.sampling)})
+
+
+def read_chat_form(path: Path) -> ChatForm:
+    """What the model in `path` (as for `load_model`) says about conversations.
+
+    A run that was imported by an older version is asked for in its source, as far as that is still there.
+
+    Raises:
+        ValueError: where chat_form.json is damaged.
+    """
+    run = path.parent.parent if (path / "state.json").exists() else path
+    if (run / FILE).is_file():
+        return _from_dict(read_json(run / FILE), run / FILE)
+    if (run / "run.json").is_file():
+        source = read_json(run / "run.json").get("lineage", {}).get("source")
+        made_here = not isinstance(source, dict) or source.get("format") == "terrarium"
+        return ChatForm() if made_here or not Path(source["path"]).exists() else read_chat_form(Path(source["path"]))
+    return foreign_chat_form(path) if is_gguf(path) or is_hugging_face(path) else ChatForm()
+
+
+def foreign_chat_form(path: Path) -> ChatForm:
+    """What a Hugging Face folder or a .gguf file says; nothing where its tokenizer cannot be read."""
+    try:
+        found = read_foreign(path)
+    except ValueError:  # whoever loads the model says so
+        return ChatForm()
+    advice = _gguf_advice(path) if path.is_file() else _folder_advice(path)
+    return ChatForm(template=found.template, marks=dict(found.marks), end_ids=advice[0], sampling=advice[1])
+
+
+def _folder_advice(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
+    """The tokens that end a reply, and sampling settings, by generation_config.json."""
+    file = folder / "generation_config.json"
+    said = read_json(file) if file.is_file() else {}
+    ends = said.get("eos_token_id")
+    return _ids(ends if isinstance(ends, list) else [ends]), _numbers(said, {name: name for name in _ADVISED})
+
+
+def _gguf_advice(file: Path) -> tuple[tuple[int, ...], dict[str, float]]:
+    about, _ = read_description(file)
+    sampling = _numbers(about, {f"general.sampling.{theirs}": ours for theirs, ours in _GGUF_ADVISED.items()})
+    return _ids([about.get(f"tokenizer.ggml.{name}") for name in _GGUF_ENDS]), sampling
+
+
+def _ids(values: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(value for value in values if type(value) is int and value >= 0))
+
+
+def _numbers(said: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, float]:
+    found = {ours: said.get(theirs) for theirs, ours in names.items()}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+
+
+def _from_dict(said: Mapping[str, Any], file: Path) -> ChatForm:
+    try:
+        return ChatForm(
+            template=str(said["template"]),
+            marks={str(name): str(token) for name, token in said["marks"].items() if name in MARKS},
+            end_ids=_ids(said["end_ids"]),
+            sampling=_numbers(said["sampling"], {name: name for name in _ADVISED}),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} is damaged ({error!s:.80}): import the model again.") from error
