@@ -186,7 +186,8 @@ def _no_constant(name: str) -> NoReturn:
 def _first_error(error: ValidationError) -> ApiError:
     """The first thing that is wrong, with the place where it is."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
+    parts = [part for part in first["loc"] if part != "[key]"]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
     if first["type"] == "missing":
         return ApiError(400, f"«{place}» is missing.", param=place, code="missing_required_parameter")
     words = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from models.events import Event, ReplyFinished, TokenMade
-from models.tokenizers import TokenBytes
+from models.tokenizers import IncrementalDecoder, TokenBytes
 
 LOWEST = -9999.0
 """What OpenAI's API says of tokens that are as good as impossible: JSON has no minus infinity."""
@@ -62,24 +62,25 @@ def scored_events(
     A token's score comes with its text, which waits while it may be the beginning of a stop text; what a stop text cut
     off has none, and neither has the end token.
     """
-    table = TokenBytes(tokenizer)
-    waiting: deque[TokenScore] = deque()
-    shown, told = 0, 0  # bytes of text, and of the tokens whose scores were told
+    table, decoder = TokenBytes(tokenizer), IncrementalDecoder(tokenizer)
+    waiting: deque[tuple[TokenScore, int]] = deque()  # with how many characters each completes
+    shown, told = 0, 0  # characters of text, and of the tokens whose scores were told
     ended_itself = False
     for event in events:
         if isinstance(event, ReplyFinished):
             if waiting and (event.reason == "length" or ended_itself):
-                yield Said(text="", n_tokens=0, scores=tuple(waiting))
+                yield Said(text="", n_tokens=0, scores=tuple(score for score, _ in waiting))
             yield event
             return
         ended_itself = event.id == end_id
         if not ended_itself:
-            waiting.append(_score(event, table))
-        shown += len(event.text.encode())
+            waiting.append((_score(event, table), len(decoder.add(event.id))))
+        shown += len(event.text)
         ready: list[TokenScore] = []
         while waiting and told < shown:
-            ready.append(waiting.popleft())
-            told += len(ready[-1].data)
+            score, n_characters = waiting.popleft()
+            ready.append(score)
+            told += n_characters
         yield Said(text=event.text, scores=tuple(ready))
 
 
