@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -87,10 +88,27 @@ class Team:
 ALONE = Team()
 
 
+def is_one_of_several() -> bool:
+    """Whether torchrun has started this process beside others."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def end_process(status: int) -> None:
+    """End this process with an exit status, at once where it is one of several; else it is left to the interpreter.
+
+    gloo's threads may not have let go yet of the tensors that they sent. For that they need the interpreter, and where
+    it is on its way out, they abort the process (seen in a core dump: `AsyncBroadcastWork` destroyed meanwhile).
+    """
+    if is_one_of_several():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
 @contextlib.contextmanager
 def join() -> Iterator[Team]:
     """The team that this process belongs to within the block: torchrun's, or it alone."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
+    if not is_one_of_several():
         yield ALONE
         return
     from models.training.processes import Processes

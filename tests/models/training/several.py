@@ -14,7 +14,7 @@ from models.events import TrainMetrics
 from models.library import Library
 from models.training.follow import follow
 from models.training.run_folder import RunFolder
-from models.training.team import Team, join
+from models.training.team import Team, end_process, join
 from models.training.trainer import Trainer
 
 
@@ -40,3 +40,4 @@ def lead(run: RunFolder, library: Library, team: Team, stop_after: int) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    end_process(0)
