@@ -7,7 +7,7 @@ et al. 2019, "Analyzing Multi-Head Self-Attention"; the first token as a sink: X
 Language Models with Attention Sinks"; induction: Olsson et al. 2022, "In-context Learning and Induction Heads"
 (prefix matching).
 
-Letters in shape comments: H heads, T tokens (queries), S tokens seen (keys).
+Letters in shape comments: H heads, T tokens (queries), R some of them, S tokens seen (keys).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ Floats = NDArray[np.float32]
 Seen = NDArray[np.bool_]
 Scores = Mapping[str, Floats]
 """(H) by pattern; NaN where it cannot be told."""
+RowScores = Mapping[str, Floats]
+"""(H, R) by pattern: the same of each row."""
 
 PATTERNS = {
     "previous": "Previous token",
@@ -51,25 +53,45 @@ _NAMED_FROM = 0.5
 _DIFFUSE_FROM = 0.8
 
 
-def score_patterns(weights: Floats, seen: Seen, *, is_self: bool, is_causal: bool) -> dict[str, Floats]:
-    """Scores of heads (H, T, S), whose rows are shares of what `seen` (T, S) lets through, on the text itself.
+def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_causal: bool) -> RowScores:
+    """Scores of some rows of heads (H, R, S), on the text itself; `first` is the number of the first row.
 
-    Across two texts (not `is_self`) only "first" and "diffuse" mean something. The first row is left out, since there
-    is little else for it to look at; so are, for "local", rows that see 7 tokens or fewer. "induction" is
-    measured on a text of its own (see `prefix_matching`), and stays NaN here.
+    The rows are shares of what `seen` (R, S) lets through. NaN for rows that a pattern cannot be told by: the text's
+    first, since there is little else for it to look at; the last, which has none after it; for "local" those that see
+    7 tokens or fewer; for "diffuse" those that see one. Across two texts (not `is_self`) only "first" and "diffuse" mean something. "induction" is
+    measured on texts of its own (see `prefix_matching`).
     """
-    nothing = np.full(len(weights), np.nan, np.float32)
+    rows, n_keys = first + np.arange(weights.shape[1]), weights.shape[2]
+    nothing = np.full(weights.shape[:2], np.nan, np.float32)
     scores = dict.fromkeys(PATTERNS, nothing)
-    scores["first"] = _mean(weights[:, 1:, 0]) if is_self else _mean(weights[:, :, 0])
-    scores["diffuse"] = normalised_entropy(weights, seen)
+    scores["first"] = weights[:, :, 0] if not is_self else np.where(rows > 0, weights[:, :, 0], np.nan)
+    scores["diffuse"] = row_entropy(weights, seen)
     if not is_self:
         return scores
-    scores["previous"] = _mean(np.diagonal(weights, -1, 1, 2))
-    scores["self"] = _mean(np.diagonal(weights, 0, 1, 2)[:, 1:])
-    if not is_causal:
-        scores["next"] = _mean(np.diagonal(weights, 1, 1, 2)[:, 1:])
-    scores["local"] = _local(weights, seen)
+
+    def at(offset: int) -> Floats:
+        """(H, R): the weight of the token so many places on; 0 where there is none."""
+        columns = rows + offset
+        inside = (columns >= 0) & (columns < n_keys)
+        found: Floats = weights[:, np.arange(len(rows)), columns.clip(0, n_keys - 1)]
+        return np.where(inside, found, np.float32(0))
+
+    patterns = {"previous": -1, "self": 0} if is_causal else {"previous": -1, "self": 0, "next": 1}
+    for name, offset in patterns.items():
+        scores[name] = np.where((rows > 0) & (rows + offset < n_keys), at(offset), np.float32(np.nan))
+    near = np.sum([at(offset) for offset in range(-NEAR, NEAR + 1)], axis=0)
+    scores["local"] = np.where(seen.sum(axis=1) > 2 * NEAR + 1, near, np.float32(np.nan))
     return scores
+
+
+def mean_scores(of_rows: Sequence[RowScores]) -> dict[str, Floats]:
+    """A text's scores from those of all its rows, in pieces: (H) by pattern, the mean over rows that tell; else NaN."""
+    means = {}
+    for pattern in PATTERNS:
+        rows = np.concatenate([piece[pattern] for piece in of_rows], axis=1)
+        told = ~np.isnan(rows[0])
+        means[pattern] = _mean(rows[:, told])
+    return means
 
 
 def prefix_matching(weights: Floats, length: int) -> Floats:
@@ -83,29 +105,19 @@ def prefix_matching(weights: Floats, length: int) -> Floats:
     return _mean(weights[:, rows, rows - length + 1])
 
 
-def normalised_entropy(weights: Floats, seen: Seen) -> Floats:
-    """(H, T, S) -> (H): the mean of rows' entropies, each over the logarithm of how many tokens the row sees.
+def row_entropy(weights: Floats, seen: Seen) -> Floats:
+    """(H, R, S) -> (H, R): each row's entropy over the logarithm of how many tokens it sees (R, S), which is the most.
 
-    1: all that is seen gets the same; 0: one token gets it all. Rows that see one token alone do not count.
+    1: all that is seen gets the same; 0: one token gets it all; NaN for rows that see one token alone.
     """
     n_seen = seen.sum(axis=1)
-    rows = n_seen > 1
     entropy = np.empty(weights.shape[:2], np.float32)
     for head, of_head in enumerate(weights):  # one at a time, since the logarithms of all would take as much again
         logs = np.log(np.maximum(of_head, np.finfo(np.float32).tiny))
-        entropy[head] = -np.einsum("ts,ts->t", of_head, logs)
-    return _mean(entropy[:, rows] / np.log(n_seen[rows]))
-
-
-def _local(weights: Floats, seen: Seen) -> Floats:
-    length = weights.shape[1]
-    rows = np.flatnonzero(seen.sum(axis=1) > 2 * NEAR + 1)
-    near = np.zeros((len(weights), length), np.float32)
-    for offset in range(-NEAR, NEAR + 1):
-        diagonal = np.diagonal(weights, offset, 1, 2)
-        first = max(0, -offset)
-        near[:, first : first + diagonal.shape[1]] += diagonal
-    return _mean(near[:, rows])
+        entropy[head] = -np.einsum("rs,rs->r", of_head, logs)
+    most = np.log(n_seen, where=n_seen > 1, out=np.full(len(n_seen), np.nan))
+    shares: Floats = (entropy / most).astype(np.float32)
+    return shares
 
 
 def _mean(shares: Floats) -> Floats:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Generator
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 
 from models.config import ModelConfig
-from models.inspect import attention
+from models.events import Event, Progress
+from models.inspect import attention, attention_pass
 from models.inspect.attention import MAX, MEAN, StackMaps, pool, read_attention, read_window, with_aggregates
 from models.presets import PRESETS
 from models.trace import Trace
 from models.transformer import AnyModel, EncoderDecoder, build_model
+
+T = TypeVar("T")
 
 V = 40
 SMALL = {"vocab_size": V, "context_length": 64, "d_model": 32, "n_head": 4, "n_layer": 2, "d_ff": 48, "init_std": 0.3}
@@ -32,9 +37,18 @@ def make(config: ModelConfig) -> AnyModel:
     return build_model(dataclasses.replace(config, **small)).eval()  # type: ignore[arg-type]
 
 
-def read(model: AnyModel, **arguments: object) -> dict[str, StackMaps]:
+def returned(events: Generator[Event, None, T]) -> T:
+    """What a generator returns at its end."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def read(model: AnyModel) -> dict[str, StackMaps]:
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
-    return {stack.kind: stack for stack in read_attention(model, IDS, source, **arguments)}  # type: ignore[arg-type]
+    return {stack.kind: stack for stack in returned(read_attention(model, IDS, source))}
 
 
 def traced(model: AnyModel) -> dict[str, np.ndarray]:
@@ -125,34 +139,66 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(attention, "MOST_BLOCKS", 4)
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
     for stack in whole.values():
-        sites = [site.site for site in stack.sites]
-        rows, columns = slice(5, 9), slice(2, 12)
-        found = read_window(model, IDS, source, sites, rows, columns)
-        assert list(found) == sites
-        for site in stack.sites:
-            assert np.array_equal(found[site.site], site.weights[:, rows, columns], equal_nan=True)
-        first = read_window(model, IDS, source, sites[:1], slice(7, 8), slice(None))
-        assert np.array_equal(first[sites[0]], stack.sites[0].weights[:, 7:8], equal_nan=True)
+        for rows, columns in ((range(5, 9), range(2, 12)), (range(7, 8), range(int(stack.columns[-1])))):
+            found = returned(read_window(model, IDS, source, stack.kind, rows, columns))
+            assert list(found) == [site.site for site in stack.sites]
+            for site in stack.sites:
+                part = site.weights[:, rows.start : rows.stop, columns.start : columns.stop]
+                np.testing.assert_allclose(found[site.site], part, rtol=1e-4, atol=1e-6)
 
 
-def test_all_layers_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", FAMILIES)
+def test_reading_in_pieces_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A causal text is read with a cache; blocks may lie across its pieces."""
+    model = make(dataclasses.replace(PRESETS[name], sliding_window=0 if name == "bert-tiny" else 9))
+    monkeypatch.setattr(attention, "MOST_BLOCKS", 6)
+    whole = read(model)
+    monkeypatch.setattr(attention_pass, "PIECE", 4)
+    monkeypatch.setattr(attention, "PIECE", 64)  # for the texts that induction is measured with
+    for kind, stack in read(model).items():
+        for site, exact in zip(stack.sites, whole[kind].sites, strict=True):
+            np.testing.assert_allclose(site.weights, exact.weights, rtol=1e-4, atol=1e-6)
+            for pattern, scores in exact.scores.items():
+                np.testing.assert_allclose(site.scores[pattern], scores, rtol=1e-4, atol=1e-5)
+
+
+def test_all_weights_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "MOST_BYTES", 40_000)
+    made: list[int] = []
+    score = attention.score_rows
+
+    def noted(weights: np.ndarray, *rest: object, **named: object) -> object:
+        made.append(weights.nbytes)
+        return score(weights, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(attention, "score_rows", noted)
     config = dataclasses.replace(PRESETS["gpt2-tiny"], **{**SMALL, "n_layer": 6, "context_length": 300})
-    text = [i % V for i in range(300)]
-    (stack,) = read_attention(build_model(config), text)
-    held = sum(site.weights.nbytes for site in stack.sites)
-    assert held <= 40_000
-    assert held < 6 * 6 * 300 * 300 * 4 / 100
+    reading = read_attention(build_model(config), [i % V for i in range(300)])
+    assert [(event.done, event.total) for event in [next(reading)] if isinstance(event, Progress)] == [(128, 300)]
+    (stack,) = returned(reading)
+    assert sum(site.weights.nbytes for site in stack.sites) <= 40_000
+    assert max(made) <= 4 * 128 * 300 * 4
+    monkeypatch.setattr(attention_pass, "MOST_WEIGHTS", 1000)
+    with pytest.raises(ValueError, match="shorten the text to 15"):
+        read(make(PRESETS["bert-tiny"]))
+
+
+def test_weights_that_are_no_numbers_are_said_so() -> None:
+    model = make(PRESETS["gpt2-tiny"])
+    with torch.no_grad():
+        model.embedding.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match="not a number"):
+        read(model)
 
 
 def test_there_must_be_a_text() -> None:
     for name in FAMILIES:
         with pytest.raises(ValueError, match="no text"):
-            read_attention(make(PRESETS[name]), ())
+            returned(read_attention(make(PRESETS[name]), ()))
     with pytest.raises(ValueError, match="no text"):
-        read_attention(make(PRESETS["t5-tiny"]), IDS, ())
+        returned(read_attention(make(PRESETS["t5-tiny"]), IDS, ()))
     with pytest.raises(ValueError, match="do not fit the context"):
-        read_attention(make(PRESETS["gpt2-tiny"]), IDS * 4)
+        returned(read_attention(make(PRESETS["gpt2-tiny"]), IDS * 4))
 
 
 def test_pooling_by_hand() -> None:
@@ -181,7 +227,7 @@ def test_a_model_that_was_trained_to_copy_has_induction_heads() -> None:
         init_std=0.1,
     )
     model, others, text, length = build_model(config), range(1, 24), (0, 1, 2, 3), 10
-    (before,) = read_attention(model, text, random_ids=others)
+    (before,) = returned(read_attention(model, text, random_ids=others))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(150):
@@ -192,8 +238,8 @@ def test_a_model_that_was_trained_to_copy_has_induction_heads() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    (after,) = read_attention(model, text, random_ids=others)
+    (after,) = returned(read_attention(model, text, random_ids=others))
     assert before.sites[0].scores["induction"].max() < 0.1
     assert after.sites[0].scores["induction"].max() > 0.7
-    (untold,) = read_attention(model, text)
+    (untold,) = returned(read_attention(model, text))
     assert np.isnan(untold.sites[0].scores["induction"]).all()

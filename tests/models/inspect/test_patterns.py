@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -11,14 +12,27 @@ from models.inspect.patterns import (
     EXPLAINED,
     PATTERNS,
     leading_pattern,
-    normalised_entropy,
+    mean_scores,
     order_by,
     prefix_matching,
-    score_patterns,
+    row_entropy,
+    score_rows,
 )
 
 T = 12
 CAUSAL = np.tri(T, dtype=bool)
+
+
+def score_patterns(weights: np.ndarray, seen: np.ndarray, *, is_self: bool, is_causal: bool) -> dict[str, np.ndarray]:
+    """As a text that is read in three pieces."""
+    ends = [0, 1, 1 + len(seen) // 2, len(seen)]
+    pieces = [slice(a, b) for a, b in itertools.pairwise(ends) if a < b]
+    return mean_scores(
+        [
+            score_rows(weights[:, piece], seen[piece], piece.start, is_self=is_self, is_causal=is_causal)
+            for piece in pieces
+        ]
+    )
 
 
 def one_hot(columns: list[int]) -> np.ndarray:
@@ -82,7 +96,7 @@ def test_entropy_by_hand() -> None:
     row = np.array([[[0.5, 0.25, 0.25, 0.0]]], np.float32)
     expected = (0.5 * math.log(2) + 0.5 * math.log(4)) / math.log(3)
     seen = np.array([[True, True, True, False]])
-    assert normalised_entropy(row, seen)[0] == pytest.approx(expected)
+    assert row_entropy(row, seen)[0, 0] == pytest.approx(expected)
 
 
 def test_prefix_matching_counts_what_came_after_the_same_token() -> None:
