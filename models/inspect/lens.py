@@ -25,13 +25,27 @@ class Lens:
     """What each layer answers at some places: the embeddings first, the last layer, which is the answer, last.
 
     best, probabilities: (L + 1, N, K), the likeliest tokens and how likely they are, best first.
-    own: (L + 1, N), the probability of the token that is asked for at each place. ranks: (L + 1, N) long, from 1.
+    own, ranks: (L + 1, N), the probability and the rank, from 1, of the token that is asked for at each place.
+    logs: (L + 1, V), the log-probabilities of all tokens at the last of the places.
     """
 
     best: Tensor
     probabilities: Tensor
     own: Tensor
     ranks: Tensor
+    logs: Tensor
+
+    def follow(self, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The probabilities (L + 1, I) and the ranks (L + 1, I) of some tokens at the last of the places."""
+        return _of_tokens(self.logs, torch.tensor([list(ids)]).expand(len(self.logs), -1))
+
+    def striking(self, n: int) -> list[int]:
+        """The n tokens that are likeliest in any layer at the last of the places, those of the highest peak first."""
+        peaks: dict[int, float] = {}
+        for ids, values in zip(self.best[:, -1].tolist(), self.probabilities[:, -1].tolist(), strict=True):
+            for id, p in zip(ids, values, strict=True):
+                peaks[id] = max(p, peaks.get(id, 0.0))
+        return sorted(peaks, key=lambda id: -peaks[id])[:n]
 
 
 @torch.no_grad()
@@ -60,37 +74,28 @@ def look(model: AnyModel, text: Text, places: Sequence[int], own: Sequence[int],
     Raises:
         ValueError: as `layer_logits`.
     """
-    best, probabilities, of_own, ranks = [], [], [], []
+    best, probabilities, of_own, ranks, logs = [], [], [], [], []
     targets = torch.tensor(list(own))[:, None]  # (N, 1)
     for logits in layer_logits(model, text, places):
-        top = torch.softmax(logits, dim=-1).topk(min(n_best, logits.size(-1)))
+        log_p = torch.log_softmax(logits, dim=-1)
+        top = log_p.topk(min(n_best, logits.size(-1)))
         best.append(top.indices)
-        probabilities.append(top.values)
-        p, rank = _of_tokens(logits, targets)
+        probabilities.append(top.values.exp())
+        p, rank = _of_tokens(log_p, targets)
         of_own.append(p[:, 0])
         ranks.append(rank[:, 0])
+        logs.append(log_p[-1])
     return Lens(
         best=torch.stack(best),
         probabilities=torch.stack(probabilities),
         own=torch.stack(of_own),
         ranks=torch.stack(ranks),
+        logs=torch.stack(logs),
     )
 
 
-def follow(model: AnyModel, text: Text, place: int, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """The probabilities (L + 1, I) and the ranks (L + 1, I), from 1, of some tokens at one place, layer by layer.
-
-    Raises:
-        ValueError: as `layer_logits`.
-    """
-    wanted = torch.tensor([list(ids)])
-    found = [_of_tokens(logits, wanted) for logits in layer_logits(model, text, [place])]
-    return torch.cat([p for p, _ in found]), torch.cat([rank for _, rank in found])
-
-
-def _of_tokens(logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities and ranks, from 1, of ids (N, I) in logits (N, V): each (N, I)."""
-    values = logits.gather(1, ids)
-    p = (values - torch.logsumexp(logits, dim=-1, keepdim=True)).exp()
-    ranks = torch.stack([(logits > values[:, i : i + 1]).sum(dim=-1) + 1 for i in range(ids.size(1))], dim=1)
-    return p, ranks
+def _of_tokens(logs: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities and ranks, from 1, of ids (N, I) in log-probabilities (N, V): each (N, I)."""
+    values = logs.gather(1, ids)
+    ranks = torch.stack([(logs > values[:, i : i + 1]).sum(dim=-1) + 1 for i in range(ids.size(1))], dim=1)
+    return values.exp(), ranks

@@ -9,7 +9,7 @@ import torch
 
 from models.inference.continuation import evaluating
 from models.inspect.contributions import contributions
-from models.inspect.lens import follow, look
+from models.inspect.lens import look
 from models.inspect.reading import answer_logits, answer_place, answering_stack, read
 from models.transformer import AnyModel
 from tests.models.inspect.designs import CONFIGS, make, text_of
@@ -40,12 +40,14 @@ def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
 
 
 def test_tokens_are_followed_through_all_layers(model: AnyModel) -> None:
-    text = text_of(model)
-    lens = look(model, text, [4], [7])
-    p, ranks = follow(model, text, 4, [7, 1, 2])
-    torch.testing.assert_close(p[:, 0], lens.own[:, 0])
-    assert torch.equal(ranks[:, 0], lens.ranks[:, 0])
+    lens = look(model, text_of(model), [2, 4], [5, 7], n_best=3)
+    p, ranks = lens.follow([7, 1, 2])
+    torch.testing.assert_close(p[:, 0], lens.own[:, 1])
+    assert torch.equal(ranks[:, 0], lens.ranks[:, 1])
     assert p.shape == ranks.shape == (len(lens.best), 3)
+    torch.testing.assert_close(lens.logs.exp().sum(dim=-1), torch.ones(len(lens.best)))
+    peaks = lens.logs.exp().amax(dim=0)
+    assert lens.striking(2) == peaks.topk(2).indices.tolist()
 
 
 @pytest.mark.parametrize("name", SPLIT)
