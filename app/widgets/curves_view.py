@@ -173,7 +173,7 @@ class CurvesView(QWidget):
         run = self._run
         assert run is not None
         self._has_begun = len(run.history.train) > 0
-        self.loss.show_history(run.history, run.spec.model.vocab_size if run.spec is not None else 0, _measured(run))
+        self.loss.show_history(run.history, run.spec.n_choices if run.spec is not None else 0, _measured(run))
 
     @Slot()
     def refresh(self) -> None:

@@ -16,7 +16,10 @@ SOURCES = (
     ("tiny-world", "Tiny World", "A small synthetic world of people, places and things: stories, questions, chats."),
     ("files", "Text files", "Your own UTF-8 text. The end of it is kept away from training, to measure on."),
     ("stdlib", "Python docstrings", "The documentation inside Python's standard library: over a megabyte of English."),
+    ("pronouns", "Pronoun pairs", "Pairs of sentences that differ in one adjective, which decides what “it” means."),
 )
+_OFFERED = SOURCES[:3]
+"""The others come from a recipe: they are there where a run of it is repeated."""
 FILE_FILTER = "Text (*.txt *.md *.jsonl *.csv *.py *.rst *.json *.log);;All files (*)"
 
 
@@ -35,9 +38,8 @@ class DataPicker(QWidget):
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
         self.source.setToolTip("Where the text comes from that the model learns from")
-        for name, words, tip in SOURCES:
-            self.source.addItem(words, name)
-            self.source.setItemData(self.source.count() - 1, tip, 3)
+        for source in _OFFERED:
+            self._add(*source)
         self._about = label("", "caption", wrap=True)
         self._seed = QSpinBox()
         self._seed.setRange(0, 2**31 - 1)
@@ -94,9 +96,15 @@ class DataPicker(QWidget):
             seed=self._seed.value() if self.source.currentData() == "tiny-world" else 0,
         )
 
+    def _add(self, name: str, words: str, tip: str) -> None:
+        self.source.addItem(words, name)
+        self.source.setItemData(self.source.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
     def set_spec(self, spec: DataSpec) -> None:
         """Choose what `spec` says."""
         with QSignalBlocker(self):
+            if self.source.findData(spec.source) < 0:
+                self._add(*next(source for source in SOURCES if source[0] == spec.source))
             if spec.source == "files":
                 self.set_files(spec.files)
                 self._share.setValue(100 * spec.val_fraction)

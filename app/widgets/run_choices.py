@@ -21,6 +21,7 @@ DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite.",),
     "files": ("The ",),
     "stdlib": ("Return the ",),
+    "pronouns": (),
 }
 _COLUMN_CHARACTERS = 44
 

@@ -14,8 +14,13 @@ from models.events import SampleMade
 from models.training.spec import RunSpec, objective_of
 
 _EMPTY = "None yet. A run with pinned prompts shows here what the model makes of them, again and again as it learns."
-_ANSWERS = {"masked-tokens": "filled in", "span-corruption": "in the gaps", "denoising": "written anew"}
-"""What stands before the answers of models that do not go on with a prompt, by the names of `objective_of`."""
+_ANSWERS = {
+    "masked-tokens": "filled in",
+    "span-corruption": "in the gaps",
+    "denoising": "written anew",
+    "pronouns": "“it” is",
+}
+"""What stands before the answers of models that do not go on with a prompt, by what they practise."""
 
 
 class SampleFeed(QWidget):
@@ -68,7 +73,10 @@ class SampleFeed(QWidget):
     def show_history(self, history: RunHistory, spec: RunSpec | None) -> None:
         """Show another run's samples; its spec, where it can be read, tells what kind of answers they are."""
         self._history, self._n_known, self._steps = history, 0, []
-        self._answer = "" if spec is None else _ANSWERS.get(objective_of(spec.model, spec.train.objective), "")
+        practised = "" if spec is None else objective_of(spec.model, spec.train.objective)
+        if spec is not None and spec.data.source == "pronouns":
+            practised = "pronouns"
+        self._answer = _ANSWERS.get(practised, "")
         with QSignalBlocker(self._slider):
             self._slider.setRange(0, 0)
         self.refresh()

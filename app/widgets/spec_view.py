@@ -23,8 +23,8 @@ def source_words(spec: RunSpec) -> str:
     data = spec.data
     if data.source == "tiny-world":
         return f"Tiny World {data.seed}"
-    if data.source == "stdlib":
-        return "Python docstrings"
+    if data.source in ("stdlib", "pronouns"):
+        return words(data.source)
     first = data.files[0].replace("\\", "/").rpartition("/")[2] if data.files else "files"
     return first if len(data.files) < 2 else f"{first} and {len(data.files) - 1} more"
 

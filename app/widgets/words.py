@@ -72,6 +72,7 @@ _WORDS = {
     "sequence": "Sequence",
     "sinusoidal": "Sinusoidal",
     "span-corruption": "Filling gaps (T5)",
+    "pronouns": "Pronoun pairs",
     "stdlib": "Python docstrings",
     "swiglu": "SwiGLU",
     "t5": "T5 bias",

@@ -29,7 +29,9 @@ TRAINING = TrainConfig(
     warmup_steps=30,
     precision="float32",
     eval_interval=25,
-    sample_interval=0,
+    sample_interval=25,
+    prompts=tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide")),
+    watched_layer=2,
     checkpoint_interval=100,
     keep_checkpoints=5,
 )

@@ -25,13 +25,14 @@ def see_attention(
     layer: int,
     as_chat: bool,
     denoises: bool = False,
+    points: bool = False,
 ) -> AttentionSeen:
     """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
 
     An encoder-decoder shows its encoder's. Of a longer prompt only the last MOST_TOKENS tokens are read. Leaves the
     model's mode as it is.
     """
-    ids = what_is_read(model, tokenizer, prompt, as_chat, denoises=denoises)[-MOST_TOKENS:]
+    ids = what_is_read(model, tokenizer, prompt, as_chat, denoises=denoises, points=points)[-MOST_TOKENS:]
     stack = "encoder." if isinstance(model, EncoderDecoder) else ""
     n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
     site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"

@@ -95,6 +95,7 @@ class Looks:
             seed=seed,
             max_tokens=length,
             denoises=self._denoises(parts),
+            points=parts.points,
         )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
@@ -107,6 +108,7 @@ class Looks:
             layer=self.config.watched_layer,
             as_chat=parts.prompts_are_chat,
             denoises=self._denoises(parts),
+            points=parts.points,
         )
 
     def _denoises(self, parts: Parts) -> bool:

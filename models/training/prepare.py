@@ -51,6 +51,11 @@ def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFo
 
 def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Prepared]:
     """Text and tokenizer as the run of `spec` will have them, but no run. Yields and raises as `prepare_run`."""
+    if spec.data.source == "pronouns":
+        raise ValueError(
+            "Pronoun pairs are no plain text, so a run on them is neither previewed nor measured before it starts: it "
+            "takes seconds."
+        )
     ready, _ = yield from _prepare(library, spec)
     return ready
 

@@ -1,7 +1,8 @@
 """Pinned prompts: what the model makes of them as it learns, always with the same seed.
 
 A decoder goes on with the prompt. An encoder fills in its masked tokens; an encoder-decoder its gaps, or where it
-learns to denoise, the whole prompt with its gaps filled. What those make of the prompt is shown behind an arrow.
+learns to denoise, the whole prompt with its gaps filled; a model that resolves pronouns says what "it" is. What those
+make of the prompt is shown behind an arrow.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from models.events import ARROW, TokenMade
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
+from models.pronouns.reading import read_sentence
+from models.pronouns.resolving import resolve
 from models.tokenizers import decode, encode_text
 from models.tokenizers.roles import encode_gapped, encode_masked, end_id, mask_id, sentinel_ids, start_id
 from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
@@ -36,13 +39,16 @@ def write_sample(
     seed: int,
     max_tokens: int,
     denoises: bool = False,
+    points: bool = False,
 ) -> tuple[str, Top]:
     """What the model makes of a pinned prompt, and the likeliest tokens of the first place that it had to decide on.
 
     A prompt is a user's turn where the model learns to chat (`as_chat`), else a plain text. `denoises`: an
-    encoder-decoder has learned to write damaged texts anew. Leaves the model's mode and the global random state as they
-    are.
+    encoder-decoder has learned to write damaged texts anew. `points`: the model has learned what "it" is; the likeliest
+    tokens are the nouns that it may be. Leaves the model's mode and the global random state as they are.
     """
+    if points:
+        return _point(model, tokenizer, prompt)
     if isinstance(model, Encoder):
         return _fill_masks(model, tokenizer, prompt, as_chat)
     sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
@@ -52,15 +58,29 @@ def write_sample(
 
 
 def what_is_read(
-    model: AnyModel, tokenizer: Tokenizer, prompt: str, as_chat: bool, *, denoises: bool = False
+    model: AnyModel, tokenizer: Tokenizer, prompt: str, as_chat: bool, *, denoises: bool = False, points: bool = False
 ) -> list[int]:
     """The ids that the model, or its encoder, reads of a pinned prompt."""
+    if points:
+        return encode_text(tokenizer, prompt)[-model.config.context_length :]
     if isinstance(model, Encoder):
         before, ids, after = _masked(model, tokenizer, prompt, as_chat)
         return [*before, *ids, *after]
     if isinstance(model, EncoderDecoder):
         return _gapped(model, tokenizer, prompt, as_chat, denoises)[0]
     return _begun(model, tokenizer, prompt, as_chat)
+
+
+def _point(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tuple[str, Top]:
+    """What "it" is in the prompt, or why that cannot be told."""
+    try:
+        reading = read_sentence(tokenizer, prompt)
+        probabilities = torch.tensor(resolve(model, [reading])[0]).softmax(dim=0).tolist()
+    except ValueError as error:
+        return f"{ARROW}{error}", ()
+    found = sorted(zip(probabilities, reading.candidates, strict=True), key=lambda each: -each[0])
+    top = tuple((reading.ids[candidate.position], probability) for probability, candidate in found)
+    return f"{ARROW}{found[0][1].noun}", top
 
 
 def _begun(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:

@@ -52,6 +52,8 @@ class Parts:
     val_bytes_per_token: float | None
     padded: bool
     prompts_are_chat: bool
+    points: bool
+    """Whether it learns what a pronoun means, not what tokens come."""
     state: TrainState
     resumed: bool
     notices: Sequence[str]
@@ -153,6 +155,7 @@ def set_up(
         val_bytes_per_token=val_bytes_per_token,
         padded=corpus.kind == "examples",
         prompts_are_chat=corpus.has_chats,
+        points=corpus.source == "pronouns",
         state=state,
         resumed=resumed,
         notices=notices,

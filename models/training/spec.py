@@ -284,6 +284,11 @@ class RunSpec:
         if not isinstance(self.name, str) or not self.name.strip():
             raise ValueError("The run has no name: give it one.")
 
+    @property
+    def n_choices(self) -> int:
+        """Among how many answers a guess is made: all tokens, or the two nouns that a pronoun may mean."""
+        return 2 if self.data.source == "pronouns" else self.model.vocab_size
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-able dict, whose inverse is `from_dict`."""
         return dataclasses.asdict(self)

@@ -69,8 +69,8 @@ class Signs:
 
     @cached_property
     def guessing(self) -> float:
-        """The loss of a model that finds all tokens equally likely: ln(vocabulary)."""
-        return math.log(self.log.spec.model.vocab_size)
+        """The loss of a model that finds all answers equally likely: ln(vocabulary)."""
+        return math.log(self.log.spec.n_choices)
 
     @cached_property
     def fall(self) -> float:

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from models.data.batches import make_batches
 from models.data.tiny_world.pronouns import NOUNS
-from models.events import Event, Finished, ValMetrics
+from models.events import ARROW, Event, Finished, SampleMade, ValMetrics
 from models.library import Library
 from models.loading import load_model
 from models.pronouns.corpus import build_pronoun_corpus
@@ -30,6 +30,7 @@ from models.pronouns.recipe import KINDS, PronounRecipe, pronoun_spec
 from models.pronouns.resolving import evaluate_pronouns, resolve
 from models.tokenizers import decode, train_tokenizer
 from models.training.objective import weighted_nll
+from models.training.samples import write_sample
 from models.training.unigram import unigram_entropy
 from models.transformer import build_model
 
@@ -191,7 +192,9 @@ def test_the_recipe_trains_and_asks_both(
     """In sixty steps at a high learning rate the encoder has found out; the causal model never does."""
     import models.pronouns.recipe as recipe_module
 
-    training = dataclasses.replace(recipe_module.TRAINING, steps=60, optimizer="muon", eval_interval=60, eval_batches=2)
+    training = dataclasses.replace(
+        recipe_module.TRAINING, steps=60, optimizer="muon", eval_interval=60, sample_interval=60, eval_batches=2
+    )
     monkeypatch.setattr(recipe_module, "TRAINING", training)
     recipe = PronounRecipe(library, device="cpu")
     events = drive(recipe.events())
@@ -205,11 +208,25 @@ def test_the_recipe_trains_and_asks_both(
     assert (causal.accuracy, causal.largest_difference) == (0.5, 0.0)
     folder = recipe.runs["encoder-only"].folder
     assert read_pronouns(folder) == encoder
+    samples = [event for event in events if isinstance(event, SampleMade)]
+    assert [sample.text for sample in samples if sample.step == 60][:2] == [" → animal", " → street"]
     model, own = load_model(folder)
     assert own is not None
     tired, wide = (resolve(model, [read_sentence(own, text)])[0] for text in (TIRED, WIDE))
     assert tired[0] > tired[1]
     assert wide[0] < wide[1]
+
+
+def test_samples_say_what_it_is(tokenizer: Tokenizer) -> None:
+    model = fresh_model("encoder-only", tokenizer)
+    text, top = write_sample(model, tokenizer, TIRED, as_chat=False, seed=0, max_tokens=5, points=True)
+    names = [decode(tokenizer, [id]).strip() for id, _ in top]
+    assert sorted(names) == ["animal", "street"]
+    assert text == ARROW + names[0]
+    assert sum(probability for _, probability in top) == pytest.approx(1)
+    text, top = write_sample(model, tokenizer, "Hello", as_chat=False, seed=0, max_tokens=5, points=True)
+    assert "no “it”" in text
+    assert top == ()
 
 
 def test_a_stopped_recipe_keeps_what_there_is(library: Library) -> None:
