@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,8 @@ class Examiner(OneJob):
     """Asks the open model one thing at a time; a newer question takes the place of an older one.
 
     A question is a function of the model and its tokenizer. It leaves modes, gradients and random state as they were,
-    and returns plain data or CPU tensors, since the weights may change as soon as it has returned.
+    and returns plain data or CPU tensors, since the weights may change as soon as it has returned. A long one returns a
+    generator of events that ends with the answer, and can be stopped between two of them.
 
     Signals (and `changed` and `failed` of OneJob):
         done(result): what the newest question returned.
@@ -53,7 +54,10 @@ class Examiner(OneJob):
 
         def make() -> Iterator[Event]:
             model, tokenizer, step = self._open_model()
-            yield _Answer(result=question(model, tokenizer), step=step)
+            answer = question(model, tokenizer)
+            if isinstance(answer, Generator):
+                answer = yield from answer
+            yield _Answer(result=answer, step=step)
 
         self._begin(Job("Look into the model", make, INTERACTIVE))
         self.changed.emit()

@@ -57,9 +57,9 @@ def score_rows(weights: Floats, seen: Seen, first: int, *, is_self: bool, is_cau
     """Scores of some rows of heads (H, R, S), on the text itself; `first` is the number of the first row.
 
     The rows are shares of what `seen` (R, S) lets through. NaN for rows that a pattern cannot be told by: the text's
-    first, since there is little else for it to look at; the last, which has none after it; for "local" those that see
-    7 tokens or fewer; for "diffuse" those that see one. Across two texts (not `is_self`) only "first" and "diffuse" mean something. "induction" is
-    measured on texts of its own (see `prefix_matching`).
+    first, since there is little else for it to look at; the last, where none comes after it; for "local" those that
+    see 7 tokens or fewer; for "diffuse" those that see one. Across two texts (not `is_self`) only "first" and "diffuse"
+    mean something. "induction" is measured on texts of its own (see `prefix_matching`).
     """
     rows, n_keys = first + np.arange(weights.shape[1]), weights.shape[2]
     nothing = np.full(weights.shape[:2], np.nan, np.float32)
