@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.chat_model import LIVE, ChatModel, describe_model
 from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
+from app.reply_events import Asked, ReplyStarted, reply_events
 from app.worker import Worker
-from models.data.chat_form import ChatForm
 from models.events import Event, Progress
 from models.inference.prompting import Prompting
 from models.inference.settings import SamplingConfig
@@ -25,66 +26,12 @@ if TYPE_CHECKING:
 
     from models.training.run_folder import RunFolder
 
-LIVE = "live"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChatModel:
-    """What is known of the model one talks to.
-
-    mode: what it does with what one writes: "talk" (it was trained on conversations, or came with a chat template),
-    "text" (it goes on with it), "answer" (an encoder-decoder writes a text of its own) or "fill" (an encoder fills its
-    masks).
-    which: a run's id, or LIVE.
-    source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
-    questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
-    form: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
-    """
-
-    which: str
-    run_id: str
-    name: str
-    step: int
-    mode: str
-    source: str
-    world_seed: int
-    context_length: int
-    n_parameters: int
-    device: str
-    can_do: tuple[str, ...] = ()
-    form: ChatForm = field(default_factory=ChatForm)
-    template: str = ""
-
-    @property
-    def talks(self) -> bool:
-        """Whether it holds conversations."""
-        return self.mode == "talk"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOpened(Event):
     """A model can be talked to now."""
 
     model: ChatModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReplyStarted(Event):
-    """The first event of a reply: the model's training step, how many tokens it was given, and how many of the oldest
-    messages were left out because the conversation is longer than the context.
-
-    prompt_ids: what stands before the reply's first token; of an encoder-decoder that is what its texts begin with, and
-    `source_ids` is what its encoder reads. begun: the text of the tokens with which the reply begins already.
-    summary: what stands for the messages that were left out; "" where nothing does.
-    """
-
-    step: int
-    n_prompt: int
-    n_left_out: int = 0
-    prompt_ids: tuple[int, ...] = ()
-    source_ids: tuple[int, ...] = ()
-    begun: str = ""
-    summary: str = ""
 
 
 class ChatControl(OneJob):
@@ -199,41 +146,9 @@ class ChatControl(OneJob):
         form = self.model.form
 
         def make() -> Iterator[Event]:
-            from models.data.chat_form import reply_ends
-            from models.inference.fill_mask import fill_events
-            from models.inference.generate import first_id, generate
-            from models.inference.prompts import encode_for
-            from models.inference.summarising import prompt_events
-            from models.tokenizers import IncrementalDecoder
-
             model, tokenizer, step = self.open_model()
-            settings, left_out, summary = sampling, 0, ""
-            end_ids: tuple[int, ...] = ()
-            if isinstance(messages, str):
-                ids = encode_for(model.config, tokenizer, messages)
-            else:
-                wished, said = prompting or Prompting(), [dict(m) for m in messages]
-                prompt = yield from prompt_events(
-                    model, tokenizer, said, wished, form, self._summaries, n_begun=len(begun)
-                )
-                ids, left_out, summary = prompt.ids.tolist(), prompt.n_left_out, prompt.summary
-                ends = reply_ends(model.config, tokenizer, form, wished.template)
-                settings = dataclasses.replace(sampling, stop=(*sampling.stop, *ends.texts))
-                end_ids = ends.ids
-            has_source, decoder = model.config.topology == "encoder-decoder", IncrementalDecoder(tokenizer)
-            yield ReplyStarted(
-                step=step,
-                n_prompt=len(ids),
-                n_left_out=left_out,
-                prompt_ids=(first_id(model, tokenizer),) if has_source else tuple(ids),
-                source_ids=tuple(ids) if has_source else (),
-                begun="".join(map(decoder.add, begun)),
-                summary=summary,
-            )
-            if model.config.topology == "encoder-only":
-                yield from fill_events(model, tokenizer, ids)
-            else:
-                yield from generate(model, tokenizer, ids, settings, begun=begun, end_ids=end_ids)
+            asked = Asked(messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting())
+            return reply_events(model, tokenizer, step, form, asked, self._summaries)
 
         self.state = "waiting"
         self._begin(Job("Reply", make, INTERACTIVE))
@@ -293,45 +208,8 @@ class ChatControl(OneJob):
             self.reply_ended.emit()
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
-        """Worker's thread: what the window should know of a model."""
-        from models.data.chat_form import shown_template
-        from models.data.corpus import open_corpus
+        """Worker's thread: the model is open from now on."""
         from models.inference.summarising import Summaries
-        from models.interop.chat_forms import read_chat_form
 
         self._summaries = Summaries()  # another model's would be no good
-        form = read_chat_form(run.folder)
-
-        corpus = run.lineage.get("corpus")
-        try:
-            has_chats = corpus is not None and open_corpus(self._library, corpus["sha256"]).has_chats
-        except (ValueError, KeyError):  # its text is gone: what it was made from still says enough
-            has_chats = run.spec.data.source == "tiny-world"
-        by_topology = {"encoder-only": "fill", "encoder-decoder": "answer"}
-        mode = by_topology.get(model.config.topology, "talk" if has_chats or form.template else "text")
-        return ChatModel(
-            which=which,
-            run_id=run.id,
-            name=run.name,
-            step=step,
-            mode=mode,
-            source=run.spec.data.source,
-            world_seed=run.spec.data.seed,
-            context_length=model.config.context_length,
-            n_parameters=model.n_parameters,
-            device=device,
-            can_do=_mostly_right(run.folder),
-            form=form,
-            template=shown_template(form, tokenizer),
-        )
-
-
-def _mostly_right(folder: Path) -> tuple[str, ...]:
-    """The kinds that the run's evaluation found right in at least half of the cases; () where it cannot be read."""
-    from models.evaluation_record import read_evaluation
-
-    try:
-        evaluated = read_evaluation(folder)
-    except ValueError:  # no reason not to chat
-        return ()
-    return tuple(kind.kind for kind in evaluated.kinds if kind.accuracy >= 0.5) if evaluated else ()
+        return describe_model(self._library, which, run, model, tokenizer, step, device)

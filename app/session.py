@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat_control import LIVE, ChatControl, ChatModel
+from app.chat_control import ChatControl
+from app.chat_model import LIVE, ChatModel
 from app.dry_run_control import DryRunControl, DryRunState
 from app.garbage import MainThreadCollector
 from app.glass.examiner import Examiner

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.chat_control import LIVE
+from app.chat_model import LIVE
 from app.widgets.elided_combo import ElidedCombo
 from models.library import RunInfo
 

@@ -10,7 +10,7 @@ import torch
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat_control import ReplyStarted
+from app.reply_events import ReplyStarted
 from app.session import Session
 from models import loading
 from models.events import Event, ReplyFinished, TokenMade
