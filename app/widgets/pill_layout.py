@@ -80,3 +80,9 @@ class PillLayout:
         pills = self.pills_in(row)
         index = int(np.searchsorted(self._edges, self._edges[pills.start] + x, side="right")) - 1
         return index if index in pills else None
+
+    def neighbour(self, index: int, rows: int) -> int:
+        """The pill so many rows below pill `index` (above, where negative), in the last row there is if need be."""
+        row = min(max(self.row_of(index) + rows, 0), self.n_rows - 1)
+        found = self.at(self.x_of(index) + self.width_of(index) // 2, row)
+        return self.pills_in(row)[-1] if found is None else found

@@ -251,10 +251,7 @@ class TokenView(QAbstractScrollArea):
     def _vertical_neighbour(self, rows: int) -> int:
         pick = max(self._pick, 0)
         self._lay_out_to(pick)
-        row = min(max(self._layout.row_of(pick) + rows, 0), self._layout.n_rows - 1)
-        middle = self._layout.x_of(pick) + self._layout.width_of(pick) // 2
-        found = self._layout.at(middle, row)
-        return self._layout.pills_in(row)[-1] if found is None else found
+        return self._layout.neighbour(pick, rows)
 
     def viewportEvent(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave:

@@ -59,13 +59,9 @@ def read_logits(model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int
     with evaluating(model):
         hidden = read(model, Text(ids=read_ids, source_ids=tuple(source_ids)))[0]  # (T, C)
         logits = answer_logits(model, hidden[first - earliest :])  # (N, V)
-        return NextTokens(first=first, logits=logits, **_figures(logits, ids[first:]))
-
-
-def _figures(logits: Tensor, ids: Sequence[int]) -> dict[str, tuple[float, ...]]:
-    """Of tokens `ids` (N,) in the distributions of logits (N, V)."""
-    rows = []
-    for row, id in zip(logits, ids, strict=True):  # one after the other: all at once would take as much memory again
-        own = torch.softmax(row, dim=-1)
-        rows.append((float(own[id]), entropy(own), rank(row, id)))
-    return dict(zip(("probabilities", "entropies", "ranks"), zip(*rows, strict=True), strict=True))
+        rows = []
+        for row, id in zip(logits, ids[first:], strict=True):  # one by one: all at once takes as much memory again
+            own = torch.softmax(row, dim=-1)
+            rows.append((float(own[id]), entropy(own), rank(row, id)))
+    probabilities, entropies, ranks = zip(*rows, strict=True) if rows else ((), (), ())
+    return NextTokens(first=first, logits=logits, probabilities=probabilities, entropies=entropies, ranks=ranks)
