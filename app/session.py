@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat_control import ChatControl
 from app.chat_model import LIVE, ChatModel
 from app.dry_run_control import DryRunControl, DryRunState
 from app.garbage import MainThreadCollector
 from app.glass.examiner import Examiner
 from app.import_control import ImportControl
 from app.position_control import PositionControl
+from app.serving import Serving
 from app.status import Status, status_of
-from app.trials import Trials
 from models.files import clear_leftovers
 from models.library import Library, RunInfo
 
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
     from models.training.spec import TrainConfig
 
 
-class Session(Trials):
+class Session(Serving):
     """The choices, the trainings, the making of tokenizers, and every other way to start work.
 
-    Signals (and those of Trials, TokenizerJobs, Trainings and Choices):
+    Signals (and those of Serving, Trials, TokenizerJobs, Trainings and Choices):
         chat_changed(): `chat_model` / `chat_state` are new.
         chat_model_changed(): another model is open, or none.
         chat_events(events): ReplyStarted, TokenMade …, ReplyFinished.
@@ -68,7 +67,7 @@ class Session(Trials):
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
         self._collector = MainThreadCollector(self)
-        self._chat = chat = ChatControl(self.worker, self._training.live_trainer, library, self)
+        chat = self._chat
         self._trial = trial = DryRunControl(self.worker, self)
         self._imports = imports = ImportControl(self.side_worker, library, self)
         self._positions = positions = PositionControl(self.side_worker, library, self)

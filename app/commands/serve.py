@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(text: str, device: str) -> Served:
     """Load the model, under the names that requests may call it by: a run's name and id, or a file's or folder's."""
+    from models.interop.chat_forms import read_chat_form
     from models.training.run_folder import RunFolder
     from models.training.run_record import checkpoint_step
 
@@ -70,6 +71,7 @@ def _open(text: str, device: str) -> Served:
         created=int(path.stat().st_mtime),
         config=model.config,
         tokenizer=tokenizer,
+        form=read_chat_form(path),
         lend=lambda: Loan(model=model, step=step),
     )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.config import ModelConfig
+    from models.data.chat_form import ChatForm
     from models.transformer import AnyModel
 
 
@@ -28,7 +29,8 @@ class Served:
     """A model that requests are answered with.
 
     name: what it is called in `/v1/models`; other_names are understood, too. created: in seconds since 1970.
-    lend: called where models compute; raises ModelGoneError. in_training: its weights change between answers.
+    form: how it wants to be talked to. lend: called where models compute; raises ModelGoneError. in_training: its
+    weights change between answers.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Served:
     created: int
     config: ModelConfig
     tokenizer: Tokenizer
+    form: ChatForm
     lend: Callable[[], Loan]
     in_training: bool = False
 
@@ -52,3 +55,23 @@ class Engine(Protocol):
 
     def close(self, sentence: str) -> None:
         """End what is going on and answer nothing more: `sentence` says why."""
+
+
+class EngineSwitch:
+    """An engine in whose place another can be put while requests come."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def served(self) -> Served:
+        """The model of the present engine."""
+        return self.engine.served
+
+    def submit(self, task: Task) -> None:
+        """Hand it to the present engine."""
+        self.engine.submit(task)
+
+    def close(self, sentence: str) -> None:
+        """Close the present engine."""
+        self.engine.close(sentence)

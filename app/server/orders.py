@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from app.server.engine import Served
@@ -22,10 +22,14 @@ SEEDS = 2**31
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One text to make: what it goes on from, and how. `echo` is a text that comes before it; `n_top`: see Asked."""
+    """One text to make: what it goes on from, how, and which tokens end it.
+
+    `echo` is a text that comes before it; `n_top`: see Asked.
+    """
 
     ids: tuple[int, ...]
-    sampling: SamplingConfig
+    end_ids: tuple[int, ...]
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
     n_top: int | None = None
     echo: str = ""
 
@@ -46,8 +50,18 @@ def chat_orders(served: Served, asked: ChatAsked) -> list[Order]:
     if served.config.topology != "decoder-only":
         what = "an encoder, which fills masks" if served.config.topology == "encoder-only" else "an encoder-decoder"
         raise ApiError(400, f"«{served.name}» is {what}, so it holds no conversations.", param="model")
-    ids = _checked(served, _conversation(served.tokenizer, asked.messages), "messages")
-    return _numbered(served, asked, [Order(ids=ids, sampling=SamplingConfig(), n_top=asked.n_top)])
+    from models.data.chat_form import reply_ends
+    from models.inference.prompting import Prompting, lay_out
+
+    messages = [{"role": _role(message), "content": message.content} for message in asked.messages]
+    try:
+        prompt = lay_out(served.config, served.tokenizer, messages, Prompting(), served.form)
+    except ValueError as error:  # a template can refuse whatever it does not know
+        raise ApiError(400, str(error), param="messages") from error
+    ids = _checked(served, prompt.ids.tolist(), "messages")
+    ends = reply_ends(served.config, served.tokenizer, served.form)
+    order = Order(ids=ids, end_ids=ends.ids, n_top=asked.n_top)
+    return _numbered(served, asked, [order], stop=ends.texts)
 
 
 def completion_orders(served: Served, asked: CompletionAsked) -> list[Order]:
@@ -58,36 +72,30 @@ def completion_orders(served: Served, asked: CompletionAsked) -> list[Order]:
     """
     if served.config.topology == "encoder-only":
         raise ApiError(400, f"«{served.name}» is an encoder, which fills masks and writes no texts.", param="model")
-    orders = []
+    from models.tokenizers.roles import end_id
+
+    end, orders = end_id(served.tokenizer, served.config), []
     for prompt in asked.prompt:
         ids = _checked(served, _prompt_ids(served, prompt), "prompt")
         echo = _echo(served.tokenizer, prompt) if asked.echo else ""
-        orders.append(Order(ids=ids, sampling=SamplingConfig(), n_top=asked.n_top, echo=echo))
+        end_ids = () if end is None else (end,)
+        orders.append(Order(ids=ids, end_ids=end_ids, n_top=asked.n_top, echo=echo))
     return _numbered(served, asked, orders)
 
 
 def make_text(served: Served, order: Order) -> Iterator[Event]:
     """Where models compute: Began, Said for each token, and ReplyFinished. The texts are those of `generate`."""
     from models.inference.generate import generate
-    from models.tokenizers.roles import end_id
 
     loan = served.lend()
     yield Began(step=loan.step)
+    events = generate(
+        loan.model, served.tokenizer, order.ids, order.sampling, n_top=order.n_top or 0, end_ids=order.end_ids
+    )
     if order.n_top is None:
-        yield from plain_events(generate(loan.model, served.tokenizer, order.ids, order.sampling))
-        return
-    events = generate(loan.model, served.tokenizer, order.ids, order.sampling, n_top=order.n_top)
-    yield from scored_events(events, served.tokenizer, end_id(served.tokenizer, served.config))
-
-
-def _conversation(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
-    from models.data.chat import encode_messages
-
-    said = [{"role": _role(message), "content": message.content} for message in messages]
-    try:
-        return encode_messages(tokenizer, said, add_generation_prompt=True)[0]
-    except ValueError as error:
-        raise ApiError(400, str(error), param="messages") from error
+        yield from plain_events(events)
+    else:
+        yield from scored_events(events, served.tokenizer, order.end_ids)
 
 
 def _role(message: Message) -> str:
@@ -124,16 +132,16 @@ def _checked(served: Served, ids: Sequence[int], param: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _numbered(served: Served, asked: Asked, orders: Sequence[Order]) -> list[Order]:
+def _numbered(served: Served, asked: Asked, orders: Sequence[Order], stop: Sequence[str] = ()) -> list[Order]:
     """`n` of each, drawn as asked; the first with the seed itself, so it is what `terrarium generate` makes."""
     seed = secrets.randbelow(SEEDS) if asked.seed is None else asked.seed
-    sampling = _sampling(served, asked)
+    sampling = _sampling(served, asked, stop)
     return [
         replace(order, sampling=replace(sampling, seed=(seed + i) % SEEDS)) for order in orders for i in range(asked.n)
     ]
 
 
-def _sampling(served: Served, asked: Asked) -> SamplingConfig:
+def _sampling(served: Served, asked: Asked, stop: Sequence[str]) -> SamplingConfig:
     size = served.config.vocab_size
     bias = tuple((int(id), float(value)) for id, value in asked.logit_bias.items())
     strange = next((id for id, _ in bias if id >= size), None)
@@ -157,7 +165,7 @@ def _sampling(served: Served, asked: Asked) -> SamplingConfig:
             **values,
             top_k=max(asked.top_k, 0),
             logit_bias=bias,
-            stop=tuple(asked.stop),
+            stop=(*asked.stop, *stop),
             max_tokens=min(longest, served.config.context_length),
         )
     except ValueError as error:

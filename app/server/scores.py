@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
@@ -55,7 +55,7 @@ def plain_events(events: Iterable[TokenMade | ReplyFinished]) -> Iterator[Said |
 
 
 def scored_events(
-    events: Iterable[TokenMade | ReplyFinished], tokenizer: Tokenizer, end_id: int | None
+    events: Iterable[TokenMade | ReplyFinished], tokenizer: Tokenizer, end_ids: Collection[int]
 ) -> Iterator[Said | ReplyFinished]:
     """The same with scores: the model's own log-probabilities, before any setting changed them.
 
@@ -72,7 +72,7 @@ def scored_events(
                 yield Said(text="", n_tokens=0, scores=tuple(score for score, _ in waiting))
             yield event
             return
-        ended_itself = event.id == end_id
+        ended_itself = event.id in end_ids
         if not ended_itself:
             waiting.append((_score(event, table), len(decoder.add(event.id))))
         shown += len(event.text)

@@ -20,6 +20,7 @@ from app.server.engine import Loan, Served
 from app.server.http_server import HttpServer
 from app.server.thread_engine import ThreadEngine
 from models.config import ModelConfig
+from models.data.chat_form import ChatForm
 from models.tokenizers import SMALLEST
 from models.transformer import AnyModel, Decoder, Encoder
 
@@ -85,6 +86,7 @@ def tiny_served(tokenizer: Tokenizer, topology: str = "decoder-only") -> tuple[S
         created=1,
         config=config,
         tokenizer=tokenizer,
+        form=ChatForm(),
         lend=lambda: Loan(model=model, step=7),
     )
     return served, model
