@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.config import ModelConfig
 from models.data.chat_form import ChatForm
 from models.library import Library
 
@@ -28,6 +29,8 @@ class ChatModel:
     source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
     questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
     form: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
+    config: its
+    design.
     """
 
     which: str
@@ -43,6 +46,7 @@ class ChatModel:
     can_do: tuple[str, ...] = ()
     form: ChatForm = field(default_factory=ChatForm)
     template: str = ""
+    config: ModelConfig = field(default_factory=ModelConfig)
 
     @property
     def talks(self) -> bool:
@@ -59,7 +63,6 @@ def describe_model(
     from models.interop.chat_forms import read_chat_form
 
     form = read_chat_form(run.folder)
-
     corpus = run.lineage.get("corpus")
     try:
         has_chats = corpus is not None and open_corpus(library, corpus["sha256"]).has_chats
@@ -81,6 +84,7 @@ def describe_model(
         can_do=_mostly_right(run.folder),
         form=form,
         template=shown_template(form, tokenizer),
+        config=model.config,
     )
 
 

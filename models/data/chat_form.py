@@ -24,8 +24,8 @@ class ChatForm:
     """What a model says about conversations with it.
 
     template: its chat template (Jinja); "" for our own format, or none. marks: the tokens that the template may call by
-    the names of MARKS. end_ids: the tokens that its makers say end a reply. sampling: settings that its makers advise,
-    by their names in SamplingConfig.
+    the names of MARKS. end_ids: the tokens that its makers say end a reply. sampling: settings to begin with, by
+    their names in SamplingConfig: those that its makers advise.
     """
 
     template: str = ""

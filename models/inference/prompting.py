@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-    from models.config import ModelConfig
     from models.data.chat import Message
     from models.data.chat_form import ChatForm
 
@@ -93,7 +92,7 @@ def with_system(messages: Sequence[Message], prompting: Prompting) -> list[Messa
 
 
 def build_prompt(
-    config: ModelConfig,
+    context_length: int,
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     prompting: Prompting,
@@ -112,12 +111,12 @@ def build_prompt(
         ValueError: where there is no message, the newest does not fit the context, or it is full and `prompting` says
             "stop"; and as the template fails (`chat_template.ChatTemplateError`).
     """
-    prompt = newest_that_fit(config, tokenizer, messages, prompting, form, n_begun=n_begun)
+    prompt = newest_that_fit(context_length, tokenizer, messages, prompting, form, n_begun=n_begun)
     check_fits(prompt, n_begun)
     if prompt.n_left_out and prompting.when_full == "stop":
-        whole = lay_out(config, tokenizer, messages, prompting, form)
+        whole = lay_out(context_length, tokenizer, messages, prompting, form)
         raise ValueError(
-            f"The context is full: the conversation has {len(whole.ids):,} of {config.context_length:,} tokens, and a "
+            f"The context is full: the conversation has {len(whole.ids):,} of {context_length:,} tokens, and a "
             "quarter is kept for the reply. Begin a new chat, or choose what happens when the context is full."
         )
     return prompt
@@ -136,7 +135,7 @@ def check_fits(prompt: Prompt, n_begun: int = 0) -> None:
 
 
 def newest_that_fit(
-    config: ModelConfig,
+    context_length: int,
     tokenizer: Tokenizer,
     messages: Sequence[Message],
     prompting: Prompting,
@@ -156,9 +155,9 @@ def newest_that_fit(
     first = said[:1] if said and said[0]["role"] == "system" else []
     kept = said[len(first) :]
     n_all = len(kept)
-    room = (room_for_prompt(config.context_length) if room is None else room) - n_begun
+    room = (room_for_prompt(context_length) if room is None else room) - n_begun
     while True:
-        prompt = lay_out(config, tokenizer, [*first, *kept], dataclasses.replace(prompting, system=""), form)
+        prompt = lay_out(context_length, tokenizer, [*first, *kept], dataclasses.replace(prompting, system=""), form)
         if len(prompt.ids) <= room or len(kept) <= 1:
             return dataclasses.replace(prompt, n_left_out=n_all - len(kept))
         counts = np.bincount(prompt.sources + 1, minlength=len(prompt.messages) + 2)[len(first) + 1 : -1]
@@ -167,7 +166,7 @@ def newest_that_fit(
 
 
 def lay_out(
-    config: ModelConfig, tokenizer: Tokenizer, messages: Sequence[Message], prompting: Prompting, form: ChatForm
+    context_length: int, tokenizer: Tokenizer, messages: Sequence[Message], prompting: Prompting, form: ChatForm
 ) -> Prompt:
     """The tokens of all messages and of what asks for a reply, however many there are.
 
@@ -192,4 +191,4 @@ def lay_out(
         ids = np.array([id for _, of_part in parts for id in of_part], np.int64)
         lengths = [len(of_part) for _, of_part in parts]
         sources = np.repeat(np.array([segment.message for segment, _ in parts], np.int64), lengths)
-    return Prompt(ids, tuple(said), sources, 0, config.context_length)
+    return Prompt(ids, tuple(said), sources, 0, context_length)

@@ -64,16 +64,16 @@ def prompt_events(
     Raises:
         ValueError: as `build_prompt`.
     """
-    config = model.config
+    context_length = model.config.context_length
     if prompting.when_full != "summarise":
-        return build_prompt(config, tokenizer, messages, prompting, form, n_begun=n_begun)
+        return build_prompt(context_length, tokenizer, messages, prompting, form, n_begun=n_begun)
     first, rest = _split(messages)
     n, summary = summaries.longest(rest)
     prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, form, n_begun)
     if prompt.n_left_out > n:  # that is not enough: so that there is no summary after each reply, make ample room
         half = dataclasses.replace(prompting, when_full="slide")
         shorter = newest_that_fit(
-            config, tokenizer, [*first, *rest[n:]], half, form, n_begun=n_begun, room=config.context_length // 2
+            context_length, tokenizer, [*first, *rest[n:]], half, form, n_begun=n_begun, room=context_length // 2
         )
         n_new = n + shorter.n_left_out
         yield Phase(name=f"Summarising the oldest {n_new} messages" if n_new > 1 else "Summarising the oldest message")
@@ -109,7 +109,7 @@ def _standing_for(
     if summary and kept:
         content = _STANDS_FOR.format(summary=summary, content=kept[0]["content"])
         kept = [{**kept[0], "content": content}, *kept[1:]]
-    prompt = newest_that_fit(model.config, tokenizer, [*first, *kept], prompting, form, n_begun=n_begun)
+    prompt = newest_that_fit(model.config.context_length, tokenizer, [*first, *kept], prompting, form, n_begun=n_begun)
     stands = summary if prompt.n_left_out == 0 else ""
     return dataclasses.replace(prompt, n_left_out=n + prompt.n_left_out, summary=stands)
 
@@ -133,7 +133,7 @@ def _summarise(
 
 def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, form: ChatForm) -> list[int]:
     asked: list[Message] = [{"role": "user", "content": _ASK.format(text=text)}]
-    ids: list[int] = lay_out(model.config, tokenizer, asked, Prompting(), form).ids.tolist()
+    ids: list[int] = lay_out(model.config.context_length, tokenizer, asked, Prompting(), form).ids.tolist()
     return ids
 
 

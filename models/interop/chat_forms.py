@@ -15,6 +15,9 @@ from models.tokenizers.foreign import read_foreign
 
 FILE = "chat_form.json"
 
+_CAREFUL = {"temperature": 0.2, "top_p": 0.9, "repetition_penalty": 1.1}
+"""For a chat model whose makers advise nothing: what SmolLM2's say elsewhere, and enough against going in circles."""
+
 _ADVISED = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty")
 _GGUF_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 _GGUF_ADVISED = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
@@ -50,8 +53,10 @@ def foreign_chat_form(path: Path) -> ChatForm:
         found = read_foreign(path)
     except ValueError:  # whoever loads the model says so
         return ChatForm()
-    advice = _gguf_advice(path) if path.is_file() else _folder_advice(path)
-    return ChatForm(template=found.template, marks=dict(found.marks), end_ids=advice[0], sampling=advice[1])
+    end_ids, sampling = _gguf_advice(path) if path.is_file() else _folder_advice(path)
+    if found.template and not sampling:
+        sampling = dict(_CAREFUL)
+    return ChatForm(template=found.template, marks=dict(found.marks), end_ids=end_ids, sampling=sampling)
 
 
 def _folder_advice(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:

@@ -6,7 +6,6 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from models.config import ModelConfig
 from models.data.chat import encode_messages
 from models.data.chat_form import ChatForm
 from models.data.chat_tokens import chat_tokens
@@ -43,7 +42,7 @@ def test_ids_are_those_that_chat_and_training_use(tokenizer: Tokenizer) -> None:
 def test_what_a_chat_leaves_out_is_what_is_not_given(tokenizer: Tokenizer) -> None:
     for context_length in (8, 40, 60, 1000):
         chat = chat_tokens(tokenizer, CHAT, context_length)
-        prompt = newest_that_fit(ModelConfig(context_length=context_length), tokenizer, CHAT, Prompting(), ChatForm())
+        prompt = newest_that_fit(context_length, tokenizer, CHAT, Prompting(), ChatForm())
         assert len(chat.left_out) == prompt.n_left_out
         assert chat.tokens.ids[chat.is_given].tolist() == prompt.ids.tolist()
 
