@@ -14,9 +14,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.events import Event, Progress
+from models.inspect.attention_maps import SiteMap, StackMaps, pool, pooled_to, with_aggregates
 from models.inspect.attention_pass import (
     PIECE,
     AttentionStack,
@@ -24,7 +24,7 @@ from models.inspect.attention_pass import (
     read_encoder_of,
     stacks_of,
 )
-from models.inspect.patterns import Floats, RowScores, Scores, Seen, mean_scores, prefix_matching, score_rows
+from models.inspect.patterns import Floats, RowScores, mean_scores, prefix_matching, score_rows
 from models.mask_tables import Ints, block_edges
 from models.transformer import AnyModel, EncoderDecoder
 
@@ -34,50 +34,11 @@ MOST_BLOCKS = 256
 MOST_BYTES = 80 * 2**20
 """What the maps of all heads may take; of models with very many heads they are pooled further."""
 
-MEAN, MAX = -2, -1
-"""In `SiteMap.weights`, after all heads: the mean and the largest over them, of each pair of tokens."""
+SMALL_SIDE = 64
+"""Rows and columns of a map among all others."""
 
 _PROBE_LENGTH, _N_PROBES = 25, 4
 """Random tokens that are read twice, and how many such texts are drawn, to measure induction."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SiteMap:
-    """One layer's attention.
-
-    weights: (H + 2, R, C), NaN where the mask lets nothing through: the heads, then MEAN and MAX over them.
-    scores: of each head, by pattern (see `models.inspect.patterns`).
-    """
-
-    site: str
-    weights: Floats
-    scores: Scores
-
-    @property
-    def n_head(self) -> int:
-        """Heads, without what is made of all of them."""
-        return len(self.weights) - 2
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StackMaps:
-    """All layers of one kind of attention.
-
-    kind: "self" (a decoder's or an encoder's), or of an encoder-decoder "encoder", "decoder" or "cross".
-    rows, columns: where the blocks of tokens begin that the maps are pooled to, and the end: (R + 1) and (C + 1).
-    is_causal: whether tokens see only what comes before them, and themselves.
-    """
-
-    kind: str
-    sites: tuple[SiteMap, ...]
-    rows: Ints
-    columns: Ints
-    is_causal: bool
-
-    @property
-    def is_pooled(self) -> bool:
-        """Whether a cell stands for more than one pair of tokens."""
-        return bool(len(self.rows) <= self.rows[-1] or len(self.columns) <= self.columns[-1])
 
 
 class _Gathered:
@@ -109,7 +70,8 @@ class _Gathered:
             scores = mean_scores(self._scores[site])
             if site in self.induction:
                 scores["induction"] = self.induction[site]
-            sites.append(SiteMap(site=site, weights=weights, scores=scores))
+            small = pooled_to(weights, SMALL_SIDE)
+            sites.append(SiteMap(site=site, weights=weights, small=small, scores=scores))
         stack = self._stack
         return StackMaps(
             kind=stack.kind, sites=tuple(sites), rows=self._rows, columns=self._columns, is_causal=stack.is_causal
@@ -176,27 +138,6 @@ def read_window(
     for read in read_attention_of(model, [ids], source_ids, take, start=rows.start, end=rows.stop):
         yield Progress(done=read, total=rows.stop)
     return found
-
-
-def with_aggregates(weights: Floats) -> Floats:
-    """(H, T, S) -> (H + 2, T, S): MEAN and MAX over the heads behind them."""
-    return np.concatenate([weights, weights.mean(axis=0, keepdims=True), weights.max(axis=0, keepdims=True)])
-
-
-def pool(weights: Floats, seen: Seen, rows: Ints, columns: Ints) -> Floats:
-    """(H, T, S) -> (H, R, C): the largest weight of each block, NaN where `seen` (T, S) lets nothing through.
-
-    rows, columns: where blocks begin, and the end.
-    """
-    pooled: Floats = _by_block(np.maximum, _by_block(np.maximum, weights, rows, 1), columns, 2)
-    any_seen = _by_block(np.logical_or, _by_block(np.logical_or, seen, rows, 0), columns, 1)
-    return np.where(any_seen, pooled, np.float32(np.nan))
-
-
-def _by_block(reduce: np.ufunc, values: NDArray, edges: Ints, axis: int) -> NDArray:  # type: ignore[type-arg]
-    if len(edges) - 1 == values.shape[axis]:
-        return values
-    return reduce.reduceat(values, edges[:-1], axis=axis)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import torch
 from models.config import ModelConfig
 from models.events import Event, Progress
 from models.inspect import attention, attention_pass
-from models.inspect.attention import MAX, MEAN, StackMaps, pool, read_attention, read_window, with_aggregates
+from models.inspect.attention import read_attention, read_window
+from models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to, with_aggregates
 from models.presets import PRESETS
 from models.trace import Trace
 from models.transformer import AnyModel, EncoderDecoder, build_model
@@ -206,6 +207,8 @@ def test_pooling_by_hand() -> None:
     edges = np.array([0, 1, 4])
     pooled = pool(weights, np.tri(4, dtype=bool), edges, edges)
     assert np.array_equal(pooled, np.array([[[1.0, np.nan], [0.5, 0.7]]], np.float32), equal_nan=True)
+    assert np.array_equal(pooled_to(pooled, 1), [[[1.0]]])
+    assert pooled_to(pooled, 2) is pooled
     both = with_aggregates(np.stack([weights[0], 1 - weights[0]]))
     assert np.array_equal(both[MEAN], np.full((4, 4), 0.5, np.float32))
     assert both[MAX][0, 0] == 1
