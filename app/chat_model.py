@@ -29,8 +29,7 @@ class ChatModel:
     source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
     questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
     form: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
-    config: its
-    design.
+    config: its design.
     """
 
     which: str

@@ -55,7 +55,7 @@ def chat_orders(served: Served, asked: ChatAsked) -> list[Order]:
 
     messages = [{"role": _role(message), "content": message.content} for message in asked.messages]
     try:
-        prompt = lay_out(served.config, served.tokenizer, messages, Prompting(), served.form)
+        prompt = lay_out(served.config.context_length, served.tokenizer, messages, Prompting(), served.form)
     except ValueError as error:  # a template can refuse whatever it does not know
         raise ApiError(400, str(error), param="messages") from error
     ids = _checked(served, prompt.ids.tolist(), "messages")
