@@ -1,35 +1,60 @@
-"""Turns the events of one reply into the `Reply` that is kept, whatever ends it."""
+"""Turns the events of one reply into the message that is kept, whatever ends it."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
-from app.chat_control import ChatModel, ReplyStarted
-from app.chat_store import Reply
+from app.chat_tree import DrawnToken, Message
+from app.reply_events import ReplyStarted
 from models.events import Event, ReplyFinished, TokenMade
+
+_SHORTEST_S = 0.2
+"""Tokens come in batches: over less than a few of them their speed cannot be told."""
 
 
 class ReplyRecorder:
-    """Collects the text and the measurements of one reply. `strip`: spaces around a chat reply are the template's."""
+    """Collects the text and the measurements of one reply.
 
-    def __init__(self, model: ChatModel, seed: int, *, strip: bool) -> None:
-        self._model, self._seed, self._strip = model, seed, strip
+    Args of the constructor:
+        reply: the empty message, `made` as far as it is known before; the tokens in there stand already.
+        strip: spaces around a chat reply are the template's.
+        is_text: it is made of tokens, one after the other; not so what an encoder says of its masks.
+    """
+
+    def __init__(self, reply: Message, *, strip: bool, is_text: bool = True) -> None:
+        assert reply.made is not None
+        self.id = reply.id
+        self._reply, self._made, self._strip, self._is_text = reply, reply.made, strip, is_text
         self._pieces: list[str] = []
-        self._step, self._n_prompt, self._n_tokens = model.step, 0, 0
-        self._began = self._latest = 0.0
+        self._tokens = list(reply.made.tokens)
+        self._n_new = 0
+        self._asked = time.monotonic()
+        self._first = self._latest = 0.0
         self._finished: ReplyFinished | None = None
-        self.left_out = 0
 
     def take(self, events: tuple[Event, ...]) -> str:
         """Take events in; returns the text that they add to the reply."""
         added = []
         for event in events:
             if isinstance(event, ReplyStarted):
-                self._step, self._n_prompt, self.left_out = event.step, event.n_prompt, event.n_left_out
+                self._made = dataclasses.replace(
+                    self._made,
+                    step=event.step,
+                    prompt_ids=event.prompt_ids,
+                    source_ids=event.source_ids,
+                    n_prompt=event.n_prompt,
+                    n_left_out=event.n_left_out,
+                    summary=event.summary,
+                )
+                added.append(event.begun)
             elif isinstance(event, TokenMade):
                 self._latest = time.monotonic()
-                self._began = self._began or self._latest
-                self._n_tokens += 1
+                self._first = self._first or self._latest
+                self._n_new += 1
+                if self._is_text:
+                    token = DrawnToken(event.id, event.probability, event.entropy, event.rank, event.draw)
+                    self._tokens.append(token)
                 added.append(event.text)
             elif isinstance(event, ReplyFinished):
                 self._finished = event
@@ -42,21 +67,19 @@ class ReplyRecorder:
     @property
     def started(self) -> bool:
         """Whether the model has made a token."""
-        return self._n_tokens > 0
+        return self._n_new > 0
 
-    def reply(self) -> Reply:
-        """What there is of the reply, as if it ended now."""
+    def message(self, reason: str = "") -> Message:
+        """What there is of the reply; `reason`: why it ended, where the model did not say so."""
         text, finished = "".join(self._pieces), self._finished
-        seconds = self._latest - self._began
-        measured = (self._n_tokens - 1) / seconds if self._n_tokens > 1 and seconds > 0 else 0.0
-        return Reply(
-            text=text.rstrip() if self._strip else text,
-            model=self._model.name,
-            step=self._step,
-            seed=self._seed,
-            n_prompt=self._n_prompt,
-            n_tokens=self._n_tokens,
+        seconds = self._latest - self._first
+        measured = (self._n_new - 1) / seconds if seconds > _SHORTEST_S else 0.0
+        made = dataclasses.replace(
+            self._made,
+            tokens=tuple(self._tokens),
+            n_tokens=len(self._tokens) if self._is_text else self._n_new,
+            first_token_s=max(self._first - self._asked, 0.0),
             tokens_per_s=finished.tokens_per_s if finished else measured,
-            context_length=self._model.context_length,
-            reason=finished.reason if finished else "stopped",
+            reason=finished.reason if finished else reason,
         )
+        return dataclasses.replace(self._reply, content=text.rstrip() if self._strip else text, made=made)

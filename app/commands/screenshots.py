@@ -164,7 +164,7 @@ class Photographer:
         return not self._session.training_active or (state is not None and 0 < state.total_steps <= 2 * state.step)
 
     def _chat(self, run_id: str) -> None:
-        from app.chat_store import Turn
+        from app.chat_tree import Message
         from app.tabs.chat_tab import ChatTab
 
         window, session = self._window, self._session
@@ -178,7 +178,7 @@ class Photographer:
             if kind:
                 tab.starters.asked.emit(kind)
             else:
-                tab.say(Turn(prompt=_OPENING))
+                tab.talk.say(Message(content=_OPENING))
             self._wait_for(lambda: session.chat_state == "ready")
         self._shoot("chat")
 

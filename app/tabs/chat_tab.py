@@ -6,22 +6,22 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from app.chat_control import LIVE, ChatModel
-from app.chat_store import Chat, Turn
+from app.chat_model import LIVE, ChatModel
+from app.chat_tree import Message
 from app.conversation import Conversation
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, frame, label, row
+from app.widgets.basics import frame, label, row
+from app.widgets.chat_list import ChatList
 from app.widgets.chat_pages import ChatPages
 from app.widgets.chat_view import ChatView, in_chat_column
 from app.widgets.composer import Composer
 from app.widgets.elided_label import ElidedLabel
-from app.widgets.item_list import Item, ItemList
 from app.widgets.model_picker import ModelPicker
 from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.scrolling import scrolling
 from app.widgets.starter_bar import StarterBar
-from app.widgets.words import date_words, percent, short_count
+from app.widgets.words import percent, short_count
 from models.inference.settings import SamplingConfig
 
 _HINTS = {
@@ -41,14 +41,15 @@ class ChatTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self.talk = Conversation(session, self)
+        self.talk.draw = self._drawn_sampling
         self._live_name = ""
         self._model_shown: ChatModel | None = None
         self.setProperty("role", "page")
-        self.list = ItemList("Chats", theme)
+        self.chats = ChatList(self.talk, theme)
         self.models = ModelPicker()
         self.model_note = ElidedLabel()
         self.world_note = label("", "muted", wrap=True)
-        self.view = ChatView(theme)
+        self.view = ChatView(self.talk, theme)
         self.starters = StarterBar(theme)
         self.composer = Composer(theme)
         self.sampling = SamplingPanel(theme)
@@ -56,7 +57,6 @@ class ChatTab(QWidget):
         self._build()
         self._connect()
         self.composer.set_hint(_NO_MODEL)
-        self._show_chats()
         self._show_models()
         self._on_model_changed()
 
@@ -65,23 +65,13 @@ class ChatTab(QWidget):
     def _build(self) -> None:
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setChildrenCollapsible(False)
-        for panel in (self._chats_panel(), self._centre(), self._sampling_panel()):
+        for panel in (self.chats, self._centre(), self._sampling_panel()):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([210, 800, 290])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
         layout.addWidget(splitter)
-
-    def _chats_panel(self) -> QWidget:
-        panel = frame("card")
-        panel.setMinimumWidth(180)
-        lines = panel.layout()
-        assert isinstance(lines, QVBoxLayout)
-        new = button("New chat", self._theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
-        lines.addWidget(new)
-        lines.addWidget(self.list, 1)
-        return panel
 
     def _centre(self) -> QWidget:
         self.world_note.setToolTip("What the model was trained on")
@@ -109,25 +99,16 @@ class ChatTab(QWidget):
         session.chat_changed.connect(self._on_model_changed)
         session.runs_changed.connect(self._show_models)
         session.training_changed.connect(self._on_training_changed)
-        session.library_changed.connect(self._show_chats)
         self.models.picked.connect(self._on_model_picked)
         self.pages.open_asked.connect(lambda: self._on_model_picked(self.models.newest_run[0]))
         self.pages.train_asked.connect(lambda: session.tab_requested.emit("training"))
-        self.list.chosen.connect(self._on_chat_chosen)
-        self.list.delete_asked.connect(self._on_delete)
-        self.composer.sent.connect(lambda text: self.say(Turn(prompt=text)))
+        self.composer.sent.connect(lambda text: self.talk.say(Message(content=text)))
+        self.composer.edit_asked.connect(self.view.edit_last)
         self.composer.stop_asked.connect(session.stop_chat)
         self.starters.asked.connect(self._on_starter)
-        self.view.retry_asked.connect(self._on_retry)
-        self.view.version_asked.connect(self._on_version)
-        talk = self.talk
-        talk.chat_changed.connect(self._on_chat_changed)
-        talk.turn_added.connect(self._on_turn_added)
-        talk.reply_began.connect(self._on_reply_began)
-        talk.reply_grew.connect(self._on_reply_grew)
-        talk.reply_ended.connect(self._on_reply_ended)
-        talk.saved.connect(self._show_chats)
-        new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self, self.new_chat)
+        self.talk.chat_changed.connect(self._on_chat_changed)
+        self.talk.path_changed.connect(self._show_page)
+        new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self, self.chats.new_chat)
         new.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
     # -- models --------------------------------------------------------------------------------------------------------
@@ -178,10 +159,10 @@ class ChatTab(QWidget):
         ready = model is not None and session.chat_state == "ready"
         self.composer.set_state(can_send=ready, replying=busy)
         self.starters.setEnabled(ready)
-        self.view.set_can_retry(ready)
-        if session.chat_state == "waiting" and self.view.turns:
+        self.view.set_can_reply(ready)
+        if session.chat_state == "waiting":
             waits = "Waiting for the training step that is running…" if session.training_active else "Reading…"
-            self.view.turns[-1].set_note(waits)
+            self.view.set_note(waits)
         self._show_page()
 
     def _loading_words(self) -> str:
@@ -191,7 +172,7 @@ class ChatTab(QWidget):
     def _show_page(self) -> None:
         """The conversation where there is one to see or to begin, else what to do first."""
         model = self._session.chat_model
-        if self.talk.chat.turns or self._session.chat_state == "loading":
+        if self.talk.chat.messages or self._session.chat_state == "loading":
             self.pages.show_page("chat")
         elif model is not None:
             self.pages.show_page(model.mode)
@@ -210,34 +191,9 @@ class ChatTab(QWidget):
     # -- conversations -------------------------------------------------------------------------------------------------
 
     @Slot()
-    def _show_chats(self) -> None:
-        talk = self.talk
-        self.list.set_items([_chat_item(chat_id, chat) for chat_id, chat in talk.store.list()], talk.chat.id)
-
-    @Slot()
     def _on_chat_changed(self) -> None:
-        self.view.set_chat(self.talk.chat)
-        self._show_chats()
         self._show_page()
         self.composer.field.setFocus()
-
-    def new_chat(self) -> None:
-        """Start an empty conversation; the one before is kept."""
-        self.talk.when_free(lambda: self.talk.open(Chat()))
-
-    @Slot(str)
-    def _on_chat_chosen(self, chat_id: str) -> None:
-        if chat_id != self.talk.chat.id:
-            self.talk.when_free(lambda: self.talk.open_saved(chat_id))
-
-    @Slot(str)
-    def _on_delete(self, chat_id: str) -> None:
-        def delete() -> None:
-            self._session.delete_chat(chat_id)
-            if chat_id == self.talk.chat.id:
-                self.talk.open(Chat())
-
-        self.talk.when_free(delete)
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
@@ -245,45 +201,9 @@ class ChatTab(QWidget):
     def _on_starter(self, kind: str) -> None:
         starter = self._session.draw_starter(kind)
         topic = starter.question.topic or ()
-        self.say(Turn(prompt=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True))
-
-    def say(self, turn: Turn) -> None:
-        """Say something to the open model."""
-        self.talk.say(turn, self._drawn_sampling())
-
-    @Slot()
-    def _on_retry(self) -> None:
-        self.talk.reply(self._drawn_sampling())
+        question = Message(content=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True)
+        self.talk.say(question)
 
     def _drawn_sampling(self) -> SamplingConfig:
         self.sampling.draw_seed()
         return self.sampling.config
-
-    @Slot(object)
-    def _on_turn_added(self, turn: Turn) -> None:
-        self.view.add_turn(turn)
-        self._show_page()
-
-    @Slot()
-    def _on_reply_began(self) -> None:
-        self.view.turns[-1].begin()
-
-    @Slot(str)
-    def _on_reply_grew(self, text: str) -> None:
-        self.view.turns[-1].set_note("")
-        self.view.turns[-1].append(text)
-
-    @Slot(object, int)
-    def _on_reply_ended(self, turn: Turn, left_out: int) -> None:
-        self.view.turns[-1].end(turn, left_out)
-
-    @Slot(int, int)
-    def _on_version(self, index: int, version: int) -> None:
-        self.view.turns[index].show_turn(self.talk.show_version(index, version))
-
-
-def _chat_item(chat_id: str, chat: Chat | str) -> Item:
-    """The line for a conversation, or for a file (by its sentence) that is none."""
-    if isinstance(chat, str):
-        return Item(chat_id, chat_id, problem=chat)
-    return Item(chat_id, chat.title, date_words(chat.created))

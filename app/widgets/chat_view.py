@@ -1,37 +1,59 @@
-"""The conversation: a column of turns that follows the reply while one stays at its end."""
+"""The conversation: a column of messages that follows the reply while one stays at its end."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
-from app.chat_store import Chat, Turn
+from app.chat_tree import Message
+from app.conversation import Conversation
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import column, row
-from app.widgets.turn_view import TurnView
+from app.widgets.basics import button, column, row
+from app.widgets.message_view import MessageView
+from app.widgets.words import counted
 
 COLUMN_WIDTH = 760
 """Pixels: longer lines are hard to read."""
 SCROLL_BAR = 10
 """Pixels that the style sheet gives to a scroll bar."""
+_AT_ONCE = 40
+"""Messages that are shown of a long conversation, its last ones; and how many more at each press of the button."""
+_NEAR = 24
+"""Pixels from the end that still count as the end."""
 
 
 class ChatView(QScrollArea):
-    """Shows one `Chat`.
+    """Shows the conversation that is held, and what its messages offer is done by it.
 
     Signals:
-        retry_asked(): another reply to the last turn.
-        version_asked(turn, version): show another of a turn's replies.
+        message_pressed(message_id): this one was clicked.
+        shown(): other messages are there.
     """
 
-    retry_asked = Signal()
-    version_asked = Signal(int, int)
+    message_pressed = Signal(str)
+    shown = Signal()
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, talk: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
-        self.turns: list[TurnView] = []
-        self._follow, self._can_retry = True, False
+        self._talk, self._theme = talk, theme
+        self.messages: list[MessageView] = []
+        self._start = 0
+        self._follow, self._can_reply = True, False
+        self._to_end: int | None = None
+        self._build()
+        bar = self.verticalScrollBar()
+        bar.rangeChanged.connect(self._on_range_changed)
+        bar.valueChanged.connect(self._on_scrolled)
+        self._keep_room(False)
+        talk.chat_changed.connect(self._on_chat_changed)
+        talk.path_changed.connect(self._show)
+        talk.reply_began.connect(self._on_reply_began)
+        talk.reply_waits.connect(self.set_note)
+        talk.reply_grew.connect(self._on_reply_grew)
+
+    def _build(self) -> None:
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -44,49 +66,134 @@ class ChatView(QScrollArea):
         outer.addStretch(1)
         outer.addWidget(middle, 100)
         outer.addStretch(1)
+        self.earlier = button("", self._theme, self._show_earlier, role="link", tip="Show what was said before")
+        self.earlier.hide()
         self._column = QVBoxLayout(middle)
         self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addLayout(row(None, self.earlier, None))
         self._column.addStretch(1)
         self.setWidget(page)
+
+    # -- What is asked from outside ------------------------------------------------------------------------------------
+
+    def set_can_reply(self, can_reply: bool) -> None:
+        """Whether a reply can be asked for now."""
+        self._can_reply = can_reply
+        self._enable()
+
+    def set_note(self, words: str) -> None:
+        """Say below the reply that is being written what is going on."""
+        if self.messages and self._talk.writing:
+            self.messages[-1].set_note(words)
+
+    def view_of(self, message_id: str) -> MessageView | None:
+        """The view of a message, if it is there."""
+        return next((view for view in self.messages if view.message.id == message_id), None)
+
+    def edit_last(self) -> None:
+        """Let the user change what they said last."""
+        mine = [view for view in self.messages if not view.message.is_reply]
+        if mine and mine[-1].buttons.edit.isEnabled():
+            mine[-1].edit()
+
+    def go_to(self, message_id: str) -> None:
+        """Scroll so that a message is seen, where it is on the shown path."""
+        place = next((i for i, message in enumerate(self._talk.shown) if message.id == message_id), None)
+        if place is None:
+            return
+        if place < self._start:
+            self._start = place
+            self._show()
+        view = self.view_of(message_id)
+        if view is not None:
+            self._follow = view is self.messages[-1]
+            self._column.activate()
+            self.ensureWidgetVisible(view, 0, 2 * SPACE)
+
+    # -- Which messages are there --------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_chat_changed(self) -> None:
+        self._place(())
+        self._start = max(0, len(self._talk.shown) - _AT_ONCE)
+        self._follow = True
+        self._show()
+
+    @Slot()
+    def _show_earlier(self) -> None:
         bar = self.verticalScrollBar()
-        bar.rangeChanged.connect(self._on_range_changed)
-        bar.valueChanged.connect(self._on_scrolled)
-        self._keep_room(False)
+        self._follow, self._to_end = False, bar.maximum() - bar.value()
+        self._start = max(0, self._start - _AT_ONCE)
+        self._show()
 
-    def set_chat(self, chat: Chat) -> None:
-        """Show another conversation, from its end."""
-        for view in self.turns:
+    @Slot()
+    def _show(self) -> None:
+        """Bring the views in line with the messages; those of messages that are still shown stay."""
+        path = self._talk.shown
+        self._start = min(self._start, max(0, len(path) - 1))
+        wanted = path[self._start :]
+        self._place(wanted)
+        chat, writing = self._talk.chat, self._talk.writing
+        for i, (view, message) in enumerate(zip(self.messages, wanted, strict=True)):
+            if message.id != writing:
+                versions = chat.siblings(message.id)
+                first, has_reply = self._start + i == 0, i + 1 < len(wanted)
+                view.show_message(message, versions, is_first=first, has_reply=has_reply)
+        self.earlier.setVisible(self._start > 0)
+        self.earlier.setText(f"Show {counted(min(self._start, _AT_ONCE), 'earlier message')}")
+        self._enable()
+        self.shown.emit()
+
+    def _place(self, wanted: Sequence[Message]) -> None:
+        """A view for each message, in order; those that there are already are kept."""
+        old = {view.message.id: view for view in self.messages}
+        self.messages = [old.pop(message.id) if message.id in old else self._make(message) for message in wanted]
+        for view in old.values():
             self._column.removeWidget(view)
+            view.hide()
             view.deleteLater()
-        self.turns = []
-        for turn in chat.turns:
-            self.add_turn(turn)
-        self._follow = True
+        for place, view in enumerate(self.messages, start=1):
+            if self._column.indexOf(view) != place:
+                self._column.insertWidget(place, view)
 
-    def add_turn(self, turn: Turn) -> TurnView:
-        """A turn more at the end."""
-        view, index = TurnView(turn, self._theme, first=not self.turns), len(self.turns)
-        view.retry_asked.connect(self.retry_asked)
-        view.version_asked.connect(lambda version: self.version_asked.emit(index, version))
-        view.set_can_retry(self._can_retry)
-        if self.turns:
-            self.turns[-1].set_last(False)
-        self.turns.append(view)
-        self._column.insertWidget(self._column.count() - 1, view)
-        self._follow = True
+    def _make(self, message: Message) -> MessageView:
+        talk, id = self._talk, message.id
+        view = MessageView(message, talk.chat.message(message.parent) if message.parent else None, self._theme)
+        buttons = view.buttons
+        buttons.version_asked.connect(talk.show)
+        buttons.retry_asked.connect(lambda: talk.retry(id))
+        buttons.go_on_asked.connect(lambda: talk.go_on(id))
+        view.edited.connect(lambda text: talk.edit(id, text))
+        view.pressed.connect(lambda: self.message_pressed.emit(id))
         return view
 
-    def set_can_retry(self, can_retry: bool) -> None:
-        """Whether a reply can be asked for now."""
-        self._can_retry = can_retry
-        for turn in self.turns:
-            turn.set_can_retry(can_retry)
+    def _enable(self) -> None:
+        can_change = not self._talk.writing
+        for view in self.messages:
+            view.set_enabled(can_change=can_change, can_reply=self._can_reply and can_change)
+
+    # -- The reply that is being written -------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_reply_began(self, reply: Message) -> None:
+        self._follow = True
+        self._show()
+        self.messages[-1].begin()
+
+    @Slot(str)
+    def _on_reply_grew(self, text: str) -> None:
+        self.messages[-1].append(text)
+
+    # -- Scrolling -----------------------------------------------------------------------------------------------------
 
     @Slot(int, int)
     def _on_range_changed(self, low: int, high: int) -> None:
         self._keep_room(high > low)
         if self._follow:
-            self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
+            self.verticalScrollBar().setValue(high)
+        elif self._to_end is not None:
+            self.verticalScrollBar().setValue(high - self._to_end)
+            self._to_end = None
 
     def _keep_room(self, has_bar: bool) -> None:
         # The room of a scroll bar that is not there is kept free, so that nothing moves when it comes.
@@ -94,7 +201,7 @@ class ChatView(QScrollArea):
 
     @Slot(int)
     def _on_scrolled(self, value: int) -> None:
-        self._follow = value >= self.verticalScrollBar().maximum() - 24
+        self._follow = value >= self.verticalScrollBar().maximum() - _NEAR
 
 
 def in_chat_column(*widgets: QWidget) -> QWidget:

@@ -68,9 +68,18 @@ class ItemList(QListWidget):
                 self.clear()
                 for item in items:
                     self._add(item)
+        self.select(current)
+
+    def select(self, key: str) -> None:
+        """Have this item selected, or none where there is none of it, without a signal."""
+        with QSignalBlocker(self):
             keys = list(self._items)
-            self.setCurrentRow(keys.index(current) if current in self._items else -1)
+            self.setCurrentRow(keys.index(key) if key in self._items else -1)
         self._allow_actions()
+
+    def item_of(self, key: str) -> Item | None:
+        """The item of this key."""
+        return self._items.get(key)
 
     def show_rows(self, n: int) -> None:
         """Be as high as `n` rows of two lines, at any text size."""

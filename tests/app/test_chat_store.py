@@ -1,66 +1,223 @@
-"""Conversations on disk: what is kept, what the model reads of them, and files that are none."""
+"""Conversations on disk: what is kept, older files, files that are none, and what other programs give and take."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.chat_store import Chat, ChatStore, Reply, Turn
+from app.chat_exchange import as_markdown, import_chat
+from app.chat_format import chat_text
+from app.chat_index import ChatIndex
+from app.chat_store import ChatSaver, ChatStore
+from app.chat_tree import Chat, DrawnToken, Made, Message
+from models.inference.prompting import Prompting
+from models.inference.settings import SamplingConfig
 from models.library import Library
 
+OLD_REPLY = {"model": "tiny", "step": 3, "seed": 1, "n_prompt": 4, "n_tokens": 2, "tokens_per_s": 99.5}
+OLD_REPLY |= {"context_length": 128, "reason": "stop"}
 
-def reply(text: str) -> Reply:
-    return Reply(text=text, model="tiny", step=3, seed=1, n_prompt=4, n_tokens=2, tokens_per_s=99.5, reason="stop")
+
+def old_turn(prompt: str, *replies: str, shown: int = 0, **more: Any) -> dict[str, Any]:
+    turn = {"prompt": prompt, "kind": "", "gold": "", "topic": [], "fresh": False, "goes_on": False, "shown": shown}
+    return turn | {"replies": [{"text": text, **OLD_REPLY} for text in replies]} | more
+
+
+def full_chat() -> Chat:
+    """A conversation that uses everything there is."""
+    made = Made(
+        model="tiny",
+        run_id="r",
+        step=3,
+        seed=9,
+        sampling=SamplingConfig(temperature=0.5, stop=("\n",), logit_bias=((5, 1.5),), seed=9),
+        prompt_ids=(1, 2),
+        source_ids=(7,),
+        tokens=(DrawnToken(4, 0.5, 1.25, 1, 0.75), DrawnToken(5)),
+        n_begun=1,
+        n_prompt=2,
+        n_tokens=2,
+        n_left_out=1,
+        summary="before",
+        first_token_s=0.01,
+        tokens_per_s=99.5,
+        context_length=128,
+        reason="length",
+    )
+    asked = Message(content="Où est Anna ?", kind="state", gold="Here", topic=("a", "b", "c"), fresh=True, goes_on=True)
+    chat = Chat(name="Mine", run_id="r", prompting=Prompting(system="Be brief.", when_full="stop")).with_message(asked)
+    for reply in (Message(content="Ici.", made=made), Message(content="Là.", edited=True)):
+        chat = chat.with_message(dataclasses.replace(reply, parent=asked.id, role="assistant"))
+    return chat.showing(chat.messages[1].id)
 
 
 def test_a_chat_comes_back_as_it_was(library: Library) -> None:
-    store = ChatStore(library)
-    turn = Turn(
-        prompt="Où est Anna ?", kind="state", gold="Here", fresh=True, replies=(reply("a"), reply("b")), shown=1
-    )
-    chat = Chat(run_id="r", turns=(turn, Turn(prompt="and?")))
+    store, chat = ChatStore(library), full_chat()
     store.save(chat)
     assert store.load(chat.id) == chat
-    assert json.loads(store.path(chat.id).read_text("utf-8"))["format"] == 1
+    assert json.loads(store.path(chat.id).read_text("utf-8"))["format"] == 2
     assert list(library.chats.iterdir()) == [store.path(chat.id)], "one file, and nothing beside it"
 
 
-def test_the_model_reads_what_came_since_the_last_fresh_turn() -> None:
-    chat = Chat(
-        turns=(
-            Turn(prompt="one", replies=(reply("1"),)),
-            Turn(prompt="two", fresh=True, replies=(reply("bad"), reply("2")), shown=1),
-            Turn(prompt="three", replies=(reply("3"),)),
-        )
-    )
-    assert chat.messages() == [
-        {"role": "user", "content": "two"},
-        {"role": "assistant", "content": "2"},
-        {"role": "user", "content": "three"},
-    ]
+def test_a_chat_of_turns_becomes_a_tree(library: Library) -> None:
+    turns = [old_turn("one", "1", "uno", shown=1, fresh=True), old_turn("two"), old_turn("three", "3", gold="3")]
+    path = ChatStore(library).path("old")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"format": 1, "id": "old", "created": "2026-01-01", "run_id": "r", "turns": turns}))
+    chat = ChatStore(library).load("old")
+    assert [message.content for message in chat.path] == ["one", "uno", "two", "three", "3"]
+    assert [message.content for message in chat.siblings(chat.path[1].id)] == ["1", "uno"]
+    made = chat.path[-1].made
+    assert made == Made(**OLD_REPLY)  # type: ignore[arg-type]
+    assert (chat.path[3].gold, chat.path[0].fresh, chat.run_id, chat.created) == ("3", True, "r", "2026-01-01")
+    assert made.sampling is None, "only the seed is known"
+    assert not made.can_go_on
+    ChatStore(library).save(chat)
+    assert ChatStore(library).load("old") == chat
 
 
-def test_titles_are_short() -> None:
-    assert Chat().title == "New chat"
-    assert Chat(turns=(Turn(prompt="hello\nworld"),)).title == "hello world"
-    assert len(Chat(turns=(Turn(prompt="x" * 500),)).title) <= 48
+def test_settings_of_another_version_do_not_cost_the_words(library: Library) -> None:
+    chat = full_chat()
+    data = json.loads(chat_text(chat))
+    data["messages"][1]["made"]["sampling"] |= {"of the future": 1}
+    data["messages"][2] |= {"made": {**OLD_REPLY, "sampling": {"temperature": "hot"}}}
+    data["prompting"] = {"when_full": "panic"}
+    path = ChatStore(library).path(chat.id)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(data))
+    read = ChatStore(library).load(chat.id)
+    assert read.messages[1] == chat.messages[1]
+    assert read.messages[2].made == Made(**OLD_REPLY)  # type: ignore[arg-type]
+    assert read.prompting == Prompting()
+
+
+_MESSAGE = '{"id": "%s", "parent": "%s", "role": "user", "content": "x", "created": ""}'
+_HEAD = '"format": 2, "id": "", "created": "", "name": "", "run_id": "", "shown": {}'
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"turns": [1], "created": "", "run_id": ""}', '{"turns": [{"prompt": "x"}]}', "\xff"]
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"turns": [1], "created": "", "run_id": "", "id": ""}',
+        '{"turns": [{"prompt": "x"}]}',
+        "\xff",
+        '{"format": 3}',
+        f'{{{_HEAD}, "messages": [1]}}',
+        f'{{{_HEAD}, "messages": [{_MESSAGE % ("a", "b")}]}}',
+        f'{{{_HEAD}, "messages": [{_MESSAGE % ("a", "")}, {_MESSAGE % ("a", "")}]}}',
+        f'{{{_HEAD}, "messages": [{_MESSAGE % ("a", "a")}]}}',
+    ],
 )
 def test_a_file_that_is_no_chat_is_told_of_and_left_alone(library: Library, content: str) -> None:
-    store = ChatStore(library)
-    good = Chat(turns=(Turn(prompt="hi"),))
+    store, good = ChatStore(library), full_chat()
     store.save(good)
     bad = store.path("bad")
     bad.write_bytes(content.encode("latin1"))
-    found = dict(store.list())
-    assert found[good.id] == good
-    assert str(bad) in str(found["bad"])
+    lines = {line.id: line for line in ChatIndex(store.folder).find()}
+    assert (lines[good.id].title, lines[good.id].problem) == ("Mine", "")
+    assert str(bad) in lines["bad"].problem
     assert bad.read_bytes() == content.encode("latin1")
 
 
-def test_an_empty_library_has_no_chats(library: Library) -> None:
-    assert ChatStore(library).list() == []
+def test_chats_are_found_by_their_names_and_by_all_that_was_ever_said(library: Library) -> None:
+    store, index = ChatStore(library), ChatIndex(library.chats)
+    assert index.find() == ()
+    chat, other = full_chat(), Chat().with_message(Message(content="Something else", created="2999-01-01"))
+    store.save(chat)
+    store.save(other)
+    assert [line.id for line in index.find()] == [other.id, chat.id], "the latest first"
+    assert [line.id for line in index.find("mine  LÀ")] == [chat.id], "also in a version that is not shown"
+    assert index.find("nowhere") == ()
+    store.save(other.with_message(Message(parent=other.messages[0].id, content="nowhere", created="2999")))
+    assert [line.id for line in index.find("nowhere")] == [other.id]
+    store.path(other.id).unlink()
+    assert [line.id for line in index.find()] == [chat.id]
+
+
+def test_of_what_is_saved_beside_the_window_the_newest_stays(library: Library) -> None:
+    store = ChatStore(library)
+    saver, chat = ChatSaver(store), Chat()
+    for i in range(50):
+        chat = chat.with_message(Message(parent=chat.leaf.id if chat.leaf else "", content=str(i)))
+        saver.save(chat)
+    saver.wait()
+    assert not saver.busy
+    assert store.load(chat.id) == chat
+    assert saver.take_problem() is None
+
+
+def test_what_the_disk_does_not_take_is_told_once(library: Library) -> None:
+    library.chats.parent.mkdir(parents=True, exist_ok=True)
+    library.chats.write_text("a file where the folder should be")
+    saver = ChatSaver(ChatStore(library))
+    saver.save(Chat())
+    saver.wait()
+    assert isinstance(saver.take_problem(), OSError)
+    assert saver.take_problem() is None
+
+
+def test_markdown_holds_what_is_shown() -> None:
+    chat = full_chat()
+    assert as_markdown(chat) == (
+        "# Mine\n\n### System\n\nBe brief.\n\n### User\n\nOù est Anna ?\n\n### tiny, step 3\n\nIci.\n"
+    )
+    assert as_markdown(chat.showing(chat.messages[2].id)).endswith("### Model (edited)\n\nLà.\n")
+
+
+def test_an_exported_chat_is_taken_in_as_another(tmp_path: Path) -> None:
+    chat, path = full_chat(), tmp_path / "chat.json"
+    path.write_text(chat_text(chat), "utf-8")
+    taken = import_chat(path)
+    assert taken.id != chat.id
+    assert dataclasses.replace(taken, id=chat.id) == chat
+
+
+def test_lists_of_messages_are_taken_in(tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Hello "}, {"type": "text", "text": "there"}]},
+        {"role": "assistant", "content": "Hi."},
+        {"role": "user", "content": "And?"},
+    ]
+    path = tmp_path / "from elsewhere.json"
+    for data in (said, {"model": "x", "messages": said}):
+        path.write_text(json.dumps(data))
+        chat = import_chat(path)
+        assert (chat.title, chat.prompting.system) == ("from elsewhere", "Be brief.")
+        assert [(m.role, m.content) for m in chat.path] == [
+            ("user", "Hello there"),
+            ("assistant", "Hi."),
+            ("user", "And?"),
+        ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "3",
+        "{}",
+        "[]",
+        '{"messages": 3}',
+        "[1]",
+        '[{"role": "tool", "content": ""}]',
+        '[{"role": "user"}]',
+        '[{"role": "user", "content": [{"type": "image_url"}]}]',
+        '{"shown": {}, "format": 2}',
+        "[" * 100_000,
+    ],
+)
+def test_what_holds_no_chat_is_refused_in_a_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"x\.json.*\.$"):
+        import_chat(path)
+    with pytest.raises(ValueError, match="cannot be read"):
+        import_chat(tmp_path / "missing.json")

@@ -60,9 +60,13 @@ def test_a_real_model_is_opened_and_goes_on_with_a_text(
     assert tab.sampling.config.max_tokens <= 32
     tab.composer.field.setPlainText("Anna")
     qtbot.keyClick(tab.composer.field, Qt.Key.Key_Return)
-    until(lambda: bool(tab.talk.chat.turns[-1].replies))
-    made = tab.talk.chat.turns[-1].replies[0]
-    assert made.n_tokens > 0
+    until(lambda: len(tab.talk.chat.path) == 2 and not tab.talk.writing)
+    made = tab.talk.chat.path[-1].made
+    assert made is not None
+    assert len(made.ids) == made.n_tokens > 0
     assert made.tokens_per_s > 0
-    assert made.n_prompt == 4
-    assert tab.talk.store.load(tab.talk.chat.id).turns[-1].replies[0] == made
+    assert made.first_token_s > 0
+    assert made.n_prompt == len(made.prompt_ids) == 4
+    assert all(token.rank is not None and token.draw is not None for token in made.tokens)
+    tab.talk.shelf.flush()
+    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat

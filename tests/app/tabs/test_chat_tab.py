@@ -11,11 +11,13 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.chat_control import ChatModel, ReplyStarted
+from app.chat_model import ChatModel
+from app.chat_tree import Made
+from app.reply_events import ReplyStarted
 from app.session import Session
 from app.tabs.chat_tab import ChatTab
 from app.theme import ThemeProvider
-from app.widgets.turn_view import TurnView
+from app.widgets.message_view import MessageView
 from models.data.tiny_world.starters import STARTER_KINDS
 from models.events import ReplyFinished, TokenMade
 from models.inference.settings import SamplingConfig
@@ -51,6 +53,7 @@ class Actor:
     def __init__(self, session: Session, monkeypatch: pytest.MonkeyPatch, model: ChatModel = TALKER) -> None:
         self.session = session
         self.asked: list[tuple[Said, SamplingConfig]] = []
+        self.begun: tuple[int, ...] = ()
         self.stopped = 0
         monkeypatch.setattr(session, "send_chat", self._send)
         monkeypatch.setattr(session, "stop_chat", self._stop)
@@ -61,8 +64,9 @@ class Actor:
         self.session._chat.state = state
         self.session.chat_changed.emit()
 
-    def _send(self, messages: Said, sampling: SamplingConfig) -> bool:
+    def _send(self, messages: Said, sampling: SamplingConfig, begun: Sequence[int] = (), *_: object) -> bool:
         self.asked.append((messages, sampling))
+        self.begun = tuple(begun)
         self._be("waiting")
         return True
 
@@ -92,8 +96,22 @@ def actor(session: Session, tab: ChatTab, monkeypatch: pytest.MonkeyPatch) -> Ac
     return Actor(session, monkeypatch)
 
 
-def last(tab: ChatTab) -> TurnView:
-    return tab.view.turns[-1]
+def last(tab: ChatTab) -> MessageView:
+    return tab.view.messages[-1]
+
+
+def made(tab: ChatTab) -> Made:
+    found = last(tab).message.made
+    assert found is not None
+    return found
+
+
+def note(tab: ChatTab) -> str:
+    return last(tab).note.text().replace("\N{NO-BREAK SPACE}", " ")
+
+
+def texts(tab: ChatTab) -> list[str]:
+    return [view.bubble.text for view in tab.view.messages]
 
 
 def test_without_any_run_it_says_how_to_get_one(qtbot: QtBot, tab: ChatTab, session: Session) -> None:
@@ -113,7 +131,7 @@ def test_enter_sends_and_shift_enter_starts_a_line(qtbot: QtBot, tab: ChatTab, a
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert actor.asked[0][0] == [{"role": "user", "content": "Where is\nAnna?"}]
     assert field.toPlainText() == ""
-    assert last(tab).prompt.text == "Where is\nAnna?"
+    assert tab.view.messages[0].bubble.text == "Where is\nAnna?"
 
 
 def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
@@ -121,13 +139,13 @@ def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
     assert tab.composer.stop.isVisible()
     assert not tab.composer.send.isVisible()
     actor.begin(" Anna", " is")
-    assert last(tab).reply.text == "Anna is", "the template's space before a reply is not shown"
+    assert last(tab).bubble.text == "Anna is", "the template's space before a reply is not shown"
     actor.session.chat_events.emit((TokenMade(id=9, text=" here. ", probability=0.5, entropy=1.0, rank=1),))
     actor.end()
-    assert last(tab).reply.text == "Anna is here."
-    assert "321 tokens/s" in last(tab).note.text()
-    assert "15 of 128 context" in last(tab).note.text()
-    assert "step 41" in last(tab).note.text()
+    assert last(tab).bubble.text == "Anna is here."
+    assert "321 tokens/s" in note(tab)
+    assert "15 of 128 context" in note(tab)
+    assert made(tab).step == 41
     assert tab.composer.send.isVisible()
 
 
@@ -136,32 +154,32 @@ def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> N
     actor.begin(" Once", " upon")
     qtbot.mouseClick(tab.composer.stop, Qt.MouseButton.LeftButton)
     assert actor.stopped == 1
-    assert last(tab).reply.text == "Once upon"
-    assert "stopped by you" in last(tab).note.text()
-    assert tab.talk.chat.turns[-1].replies[-1].reason == "stopped"
+    assert last(tab).bubble.text == "Once upon"
+    assert "stopped by you" in note(tab)
+    assert made(tab).reason == "stopped"
 
 
 def test_a_reply_that_fails_can_be_tried_again(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     tab.composer.sent.emit("Hello?")
     actor._be("ready")
     actor.session.reply_ended.emit()
-    assert last(tab).note.text() == "No reply came."
-    qtbot.mouseClick(last(tab).retry, Qt.MouseButton.LeftButton)
+    assert note(tab) == "No reply came."
+    qtbot.mouseClick(last(tab).buttons.retry, Qt.MouseButton.LeftButton)
     actor.reply(" Yes.")
-    assert last(tab).reply.text == "Yes."
-    assert len(tab.talk.chat.turns) == 1
+    assert last(tab).bubble.text == "Yes."
+    assert len(tab.talk.chat.messages) == 2
 
 
 def test_retry_keeps_the_earlier_reply_beside_the_new_one(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     tab.composer.sent.emit("Who?")
     actor.reply(" Ben.")
-    qtbot.mouseClick(last(tab).retry, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(last(tab).buttons.retry, Qt.MouseButton.LeftButton)
     actor.reply(" Clara.")
     assert actor.asked[1][0] == actor.asked[0][0], "the first reply is no part of the second question"
     assert actor.asked[1][1].seed != actor.asked[0][1].seed
-    assert (last(tab).reply.text, last(tab)._version.text()) == ("Clara.", "2 of 2")
-    qtbot.mouseClick(last(tab)._older, Qt.MouseButton.LeftButton)
-    assert last(tab).reply.text == "Ben."
+    assert (last(tab).bubble.text, last(tab).buttons.version.text()) == ("Clara.", "2/2")
+    qtbot.mouseClick(last(tab).buttons.older, Qt.MouseButton.LeftButton)
+    assert last(tab).bubble.text == "Ben."
     tab.composer.sent.emit("And then?")
     assert actor.asked[-1][0] == [
         {"role": "user", "content": "Who?"},
@@ -169,7 +187,6 @@ def test_retry_keeps_the_earlier_reply_beside_the_new_one(qtbot: QtBot, tab: Cha
         {"role": "user", "content": "And then?"},
     ]
     actor.reply(" Nothing.")
-    assert not tab.view.turns[0].retry.isVisible()
 
 
 def test_the_seed_is_kept_where_the_user_wants_it(tab: ChatTab, actor: Actor) -> None:
@@ -181,33 +198,36 @@ def test_the_seed_is_kept_where_the_user_wants_it(tab: ChatTab, actor: Actor) ->
 
 
 def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    def listed(n: int) -> None:
+        qtbot.waitUntil(lambda: tab.chats.list.count() == n)
+
     tab.composer.sent.emit("First")
     actor.reply(" one")
     first = tab.talk.chat
     qtbot.keyClick(tab, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
-    assert tab.view.turns == []
+    assert tab.view.messages == []
     tab.composer.sent.emit("Second")
     actor.reply(" two")
-    assert tab.list.count() == 2
-    tab.list.chosen.emit(first.id)
-    assert [turn.reply.text for turn in tab.view.turns] == ["one"]
+    listed(2)
+    tab.chats.list.chosen.emit(first.id)
+    assert texts(tab) == ["First", "one"]
     with qtbot.waitSignal(actor.session.deleted) as deleted:
-        tab.list.delete_asked.emit(first.id)
-    assert (tab.list.count(), tab.view.turns) == (1, [])
+        tab.chats.list.delete_asked.emit(first.id)
+    assert tab.view.messages == []
+    listed(1)
     actor.session.undo_delete(deleted.args[1])
-    assert tab.list.count() == 2
+    listed(2)
 
 
 def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor) -> None:
     tab.composer.sent.emit("First")
     actor.begin(" half")
     first = tab.talk.chat.id
-    tab.new_chat()
+    tab.chats.new_chat()
     assert actor.stopped == 1
-    assert tab.view.turns == []
-    kept = tab.talk.store.load(first).turns[0].reply
-    assert kept is not None
-    assert kept.text == "half"
+    assert tab.view.messages == []
+    tab.talk.shelf.flush()
+    assert [message.content for message in tab.talk.shelf.store.load(first).path] == ["First", "half"]
 
 
 def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, session: Session, actor: Actor) -> None:
@@ -219,9 +239,9 @@ def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, ses
     tab.composer.sent.emit("Once upon")
     actor.reply(" a", " time ")
     assert actor.asked[0][0] == "Once upon"
-    assert last(tab).reply.text == " a time "
-    assert not last(tab).prompt.isVisible()
-    qtbot.mouseClick(last(tab).copy, Qt.MouseButton.LeftButton)
+    assert last(tab).bubble.text == " a time "
+    assert not tab.view.messages[0].bubble.isVisible()
+    qtbot.mouseClick(last(tab).buttons.copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "Once upon a time "
 
 
@@ -238,20 +258,21 @@ def test_a_starter_begins_afresh_and_knows_the_right_answer(
     tab.composer.sent.emit("Hello")
     actor.reply(" Hi.")
     press(qtbot, tab, kind)
-    turn = tab.talk.chat.turns[-1]
-    assert actor.asked[-1][0] == [{"role": "user", "content": turn.prompt}]
+    turn = tab.talk.chat.message(tab.view.messages[-2].message.id)
+    assert actor.asked[-1][0] == [{"role": "user", "content": turn.content}]
     actor.reply(f" {turn.gold}")
     assert not last(tab).gold.isVisible()
-    qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(last(tab).buttons.reveal, Qt.MouseButton.LeftButton)
     assert last(tab).gold.text().startswith("✓  Right: ")
-    qtbot.mouseClick(last(tab).retry, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(last(tab).buttons.retry, Qt.MouseButton.LeftButton)
     actor.reply(" Nobody knows.")
-    qtbot.mouseClick(last(tab).reveal, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(last(tab).buttons.reveal, Qt.MouseButton.LeftButton)
     assert last(tab).gold.text().startswith("✗  Not right. ")
     assert turn.gold in last(tab).gold.text()
-    assert tab.talk.store.load(tab.talk.chat.id) == tab.talk.chat
+    tab.talk.shelf.flush()
+    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
 
 
 def test_the_note_says_so_while_the_model_reads(tab: ChatTab, actor: Actor) -> None:
     tab.composer.sent.emit("Hello")
-    assert last(tab).note.text() == "Reading…"
+    assert note(tab) == "Reading…"
