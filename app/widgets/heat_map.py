@@ -91,7 +91,7 @@ class HeatMap(Figure):
             return
         table = colour_table(self._theme, picture.colours)
         self._image = coloured(picture.values, picture.low, picture.high, table)
-        self._bar = _as_image(table[::-1, None])
+        self._bar = as_image(table[::-1, None])
 
     def paintEvent(self, event: QPaintEvent) -> None:
         picture = self._picture
@@ -165,10 +165,10 @@ def coloured(values: Floats, low: float, high: float, table: Colours) -> QImage:
     share = np.nan_to_num((values - low) / max(high - low, 1e-12))
     pixels = table[(np.clip(share, 0, 1) * 255 + 0.5).astype(np.intp)]
     pixels[np.isnan(values)] = 0
-    return _as_image(pixels)
+    return as_image(pixels)
 
 
-def _as_image(pixels: Colours) -> QImage:
+def as_image(pixels: Colours) -> QImage:
     """(rows, columns) of 0xAARRGGBB -> an image of its own."""
     rows, columns = pixels.shape
     data = np.ascontiguousarray(pixels, np.uint32)

@@ -1,0 +1,57 @@
+"""What parts of a model, tokens and log-probabilities are called on screen. No widgets."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from models.number_words import percent
+from models.tokenizers.pieces import pieces_of
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?(?:blocks\.(?P<layer>\d+)|embedding)(?:\.(?P<part>\w+))?$")
+PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_forward": "feed-forward"}
+
+
+def site_words(site: str, head: int | None = None) -> str:
+    """«Embedding», «Layer 3», «Layer 3, feed-forward», «Encoder layer 1, attention, head 2»."""
+    found = _SITE.match(site)
+    assert found is not None, site
+    stack, layer, part = found["stack"], found["layer"], found["part"]
+    side = "Encoder " if stack == "encoder." else ""
+    name = f"{side}embedding" if layer is None else f"{side}layer {int(layer) + 1}"
+    words = [name[0].upper() + name[1:]]
+    if part is not None and not (part == "attention" and head is not None):
+        words.append(PARTS[part])
+    if head is not None:
+        words.append(f"head {head + 1}")
+    return ", ".join(words)
+
+
+def token_names(tokenizer: Tokenizer, ids: Iterable[int]) -> dict[int, str]:
+    """The tokens as they are shown; of a model with a larger vocabulary than its tokenizer's, some by their numbers."""
+    wanted = set(ids)
+    known = [id for id in wanted if tokenizer.id_to_token(id) is not None]
+    return {id: f"#{id}" for id in wanted} | {piece.id: piece.display for piece in pieces_of(tokenizer, known)}
+
+
+def quoted(word: str) -> str:
+    """A token in running text."""
+    return f"«{word}»"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """«+1.20», «−0.35», «0.00»."""
+    words = f"{value:+.{digits}f}".replace("-", "−")
+    return words.lstrip("+−") if not words.strip("+−0.") else words
+
+
+def share(p: float) -> str:
+    """A probability in two digits or more: «41.2 %», «0.31 %», «0.0042 %», «<0.0001 %»."""
+    if p < 1e-6:
+        return f"{'<' if p > 0.0 else ''}{percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
+    return percent(p, 1 if p >= 0.01 else min(4, 1 - math.floor(math.log10(100 * p))))

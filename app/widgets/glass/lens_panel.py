@@ -1,0 +1,252 @@
+"""How the answer forms, layer by layer: the logit lens, chosen tokens through the layers, and what each part adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+from app.glass.asked import Asked
+from app.glass.focus import Focus
+from app.glass.lens_answer import LensAnswer, LensColumn, look_at
+from app.glass.names import quoted, share, signed
+from app.session import Session
+from app.theme import ThemeProvider
+from app.widgets.basics import label, row
+from app.widgets.chart_export import Columns
+from app.widgets.elided_label import ElidedLabel
+from app.widgets.glass.answer_panel import AnswerPanel
+from app.widgets.glass.colour_scale import ColourScale
+from app.widgets.glass.contribution_bars import ContributionBars
+from app.widgets.glass.lens_grid import LensGrid, LensTable
+from app.widgets.glass.panel_head import About
+from app.widgets.glass.token_chips import Chip, TokenChips
+from app.widgets.glass.tracked_lines import TrackedLines, line_color
+from app.widgets.segments import Segments
+
+ABOUT = About(
+    title="Logit lens",
+    shows="What the model would say if it ended after each layer.",
+    source=(
+        "The text is read once more by the open model. Each layer's result goes through the final norm, where the "
+        "design has one, and the head; probabilities are over the whole vocabulary, before temperature and cuts. The "
+        "last row is the model's own answer."
+    ),
+    limits=(
+        "Layers were never trained to be read this way: an early layer that says nothing legible may know much. What a "
+        "part adds is its direct share of the logit; what later layers make of it is counted as theirs."
+    ),
+)
+
+_N_FOLLOWED, _MOST_FOLLOWED = 4, 7
+
+
+class LensPanel(AnswerPanel):
+    """For the token in focus: the grid over the last places, the tracked tokens and the contributions there."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self._columns: dict[int, LensColumn] = {}
+        self._names: dict[int, str] = {}
+        self._answer: LensAnswer | None = None
+        self._followed: list[int] = []
+        self._chosen: list[int] = []  # by the user: they stay from place to place
+        self._step = -1
+        self.grid = LensGrid(theme)
+        self.scale = Segments("Height", {"share": "Probability", "rank": "Rank"})
+        self.chips = TokenChips("Tracked tokens", theme, mono=True)
+        self.tracked = TrackedLines(theme)
+        self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})
+        self.of.setToolTip("The token's logit itself, or how far it leads over its strongest rival")
+        self.split_title = ElidedLabel("What each part adds")
+        self.split_title.setProperty("role", "subheading")
+        self.bars = ContributionBars(theme)
+        self.no_split = label("", "caption", wrap=True)
+        self.total = label("", "caption", wrap=True)
+        self.lines.addWidget(self.grid)
+        scale = ColourScale(theme, "sequential", "0 %", "100 %")
+        self.lines.addLayout(row(label("Click a cell to track its token below.", "caption"), None, scale))
+        self.lines.addLayout(row(label("Tokens through the layers", "subheading"), None, self.scale))
+        self.lines.addWidget(self.chips)
+        self.lines.addWidget(self.tracked, 1)
+        self.lines.addLayout(row(self.split_title, self.of))
+        self.lines.addWidget(self.bars, 1)
+        self.lines.addWidget(self.total)
+        self.lines.addWidget(self.no_split)
+        self.lines.addStretch()
+        self.examiner.done.connect(self._on_answer)
+        self.grid.chosen.connect(self._on_cell)
+        self.chips.removed.connect(self._on_removed)
+        self.scale.changed.connect(lambda which: self.tracked.show_ranks(which == "rank"))
+        self.of.changed.connect(self._show_split)
+        theme.theme_changed.connect(self._show_followed)
+
+    # -- Asking --------------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        self._columns.clear()
+        self._chosen.clear()
+        self._answer = None
+
+    def ask(self, asked: Asked) -> None:
+        wanted = self._places(asked.place)
+        missing = [place for place in wanted if place not in self._columns and place != asked.place]
+        self.examiner.ask(lambda model, tokenizer: look_at(model, tokenizer, asked, missing))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        asked = self.asked
+        if asked is not None and self._answer is not None and self.isVisible():
+            if any(place not in self._columns for place in self._places(asked.place)):
+                self.ask(asked)
+            else:
+                self._show_grid()
+
+    def _places(self, place: int) -> list[int]:
+        """The tokens whose answers stand in the grid: the one in focus, and as many before it as there is room for."""
+        first = 0 if self._is_encoder else 1
+        n = self.grid.columns_for(self.width())
+        return list(range(max(first, place - n + 1), place + 1))
+
+    @property
+    def _is_encoder(self) -> bool:
+        model = self._session.chat_model
+        return model is not None and model.mode == "fill"
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_answer(self, answer: LensAnswer) -> None:
+        asked = self.asked
+        if asked is None or asked != answer.asked:
+            return
+        if self._step != self.examiner.step:  # the model has learned on: what it said before is another's
+            self._step = self.examiner.step
+            self._columns.clear()
+        self._answer = answer
+        self._names |= answer.names
+        self._columns |= answer.columns()
+        if any(place not in self._columns for place in self._places(asked.place)):
+            self._columns.clear()  # all in one, or a model that learns would never be caught up with
+            self.ask(asked)
+            return
+        self._followed = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.striking(_N_FOLLOWED)]))
+        self._followed = self._followed[: max(_N_FOLLOWED, 1 + len(self._chosen))][:_MOST_FOLLOWED]
+        self.show_body()
+        self._show_grid()
+        self._show_followed()
+        self._show_split()
+
+    def _show_grid(self) -> None:
+        answer = self._answer
+        assert answer is not None
+        text, places = answer.asked.text, self._places(answer.asked.place)
+        columns = [self._columns[place] for place in places]
+        n_rows = len(columns[0].best)
+        layers = ["Embedding", *(f"Layer {i}" for i in range(1, n_rows))]
+        back = 0 if self._is_encoder else 1
+
+        def describe(row: int, column: int) -> str:
+            told = columns[column]
+            lines = [f"{self._names[id]}  {share(p)}" for id, p in told.best[row]]
+            own = f"{quoted(text.words[places[column]])}: {share(told.own[row])}, rank {told.ranks[row]:,}"
+            return "\n".join((layers[row], *lines, own))
+
+        self.grid.show_table(
+            LensTable(
+                layers=layers,
+                reads=[text.words[place - back] for place in places],
+                goes_on=[text.words[place] for place in places],
+                words=[[self._names[column.best[i][0][0]] for column in columns] for i in range(n_rows)],
+                values=np.array([[column.best[i][0][1] for column in columns] for i in range(n_rows)], np.float32),
+                describe=describe,
+            ),
+            len(places) - 1,
+        )
+
+    @Slot()
+    def _show_followed(self) -> None:
+        if self._answer is None:
+            return
+        names = [self._names[id] for id in self._followed]
+        values, ranks = self._answer.lens.follow(self._followed)
+        slots = ["emb", *(str(i) for i in range(1, len(values)))]
+        self.tracked.show_lines(slots, names, values.numpy(), ranks.numpy().astype(np.float32))
+        shares = values[-1].tolist()
+        self.chips.show_chips(
+            [
+                Chip(f"{name} {share(p)}", "Click to track it no more", line_color(self._theme, i))
+                for i, (name, p) in enumerate(zip(names, shares, strict=True))
+            ]
+        )
+
+    @Slot()
+    def _show_split(self) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        leads = self.of.value == "lead"
+        split = answer.lead if leads else answer.split
+        for widget in (self.bars, self.total, self.of):
+            widget.setVisible(split is not None)
+        self.no_split.setVisible(split is None)
+        self.no_split.setText(answer.no_split)
+        token, rival = quoted(self._names[answer.token]), quoted(self._names[answer.rival])
+        if split is None:
+            self.split_title.setText("What each part adds")
+            return
+        self.split_title.setText(f"What each part adds to {token}" + (f", over {rival}" if leads else ""))
+        self.bars.show_parts(split.parts, split.constant)
+        names = ("attention", "cross_attention", "feed_forward")
+        sums = {name: sum(v for site, v in split.parts if site.endswith(f".{name}")) for name in names}
+        words = [f"attention {signed(sums['attention'])}"]
+        words += [f"cross-attention {signed(sums['cross_attention'])}"] if sums["cross_attention"] else []
+        words += [f"feed-forward {signed(sums['feed_forward'])}", f"embedding {signed(split.parts[0][1])}"]
+        what = f"The lead of {token} over {rival}" if leads else f"The logit of {token}"
+        self.total.setText(f"{what} is {signed(split.total)}: {', '.join(words)}, biases {signed(split.constant)}.")
+
+    # -- Tracking ------------------------------------------------------------------------------------------------------
+
+    @Slot(int, int)
+    def _on_cell(self, row: int, column: int) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        id = self._columns[self._places(answer.asked.place)[column]].best[row][0][0]
+        if id not in self._followed:
+            self._followed = [*self._followed[: _MOST_FOLLOWED - 1], id]
+            self._chosen.append(id)
+            self._show_followed()
+
+    @Slot(int)
+    def _on_removed(self, i: int) -> None:
+        if len(self._followed) > 1:
+            id = self._followed.pop(i)
+            if id in self._chosen:
+                self._chosen.remove(id)
+            self._show_followed()
+
+    # -- Export --------------------------------------------------------------------------------------------------------
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """Every cell of the grid with its best tokens."""
+        answer, columns, names = self._answer, dict(self._columns), dict(self._names)
+        places = self._places(answer.asked.place) if answer is not None else []
+
+        def make() -> Columns:
+            rows = [
+                (place, answer.asked.text.words[place], layer, rank, names[id], p)
+                for place in places
+                if answer is not None
+                for layer, best in enumerate(columns[place].best)
+                for rank, (id, p) in enumerate(best, start=1)
+            ]
+            keys = ("place", "stood_there", "layer", "rank", "token", "probability")
+            return (
+                dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True)) if rows else {key: [] for key in keys}
+            )
+
+        return make
