@@ -3,62 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Generator
 
-from models.config import ModelConfig
 from models.events import Event, Phase
 from models.library import Library
-from models.pronouns.corpus import SOURCE
 from models.pronouns.evaluation import PronounEvaluation, write_pronouns
 from models.pronouns.resolving import evaluate_pronouns
+from models.pronouns.specs import KINDS, NAMES, pronoun_spec
 from models.training.prepare import prepare_run
 from models.training.run_folder import RunFolder
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.trainer import Trainer
-
-KINDS = ("encoder-only", "decoder-only")
-NAMES = {"encoder-only": "Pronouns, encoder", "decoder-only": "Pronouns, causal"}
-TAG = "pronouns"
-TRAINING = TrainConfig(
-    steps=500,
-    batch_size=32,
-    optimizer="adamw",
-    lr=2e-3,
-    warmup_steps=30,
-    precision="float32",
-    eval_interval=25,
-    sample_interval=25,
-    prompts=tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide")),
-    watched_layer=2,
-    checkpoint_interval=100,
-    keep_checkpoints=5,
-)
-"""An encoder guesses for one to two hundred steps; then it finds out, within thirty (measured with six seeds)."""
-
-
-def pronoun_spec(topology: str, name: str = "", seed: int = 0) -> RunSpec:
-    """The run of one of KINDS: word by word, 0.1 M parameters, no head but the states themselves."""
-    model = ModelConfig(
-        topology=topology,
-        head="none" if topology == "encoder-only" else "language",
-        position="rope",
-        norm="rmsnorm",
-        activation="swiglu",
-        bias="none",
-        context_length=32,
-        n_layer=2,
-        n_head=4,
-        d_model=64,
-    )
-    return RunSpec(
-        name=name or NAMES[topology],
-        model=model,
-        tokenizer=TokenizerSpec(kind="word", vocab_size=87),
-        data=DataSpec(source=SOURCE),
-        train=dataclasses.replace(TRAINING, seed=seed),
-    )
 
 
 class PronounRecipe:

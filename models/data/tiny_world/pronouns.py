@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from models.data.tiny_world.lexicon import ANIMALS
@@ -116,20 +116,31 @@ def draw_pairs(n: int, rng: random.Random) -> list[MinimalPair]:
     return rng.sample(pairs, min(n, len(pairs)))
 
 
+def draw_pair(rng: random.Random) -> MinimalPair:
+    """One held-out pair."""
+    scene = rng.choice(SCENES)
+    frame, i, j = rng.choice(scene.frames), rng.randrange(len(BEINGS)), rng.randrange(len(scene.things))
+    of_being, of_thing = _sentences(scene, frame, i, j, held_out=True)
+    return MinimalPair(rng.choice(of_being), rng.choice(of_thing), frame)
+
+
 def _both(held_out: bool) -> Iterator[tuple[Frame, list[Reference], list[Reference]]]:
-    """Of each frame with two nouns the split's sentences: those in which "it" is the being, those where it is not."""
     for scene in SCENES:
         for frame, i, j in itertools.product(scene.frames, range(len(BEINGS)), range(len(scene.things))):
-            being, thing = BEINGS[i], scene.things[j]
-            of_being, of_thing = (
-                [
-                    Reference(frame.sentence.format(being=being, thing=thing, word=word), gold, other, word, held_out)
-                    for place, word in enumerate(words)
-                    if ((noun + place) % HELD_OUT_ONE_IN == 0) == held_out
-                ]
-                for noun, gold, other, words in (
-                    (i, being, thing, scene.of_beings),
-                    (j, thing, being, scene.of_things),
-                )
-            )
-            yield frame, of_being, of_thing
+            yield frame, *_sentences(scene, frame, i, j, held_out=held_out)
+
+
+def _sentences(
+    scene: Scene, frame: Frame, i: int, j: int, *, held_out: bool
+) -> tuple[list[Reference], list[Reference]]:
+    """Of being number `i` and thing number `j`: those in which "it" is the being, those in which it is the thing."""
+    being, thing = BEINGS[i], scene.things[j]
+
+    def of(noun: int, gold: str, other: str, words: Sequence[str]) -> list[Reference]:
+        return [
+            Reference(frame.sentence.format(being=being, thing=thing, word=word), gold, other, word, held_out)
+            for place, word in enumerate(words)
+            if ((noun + place) % HELD_OUT_ONE_IN == 0) == held_out
+        ]
+
+    return of(i, being, thing, scene.of_beings), of(j, thing, being, scene.of_things)

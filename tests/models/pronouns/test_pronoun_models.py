@@ -26,8 +26,9 @@ from models.pronouns.evaluation import (
 )
 from models.pronouns.pointing import check_pointing, pointer_scores
 from models.pronouns.reading import read_sentence, read_sentences
-from models.pronouns.recipe import KINDS, PronounRecipe, pronoun_spec
+from models.pronouns.recipe import PronounRecipe
 from models.pronouns.resolving import evaluate_pronouns, resolve
+from models.pronouns.specs import KINDS, pronoun_spec
 from models.tokenizers import decode, train_tokenizer
 from models.training.objective import weighted_nll
 from models.training.samples import write_sample
@@ -190,12 +191,12 @@ def test_the_recipe_trains_and_asks_both(
     library: Library, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In sixty steps at a high learning rate the encoder has found out; the causal model never does."""
-    import models.pronouns.recipe as recipe_module
+    import models.pronouns.specs as specs
 
     training = dataclasses.replace(
-        recipe_module.TRAINING, steps=60, optimizer="muon", eval_interval=60, sample_interval=60, eval_batches=2
+        specs.TRAINING, steps=60, optimizer="muon", eval_interval=60, sample_interval=60, eval_batches=2
     )
-    monkeypatch.setattr(recipe_module, "TRAINING", training)
+    monkeypatch.setattr(specs, "TRAINING", training)
     recipe = PronounRecipe(library, device="cpu")
     events = drive(recipe.events())
     assert [event.status for event in events if isinstance(event, Finished)] == ["finished", "finished"]

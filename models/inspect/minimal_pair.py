@@ -1,0 +1,170 @@
+"""Two texts that differ a little, read by one model: where its attention and its predictions differ.
+
+Letters in shape comments: L layers, H heads, T tokens, K columns (tokens of both texts, side by side), V vocab_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import zip_longest
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.inference.continuation import check_prompt, evaluating
+from models.tokenizers import encode_text, pieces_of
+from models.tokenizers.roles import encode_masked, mask_id, start_id
+from models.trace import Trace
+from models.transformer import AnyModel, Encoder, EncoderDecoder
+
+Floats = NDArray[np.float32]
+Column = tuple[int | None, int | None]
+"""The places in the first and in the second text of two tokens that stand side by side; None for none."""
+
+MOST_TOKENS = 64
+"""Of each text: what can be seen at once."""
+N_CHANGES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A token whose probability differs: its probabilities in both texts, and the difference of their logarithms."""
+
+    word: str
+    first: float
+    second: float
+    nats: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Predictions at one place: the tokens that differ most in probability, and the largest difference of a logit."""
+
+    changes: tuple[Change, ...]
+    largest_logit: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PairReading:
+    """What a model makes of two texts.
+
+    words: how the tokens of each are shown. columns: (K) which of them stand side by side.
+    attention: of each text (L, H, T, T); of an encoder-decoder that of its encoder.
+    difference: (L, H, K, K), second less first; NaN where one of the texts has no such token. No rounding: 0 is 0.
+    predictions: by column, None where only one text has a token there; of a decoder for the token after that, of an
+        encoder for the token itself; of an encoder-decoder one, of the first token it would write. Empty for a model
+        that predicts no tokens.
+    """
+
+    words: tuple[tuple[str, ...], tuple[str, ...]]
+    columns: tuple[Column, ...]
+    is_causal: bool
+    attention: tuple[Floats, Floats]
+    difference: Floats
+    predictions: tuple[Difference | None, ...] = ()
+
+
+def align(first: Sequence[int], second: Sequence[int]) -> tuple[Column, ...]:
+    """Tokens that are the same stand side by side; what is between them too, as far as it goes."""
+    columns: list[Column] = []
+    for _, i, i_end, j, j_end in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
+        columns += zip_longest(range(i, i_end), range(j, j_end))
+    return tuple(columns)
+
+
+def read_pair(model: AnyModel, tokenizer: Tokenizer, texts: tuple[str, str]) -> PairReading:
+    """Read both texts. Leaves the model's mode as it is.
+
+    In a causal model, what stands before the first difference has the same numbers in both, in every bit.
+
+    Raises:
+        ValueError: where a text is empty, or longer than MOST_TOKENS or than the context.
+    """
+    ids = [_encode(model, tokenizer, text, name) for text, name in zip(texts, ("first", "second"), strict=True)]
+    columns = align(*ids)
+    # Sums of another length are rounded in another order, so both are read at one length; nothing sees what follows.
+    padded = max(map(len, ids)) if model.config.is_causal else 0
+    with evaluating(model):
+        looked = [_look(model, tokenizer, each, padded) for each in ids]
+    attention = looked[0][0], looked[1][0]
+    predictions: tuple[Difference | None, ...] = ()
+    if looked[0][1] is not None and looked[1][1] is not None:
+        predictions = _predictions(tokenizer, columns, looked[0][1], looked[1][1])
+    return PairReading(
+        words=(_words(tokenizer, ids[0]), _words(tokenizer, ids[1])),
+        columns=columns,
+        is_causal=model.config.is_causal,
+        attention=attention,
+        difference=_difference(attention, columns),
+        predictions=predictions,
+    )
+
+
+def _encode(model: AnyModel, tokenizer: Tokenizer, text: str, name: str) -> list[int]:
+    has_masks = isinstance(model, Encoder) and mask_id(tokenizer) is not None
+    ids = encode_masked(tokenizer, text) if has_masks else encode_text(tokenizer, text)
+    if not ids:
+        raise ValueError(f"The {name} sentence is empty: write one.")
+    if len(ids) > MOST_TOKENS:
+        raise ValueError(f"The {name} sentence has {len(ids):,} tokens: {MOST_TOKENS} can be shown, so shorten it.")
+    check_prompt(len(ids), model.config.context_length)
+    return ids
+
+
+def _words(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, ...]:
+    return tuple(piece.display for piece in pieces_of(tokenizer, ids))
+
+
+def _look(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int) -> tuple[Floats, Tensor | None]:
+    """The attention (L, H, T, T), and the logits (T, V) float32, of an encoder-decoder (1, V); None without a head."""
+    n, device = len(ids), model.embedding.weight.device
+    read = torch.tensor([ids + ids[-1:] * (padded - n)], device=device)
+    trace = Trace(wanted=frozenset({"attention"}))
+    if isinstance(model, EncoderDecoder):
+        start = torch.tensor([[start_id(model.config, tokenizer)]], device=device)
+        logits: Tensor | None = model(read, start, trace=trace)[0]
+        sites = [site for site in trace.attention if site.startswith("encoder.")]
+    else:
+        hidden = model.hidden(read, trace=trace)
+        has_logits = not isinstance(model, Encoder) or model.config.head == "language"
+        logits = model.logits(hidden)[0, :n] if has_logits else None
+        sites = list(trace.attention)
+    attention = torch.stack([trace.attention[site][0, :, :n, :n] for site in sites]).float().cpu().numpy()
+    return attention, None if logits is None else logits.float().cpu()
+
+
+def _difference(attention: tuple[Floats, Floats], columns: Sequence[Column]) -> Floats:
+    """(L, H, K, K): second less first, where both have both tokens."""
+    together = [(k, i, j) for k, (i, j) in enumerate(columns) if i is not None and j is not None]
+    places, first, second = np.array(together, np.intp).reshape(-1, 3).T  # (N) each
+    found = np.full((*attention[0].shape[:2], len(columns), len(columns)), np.nan, np.float32)
+    both = attention[1][:, :, second[:, None], second] - attention[0][:, :, first[:, None], first]
+    found[:, :, places[:, None], places] = both
+    return found
+
+
+def _predictions(
+    tokenizer: Tokenizer, columns: Sequence[Column], first: Tensor, second: Tensor
+) -> tuple[Difference | None, ...]:
+    if len(first) == 1 < len(columns):  # an encoder-decoder's
+        return (_compare(tokenizer, first[0], second[0]),)
+    return tuple(None if i is None or j is None else _compare(tokenizer, first[i], second[j]) for i, j in columns)
+
+
+def _compare(tokenizer: Tokenizer, first: Tensor, second: Tensor) -> Difference:
+    """Logits (V) of both texts."""
+    p, q = first.softmax(0), second.softmax(0)
+    logs = second.log_softmax(0) - first.log_softmax(0)
+    top = (q - p).abs().topk(min(N_CHANGES, len(p))).indices.tolist()
+    known = [id for id in top if tokenizer.id_to_token(id) is not None]
+    names = dict(zip(known, _words(tokenizer, known), strict=True))
+    changes = tuple(
+        Change(word=names.get(id, f"#{id}"), first=float(p[id]), second=float(q[id]), nats=float(logs[id]))
+        for id in top
+    )
+    return Difference(changes=changes, largest_logit=float((second - first).abs().max()))

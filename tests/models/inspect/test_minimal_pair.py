@@ -1,0 +1,88 @@
+"""Two texts side by side: aligned, and in a causal model the same in every bit before they differ."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.inspect.minimal_pair import align, read_pair
+from models.transformer import build_model
+
+PAIR = ("it was too tired", "it was too wide")
+
+
+def make(config: ModelConfig, **changes: object) -> torch.nn.Module:
+    torch.manual_seed(1)
+    changed = dataclasses.replace(config, conv_width=0 if changes else config.conv_width, **changes)
+    model = build_model(dataclasses.replace(changed, zero_init_output=False))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "columns"),
+    [
+        ([1, 2, 3], [1, 9, 3], ((0, 0), (1, 1), (2, 2))),
+        ([1, 2, 3], [1, 8, 9, 3], ((0, 0), (1, 1), (None, 2), (2, 3))),
+        ([1, 2], [1], ((0, 0), (1, None))),
+        ([1], [1], ((0, 0),)),
+    ],
+)
+def test_same_tokens_stand_side_by_side(first: list[int], second: list[int], columns: object) -> None:
+    assert align(first, second) == columns
+
+
+def test_a_causal_model_reads_the_same_until_the_texts_differ(
+    tiny_config: ModelConfig, byte_tokenizer: Tokenizer
+) -> None:
+    reading = read_pair(make(tiny_config), byte_tokenizer, PAIR)
+    n = len("it was too ")
+    assert reading.is_causal
+    assert len(reading.columns) == len(PAIR[0])
+    assert np.all(reading.difference[:, :, :n, :n] == 0)
+    assert np.nanmax(abs(reading.difference[:, :, n:])) > 0
+    assert np.isnan(reading.difference).any()  # tired is longer than wide
+    assert [difference is not None and difference.largest_logit == 0 for difference in reading.predictions[:n]] == [
+        True
+    ] * n
+    last = reading.predictions[n]
+    assert last is not None
+    assert last.largest_logit > 0
+    assert all(change.nats * (change.second - change.first) > 0 for change in last.changes)
+    for side in (0, 1):
+        torch.testing.assert_close(torch.tensor(reading.attention[side]).sum(3), torch.ones(2, 2, len(PAIR[side])))
+
+
+@pytest.mark.parametrize("head", ["language", "none"])
+def test_an_encoder_sees_the_difference_everywhere(
+    tiny_config: ModelConfig, byte_tokenizer: Tokenizer, head: str
+) -> None:
+    model = make(tiny_config, topology="encoder-only", head=head).train()
+    reading = read_pair(model, byte_tokenizer, PAIR)
+    assert not reading.is_causal
+    assert np.nanmax(abs(reading.difference[:, :, 0])) > 0
+    assert len(reading.predictions) == (len(reading.columns) if head == "language" else 0)
+    assert model.training
+
+
+def test_an_encoder_decoder_tells_of_its_first_token(tiny_config: ModelConfig, byte_tokenizer: Tokenizer) -> None:
+    model = make(tiny_config, topology="encoder-decoder")
+    reading = read_pair(model, byte_tokenizer, PAIR)
+    assert len(reading.predictions) == 1
+    assert reading.attention[0].shape[2:] == (len(PAIR[0]), len(PAIR[0]))
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"), [(("", "a"), "first sentence is empty"), (("a", "b" * 65), "second sentence has 65 tokens")]
+)
+def test_what_cannot_be_shown_is_said(
+    tiny_config: ModelConfig, byte_tokenizer: Tokenizer, texts: tuple[str, str], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_pair(make(tiny_config), byte_tokenizer, texts)
