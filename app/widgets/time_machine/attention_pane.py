@@ -8,16 +8,15 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.pictures import Floats
 from app.run_history import KeptAttention
+from app.scenes.attention import SCALES, SCALES_TIP, head_picture, scaled, token_names
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, label, row
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.segments import Segments
-from app.widgets.time_machine.attention_picture import head_picture, head_weights, scaled, site_words
+from app.widgets.time_machine.attention_picture import head_weights, site_words
 from app.widgets.time_machine.head_grid import HeadGrid
-from app.widgets.time_machine.token_map import TokenMap
+from app.widgets.token_map import TokenMap
 from models.config import ModelConfig
-
-_SCALES = {"root": "√", "linear": "Linear"}
 
 
 class AttentionPane(QWidget):
@@ -32,7 +31,7 @@ class AttentionPane(QWidget):
         self.title = label("", "subheading")
         how = ElidedLabel("rows look at columns")
         how.setProperty("role", "caption")
-        self.scale = Segments("Colour scale", _SCALES, "The root shows small weights, too; linear is true to size")
+        self.scale = Segments("Colour scale", SCALES, SCALES_TIP)
         self.heads = HeadGrid(theme)
         self.map = TokenMap(theme)
         maps = QWidget()
@@ -80,4 +79,5 @@ class AttentionPane(QWidget):
         title = f"{site_words(seen.site)}, head {head + 1}"
         self.title.setText(title)
         self.heads.show_heads(scaled(self._weights, self.scale.value), head)
-        self.map.set_picture(head_picture(self._weights[head], title, self._tokens, self.scale.value))
+        names = token_names(self._tokens)
+        self.map.set_picture(head_picture(self._weights[head], title, names, names, self.scale.value))

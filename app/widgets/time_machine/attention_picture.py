@@ -1,20 +1,17 @@
-"""Recorded attention weights as pictures: on a linear or a root scale, with what cannot be seen as nothing."""
+"""Attention as a run's log has it: whose it is, and what its design's mask lets nothing through."""
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
 
-from app.pictures import Axis, Floats, HeatPicture
+from app.pictures import Floats
 from app.run_history import KeptAttention
-from app.widgets.words import percent
 from models.config import ModelConfig
 from models.mask_tables import MaskedText, seen_from
 
 _SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?blocks\.(?P<layer>\d+)\.")
-_TICKS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 
 def site_words(site: str) -> str:
@@ -37,36 +34,3 @@ def head_weights(seen: KeptAttention, config: ModelConfig | None) -> Floats:
             weights[:, query, :first] = np.nan
             weights[:, query, end:] = np.nan
     return weights
-
-
-def scaled(weights: Floats, scale: str) -> Floats:
-    """As they are coloured: "root" shows small weights, too."""
-    return np.sqrt(weights) if scale == "root" else weights
-
-
-def head_picture(weights: Floats, title: str, tokens: list[str], scale: str) -> HeatPicture:
-    """One head (T, S), whose rows look at its columns; colours from 0 to 1, whatever the largest weight."""
-    ticks = tuple((i + 0.5, token) for i, token in enumerate(tokens))
-    n = len(tokens)
-
-    def describe(row: int, column: int) -> str:
-        weight = float(weights[row, column])
-        looking, seen = f"{tokens[row]} ({row + 1})", f"{tokens[column]} ({column + 1})"
-        if math.isnan(weight):
-            return f"{looking} cannot see\n{seen}"
-        return f"{looking} looks at\n{seen}: {percent(weight, 1)}"
-
-    marks = scaled(np.array(_TICKS, np.float32), scale)
-    apart = [i for i, mark in enumerate(marks) if mark == 0 or mark >= 0.2]
-    return HeatPicture(
-        title=title,
-        values=scaled(weights, scale),
-        x=Axis(title="the tokens it sees", low=0, high=n, ticks=ticks),
-        y=Axis(title="attention of each token", low=n, high=0, ticks=ticks),
-        colours="sequential",
-        low=0.0,
-        high=1.0,
-        bar=tuple((float(marks[i]), percent(_TICKS[i])) for i in apart),
-        describe=describe,
-        square=True,
-    )

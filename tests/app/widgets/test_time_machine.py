@@ -14,12 +14,13 @@ from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from app.run_history import RunHistory
+from app.scenes.attention import head_picture
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import ThemeProvider
 from app.widgets.text_changes import changes
 from app.widgets.time_machine import TimeMachine
-from app.widgets.time_machine.attention_picture import head_picture, head_weights, site_words
+from app.widgets.time_machine.attention_picture import head_weights, site_words
 from app.widgets.time_machine.snapshots import Snapshots, nearest
 from models.events import AttentionSeen, SampleMade, TrainMetrics
 from models.library import Library
@@ -286,7 +287,7 @@ def test_what_cannot_be_seen_is_not_drawn_as_zero(preset: str, site: str, words:
     heads = head_weights(kept, PRESETS[preset])
     assert int(np.isnan(heads[0]).sum()) == hidden
     assert site_words(site) == words
-    picture = head_picture(heads[0], words, ["a", "b", "c", "d"], "root")
+    picture = head_picture(heads[0], words, names := ["a", "b", "c", "d"], names, "root")
     assert picture.values[3, 0] == 0.5
     assert picture.describe(3, 0) == "d (4) looks at\na (1): 25.0\N{NO-BREAK SPACE}%"
     assert ("cannot see" in picture.describe(0, 3)) == bool(hidden)

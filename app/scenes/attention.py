@@ -1,0 +1,145 @@
+"""Attention as pictures: on a linear, a root or a logarithmic scale, with what cannot be seen as nothing.
+
+Colours run from 0 to 100 %, whatever the largest weight: or a head that looks everywhere would seem to look somewhere.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from app.pictures import Axis, Floats, HeatPicture
+from models.number_words import percent
+
+SCALES = {"root": "√", "linear": "Linear", "log": "Log"}
+"""How weights become colours."""
+
+SCALES_TIP = "The root and the logarithm show small weights, too; linear is true to size"
+
+_LEAST = 1e-4  # at the bottom of the logarithmic scale
+_LONGEST = 9  # characters of a token's name
+_TICKS = {"root": (0.0, 0.1, 0.25, 0.5, 1.0), "linear": (0.0, 0.25, 0.5, 1.0), "log": (1e-4, 1e-3, 1e-2, 0.1, 1.0)}
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+Describe = Callable[[int, int], str]
+
+
+def scaled(weights: Floats, scale: str) -> Floats:
+    """Weights from 0 to 1 as they are coloured, from 0 to 1; NaN stays NaN."""
+    if scale == "log":
+        shares: Floats = np.log(np.maximum(weights, np.float32(_LEAST))) / np.float32(math.log(_LEAST))
+        return np.float32(1) - shares
+    return np.sqrt(weights) if scale == "root" else weights
+
+
+def scale_marks(scale: str) -> tuple[tuple[float, str], ...]:
+    """(place from 0 to 1, words) along a colour bar."""
+    marks = scaled(np.array(_TICKS[scale], np.float32), scale).tolist()
+    words = [share_words(weight) for weight in _TICKS[scale]]
+    if scale == "log":
+        words[0] = f"≤ {words[0]}"
+    return tuple(zip(marks, words, strict=True))
+
+
+def share_words(weight: float) -> str:
+    """A weight in percent, with as many places as it needs to be more than 0: «12 %», «0.4 %», «0.03 %»."""
+    digits = 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2
+    words = percent(weight, digits)
+    return words.replace(".0\N{NO-BREAK SPACE}", "\N{NO-BREAK SPACE}")
+
+
+def token_names(words: Sequence[str]) -> list[str]:
+    """What tokens are called beside a map: short, and with their place (from 1) where there are several alike."""
+    counts: dict[str, int] = {}
+    for word in words:
+        counts[word] = counts.get(word, 0) + 1
+    names = []
+    for place, word in enumerate(words, start=1):
+        index = str(place).translate(_SUBSCRIPTS) if counts[word] > 1 else ""
+        room = _LONGEST - len(index)
+        names.append((word if len(word) <= room else f"{word[: room - 1]}…") + index)
+    return names
+
+
+def block_names(names: Sequence[str], edges: Sequence[int]) -> list[str]:
+    """The names of blocks of tokens: of its first one, where there are more with «…»."""
+    return [
+        names[start] if end == start + 1 else f"{names[start][: _LONGEST - 1]}…"
+        for start, end in itertools.pairwise(edges)
+    ]
+
+
+def head_picture(
+    weights: Floats,
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    scale: str,
+    describe: Describe | None = None,
+) -> HeatPicture:
+    """One head (T, S), whose rows (with these names) look at its columns.
+
+    Args:
+        describe: what is said of a cell, where its rows and columns are more than single tokens.
+    """
+
+    def told(row: int, column: int) -> str:
+        weight = float(weights[row, column])
+        looking, seen = f"{rows[row]} ({row + 1})", f"{columns[column]} ({column + 1})"
+        if math.isnan(weight):
+            return f"{looking} cannot see\n{seen}"
+        return f"{looking} looks at\n{seen}: {percent(weight, 1)}"
+
+    marks = scale_marks(scale)
+    return HeatPicture(
+        title=title,
+        values=scaled(weights, scale),
+        x=_axis("the tokens it sees", columns),
+        y=_axis("attention of each token", rows, down=True),
+        colours="sequential",
+        low=0.0,
+        high=1.0,
+        bar=tuple(mark for mark in marks if mark[0] == 0 or mark[0] >= 0.2),
+        describe=describe or told,
+        square=len(rows) == len(columns),
+    )
+
+
+def difference_picture(difference: Floats, title: str, rows: Sequence[str], columns: Sequence[str]) -> HeatPicture:
+    """One head's weights (T, S) less those of another or in another text, around zero.
+
+    Colours end at the 99th percentile of the differences' sizes (1 % where all are less), which the bar says.
+    """
+    sizes = np.abs(difference[~np.isnan(difference)])
+    most = max(float(np.percentile(sizes, 99)) if len(sizes) else 0.0, 0.01)
+
+    def told(row: int, column: int) -> str:
+        value = float(difference[row, column])
+        looking, seen = f"{rows[row]} ({row + 1})", f"{columns[column]} ({column + 1})"
+        if math.isnan(value):
+            return f"{looking} cannot see\n{seen}"
+        if value == 0:
+            return f"{looking} looks at\n{seen}: the same in both"
+        return f"{looking} looks at\n{seen}: {percent(abs(value), 2)} {'more' if value > 0 else 'less'}"
+
+    end = percent(most, 0 if most >= 0.095 else 1)
+    return HeatPicture(
+        title=title,
+        values=difference,
+        x=_axis("the tokens it sees", columns),
+        y=_axis("attention of each token", rows, down=True),
+        colours="diverging",
+        low=-most,
+        high=most,
+        bar=((-most, f"−{end}"), (0.0, "0"), (most, f"+{end}")),
+        describe=told,
+        square=len(rows) == len(columns),
+    )
+
+
+def _axis(title: str, names: Sequence[str], *, down: bool = False) -> Axis:
+    ticks = tuple((i + 0.5, name) for i, name in enumerate(names))
+    return Axis(title=title, low=len(names) if down else 0, high=0 if down else len(names), ticks=ticks)
