@@ -20,6 +20,7 @@ from app.glass.examiner import Examiner
 from app.import_control import ImportControl
 from app.position_control import PositionControl
 from app.serving import Serving
+from app.side_by_side.control import SideBySide
 from app.status import Status, status_of
 from models.files import clear_leftovers
 from models.library import Library, RunInfo
@@ -228,6 +229,12 @@ class Session(Serving):
     def examiner(self, parent: QObject) -> Examiner:
         """What asks the open model questions, for one of the glass box's panels."""
         return Examiner(self.worker, self._chat.open_model, parent)
+
+    def side_by_side(self, parent: QObject) -> SideBySide:
+        """What has several models reply to one prompt, for the page that shows them."""
+        return SideBySide(
+            self.worker, self.library, lambda id: self.find_run(id).folder, lambda: self.device_name, parent
+        )
 
     @property
     def starter_kinds(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from app.worker import Worker
 from models.library import Library, RunInfo
 from models.training.run_index import RunIndex
 from models.training.run_notes import write_notes
-from models.training.run_record import inspect_run
+from models.training.run_record import checkpoint_step, inspect_run
 
 if TYPE_CHECKING:
     from models.training.spec import RunSpec
@@ -149,6 +149,17 @@ class Trainings(Choices):
             if info.id == run_id:
                 return info
         raise ValueError("This run is gone from the library: it may have been moved or deleted.")
+
+    def checkpoint_steps(self, run_id: str) -> list[int]:
+        """The steps of a run's checkpoints, the newest first; none where it is gone."""
+        from models.training.run_folder import RunFolder
+
+        try:
+            return [
+                checkpoint_step(path) for path in reversed(RunFolder.open(self.find_run(run_id).folder).checkpoints())
+            ]
+        except ValueError:
+            return []
 
     def look_up_run(self, run_id: str) -> RunInfo | None:
         """The same, for what is shown of a run; None where it is gone: that is said, and lists read anew."""

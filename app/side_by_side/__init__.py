@@ -1,0 +1,1 @@
+"""Several models on one prompt: their replies, and what each makes of the others'. No widgets."""

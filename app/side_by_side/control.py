@@ -1,0 +1,189 @@
+"""Has several models reply to one prompt with one seed, and each judge all of the replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from PySide6.QtCore import QObject, Signal
+
+from app.chat_model import ChatModel, describe_model
+from app.failures import Failure
+from app.job import INTERACTIVE, Job
+from app.one_job import OneJob
+from app.reply_events import Asked, ReplyStarted, reply_events
+from app.worker import Worker
+from models.events import Event, Phase, TokenMade
+from models.inference.settings import SamplingConfig
+from models.library import Library
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.inspect.spans import Judgement
+    from models.transformer import AnyModel
+
+
+class Lane(NamedTuple):
+    """A checkpoint of a run: its latest one where `step` is None."""
+
+    run_id: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneOpened(Event):
+    """The model of a lane is there; lanes are numbered from 0."""
+
+    lane: int
+    model: ChatModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneReplied(Event):
+    """Something of a lane's reply: ReplyStarted, TokenMade …, ReplyFinished."""
+
+    lane: int
+    event: Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneJudged(Event):
+    """What the model of lane `by` makes of the reply of lane `reply`."""
+
+    reply: int
+    by: int
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    model: AnyModel
+    tokenizer: Tokenizer
+    about: ChatModel
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """The tokens of a reply, without the one that ended it, and what the model had read before them."""
+
+    started: ReplyStarted
+    ids: list[int]
+
+
+class SideBySide(OneJob):
+    """One comparison at a time. Models stay loaded for the next one, as far as that has them, too.
+
+    Signals (and `changed` and `failed` of OneJob):
+        events_came(events): LaneOpened, LaneReplied, LaneJudged and Phase, in order.
+        ended(): all is there, it was stopped, or it failed.
+    """
+
+    events_came = Signal(object)
+    ended = Signal()
+
+    def __init__(
+        self,
+        worker: Worker,
+        library: Library,
+        folder_of: Callable[[str], Path],
+        device: Callable[[], str],
+        parent: QObject,
+    ) -> None:
+        super().__init__(worker, parent)
+        self._library, self._folder_of, self._device = library, folder_of, device
+        self._loaded: dict[Lane, _Loaded] = {}
+
+    def start(self, lanes: Sequence[Lane], prompt: str, sampling: SamplingConfig) -> None:
+        """Let every lane's model reply to `prompt`, one after the other.
+
+        Raises:
+            ValueError: where there are not two of them, the prompt is empty, or a run is gone.
+        """
+        if len(set(lanes)) < 2:
+            raise ValueError("There are not two different models to compare: choose another one for one of the sides.")
+        if not prompt.strip():
+            raise ValueError("The prompt is empty: write what the models shall reply to.")
+        folders = [self._folder_of(lane.run_id) for lane in lanes]
+        device = self._device()
+
+        def make() -> Iterator[Event]:
+            self._loaded = {lane: loaded for lane, loaded in self._loaded.items() if lane in lanes}
+            opened = []
+            for i, (lane, folder) in enumerate(zip(lanes, folders, strict=True)):
+                if lane not in self._loaded:
+                    self._loaded[lane] = yield from self._load(lane, folder, device)
+                opened.append(self._loaded[lane])
+                yield LaneOpened(lane=i, model=opened[-1].about)
+            replies = []
+            for i, loaded in enumerate(opened):
+                replies.append((yield from _reply(i, loaded, prompt, sampling)))
+            yield from _judge_all(opened, replies)
+
+        self._begin(Job("Compare models", make, INTERACTIVE))
+        self.changed.emit()
+
+    def forget(self) -> None:
+        """Leave off, and let the models go."""
+        self.cancel()
+        self._loaded = {}
+
+    def _load(self, lane: Lane, folder: Path, device: str) -> Generator[Event, None, _Loaded]:
+        from models.device import choose_device
+        from models.loading import load_model_events
+        from models.training.run_folder import RunFolder
+        from models.training.run_record import checkpoint_step
+
+        run, choice = RunFolder.open(folder), choose_device(device)
+        yield Phase(name=f"Loading {run.name}")
+        checkpoint = run.latest_checkpoint() if lane.step is None else run.checkpoint_path(lane.step)
+        model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
+        if tokenizer is None:
+            raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
+        step = checkpoint_step(checkpoint) if checkpoint is not None else 0
+        about = describe_model(self._library, run.id, run, model, tokenizer, step, choice.label)
+        return _Loaded(model, tokenizer, about)
+
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+        self.events_came.emit(events)
+
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        self.changed.emit()
+        self.ended.emit()
+
+
+def _reply(lane: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig) -> Generator[Event, None, _Reply]:
+    from models.inference.summarising import Summaries
+
+    about, ids = loaded.about, []
+    started = ReplyStarted(step=about.step, n_prompt=0)
+    if about.mode == "fill":
+        raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
+    asked = Asked(messages=[{"role": "user", "content": prompt}] if about.talks else prompt, sampling=sampling)
+    for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):
+        if isinstance(event, ReplyStarted):
+            started = event
+        elif isinstance(event, TokenMade):
+            ids.append(event.id)
+        yield LaneReplied(lane=lane, event=event)
+    special = loaded.tokenizer.get_added_tokens_decoder()
+    if ids and ids[-1] in special and special[ids[-1]].special:
+        del ids[-1]
+    return _Reply(started, ids)
+
+
+def _judge_all(opened: Sequence[_Loaded], replies: Sequence[_Reply]) -> Iterator[Event]:
+    """What every model makes of every reply, each after the prompt as that model itself reads it."""
+    from models.inspect.judging import judge, written
+    from models.tokenizers import encode_text
+
+    tokenizers = [loaded.tokenizer.to_str() for loaded in opened]
+    for i, reply in enumerate(replies):
+        for j, by in enumerate(opened):
+            is_same = tokenizers[i] == tokenizers[j]
+            ids = reply.ids if is_same else encode_text(by.tokenizer, written(opened[i].tokenizer, reply.ids))
+            own = replies[j].started
+            judgement = judge(by.model, by.tokenizer, own.prompt_ids, ids, source_ids=own.source_ids)
+            yield LaneJudged(reply=i, by=j, judgement=judgement)

@@ -1,0 +1,61 @@
+"""What a model makes of a reply, whoever wrote it: the log-probability of each of its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+
+from models.inference.continuation import evaluating
+from models.inspect.reading import Text, answer_logits, read
+from models.inspect.spans import Judgement
+from models.tokenizers import IncrementalDecoder
+from models.transformer import AnyModel
+
+_AT_ONCE = 64
+"""Places whose logits are made at once: all of a long reply with a large vocabulary would take much memory."""
+
+
+def written(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The text that the tokens of a reply make."""
+    return "".join(_pieces(tokenizer, ids))
+
+
+def judge(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    prompt_ids: Sequence[int],
+    ids: Sequence[int],
+    *,
+    source_ids: Sequence[int] = (),
+) -> Judgement:
+    """How probable a model finds the tokens `ids` after the prompt, read in one pass.
+
+    Args:
+        prompt_ids: what stands before the first of them; of an encoder-decoder what its texts begin with.
+        source_ids: what an encoder-decoder's encoder reads.
+
+    Raises:
+        ValueError: where prompt and reply together are longer than the context, or a logit is not a number; for an
+            encoder, which writes nothing.
+    """
+    if model.config.topology == "encoder-only":
+        raise ValueError("An encoder does not write replies, so it cannot be compared by them: choose another model.")
+    if not ids:
+        return Judgement(pieces=(), log_probabilities=())
+    n_prompt, read_ids = len(prompt_ids), (*prompt_ids, *ids[:-1])
+    found: list[float] = []
+    with evaluating(model):
+        hidden = read(model, Text(ids=read_ids, source_ids=tuple(source_ids)))[0]  # (T, C)
+        for first in range(0, len(ids), _AT_ONCE):
+            chosen = torch.tensor(list(ids[first : first + _AT_ONCE]))
+            start = n_prompt - 1 + first
+            rows = answer_logits(model, hidden[start : start + len(chosen)]).log_softmax(dim=-1)
+            found += rows[torch.arange(len(chosen)), chosen].tolist()
+    return Judgement(pieces=tuple(_pieces(tokenizer, ids)), log_probabilities=tuple(found))
+
+
+def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """What each token adds to the text."""
+    return list(map(IncrementalDecoder(tokenizer).add, ids))
