@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QRect, QSize, Qt, Slot
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent, QSyntaxHighlighter, QTextDocument
 from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
 
 from app.theme import SPACE, ThemeProvider
@@ -11,9 +13,15 @@ from app.widgets.code_colours import CodeColours
 
 
 class CodeEditor(QPlainTextEdit):
-    """Read-only Python that can be selected and copied."""
+    """Read-only code that can be selected and copied: Python, or what `colours` knows."""
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        parent: QWidget | None = None,
+        *,
+        colours: Callable[[QTextDocument, ThemeProvider], QSyntaxHighlighter] = CodeColours,
+    ) -> None:
         super().__init__(parent)
         self._theme = theme
         self.setReadOnly(True)
@@ -25,7 +33,7 @@ class CodeEditor(QPlainTextEdit):
         self.setTabChangesFocus(True)
         self.setProperty("role", "code")
         self._numbers = _LineNumbers(self)
-        self._colours = CodeColours(self.document(), theme)
+        self._colours = colours(self.document(), theme)
         self.updateRequest.connect(self._on_update)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
