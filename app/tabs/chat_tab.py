@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 from app.chat_model import LIVE, ChatModel
 from app.chat_tree import Message
 from app.conversation import Conversation
+from app.sampling_presets import SamplingPresets
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import frame, label, row
@@ -22,7 +23,7 @@ from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.scrolling import scrolling
 from app.widgets.starter_bar import StarterBar
 from app.widgets.words import percent, short_count
-from models.inference.settings import SamplingConfig
+from models.inference.settings import SamplingConfig, with_advice
 
 _HINTS = {
     "talk": "Write a message (Shift+Enter: a new line)",
@@ -52,7 +53,7 @@ class ChatTab(QWidget):
         self.view = ChatView(self.talk, theme)
         self.starters = StarterBar(theme)
         self.composer = Composer(theme)
-        self.sampling = SamplingPanel(theme)
+        self.sampling = SamplingPanel(theme, SamplingPresets(session))
         self.pages = ChatPages(self.view, theme)
         self._build()
         self._connect()
@@ -153,7 +154,11 @@ class ChatTab(QWidget):
             self.world_note.setText(session.world_words)
             self.starters.set_kinds(session.starter_kinds)
             self.sampling.setEnabled(model is None or model.mode != "fill")
-            self.sampling.suggest(_TALK_TEMPERATURE if model is not None and model.talks else _TEXT_TEMPERATURE)
+            if model is not None:
+                usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
+                folder = session.library.runs / model.run_id
+                self.sampling.open_model(model.run_id, folder, with_advice(usual, model.form.sampling))
+                self.sampling.offer_beams(model.mode == "answer")
             self.composer.set_hint(_NO_MODEL if model is None else _HINTS[model.mode])
         self.world_note.setVisible(bool(self.world_note.text()))
         ready = model is not None and session.chat_state == "ready"

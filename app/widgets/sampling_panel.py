@@ -4,35 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
+from app.sampling_presets import SamplingPresets
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, label, row
+from app.widgets.basics import column, label, row
+from app.widgets.bias_editor import BiasEditor
 from app.widgets.editors import IntBox
+from app.widgets.preset_bar import PresetBar
+from app.widgets.section import Section
 from app.widgets.slider_row import SliderRow
+from app.widgets.stop_texts import StopTexts
 from models.inference.settings import SamplingConfig
 
 # name -> lowest, highest, decimals, power, words for the lowest
-_SLIDERS: dict[str, tuple[float, float, int, float, str]] = {
+_SIMPLE: dict[str, tuple[float, float, int, float, str]] = {
     "temperature": (0.0, 2.0, 2, 1.0, "greedy"),
-    "top_k": (0, 200, 0, 2.0, "off"),
     "top_p": (0.01, 1.0, 2, 1.0, ""),
-    "min_p": (0.0, 0.5, 3, 2.0, "off"),
-    "repetition_penalty": (1.0, 2.0, 2, 1.0, "off"),
     "max_tokens": (1, 1024, 0, 2.0, ""),
 }
-PRESETS: dict[str, tuple[str, dict[str, float | int]]] = {
-    "Exact": ("Always the most likely token: the same reply every time", {"temperature": 0.0}),
-    "Balanced": ("A little sharper than the model's own probabilities", {"temperature": 0.8}),
-    "Lively": ("More surprises, without the most unlikely tokens", {"temperature": 1.1, "min_p": 0.03}),
+_MORE: dict[str, tuple[float, float, int, float, str]] = {
+    "top_k": (0, 200, 0, 2.0, "off"),
+    "min_p": (0.0, 0.5, 3, 2.0, "off"),
+    "typical_p": (0.01, 1.0, 2, 1.0, ""),
+    "repetition_penalty": (1.0, 2.0, 2, 1.0, "off"),
+    "frequency_penalty": (-2.0, 2.0, 2, 1.0, ""),
+    "presence_penalty": (-2.0, 2.0, 2, 1.0, ""),
 }
+_FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
+_DRAWN = (*_SIMPLE, *_MORE)
 _LARGEST_SEED = 2**31 - 1
+_BEAMS_TIP = (
+    "How many texts are followed side by side, for the likeliest of them as a whole. Nothing is drawn then: "
+    "temperature, cuts and penalties have no effect"
+)
 
 
 class SamplingPanel(QWidget):
-    """Edits a `SamplingConfig`.
+    """Edits a `SamplingConfig`; for encoder-decoders beam search, too.
 
     Signals:
         changed(): some setting is new.
@@ -40,53 +53,84 @@ class SamplingPanel(QWidget):
 
     changed = Signal()
 
-    def __init__(self, theme: ThemeProvider, config: SamplingConfig | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, presets: SamplingPresets, config: SamplingConfig | None = None) -> None:
         super().__init__()
-        config = config or SamplingConfig()
-        fields = {f.name: f for f in dataclasses.fields(SamplingConfig)}
-        self._stop, self._edited = config.stop, False
+        self._edited = False
         self._sliders: dict[str, SliderRow] = {}
-        self._presets: dict[str, QPushButton] = {}
+        self.presets = PresetBar(presets, theme)
+        self.stop = StopTexts(theme, _words("stop")[0], _words("stop")[1])
+        self.bias = BiasEditor(theme, _words("logit_bias")[0], _words("logit_bias")[1])
+        self.n_beam = SliderRow("Beams", _BEAMS_TIP, 0, 16, zero_words="off")
+        self.length_penalty = SliderRow(
+            "Length penalty", "Above 0, longer texts are favoured in a beam search", -2.0, 4.0, decimals=1
+        )
+        self.length_penalty.set_value(1.0)
+        self._beams = QWidget()
+        self._beams.setLayout(column(self.n_beam, self.length_penalty, spacing=SPACE))
+        self._beams.hide()
+        self._more = Section("More", theme, folded=True)
+        self._build()
+        for editor in (self.stop, self.bias, self.n_beam, self.length_penalty):
+            editor.changed.connect(self._on_edited)
+        self.presets.chosen.connect(self._on_preset)
+        self.set_config(config or SamplingConfig())
+
+    def _build(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, SPACE, 0)
         layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(label("Sampling", "subheading"))
-        layout.addLayout(self._preset_row(theme))
-        for name, (low, high, decimals, power, words) in _SLIDERS.items():
-            about = fields[name].metadata
-            slider = SliderRow(
-                about["label"], about["help"], low, high, decimals=decimals, power=power, zero_words=words
-            )
-            slider.changed.connect(self._on_edited)
-            self._sliders[name] = slider
-            layout.addWidget(slider)
-        layout.addLayout(self._seed_row(fields["seed"].metadata["help"]))
+        layout.addWidget(self.presets)
+        for name, shape in _SIMPLE.items():
+            layout.addWidget(self._make_slider(name, *shape))
+        layout.addLayout(self._seed_row())
+        layout.addWidget(self._beams)
+        more = QWidget()
+        sliders = [self._make_slider(name, *shape) for name, shape in _MORE.items()]
+        more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
+        self._more.set_body(more)
+        layout.addWidget(self._more)
         layout.addStretch(1)
-        self.set_config(config)
 
     @property
     def config(self) -> SamplingConfig:
         """The settings on screen."""
-        values = {name: slider.value for name, slider in self._sliders.items()}
-        return SamplingConfig(**values, seed=self.seed.value(), stop=self._stop)  # type: ignore[arg-type]
+        values: dict[str, Any] = {name: slider.value for name, slider in self._sliders.items()}
+        return SamplingConfig(**values, seed=self.seed.value(), stop=self.stop.texts, logit_bias=self.bias.biases)
 
     def set_config(self, config: SamplingConfig) -> None:
         """Show `config`, without a signal."""
-        self._stop = config.stop
         for name, slider in self._sliders.items():
             slider.set_value(getattr(config, name))
         self.seed.setValue(config.seed)
-        self._show_preset()
+        self.stop.set_texts(config.stop)
+        self.bias.set_biases(config.logit_bias)
+        self._show()
 
-    def suggest(self, temperature: float) -> None:
-        """Show a temperature that suits the model, unless the user has set anything."""
-        if not self._edited:
-            self._sliders["temperature"].set_value(temperature)
-            self._show_preset()
+    def open_model(self, run_id: str, folder: Path, usual: SamplingConfig) -> None:
+        """A model is open. If it is another: what was settled for it is shown; else `usual`, unless the user has set
+        anything.
+
+        Args:
+            folder: the run's, whose tokens can have biases.
+        """
+        if run_id == self.presets.run_id:
+            return
+        self.bias.search.read(folder)
+        self.presets.open_model(run_id, usual)
+        if self.presets.is_settled or not self._edited:
+            self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
 
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""
         self._sliders["max_tokens"].set_high(n_tokens)
+
+    def offer_beams(self, offered: bool) -> None:
+        """Offer beam search, where the open model is an encoder-decoder, or take the offer away."""
+        self._beams.setVisible(offered)
+        if not offered:
+            self.n_beam.set_value(0)
+        self._show()
 
     def slider(self, name: str) -> SliderRow:
         """The row that edits the field `name`."""
@@ -97,21 +141,23 @@ class SamplingPanel(QWidget):
         if self.new_each_time.isChecked():
             self.seed.setValue(random.randrange(_LARGEST_SEED))
 
-    def _preset_row(self, theme: ThemeProvider) -> QHBoxLayout:
-        for name, (tip, values) in PRESETS.items():
-            preset = button(name, theme, lambda values=values: self._use(values), role="segment", tip=tip)  # type: ignore[misc]
-            preset.setCheckable(True)
-            self._presets[name] = preset
-        return row(*self._presets.values(), None, spacing=SPACE // 2)
+    def _make_slider(
+        self, name: str, low: float, high: float, decimals: int, power: float, zero_words: str
+    ) -> SliderRow:
+        slider = SliderRow(*_words(name), low, high, decimals=decimals, power=power, zero_words=zero_words)
+        slider.changed.connect(self._on_edited)
+        self._sliders[name] = slider
+        return slider
 
-    def _seed_row(self, tip: str) -> QVBoxLayout:
+    def _seed_row(self) -> QVBoxLayout:
+        title, tip = _words("seed")
         self.seed = IntBox(0, _LARGEST_SEED, 1)
-        self.seed.setAccessibleName("Seed")
+        self.seed.setAccessibleName(title)
         self.seed.setMinimumWidth(self.seed.fontMetrics().averageCharWidth() * 17)
         self.new_each_time = QCheckBox("New for each reply")
         self.new_each_time.setChecked(True)
         self.new_each_time.setToolTip("Take another seed each time; the one that was used is shown below the reply")
-        name = label("Seed")
+        name = label(title)
         name.setBuddy(self.seed)
         for widget in (name, self.seed):
             widget.setToolTip(tip)
@@ -120,21 +166,30 @@ class SamplingPanel(QWidget):
         lines.addWidget(self.new_each_time)
         return lines
 
-    def _use(self, values: dict[str, float | int]) -> None:
-        self.set_config(self._preset_config(values))
+    def _show(self) -> None:
+        """Say which preset this is, how much of what is folded away is set, and what has an effect."""
+        config, usual = self.config, SamplingConfig()
+        self.presets.show_config(config)
+        n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
+        self._more.set_title(f"More: {n_set} set" if n_set else "More")
+        is_search = self.n_beam.value > 0
+        self.length_penalty.setEnabled(is_search)
+        for name in _DRAWN:
+            self._sliders[name].setEnabled(name == "max_tokens" or not is_search)
+
+    @Slot(object)
+    def _on_preset(self, config: SamplingConfig) -> None:
+        self.set_config(config)
         self._on_edited()
 
-    def _preset_config(self, values: dict[str, float | int]) -> SamplingConfig:
-        kept = {name: getattr(self.config, name) for name in ("seed", "max_tokens", "stop")}
-        return SamplingConfig(**kept, **values)  # type: ignore[arg-type]
-
-    def _show_preset(self) -> None:
-        """Mark the preset that the settings on screen are, if any."""
-        config = self.config
-        for name, (_, values) in PRESETS.items():
-            self._presets[name].setChecked(config == self._preset_config(values))
-
+    @Slot()
     def _on_edited(self) -> None:
         self._edited = True
-        self._show_preset()
+        self._show()
         self.changed.emit()
+
+
+def _words(name: str) -> tuple[str, str]:
+    """A setting's label and what it does."""
+    about = _FIELDS[name].metadata
+    return about["label"], about["help"]

@@ -56,6 +56,12 @@ class Section(QWidget):
         """Whether the body is hidden."""
         return self._folded
 
+    def set_title(self, title: str) -> None:
+        """Call it something else."""
+        self.title = title
+        self._header.setText(title)
+        self._header.setAccessibleName(title)
+
     def set_folded(self, folded: bool) -> None:
         """Hide or show the body."""
         self._folded = folded

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import reprlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +110,14 @@ def _check_bias(item: tuple[object, ...]) -> None:
         f"logit_bias has {reprlib.repr(item)}, but each entry must be a token's id and a number between "
         f"-{LARGEST_BIAS:g} and {LARGEST_BIAS:g}."
     )
+
+
+def with_advice(config: SamplingConfig, advice: Mapping[str, Any]) -> SamplingConfig:
+    """The settings as changed by what a model's makers advise, so far as that means anything."""
+    for name, value in advice.items():
+        with contextlib.suppress(ValueError, TypeError):
+            config = dataclasses.replace(config, **{name: value})
+    return config
 
 
 def sampling_from_dict(data: Any, where: str) -> SamplingConfig:

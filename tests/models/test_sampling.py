@@ -20,7 +20,7 @@ from transformers.generation.logits_process import (
 
 from models.inference.likeliest import likeliest
 from models.inference.sampling import SamplingConfig, drawn_token, next_token_probabilities, sample, sampling_steps
-from models.inference.settings import sampling_from_dict
+from models.inference.settings import sampling_from_dict, with_advice
 
 LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
 
@@ -164,6 +164,11 @@ def test_settings_come_back_from_json() -> None:
     assert sampling_from_dict(json.loads(json.dumps(asdict(config))), "a preset") == config
     with pytest.raises(ValueError, match="a preset has no setting called 'temprature': did you mean 'temperature'"):
         sampling_from_dict({"temprature": 1}, "a preset")
+
+
+def test_advice_counts_as_far_as_it_means_anything() -> None:
+    advice = {"temperature": 0.2, "top_p": 1.5, "top_k": "many", "nonsense": 1}
+    assert with_advice(SamplingConfig(), advice) == SamplingConfig(temperature=0.2)
 
 
 def test_every_step_says_what_it_has_left() -> None:

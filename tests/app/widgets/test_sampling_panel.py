@@ -1,0 +1,153 @@
+"""The sampling panel: everything there is to set, presets, and what belongs to a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QInputDialog
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.sampling_presets import SamplingPresets
+from app.session import Session
+from app.theme import ThemeProvider
+from app.widgets.sampling_panel import SamplingPanel
+from models.inference.settings import SamplingConfig
+
+ALL = SamplingConfig(
+    temperature=0.4,
+    top_k=20,
+    top_p=0.9,
+    min_p=0.05,
+    typical_p=0.8,
+    repetition_penalty=1.2,
+    frequency_penalty=0.5,
+    presence_penalty=-0.5,
+    logit_bias=((70, 2.0), (71, -100.0)),
+    seed=12,
+    max_tokens=64,
+    stop=("\n\n", "User:"),
+)
+
+
+@pytest.fixture
+def panel(qtbot: QtBot, session: Session, theme: ThemeProvider) -> SamplingPanel:
+    panel = SamplingPanel(theme, SamplingPresets(session))
+    qtbot.addWidget(panel)
+    panel.show()
+    return panel
+
+
+@pytest.fixture
+def folder(tmp_path: Path, byte_tokenizer: Tokenizer) -> Path:
+    byte_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    return tmp_path
+
+
+def test_every_setting_can_be_made(panel: SamplingPanel) -> None:
+    assert panel.config == SamplingConfig()
+    panel.set_config(ALL)
+    assert panel.config == ALL
+    assert panel._more.title == "More: 8 set"
+    assert panel.presets.list.currentText() == "Own settings"
+    rows = {*panel._sliders, "seed", "stop", "logit_bias"}
+    assert rows == {field.name for field in dataclasses.fields(SamplingConfig)}
+
+
+def test_presets_are_chosen_saved_and_deleted(
+    panel: SamplingPanel, session: Session, monkeypatch: pytest.MonkeyPatch, theme: ThemeProvider
+) -> None:
+    bar, changes = panel.presets, list[bool]()
+    panel.changed.connect(lambda: changes.append(True))
+    bar.list.activated.emit(bar.list.findText("Exact"))
+    assert (panel.config.temperature, bar.list.currentText(), changes) == (0.0, "Exact", [True])
+    assert not bar.delete.isEnabled()
+    panel.set_config(ALL)
+    monkeypatch.setattr(QInputDialog, "getText", lambda *asked: ("Mine", True))
+    bar.save.trigger()
+    assert bar.list.currentText() == "Mine"
+    panel.slider("temperature").set_value(0.9)
+    panel._on_edited()
+    assert bar.list.currentText() == "Own settings"
+    bar.list.activated.emit(bar.list.findText("Mine"))
+    assert panel.config == ALL
+    bar.delete.trigger()
+    assert bar.list.findText("Mine") == -1
+    bar.list.activated.emit(0)
+    assert bar.list.currentText() == "Own settings"
+
+
+def test_what_belongs_to_a_model_comes_with_it(panel: SamplingPanel, folder: Path) -> None:
+    panel.open_model("one", folder, SamplingConfig(temperature=0.3))
+    assert panel.config.temperature == 0.3
+    panel.slider("temperature").changed.emit(0.3)
+    panel.set_config(dataclasses.replace(ALL, seed=5))
+    panel.presets.settle.trigger()
+    panel.set_config(SamplingConfig(temperature=1.5))
+    panel.open_model("one", folder, SamplingConfig(temperature=0.3))
+    assert panel.config.temperature == 1.5, "the same model again changes nothing"
+    panel.open_model("two", folder, SamplingConfig(temperature=0.8))
+    assert panel.config.temperature == 1.5, "nor does one for which nothing was settled, once the user has set anything"
+    panel.presets.reset.trigger()
+    assert panel.config.temperature == 0.8
+    panel.open_model("one", folder, SamplingConfig(temperature=0.3))
+    assert panel.config == dataclasses.replace(ALL, seed=panel.seed.value())
+    panel.presets.unsettle.trigger()
+    panel.presets.reset.trigger()
+    assert panel.config.temperature == 0.3
+
+
+def test_stop_texts(qtbot: QtBot, panel: SamplingPanel) -> None:
+    for text in (r"\n\n", "User:", "User:", ""):
+        panel.stop.field.setText(text)
+        qtbot.keyClick(panel.stop.field, Qt.Key.Key_Return)
+    assert panel.config.stop == ("\n\n", "User:")
+    assert [chip.words for chip in panel.stop.chips.chips] == ["⏎⏎", "User:"]
+    panel.stop.chips.removed.emit(0)
+    assert panel.config.stop == ("User:",)
+
+
+def test_a_token_is_found_by_its_text(
+    qtbot: QtBot, panel: SamplingPanel, folder: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    panel.open_model("one", folder, SamplingConfig(logit_bias=((70, 1.5),)))
+    assert panel.bias.chips.chips[0].words == "#70 +1.5"
+    until(lambda: not panel.bias.search.busy)
+    assert panel.bias.chips.chips[0].words == "A +1.5"
+    panel.bias.field.setText("Z")
+    panel.bias.bias.setValue(-3)
+    qtbot.keyClick(panel.bias.field, Qt.Key.Key_Return)
+    assert panel.config.logit_bias == ((70, 1.5), (95, -3.0))
+    assert panel.bias.chips.chips[1].words == "Z −3"
+    assert panel.bias.found.isHidden()
+    panel.bias.chips.removed.emit(0)
+    assert panel.config.logit_bias == ((95, -3.0),)
+    panel.bias.field.setText("nothing")
+    assert panel.bias.found.isHidden()
+
+
+def test_a_new_seed_each_time_or_the_same(panel: SamplingPanel) -> None:
+    panel.draw_seed()
+    drawn = panel.seed.value()
+    panel.new_each_time.setChecked(False)
+    panel.draw_seed()
+    assert panel.seed.value() == drawn > 0
+
+
+def test_beam_search_is_offered_where_it_means_something(panel: SamplingPanel) -> None:
+    assert panel.n_beam.isHidden() or not panel.n_beam.isVisible()
+    panel.offer_beams(True)
+    assert panel.n_beam.isVisible()
+    assert not panel.length_penalty.isEnabled()
+    panel.n_beam.set_value(4)
+    panel.n_beam.changed.emit(4)
+    assert panel.length_penalty.isEnabled()
+    assert not panel.slider("temperature").isEnabled()
+    assert panel.slider("max_tokens").isEnabled()
+    panel.offer_beams(False)
+    assert panel.n_beam.value == 0
+    assert panel.slider("temperature").isEnabled()
