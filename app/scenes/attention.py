@@ -30,8 +30,8 @@ Describe = Callable[[int, int], str]
 def scaled(weights: Floats, scale: str) -> Floats:
     """Weights from 0 to 1 as they are coloured, from 0 to 1; NaN stays NaN."""
     if scale == "log":
-        shares: Floats = np.log(np.maximum(weights, np.float32(_LEAST))) / np.float32(math.log(_LEAST))
-        return np.float32(1) - shares
+        logs = np.log(np.maximum(weights, np.float32(_LEAST)))
+        return (1 - logs / math.log(_LEAST)).astype(np.float32)
     return np.sqrt(weights) if scale == "root" else weights
 
 
@@ -143,3 +143,11 @@ def difference_picture(difference: Floats, title: str, rows: Sequence[str], colu
 def _axis(title: str, names: Sequence[str], *, down: bool = False) -> Axis:
     ticks = tuple((i + 0.5, name) for i, name in enumerate(names))
     return Axis(title=title, low=len(names) if down else 0, high=0 if down else len(names), ticks=ticks)
+
+
+def strongest(row: Floats, mass: float = 0.9, least: float = 0.02) -> list[int]:
+    """The tokens that a row (S) looks at most, until they have `mass` of its attention; none that has under `least`."""
+    weights = np.nan_to_num(row)
+    order = np.argsort(-weights, kind="stable")
+    before = np.cumsum(weights[order]) - weights[order]
+    return [int(i) for i in order[(before < mass) & (weights[order] >= least)]]
