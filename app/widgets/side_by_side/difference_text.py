@@ -17,6 +17,9 @@ from models.inspect.spans import Span
 FULL_COLOUR = 4.0
 """Nats at which a colour is as strong as it gets: one model gives the piece 55 times the other's probability."""
 
+_FADED = 0.25
+"""Below this share of the full colour, more and more of the ground comes through."""
+
 
 class DifferenceText(QLabel):
     """A text that grows while it is written, and is coloured when it has been judged.
@@ -94,10 +97,12 @@ class DifferenceText(QLabel):
 
 
 def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
-    """The colour of a difference in nats; none at 0 is the ground."""
-    place = 0.5 + 0.5 * min(max(difference / FULL_COLOUR, -1.0), 1.0)
-    colour: QColor = theme.diverging_map().map(place, mode="qcolor")
-    return colour
+    """The colour of a difference in nats; none has the ground's, into which small ones fade."""
+    place = min(max(difference / FULL_COLOUR, -1.0), 1.0)
+    colour: QColor = theme.diverging_map().map(0.5 + 0.5 * place, mode="qcolor")
+    ground, share = QColor(theme.theme.surface), min(abs(place) / _FADED, 1.0)
+    mixed = (share * c + (1 - share) * g for c, g in zip(colour.getRgb()[:3], ground.getRgb()[:3], strict=True))
+    return QColor(*map(round, mixed))
 
 
 def _marked_up(text: str) -> str:

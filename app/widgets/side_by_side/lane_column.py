@@ -12,7 +12,7 @@ from app.glass.names import signed
 from app.session import Session
 from app.side_by_side.control import Lane
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, frame, label, row
+from app.widgets.basics import button, column, frame, label, row
 from app.widgets.elided_combo import ElidedCombo
 from app.widgets.scrolling import scrolling
 from app.widgets.side_by_side.difference_text import DifferenceText
@@ -57,9 +57,9 @@ class LaneColumn(QWidget):
         choice.setStretch(0, 1)
         lines.addLayout(choice)
         lines.addWidget(self.about)
-        lines.addWidget(scrolling(self.text), 1)
-        lines.addWidget(self.facts)
-        lines.addWidget(self.verdict)
+        reply = QWidget()
+        reply.setLayout(column(self.text, self.facts, self.verdict, None))
+        lines.addWidget(scrolling(reply), 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(box)
@@ -147,7 +147,7 @@ class LaneColumn(QWidget):
         likelier = self.name if difference >= 0 else other_name
         words = (
             f"This reply: {signed(own.total, 1)} nats under {self.name}, {signed(other.total, 1)} under {other_name}. "
-            f"{likelier} finds it likelier, by {abs(difference):.1f}."
+            f"{likelier} finds it likelier, by {abs(difference):.1f} nats."
         )
         if not own.pieces:
             self.verdict.setText("The reply is empty: it ended at once.")

@@ -1,0 +1,88 @@
+"""The page on which models reply side by side, with two runs that were really trained."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.session import Session
+from app.theme import ThemeProvider
+from app.widgets.side_by_side import SideBySidePage
+from models.inference.settings import SamplingConfig
+from models.training.spec import RunSpec
+from tests.app.heard import Until
+
+
+@pytest.fixture
+def page(qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until) -> SideBySidePage:
+    """Two sides: the newest checkpoint of a run of 12 steps, and one before it."""
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=12, temperature=0.0))
+    qtbot.addWidget(page)
+    page.resize(900, 600)
+    page.show()
+    return page
+
+
+def test_two_checkpoints_reply_and_judge_each_other(
+    page: SideBySidePage, session: Session, qtbot: QtBot, until: Until, tmp_path: Path
+) -> None:
+    first, second = page.columns
+    run_id = session.list_runs()[0].id
+    for column in page.columns:
+        column.runs.setCurrentIndex(column.runs.findData(run_id))
+        column.runs.activated.emit(column.runs.currentIndex())
+    steps = session.checkpoint_steps(run_id)
+    second.steps.setCurrentIndex(second.steps.findData(steps[-1]))
+    qtbot.keyClicks(page.prompt, "The cat")
+    qtbot.mouseClick(page.run_button, Qt.MouseButton.LeftButton)
+    until(lambda: not page.control.busy)
+    assert page.status.text() == ""
+    assert first.about.text().startswith("step 12,")
+    for column in page.columns:
+        assert column.text.written
+        assert "12 tokens" in column.facts.text()
+        assert "nats under" in column.verdict.text()
+        assert "background-color" in column.text.text()
+    file = tmp_path / "differences.csv"
+    page.export.export_to(file, "csv")
+    until(file.exists)
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    for column in page.columns:
+        mine = [row for row in rows if row["reply_of"] == column.name]
+        assert "".join(row["text"] for row in mine).lstrip() == column.text.written
+        own = sum(float(row["own_log_probability"]) for row in mine)
+        assert f"{own:.1f}".replace("-", "−") in column.verdict.text()
+
+
+def test_what_cannot_be_compared_is_said(page: SideBySidePage, until: Until, session: Session) -> None:
+    run_id = session.list_runs()[0].id
+    for column in page.columns:
+        column.runs.setCurrentIndex(column.runs.findData(run_id))
+        column.runs.activated.emit(column.runs.currentIndex())
+    page.prompt.setPlainText("The cat")
+    page.compare()
+    assert "not two different models" in page.status.text()
+    page.columns[1].steps.setCurrentIndex(1)
+    page.prompt.setPlainText("  ")
+    page.compare()
+    assert "prompt is empty" in page.status.text()
+    page.prompt.setPlainText("The cat " * 200)
+    page.compare()
+    until(lambda: not page.control.busy)
+    assert "context" in page.status.text()
+
+
+def test_models_are_added_and_taken_away(page: SideBySidePage, qtbot: QtBot) -> None:
+    qtbot.mouseClick(page.add_button, Qt.MouseButton.LeftButton)
+    assert len(page.columns) == 3
+    page.add_column()
+    assert not page.add_button.isEnabled()
+    page.columns[3].remove_asked.emit()
+    assert len(page.columns) == 3
+    assert page.add_button.isEnabled()
