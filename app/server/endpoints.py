@@ -27,7 +27,8 @@ MOST_OPEN = 64
 
 _HANDLED = (ApiError, ModelGoneError, HTTPException, ClientDisconnect, Exception)
 
-PATHS = ("/v1/models", "/v1/chat/completions", "/v1/completions")
+_KINDS = {"/v1/chat/completions": "chat", "/v1/completions": "completion"}
+PATHS = ("/v1/models", *_KINDS)
 
 
 def make_endpoint(engine: Engine, activity: Activity) -> ASGIApp:
@@ -83,7 +84,7 @@ def make_endpoint(engine: Engine, activity: Activity) -> ASGIApp:
 
     async def refused(request: Request, error: Exception) -> Response:
         told = _told(request, error)
-        activity.refuse(request.url.path.removeprefix("/v1/"), told.message)
+        activity.refuse(_KINDS.get(request.url.path, request.url.path), told.message)
         return JSONResponse(told.body, told.status)
 
     return Starlette(
