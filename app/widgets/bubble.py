@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QEvent, QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QTextCharFormat, QTextCursor, QTextOption
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QVBoxLayout, QWidget
 
@@ -80,27 +80,24 @@ class Bubble(QWidget):
             self.set_text(self.text)
 
     def show_instead(self, widget: QWidget | None) -> None:
-        """Show another widget in the place of the text; None: the text again. Who made the widget keeps it."""
+        """Show another widget, as high as it wants to be, in the place of the text; None: the text again."""
         if self._other is not None and self._other is not widget:
             self._layout.removeWidget(self._other)
-            self._other.setParent(None)
+            self._other.hide()
+            self._other.deleteLater()
         self._other = widget
         for piece in self._pieces:
             piece.setVisible(widget is None)
-        if widget is None:
-            self.setMinimumSize(0, 0)
-            self._fit()
-        else:
+        if widget is not None:
             self._layout.addWidget(widget)
             widget.show()
-            self._fit_other()
+        self._take_size()
 
     def set_widest(self, pixels: int) -> None:
         """Be at most `pixels` wide."""
         if pixels != self._widest:
             self._widest = pixels
             self._fit()
-            self._fit_other()
 
     def _add_piece(self) -> _Text:
         piece = _Text()
@@ -126,15 +123,18 @@ class Bubble(QWidget):
     def _take_size(self) -> None:
         if self._other is None:
             width = max(piece.width() for piece in self._pieces)
-            self.setFixedSize(width + 2 * _PAD_X, sum(piece.height() for piece in self._pieces) + 2 * _PAD_Y)
+            height = sum(piece.height() for piece in self._pieces)
+        else:
+            width, narrow = self._widest - 2 * _PAD_X, self._other.sizeHint().width()
+            height = self._other.heightForWidth(width)
+            if narrow < width and self._other.heightForWidth(narrow) == height:
+                width = narrow
+        self.setFixedSize(width + 2 * _PAD_X, height + 2 * _PAD_Y)
 
-    def _fit_other(self) -> None:
-        """The other widget takes the full width, and says how high it wants to be."""
-        if self._other is not None:
-            self.setMinimumSize(0, 0)
-            self.setMaximumHeight(16_777_215)
-            self.setFixedWidth(self._widest)
-            self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Minimum)
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest and self._other is not None:
+            self._take_size()  # it may want to be higher, with another text size for instance
+        return super().event(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

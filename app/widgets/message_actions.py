@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from app.chat_tree import Message
 from app.theme import ThemeProvider
 from app.widgets.basics import button, label
+
+_SIZE = QSize(28, 26)
+"""Of a button with an icon alone."""
 
 
 class MessageActions(QWidget):
@@ -55,15 +58,17 @@ class MessageActions(QWidget):
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
+        layout.setSpacing(2)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         for widget in (self.older, self.version, self.newer):
-            layout.addWidget(widget)
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
         for widget, signal in pairs:
             widget.clicked.connect(signal)
-            layout.addWidget(widget)
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
 
     def _small(self, icon: str, tip: str, on_click: object = None) -> QPushButton:
         made = button("", self._theme, icon=icon, role="quiet-icon", tip=tip)
+        made.setFixedSize(_SIZE)
         if callable(on_click):
             made.clicked.connect(lambda: on_click())
         return made

@@ -39,7 +39,7 @@ class MessageView(QWidget):
         """`asked`: what a reply is to."""
         super().__init__(parent)
         self.message, self._asked, self._theme = message, asked, theme
-        self._goes_on = asked is not None and asked.goes_on
+        self.goes_on = asked is not None and asked.goes_on
         self.bubble = Bubble(theme, mine=not message.is_reply, lead=self._lead)
         self.editor: MessageEditor | None = None
         self.buttons = MessageActions(theme, of_reply=message.is_reply)
@@ -50,26 +50,31 @@ class MessageView(QWidget):
         self._fresh = label(_FRESH, "caption")
         self._fresh.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 2 * SPACE if message.is_reply else SPACE // 2)
+        self._layout.setContentsMargins(0, 0, 0, SPACE if message.is_reply else 0)
         self._layout.setSpacing(SPACE // 2)
         self._layout.addWidget(self._fresh)
         self._layout.addLayout(row(self.bubble, None) if message.is_reply else row(None, self.bubble))
-        self._layout.addWidget(self.gold)
-        line = row(self.buttons, self.note) if message.is_reply else row(self.note, self.buttons)
-        line.setStretchFactor(self.note, 1)
+        self.note.setContentsMargins(14, 0, 0, 0)
+        if message.is_reply:
+            self._layout.addWidget(self.note)
+            line = row(self.buttons, None)
+            line.setContentsMargins(6, 0, 0, 0)
+        else:
+            line = row(self.note, None, self.buttons)
         self._layout.addLayout(line)
+        self._layout.addWidget(self.gold)
         buttons = self.buttons
         buttons.edit_asked.connect(self.edit)
         buttons.copy_asked.connect(self._copy)
         buttons.reveal_asked.connect(self._reveal)
         for button in (buttons.retry, buttons.go_on, buttons.reveal):
             button.setVisible(False)
-        self.bubble.setVisible(not message.is_reply or self._goes_on)
+        self.bubble.setVisible(not message.is_reply or self.goes_on)
         self.bubble.set_text(message.content)
 
     @property
     def _lead(self) -> str:
-        return self._asked.content if self._asked is not None and self._goes_on else ""
+        return self._asked.content if self._asked is not None and self.goes_on else ""
 
     # -- What it shows -------------------------------------------------------------------------------------------------
 
@@ -98,7 +103,7 @@ class MessageView(QWidget):
 
     def _show_reply(self, message: Message, is_new: bool) -> None:
         asked, made, buttons = self._asked, message.made, self.buttons
-        self.bubble.setVisible((bool(message.content) or self._goes_on) and self.editor is None)
+        self.bubble.setVisible((bool(message.content) or self.goes_on) and self.editor is None)
         buttons.retry.setVisible(asked is not None and not asked.is_reply)
         buttons.go_on.setVisible(made is not None and made.can_go_on)
         if is_new:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 
 import pytest
 from PySide6.QtCore import Qt
@@ -11,89 +10,13 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.chat_model import ChatModel
 from app.chat_tree import Made
-from app.reply_events import ReplyStarted
 from app.session import Session
 from app.tabs.chat_tab import ChatTab
-from app.theme import ThemeProvider
 from app.widgets.message_view import MessageView
 from models.data.tiny_world.starters import STARTER_KINDS
-from models.events import ReplyFinished, TokenMade
-from models.inference.settings import SamplingConfig
-
-Said = Sequence[Mapping[str, str]] | str
-
-TALKER = ChatModel(
-    which="r1",
-    run_id="r1",
-    name="Quick start",
-    step=40,
-    mode="talk",
-    source="tiny-world",
-    world_seed=7,
-    context_length=128,
-    n_parameters=922_752,
-    device="CPU",
-)
-
-
-@pytest.fixture
-def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> ChatTab:
-    tab = ChatTab(session, theme)
-    qtbot.addWidget(tab)
-    tab.resize(1280, 650)
-    tab.show()
-    return tab
-
-
-class Actor:
-    """Stands in for the model behind a session: keeps what it was asked, and says what the test wants."""
-
-    def __init__(self, session: Session, monkeypatch: pytest.MonkeyPatch, model: ChatModel = TALKER) -> None:
-        self.session = session
-        self.asked: list[tuple[Said, SamplingConfig]] = []
-        self.begun: tuple[int, ...] = ()
-        self.stopped = 0
-        monkeypatch.setattr(session, "send_chat", self._send)
-        monkeypatch.setattr(session, "stop_chat", self._stop)
-        session._chat.model = model
-        self._be("ready")
-
-    def _be(self, state: str) -> None:
-        self.session._chat.state = state
-        self.session.chat_changed.emit()
-
-    def _send(self, messages: Said, sampling: SamplingConfig, begun: Sequence[int] = (), *_: object) -> bool:
-        self.asked.append((messages, sampling))
-        self.begun = tuple(begun)
-        self._be("waiting")
-        return True
-
-    def _stop(self) -> None:
-        self.stopped += 1
-        self._be("ready")
-        self.session.reply_ended.emit()
-
-    def begin(self, *pieces: str) -> None:
-        self._be("replying")
-        made = tuple(TokenMade(id=9, text=piece, probability=0.5, entropy=1.0, rank=1) for piece in pieces)
-        self.session.chat_events.emit((ReplyStarted(step=41, n_prompt=12), *made))
-
-    def end(self, reason: str = "stop") -> None:
-        finished = ReplyFinished(reason=reason, n_prompt=12, n_tokens=3, prefill_s=0.01, tokens_per_s=321.4)
-        self.session.chat_events.emit((finished,))
-        self._be("ready")
-        self.session.reply_ended.emit()
-
-    def reply(self, *pieces: str) -> None:
-        self.begin(*pieces)
-        self.end()
-
-
-@pytest.fixture
-def actor(session: Session, tab: ChatTab, monkeypatch: pytest.MonkeyPatch) -> Actor:
-    return Actor(session, monkeypatch)
+from models.events import TokenMade
+from tests.app.tabs.actor import TALKER, Actor
 
 
 def last(tab: ChatTab) -> MessageView:
@@ -161,7 +84,7 @@ def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> N
 
 def test_a_reply_that_fails_can_be_tried_again(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     tab.composer.sent.emit("Hello?")
-    actor._be("ready")
+    actor.be("ready")
     actor.session.reply_ended.emit()
     assert note(tab) == "No reply came."
     qtbot.mouseClick(last(tab).buttons.retry, Qt.MouseButton.LeftButton)
@@ -232,7 +155,7 @@ def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor)
 
 def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, session: Session, actor: Actor) -> None:
     session._chat.model = dataclasses.replace(TALKER, mode="text", source="files")
-    actor._be("ready")
+    actor.be("ready")
     assert not tab.starters.isVisible()
     assert not tab.world_note.isVisible()
     assert "goes on" in tab.composer.field.placeholderText()

@@ -1,0 +1,254 @@
+"""Versions of messages in the chat tab: editing, trying again, going on, the tree, and the glass box in the replies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from app.chat_tree import Chat, Message
+from app.glass.focus import Focus
+from app.tabs.chat_tab import ChatTab
+from app.widgets.bubble import Bubble
+from app.widgets.chat_tree import ChatTree
+from app.widgets.glass.replies import GlassReplies
+from app.widgets.growing_field import MOST_CHARACTERS
+from app.widgets.message_view import MessageView
+from tests.app.tabs.actor import Actor
+
+
+def texts(tab: ChatTab) -> list[str]:
+    return [view.bubble.text for view in tab.view.messages]
+
+
+def last(tab: ChatTab) -> MessageView:
+    return tab.view.messages[-1]
+
+
+@pytest.fixture
+def asked(tab: ChatTab, actor: Actor) -> ChatTab:
+    """A tab in which a question was asked and answered."""
+    tab.composer.sent.emit("Who is it?")
+    actor.reply(" It", " is", " Ben.")
+    return tab
+
+
+def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+    mine = asked.view.messages[0]
+    qtbot.mouseClick(mine.buttons.edit, Qt.MouseButton.LeftButton)
+    assert mine.editor is not None
+    assert not mine.bubble.isVisible()
+    mine.editor.field.setPlainText("Where is it?")
+    qtbot.keyClick(mine.editor.field, Qt.Key.Key_Return)
+    assert actor.asked[-1][0] == [{"role": "user", "content": "Where is it?"}]
+    assert texts(asked) == ["Where is it?", ""]
+    actor.reply(" Here.")
+    assert texts(asked) == ["Where is it?", "Here."]
+    edited = asked.view.messages[0].buttons
+    assert edited.version.text() == "2/2"
+    qtbot.mouseClick(edited.older, Qt.MouseButton.LeftButton)
+    assert texts(asked) == ["Who is it?", "It is Ben."]
+    assert not asked.view.messages[0].buttons.older.isEnabled()
+
+
+def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(
+    qtbot: QtBot, asked: ChatTab, actor: Actor
+) -> None:
+    before = asked.talk.chat
+    for key in (Qt.Key.Key_Escape, Qt.Key.Key_Return):
+        qtbot.keyClick(asked.composer.field, Qt.Key.Key_Up)
+        editor = asked.view.messages[0].editor
+        assert editor is not None
+        if key == Qt.Key.Key_Escape:
+            editor.field.setPlainText("another")
+        qtbot.keyClick(editor.field, key)
+        assert asked.view.messages[0].editor is None
+        assert asked.view.messages[0].bubble.isVisible()
+    assert asked.talk.chat == before
+
+
+def test_a_reply_can_be_edited_and_says_so(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+    qtbot.mouseClick(last(asked).buttons.edit, Qt.MouseButton.LeftButton)
+    editor = last(asked).editor
+    assert editor is not None
+    editor.field.setPlainText("It is Clara.")
+    qtbot.mouseClick(editor.save, Qt.MouseButton.LeftButton)
+    assert (texts(asked)[-1], last(asked).note.text()) == ("It is Clara.", "edited by you")
+    assert not last(asked).buttons.go_on.isVisible()
+    asked.composer.sent.emit("Sure?")
+    assert actor.asked[-1][0][1] == {"role": "assistant", "content": "It is Clara."}
+
+
+def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+    assert not last(asked).buttons.go_on.isVisible(), "it ended by itself"
+    asked.composer.sent.emit("Tell me more.")
+    actor.reply(" Once", " upon", reason="length")
+    seed = actor.asked[-1][1].seed
+    qtbot.mouseClick(last(asked).buttons.go_on, Qt.MouseButton.LeftButton)
+    assert (actor.begun, actor.asked[-1][1].seed) == ((10, 11), seed)
+    actor.reply(" a", " time.", begun=" Once upon")
+    made = last(asked).message.made
+    assert made is not None
+    assert texts(asked)[-1] == "Once upon a time."
+    assert (made.ids, made.n_begun, made.n_tokens) == ((10, 11, 10, 11), 2, 4)
+    assert last(asked).buttons.version.text() == "2/2"
+    qtbot.mouseClick(last(asked).buttons.older, Qt.MouseButton.LeftButton)
+    assert texts(asked)[-1] == "Once upon"
+
+
+def test_it_goes_on_from_another_token(asked: ChatTab, actor: Actor) -> None:
+    asked.talk.branch_at(last(asked).message.id, 2, 77)
+    assert actor.begun == (10, 11, 77)
+    actor.reply(" Clara.", begun=" It is not")
+    made = last(asked).message.made
+    assert made is not None
+    assert texts(asked)[-1] == "It is not Clara."
+    assert made.tokens[:2] == asked.talk.chat.messages[1].made.tokens[:2]  # type: ignore[union-attr]
+    assert (made.tokens[2].probability, made.tokens[2].entropy, made.tokens[2].draw) == (None, 1.0, None)
+
+
+def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+    tree = ChatTree(asked.talk, asked._theme)
+    qtbot.addWidget(tree)
+    tree.resize(240, 300)
+    tree.show()
+    asked.talk.retry(last(asked).message.id)
+    assert not tree.isEnabled(), "no branch can be left while it is being written"
+    actor.reply(" Nobody.")
+    words = [tree.item(i).text() for i in range(tree.count())]
+    assert words == ["Who is it?", "It is Ben.", "Nobody."]
+    assert tree.currentItem().text() == "Nobody."
+    qtbot.keyClick(tree, Qt.Key.Key_Up)
+    assert texts(asked) == ["Who is it?", "It is Ben."]
+    with qtbot.waitSignal(tree.went):
+        qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualItemRect(tree.item(2)).center())
+    assert texts(asked) == ["Who is it?", "Nobody."]
+    tree.grab()
+
+
+def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("Tell me a story.")
+    actor.begin(" Once", " upon")
+    path = tab.talk.shelf.store.path(tab.talk.chat.id)
+    qtbot.waitUntil(lambda: path.exists() and len(json.loads(path.read_text())["messages"]) == 2)
+    left = tab.talk.shelf.store.load(tab.talk.chat.id).path[-1]
+    assert (left.content, left.made is not None and left.made.can_go_on) == ("Once upon", True)
+    actor.end()
+    tab.talk.open(Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", made=left.made))))
+    assert not last(tab).buttons.go_on.isHidden()
+
+
+def test_a_long_paste_is_refused_in_a_sentence(tab: ChatTab, actor: Actor) -> None:
+    field, data = tab.composer.field, QMimeData()
+    field.setPlainText("mine")
+    data.setText("x" * 10_000_000)
+    field.insertFromMimeData(data)
+    assert field.toPlainText() == "mine"
+    assert "10,000,000 characters" in tab.composer.problem.text()
+    assert tab.composer.problem.isVisible()
+    data.setText("x" * (MOST_CHARACTERS - 4))
+    field.insertFromMimeData(data)
+    assert len(field.toPlainText()) == MOST_CHARACTERS
+    assert not tab.composer.problem.isVisible()
+
+
+def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.composer.field.setPlainText(" \n ")
+    assert not tab.composer.send.isEnabled()
+    assert tab.composer.send.toolTip() == "Write something first"
+    qtbot.keyClick(tab.composer.field, Qt.Key.Key_Return)
+    assert actor.asked == []
+
+
+def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, tab: ChatTab) -> None:
+    bubble, whole = Bubble(tab._theme, mine=False), ""
+    qtbot.addWidget(bubble)
+    bubble.set_widest(500)
+    for i in range(60):
+        piece = f"Sentence number {i} of a long reply. " * 10 + ("\n" if i % 7 == 0 else "\n\n" if i % 11 == 0 else "")
+        bubble.append(piece)
+        whole += piece
+    assert len(bubble._pieces) > 3
+    height = bubble.height()
+    assert bubble.text == whole
+    bubble.settle()
+    assert (len(bubble._pieces), bubble.text, bubble.height()) == (1, whole, height)
+
+
+def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    messages = [
+        Message(id=str(i), parent=str(i - 1) if i else "", role="assistant" if i % 2 else "user", content=f"text {i}")
+        for i in range(100)
+    ]
+    tab.talk.open(Chat(messages=tuple(messages)))
+    assert texts(tab) == [f"text {i}" for i in range(60, 100)]
+    kept = last(tab)
+    qtbot.mouseClick(tab.view.earlier, Qt.MouseButton.LeftButton)
+    assert texts(tab) == [f"text {i}" for i in range(20, 100)]
+    assert last(tab) is kept
+    tab.view.go_to("3")
+    assert texts(tab) == [f"text {i}" for i in range(3, 100)]
+
+
+def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    tab.composer.sent.emit("Tell me a story.")
+    actor.begin(*(f" line {i}\n" for i in range(60)))
+    bar = tab.view.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 200 and bar.value() == bar.maximum())
+    bar.setValue(10)
+    end = bar.maximum()
+    actor.say(*(f" more {i}\n" for i in range(20)))
+    qtbot.waitUntil(lambda: bar.maximum() > end)
+    assert bar.value() == 10
+    actor.end()
+
+
+def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: ChatTab, actor: Actor, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    chats, talk = asked.chats, asked.talk
+    first = talk.chat.id
+    qtbot.waitUntil(lambda: chats.list.count() == 1)
+    talk.rename(first, "  About   Ben ")
+    qtbot.waitUntil(lambda: chats.list.item(0).text() == "About Ben")
+    assert talk.chat.name == "About Ben"
+    chats.list.duplicate_asked.emit(first)
+    qtbot.waitUntil(lambda: chats.list.count() == 2)
+    assert {chats.list.item(i).text() for i in range(2)} == {"About Ben", "About Ben (copy)"}
+    chats.search.setText("ben copy")
+    qtbot.waitUntil(lambda: chats.list.count() == 1)
+    chats.search.setText("nowhere")
+    qtbot.waitUntil(lambda: chats._no_match.isVisible())
+    chats.search.clear()
+    for ending in ("json", "md"):
+        assert talk.shelf.export(first, tmp_path / f"chat.{ending}")
+    assert "### User\n\nWho is it?" in (tmp_path / "chat.md").read_text()
+    talk.shelf.import_file(tmp_path / "chat.json")
+    qtbot.waitUntil(lambda: talk.chat.id != first)
+    assert texts(asked) == ["Who is it?", "It is Ben."]
+    with qtbot.waitSignal(actor.session.job_failed) as failed:
+        talk.shelf.import_file(tmp_path / "chat.md")
+    assert "chat.md is not valid JSON" in failed.args[0]
+
+
+def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+    focus = Focus(asked)
+    glass = GlassReplies(actor.session, asked.talk, asked.view, focus, asked._theme)
+    actor.session.chat_model_changed.emit()
+    assert focus.text is not None
+    assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
+    glass.set_on(True)
+    assert last(asked).bubble._pieces[0].isHidden()
+    assert len(glass._tokens) == 1
+    first = focus.text
+    focus.branch_asked.emit(4, 77)
+    assert actor.begun == (10, 77)
+    actor.reply(" was.", begun=" It never")
+    assert focus.text.ids == (1, 2, 3, 10, 77, 10)
+    asked.talk.show(asked.talk.chat.messages[1].id)
+    assert focus.text is first
+    glass.set_on(False)
+    assert not last(asked).bubble._pieces[0].isHidden()
+    qtbot.mouseClick(last(asked).buttons.copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == "It is Ben."
