@@ -6,9 +6,12 @@ It exists for the faults that only packaging makes: a library, font, colour map 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import tempfile
+import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
@@ -68,6 +71,7 @@ def checks(library: Library, device: str) -> dict[str, Callable[[], str]]:
         "chat template": check_chat_template,
         "training": partial(check_training, library, device),
         "generation": partial(check_generation, library),
+        "serving": partial(check_serving, library),
         "fonts": check_fonts,
         "plot": check_plot,
         "icons": check_icons,
@@ -142,6 +146,31 @@ def check_generation(library: Library) -> str:
     made = [event for event in events if isinstance(event, TokenMade)]
     _require(made and isinstance(events[-1], ReplyFinished), "no token came out")
     return f"checkpoint read, {len(made)} tokens generated"
+
+
+def check_serving(library: Library) -> str:
+    """The checkpoint is served, and a request over HTTP is answered."""
+    from app.commands.serve import open_served
+    from app.server.activity import Activity
+    from app.server.address import bind, url_of
+    from app.server.endpoints import make_endpoint
+    from app.server.http_server import HttpServer
+    from app.server.thread_engine import ThreadEngine
+
+    bound = bind(0)
+    url, engine = url_of(bound), ThreadEngine(open_served(str(library.find_run("selftest")), "cpu"))
+    server = HttpServer(make_endpoint(engine, Activity()), lambda: engine.close("The self-test is over."))
+    thread = threading.Thread(target=server.answer_at, args=(bound,), daemon=True)
+    thread.start()
+    try:
+        body = json.dumps({"model": "selftest", "prompt": "Ben is", "max_tokens": 8, "temperature": 0}).encode()
+        with urllib.request.urlopen(f"{url}/completions", body, timeout=60) as answer:
+            made = json.loads(answer.read())["usage"]["completion_tokens"]
+    finally:
+        server.stop()
+        thread.join()
+    _require(made > 0, "no token came back")
+    return f"{made} tokens asked for at {url}"
 
 
 def check_fonts() -> str:

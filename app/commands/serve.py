@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
     bound = bind(args.port)  # before the model is read, which can take a while
     with bound:
-        served = _open(args.model, args.device)
+        served = open_served(args.model, args.device)
         engine = ThreadEngine(served)
         activity = Activity(_write_call)
         server = HttpServer(make_endpoint(engine, activity), lambda: engine.close("Serving has been stopped."))
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open(text: str, device: str) -> Served:
+def open_served(text: str, device: str) -> Served:
     """Load the model, under the names that requests may call it by: a run's name and id, or a file's or folder's."""
     from models.interop.chat_forms import read_chat_form
     from models.training.run_folder import RunFolder

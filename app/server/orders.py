@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,18 @@ from models.inference.settings import SamplingConfig
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-SEEDS = 2**31
+_SEEDS = 2**31
+_SETTINGS = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+)
+"""What requests and SamplingConfig call by the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +72,7 @@ def chat_orders(served: Served, asked: ChatAsked) -> list[Order]:
     ids = _checked(served, prompt.ids.tolist(), "messages")
     ends = reply_ends(served.config, served.tokenizer, served.form)
     order = Order(ids=ids, end_ids=ends.ids, n_top=asked.n_top)
-    return _numbered(served, asked, [order], stop=ends.texts)
+    return _numbered(served, asked, [order], stop=ends.texts, advised=served.form.sampling)
 
 
 def completion_orders(served: Served, asked: CompletionAsked) -> list[Order]:
@@ -132,41 +143,34 @@ def _checked(served: Served, ids: Sequence[int], param: str) -> tuple[int, ...]:
     return tuple(ids)
 
 
-def _numbered(served: Served, asked: Asked, orders: Sequence[Order], stop: Sequence[str] = ()) -> list[Order]:
-    """`n` of each, drawn as asked; the first with the seed itself, so it is what `terrarium generate` makes."""
-    seed = secrets.randbelow(SEEDS) if asked.seed is None else asked.seed
-    sampling = _sampling(served, asked, stop)
-    return [
-        replace(order, sampling=replace(sampling, seed=(seed + i) % SEEDS)) for order in orders for i in range(asked.n)
-    ]
+def _numbered(
+    served: Served,
+    asked: Asked,
+    orders: Sequence[Order],
+    *,
+    stop: Sequence[str] = (),
+    advised: Mapping[str, float] | None = None,
+) -> list[Order]:
+    """`n` of each, drawn as asked; the first with the seed itself, so it is what `terrarium generate` makes.
 
-
-def _sampling(served: Served, asked: Asked, stop: Sequence[str]) -> SamplingConfig:
-    size = served.config.vocab_size
-    bias = tuple((int(id), float(value)) for id, value in asked.logit_bias.items())
-    strange = next((id for id, _ in bias if id >= size), None)
+    What the request leaves off is as the model's makers advise.
+    """
+    size, longest = served.config.vocab_size, served.config.context_length
+    strange = next((id for id in asked.logit_bias if int(id) >= size), None)
     if strange is not None:
         raise ApiError(400, f"There is no token {strange}: ids go from 0 to {size - 1}.", param="logit_bias")
-    values: dict[str, Any] = {
-        name: getattr(asked, name)
-        for name in (
-            "temperature",
-            "top_p",
-            "min_p",
-            "typical_p",
-            "repetition_penalty",
-            "frequency_penalty",
-            "presence_penalty",
-        )
-    }
-    longest = asked.max_new or served.config.context_length
+    left_off = {name: value for name, value in (advised or {}).items() if name not in asked.model_fields_set}
+    values: dict[str, Any] = {name: getattr(asked, name) for name in _SETTINGS} | left_off
     try:
-        return SamplingConfig(
-            **values,
-            top_k=max(asked.top_k, 0),
-            logit_bias=bias,
+        sampling = SamplingConfig(
+            **{**values, "top_k": max(int(values["top_k"]), 0)},
+            logit_bias=tuple((int(id), value) for id, value in asked.logit_bias.items()),
             stop=(*asked.stop, *stop),
-            max_tokens=min(longest, served.config.context_length),
+            max_tokens=min(asked.max_new or longest, longest),
         )
     except ValueError as error:
         raise ApiError(400, str(error), param="stop" if "stop" in str(error) else None) from error
+    seed = secrets.randbelow(_SEEDS) if asked.seed is None else asked.seed
+    return [
+        replace(order, sampling=replace(sampling, seed=(seed + i) % _SEEDS)) for order in orders for i in range(asked.n)
+    ]

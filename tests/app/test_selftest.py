@@ -22,8 +22,8 @@ def test_all_checks_pass_one_line_each(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line[:2] for line in lines[:-1]] == ["ok"] * 8
-    assert lines[-1] == "All 8 checks passed."
+    assert [line[:2] for line in lines[:-1]] == ["ok"] * 9
+    assert lines[-1] == "All 9 checks passed."
     assert not (tmp_path / "runs").exists(), "it leaves the user's library alone"
 
 

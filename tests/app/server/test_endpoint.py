@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import openai
 import pytest
 import torch
 
+from app.server.orders import chat_orders
+from app.server.schemas import ChatAsked
 from models.data.chat import encode_messages
+from models.data.chat_form import ChatForm
 from models.events import ReplyFinished, TokenMade
 from models.inference.generate import generate
 from models.inference.settings import SamplingConfig
-from models.tokenizers import encode_text
+from models.tokenizers import decode, encode_text
 from models.tokenizers.roles import end_id
 from tests.app.server.conftest import Endpoint, until
 
@@ -219,3 +223,21 @@ def test_who_leaves_stops_the_answer(client: openai.OpenAI, endpoint: Endpoint) 
     assert max(made_then) < 20_000
     client.completions.create(model="tiny", prompt="a", max_tokens=1)  # answered at once: nobody else computes
     assert [call.n_made for call in endpoint.activity.calls[1:3]] == made_then
+
+
+def test_what_a_request_leaves_off_is_as_the_makers_advise(endpoint: Endpoint) -> None:
+    form = ChatForm(sampling={"temperature": 0.2, "top_k": 5})
+    served = dataclasses.replace(endpoint.served, form=form)
+    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "top_k": -1})
+    (order,) = chat_orders(served, asked)
+    assert (order.sampling.temperature, order.sampling.top_k) == (0.2, 0)
+    assert order.sampling.max_tokens == 20_000
+
+
+def test_a_model_with_a_template_of_its_own(endpoint: Endpoint) -> None:
+    template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
+    served = dataclasses.replace(endpoint.served, form=ChatForm(template=template))
+    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "stop": "x"})
+    (order,) = chat_orders(served, asked)
+    assert decode(served.tokenizer, order.ids) == "user: Where is Ben?\nassistant:"
+    assert order.sampling.stop == ("x", "\nuser: ")
