@@ -43,7 +43,8 @@ class NounScores:
 class PronounModel:
     """One pronoun model of the library, and what it makes of two sentences.
 
-    problem: why the sentences tell nothing, '' where they do. its: where "it" is, a column of `reading`; -1 for nowhere.
+    problem: why the sentences tell nothing, '' where they do. its: the column of `reading` where "it" stands in both;
+        -1 for none.
     """
 
     run_id: str

@@ -1,0 +1,1 @@
+"""Minimal pairs: two sentences that differ a little, and what a model makes of the difference."""
