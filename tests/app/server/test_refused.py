@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import socket
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+import openai
 import pytest
+import torch
 from tokenizers import Tokenizer
 
 from app.cli import main
+from app.server import endpoints
 from app.server.address import HOST, bind, url_of
 from app.server.endpoints import MOST_BYTES
 from tests.app.server.conftest import Endpoint, answering
@@ -164,6 +168,35 @@ def test_no_model_any_more(byte_tokenizer: Tokenizer) -> None:
             "code": "model_unavailable",
         }
     next(running, None)
+
+
+def test_too_many_at_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "MOST_OPEN", 0)
+    status, answer = ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": SAID})
+    assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_diverged_says_so(endpoint: Endpoint, stream: bool) -> None:
+    weight = next(endpoint.model.parameters())
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.fill_(math.nan)
+    try:
+        with openai.OpenAI(base_url=endpoint.url, api_key="none", max_retries=0) as client:
+
+            def ask_it() -> None:
+                asked = {"model": "tiny", "prompt": "The cat", "stream": stream}
+                answer = client.completions.create(**asked)  # type: ignore[call-overload]
+                list(answer)
+
+            with pytest.raises(openai.APIError, match="output is not a number"):
+                ask_it()
+    finally:
+        with torch.no_grad():
+            weight.copy_(before)
+    assert endpoint.over[-1].state == "failed"
+    assert ask(endpoint, "POST", COMPLETION, {"model": "tiny", "prompt": "a"})[0] == 200
 
 
 def test_only_this_computer_is_served(endpoint: Endpoint) -> None:
