@@ -177,6 +177,10 @@ class Session(Serving):
         model = self._chat.model
         if model is not None and model.run_id in run_ids and not (self.library.runs / model.run_id).exists():
             self._chat.close_model()
+            self.notice.emit(
+                f"«{model.name}» is what the chat was held with: choose another model there to go on. "
+                "What was said is kept."
+            )
 
     # -- Chat -------------------------------------------------------------------------------------------
 
@@ -201,6 +205,10 @@ class Session(Serving):
         if which == LIVE:
             return self._try(self._chat.open_live)
         return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step))
+
+    def cancel_chat_model(self) -> None:
+        """Leave off opening a model."""
+        self._chat.cancel_opening()
 
     def send_chat(
         self,

@@ -8,7 +8,7 @@ from pytestqt.qtbot import QtBot
 from app.session import Session
 from app.tabs.chat_tab import ChatTab
 from app.theme import ThemeProvider
-from tests.app.tabs.actor import Actor
+from tests.app.chat_actor import Actor
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Versions of messages in the chat tab: editing, trying again, going on, the tree, and the glass box in the replies."""
+"""A conversation on screen: versions, editing, going on, the tree, the list of chats, and the glass box in replies."""
 
 from __future__ import annotations
 
@@ -7,36 +7,81 @@ import json
 import pytest
 from PySide6.QtCore import QMimeData, Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat_tree import Chat, Message
+from app.conversation import Conversation
 from app.glass.focus import Focus
-from app.tabs.chat_tab import ChatTab
+from app.session import Session
+from app.theme import ThemeProvider
+from app.widgets.basics import column
 from app.widgets.bubble import Bubble
+from app.widgets.chat_list import ChatList
 from app.widgets.chat_tree import ChatTree
+from app.widgets.chat_view import ChatView
+from app.widgets.composer import Composer
 from app.widgets.glass.replies import GlassReplies
 from app.widgets.growing_field import MOST_CHARACTERS
 from app.widgets.message_view import MessageView
-from tests.app.tabs.actor import Actor
+from tests.app.chat_actor import Actor
 
 
-def texts(tab: ChatTab) -> list[str]:
-    return [view.bubble.text for view in tab.view.messages]
+class Bench(QWidget):
+    """The parts of a chat, put together."""
 
+    def __init__(self, session: Session, theme: ThemeProvider) -> None:
+        super().__init__()
+        self.theme = theme
+        self.talk = talk = Conversation(session, self)
+        self.chats = ChatList(talk, theme)
+        self.view = ChatView(talk, theme)
+        self.composer = Composer(theme)
+        self.composer.sent.connect(lambda text: talk.say(Message(content=text)))
+        self.composer.edit_asked.connect(self.view.edit_last)
+        layout = QHBoxLayout(self)
+        layout.addWidget(self.chats)
+        layout.addLayout(column(self.view, self.composer))
+        session.chat_changed.connect(self._show_state)
+        self._session = session
 
-def last(tab: ChatTab) -> MessageView:
-    return tab.view.messages[-1]
+    def _show_state(self) -> None:
+        state = self._session.chat_state
+        self.composer.set_state(can_send=state == "ready", replying=state in ("waiting", "replying"))
+        self.view.set_can_reply(state == "ready")
 
 
 @pytest.fixture
-def asked(tab: ChatTab, actor: Actor) -> ChatTab:
-    """A tab in which a question was asked and answered."""
-    tab.composer.sent.emit("Who is it?")
+def bench(qtbot: QtBot, session: Session, theme: ThemeProvider) -> Bench:
+    bench = Bench(session, theme)
+    qtbot.addWidget(bench)
+    bench.resize(1000, 650)
+    bench.show()
+    return bench
+
+
+@pytest.fixture
+def actor(session: Session, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Actor:
+    return Actor(session, monkeypatch)
+
+
+def texts(bench: Bench) -> list[str]:
+    return [view.bubble.text for view in bench.view.messages]
+
+
+def last(bench: Bench) -> MessageView:
+    return bench.view.messages[-1]
+
+
+@pytest.fixture
+def asked(bench: Bench, actor: Actor) -> Bench:
+    """A chat in which a question was asked and answered."""
+    bench.composer.sent.emit("Who is it?")
     actor.reply(" It", " is", " Ben.")
-    return tab
+    return bench
 
 
-def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     mine = asked.view.messages[0]
     qtbot.mouseClick(mine.buttons.edit, Qt.MouseButton.LeftButton)
     assert mine.editor is not None
@@ -54,9 +99,7 @@ def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: ChatTab, ac
     assert not asked.view.messages[0].buttons.older.isEnabled()
 
 
-def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(
-    qtbot: QtBot, asked: ChatTab, actor: Actor
-) -> None:
+def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     before = asked.talk.chat
     for key in (Qt.Key.Key_Escape, Qt.Key.Key_Return):
         qtbot.keyClick(asked.composer.field, Qt.Key.Key_Up)
@@ -70,7 +113,7 @@ def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(
     assert asked.talk.chat == before
 
 
-def test_a_reply_can_be_edited_and_says_so(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+def test_a_reply_can_be_edited_and_says_so(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     qtbot.mouseClick(last(asked).buttons.edit, Qt.MouseButton.LeftButton)
     editor = last(asked).editor
     assert editor is not None
@@ -82,7 +125,7 @@ def test_a_reply_can_be_edited_and_says_so(qtbot: QtBot, asked: ChatTab, actor: 
     assert actor.asked[-1][0][1] == {"role": "assistant", "content": "It is Clara."}
 
 
-def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     assert not last(asked).buttons.go_on.isVisible(), "it ended by itself"
     asked.composer.sent.emit("Tell me more.")
     actor.reply(" Once", " upon", reason="length")
@@ -99,7 +142,7 @@ def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked
     assert texts(asked)[-1] == "Once upon"
 
 
-def test_it_goes_on_from_another_token(asked: ChatTab, actor: Actor) -> None:
+def test_it_goes_on_from_another_token(asked: Bench, actor: Actor) -> None:
     asked.talk.branch_at(last(asked).message.id, 2, 77)
     assert actor.begun == (10, 11, 77)
     actor.reply(" Clara.", begun=" It is not")
@@ -110,8 +153,8 @@ def test_it_goes_on_from_another_token(asked: ChatTab, actor: Actor) -> None:
     assert (made.tokens[2].probability, made.tokens[2].entropy, made.tokens[2].draw) == (None, 1.0, None)
 
 
-def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
-    tree = ChatTree(asked.talk, asked._theme)
+def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    tree = ChatTree(asked.talk, asked.theme)
     qtbot.addWidget(tree)
     tree.resize(240, 300)
     tree.show()
@@ -129,42 +172,42 @@ def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: ChatT
     tree.grab()
 
 
-def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("Tell me a story.")
+def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+    bench.composer.sent.emit("Tell me a story.")
     actor.begin(" Once", " upon")
-    path = tab.talk.shelf.store.path(tab.talk.chat.id)
+    path = bench.talk.shelf.store.path(bench.talk.chat.id)
     qtbot.waitUntil(lambda: path.exists() and len(json.loads(path.read_text())["messages"]) == 2)
-    left = tab.talk.shelf.store.load(tab.talk.chat.id).path[-1]
+    left = bench.talk.shelf.store.load(bench.talk.chat.id).path[-1]
     assert (left.content, left.made is not None and left.made.can_go_on) == ("Once upon", True)
     actor.end()
-    tab.talk.open(Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", made=left.made))))
-    assert not last(tab).buttons.go_on.isHidden()
+    bench.talk.open(Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", made=left.made))))
+    assert not last(bench).buttons.go_on.isHidden()
 
 
-def test_a_long_paste_is_refused_in_a_sentence(tab: ChatTab, actor: Actor) -> None:
-    field, data = tab.composer.field, QMimeData()
+def test_a_long_paste_is_refused_in_a_sentence(bench: Bench, actor: Actor) -> None:
+    field, data = bench.composer.field, QMimeData()
     field.setPlainText("mine")
     data.setText("x" * 10_000_000)
     field.insertFromMimeData(data)
     assert field.toPlainText() == "mine"
-    assert "10,000,000 characters" in tab.composer.problem.text()
-    assert tab.composer.problem.isVisible()
+    assert "10,000,000 characters" in bench.composer.problem.text()
+    assert bench.composer.problem.isVisible()
     data.setText("x" * (MOST_CHARACTERS - 4))
     field.insertFromMimeData(data)
     assert len(field.toPlainText()) == MOST_CHARACTERS
-    assert not tab.composer.problem.isVisible()
+    assert not bench.composer.problem.isVisible()
 
 
-def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    tab.composer.field.setPlainText(" \n ")
-    assert not tab.composer.send.isEnabled()
-    assert tab.composer.send.toolTip() == "Write something first"
-    qtbot.keyClick(tab.composer.field, Qt.Key.Key_Return)
+def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+    bench.composer.field.setPlainText(" \n ")
+    assert not bench.composer.send.isEnabled()
+    assert bench.composer.send.toolTip() == "Write something first"
+    qtbot.keyClick(bench.composer.field, Qt.Key.Key_Return)
     assert actor.asked == []
 
 
-def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, tab: ChatTab) -> None:
-    bubble, whole = Bubble(tab._theme, mine=False), ""
+def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, bench: Bench) -> None:
+    bubble, whole = Bubble(bench.theme, mine=False), ""
     qtbot.addWidget(bubble)
     bubble.set_widest(500)
     for i in range(60):
@@ -178,25 +221,25 @@ def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, tab: ChatTab) -> None
     assert (len(bubble._pieces), bubble.text, bubble.height()) == (1, whole, height)
 
 
-def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
     messages = [
         Message(id=str(i), parent=str(i - 1) if i else "", role="assistant" if i % 2 else "user", content=f"text {i}")
         for i in range(100)
     ]
-    tab.talk.open(Chat(messages=tuple(messages)))
-    assert texts(tab) == [f"text {i}" for i in range(60, 100)]
-    kept = last(tab)
-    qtbot.mouseClick(tab.view.earlier, Qt.MouseButton.LeftButton)
-    assert texts(tab) == [f"text {i}" for i in range(20, 100)]
-    assert last(tab) is kept
-    tab.view.go_to("3")
-    assert texts(tab) == [f"text {i}" for i in range(3, 100)]
+    bench.talk.open(Chat(messages=tuple(messages)))
+    assert texts(bench) == [f"text {i}" for i in range(60, 100)]
+    kept = last(bench)
+    qtbot.mouseClick(bench.view.earlier, Qt.MouseButton.LeftButton)
+    assert texts(bench) == [f"text {i}" for i in range(20, 100)]
+    assert last(bench) is kept
+    bench.view.go_to("3")
+    assert texts(bench) == [f"text {i}" for i in range(3, 100)]
 
 
-def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("Tell me a story.")
+def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+    bench.composer.sent.emit("Tell me a story.")
     actor.begin(*(f" line {i}\n" for i in range(60)))
-    bar = tab.view.verticalScrollBar()
+    bar = bench.view.verticalScrollBar()
     qtbot.waitUntil(lambda: bar.maximum() > 200 and bar.value() == bar.maximum())
     bar.setValue(10)
     end = bar.maximum()
@@ -206,7 +249,7 @@ def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, tab: Cha
     actor.end()
 
 
-def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: ChatTab, actor: Actor, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench, actor: Actor, tmp_path) -> None:  # type: ignore[no-untyped-def]
     chats, talk = asked.chats, asked.talk
     first = talk.chat.id
     qtbot.waitUntil(lambda: chats.list.count() == 1)
@@ -232,9 +275,9 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: ChatT
     assert "chat.md is not valid JSON" in failed.args[0]
 
 
-def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: ChatTab, actor: Actor) -> None:
+def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     focus = Focus(asked)
-    glass = GlassReplies(actor.session, asked.talk, asked.view, focus, asked._theme)
+    glass = GlassReplies(actor.session, asked.talk, asked.view, focus, asked.theme)
     actor.session.chat_model_changed.emit()
     assert focus.text is not None
     assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
