@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.events import ReplyFinished, TokenMade
+from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import check_prompt, evaluating
 from models.inference.sampling import check_finite, entropy
 from models.tokenizers.roles import mask_id
@@ -99,8 +99,21 @@ def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> It
     yield ReplyFinished(reason="stop", n_prompt=len(ids), n_tokens=len(found), prefill_s=seconds, tokens_per_s=0.0)
 
 
-def pseudo_perplexity(model: AnyModel, ids: Sequence[int], mask_id: int, batch_size: int = 32) -> float:
-    """exp of the mean negative log-likelihood of each token where it alone is masked (arXiv:1910.14659).
+@dataclass(frozen=True)
+class TokenFit:
+    """How well a token fits where it alone is masked: its log-probability (nats), its rank (1 = the likeliest of the
+    vocabulary), and the entropy (nats) of what the model would put there."""
+
+    place: int
+    log_probability: float
+    rank: int
+    entropy: float
+
+
+def token_fits(
+    model: AnyModel, ids: Sequence[int], mask_id: int, skip: Collection[int] = (), batch_size: int = 32
+) -> Generator[Progress, None, list[TokenFit]]:
+    """Each token of `ids` where it alone is masked, but those of `skip` (such as [CLS]). Yields Progress (tokens).
 
     Raises:
         ValueError: as `fill_mask`.
@@ -108,14 +121,25 @@ def pseudo_perplexity(model: AnyModel, ids: Sequence[int], mask_id: int, batch_s
     encoder = _masked_token_model(model)
     check_prompt(len(ids), encoder.config.context_length)
     whole = torch.tensor(list(ids))
-    rows = whole.repeat(len(ids), 1)
-    rows.fill_diagonal_(mask_id)
-    total = 0.0
-    for first in range(0, len(ids), batch_size):
-        places = torch.arange(first, min(first + batch_size, len(ids)))
-        logits = _logits(encoder, rows[places])[torch.arange(len(places)), places].float()
-        total -= float(torch.log_softmax(logits, dim=-1)[torch.arange(len(places)), whole[places]].sum())
-    return math.exp(total / len(ids))
+    all_places = [place for place, id in enumerate(ids) if id not in skip]
+    fits: list[TokenFit] = []
+    for first in range(0, len(all_places), batch_size):
+        places = torch.tensor(all_places[first : first + batch_size])
+        rows, own = whole.repeat(len(places), 1), torch.arange(len(places))
+        rows[own, places] = mask_id
+        log_probabilities = torch.log_softmax(_logits(encoder, rows)[own, places].float(), dim=-1)  # (places, V)
+        of_token = log_probabilities[own, whole[places]]
+        ranks = (log_probabilities > of_token[:, None]).sum(dim=-1) + 1
+        entropies = torch.special.entr(log_probabilities.exp()).sum(dim=-1)
+        columns = (places, of_token, ranks, entropies)
+        fits += [TokenFit(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+        yield Progress(done=len(fits), total=len(all_places))
+    return fits
+
+
+def perplexity_of(fits: Sequence[TokenFit]) -> float:
+    """The pseudo-perplexity of a text: exp of the mean negative log-likelihood of its tokens (arXiv:1910.14659)."""
+    return math.exp(-sum(fit.log_probability for fit in fits) / len(fits))
 
 
 def _masked_token_model(model: AnyModel) -> Encoder:

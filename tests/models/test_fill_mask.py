@@ -9,10 +9,11 @@ import torch
 from tokenizers import Tokenizer
 
 from models.config import ModelConfig
-from models.inference.fill_mask import fill_mask, pseudo_perplexity
+from models.inference.fill_mask import fill_mask, perplexity_of, token_fits
 from models.tokenizers import encode_text, train_tokenizer
 from models.tokenizers.roles import add_roles, mask_id
 from models.transformer import Encoder, build_model
+from tests.models.interop.support import drive
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +59,20 @@ def test_the_likeliest_tokens_of_each_place(tokenizer: Tokenizer) -> None:
 def test_pseudo_perplexity_masks_one_token_at_a_time(tokenizer: Tokenizer) -> None:
     model, mask = encoder_of(tokenizer), mask_id(tokenizer)
     assert mask is not None
-    ids = encode_text(tokenizer, "a small text")
-    total = 0.0
-    for place, id in enumerate(ids):
-        masked = torch.tensor([[*ids[:place], mask, *ids[place + 1 :]]])
+    end = tokenizer.token_to_id("<|end|>")
+    ids = [*encode_text(tokenizer, "a small text"), end]
+    progress, fits = drive(token_fits(model, ids, mask, skip=(end,), batch_size=5))
+    assert [fit.place for fit in fits] == list(range(len(ids) - 1))
+    assert [one.done for one in progress] == [5, 10, 12]
+    for fit in fits:
+        masked = torch.tensor([[*ids[: fit.place], mask, *ids[fit.place + 1 :]]])
         with torch.no_grad():
-            total -= float(model.eval()(masked)[0, place].log_softmax(dim=-1)[id])
-    assert pseudo_perplexity(model, ids, mask, batch_size=5) == pytest.approx(math.exp(total / len(ids)), rel=1e-5)
+            expected = model.eval()(masked)[0, fit.place].log_softmax(dim=-1)
+        assert fit.log_probability == pytest.approx(float(expected[ids[fit.place]]), rel=1e-5)
+        assert fit.rank == 1 + int((expected > expected[ids[fit.place]]).sum())
+        assert fit.entropy == pytest.approx(-float((expected * expected.exp()).sum()), rel=1e-4)
+    mean = sum(fit.log_probability for fit in fits) / len(fits)
+    assert perplexity_of(fits) == pytest.approx(math.exp(-mean))
 
 
 def test_refusals(tokenizer: Tokenizer) -> None:

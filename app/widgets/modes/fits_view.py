@@ -1,0 +1,69 @@
+"""How well each token of a text fits where it alone is masked, and the pseudo-perplexity that follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import frame, label, row
+from app.widgets.glass.token_legend import TokenLegend
+from app.widgets.glass.token_text import TokenText
+
+if TYPE_CHECKING:
+    from models.inference.fill_mask import TokenFit
+
+_ABOUT = (
+    "The exponential of the mean surprisal of each token where it alone is masked: 1 would be certainty. It compares "
+    "texts under one model, not models, and is no perplexity of a model that writes."
+)
+
+
+class FitsView(QWidget):
+    """The number, and the tokens in colours."""
+
+    def __init__(self, theme: ThemeProvider, focus: Focus, measure: QPushButton, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.number = label("–", "number")
+        self.number.setAccessibleName("Pseudo-perplexity")
+        self._hint = label("", "caption", wrap=True)
+        self._tokens = TokenText(theme, focus)
+        self._legend = TokenLegend(theme)
+        self._legend.chosen.connect(self._tokens.set_quantity)
+        self._found = QWidget()
+        lines = QVBoxLayout(self._found)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.addWidget(self._legend)
+        box = frame("card", margin=SPACE)
+        inside = box.layout()
+        assert inside is not None
+        inside.addWidget(self._tokens)
+        lines.addWidget(box)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row(label("Pseudo-perplexity", "subheading"), self.number, None, measure))
+        layout.addWidget(self._hint)
+        layout.addWidget(self._found)
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing is measured."""
+        self.number.setText("–")
+        self._found.hide()
+
+    def set_hint(self, sentence: str, *, busy: bool) -> None:
+        """What has to be done before it can be measured; "" where it can be."""
+        self._hint.setText("Measuring …" if busy else sentence or _ABOUT)
+
+    def show_fits(self, text: ReadText, fits: Sequence[TokenFit], perplexity: float) -> None:
+        """What was measured of the tokens of `text`, and of all of it."""
+        self.number.setText(f"{perplexity:,.2f}")
+        self._tokens.set_text(text, with_prompt=True)
+        for fit in fits:
+            self._tokens.set_values([math.exp(fit.log_probability)], [fit.entropy], [fit.rank], fit.place)
+        self._found.show()
