@@ -77,7 +77,7 @@ class Stack(nn.Module):
         apart = packing  # what is padding is kept out of the short convolutions too
         if mask is not None and not past:
             apart = mask.long() if packing is None else 2 * packing + mask
-        view = self._view(positions, _seen_mask(mask, cache, x), packing, past)
+        view = self.view(positions, _seen_mask(mask, cache, x), packing, past)
         memory_view = View(mask=cross_attention_mask(memory_mask))
         for i, block in enumerate(self.blocks):
             site = f"{self.site}blocks.{i}"
@@ -108,8 +108,13 @@ class Stack(nn.Module):
             x = trace.follow_embedding(f"{self.site}embedding", x)
         return self.dropout(x)  # type: ignore[no-any-return]
 
-    def _view(self, positions: Tensor, mask: Tensor | None, packing: Tensor | None, past: int) -> View:
-        """Who sees whom. Distances are counted in the row, whatever the positions: padding shifts both alike."""
+    def view(
+        self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0
+    ) -> View:
+        """Who sees whom of tokens at positions (B or 1, T), after `past` others; mask (B, S), packing (B, T).
+
+        Distances are counted in the row, whatever the positions: padding shifts both alike.
+        """
         distance = distances(positions.size(1), past, positions.device)
         allowed = self_attention_mask(self.config, distance, mask, packing)
         rotation = self.rotary(positions) if self.rotary is not None else None

@@ -19,22 +19,26 @@ class LayerCache:
         self.tails: dict[str, Tensor] = {}
         self.cross: tuple[Tensor, Tensor] | None = None
         """Keys and values of an encoder's text, each (B, G, S, D): made once, for all of the target's tokens."""
-        self._keys: Tensor | None = None  # (B, G, room, D), of which the first `length` are in use
-        self._values: Tensor | None = None
+        self._kept: Tensor | None = None
+        """Keys and values in one (2, B, G, room, D), of which the first `length` tokens are in use."""
 
     @property
     def n_rows(self) -> int | None:
         """Sequences in the batch, B; None before the first tokens."""
-        return None if self._keys is None else self._keys.size(0)
+        return None if self._kept is None else self._kept.size(1)
 
     def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Append (B, G, T, D) and return all there is, (B, G, S, D)."""
-        before, self.length = self.length, self.length + keys.size(2)
-        self._keys = _with_room(self._keys, keys, self.length)
-        self._values = _with_room(self._values, values, self.length)
-        self._keys[:, :, before : self.length] = keys
-        self._values[:, :, before : self.length] = values
-        return self._keys[:, :, : self.length], self._values[:, :, : self.length]
+        return self.extend_both(torch.stack((keys, values)))
+
+    def extend_both(self, new: Tensor) -> tuple[Tensor, Tensor]:
+        """As `extend`, of keys and values in one tensor (2, B, G, T, D)."""
+        before, self.length = self.length, self.length + new.size(3)
+        if self._kept is None or self._kept.size(3) < self.length:
+            self._kept = _with_room(self._kept, new, self.length)
+        self._kept.narrow(3, before, new.size(3)).copy_(new)
+        keys, values = self._kept.narrow(3, 0, self.length).unbind(0)
+        return keys, values
 
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
         """Return the `size` inputs before x (B, T, C), None at the very start, and keep the last `size`."""
@@ -45,27 +49,25 @@ class LayerCache:
 
     def select(self, rows: Tensor) -> None:
         """Keep only the given rows of the batch, in that order."""
-        if self._keys is not None and self._values is not None:
-            self._keys, self._values = self._keys[rows], self._values[rows]
+        if self._kept is not None:
+            self._kept = self._kept[:, rows]
         self.tails = {site: tail[rows] for site, tail in self.tails.items()}
         if self.cross is not None:
             self.cross = self.cross[0][rows], self.cross[1][rows]
 
     def drop_first(self, n: int) -> None:
         """Drop the first n tokens of every row."""
-        if self._keys is not None and self._values is not None:
-            self._keys, self._values = self._keys[:, :, n:], self._values[:, :, n:]
+        if self._kept is not None:
+            self._kept = self._kept[:, :, :, n:]
             self.length -= n
 
 
 def _with_room(kept: Tensor | None, new: Tensor, length: int) -> Tensor:
-    """`kept`, or a larger copy of it (for the first time, an empty one like `new`), with room for `length` tokens."""
-    if kept is not None and kept.size(2) >= length:
-        return kept
-    batch, heads, _, width = new.shape
-    roomier = new.new_empty(batch, heads, length + max(32, length // 4), width)
+    """A larger copy of `kept` (for the first time, an empty one like `new`), with room for `length` tokens and more."""
+    both, batch, heads, _, width = new.shape
+    roomier = new.new_empty(both, batch, heads, length + max(32, length // 4), width)
     if kept is not None:
-        roomier[:, :, : kept.size(2)] = kept
+        roomier[:, :, :, : kept.size(3)] = kept
     return roomier
 
 

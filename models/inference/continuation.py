@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from models.inference.cache import KVCache
+from models.inference.fast_decoder import FastDecoder
 from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 
 
@@ -38,6 +39,7 @@ class Continuation:
         self._model: Decoder | EncoderDecoder = model
         self._source = torch.tensor([list(ids)]) if isinstance(model, EncoderDecoder) else None
         self._cache = KVCache(model.config.n_layer)
+        self._fast = FastDecoder(model) if isinstance(model, Decoder) and FastDecoder.covers(model) else None
         self.first = [start_id, *begun] if self._source is not None else [*ids, *begun]
         """What has to be read before the first new token."""
         check_prompt(len(self.first), model.config.context_length)
@@ -46,6 +48,9 @@ class Continuation:
 
     def next_logits(self, new: Tensor) -> Tensor:
         """Read tokens (B, T) more -> logits of the one after them (B, V)."""
+        if self._fast is not None and self._fast.takes(new, self._cache):
+            with torch.inference_mode():
+                return self._fast.next_logits(new, self._cache)
         return next_logits(self._model, new, self._cache, source=self._source)
 
     def select(self, rows: Tensor) -> None:

@@ -1,0 +1,245 @@
+"""A decoder's next logits for one text, computed with the model's own weights but without its modules.
+
+At one token a step, a small model spends its time on calls and not on numbers, and a large one waits for memory: here
+are fewer calls (measured on a CPU: a third of the time at a million parameters), and matrices are read at full speed
+(`matrices`). The results are those of `Decoder.hidden` and `Decoder.logits` up to rounding, and the cache is the same,
+so that either can go on from the other.
+
+Letters in shape comments: T tokens, S tokens seen, C d_model, H n_head, G n_kv_head, D head_dim, V vocab_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.config import ModelConfig
+from models.convolution import ShortConv, convolve
+from models.experts import FeedForward, activate
+from models.heads import LanguageHead
+from models.inference.cache import KVCache, LayerCache
+from models.inference.matrices import Linear, Plain, linear_for_many, product
+from models.layers import Block
+from models.norms import RMSNorm
+from models.positions import sinusoidal
+from models.transformer import Decoder
+
+_N_TURNED = 256
+"""Positions whose rotations are computed at once."""
+
+
+class FastDecoder:
+    """Reads one text with a model's weights as they are: steps of an optimizer show at once, other tensors do not."""
+
+    def __init__(self, model: Decoder) -> None:
+        assert FastDecoder.covers(model)
+        config, many = model.config, linear_for_many()
+        self._model = model
+        self._layers = [_Layer(block, config, many) for block in model.blocks]  # type: ignore[arg-type]
+        self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
+        self._head = _head(model, many)
+        self._one = _Room(config, 1)
+        self._turned_from = 0
+        self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
+
+    @staticmethod
+    def covers(model: nn.Module) -> bool:
+        """Whether it can stand in for the model: a decoder on the CPU, in float32 but for matrices kept otherwise."""
+        return type(model) is Decoder and all(
+            type(parameter) is nn.Parameter and parameter.device.type == "cpu" and parameter.dtype == torch.float32
+            for parameter in model.parameters()
+        )
+
+    def takes(self, ids: Tensor, cache: KVCache) -> bool:
+        """Whether it can read ids (B, T): of one text, whole or token by token, as far as the context goes."""
+        fits = cache.length + ids.size(1) <= self._model.config.context_length
+        return len(ids) == 1 and (ids.size(1) == 1 or not cache.length) and fits and cache.mask is None
+
+    def next_logits(self, ids: Tensor, cache: KVCache) -> Tensor:
+        """Read ids (1, T) more, which it `takes` -> the logits after them (1, V). Call it in inference mode."""
+        past, length = cache.length, ids.size(1)
+        x = self._enter(ids, past)
+        view = self._view(past, length)
+        room = self._one if length == 1 else _Room(self._model.config, length)
+        for layer, kept in zip(self._layers, cache.layers, strict=True):
+            x = layer(x, view, room, kept)
+        return self._head(self._final_norm(x[-1:]))
+
+    def _enter(self, ids: Tensor, past: int) -> Tensor:
+        """The residual stream's beginning (T, C), a tensor of its own."""
+        model, length = self._model, ids.size(1)
+        x = model.embed(ids)[0]
+        if model.position is not None:
+            x = x + model.position.weight[past : past + length]
+        elif model.config.position == "sinusoidal":
+            x = x + sinusoidal(torch.arange(past, past + length), model.config.d_model)
+        return self._embedding_norm(x)
+
+    def _view(self, past: int, length: int) -> _View:
+        model = self._model
+        window, n_seen = model.config.sliding_window, past + length
+        if model.score_bias is None and length == 1:
+            skipped = max(0, n_seen - window) if window else 0
+            return _View(skipped=skipped, turn=self._turn(past))
+        view = model.view(torch.arange(past, n_seen)[None], past=past)
+        turn = None if view.rotation is None else _turns(*view.rotation)
+        return _View(view.mask, view.causal and view.mask is None, 0, turn)
+
+    def _turn(self, position: int) -> tuple[Tensor, Tensor] | None:
+        """The rotation of one position, as `_View.turn`."""
+        rotary, config = self._model.rotary, self._model.config
+        if rotary is None:
+            return None
+        if config.rope_scaling == "dynamic":  # depends on how many tokens there are
+            return _turns(*rotary(torch.tensor([[position]])))
+        if not 0 <= position - self._turned_from < len(self._turned):
+            until = min(position + _N_TURNED, config.context_length)
+            cos, sin = _turns(*rotary(torch.arange(position, until)[None]))
+            self._turned_from, self._turned = position, list(zip(cos.split(1), sin.split(1), strict=True))
+        return self._turned[position - self._turned_from]
+
+
+class _View(NamedTuple):
+    """What all layers share in one call."""
+
+    mask: Tensor | None = None
+    """As `attention.View.mask`."""
+    causal: bool = False
+    skipped: int = 0
+    """How many of the first tokens are out of reach, where there is no mask."""
+    turn: tuple[Tensor, Tensor] | None = None
+    """cos (T, 1, D), and sin (T, 1, D/2), of each token's rotation."""
+
+
+class _Room:
+    """Where the queries, keys and values of T tokens are put, and views of it: made once for all layers and steps."""
+
+    def __init__(self, config: ModelConfig, length: int) -> None:
+        n_head, n_kv, width, half = config.n_head, config.kv_heads, config.head_dim, config.head_dim // 2
+        parts = (n_head * width, n_kv * width, n_kv * width)
+        made, used = torch.empty(2, length, n_head + 2 * n_kv, width)  # before rotation, and after it
+        if config.position != "rope":
+            used = made
+        self.query, self.key, _ = made.view(length, -1).split(parts, dim=1)  # each (T, n·D)
+        self.value = used.view(length, -1).split(parts, dim=1)[2]
+        self.query_heads, self.key_heads = made[:, :n_head], made[:, n_head:-n_kv]  # (T, n, D)
+        self.seen = used[:, :n_head].transpose(0, 1)[None]  # queries as attention takes them, (1, H, T, D)
+        self.kept = (
+            used[:, n_head:].unflatten(1, (2, n_kv)).permute(1, 2, 0, 3)[:, None]
+        )  # keys and values, (2, 1, G, T, D)
+        self._made, self._used = made[:, :-n_kv], used[:, :-n_kv]  # (T, H + G, D)
+        self._made_halves = self._made[..., :half], self._made[..., half:]
+        self._used_halves = self._used[..., :half], self._used[..., half:]
+
+    def turn(self, cos: Tensor, sin: Tensor) -> None:
+        """Rotate queries and keys, as `positions.rotate`."""
+        torch.mul(self._made, cos, out=self._used)
+        self._used_halves[0].addcmul_(self._made_halves[1], sin, value=-1)
+        self._used_halves[1].addcmul_(self._made_halves[0], sin)
+
+
+class _Layer:
+    """One block."""
+
+    def __init__(self, block: Block, config: ModelConfig, many: Linear) -> None:
+        attention, feed_forward = block.attention, block.feed_forward
+        self._is_pre, self._shares = block.is_pre, config.kv_heads != config.n_head
+        self._scale = attention.scale
+        self._norms = _norm(block.attention_norm), _norm(block.feed_forward_norm)
+        self._convs = block.attention_conv, block.feed_forward_conv
+        self._query, self._key, self._value, self._output = (
+            product(module, many) for module in (attention.query, attention.key, attention.value, attention.output)
+        )
+        self._query_norm = _norm(attention.query_norm) if attention.query_norm is not None else None
+        self._key_norm = _norm(attention.key_norm)
+        self._experts: nn.Module | None = None
+        if isinstance(feed_forward, FeedForward):
+            self._activation = feed_forward.activation
+            self._gate = product(feed_forward.gate, many) if feed_forward.gate is not None else None
+            self._up, self._down = product(feed_forward.up, many), product(feed_forward.down, many)
+        else:
+            self._experts = feed_forward
+
+    def __call__(self, x: Tensor, view: _View, room: _Room, cache: LayerCache) -> Tensor:
+        """x (T, C), which is changed -> the same after this block."""
+        h = self._norms[0](x) if self._is_pre else x
+        self._attend(x, _convolved(self._convs[0], h, cache, "attention"), view, room, cache)
+        if not self._is_pre:
+            x = self._norms[0](x)
+        h = self._norms[1](x) if self._is_pre else x
+        self._feed(x, _convolved(self._convs[1], h, cache, "feed_forward"))
+        return x if self._is_pre else self._norms[1](x)
+
+    def _attend(self, x: Tensor, h: Tensor, view: _View, room: _Room, cache: LayerCache) -> None:
+        """Add to x (T, C) what attention makes of h (T, C)."""
+        self._query.into(h, room.query)
+        self._key.into(h, room.key)
+        self._value.into(h, room.value)
+        if self._query_norm is not None:
+            room.query_heads.copy_(self._query_norm(room.query_heads))
+            room.key_heads.copy_(self._key_norm(room.key_heads))
+        if view.turn is not None:
+            room.turn(*view.turn)
+        keys, values = cache.extend_both(room.kept)  # each (1, G, S, D)
+        if view.skipped:
+            keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]
+        out = F.scaled_dot_product_attention(
+            room.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
+        )  # (1, H, T, D)
+        self._output.add_to(x, out.transpose(1, 2).reshape(x.size(0), -1))
+
+    def _feed(self, x: Tensor, h: Tensor) -> None:
+        """Add to x (T, C) what the feed-forward makes of h (T, C)."""
+        if self._experts is not None:
+            x.add_(self._experts(h[None])[0])
+        else:
+            gate = self._gate(h) if self._gate is not None else None
+            self._down.add_to(x, activate(self._activation, self._up(h), gate))
+
+
+def _turns(cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    """A rotation (1, 1, T, D), whose halves are alike, as `_View.turn`."""
+    return cos[0, 0, :, None], sin[0, 0, :, None, : sin.size(-1) // 2]
+
+
+def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) -> Tensor:
+    """As `convolve`, in fewer calls for one token."""
+    tail = cache.tails.get(site)
+    if conv is None or h.size(0) > 1 or tail is None:
+        return convolve(conv, h[None], cache, site, None)[0] if conv is not None else h
+    joined = torch.cat((tail[0], h))  # (W, C)
+    cache.tails[site] = joined[None, 1:]
+    return (joined * conv.weight).sum(0, keepdim=True).add_(h)
+
+
+def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
+    """What norms (…, width) as `module` does."""
+    if isinstance(module, RMSNorm):
+        weight, eps, width, zero = module.weight, module.eps, module.weight.numel(), torch.zeros(())
+        assert eps is not None
+
+        def rms(x: Tensor) -> Tensor:
+            if x.numel() > width:
+                return F.rms_norm(x, (width,), weight, eps)
+            token = x.view(-1)  # one token: the same in a third of the time
+            return torch.addcmul(zero, x, weight, value=(token.dot(token).item() / width + eps) ** -0.5)
+
+        return rms
+    if isinstance(module, nn.LayerNorm):
+        shape, gain, bias, epsilon = module.normalized_shape, module.weight, module.bias, module.eps
+        return lambda x: F.layer_norm(x, shape, gain, bias, epsilon)
+    assert module is None
+    return lambda x: x
+
+
+def _head(model: Decoder, many: Linear) -> Callable[[Tensor], Tensor]:
+    """Hidden states (1, C) -> logits (1, V)."""
+    head = model.head
+    if type(head) is not LanguageHead or head.transform is not None:
+        return model.logits
+    matrix = Plain(model.embedding.weight if head.weight is None else head.weight, head.bias, many)
+    return matrix if head.scale == 1.0 else lambda hidden: matrix(hidden * head.scale)
