@@ -42,7 +42,7 @@ class AblationAnswer:
     """What became of the answer. token: the one asked for. read: the text up to there, for another to be made of it.
 
     blocks: all parts of the model by their blocks' sites. n_read, n_other: tokens of the text that the parts read, and
-    of the other one (0 for none). survey_cost: floating-point operations of a survey.
+    of the other one (0 for none). survey_cost: floating-point operations of a survey. sees_itself: as in Asked.
     """
 
     asked: Asked
@@ -54,6 +54,7 @@ class AblationAnswer:
     n_read: int
     n_other: int
     survey_cost: float
+    sees_itself: bool
 
 
 def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance) -> AblationAnswer:
@@ -83,6 +84,7 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturb
         n_read=len(plain.source_ids) if has_source else end,
         n_other=0 if other is None else len(other.source_ids if has_source else other.ids),
         survey_cost=2.0 * weights * n_tokens * sum(len(parts) for _, parts in blocks),
+        sees_itself=asked.sees_itself(model, tokenizer),
     )
 
 
@@ -106,7 +108,9 @@ def other_text(model: AnyModel, tokenizer: Tokenizer, asked: Asked, words: str |
     ids = tuple(encode_prompt(tokenizer, words))
     if not ids:
         raise ValueError("The other text is empty: write one, for instance this one with another word in it.")
-    return Text(ids=asked.text.ids, source_ids=ids) if model.config.topology == "encoder-decoder" else Text(ids=ids)
+    if model.config.topology == "encoder-decoder":
+        return Text(ids=asked.text.ids[: asked.at(model) + 1], source_ids=ids)  # as far as the first text is read
+    return Text(ids=ids)
 
 
 def go_on_from(

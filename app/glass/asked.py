@@ -46,3 +46,7 @@ class Asked:
 
         id = self.text.ids[self.place]
         return -1 if model.config.topology == "encoder-only" and id == mask_id(tokenizer) else id
+
+    def sees_itself(self, model: AnyModel, tokenizer: Tokenizer) -> bool:
+        """Whether the model has read the very token that is asked for: an encoder, where no mask stands."""
+        return model.config.topology == "encoder-only" and self.token(model, tokenizer) >= 0

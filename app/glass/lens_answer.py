@@ -34,7 +34,7 @@ class LensAnswer:
 
     token: the one asked for; rival: the likeliest other one. names: of all tokens in it.
     split: what makes up the token's logit, lead: what makes up its lead over the rival; where there is no such sum,
-        `no_split` says why.
+        `no_split` says why. has_final_norm: whether one was applied to every layer. sees_itself: as in Asked.
     """
 
     asked: Asked
@@ -46,6 +46,8 @@ class LensAnswer:
     split: Contributions | None
     lead: Contributions | None
     no_split: str
+    has_final_norm: bool
+    sees_itself: bool
 
     def columns(self) -> dict[int, LensColumn]:
         """What was found at each place."""
@@ -64,7 +66,7 @@ def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequen
     """Worker's thread: the lens at `missing` places and the one in focus, and the contributions there."""
     from models.inspect.contributions import contributions
     from models.inspect.lens import look
-    from models.inspect.reading import read_up_to
+    from models.inspect.reading import answering_stack, read_up_to
 
     places, at = [*missing, asked.place], asked.at(model)
     back = asked.place - at
@@ -93,4 +95,6 @@ def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequen
         split=split,
         lead=lead,
         no_split=reason,
+        has_final_norm=answering_stack(model).final_norm is not None,
+        sees_itself=asked.sees_itself(model, tokenizer),
     )

@@ -18,13 +18,13 @@ PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_f
 
 
 def site_words(site: str, head: int | None = None) -> str:
-    """«Embedding», «Layer 3», «Layer 3, feed-forward», «Encoder layer 1, attention, head 2»."""
+    """«Embedding», «Layer 3», «Layer 3, feed-forward», «Encoder layer 1, head 2»."""
     found = _SITE.match(site)
     assert found is not None, site
     stack, layer, part = found["stack"], found["layer"], found["part"]
-    side = "Encoder " if stack == "encoder." else ""
+    side = f"{stack.rstrip('.')} " if stack else ""
     name = f"{side}embedding" if layer is None else f"{side}layer {int(layer) + 1}"
-    words = [name[0].upper() + name[1:]]
+    words = [name.capitalize()]
     if part is not None and not (part == "attention" and head is not None):
         words.append(PARTS[part])
     if head is not None:

@@ -159,7 +159,7 @@ class AblationPanel(AnswerPanel):
         self._show_tokens(asked)
         self._show_chips()
         self._show_change(answer)
-        self.show_body()
+        self.show_body(sees_itself=answer.sees_itself)
 
     def _other_words(self, answer: AblationAnswer) -> str:
         here, there = counted(answer.n_read, "token"), counted(answer.n_other, "token")

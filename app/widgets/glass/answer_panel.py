@@ -89,13 +89,16 @@ class AnswerPanel(GlassPanel):
         """What stands there in place of the body; '' where that is shown."""
         return self._nothing.words if self._pages.currentIndex() == 1 else ""
 
-    def show_body(self) -> None:
-        """Show the body; and say where the model has learned on since the text was made."""
+    def show_body(self, *, sees_itself: bool = False) -> None:
+        """Show the body; and say where the model has learned on since the text was made, or has read what is asked."""
         self._pages.setCurrentIndex(0)
-        text = self.focus.text
+        text, notes = self.focus.text, []
         if text is not None and text.step != self.examiner.step:
             now = f"these numbers are the model's at step {self.examiner.step:,}"
-            self.head.set_note(f"The text was made at step {text.step:,}; {now}.")
+            notes.append(f"The text was made at step {text.step:,}; {now}.")
+        if sees_itself:
+            notes.append("The model has read this very token, so it is no guess: it would be one where a mask stands.")
+        self.head.set_note(" ".join(notes))
 
     @Slot(object)
     def _on_refused(self, failure: Failure) -> None:

@@ -143,7 +143,7 @@ class LensGrid(HeatMap):
             cell = self.cell_rect(0, row)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
         painter.setPen(colors.color("faint"))
-        for top, words in ((0.0, "reads"), (below, "stood next")):
+        for top, words in ((0.0, "reads"), (below, "stood next" if any(table.goes_on) else "")):
             painter.drawText(QRectF(0, top, self._left - SPACE * 0.75, self._row_height), right, words)
         painter.setFont(self._theme.mono_font(_FONT))
         for column, (reads, goes_on) in enumerate(zip(table.reads, table.goes_on, strict=True)):

@@ -56,6 +56,11 @@ class LensPanel(AnswerPanel):
         self._chosen: list[int] = []  # by the user: they stay from place to place
         self._step = -1
         self.grid = LensGrid(theme)
+        self.no_norm = label(
+            "This design norms behind every sum: the head reads each layer as it is, since there is no final norm.",
+            "caption",
+            wrap=True,
+        )
         self.scale = Segments("Height", {"share": "Probability", "rank": "Rank"})
         self.chips = TokenChips("Tracked tokens", theme, mono=True)
         self.tracked = TrackedLines(theme)
@@ -69,6 +74,7 @@ class LensPanel(AnswerPanel):
         self.lines.addWidget(self.grid)
         scale = ColourScale(theme, "sequential", "0 %", "100 %")
         self.lines.addLayout(row(label("Click a cell to track its token below.", "caption"), None, scale))
+        self.lines.addWidget(self.no_norm)
         self.lines.addLayout(row(label("Tokens through the layers", "subheading"), None, self.scale))
         self.lines.addWidget(self.chips)
         self.lines.addWidget(self.tracked, 1)
@@ -135,7 +141,8 @@ class LensPanel(AnswerPanel):
             return
         self._followed = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.striking(_N_FOLLOWED)]))
         self._followed = self._followed[: max(_N_FOLLOWED, 1 + len(self._chosen))][:_MOST_FOLLOWED]
-        self.show_body()
+        self.no_norm.setVisible(not answer.has_final_norm)
+        self.show_body(sees_itself=answer.sees_itself)
         self._show_grid()
         self._show_followed()
         self._show_split()
@@ -159,7 +166,7 @@ class LensPanel(AnswerPanel):
             LensTable(
                 layers=layers,
                 reads=[text.words[place - back] for place in places],
-                goes_on=[text.words[place] for place in places],
+                goes_on=[text.words[place] if back else "" for place in places],
                 words=[[self._names[column.best[i][0][0]] for column in columns] for i in range(n_rows)],
                 values=np.array([[column.best[i][0][1] for column in columns] for i in range(n_rows)], np.float32),
                 describe=describe,

@@ -23,7 +23,9 @@ _SMALLEST_REACH = 0.01  # nats: below that nothing is coloured strongly
 
 
 class PartGrid(HeatMap):
-    """Amounts of parts, blue below zero and ochre above; those that are chosen are outlined.
+    """Amounts of parts, blue below zero and ochre above, on a root scale: a whole layer counts far more than a head.
+
+    Those that are chosen are outlined.
 
     Signals:
         chosen(part): a cell was clicked, or Return was pressed on it.
@@ -53,7 +55,7 @@ class PartGrid(HeatMap):
         for site, parts in blocks:
             own = {_key(site, part): part for part in parts}
             self._parts.append([own.get(key) for key in order])
-        self._heads = [_SHORT.get(name, name) if head is None else str(head + 1) for name, head in order]
+        self._heads = [_column_words(name, head) for name, head in order]
         kinds = [(name, head is None) for name, head in order]
         self._borders = [i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1] and not kinds[i - 1][1]]
         sides = {"encoder.": "Enc.", "decoder.": "Dec."}
@@ -83,12 +85,12 @@ class PartGrid(HeatMap):
         self.set_picture(
             HeatPicture(
                 title="Parts",
-                values=values,
+                values=np.sign(values) * np.sqrt(np.abs(values)),
                 x=Axis(title="parts", low=0, high=columns),
                 y=Axis(title="layers", low=rows, high=0),
                 colours="diverging",
-                low=-reach,
-                high=reach,
+                low=-math.sqrt(reach),
+                high=math.sqrt(reach),
                 bar=(),
                 describe=words,
             )
@@ -184,3 +186,9 @@ _ORDER = ("attention", "cross_attention", "feed_forward", "layer")
 def _key(block: str, part: Part) -> tuple[str, int | None]:
     """What a part is in its block: the name of its kind, and the head."""
     return (part.site.removeprefix(f"{block}.") if part.site != block else "layer", part.head)
+
+
+def _column_words(name: str, head: int | None) -> str:
+    if head is None:
+        return _SHORT.get(name, name)
+    return f"c{head + 1}" if name == "cross_attention" else str(head + 1)

@@ -139,6 +139,7 @@ class PartSurvey(QWidget):
         self.title.setText(f"Change of the log-probability of {name} when one part alone {does}, in nats.")
         reach = self.grid.show_amounts(self._found, self._marked, self._describe)
         self.scale.show_ends(signed(-reach), signed(reach))
+        self.scale.setToolTip("On a root scale: a quarter of the change has half of the colour")
         self.scale.setVisible(bool(self._found))
         self.measure.setVisible(not self.busy and len(self._found) < sum(len(p) for _, p in answer.blocks))
         self.stop.setVisible(self.busy)
