@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from app.server.turns import Task
+from app.server.errors import ModelGoneError
+from app.server.turns import Task, Turns
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,6 +56,21 @@ class Engine(Protocol):
 
     def close(self, sentence: str) -> None:
         """End what is going on and answer nothing more: `sentence` says why."""
+
+
+class ByTurns:
+    """What engines share that make one model's texts by turns."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._turns = Turns()
+
+    @property
+    def served(self) -> Served:
+        """The model; ModelGoneError once the engine is closed."""
+        if self._turns.closed:
+            raise ModelGoneError(self._turns.closed)
+        return self._served
 
 
 class EngineSwitch:

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import threading
 
-from app.server.engine import Served
-from app.server.errors import ModelGoneError
-from app.server.turns import Task, Turns
+from app.server.engine import ByTurns, Served
+from app.server.turns import Task
 
 
-class ThreadEngine:
+class ThreadEngine(ByTurns):
     """Answers with one model, from its making until `close`."""
 
     def __init__(self, served: Served) -> None:
-        self._served = served
-        self._turns = Turns()
+        super().__init__(served)
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="answers", daemon=True)
         self._thread.start()
-
-    @property
-    def served(self) -> Served:
-        """The model; ModelGoneError once it is closed."""
-        if self._turns.closed:
-            raise ModelGoneError(self._turns.closed)
-        return self._served
 
     def submit(self, task: Task) -> None:
         """Let the task take its turns with the others."""

@@ -10,27 +10,19 @@ import threading
 from collections.abc import Callable, Iterator
 
 from app.job import INTERACTIVE, Job
-from app.server.engine import Served
-from app.server.errors import ModelGoneError
-from app.server.turns import TURN_S, Task, Turns
+from app.server.engine import ByTurns, Served
+from app.server.turns import TURN_S, Task
 from models.events import Event
 
 
-class WorkerEngine:
+class WorkerEngine(ByTurns):
     """Answers with one model on somebody else's thread, to which `submit_job` hands jobs (from any thread)."""
 
     def __init__(self, served: Served, submit_job: Callable[[Job], object]) -> None:
-        self._served, self._submit_job = served, submit_job
-        self._turns = Turns()
+        super().__init__(served)
+        self._submit_job = submit_job
         self._lock = threading.Lock()
         self._has_job = False
-
-    @property
-    def served(self) -> Served:
-        """The model; ModelGoneError once it is closed."""
-        if self._turns.closed:
-            raise ModelGoneError(self._turns.closed)
-        return self._served
 
     def submit(self, task: Task) -> None:
         """Let the task take its turns with the others."""
