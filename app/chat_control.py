@@ -60,6 +60,8 @@ class ChatControl(OneJob):
         self.state = "none"
         self.loaded_share = 0.0
         """How much of a model that is being opened has been read."""
+        self.reply_failed = False
+        """Whether the last reply ended since something went wrong."""
         worker.job_started.connect(self._on_started)
 
     def open_run(self, folder: Path, device: str, step: int | None = None) -> None:
@@ -150,7 +152,7 @@ class ChatControl(OneJob):
             asked = Asked(messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting())
             return reply_events(model, tokenizer, step, form, asked, self._summaries)
 
-        self.state = "waiting"
+        self.state, self.reply_failed = "waiting", False
         self._begin(Job("Reply", make, INTERACTIVE))
         self.changed.emit()
 
@@ -205,6 +207,7 @@ class ChatControl(OneJob):
         self.state = "ready" if self.model is not None else "none"
         self.changed.emit()
         if was_reply:
+            self.reply_failed = failure is not None
             self.reply_ended.emit()
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:

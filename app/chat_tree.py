@@ -45,7 +45,7 @@ class Made:
     tokens: all tokens of the reply; the first `n_begun` of them stood already when the model went on.
     n_left_out: so many of the oldest messages did not fit into the context; `summary` stood for them, if there was one.
     first_token_s: from asking to the first token. tokens_per_s: of those after it.
-    reason: stop, length, stopped (by the user), or "" where the program ended before the reply did.
+    reason: stop, length, stopped (by the user), failed, or "" where the program ended before the reply did.
     """
 
     model: str

@@ -114,6 +114,11 @@ class Conversation(QObject):
         return (*self.chat.path_to(reply.parent), reply)
 
     @property
+    def progress(self) -> tuple[int, float]:
+        """How many tokens of the reply that is being written have come, and how many a second."""
+        return (0, 0.0) if self._recorder is None else self._recorder.progress
+
+    @property
     def can_reply(self) -> bool:
         """Whether a reply can be asked for now."""
         return self._session.chat_state == "ready" and self._recorder is None
@@ -227,7 +232,7 @@ class Conversation(QObject):
         if recorder is None:
             return
         self._keep.stop()
-        message = recorder.message("stopped") if recorder.started else None
+        message = recorder.message("failed" if self._session.reply_failed else "stopped") if recorder.started else None
         if message is not None:
             self.chat = self.chat.with_message(message)
             self.shelf.save(self.chat)

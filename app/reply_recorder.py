@@ -69,17 +69,21 @@ class ReplyRecorder:
         """Whether the model has made a token."""
         return self._n_new > 0
 
+    @property
+    def progress(self) -> tuple[int, float]:
+        """How many tokens the model has made, and how many a second; 0 while that cannot be told."""
+        seconds = self._latest - self._first
+        return self._n_new, (self._n_new - 1) / seconds if seconds > _SHORTEST_S else 0.0
+
     def message(self, reason: str = "") -> Message:
         """What there is of the reply; `reason`: why it ended, where the model did not say so."""
         text, finished = "".join(self._pieces), self._finished
-        seconds = self._latest - self._first
-        measured = (self._n_new - 1) / seconds if seconds > _SHORTEST_S else 0.0
         made = dataclasses.replace(
             self._made,
             tokens=tuple(self._tokens),
             n_tokens=len(self._tokens) if self._is_text else self._n_new,
             first_token_s=max(self._first - self._asked, 0.0),
-            tokens_per_s=finished.tokens_per_s if finished else measured,
+            tokens_per_s=finished.tokens_per_s if finished else self.progress[1],
             reason=finished.reason if finished else reason,
         )
         return dataclasses.replace(self._reply, content=text.rstrip() if self._strip else text, made=made)

@@ -230,6 +230,11 @@ class Session(Serving):
         """How much of the model that is being opened has been read."""
         return self._chat.loaded_share
 
+    @property
+    def reply_failed(self) -> bool:
+        """Whether the last reply ended since something went wrong."""
+        return self._chat.reply_failed
+
     def stop_chat(self) -> None:
         """End the reply; what there is of it stands."""
         self._chat.stop()

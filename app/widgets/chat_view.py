@@ -12,6 +12,7 @@ from app.conversation import Conversation
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, row
 from app.widgets.message_view import MessageView
+from app.widgets.reply_words import describe_progress
 from app.widgets.words import counted
 
 COLUMN_WIDTH = 760
@@ -183,6 +184,7 @@ class ChatView(QScrollArea):
     @Slot(str)
     def _on_reply_grew(self, text: str) -> None:
         self.messages[-1].append(text)
+        self.messages[-1].set_note(describe_progress(*self._talk.progress))
 
     # -- Scrolling -----------------------------------------------------------------------------------------------------
 

@@ -131,7 +131,6 @@ class MessageView(QWidget):
 
     def append(self, text: str) -> None:
         """More of the reply has come."""
-        self.set_note("")
         self.bubble.append(text)
         self.bubble.show()
 

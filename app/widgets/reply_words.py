@@ -12,6 +12,7 @@ _REASONS = {
     "stop": "ended by itself",
     "length": "cut off at the length limit",
     "stopped": "stopped by you",
+    "failed": "cut off, since something went wrong",
     "": "not finished: the program ended first",
 }
 
@@ -33,6 +34,12 @@ def describe_reply(reply: Message) -> str:
         f"{left_out} {'summarised' if made.summary else 'left out'}" if made.n_left_out else "",
     ]
     return "  ·  ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
+
+
+def describe_progress(n_tokens: int, tokens_per_s: float) -> str:
+    """How a reply comes along that is being written."""
+    speed = f"  ·  {tokens_per_s:,.0f} tokens/s" if tokens_per_s else ""
+    return f"{counted(n_tokens, 'token')}{speed}" if n_tokens else ""
 
 
 def explain_reply(made: Made) -> str:

@@ -56,8 +56,12 @@ def test_a_reply_can_be_stopped(session: Session, heard: Heard, tiny_spec: RunSp
         session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
         session.stop_chat()
     assert session.chat_state == "ready"
+    assert not session.reply_failed
     assert not any(isinstance(event, ReplyFinished) for event in heard.chat)
     assert not heard.failures
+    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
+        session.send_chat("The cat " * 500, SamplingConfig())
+    assert session.reply_failed
 
 
 def test_opening_another_model_ends_the_reply(

@@ -295,3 +295,14 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     assert not last(asked).bubble._pieces[0].isHidden()
     qtbot.mouseClick(last(asked).buttons.copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "It is Ben."
+
+
+def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Actor) -> None:
+    bench.composer.sent.emit("Who?")
+    actor.begin(" Half")
+    assert last(bench).note.text() == "1 token"
+    actor.session._chat.reply_failed = True
+    actor.be("ready")
+    actor.session.reply_ended.emit()
+    assert "something went wrong" in last(bench).note.text().replace("\N{NO-BREAK SPACE}", " ")
+    assert not last(bench).buttons.go_on.isHidden()
