@@ -1,5 +1,6 @@
 """The engine of the window: each turn is one interactive job of its worker, so that chats and a training go on between.
 
+Beside a training whose steps take long a turn is as long as the wait for it was, so that either has half of the time.
 Of a model in training the weights change with each step, so a turn lasts until the answer is complete there: as for a
 chat, no answer is made of two models.
 """
@@ -7,12 +8,16 @@ chat, no answer is made of two models.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 from app.job import INTERACTIVE, Job
 from app.server.engine import ByTurns, Served
 from app.server.turns import TURN_S, Task
 from models.events import Event
+
+_LONGEST_S = 1.0
+"""Longer turns would be felt by who chats in the window."""
 
 
 class WorkerEngine(ByTurns):
@@ -23,6 +28,7 @@ class WorkerEngine(ByTurns):
         self._submit_job = submit_job
         self._lock = threading.Lock()
         self._has_job = False
+        self._asked = 0.0  # when the present job was submitted
 
     def submit(self, task: Task) -> None:
         """Let the task take its turns with the others."""
@@ -39,13 +45,15 @@ class WorkerEngine(ByTurns):
         with self._lock:
             if self._has_job or not len(self._turns):
                 return
-            self._has_job = True
+            self._has_job, self._asked = True, time.monotonic()
         self._submit_job(Job("Answer", self._take_turn, INTERACTIVE))
 
     def _take_turn(self) -> Iterator[Event]:
         """The worker's thread: one turn, and ask for the next."""
+        waited = time.monotonic() - self._asked
+        seconds = None if self._served.in_training else max(TURN_S, min(waited, _LONGEST_S))
         try:
-            yield from self._turns.turn(None if self._served.in_training else TURN_S)
+            yield from self._turns.turn(seconds)
         finally:
             with self._lock:
                 self._has_job = False
