@@ -93,7 +93,7 @@ class ServePanel(QWidget):
         lines.addLayout(row(label("Requests", "subheading"), None, self.counts))
         lines.addWidget(self.calls)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, 0, SPACE, 0)  # beside a scroll bar
         layout.setSpacing(SPACE)
         layout.addLayout(row(label("Serve", "subheading"), self.status, None, self.stop))
         for widget in (self.about, self._off, self._on):
