@@ -7,12 +7,13 @@ Letters in shape comments: K n_beam, V vocab_size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from models.events import Progress
 from models.inference.continuation import Continuation
 from models.inference.sampling import check_finite
 from models.transformer import AnyModel
@@ -40,7 +41,37 @@ def beam_search(
     end_id: int | None,
     length_penalty: float = 1.0,
 ) -> list[Hypothesis]:
+    """`beam_events` to its end."""
+    events = beam_events(
+        model,
+        ids,
+        n_beam=n_beam,
+        max_tokens=max_tokens,
+        start_id=start_id,
+        end_id=end_id,
+        length_penalty=length_penalty,
+    )
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            found: list[Hypothesis] = end.value
+            return found
+
+
+def beam_events(
+    model: AnyModel,
+    ids: Sequence[int],
+    *,
+    n_beam: int,
+    max_tokens: int,
+    start_id: int,
+    end_id: int | None,
+    length_penalty: float = 1.0,
+) -> Generator[Progress, None, list[Hypothesis]]:
     """The best continuations of the prompt `ids` (of a decoder), or answers to it (of an encoder-decoder), best first.
+
+    Yields Progress (tokens of the longest possible text), and can be left off at each.
 
     At most n_beam of them. One text may grow past another at each step; ended ones wait, and the search is over when
     the best open one, as long as it is now, scores no better than the worst of n_beam ended ones.
@@ -73,6 +104,7 @@ def beam_search(
         text.select(torch.tensor([row for row, _, _ in kept]))
         beams = [Hypothesis((*beams[row].ids, id), score) for row, id, score in kept]
         log_probabilities = _log_probabilities(text, [[id] for _, id, _ in kept])
+        yield Progress(done=length, total=limit)
     return ended
 
 

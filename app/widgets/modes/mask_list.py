@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from models.inference.fill_mask import Candidate
 
 _NOTE = (
-    "Shares of the whole vocabulary. All masks are guessed at once, each without knowing what the others become: put one "
-    "in, and the others are guessed anew."
+    "Shares of the whole vocabulary. All masks are guessed at once, each without knowing what the others become: put "
+    "one in, and the others are guessed anew."
 )
 
 

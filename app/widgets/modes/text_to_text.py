@@ -1,0 +1,305 @@
+"""A source text, and what an encoder-decoder makes of it: by beam search, or drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget, QVBoxLayout, QWidget
+
+from app.chat_model import ChatModel
+from app.failures import Failure
+from app.glass.focus import Focus
+from app.glass.names import token_names
+from app.glass.read_text import ReadText
+from app.one_reply import OneReply
+from app.session import Session
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import button, column, frame, label, panes, row
+from app.widgets.editors import FloatBox, IntBox
+from app.widgets.glass.token_legend import TokenLegend
+from app.widgets.glass.token_text import TokenText
+from app.widgets.modes.hypotheses import Found, HypothesisList
+from app.widgets.modes.mask_colours import MASKS, MaskColours
+from app.widgets.modes.mode_page import ModePage
+from app.widgets.scrolling import scrolling
+from app.widgets.segments import Segments
+from models.events import Progress
+from models.inference.settings import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.transformer import AnyModel
+
+_GAPS = re.compile(rf"<\|extra_\d+\|>|<extra_id_\d+>|{MASKS.pattern}")
+_MOST_BEAMS = 16
+_WAYS = {"beam": "Beam search", "draw": "Draw"}
+_WAYS_TIP = (
+    "Beam search looks for the likeliest whole texts, and is always the same. Drawing takes token after token by "
+    "chance, as the sampling settings say"
+)
+_HINTS = {
+    "beam": "The score is the sum of the tokens' log-probabilities, divided by their number to the length penalty.",
+    "draw": "Drawn as the sampling settings say, with their seed.",
+}
+_NOTHING = "Nothing is written yet."
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What a beam search found for a source."""
+
+    source_ids: tuple[int, ...]
+    start_id: int
+    found: tuple[Found, ...]
+    words: dict[int, str]
+
+
+class TextToText(ModePage):
+    """At the left the source, at the right what the model writes."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self.draw: Callable[[], SamplingConfig] = SamplingConfig
+        """Asked for the settings of each text, its seed among them."""
+        self._examiner, self._reply = session.examiner(self), OneReply(session, self)
+        self.searched: Searched | None = None
+        self.source = QPlainTextEdit()
+        self.source.setAccessibleName("Source text")
+        self.source.setPlaceholderText("Write a source text: the model writes a text of its own in answer to it.")
+        self._colours = MaskColours(self.source.document(), theme, _GAPS)
+        self.insert = button(
+            "Insert gap", theme, self._insert_gap, icon="plus", tip="Put a gap where the cursor stands"
+        )
+        self.way = Segments("How it is written", _WAYS, _WAYS_TIP)
+        self.n_beam, self.length_penalty = IntBox(1, _MOST_BEAMS, 1), FloatBox(-4.0, 4.0, 0.1)
+        self.n_beam.setValue(4)
+        self.length_penalty.setValue(1.0)
+        self.write = button("Write", theme, self._on_write, icon="play", role="primary", tip="Write it (Ctrl+Enter)")
+        self.write.setShortcut("Ctrl+Return")
+        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End it here (Esc)")
+        self.problem = label("", "error", wrap=True)
+        self.hypotheses = HypothesisList(theme)
+        self.target = label("", wrap=True, selectable=True)
+        self._tokens = TokenText(theme, focus)
+        self._legend = TokenLegend(theme)
+        self._about = label("", "caption", wrap=True)
+        self._beams = QWidget()
+        self._targets = QStackedWidget()
+        self._build()
+        self._connect()
+        self.model_is_new()
+
+    def _build(self) -> None:
+        self._beams.setLayout(row(*_named("Beams", self.n_beam), *_named("Length penalty", self.length_penalty), None))
+        self.n_beam.setToolTip("How many texts are followed side by side, and how many are shown")
+        self.length_penalty.setToolTip("Above 0, longer texts are favoured; at 0 the sum of log-probabilities decides")
+        policy = self._beams.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # the editor keeps its height
+        self._beams.setSizePolicy(policy)
+        left, right = QWidget(), QWidget()
+        height = self.insert.sizeHint().height()
+        lines = column(_title("Source", height, self.insert))
+        lines.addWidget(self.source, 1)
+        lines.addLayout(row(self.way, None, self.stop, self.write))
+        lines.addWidget(self._beams)
+        lines.addWidget(self.problem)
+        left.setLayout(lines)
+        self._nothing = label(_NOTHING, "muted", wrap=True)
+        self._nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
+        drawn = QWidget()
+        below = column(self._legend)
+        for inside in (self.target, self._tokens):
+            box = frame("card", margin=SPACE)
+            layout = box.layout()
+            assert layout is not None
+            layout.addWidget(inside)
+            below.addWidget(box)
+        below.addStretch(1)
+        drawn.setLayout(below)
+        for page in (self._nothing, scrolling(self.hypotheses), scrolling(drawn)):
+            self._targets.addWidget(page)
+        beside = column(_title("Target", height), self._about)
+        beside.addWidget(self._targets, 1)
+        right.setLayout(beside)
+        whole = QVBoxLayout(self.body)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.addLayout(panes(left, right, sizes=(420, 420), grows=1))
+
+    def _connect(self) -> None:
+        self.source.textChanged.connect(self._show_state)
+        self.way.changed.connect(self._show_state)
+        self.hypotheses.picked.connect(self._look_into)
+        self._legend.chosen.connect(self._tokens.set_quantity)
+        self._examiner.done.connect(self._on_searched)
+        self._examiner.failed.connect(self._on_failed)
+        self._examiner.changed.connect(self._show_state)
+        self._reply.grew.connect(self._on_grew)
+        self._reply.ended.connect(self._on_drawn)
+        self._session.chat_changed.connect(self._show_state)
+
+    def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if model.config.topology != "encoder-decoder":
+            sentence = "A text is made of another by encoder-decoders, such as T5 or BART: choose one above."
+            return "Not with this model", sentence
+        return None
+
+    @Slot()
+    def model_is_new(self) -> None:
+        super().model_is_new()
+        self._examiner.forget()
+        self.searched = None
+        self._targets.setCurrentIndex(0)
+        self.problem.setText("")
+        self._show_state()
+
+    # -- the source ----------------------------------------------------------------------------------------------------
+
+    def _gap(self) -> str:
+        """What the next gap is written as; "" where the model knows of none."""
+        tokenizer = self._session.chat_tokenizer
+        if tokenizer is None or self.words:
+            return ""
+        return _next_gap(tokenizer, self.source.toPlainText())
+
+    def _insert_gap(self) -> None:
+        self.source.insertPlainText(self._gap())
+        self.source.setFocus()
+
+    @Slot()
+    def _show_state(self) -> None:
+        busy = self._reply.busy or self._examiner.busy
+        free = self._session.chat_state == "ready"
+        self.write.setEnabled(bool(self.source.toPlainText().strip()) and not busy and free)
+        self.stop.setVisible(busy)
+        self.insert.setVisible(bool(self._gap()))
+        self._beams.setVisible(self.way.value == "beam")
+        self._about.setText("Searching …" if self._examiner.busy else _HINTS[self.way.value])
+
+    # -- the target ----------------------------------------------------------------------------------------------------
+
+    def _on_write(self) -> None:
+        text, sampling = self.source.toPlainText(), self.draw()
+        self.problem.setText("")
+        if self.way.value == "draw":
+            self.target.setText("")
+            if self._reply.ask(text, sampling):
+                self._tokens.set_text(None)
+                self._targets.setCurrentIndex(2)
+        else:
+            n_beam, penalty = self.n_beam.value(), self.length_penalty.value()
+            self._examiner.ask(
+                lambda model, tokenizer: _search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
+            )
+        self._show_state()
+
+    def _on_stop(self) -> None:
+        self._reply.stop()
+        if self._examiner.busy:
+            self._examiner.forget()
+
+    @Slot(object)
+    def _on_grew(self, tokens: object) -> None:
+        assert self._reply.written is not None
+        self.target.setText(self._reply.written.text)
+
+    @Slot()
+    def _on_drawn(self) -> None:
+        written, tokenizer = self._reply.written, self._session.chat_tokenizer
+        read = written.read(tokenizer) if written is not None and tokenizer is not None else None
+        if written is not None and read is not None:
+            self._focus.show(read)
+            self._tokens.set_text(read)
+            made = written.tokens
+            self._tokens.set_values([t.probability for t in made], [t.entropy for t in made], [t.rank for t in made])
+        self._show_state()
+
+    @Slot(object)
+    def _on_searched(self, searched: Searched) -> None:
+        self.searched = searched
+        self.hypotheses.show_found(searched.found)
+        self._targets.setCurrentIndex(1)
+        self._look_into(0)
+        self._show_state()
+
+    @Slot(int)
+    def _look_into(self, number: int) -> None:
+        """Show one of the texts to the glass box."""
+        searched = self.searched
+        assert searched is not None
+        ids = (searched.start_id, *searched.found[number].ids)
+        read = ReadText(
+            ids=ids,
+            words=tuple(searched.words[id] for id in ids),
+            n_prompt=1,
+            source_ids=searched.source_ids,
+            source_words=tuple(searched.words[id] for id in searched.source_ids),
+            step=self._examiner.step,
+        )
+        self._focus.show(read)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.problem.setText(failure.sentence)
+        self._show_state()
+
+
+def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
+    words = label(name)
+    words.setBuddy(editor)
+    editor.setAccessibleName(name)
+    return words, editor
+
+
+def _title(title: str, height: int, *aside: QWidget) -> QWidget:
+    """A heading with something at its right; as high with and without it."""
+    line = QWidget()
+    line.setLayout(row(label(title, "subheading"), None, *aside))
+    line.setFixedHeight(height)
+    return line
+
+
+def _next_gap(tokenizer: Tokenizer, text: str) -> str:
+    """The first sentinel that the text has not, or the mask; "" where there is neither."""
+    from models.tokenizers.roles import mask_id, sentinel_ids
+
+    spelled = [tokenizer.id_to_token(id) or "" for id in sentinel_ids(tokenizer)]
+    mask = mask_id(tokenizer)
+    unused = next((gap for gap in spelled if gap not in text), "")
+    return unused or (tokenizer.id_to_token(mask) or "" if mask is not None else "")
+
+
+def _search(
+    model: AnyModel, tokenizer: Tokenizer, text: str, n_beam: int, length_penalty: float, max_tokens: int
+) -> Generator[Progress, None, Searched]:
+    """Worker's thread."""
+    from models.inference.beam import beam_events
+    from models.inference.generate import first_id
+    from models.inference.prompts import encode_for
+    from models.tokenizers import decode
+    from models.tokenizers.roles import end_id
+
+    ids, start, end = (
+        encode_for(model.config, tokenizer, text),
+        first_id(model, tokenizer),
+        end_id(tokenizer, model.config),
+    )
+    hypotheses = yield from beam_events(
+        model,
+        ids,
+        n_beam=n_beam,
+        max_tokens=max_tokens,
+        start_id=start,
+        end_id=end,
+        length_penalty=length_penalty,
+    )
+    found = tuple(
+        Found(one.ids, decode(tokenizer, [id for id in one.ids if id != end]).strip(), one.score, end in one.ids)
+        for one in hypotheses
+    )
+    words = token_names(tokenizer, {*ids, start, *(id for one in found for id in one.ids)})
+    return Searched(tuple(ids), start, found, words)
