@@ -5,6 +5,7 @@ Letters in shape comments: V vocab_size, C d_model.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +19,22 @@ from models.transformer import AnyModel
 Floats = NDArray[np.float32]
 
 _ROWS_AT_ONCE = 8192  # of the table, so that a large one is not copied whole
+_MOST_PRODUCTS = 5e10
+"""Multiplications for a covariance: a second or two."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddingMap:
-    """All tokens along the table's two main directions: `points` (V, 2); `shares` (2,) are each direction's part of
-    the variance; `lengths` (V,) the rows' Euclidean lengths in all dimensions."""
+    """All tokens along the table's two main directions.
+
+    points: (V, 2). shares: each direction's part of the variance. lengths: (V,), the rows' in all dimensions.
+    n_read: so many rows, evenly spread, the directions were found from: all but of very large tables.
+    """
 
     points: Floats
     shares: tuple[float, float]
     lengths: Floats
+    n_read: int
 
 
 def tables(model: AnyModel) -> dict[str, Tensor]:
@@ -56,8 +63,9 @@ def map_of(table: Tensor) -> EmbeddingMap:
     Each direction's sign is such that its largest weight is positive.
     """
     mean = table.float().mean(dim=0)
+    every = math.ceil(len(table) * table.size(1) ** 2 / _MOST_PRODUCTS)
     covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double, device=table.device)
-    for rows in table.split(_ROWS_AT_ONCE):
+    for rows in table[::every].split(_ROWS_AT_ONCE):
         centred = rows.float() - mean
         covariance += (centred.mT @ centred).double()
     values, vectors = torch.linalg.eigh(covariance.cpu())
@@ -70,4 +78,5 @@ def map_of(table: Tensor) -> EmbeddingMap:
         points=points.cpu().numpy(),
         shares=(max(float(values[-1]), 0.0) / whole, max(float(values[-2]), 0.0) / whole),
         lengths=table.float().norm(dim=1).cpu().numpy(),
+        n_read=len(table[::every]),
     )

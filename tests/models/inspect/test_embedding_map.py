@@ -33,6 +33,7 @@ def test_a_map_takes_no_random_numbers() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert np.isfinite(found.points).all()
     assert found.shares == pytest.approx((0.0, 0.0))
+    assert found.n_read == 20
 
 
 def test_neighbours_are_nearest_in_direction() -> None:
