@@ -29,11 +29,13 @@ class ChatShelf(QObject):
     Signals:
         changed(): something on disk is new.
         found(lines): a tuple of ChatLine, after `find`.
+        opened(chat): after `open`.
         imported(chat): after `import_file`; it is kept already.
     """
 
     changed = Signal()
     found = Signal(object)
+    opened = Signal(object)
     imported = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
@@ -42,18 +44,20 @@ class ChatShelf(QObject):
         self.store = ChatStore(session.library)
         self._saver = ChatSaver(self.store)
         self._index = ChatIndex(self.store.folder)
-        self._finder, self._importer = Aside(self), Aside(self)
+        self._finder, self._opener, self._importer = Aside(self), Aside(self), Aside(self)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self._on_poll)
         self._finder.done.connect(self.found)
+        self._opener.done.connect(self.opened)
         self._importer.done.connect(self._on_imported)
-        self._importer.failed.connect(self._on_failed)
+        for aside in (self._opener, self._importer):
+            aside.failed.connect(self._on_failed)
         session.library_changed.connect(self.changed)
 
     @property
     def busy(self) -> bool:
         """Whether chats are being looked for, read or written."""
-        return self._finder.busy or self._importer.busy or self._saver.busy
+        return self._saver.busy or any(aside.busy for aside in (self._finder, self._opener, self._importer))
 
     def find(self, query: str) -> None:
         """Look for the chats with these words; they come by a signal."""
@@ -77,6 +81,19 @@ class ChatShelf(QObject):
         except ValueError as error:
             self._session.job_failed.emit(str(error), "")
             return None
+
+    def open(self, chat_id: str) -> None:
+        """Read the chat with this id; it comes by a signal."""
+
+        def read() -> Chat:
+            self._saver.wait()
+            return self.store.load(chat_id)
+
+        self._opener.ask(read)
+
+    def cancel_opening(self) -> None:
+        """Another one is wanted now."""
+        self._opener.cancel()
 
     def delete(self, chat_id: str) -> None:
         """Move a chat to the trash."""
@@ -126,3 +143,4 @@ class ChatShelf(QObject):
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._session.job_failed.emit(failure.sentence, failure.details)
+        self.changed.emit()  # the list may show as chosen what could not be opened

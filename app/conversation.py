@@ -44,6 +44,7 @@ class Conversation(QObject):
         super().__init__(parent)
         self._session = session
         self.shelf = ChatShelf(session, self)
+        self.shelf.opened.connect(lambda chat: self.when_free(lambda: self.open(chat)))
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Asked for the settings of each reply, its seed among them."""
         self.chat = Chat()
@@ -59,16 +60,13 @@ class Conversation(QObject):
     def open(self, chat: Chat) -> None:
         """Hold this conversation from now on."""
         assert self._recorder is None
+        self.shelf.cancel_opening()
         self.chat = chat
         self.chat_changed.emit()
 
     def open_saved(self, chat_id: str) -> None:
-        """Hold a conversation of the library; one that cannot be read is told of, and changes nothing."""
-        chat = self.shelf.load(chat_id)
-        if chat is None:
-            self.chat_changed.emit()
-        else:
-            self.open(chat)
+        """Hold a conversation of the library as soon as it has been read; one that cannot be is told of."""
+        self.shelf.open(chat_id)
 
     def rename(self, chat_id: str, name: str) -> None:
         """Call a conversation of the library, or this one, `name`."""

@@ -113,7 +113,7 @@ class ChatList(QFrame):
     @Slot(str)
     def _on_chosen(self, chat_id: str) -> None:
         if chat_id != self._talk.chat.id:
-            self._talk.when_free(lambda: self._talk.open_saved(chat_id))
+            self._talk.open_saved(chat_id)
 
     @Slot(QModelIndex)
     def _on_double_clicked(self, index: QModelIndex) -> None:

@@ -40,7 +40,7 @@ class MessageView(QWidget):
         super().__init__(parent)
         self.message, self._asked, self._theme = message, asked, theme
         self.goes_on = asked is not None and asked.goes_on
-        self.bubble = Bubble(theme, mine=not message.is_reply, lead=self._lead)
+        self.bubble = Bubble(theme, mine=not message.is_reply, text=message.content, lead=self._lead)
         self.editor: MessageEditor | None = None
         self.buttons = MessageActions(theme, of_reply=message.is_reply)
         self.note = label("", "caption", wrap=True)
@@ -70,7 +70,6 @@ class MessageView(QWidget):
         for button in (buttons.retry, buttons.go_on, buttons.reveal):
             button.setVisible(False)
         self.bubble.setVisible(not message.is_reply or self.goes_on)
-        self.bubble.set_text(message.content)
 
     @property
     def _lead(self) -> str:

@@ -227,10 +227,10 @@ def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBo
         for i in range(100)
     ]
     bench.talk.open(Chat(messages=tuple(messages)))
-    assert texts(bench) == [f"text {i}" for i in range(60, 100)]
+    assert texts(bench) == [f"text {i}" for i in range(76, 100)]
     kept = last(bench)
     qtbot.mouseClick(bench.view.earlier, Qt.MouseButton.LeftButton)
-    assert texts(bench) == [f"text {i}" for i in range(20, 100)]
+    assert texts(bench) == [f"text {i}" for i in range(52, 100)]
     assert last(bench) is kept
     bench.view.go_to("3")
     assert texts(bench) == [f"text {i}" for i in range(3, 100)]
@@ -273,6 +273,32 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench
     with qtbot.waitSignal(actor.session.job_failed) as failed:
         talk.shelf.import_file(tmp_path / "chat.md")
     assert "chat.md is not valid JSON" in failed.args[0]
+
+
+def test_a_chat_that_cannot_be_read_is_told_of_and_the_one_before_stays(
+    qtbot: QtBot, asked: Bench, actor: Actor
+) -> None:
+    asked.talk.shelf.store.path("bad").write_text("no chat")
+    asked.chats.refresh()
+    qtbot.waitUntil(lambda: asked.chats.list.count() == 2)
+    with qtbot.waitSignal(actor.session.job_failed) as failed:
+        asked.chats.list.chosen.emit("bad")
+    assert "bad.json is damaged" in failed.args[0]
+    assert texts(asked) == ["Who is it?", "It is Ben."]
+    qtbot.waitUntil(lambda: asked.chats.list.current_key == asked.talk.chat.id)
+
+
+def test_leaving_for_another_chat_stops_the_reply_and_keeps_it(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    other = Chat().with_message(Message(content="Another"))
+    asked.talk.shelf.save(other)
+    asked.composer.sent.emit("More?")
+    actor.begin(" half")
+    kept = asked.talk.chat.id
+    asked.talk.open_saved(other.id)
+    qtbot.waitUntil(lambda: texts(asked) == ["Another"])
+    assert actor.stopped == 1
+    asked.talk.shelf.flush()
+    assert asked.talk.shelf.store.load(kept).path[-1].content == "half"
 
 
 def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
