@@ -176,7 +176,7 @@ class Photographer:
         self._wait_for(lambda: session.chat_state == "ready")
         for kind in session.starter_kinds[:_REPLIES] or ("",):
             if kind:
-                tab.starters.asked.emit(kind)
+                tab.page.starters.asked.emit(kind)
             else:
                 tab.talk.say(Message(content=_OPENING))
             self._wait_for(lambda: session.chat_state == "ready")

@@ -38,7 +38,12 @@ class Actor:
         self.stopped = 0
         monkeypatch.setattr(session, "send_chat", self._send)
         monkeypatch.setattr(session, "stop_chat", self._stop)
-        session._chat.model = model
+        self.play(model)
+
+    def play(self, model: ChatModel) -> None:
+        """Stand in for this model from now on."""
+        self.session._chat.model = model
+        self.session._chat.model_changed.emit()
         self.be("ready")
 
     def be(self, state: str) -> None:

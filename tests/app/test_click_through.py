@@ -7,8 +7,8 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from app.chat_control import ReplyStarted
 from app.main_window import MainWindow
+from app.reply_events import ReplyStarted
 from app.session import Session
 from app.tabs.chat_tab import ChatTab
 from app.theme import ThemeProvider

@@ -16,11 +16,11 @@ from app.tabs.chat_tab import ChatTab
 from app.widgets.message_view import MessageView
 from models.data.tiny_world.starters import STARTER_KINDS
 from models.events import TokenMade
-from tests.app.tabs.actor import TALKER, Actor
+from tests.app.chat_actor import TALKER, Actor
 
 
 def last(tab: ChatTab) -> MessageView:
-    return tab.view.messages[-1]
+    return tab.page.view.messages[-1]
 
 
 def made(tab: ChatTab) -> Made:
@@ -34,12 +34,12 @@ def note(tab: ChatTab) -> str:
 
 
 def texts(tab: ChatTab) -> list[str]:
-    return [view.bubble.text for view in tab.view.messages]
+    return [view.bubble.text for view in tab.page.view.messages]
 
 
 def test_without_any_run_it_says_how_to_get_one(qtbot: QtBot, tab: ChatTab, session: Session) -> None:
-    assert not tab.composer.send.isEnabled()
-    train = tab.pages.train
+    assert not tab.page.composer.send.isEnabled()
+    train = tab.page.pages.train
     assert train.isVisible()
     with qtbot.waitSignal(session.tab_requested) as requested:
         qtbot.mouseClick(train, Qt.MouseButton.LeftButton)
@@ -47,20 +47,20 @@ def test_without_any_run_it_says_how_to_get_one(qtbot: QtBot, tab: ChatTab, sess
 
 
 def test_enter_sends_and_shift_enter_starts_a_line(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    field = tab.composer.field
+    field = tab.page.composer.field
     qtbot.keyClicks(field, "Where is")
     qtbot.keyClick(field, Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
     qtbot.keyClicks(field, "Anna?")
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert actor.asked[0][0] == [{"role": "user", "content": "Where is\nAnna?"}]
     assert field.toPlainText() == ""
-    assert tab.view.messages[0].bubble.text == "Where is\nAnna?"
+    assert tab.page.view.messages[0].bubble.text == "Where is\nAnna?"
 
 
 def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("Where is Anna?")
-    assert tab.composer.stop.isVisible()
-    assert not tab.composer.send.isVisible()
+    tab.page.composer.sent.emit("Where is Anna?")
+    assert tab.page.composer.stop.isVisible()
+    assert not tab.page.composer.send.isVisible()
     actor.begin(" Anna", " is")
     assert last(tab).bubble.text == "Anna is", "the template's space before a reply is not shown"
     actor.session.chat_events.emit((TokenMade(id=9, text=" here. ", probability=0.5, entropy=1.0, rank=1),))
@@ -69,13 +69,13 @@ def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
     assert "321 tokens/s" in note(tab)
     assert "15 of 128 context" in note(tab)
     assert made(tab).step == 41
-    assert tab.composer.send.isVisible()
+    assert tab.page.composer.send.isVisible()
 
 
 def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("Tell me a story.")
+    tab.page.composer.sent.emit("Tell me a story.")
     actor.begin(" Once", " upon")
-    qtbot.mouseClick(tab.composer.stop, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(tab.page.composer.stop, Qt.MouseButton.LeftButton)
     assert actor.stopped == 1
     assert last(tab).bubble.text == "Once upon"
     assert "stopped by you" in note(tab)
@@ -83,7 +83,7 @@ def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> N
 
 
 def test_a_reply_that_fails_can_be_tried_again(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("Hello?")
+    tab.page.composer.sent.emit("Hello?")
     actor.be("ready")
     actor.session.reply_ended.emit()
     assert note(tab) == "No reply came."
@@ -94,7 +94,7 @@ def test_a_reply_that_fails_can_be_tried_again(qtbot: QtBot, tab: ChatTab, actor
 
 
 def test_retry_keeps_the_earlier_reply_beside_the_new_one(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("Who?")
+    tab.page.composer.sent.emit("Who?")
     actor.reply(" Ben.")
     qtbot.mouseClick(last(tab).buttons.retry, Qt.MouseButton.LeftButton)
     actor.reply(" Clara.")
@@ -103,7 +103,7 @@ def test_retry_keeps_the_earlier_reply_beside_the_new_one(qtbot: QtBot, tab: Cha
     assert (last(tab).bubble.text, last(tab).buttons.version.text()) == ("Clara.", "2/2")
     qtbot.mouseClick(last(tab).buttons.older, Qt.MouseButton.LeftButton)
     assert last(tab).bubble.text == "Ben."
-    tab.composer.sent.emit("And then?")
+    tab.page.composer.sent.emit("And then?")
     assert actor.asked[-1][0] == [
         {"role": "user", "content": "Who?"},
         {"role": "assistant", "content": "Ben."},
@@ -116,7 +116,7 @@ def test_the_seed_is_kept_where_the_user_wants_it(tab: ChatTab, actor: Actor) ->
     tab.sampling.new_each_time.setChecked(False)
     tab.sampling.seed.setValue(123)
     tab.sampling.slider("temperature").set_value(0.0)
-    tab.composer.sent.emit("Who?")
+    tab.page.composer.sent.emit("Who?")
     assert (actor.asked[0][1].seed, actor.asked[0][1].temperature) == (123, 0.0)
 
 
@@ -124,52 +124,51 @@ def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab,
     def listed(n: int) -> None:
         qtbot.waitUntil(lambda: tab.chats.list.count() == n)
 
-    tab.composer.sent.emit("First")
+    tab.page.composer.sent.emit("First")
     actor.reply(" one")
     first = tab.talk.chat
     qtbot.keyClick(tab, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
-    assert tab.view.messages == []
-    tab.composer.sent.emit("Second")
+    assert tab.page.view.messages == []
+    tab.page.composer.sent.emit("Second")
     actor.reply(" two")
     listed(2)
     tab.chats.list.chosen.emit(first.id)
-    assert texts(tab) == ["First", "one"]
+    qtbot.waitUntil(lambda: texts(tab) == ["First", "one"])
     with qtbot.waitSignal(actor.session.deleted) as deleted:
         tab.chats.list.delete_asked.emit(first.id)
-    assert tab.view.messages == []
+    assert tab.page.view.messages == []
     listed(1)
     actor.session.undo_delete(deleted.args[1])
     listed(2)
 
 
 def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("First")
+    tab.page.composer.sent.emit("First")
     actor.begin(" half")
     first = tab.talk.chat.id
     tab.chats.new_chat()
     assert actor.stopped == 1
-    assert tab.view.messages == []
+    assert tab.page.view.messages == []
     tab.talk.shelf.flush()
     assert [message.content for message in tab.talk.shelf.store.load(first).path] == ["First", "half"]
 
 
-def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, session: Session, actor: Actor) -> None:
-    session._chat.model = dataclasses.replace(TALKER, mode="text", source="files")
-    actor.be("ready")
-    assert not tab.starters.isVisible()
-    assert not tab.world_note.isVisible()
-    assert "goes on" in tab.composer.field.placeholderText()
-    tab.composer.sent.emit("Once upon")
+def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
+    actor.play(dataclasses.replace(TALKER, mode="text", source="files"))
+    assert not tab.page.starters.isVisible()
+    assert not tab.models.world.isVisible()
+    assert "goes on" in tab.page.composer.field.placeholderText()
+    tab.page.composer.sent.emit("Once upon")
     actor.reply(" a", " time ")
     assert actor.asked[0][0] == "Once upon"
     assert last(tab).bubble.text == " a time "
-    assert not tab.view.messages[0].bubble.isVisible()
+    assert not tab.page.view.messages[0].bubble.isVisible()
     qtbot.mouseClick(last(tab).buttons.copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "Once upon a time "
 
 
 def press(qtbot: QtBot, tab: ChatTab, kind: str) -> None:
-    (chip,) = (b for b in tab.starters.findChildren(QPushButton) if b.property("kind") == kind)
+    (chip,) = (b for b in tab.page.starters.findChildren(QPushButton) if b.property("kind") == kind)
     qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
 
 
@@ -177,11 +176,11 @@ def press(qtbot: QtBot, tab: ChatTab, kind: str) -> None:
 def test_a_starter_begins_afresh_and_knows_the_right_answer(
     qtbot: QtBot, tab: ChatTab, actor: Actor, kind: str
 ) -> None:
-    assert tab.world_note.text().startswith("Tiny World 7: ")
-    tab.composer.sent.emit("Hello")
+    assert tab.models.world.text().startswith("Tiny World 7: ")
+    tab.page.composer.sent.emit("Hello")
     actor.reply(" Hi.")
     press(qtbot, tab, kind)
-    turn = tab.talk.chat.message(tab.view.messages[-2].message.id)
+    turn = tab.talk.chat.message(tab.page.view.messages[-2].message.id)
     assert actor.asked[-1][0] == [{"role": "user", "content": turn.content}]
     actor.reply(f" {turn.gold}")
     assert not last(tab).gold.isVisible()
@@ -197,5 +196,5 @@ def test_a_starter_begins_afresh_and_knows_the_right_answer(
 
 
 def test_the_note_says_so_while_the_model_reads(tab: ChatTab, actor: Actor) -> None:
-    tab.composer.sent.emit("Hello")
+    tab.page.composer.sent.emit("Hello")
     assert note(tab) == "Reading…"
