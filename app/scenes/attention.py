@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,8 +24,6 @@ _LEAST = 1e-4  # at the bottom of the logarithmic scale
 _LONGEST = 9  # characters of a token's name
 _TICKS = {"root": (0.0, 0.1, 0.25, 0.5, 1.0), "linear": (0.0, 0.25, 0.5, 1.0), "log": (1e-4, 1e-3, 1e-2, 0.1, 1.0)}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-
-Describe = Callable[[int, int], str]
 
 
 def scaled(weights: Floats, scale: str) -> Floats:
@@ -47,8 +46,8 @@ def scale_marks(scale: str) -> tuple[tuple[float, str], ...]:
 def share_words(weight: float) -> str:
     """A weight in percent, with as many places as it needs to be more than 0: «12 %», «0.4 %», «0.03 %»."""
     digits = 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2
-    words = percent(weight, digits)
-    return words.replace(".0\N{NO-BREAK SPACE}", "\N{NO-BREAK SPACE}")
+    number, unit = percent(weight, digits).split("\N{NO-BREAK SPACE}")
+    return f"{number.rstrip('0').rstrip('.') if digits else number}\N{NO-BREAK SPACE}{unit}" if weight else percent(0)
 
 
 def token_names(words: Sequence[str]) -> list[str]:
@@ -64,36 +63,36 @@ def token_names(words: Sequence[str]) -> list[str]:
     return names
 
 
-def block_names(names: Sequence[str], edges: Sequence[int]) -> list[str]:
-    """The names of blocks of tokens: of its first one, where there are more with «…»."""
-    return [
-        names[start] if end == start + 1 else f"{names[start][: _LONGEST - 1]}…"
-        for start, end in itertools.pairwise(edges)
-    ]
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """A side of a map: what its rows or columns are called beside it and in sentences; some may be blocks of tokens."""
+
+    labels: Sequence[str]
+    told: Sequence[str]
+    has_blocks: bool = False
 
 
-def head_picture(
-    weights: Floats,
-    title: str,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    scale: str,
-    describe: Describe | None = None,
-) -> HeatPicture:
-    """One head (T, S), whose rows (with these names) look at its columns.
+def side_of(names: Sequence[str], edges: Sequence[int] | None = None) -> Side:
+    """A side made of tokens with these names; `edges`: where its rows or columns begin, and the end, if not at each."""
+    edges = range(len(names) + 1) if edges is None else edges
+    labels, told = [], []
+    for start, end in itertools.pairwise(edges):
+        is_block = end > start + 1
+        labels.append(f"{names[start][: _LONGEST - 1]}…" if is_block else names[start])
+        told.append(f"tokens {start + 1:,} to {end:,}" if is_block else f"{names[start]} ({start + 1:,})")
+    return Side(labels=labels, told=told, has_blocks=len(edges) <= edges[-1] - edges[0])
 
-    Args:
-        describe: what is said of a cell, where its rows and columns are more than single tokens.
-    """
+
+def head_picture(weights: Floats, title: str, rows: Side, columns: Side, scale: str) -> HeatPicture:
+    """One head (R, C), whose rows look at its columns."""
+    at_most = "at most " if rows.has_blocks or columns.has_blocks else ""
 
     def told(row: int, column: int) -> str:
         weight = float(weights[row, column])
-        looking, seen = f"{rows[row]} ({row + 1})", f"{columns[column]} ({column + 1})"
         if math.isnan(weight):
-            return f"{looking} cannot see\n{seen}"
-        return f"{looking} looks at\n{seen}: {percent(weight, 1)}"
+            return f"{rows.told[row]} cannot see\n{columns.told[column]}"
+        return f"{rows.told[row]} looks at\n{columns.told[column]}: {at_most}{percent(weight, 1)}"
 
-    marks = scale_marks(scale)
     return HeatPicture(
         title=title,
         values=scaled(weights, scale),
@@ -102,14 +101,14 @@ def head_picture(
         colours="sequential",
         low=0.0,
         high=1.0,
-        bar=tuple(mark for mark in marks if mark[0] == 0 or mark[0] >= 0.2),
-        describe=describe or told,
-        square=len(rows) == len(columns),
+        bar=tuple(mark for mark in scale_marks(scale) if mark[0] == 0 or mark[0] >= 0.2),
+        describe=told,
+        square=len(rows.labels) == len(columns.labels),
     )
 
 
-def difference_picture(difference: Floats, title: str, rows: Sequence[str], columns: Sequence[str]) -> HeatPicture:
-    """One head's weights (T, S) less those of another or in another text, around zero.
+def difference_picture(difference: Floats, title: str, rows: Side, columns: Side) -> HeatPicture:
+    """One head's weights (R, C) less those of another head or in another text, around zero.
 
     Colours end at the 99th percentile of the differences' sizes (1 % where all are less), which the bar says.
     """
@@ -118,12 +117,10 @@ def difference_picture(difference: Floats, title: str, rows: Sequence[str], colu
 
     def told(row: int, column: int) -> str:
         value = float(difference[row, column])
-        looking, seen = f"{rows[row]} ({row + 1})", f"{columns[column]} ({column + 1})"
         if math.isnan(value):
-            return f"{looking} cannot see\n{seen}"
-        if value == 0:
-            return f"{looking} looks at\n{seen}: the same in both"
-        return f"{looking} looks at\n{seen}: {percent(abs(value), 2)} {'more' if value > 0 else 'less'}"
+            return f"{rows.told[row]} cannot see\n{columns.told[column]}"
+        more = "the same" if value == 0 else f"{percent(abs(value), 2)} {'more' if value > 0 else 'less'}"
+        return f"{rows.told[row]} looks at\n{columns.told[column]}: {more}"
 
     end = percent(most, 0 if most >= 0.095 else 1)
     return HeatPicture(
@@ -136,13 +133,14 @@ def difference_picture(difference: Floats, title: str, rows: Sequence[str], colu
         high=most,
         bar=((-most, f"−{end}"), (0.0, "0"), (most, f"+{end}")),
         describe=told,
-        square=len(rows) == len(columns),
+        square=len(rows.labels) == len(columns.labels),
     )
 
 
-def _axis(title: str, names: Sequence[str], *, down: bool = False) -> Axis:
-    ticks = tuple((i + 0.5, name) for i, name in enumerate(names))
-    return Axis(title=title, low=len(names) if down else 0, high=0 if down else len(names), ticks=ticks)
+def _axis(title: str, side: Side, *, down: bool = False) -> Axis:
+    n = len(side.labels)
+    ticks = tuple((i + 0.5, name) for i, name in enumerate(side.labels))
+    return Axis(title=title, low=n if down else 0, high=0 if down else n, ticks=ticks)
 
 
 def strongest(row: Floats, mass: float = 0.9, least: float = 0.02) -> list[int]:

@@ -14,6 +14,7 @@ from app.widgets.heat_map import HeatMap
 
 _LONGEST = 9
 """Characters of a token that there is room for."""
+_HIGHEST_CELL = 22  # pixels, of cells that are not square
 
 
 class TokenMap(HeatMap):
@@ -39,6 +40,18 @@ class TokenMap(HeatMap):
         self._measure()
         if is_alike:
             self.set_spot(spot)
+
+    def height_at(self, width: int, most: int) -> int:
+        """How high it has to be for square cells as large as a width allows, none higher than `most` in all."""
+        if self.picture is None:
+            return most
+        room = self._room_in(width, most)
+        rows, columns = self.picture.values.shape
+        cell = min(room.width() / columns, room.height() / rows)
+        cell = int(cell) if cell >= 4 else cell
+        if not self.picture.square:
+            cell = min(max(room.height() / rows, 4), _HIGHEST_CELL)
+        return int(room.top() + min(rows * cell, room.height())) + 3
 
     def mark_row(self, row: int | None) -> None:
         """Frame a row that other views are about; None for none."""
@@ -77,9 +90,12 @@ class TokenMap(HeatMap):
         self._label = float(rows), float(columns)
 
     def _room(self) -> QRectF:
+        return self._room_in(self.width(), self.height())
+
+    def _room_in(self, width: int, height: int) -> QRectF:
         left, top = self._label
-        bar = 3 * SPACE + QFontMetrics(self._theme.font(0.9)).horizontalAdvance("100 %")
-        wide, high = self.width() - left - bar, self.height() - top - 2
+        bar = 3 * SPACE + QFontMetrics(self._theme.font(0.9)).horizontalAdvance("≤ 0.01 %")
+        wide, high = width - left - bar, height - top - 2
         return QRectF(left, top, max(wide, 1.0), max(high, 1.0))
 
     def paintEvent(self, event: QPaintEvent) -> None:

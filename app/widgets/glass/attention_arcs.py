@@ -204,7 +204,7 @@ class AttentionArcs(QWidget):
             painter.setBrush(colors.color("sunken"))
             painter.drawRoundedRect(pill, 4, 4)
             if is_hidden:
-                painter.setBrush(QBrush(colors.color("border_strong", 0.7), Qt.BrushStyle.BDiagPattern))
+                painter.setBrush(QBrush(colors.color("border_strong", 0.45), Qt.BrushStyle.BDiagPattern))
                 painter.drawRoundedRect(pill, 4, 4)
             elif weight > 0:
                 painter.setBrush(colors.color("accent", min(0.55 * math.sqrt(weight), 0.55)))

@@ -63,7 +63,7 @@ class HeadMontage(QWidget):
     def show_stack(
         self, stack: StackMaps, order: Sequence[Tile] | None = None, caption: Callable[[Tile], str] = lambda tile: ""
     ) -> None:
-        """Show the heads of a stack, by layer; or in an order, with words below each."""
+        """Show the heads of a stack, by layer; or in an order, with two lines of words below each."""
         if stack is not self._stack:
             self._hovered = self._locked = None
         self._stack, self._order, self._caption = stack, order, caption
@@ -81,9 +81,9 @@ class HeadMontage(QWidget):
             self.update()
 
     @property
-    def shown(self) -> Tile | None:
-        """The tile under the pointer, else the one that is kept."""
-        return self._locked if self._hovered is None else self._hovered
+    def shown(self) -> Tile:
+        """The tile under the pointer, else the one that is kept, else the first."""
+        return self._hovered or self._locked or self._layout.tiles[0]
 
     @property
     def tiles(self) -> tuple[Tile, ...]:
@@ -108,7 +108,7 @@ class HeadMontage(QWidget):
             left = QFontMetrics(self._theme.font(0.75)).horizontalAdvance(str(len(self._stack.sites))) + SPACE
             self._layout = grid_layout(self._stack, self.width(), left, self._line + 2)
         else:
-            self._layout = ranked_layout(self._order, self.width(), self._line + SPACE // 2)
+            self._layout = ranked_layout(self._order, self.width(), 2 * self._line + SPACE)
         if self._layout.height != self.minimumHeight():
             self.setFixedHeight(self._layout.height)
             self.height_changed.emit()
@@ -198,10 +198,11 @@ class HeadMontage(QWidget):
             self._name_layers(painter)
         else:
             self._caption_tiles(painter, event.rect())
-        for tile, role in ((self._locked, "accent"), (self._hovered, "text")):
-            if tile is not None and tile in self._layout.tiles:
-                painter.setPen(QPen(colors.color(role), 2))
-                painter.drawRect(QRectF(self.place_of(tile)).adjusted(0, 0, 0, 0))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for tile, role, wide in ((self._locked, "accent", 2), (self.shown, "text", 2 if self._hovered else 1)):
+            if tile in self._layout.tiles and (role == "accent" or tile != self._locked):
+                painter.setPen(QPen(colors.color(role), wide))
+                painter.drawRect(QRectF(self.place_of(tile)))
         if self._shows_focus:
             painter.setPen(QPen(colors.color("accent"), 1, Qt.PenStyle.DotLine))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
@@ -222,6 +223,6 @@ class HeadMontage(QWidget):
     def _caption_tiles(self, painter: QPainter, seen: QRect) -> None:
         for index, tile in enumerate(self._layout.tiles):
             place = self._layout.rect(index)
-            below = QRect(place.left() - 1, place.bottom() + 1, place.width() + 2, self._line)
+            below = QRect(place.left() - 1, place.bottom() + 1, place.width() + 2, 2 * self._line)
             if below.intersects(seen):
                 painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self._caption(tile))

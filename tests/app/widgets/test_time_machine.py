@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from app.run_history import RunHistory
-from app.scenes.attention import head_picture
+from app.scenes.attention import head_picture, side_of
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import ThemeProvider
@@ -287,7 +287,8 @@ def test_what_cannot_be_seen_is_not_drawn_as_zero(preset: str, site: str, words:
     heads = head_weights(kept, PRESETS[preset])
     assert int(np.isnan(heads[0]).sum()) == hidden
     assert site_words(site) == words
-    picture = head_picture(heads[0], words, names := ["a", "b", "c", "d"], names, "root")
+    side = side_of(["a", "b", "c", "d"])
+    picture = head_picture(heads[0], words, side, side, "root")
     assert picture.values[3, 0] == 0.5
     assert picture.describe(3, 0) == "d (4) looks at\na (1): 25.0\N{NO-BREAK SPACE}%"
     assert ("cannot see" in picture.describe(0, 3)) == bool(hidden)

@@ -1,0 +1,109 @@
+"""One head large: its map with the tokens' names, and where one token looks in it, as arcs over the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from app.glass.shown_row import ROWS
+from app.pictures import Floats
+from app.scenes.attention import Side, head_picture, side_of, token_names
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import button, label, row
+from app.widgets.elided_label import ElidedLabel
+from app.widgets.glass.attention_arcs import AttentionArcs
+from app.widgets.segments import Segments
+from app.widgets.token_map import TokenMap
+from models.inspect.attention_maps import StackMaps
+from models.inspect.patterns import EXPLAINED, PATTERNS
+
+_MAP_HEIGHT = 340
+
+
+class HeadDetail(QWidget):
+    """Shows what it is given; the map may be a part of the head's, and its cells blocks of tokens.
+
+    Signals:
+        cell_clicked(row, column): of the map.
+        whole_asked(): the user wants to see the whole map again.
+    """
+
+    cell_clicked = Signal(int, int)
+    whole_asked = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._sides = (side_of(()), side_of(()))
+        self.title = ElidedLabel()
+        self.title.setProperty("role", "subheading")
+        self.whole: QPushButton = button("Whole map", theme, self.whole_asked.emit, icon="arrows-out", role="quiet")
+        self.whole.hide()
+        self.scores = label("", "caption", wrap=True)
+        self.scores.setToolTip("\n".join(f"{PATTERNS[name]}: {words}" for name, words in EXPLAINED.items()))
+        self.map = TokenMap(theme)
+        self.pooled = label("", "caption", wrap=True)
+        self.which_row = Segments(
+            "Row",
+            ROWS,
+            "A token was chosen from what the model made of the one before it: that row predicts it.\n"
+            "Its own row predicts the token after it.",
+        )
+        self.row_words = label("", "caption", wrap=True)
+        self.arcs = AttentionArcs(theme)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addLayout(row(self.title, self.whole))
+        layout.addWidget(self.scores)
+        layout.addWidget(self.map)
+        layout.addWidget(self.pooled)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(self.which_row, None))
+        layout.addWidget(self.row_words)
+        layout.addWidget(self.arcs)
+        self.map.clicked.connect(self.cell_clicked)
+
+    def show_texts(self, words: Sequence[str], others: Sequence[str] | None) -> None:
+        """Show heads of another text (rows) that looks at itself, or at `others`."""
+        self.arcs.show_texts(words, others)
+
+    def show_pooling(self, stack: StackMaps) -> None:
+        """Say what a cell of such maps stands for, where that is more than one pair of tokens."""
+        down, across = (int(np.diff(edges).max()) for edges in (stack.rows, stack.columns))
+        self.pooled.setText(
+            f"The text is long: each cell is the largest weight of up to {down} × {across} pairs of tokens. Click into "
+            "the map to see a part of it exactly."
+        )
+        self.pooled.setVisible(stack.is_pooled)
+
+    def show_sides(self, rows: Side, columns: Side, *, is_part: bool) -> None:
+        """Show maps with such rows and columns from now on."""
+        self._sides = rows, columns
+        self.whole.setVisible(is_part)
+
+    def show_head(self, weights: Floats, title: str, scores: str, scale: str) -> None:
+        """Show a head's map (rows, columns), called `title`; `scores`: what was measured of it."""
+        self.title.setText(title)
+        self.scores.setText(scores)
+        self.scores.setVisible(bool(scores))
+        self.map.set_picture(head_picture(weights, title, *self._sides, scale))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.map.setFixedHeight(self.map.height_at(self.width(), _MAP_HEIGHT))
+
+
+def sides_of(
+    words: Sequence[str], others: Sequence[str] | None, rows: Sequence[int], columns: Sequence[int]
+) -> tuple[Side, Side]:
+    """The sides of a map of tokens (rows) that look at each other or at `others`, in blocks that begin there."""
+    names = token_names(words)
+    return side_of(names, rows), side_of(names if others is None else token_names(others), columns)

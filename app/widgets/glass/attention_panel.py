@@ -1,0 +1,330 @@
+"""The glass box's view of attention: all heads, one of them large, and where one token looks.
+
+The token that the glass box is about stands at `focus.place`; `app.glass.shown_row` says which row is shown for it. Of
+an encoder-decoder's source, which the focus says nothing of, the token is chosen in the text here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QWidget
+
+from app.glass.asked import Asked
+from app.glass.attention_reading import AttentionReading, Window
+from app.glass.focus import Focus, Head
+from app.glass.head_words import STACKS, head_words, score_words
+from app.glass.shown_row import place_of_row, shown_row
+from app.pictures import Floats
+from app.session import Session
+from app.theme import ThemeProvider
+from app.widgets.chart_export import Columns
+from app.widgets.glass.answer_panel import AnswerPanel
+from app.widgets.glass.attention_detail import HeadDetail, sides_of
+from app.widgets.glass.head_overview import HeadOverview
+from app.widgets.glass.head_tiles import Tile
+from app.widgets.glass.panel_head import About
+from app.widgets.segments import Segments
+from models.inspect.attention_maps import StackMaps
+
+ABOUT = About(
+    title="Attention",
+    shows="Where each head looks: a row is a token, and shares its attention out over what it sees. Hatched: masked.",
+    source="The model reads the text once more with the softmax written out, which gives the same result as its fast "
+    "attention; every weight is measured. Induction is measured on 4 texts of 25 random tokens, each read twice.",
+    limits="Attention is not explanation: it says from where a head takes something, not what, nor whether that "
+    "matters for the answer. Switching the head off tells more.",
+)
+_PART = 64
+"""Tokens to each side of the part of a long text's map that is shown exactly."""
+
+
+class AttentionPanel(AnswerPanel):
+    """Overview, head and row; the chosen head is `focus.head`."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self._reading = AttentionReading(session, self.examiner, self)
+        self._interrupted = False
+        self._kind = ""
+        self._source_place: int | None = None
+        self._source_locked = False
+        self._row: Window | None = None
+        self._part: Window | None = None
+        self.kinds = Segments("Which attention", {kind: STACKS[kind] for kind in ("encoder", "decoder", "cross")})
+        self.overview = HeadOverview(theme)
+        self.detail = HeadDetail(theme)
+        for widget in (self.kinds, self.overview, self.detail):
+            self.lines.addWidget(widget)
+        self.lines.addStretch(1)
+        arcs, montage = self.detail.arcs, self.overview.montage
+        self._reading.read.connect(self._on_read)
+        self._reading.window_read.connect(self._on_window)
+        self._reading.window_failed.connect(self._on_refused)
+        session.chat_changed.connect(self._on_chat)
+        focus.head_changed.connect(self._on_head)
+        self.kinds.changed.connect(self._on_kind)
+        self.overview.scale_changed.connect(self._show_head)
+        montage.previewed.connect(self._show_head)
+        montage.chosen.connect(self._on_tile)
+        montage.walked.connect(self._walk)
+        self.detail.which_row.changed.connect(self._show_row)
+        self.detail.cell_clicked.connect(self._on_cell)
+        self.detail.whole_asked.connect(self._on_whole)
+        arcs.hovered.connect(self._on_hovered)
+        arcs.clicked.connect(self._on_clicked)
+        arcs.walked.connect(self._walk)
+        arcs.unlocked.connect(self._on_unlocked)
+
+    @property
+    def stack(self) -> StackMaps:
+        """The attention that is shown."""
+        return self._reading.stacks[self._kind]
+
+    # -- The text ------------------------------------------------------------------------------------------------------
+
+    def show_text(self) -> None:
+        super().show_text()
+        text = self.focus.text
+        if text is not None and self._session.chat_model is not None:
+            self.say("Looking …", "The model reads the text once more, to show where its heads look.")
+            self._reading.begin(text)
+
+    def show_place(self) -> None:
+        super().show_place()
+        if self.asked is None:
+            self._show_row()
+
+    def ask(self, asked: Asked) -> None:
+        self._show_row()
+
+    def forget(self) -> None:
+        self._reading.forget()
+        self._row = self._part = self._source_place = None
+        self._source_locked = False
+
+    @Slot()
+    def _on_chat(self) -> None:
+        """A reply goes before a text that is still being read."""
+        if self._session.chat_state == "waiting" and self._reading.busy and not self._reading.stacks:
+            self._reading.forget()
+            self._interrupted = True
+        elif self._session.chat_state == "ready" and self._interrupted:
+            self._interrupted = False
+            self._on_text()
+
+    @Slot()
+    def _on_read(self) -> None:
+        stacks = self._reading.stacks
+        is_pair = "cross" in stacks
+        if self._kind not in stacks:
+            self._kind = "cross" if is_pair else "self"
+        self.kinds.setVisible(is_pair)
+        if is_pair:
+            self.kinds.choose(self._kind)
+        self._show_stack()
+        self.show_body()
+
+    @Slot(str)
+    def _on_kind(self, kind: str) -> None:
+        self._kind = kind
+        self._row = self._part = None
+        self._show_stack()
+
+    def _show_stack(self) -> None:
+        stack = self.stack
+        self.overview.show_stack(stack)
+        self.detail.show_texts(*self._texts)
+        self.detail.show_pooling(stack)
+        self.detail.which_row.setVisible(self._which_row is not None)
+        self._show_sides()
+        self._on_head()
+        self._show_row()
+
+    @property
+    def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+        """The words of who looks, and of what is looked at where that is another text."""
+        text = self.focus.text
+        assert text is not None
+        if self._kind == "cross":
+            return text.words, text.source_words
+        return (text.source_words if self._kind == "encoder" else text.words), None
+
+    # -- Heads ---------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_tile(self, tile: Tile | None) -> None:
+        if tile is None:
+            self.focus.choose_head(None)
+        elif tile.head < self.stack.sites[tile.site].n_head:
+            self.focus.choose_head(Head(self.stack.sites[tile.site].site, tile.head))
+        self._show_head()
+
+    @Slot()
+    def _on_head(self) -> None:
+        """Keep the head that any view has chosen, in whichever kind of attention it is."""
+        head = self.focus.head
+        if head is None:
+            self.overview.montage.keep(None)
+        for kind, stack in self._reading.stacks.items():
+            for i, site in enumerate(stack.sites):
+                if head is None or site.site != head.site:
+                    continue
+                if kind != self._kind:
+                    self.kinds.choose(kind)
+                    self._on_kind(kind)
+                self.overview.montage.keep(Tile(i, head.head))
+        self._show_head()
+
+    @Slot()
+    def _show_head(self) -> None:
+        if not self._reading.stacks:
+            return
+        tile, part = self.overview.montage.shown, self._part
+        site = self.stack.sites[tile.site]
+        weights = site.weights[tile.head] if part is None else part.weights[site.site][tile.head]
+        title, scores = head_words(site, tile.head), score_words(site, tile.head)
+        self.detail.show_head(weights, title, scores, self.overview.scale.value)
+        self._draw_row()
+
+    # -- Rows ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _which_row(self) -> str | None:
+        sees_both_sides = self._kind == "encoder" or (self._kind == "self" and not self.stack.is_causal)
+        return None if sees_both_sides else self.detail.which_row.value
+
+    @Slot()
+    def _show_row(self) -> None:
+        if not self._reading.stacks:
+            return
+        is_kept = self._source_locked if self._kind == "encoder" else self.focus.locked is not None
+        query = self._draw_row()
+        if self.stack.is_pooled and is_kept and not self._knows(query):
+            n_keys = int(self.stack.columns[-1])
+            self._reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
+
+    def _knows(self, query: int) -> bool:
+        return self._row is not None and query in self._row.rows
+
+    def _draw_row(self) -> int:
+        """Show the row of the token that is pointed at, and return its number."""
+        stack, tile = self.stack, self.overview.montage.shown
+        place = self._source_place if self._kind == "encoder" else self.focus.place
+        row = shown_row(self._texts[0], place, self._which_row)
+        weights: Floats | None = None
+        if not stack.is_pooled:
+            weights = stack.sites[tile.site].weights[tile.head, row.query]
+        elif self._row is not None and self._knows(row.query):
+            weights = self._row.weights[stack.sites[tile.site].site][tile.head, 0]
+        missing = "" if weights is not None else " Click a token to have its row read exactly."
+        self.detail.row_words.setText(row.words + missing)
+        self.detail.arcs.show_row(weights, row.query, row.marked)
+        if self._part is None:
+            self.detail.map.mark_row(int(np.searchsorted(stack.rows, row.query, "right")) - 1)
+        else:
+            rows = self._part.rows
+            self.detail.map.mark_row(row.query - rows.start if row.query in rows else None)
+        return row.query
+
+    @Slot(object)
+    def _on_hovered(self, place: int | None) -> None:
+        if self._kind != "encoder":
+            self.focus.hover(place)
+        elif not self._source_locked:
+            self._source_place = place
+            self._show_row()
+
+    @Slot(int)
+    def _on_clicked(self, place: int) -> None:
+        if self._kind != "encoder":
+            self.focus.lock(place)
+            self._show_row()  # where it was the one under the pointer before, nobody says so
+            return
+        self._source_place, self._source_locked = place, True
+        self._show_row()
+
+    @Slot()
+    def _on_unlocked(self) -> None:
+        self.focus.unlock()
+        self._source_place, self._source_locked = None, False
+        self._show_row()
+
+    @Slot(int)
+    def _walk(self, by: int) -> None:
+        if self._kind != "encoder":
+            self.focus.walk(by)
+            return
+        last = len(self._texts[0]) - 1
+        place = last if self._source_place is None else self._source_place
+        self._on_clicked(min(max(place + by, 0), last))
+
+    # -- Parts of long texts -------------------------------------------------------------------------------------------
+
+    @Slot(int, int)
+    def _on_cell(self, row: int, column: int) -> None:
+        """In a pooled map see a part of it; in an exact one choose the row."""
+        stack = self.stack
+        if stack.is_pooled and self._part is None:
+            self._reading.ask_window(self._kind, _around(stack.rows, row), _around(stack.columns, column))
+            return
+        query = row if self._part is None else self._part.rows[row]
+        place = place_of_row(query, len(self._texts[0]), self._which_row)
+        if place is None:
+            self.detail.which_row.choose("own")
+            place = query
+        self._on_clicked(place)
+
+    @Slot(object)
+    def _on_window(self, window: Window) -> None:
+        if len(window.rows) == 1:
+            self._row = window
+        else:
+            self._part = window
+            self._show_sides()
+        self._show_head()
+
+    @Slot()
+    def _on_whole(self) -> None:
+        self._part = None
+        self._show_sides()
+        self._show_head()
+
+    def _show_sides(self) -> None:
+        part = self._part
+        rows, columns = self.stack.rows.tolist(), self.stack.columns.tolist()
+        if part is not None:
+            rows, columns = [*part.rows, part.rows.stop], [*part.columns, part.columns.stop]
+        self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
+
+    # -- Export --------------------------------------------------------------------------------------------------------
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """The head that is shown: who looks, at what, and how much; of long texts by their blocks' first tokens."""
+        if not self._reading.stacks:
+            return dict
+        stack, tile, (words, others) = self.stack, self.overview.montage.shown, self._texts
+        site, seen = stack.sites[tile.site], words if others is None else others
+
+        def columns() -> Columns:
+            weights = site.weights[tile.head]
+            queries, keys = np.meshgrid(stack.rows[:-1], stack.columns[:-1], indexing="ij")
+            return {
+                "head": [head_words(site, tile.head)] * weights.size,
+                "query": queries.ravel() + 1,
+                "query_token": [words[i] for i in queries.ravel()],
+                "key": keys.ravel() + 1,
+                "key_token": [seen[i] for i in keys.ravel()],
+                "weight": weights.ravel().astype(float),
+            }
+
+        return columns
+
+
+def _around(edges: np.ndarray, block: int) -> range:
+    """_PART tokens around a block, as far as there are any."""
+    middle, n = int(edges[block] + edges[block + 1]) // 2, int(edges[-1])
+    start = min(max(middle - _PART // 2, 0), max(n - _PART, 0))
+    return range(start, min(start + _PART, n))

@@ -1,0 +1,100 @@
+"""All heads of one kind of attention: by layer, or sorted by what they were measured to do; and their colours."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QRect, Qt, Signal, Slot
+from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from app.glass.head_words import SORTS
+from app.scenes.attention import SCALES, SCALES_TIP, share_words
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import label, row
+from app.widgets.glass.head_montage import HeadMontage
+from app.widgets.glass.head_tiles import Tile
+from app.widgets.segments import Segments
+from models.inspect.attention_maps import StackMaps
+from models.inspect.patterns import EXPLAINED, order_by
+
+_HIGHEST = 240  # pixels; above that one scrolls
+
+
+class HeadOverview(QWidget):
+    """The montage with its controls.
+
+    Signals:
+        scale_changed(): maps are coloured in another way.
+    """
+
+    scale_changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._stack: StackMaps | None = None
+        self.sort = QComboBox()
+        self.sort.setAccessibleName("Sort heads by")
+        for pattern, words in SORTS.items():
+            self.sort.addItem(words, pattern)
+            tip = EXPLAINED.get(pattern, "layers down, heads across")
+            self.sort.setItemData(self.sort.count() - 1, tip[0].upper() + tip[1:], Qt.ItemDataRole.ToolTipRole)
+        self.scale = Segments("Colour scale", SCALES, SCALES_TIP)
+        self.montage = HeadMontage(theme)
+        self.montage.setProperty("role", "scrolled")
+        self._area = QScrollArea()
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setWidgetResizable(True)
+        self._area.setWidget(self.montage)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(label("Sort by", "caption"), self.sort, None, self.scale))
+        layout.addWidget(self._area)
+        self.sort.activated.connect(self._arrange)
+        self.scale.changed.connect(self._on_scale)
+        self.montage.moved.connect(self._reveal)
+        self.montage.height_changed.connect(self._fit)
+
+    def show_stack(self, stack: StackMaps) -> None:
+        """Show other heads. What could not be measured of them they cannot be sorted by."""
+        self._stack = stack
+        items = self.sort.model()
+        assert isinstance(items, QStandardItemModel)
+        for i, pattern in enumerate(SORTS):
+            can = not pattern or not all(math.isnan(score) for site in stack.sites for score in site.scores[pattern])
+            items.item(i).setEnabled(can)
+            if not can and self.sort.currentIndex() == i:
+                self.sort.setCurrentIndex(0)
+        self._arrange()
+
+    @Slot()
+    def _arrange(self) -> None:
+        stack, pattern = self._stack, self.sort.currentData()
+        if stack is None:
+            return
+        if not pattern:
+            self.montage.show_stack(stack)
+            return
+        scores = [site.scores[pattern] for site in stack.sites]
+
+        def caption(tile: Tile) -> str:
+            score = float(scores[tile.site][tile.head])
+            return f"L{tile.site + 1} H{tile.head + 1}\n{'–' if math.isnan(score) else share_words(score)}"
+
+        order = order_by(pattern, [site.scores for site in stack.sites])
+        self.montage.show_stack(stack, [Tile(*at) for at in order], caption)
+
+    @Slot(str)
+    def _on_scale(self, scale: str) -> None:
+        self.montage.set_scale(scale)
+        self.scale_changed.emit()
+
+    @Slot()
+    def _fit(self) -> None:
+        self._area.setFixedHeight(min(self.montage.minimumHeight(), _HIGHEST))
+
+    @Slot(QRect)
+    def _reveal(self, place: QRect) -> None:
+        self._area.ensureVisible(place.center().x(), place.center().y(), 0, place.height())
