@@ -19,7 +19,7 @@ COLUMN_WIDTH = 760
 """Pixels: longer lines are hard to read."""
 SCROLL_BAR = 10
 """Pixels that the style sheet gives to a scroll bar."""
-_AT_ONCE = 24
+_AT_ONCE = 16
 """Messages that are shown of a long conversation, its last ones; and how many more at each press of the button."""
 _NEAR = 24
 """Pixels from the end that still count as the end."""

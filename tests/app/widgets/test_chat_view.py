@@ -227,10 +227,10 @@ def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBo
         for i in range(100)
     ]
     bench.talk.open(Chat(messages=tuple(messages)))
-    assert texts(bench) == [f"text {i}" for i in range(76, 100)]
+    assert texts(bench) == [f"text {i}" for i in range(84, 100)]
     kept = last(bench)
     qtbot.mouseClick(bench.view.earlier, Qt.MouseButton.LeftButton)
-    assert texts(bench) == [f"text {i}" for i in range(52, 100)]
+    assert texts(bench) == [f"text {i}" for i in range(68, 100)]
     assert last(bench) is kept
     bench.view.go_to("3")
     assert texts(bench) == [f"text {i}" for i in range(3, 100)]
