@@ -1,0 +1,82 @@
+"""Questions to the open model: answered on the worker, the newest one only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QObject
+from pytestqt.qtbot import QtBot
+
+from app.glass.examiner import Examiner
+from app.worker import Worker
+from models.events import Event, Phase
+
+
+@pytest.fixture
+def examiner(worker: Worker) -> Examiner:
+    """Over a model and a tokenizer that are words, at step 7."""
+    examiner = Examiner(worker, lambda: ("model", "tokenizer", 7), QObject())
+    examiner.heard = []  # type: ignore[attr-defined]
+    examiner.done.connect(examiner.heard.append)  # type: ignore[attr-defined]
+    return examiner
+
+
+def test_an_answer_comes_from_the_workers_thread(examiner: Examiner, qtbot: QtBot) -> None:
+    def question(model: Any, tokenizer: Any) -> tuple[Any, Any, int]:
+        return model, tokenizer, threading.get_ident()
+
+    with qtbot.waitSignal(examiner.done) as told:
+        examiner.ask(question)
+        assert examiner.busy
+    model, tokenizer, thread = told.args[0]
+    assert (model, tokenizer) == ("model", "tokenizer")
+    assert thread != threading.get_ident()
+    assert examiner.step == 7
+    qtbot.waitUntil(lambda: not examiner.busy)
+
+
+def test_only_the_newest_question_is_answered(examiner: Examiner, qtbot: QtBot) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(model: Any, tokenizer: Any) -> str:
+        begun.set()
+        assert go_on.wait(60)
+        return "old"
+
+    examiner.ask(slow)
+    assert begun.wait(60)
+    examiner.ask(lambda model, tokenizer: "new")
+    go_on.set()
+    qtbot.waitUntil(lambda: not examiner.busy)
+    assert examiner.heard == ["new"]  # type: ignore[attr-defined]
+
+
+def test_a_long_question_is_stopped_in_between(examiner: Examiner, worker: Worker, qtbot: QtBot) -> None:
+    closed = threading.Event()
+
+    def long(model: Any, tokenizer: Any) -> Generator[Event, None, str]:
+        try:
+            while True:
+                yield Phase(name="Looking")
+        finally:
+            closed.set()
+
+    examiner.ask(long)
+    examiner.forget()
+    assert not examiner.busy
+    examiner.ask(lambda model, tokenizer: "after it")
+    qtbot.waitUntil(lambda: not examiner.busy)
+    assert examiner.heard == ["after it"]  # type: ignore[attr-defined]
+
+
+def test_what_goes_wrong_is_a_sentence(examiner: Examiner, qtbot: QtBot) -> None:
+    def wrong(model: Any, tokenizer: Any) -> None:
+        raise ValueError("This text is too long: shorten it.")
+
+    with qtbot.waitSignal(examiner.failed) as told:
+        examiner.ask(wrong)
+    assert told.args[0].sentence == "This text is too long: shorten it."
+    assert not examiner.busy

@@ -1,0 +1,68 @@
+"""The token under the cursor: hover previews, click locks, arrows walk, Esc unlocks."""
+
+from __future__ import annotations
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.glass.focus import Focus, Head
+from app.glass.read_text import ReadText
+
+
+@pytest.fixture
+def focus() -> Focus:
+    focus = Focus()
+    focus.show(ReadText(ids=(1, 2, 3, 4), words=("a", "b", "c", "d"), n_prompt=2))
+    return focus
+
+
+def test_what_is_hovered_goes_when_the_cursor_leaves(focus: Focus, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(focus.place_changed):
+        focus.hover(3)
+    assert focus.place == 3
+    assert focus.locked is None
+    focus.hover(None)
+    assert focus.place is None
+
+
+def test_what_is_locked_stays_until_it_is_unlocked(focus: Focus) -> None:
+    focus.lock(2)
+    focus.hover(0)
+    focus.hover(None)
+    assert focus.place == focus.locked == 2
+    focus.unlock()
+    assert focus.place is None
+    focus.hover(1)
+    assert focus.place == 1
+
+
+def test_arrows_walk_from_the_reply_and_stop_at_the_ends(focus: Focus) -> None:
+    focus.walk(1)
+    assert focus.locked == 2, "the first token of the reply"
+    for _ in range(5):
+        focus.walk(1)
+    assert focus.locked == 3
+    for _ in range(9):
+        focus.walk(-1)
+    assert focus.locked == 0
+
+
+def test_another_text_has_no_place_yet(focus: Focus, qtbot: QtBot) -> None:
+    focus.lock(3)
+    same = focus.text
+    with qtbot.assertNotEmitted(focus.text_changed):
+        focus.show(same)
+    assert focus.locked == 3
+    with qtbot.waitSignals([focus.text_changed, focus.place_changed]):
+        focus.show(ReadText(ids=(7,), words=("z",), n_prompt=0))
+    assert focus.place is None
+    focus.show(None)
+    focus.walk(1)
+    assert focus.place is None
+
+
+def test_a_head_is_told_of_once(focus: Focus, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(focus.head_changed):
+        focus.choose_head(Head("blocks.0.attention", 1))
+    with qtbot.assertNotEmitted(focus.head_changed):
+        focus.choose_head(Head("blocks.0.attention", 1))
