@@ -7,7 +7,6 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
 
 from app.glass.examiner import Examiner
@@ -18,10 +17,15 @@ from models.events import Event, Phase
 @pytest.fixture
 def examiner(worker: Worker) -> Examiner:
     """Over a model and a tokenizer that are words, at step 7."""
-    examiner = Examiner(worker, lambda: ("model", "tokenizer", 7), QObject())
-    examiner.heard = []  # type: ignore[attr-defined]
-    examiner.done.connect(examiner.heard.append)  # type: ignore[attr-defined]
-    return examiner
+    return Examiner(worker, lambda: ("model", "tokenizer", 7), worker)
+
+
+@pytest.fixture
+def heard(examiner: Examiner) -> list[object]:
+    """The answers so far."""
+    answers: list[object] = []
+    examiner.done.connect(answers.append)
+    return answers
 
 
 def test_an_answer_comes_from_the_workers_thread(examiner: Examiner, qtbot: QtBot) -> None:
@@ -38,7 +42,7 @@ def test_an_answer_comes_from_the_workers_thread(examiner: Examiner, qtbot: QtBo
     qtbot.waitUntil(lambda: not examiner.busy)
 
 
-def test_only_the_newest_question_is_answered(examiner: Examiner, qtbot: QtBot) -> None:
+def test_only_the_newest_question_is_answered(examiner: Examiner, heard: list[object], qtbot: QtBot) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(model: Any, tokenizer: Any) -> str:
@@ -51,10 +55,10 @@ def test_only_the_newest_question_is_answered(examiner: Examiner, qtbot: QtBot) 
     examiner.ask(lambda model, tokenizer: "new")
     go_on.set()
     qtbot.waitUntil(lambda: not examiner.busy)
-    assert examiner.heard == ["new"]  # type: ignore[attr-defined]
+    assert heard == ["new"]
 
 
-def test_a_long_question_is_stopped_in_between(examiner: Examiner, worker: Worker, qtbot: QtBot) -> None:
+def test_a_long_question_is_stopped_in_between(examiner: Examiner, heard: list[object], qtbot: QtBot) -> None:
     closed = threading.Event()
 
     def long(model: Any, tokenizer: Any) -> Generator[Event, None, str]:
@@ -69,7 +73,7 @@ def test_a_long_question_is_stopped_in_between(examiner: Examiner, worker: Worke
     assert not examiner.busy
     examiner.ask(lambda model, tokenizer: "after it")
     qtbot.waitUntil(lambda: not examiner.busy)
-    assert examiner.heard == ["after it"]  # type: ignore[attr-defined]
+    assert heard == ["after it"]
 
 
 def test_what_goes_wrong_is_a_sentence(examiner: Examiner, qtbot: QtBot) -> None:
