@@ -7,7 +7,6 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
-    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QWidget,
@@ -16,6 +15,7 @@ from PySide6.QtWidgets import (
 from app.chat_tree import Message, TreeRow, tree_rows
 from app.conversation import Conversation
 from app.theme import ThemeProvider
+from app.widgets.item_list import draw_ground
 
 _ROW, _ON_PATH, _HAS_MORE = (Qt.ItemDataRole.UserRole + i for i in range(3))
 _LANE, _LEFT, _DOT = 14, 12, 4
@@ -113,20 +113,12 @@ class _Lines(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         colors, row, on_path = self._theme.theme, index.data(_ROW), index.data(_ON_PATH)
-        place, state = QRect(option.rect), option.state
+        place = QRect(option.rect)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         x = place.left() + _LEFT + _LANE * row.lane
-        selected, hovered = state & QStyle.StateFlag.State_Selected, state & QStyle.StateFlag.State_MouseOver
         text = place.adjusted(x - place.left() + 2 * _DOT, 1, -2, -1)
-        if selected or hovered:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(colors.color("accent_soft" if selected else "sunken"))
-            painter.drawRoundedRect(text, 6, 6)
-        if selected and state & QStyle.StateFlag.State_HasFocus:
-            painter.setPen(colors.color("accent"))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(text, 6, 6)
+        draw_ground(painter, text, option, colors)
         self._draw_lines(painter, place, row, x, bool(index.data(_HAS_MORE)), index.row() == 0)
         colour = colors.color("accent" if on_path else "faint")
         painter.setPen(QPen(colour, 1.5))

@@ -9,6 +9,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSignalBlo
 from PySide6.QtGui import QAction, QFontMetrics, QKeySequence, QPainter
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from app.colours import Theme
 from app.theme import ThemeProvider
 
 _DETAIL, _PROBLEM = Qt.ItemDataRole.UserRole + 1, Qt.ItemDataRole.UserRole + 2
@@ -131,6 +132,20 @@ def two_lines_height(theme: ThemeProvider) -> int:
     return QFontMetrics(theme.font()).height() + QFontMetrics(theme.font(0.9)).height() + 13
 
 
+def draw_ground(painter: QPainter, place: QRect, option: QStyleOptionViewItem, colors: Theme) -> None:
+    """What lies under a row's words where it is selected or under the pointer, with a frame where the keys go to it."""
+    state = option.state
+    selected, hovered = state & QStyle.StateFlag.State_Selected, state & QStyle.StateFlag.State_MouseOver
+    if selected or hovered:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colors.color("accent_soft" if selected else "sunken"))
+        painter.drawRoundedRect(place, 6, 6)
+    if state & QStyle.StateFlag.State_HasFocus and selected:
+        painter.setPen(colors.color("accent"))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(place, 6, 6)
+
+
 class _TwoLines(QStyledItemDelegate):
     """A name above a smaller line."""
 
@@ -148,18 +163,9 @@ class _TwoLines(QStyledItemDelegate):
     ) -> None:
         colors = self._theme.theme
         place = QRect(option.rect).adjusted(2, 1, -2, -1)
-        state = option.state
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        selected, hovered = state & QStyle.StateFlag.State_Selected, state & QStyle.StateFlag.State_MouseOver
-        if selected or hovered:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(colors.color("accent_soft" if selected else "sunken"))
-            painter.drawRoundedRect(place, 6, 6)
-        if state & QStyle.StateFlag.State_HasFocus and selected:
-            painter.setPen(colors.color("accent"))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(place, 6, 6)
+        draw_ground(painter, place, option, colors)
         text = place.adjusted(_PAD, 4, -_PAD, -4)
         for font, role, words in (
             (self._theme.font(), "text", index.data(Qt.ItemDataRole.DisplayRole)),
