@@ -16,7 +16,8 @@ from torch import Tensor
 
 from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import check_prompt, evaluating
-from models.inference.sampling import check_finite, entropy
+from models.inference.sampling import as_floats, check_finite
+from models.inference.sampling_steps import entropy
 from models.tokenizers.roles import mask_id
 from models.transformer import AnyModel, Encoder
 
@@ -93,7 +94,7 @@ def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> It
             id=candidates[0].id,
             text=f"{head}\n{number}{words}",
             probability=candidates[0].probability,
-            entropy=entropy(place),
+            entropy=entropy(as_floats(place)),
             rank=1,
         )
     yield ReplyFinished(reason="stop", n_prompt=len(ids), n_tokens=len(found), prefill_s=seconds, tokens_per_s=0.0)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from models.inference.continuation import evaluating
-from models.inference.sampling import entropy, rank
+from models.inference.likeliest import Floats
+from models.inference.sampling import as_floats
+from models.inference.sampling_steps import entropy, rank, softmax
 from models.inspect.reading import Text, answer_logits, answer_place, read
 from models.transformer import AnyModel
 
@@ -25,17 +24,17 @@ of 16 to the nearest 0.016, and so make equals of tokens with different ranks.""
 class NextTokens:
     """What the model gave the tokens at the places from `first` to the end of a text.
 
-    logits: (N, V) float32 on the CPU. probabilities, entropies (nats) and ranks (1 = the likeliest): of each of these
+    logits: (N, V). probabilities, entropies (nats) and ranks (1 = the likeliest): of each of these
     tokens, in the model's own distribution over the whole vocabulary.
     """
 
     first: int
-    logits: Tensor
+    logits: Floats
     probabilities: tuple[float, ...]
     entropies: tuple[float, ...]
     ranks: tuple[int, ...]
 
-    def at(self, place: int) -> Tensor | None:
+    def at(self, place: int) -> Floats | None:
         """The logits (V,) that the token at `place` was chosen by; None where they are not kept."""
         return self.logits[place - self.first] if 0 <= place - self.first < len(self.logits) else None
 
@@ -58,10 +57,10 @@ def read_logits(model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int
     read_ids = tuple(ids) if earliest == 0 else tuple(ids[:-1])  # a full context has no room for the last one
     with evaluating(model):
         hidden = read(model, Text(ids=read_ids, source_ids=tuple(source_ids)))[0]  # (T, C)
-        logits = answer_logits(model, hidden[first - earliest :])  # (N, V)
-        rows = []
-        for row, id in zip(logits, ids[first:], strict=True):  # one by one: all at once takes as much memory again
-            own = torch.softmax(row, dim=-1)
-            rows.append((float(own[id]), entropy(own), rank(row, id)))
+        logits = as_floats(answer_logits(model, hidden[first - earliest :]))
+    rows = []
+    for row, id in zip(logits, ids[first:], strict=True):  # one by one: all at once takes as much memory again
+        own = softmax(row)
+        rows.append((float(own[id]), entropy(own), rank(row, id)))
     probabilities, entropies, ranks = zip(*rows, strict=True) if rows else ((), (), ())
     return NextTokens(first=first, logits=logits, probabilities=probabilities, entropies=entropies, ranks=ranks)

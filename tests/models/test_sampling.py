@@ -2,9 +2,11 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers.generation.logits_process import (
@@ -19,15 +21,21 @@ from transformers.generation.logits_process import (
 )
 
 from models.inference.likeliest import likeliest
-from models.inference.sampling import SamplingConfig, drawn_token, next_token_probabilities, sample, sampling_steps
+from models.inference.sampling import SamplingConfig, as_floats, sample
+from models.inference.sampling_steps import drawn_token, sampling_steps
 from models.inference.settings import sampling_from_dict, with_advice
 
 LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
 
 
+def final(logits: torch.Tensor, config: SamplingConfig, before: Sequence[int] = (), n_prompt: int = 0) -> torch.Tensor:
+    """What is drawn from in the end."""
+    return torch.from_numpy(sampling_steps(as_floats(logits), config, before, n_prompt).final)
+
+
 def probabilities(seen: list[int] | None = None, **settings: float) -> list[float]:
     config = SamplingConfig(**{"temperature": 1.0, **settings})
-    found = next_token_probabilities(LOGITS, config, seen or [])
+    found = final(LOGITS, config, seen or [])
     assert float(found.sum()) == pytest.approx(1.0)
     return found.tolist()
 
@@ -59,7 +67,7 @@ def test_repetition_penalty_makes_what_was_said_less_likely() -> None:
     assert probabilities(seen=[0, 0], repetition_penalty=2.0)[0] == pytest.approx(0.16 / 0.76)
     before, after = torch.tensor([2.0, -2.0, 0.0]), torch.tensor([1.0, -4.0, 0.0])
     config = SamplingConfig(temperature=1.0, repetition_penalty=2.0)
-    found = next_token_probabilities(before, config, [0, 1, 0])
+    found = final(before, config, [0, 1, 0])
     assert found.tolist() == pytest.approx(after.softmax(0).tolist())
 
 
@@ -71,8 +79,8 @@ def test_sample_draws_by_the_probabilities_and_reports_the_models_own() -> None:
     assert shares == pytest.approx([4 / 9, 3 / 9, 2 / 9, 0], abs=0.03)
     assert all(choice.probability == pytest.approx(math.exp(LOGITS[choice.id])) for choice in choices)
     assert {(choice.id, choice.rank) for choice in choices} == {(0, 1), (1, 2), (2, 3)}
-    assert choices[0].entropy == pytest.approx(sampling_steps(LOGITS, config).stages[0].entropy)
-    steps = sampling_steps(LOGITS, config)
+    assert choices[0].entropy == pytest.approx(sampling_steps(as_floats(LOGITS), config).stages[0].entropy)
+    steps = sampling_steps(as_floats(LOGITS), config)
     assert all(drawn_token(steps.final, choice.draw) == choice.id for choice in choices if choice.draw is not None)
 
 
@@ -86,7 +94,7 @@ def test_greedy_draws_nothing() -> None:
 
 def test_a_diverged_model_is_a_sentence() -> None:
     with pytest.raises(ValueError, match="choose an earlier checkpoint"):
-        next_token_probabilities(torch.tensor([1.0, math.nan]), SamplingConfig())
+        final(torch.tensor([1.0, math.nan]), SamplingConfig())
 
 
 def test_bad_settings_are_refused() -> None:
@@ -138,7 +146,7 @@ def test_equal_to_transformers(settings: dict[str, Any]) -> None:
     for seed in range(5):
         logits = 3 * torch.randn(1000, generator=torch.Generator().manual_seed(seed))
         seen = [3, 17, 17, int(logits.argmax())]
-        found = next_token_probabilities(logits, config, seen)
+        found = final(logits, config, seen)
         expected = warped(logits, seen, config)
         torch.testing.assert_close(found, expected)
         assert ((found > 0) == (expected > 0)).all()
@@ -147,13 +155,13 @@ def test_equal_to_transformers(settings: dict[str, Any]) -> None:
 def test_frequency_and_presence_penalties_count_the_reply_alone() -> None:
     logits = torch.tensor([1.0, 2.0, 3.0, 4.0])
     config = SamplingConfig(temperature=1.0, frequency_penalty=0.5, presence_penalty=0.25)
-    found = next_token_probabilities(logits, config, [3, 3, 0, 1, 0], n_prompt=2)
+    found = final(logits, config, [3, 3, 0, 1, 0], n_prompt=2)
     assert found.tolist() == pytest.approx(torch.tensor([1.0 - 1.25, 2.0 - 0.75, 3.0, 4.0]).softmax(0).tolist())
 
 
 def test_a_bias_for_a_token_that_is_none_is_a_sentence() -> None:
     with pytest.raises(ValueError, match="name the token 4, but the model knows only 4"):
-        next_token_probabilities(LOGITS, SamplingConfig(logit_bias=((4, 1.0),)))
+        final(LOGITS, SamplingConfig(logit_bias=((4, 1.0),)))
     for bias in ((-1, 1.0), (1, 101.0), ("a", 1.0), (1,)):
         with pytest.raises(ValueError, match="a token's id and a number between -100 and 100"):
             SamplingConfig(logit_bias=(bias,))
@@ -173,7 +181,7 @@ def test_advice_counts_as_far_as_it_means_anything() -> None:
 
 def test_every_step_says_what_it_has_left() -> None:
     config = SamplingConfig(temperature=1.0, repetition_penalty=1.1, top_k=3, top_p=0.6)
-    steps = sampling_steps(LOGITS, config, [3])
+    steps = sampling_steps(as_floats(LOGITS), config, [3])
     assert [stage.name for stage in steps.stages] == ["model", "penalties", "temperature", "top_k", "top_p", "drawn"]
     assert steps.own.tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
     cut = {stage.name: stage for stage in steps.stages}
@@ -184,24 +192,23 @@ def test_every_step_says_what_it_has_left() -> None:
     assert steps.final.tolist() == pytest.approx([4 / 7, 3 / 7, 0, 0])
     assert steps.stages[0].entropy == pytest.approx(-sum(p * math.log(p) for p in (0.4, 0.3, 0.2, 0.1)))
     assert steps.stages[-1].entropy == cut["top_p"].entropy < cut["top_k"].entropy
-    names = [stage.name for stage in sampling_steps(LOGITS, SamplingConfig(temperature=0.0, top_k=2)).stages]
+    names = [stage.name for stage in sampling_steps(as_floats(LOGITS), SamplingConfig(temperature=0.0, top_k=2)).stages]
     assert names == ["model", "temperature", "drawn"]
 
 
 def test_a_number_lands_on_the_bar_of_probabilities() -> None:
-    probabilities = torch.tensor([0.1, 0.4, 0.1, 0.0, 0.4])  # on the bar: 1, 4, 0, 2
+    probabilities = np.array([0.1, 0.4, 0.1, 0.0, 0.4], np.float32)  # on the bar: 1, 4, 0, 2
     draws = (0.0, 0.39, 0.41, 0.79, 0.81, 0.89, 0.91, 1 - 1e-16)
     assert [drawn_token(probabilities, draw) for draw in draws] == [1, 1, 4, 4, 0, 0, 2, 2]
 
 
 def test_the_likeliest_are_those_of_a_full_sort() -> None:
-    generator = torch.Generator().manual_seed(0)
+    generator = np.random.default_rng(0)
     for rounding in (1000.0, 20.0, 1.0):  # with ever more that are alike
-        probabilities = (torch.rand(2000, generator=generator) * rounding).round() / rounding
-        order = probabilities.sort(descending=True, stable=True).indices
+        shares = (generator.random(2000, np.float32) * np.float32(rounding)).round() / np.float32(rounding)
+        order = np.argsort(-shares, kind="stable")
         for n in (1, 7, 256, 1999, 2000, 3000):
-            assert torch.equal(likeliest(probabilities, n), order[:n])
-        for draw in torch.rand(50, generator=generator).tolist():
-            up_to = probabilities[order].double().cumsum(0)
-            expected = order[int(torch.searchsorted(up_to, draw * float(up_to[-1]), right=True))]
-            assert drawn_token(probabilities, draw) == int(expected)
+            assert likeliest(shares, n).tolist() == order[:n].tolist()
+        up_to = shares[order].astype(np.float64).cumsum()
+        for draw in generator.random(50):
+            assert drawn_token(shares, draw) == order[np.searchsorted(up_to, draw * up_to[-1], side="right")]

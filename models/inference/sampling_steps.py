@@ -1,0 +1,204 @@
+"""From logits to the number that a token is drawn from, step by step: what is shown of a draw is what was drawn.
+
+The steps, in this order, each on what the one before has left:
+
+1. the model's own probabilities, the softmax of its logits;
+2. logit bias, added to the logits; repetition penalty (CTRL, arXiv:1909.05858), for the tokens of prompt and reply;
+   frequency and presence penalty (as in OpenAI's API), for the tokens of the reply;
+3. temperature, which divides the logits;
+4. cuts: top-k, locally typical (arXiv:2202.00666), top-p (arXiv:1904.09751) and min-p (arXiv:2407.01082);
+5. what is left, with a sum of 1 again, laid out as a bar, the likeliest token first;
+6. a random number in [0, 1), the place on that bar where the drawn token stands.
+
+In numpy, since these are many small steps, and so that a window can take them without a thought for torch's threads.
+
+Letters in shape comments: V vocab_size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.inference.likeliest import Floats, falling, largest
+from models.inference.settings import SamplingConfig
+
+DIVERGED = "The model's output is not a number, so its training diverged: choose an earlier checkpoint."
+_TINY = 1e-37  # float32's logarithm is exact down to here; what is less likely adds nothing to an entropy
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What one step has left.
+
+    name: "model", "penalties" (bias among them), "temperature", the name of a cut as in SamplingConfig, or "drawn".
+    probabilities: (V,) float32; after a cut they sum to what it has left of the stage "temperature".
+    removed: the share of the stage "temperature" that this cut took away.
+    """
+
+    name: str
+    probabilities: Floats
+    removed: float = 0.0
+
+    @property
+    def entropy(self) -> float:
+        """In nats, of what is left with a sum of 1 again."""
+        return entropy(self.probabilities / self.probabilities.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class SamplingSteps:
+    """All that happens to a distribution before a token is drawn from it.
+
+    Stages of settings that change nothing are left out; "model", "temperature" and "drawn" are always there.
+    """
+
+    stages: tuple[Stage, ...]
+
+    @property
+    def own(self) -> Floats:
+        """(V,) The model's own probabilities."""
+        return self.stages[0].probabilities
+
+    @property
+    def tempered(self) -> Floats:
+        """(V,) The probabilities after penalties and temperature, before any cut."""
+        return self.stages[len(self.stages) - len(self.cuts) - 2].probabilities
+
+    @property
+    def cuts(self) -> tuple[Stage, ...]:
+        """Those that only take tokens away."""
+        return tuple(stage for stage in self.stages if stage.name in _CUTS)
+
+    @property
+    def final(self) -> Floats:
+        """(V,) What a token is drawn from; 0 for those that were cut."""
+        return self.stages[-1].probabilities
+
+    @property
+    def removed(self) -> float:
+        """The share of the probabilities after temperature that all cuts together took away."""
+        return sum(stage.removed for stage in self.cuts)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Logits (V,) -> probabilities (V,)."""
+    # Subtracting the maximum first keeps large logits, and tiny temperatures, from overflowing.
+    powers = np.exp(logits - logits.max())
+    shares: Floats = powers / powers.sum()
+    return shares
+
+
+def entropy(probabilities: Floats) -> float:
+    """Of probabilities (V,) that sum to 1, in nats."""
+    return max(0.0, -float((probabilities * np.log(np.maximum(probabilities, np.float32(_TINY)))).sum()))
+
+
+def rank(logits: Floats, id: int) -> int:
+    """The place of token `id` among all of logits (V,), 1 = the likeliest; tokens that are alike share one."""
+    return int(np.count_nonzero(logits > logits[id])) + 1
+
+
+def sampling_steps(
+    logits: Floats, config: SamplingConfig, before: Sequence[int] = (), n_prompt: int = 0
+) -> SamplingSteps:
+    """What becomes of logits (V,).
+
+    Args:
+        before: the ids of the text so far, which the penalties are about; the first `n_prompt` of them are the prompt.
+
+    Raises:
+        ValueError: where a logit is not a number, or a biased token is not in the vocabulary.
+    """
+    if not np.isfinite(logits).all():
+        raise ValueError(DIVERGED)
+    stages = [Stage("model", softmax(logits))]
+    changed = _penalised(logits, config, before, n_prompt)
+    if changed is not logits:
+        stages.append(Stage("penalties", softmax(changed)))
+    if config.temperature == 0.0:
+        probabilities = np.zeros_like(logits)
+        probabilities[changed.argmax()] = 1.0
+        return SamplingSteps((*stages, Stage("temperature", probabilities), Stage("drawn", probabilities)))
+    probabilities = softmax((changed - changed.max()) / np.float32(config.temperature))
+    stages.append(Stage("temperature", probabilities))
+    for name, (cut, off) in _CUTS.items():
+        if getattr(config, name) != off:
+            left = np.where(cut(probabilities, getattr(config, name)), probabilities, np.float32(0))
+            stages.append(Stage(name, left, max(0.0, float(probabilities.sum() - left.sum()))))
+            probabilities = left
+    return SamplingSteps((*stages, Stage("drawn", probabilities / probabilities.sum())))
+
+
+def drawn_token(probabilities: Floats, draw: float) -> int:
+    """The token that the number `draw` in [0, 1) lands on, where probabilities (V,) lie side by side, largest first."""
+    ordered = falling(probabilities)
+    up_to = np.cumsum(ordered, dtype=np.float64)
+    place = min(int(np.searchsorted(up_to, draw * up_to[-1], side="right")), int(np.count_nonzero(ordered)) - 1)
+    value = ordered[place]
+    alike = np.flatnonzero(probabilities == value)
+    return int(alike[place - np.count_nonzero(probabilities > value)])
+
+
+def _penalised(logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> Floats:
+    """The logits with bias and penalties; the very same ones where there are none."""
+    changed = logits
+    if config.logit_bias:
+        largest_id = max(id for id, _ in config.logit_bias)
+        if largest_id >= len(logits):
+            known = f"the model knows only {len(logits):,} of them"
+            raise ValueError(f"The token biases name the token {largest_id}, but {known}.")
+        changed = changed.copy()
+        for id, bias in config.logit_bias:
+            changed[id] += bias
+    if config.repetition_penalty != 1.0 and before:
+        seen, penalty = np.unique(before), np.float32(config.repetition_penalty)
+        changed = changed.copy()
+        values = changed[seen]
+        changed[seen] = np.where(values > 0, values / penalty, values * penalty)
+    made = before[n_prompt:]
+    if (config.frequency_penalty or config.presence_penalty) and made:
+        ids, counts = np.unique(made, return_counts=True)
+        changed = changed.copy()
+        changed[ids] -= (config.frequency_penalty * counts + config.presence_penalty).astype(np.float32)
+    return changed
+
+
+def _top_k(probabilities: Floats, k: float) -> NDArray[np.bool_]:
+    return largest(probabilities, int(k))
+
+
+def _typical(probabilities: Floats, share: float) -> NDArray[np.bool_]:
+    """Those whose surprisal is nearest to the entropy, until they hold `share` (Meister et al., section 4)."""
+    there = probabilities > 0
+    left = probabilities[there] / probabilities.sum()
+    distance = np.abs(-np.log(left) - np.float32(entropy(left)))
+    order = np.argsort(distance)  # the order of those that are alike does not matter: all or none of them are kept
+    n_before = int((np.cumsum(left[order], dtype=np.float64) < share).sum())
+    mask = np.zeros(len(probabilities), bool)
+    mask[there] = distance <= distance[order[min(n_before, len(order) - 1)]]
+    return mask
+
+
+def _top_p(probabilities: Floats, share: float) -> NDArray[np.bool_]:
+    ordered = falling(probabilities)
+    up_to = np.cumsum(ordered, dtype=np.float64)
+    n = int((up_to - ordered < share * up_to[-1]).sum())
+    return largest(probabilities, max(n, 1), ordered)
+
+
+def _min_p(probabilities: Floats, share: float) -> NDArray[np.bool_]:
+    kept: NDArray[np.bool_] = probabilities >= np.float32(share) * probabilities.max()
+    return kept
+
+
+_CUTS: dict[str, tuple[Callable[[Floats, float], NDArray[np.bool_]], float]] = {
+    "top_k": (_top_k, 0),
+    "typical_p": (_typical, 1.0),
+    "top_p": (_top_p, 1.0),
+    "min_p": (_min_p, 0.0),
+}
+"""In their order: how each cuts, and the value at which it does not."""
