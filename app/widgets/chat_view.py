@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.chat_tree import Message
 from app.conversation import Conversation
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, row
+from app.widgets.message_actions import MessageActions
 from app.widgets.message_view import MessageView
 from app.widgets.reply_words import describe_progress
 from app.widgets.words import counted
@@ -21,6 +23,12 @@ SCROLL_BAR = 10
 """Pixels that the style sheet gives to a scroll bar."""
 _AT_ONCE = 16
 """Messages that are shown of a long conversation, its last ones; and how many more at each press of the button."""
+_KEYS: dict[str, Callable[[MessageActions], QPushButton]] = {
+    "Ctrl+R": lambda buttons: buttons.retry,
+    "Alt+Left": lambda buttons: buttons.older,
+    "Alt+Right": lambda buttons: buttons.newer,
+}
+"""What presses which button of the last message."""
 _NEAR = 24
 """Pixels from the end that still count as the end."""
 
@@ -48,6 +56,8 @@ class ChatView(QScrollArea):
         bar.rangeChanged.connect(self._on_range_changed)
         bar.valueChanged.connect(self._on_scrolled)
         self._keep_room(False)
+        for keys, pick in _KEYS.items():
+            QShortcut(QKeySequence(keys), self, lambda pick=pick: self._press(pick))
         talk.chat_changed.connect(self._on_chat_changed)
         talk.path_changed.connect(self._show)
         talk.reply_began.connect(self._on_reply_began)
@@ -96,6 +106,10 @@ class ChatView(QScrollArea):
         mine = [view for view in self.messages if not view.message.is_reply]
         if mine and mine[-1].buttons.edit.isEnabled():
             mine[-1].edit()
+
+    def _press(self, pick: Callable[[MessageActions], QPushButton]) -> None:
+        if self.messages and not pick(self.messages[-1].buttons).isHidden():
+            pick(self.messages[-1].buttons).click()  # does nothing where it is not enabled
 
     def go_to(self, message_id: str) -> None:
         """Scroll so that a message is seen, where it is on the shown path."""

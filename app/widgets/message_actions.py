@@ -36,11 +36,19 @@ class MessageActions(QWidget):
         self._versions: tuple[str, ...] = ()
         self._shown = 0
         what = "reply" if of_reply else "message"
-        self.older = self._small("caret-left", f"The version of this {what} before", lambda: self._ask(-1))
-        self.newer = self._small("caret-right", f"The version of this {what} after", lambda: self._ask(1))
+        self.older = self._small(
+            "caret-left", f"The version of this {what} before (Alt+Left for the last)", lambda: self._ask(-1)
+        )
+        self.newer = self._small(
+            "caret-right", f"The version of this {what} after (Alt+Right for the last)", lambda: self._ask(1)
+        )
         self.version = label("", "caption")
-        self.retry = self._small("arrow-clockwise", "Reply again: this reply is kept beside the new one")
-        self.go_on = self._small("arrow-bend-down-right", "Continue: a version that goes on where this one was cut off")
+        self.retry = self._small(
+            "arrow-clockwise", "Reply again: this reply is kept beside the new one (Ctrl+R for the last)"
+        )
+        self.go_on = self._small(
+            "arrow-bend-down-right", "Continue: another version goes on where this one was cut off"
+        )
         edit = "Change the reply" if of_reply else "Change your message, and ask again"
         self.edit = self._small("pencil-simple", f"{edit}: what is here is kept beside it")
         self.copy = self._small("copy", f"Copy the {what}")

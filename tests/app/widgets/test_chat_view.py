@@ -138,8 +138,13 @@ def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked
     assert texts(asked)[-1] == "Once upon a time."
     assert (made.ids, made.n_begun, made.n_tokens) == ((10, 11, 10, 11), 2, 4)
     assert last(asked).buttons.version.text() == "2/2"
-    qtbot.mouseClick(last(asked).buttons.older, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(asked, Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
     assert texts(asked)[-1] == "Once upon"
+    n_asked = len(actor.asked)
+    qtbot.keyClick(asked, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert (len(actor.asked), actor.begun) == (n_asked + 1, ())
+    qtbot.keyClick(asked, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert len(actor.asked) == n_asked + 1, "one reply at a time"
 
 
 def test_it_goes_on_from_another_token(asked: Bench, actor: Actor) -> None:
