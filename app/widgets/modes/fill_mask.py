@@ -18,11 +18,11 @@ from app.glass.names import token_names
 from app.glass.read_text import ReadText
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, column, label, panes, row
+from app.widgets.basics import button, column, panes, row
 from app.widgets.modes.fits_view import FitsView
 from app.widgets.modes.mask_colours import MASKS, MaskColours
 from app.widgets.modes.mask_list import MaskList
-from app.widgets.modes.mode_page import ModePage
+from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
 from models.events import Progress
 
@@ -87,7 +87,7 @@ class FillMask(ModePage):
             icon="gauge",
             tip="Mask each token in turn, and see how likely the model finds it there: one forward pass per token",
         )
-        self.problem = label("", "error", wrap=True)
+        self.problem = Problem()
         self.masks = MaskList(theme)
         self.fits = FitsView(theme, focus, self.measure)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
@@ -157,7 +157,7 @@ class FillMask(ModePage):
         self.filled = None
         self.fits.clear()
         self._measurer.forget()
-        self.problem.setText("")
+        self.problem.say("")
         if self.words:
             return
         if self._n_masks:
@@ -233,7 +233,7 @@ class FillMask(ModePage):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self.problem.setText(failure.sentence)
+        self.problem.say(failure.sentence)
         self._show_state()
 
 

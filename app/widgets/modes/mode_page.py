@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat_model import ChatModel
 from app.glass.focus import Focus
@@ -47,3 +47,20 @@ class ModePage(QWidget):
         if refused is not None:
             self._empty.set_words(*refused)
         self._pages.setCurrentWidget(self.body if refused is None else self._empty)
+
+
+class Problem(QLabel):
+    """A sentence in the colour of errors, which takes no room while there is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setProperty("role", "error")
+        self.setWordWrap(True)
+        self.hide()
+
+    @Slot(str)
+    def say(self, sentence: str) -> None:
+        """Show a sentence; "" for none."""
+        self.setText(sentence)
+        self.setVisible(bool(sentence))

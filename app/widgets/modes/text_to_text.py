@@ -24,7 +24,7 @@ from app.widgets.glass.token_legend import TokenLegend
 from app.widgets.glass.token_text import TokenText
 from app.widgets.modes.hypotheses import Found, HypothesisList
 from app.widgets.modes.mask_colours import MASKS, MaskColours
-from app.widgets.modes.mode_page import ModePage
+from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
 from app.widgets.segments import Segments
 from models.events import Progress
@@ -82,7 +82,7 @@ class TextToText(ModePage):
         self.write = button("Write", theme, self._on_write, icon="play", role="primary", tip="Write it (Ctrl+Enter)")
         self.write.setShortcut("Ctrl+Return")
         self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End it here (Esc)")
-        self.problem = label("", "error", wrap=True)
+        self.problem = Problem()
         self.hypotheses = HypothesisList(theme)
         self.target = label("", wrap=True, selectable=True)
         self._tokens = TokenText(theme, focus)
@@ -154,7 +154,7 @@ class TextToText(ModePage):
         self._examiner.forget()
         self.searched = None
         self._targets.setCurrentIndex(0)
-        self.problem.setText("")
+        self.problem.say("")
         self._show_state()
 
     # -- the source ----------------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class TextToText(ModePage):
 
     def _on_write(self) -> None:
         text, sampling = self.source.toPlainText(), self.draw()
-        self.problem.setText("")
+        self.problem.say("")
         if self.way.value == "draw":
             self.target.setText("")
             if self._reply.ask(text, sampling):
@@ -244,7 +244,7 @@ class TextToText(ModePage):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self.problem.setText(failure.sentence)
+        self.problem.say(failure.sentence)
         self._show_state()
 
 

@@ -1,0 +1,330 @@
+"""A notebook: one text that the model goes on with, as far as one likes it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from PySide6.QtCore import QCoreApplication, QTimer, Slot
+from PySide6.QtGui import QTextCursor
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+
+from app.aside import Aside
+from app.chat_model import ChatModel
+from app.failures import Failure, describe
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from app.notebook_file import Piece, Token, notebook_path, read_notebook, write_notebook
+from app.one_reply import OneReply
+from app.session import Session
+from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import button, row
+from app.widgets.elided_label import ElidedLabel
+from app.widgets.glass.token_legend import TokenLegend
+from app.widgets.modes.mode_page import ModePage, Problem
+from app.widgets.modes.notebook_editor import NotebookEditor
+from app.widgets.words import counted
+from models.events import TokenMade
+from models.inference.settings import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+log = logging.getLogger(__name__)
+
+_SAVE_MS, _PATIENCE_MS = 1000, 150
+_CHARACTERS_PER_TOKEN = 8
+"""More than tokens have on average: so much of a long text's end is looked at."""
+
+_EMPTY = "Write a beginning. «Go on» has the model write what comes next; change anything, and go on again."
+
+
+class End(NamedTuple):
+    """The end of a text that the model reads: what is before character `start` does not fit into its context."""
+
+    text: str
+    start: int
+    n_tokens: int
+
+
+class Notebook(ModePage):
+    """The text, above it what can be done with it. It is kept on disk as it changes."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self.draw: Callable[[], SamplingConfig] = SamplingConfig
+        """Asked for the settings of each writing, its seed among them."""
+        self._reply = OneReply(session, self)
+        self._read: ReadText | None = None
+        self._end: End | None = None
+        self._wants = self._goes_on = False
+        self._after = ""
+        self._path = notebook_path(session.library)
+        self.editor = NotebookEditor(theme)
+        self.editor.setPlaceholderText(_EMPTY)
+        self.go_on = button(
+            "Go on", theme, self._on_go_on, icon="play", role="primary", tip="Let the model write on (Ctrl+Enter)"
+        )
+        self.go_on.setShortcut("Ctrl+Return")
+        self.stop = button("Stop", theme, self._reply.stop, icon="stop", tip="End the writing here (Esc)")
+        self.stop.setShortcut("Esc")
+        self.again = button(
+            "Try again",
+            theme,
+            self._on_again,
+            icon="arrows-clockwise",
+            tip="Take the last writing back, and write anew",
+        )
+        self.undo = button("Undo", theme, self.editor.undo, icon="arrow-counter-clockwise", tip="Take a step back")
+        self.redo = button("Redo", theme, self.editor.redo, icon="arrow-clockwise", tip="Take the step again")
+        self.coloured = QCheckBox("Colour tokens")
+        self.coloured.setToolTip("Colour what a model wrote by what it gave each token")
+        self.legend = TokenLegend(theme)
+        self.problem = Problem()
+        self.status = ElidedLabel()
+        self.status.setProperty("role", "caption")
+        self._looking, self._saving = Aside(self), Aside(self)
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._keep = QTimer(self, singleShot=True, interval=_SAVE_MS)
+        self._build()
+        self._load()
+        self._connect()
+        self.model_is_new()
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.go_on, self.stop, self.again, self.undo, self.redo, None, self.legend, self.coloured))
+        layout.addWidget(self.editor, 1)
+        layout.addWidget(self.problem)
+        layout.addWidget(self.status)
+        self.legend.setMaximumWidth(300)
+        self.legend.hide()
+
+    def _connect(self) -> None:
+        self.editor.textChanged.connect(self._on_edited)
+        self.editor.undoAvailable.connect(self._show_state)
+        self.editor.redoAvailable.connect(self._show_state)
+        self.editor.hovered.connect(self._on_hovered)
+        self.editor.pressed.connect(self._on_pressed)
+        self.editor.refused.connect(self.problem.say)
+        self.coloured.toggled.connect(self._colour)
+        self.legend.chosen.connect(self._colour)
+        self._patience.timeout.connect(self._look)
+        self._looking.done.connect(self._on_looked)
+        self._keep.timeout.connect(self._save)
+        self._saving.failed.connect(self._on_unsaved)
+        self._reply.began.connect(self._on_began)
+        self._reply.grew.connect(self._on_grew)
+        self._reply.ended.connect(self._on_ended)
+        self._focus.branch_asked.connect(self._on_branch)
+        self._session.chat_changed.connect(self._show_state)
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.flush)
+
+    def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if model.config.topology != "decoder-only":
+            return "No notebook with this model", "Texts are gone on with by decoders, such as GPT-2: choose one above."
+        return None
+
+    @Slot()
+    def model_is_new(self) -> None:
+        super().model_is_new()
+        self._read = None
+        self._on_edited()
+
+    # -- the text ------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self._end = None
+        if not self._keep.isActive():
+            self._keep.start()
+        self._patience.start()
+        self._show_state()
+
+    @Slot()
+    def _look(self) -> None:
+        """Find out how much of the text the model reads."""
+        model, tokenizer = self._session.chat_model, self._session.chat_tokenizer
+        if model is not None and tokenizer is not None and not self.words:
+            text, length = self.editor.text, model.context_length
+            self._looking.ask(lambda: _end_of(tokenizer, text, length))
+
+    @Slot(object)
+    def _on_looked(self, end: End) -> None:
+        if end.text == self.editor.text:
+            self._end = end
+            self.editor.set_unread(end.start)
+            if self._wants:
+                self._ask()
+        elif self._wants:
+            self._look()
+        self._show_state()
+
+    @Slot()
+    def _show_state(self) -> None:
+        busy, document = self._reply.busy or self._wants, self.editor.document()
+        free = self._session.chat_state == "ready"
+        self.go_on.setVisible(not busy)
+        self.stop.setVisible(busy)
+        self.go_on.setEnabled(free and bool(self.editor.text))
+        self.again.setEnabled(free and not busy and bool(self._after) and self.editor.text == self._after)
+        self.undo.setEnabled(document.isUndoAvailable() and not busy)
+        self.redo.setEnabled(document.isRedoAvailable() and not busy)
+        self.editor.setReadOnly(busy)
+        self.status.setText(self._words())
+
+    def _words(self) -> str:
+        """What there is to say below the text."""
+        said = []
+        if self._end is not None:
+            if self._end.start:
+                said.append(f"The model reads the last {self._end.n_tokens:,} tokens; what is faint does not fit")
+            else:
+                said.append(counted(self._end.n_tokens, "token"))
+        written = self._reply.written
+        if written is not None and written.tokens:
+            n, rate = len(written.tokens), written.finished.tokens_per_s if written.finished is not None else 0.0
+            speed = f" at {rate:,.0f} tokens/s" if rate else ""
+            said.append(f"last written: {counted(n, 'token')}{speed}, seed {written.sampling.seed}")
+            if written.finished is not None and written.finished.reason == "stop":
+                said.append("the model ended the text here")
+        return " · ".join(said)
+
+    @Slot()
+    def _colour(self) -> None:
+        self.legend.setVisible(self.coloured.isChecked())
+        self.editor.set_quantity(self.legend.quantity if self.coloured.isChecked() else "")
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_go_on(self) -> None:
+        self.problem.say("")
+        self._wants = True
+        if self._end is None or self._end.text != self.editor.text:
+            self._look()
+            self._show_state()
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        assert self._end is not None
+        self._wants, self._goes_on = False, False
+        self.editor.writing += 1
+        self._reply.ask(self._end.text[self._end.start :], self.draw())
+        self._show_state()
+
+    def _on_again(self) -> None:
+        self.editor.undo()
+        self._on_go_on()
+
+    @Slot(int, int)
+    def _on_branch(self, place: int, id: int) -> None:
+        """Go on with another token in the place of one that was written."""
+        read, written = self._read, self._reply.written
+        if read is None or self._focus.text is not read or written is None or self._session.chat_state != "ready":
+            return
+        index = place - read.n_prompt
+        first, before = self.editor.text_before(0), self.editor.text_before(index)
+        if first is None or before is None or not first.endswith(written.said):
+            self.problem.say("The text has changed there, so nothing can go on from this token.")
+            return
+        begun = (*read.ids[read.n_prompt : place], id)
+        self.editor.cut_from(index)
+        self._goes_on = True
+        self._reply.ask(written.said, self.draw(), begun)
+        self._show_state()
+
+    @Slot(str)
+    def _on_began(self, begun: str) -> None:
+        written = self._reply.written
+        assert written is not None
+        if written.begun:
+            first = self.editor.text_before(0)
+            stands = len(self.editor.text) - len(first) if first is not None else 0
+            index = len(written.begun) - 1
+            self.editor.write([Piece(begun[stands:], Token(written.begun[-1]))], index, goes_on=True)
+
+    @Slot(object)
+    def _on_grew(self, tokens: tuple[TokenMade, ...]) -> None:
+        written = self._reply.written
+        assert written is not None
+        index = len(written.begun) + len(written.tokens) - len(tokens)
+        pieces = [Piece(t.text, Token(t.id, t.probability, t.entropy, t.rank)) for t in tokens]
+        self.editor.write(pieces, index, goes_on=self._goes_on)
+        self._goes_on = True
+
+    @Slot()
+    def _on_ended(self) -> None:
+        written, tokenizer = self._reply.written, self._session.chat_tokenizer
+        assert written is not None
+        self._after = self.editor.text if written.tokens else ""
+        self._read = written.read(tokenizer) if tokenizer is not None else None
+        if self._read is not None:
+            self._focus.show(self._read)
+        cursor = self.editor.textCursor()
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        self.editor.setTextCursor(cursor)
+        self._show_state()
+
+    # -- the glass box -------------------------------------------------------------------------------------------------
+
+    @Slot(int)
+    def _on_hovered(self, index: int) -> None:
+        if self._read is not None and self._focus.text is self._read:
+            self._focus.hover(self._read.n_prompt + index if index >= 0 else None)
+
+    @Slot(int)
+    def _on_pressed(self, index: int) -> None:
+        if self._read is not None and not self._reply.busy:
+            self._focus.show(self._read)
+            self._focus.lock(self._read.n_prompt + index)
+
+    # -- on disk -------------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        try:
+            pieces = read_notebook(self._path)
+        except ValueError as error:
+            self.problem.say(str(error))
+            return
+        self.editor.set_pieces(pieces)
+        self.editor.moveCursor(QTextCursor.MoveOperation.End)
+
+    @Slot()
+    def _save(self) -> None:
+        """Beside the window."""
+        pieces, path = self.editor.pieces(), self._path
+        self._saving.ask(lambda: write_notebook(path, pieces))
+
+    @Slot()
+    def flush(self) -> None:
+        """Keep it now."""
+        if self._keep.isActive():
+            self._keep.stop()
+            try:
+                write_notebook(self._path, self.editor.pieces())
+            except OSError as error:
+                log.warning("The notebook was not saved: %s", describe(error).details)
+
+    @Slot(object)
+    def _on_unsaved(self, failure: Failure) -> None:
+        self.problem.say(f"The notebook was not saved. {failure.sentence}")
+
+
+def _end_of(tokenizer: Tokenizer, text: str, context_length: int) -> End:
+    """As much of a text as leaves a quarter of the context for what is written."""
+    from models.data.chat import room_for_prompt
+    from models.tokenizers.encoded import EncodedText
+
+    room = room_for_prompt(context_length)
+    part = text[-room * _CHARACTERS_PER_TOKEN :]
+    tokens = EncodedText(tokenizer, part)
+    n = min(len(tokens), room)
+    start = len(part.encode()[: int(tokens.starts[-n])].decode(errors="ignore")) if n < len(tokens) else 0
+    return End(text, len(text) - len(part) + start, n)

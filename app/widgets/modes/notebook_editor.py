@@ -1,0 +1,300 @@
+"""One editable text, in which what a model wrote is marked, token by token; undo takes back a whole writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
+
+from PySide6.QtCore import QEvent, QMimeData, QPoint, Qt, Signal, Slot
+from PySide6.QtGui import (
+    QHelpEvent,
+    QInputMethodEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QSyntaxHighlighter,
+    QTextBlock,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextFragment,
+)
+from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
+
+from app.notebook_file import Piece, Token
+from app.theme import ThemeProvider
+from app.widgets.glass.token_colours import QUANTITIES, Shades, token_facts
+
+MOST_CHARACTERS = 500_000
+"""Above, Qt no longer types smoothly."""
+
+_FIRST = int(QTextFormat.Property.UserProperty.value)
+_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX = range(_FIRST, _FIRST + 6)
+
+
+class NotebookEditor(QPlainTextEdit):
+    """A text whose pieces know who wrote them.
+
+    Signals:
+        hovered(index): the pointer is on this token of the current writing, -1 for none.
+        pressed(index): this token of the current writing was clicked.
+        refused(sentence): what was pasted is too much; the text is as it was.
+    """
+
+    hovered = Signal(int)
+    pressed = Signal(int)
+    refused = Signal(str)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.writing = 0
+        """Which writing of the model the tokens that can be pointed at are of."""
+        self._hovered = -1
+        self._colours = _Colours(self.document(), theme)
+        self.setAccessibleName("Notebook")
+        self.viewport().setMouseTracking(True)
+
+    # -- its pieces ----------------------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return self.toPlainText()
+
+    def pieces(self) -> list[Piece]:
+        """The text by who wrote it; neighbours that a person wrote are one."""
+        found: list[Piece] = []
+        block = self.document().begin()
+        while block.isValid():
+            for fragment in _fragments(block):
+                found.append(Piece(fragment.text(), _token(fragment.charFormat())))
+            if block.next().isValid():
+                found.append(Piece("\n"))
+            block = block.next()
+        joined: list[Piece] = []
+        for piece in found:
+            if joined and piece.token is None and joined[-1].token is None:
+                joined[-1] = Piece(joined[-1].text + piece.text)
+            else:
+                joined.append(piece)
+        return joined
+
+    def set_pieces(self, pieces: Sequence[Piece]) -> None:
+        """Show another text, which is no step that can be undone."""
+        self.document().setUndoRedoEnabled(False)
+        self.clear()
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        for i, piece in enumerate(pieces):
+            cursor.insertText(piece.text, _look(piece.token, -1, i) if piece.token is not None else QTextCharFormat())
+        cursor.endEditBlock()
+        self.document().setUndoRedoEnabled(True)
+
+    def write(self, pieces: Sequence[Piece], index: int, *, goes_on: bool) -> None:
+        """Add tokens of the current writing at the end, the first of which is number `index`.
+
+        Args:
+            goes_on: one undo takes them back together with what was done before.
+        """
+        bar = self.verticalScrollBar()
+        at_end = bar.value() >= bar.maximum() - 2
+        cursor = QTextCursor(self.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        if goes_on:
+            cursor.joinPreviousEditBlock()
+        else:
+            cursor.beginEditBlock()
+        for i, piece in enumerate(pieces, start=index):
+            assert piece.token is not None
+            cursor.insertText(piece.text, _look(piece.token, self.writing, i))
+        cursor.endEditBlock()
+        if at_end:
+            bar.setValue(bar.maximum())
+
+    def cut_from(self, index: int) -> bool:
+        """Take away all from a token of the current writing on, as one step to be undone; whether it is there."""
+        place = self._place_of(index)
+        if place is None:
+            return False
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(place)
+        cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+        cursor.removeSelectedText()
+        return True
+
+    def text_before(self, index: int) -> str | None:
+        """The text before a token of the current writing; None where that is gone."""
+        place = self._place_of(index)
+        if place is None:
+            return None
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(place, QTextCursor.MoveMode.KeepAnchor)
+        return cursor.selection().toPlainText()
+
+    def _place_of(self, index: int) -> int | None:
+        block = self.document().begin()
+        while block.isValid():
+            for fragment in _fragments(block):
+                look = fragment.charFormat()
+                if look.property(_WRITING) == self.writing and look.property(_INDEX) == index:
+                    return fragment.position()
+            block = block.next()
+        return None
+
+    # -- how it looks --------------------------------------------------------------------------------------------------
+
+    def set_quantity(self, quantity: str) -> None:
+        """Colour tokens by one of QUANTITIES; "": mark what a model wrote."""
+        self._colours.set_quantity(quantity)
+
+    def set_unread(self, n_characters: int) -> None:
+        """Show the first characters faint: the model no longer reads them."""
+        marks = []
+        if n_characters:
+            selection = QTextEdit.ExtraSelection()
+            selection.cursor = QTextCursor(self.document())
+            n_units = len(self.text[:n_characters].encode("utf-16-le", "surrogatepass")) // 2  # Qt counts these
+            selection.cursor.setPosition(n_units, QTextCursor.MoveMode.KeepAnchor)
+            look = QTextCharFormat()
+            look.setForeground(self._theme.theme.color("faint"))
+            selection.format = look
+            marks.append(selection)
+        self.setExtraSelections(marks)
+
+    # -- input: what a person writes is never marked as a model's ------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        typed, keys = event.text(), Qt.KeyboardModifier
+        plain = not event.modifiers() & (keys.ControlModifier | keys.AltModifier | keys.MetaModifier)
+        if plain and typed.isprintable() and typed and not self.isReadOnly():
+            self._insert(typed)
+        else:
+            super().keyPressEvent(event)
+
+    def inputMethodEvent(self, event: QInputMethodEvent) -> None:
+        if not self.textCursor().hasSelection():
+            self.setCurrentCharFormat(QTextCharFormat())
+        super().inputMethodEvent(event)
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        text = source.text()
+        if self.document().characterCount() + len(text) > MOST_CHARACTERS:
+            self.refused.emit(
+                f"That text has {len(text):,} characters, and the notebook takes up to {MOST_CHARACTERS:,}: paste a "
+                "part of it. The notebook is as it was, and the text is still where you copied it from."
+            )
+        elif text:
+            self._insert(text)
+
+    def _insert(self, text: str) -> None:
+        cursor = self.textCursor()
+        cursor.insertText(text, QTextCharFormat())
+        self.setTextCursor(cursor)
+        self.ensureCursorVisible()
+
+    # -- the pointer ---------------------------------------------------------------------------------------------------
+
+    def _look_at(self, point: QPoint) -> QTextCharFormat | None:
+        """How the character under a point looks; None beside the text."""
+        cursor = self.cursorForPosition(point)
+        rect = self.cursorRect(cursor)
+        if abs(point.y() - rect.center().y()) > rect.height():
+            return None
+        if point.x() >= rect.x():
+            if cursor.atBlockEnd():
+                return None
+            cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # `charFormat` is of the one before
+        return cursor.charFormat()
+
+    def _index_at(self, point: QPoint) -> int:
+        look = self._look_at(point)
+        return look.property(_INDEX) if look is not None and look.property(_WRITING) == self.writing else -1
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        super().mouseMoveEvent(event)
+        self._hover(self._index_at(event.position().toPoint()))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        super().mouseReleaseEvent(event)
+        index = self._index_at(event.position().toPoint())
+        if index >= 0 and event.button() == Qt.MouseButton.LeftButton and not self.textCursor().hasSelection():
+            self.pressed.emit(index)
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave:
+            self._hover(-1)
+        elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            look = self._look_at(event.pos())
+            token = _token(look) if look is not None else None
+            if token is not None and token.rank:
+                words = token_facts(f"id {token.id}", token.probability, token.entropy, token.rank)
+                QToolTip.showText(event.globalPos(), words, self.viewport())
+            else:
+                QToolTip.hideText()
+            return True
+        return super().viewportEvent(event)
+
+    def _hover(self, index: int) -> None:
+        if index != self._hovered:
+            self._hovered = index
+            self.hovered.emit(index)
+
+
+class _Colours(QSyntaxHighlighter):
+    """Grounds for what a model wrote: no part of the text, so that undo knows nothing of them."""
+
+    def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
+        super().__init__(document)
+        self._theme, self._quantity = theme, ""
+        self._shades: Shades | None = None
+        theme.theme_changed.connect(self._restyle)
+
+    def set_quantity(self, quantity: str) -> None:
+        self._quantity = quantity
+        self._restyle()
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._shades = Shades(self._theme, QUANTITIES[self._quantity]) if self._quantity else None
+        self.rehighlight()
+
+    def highlightBlock(self, text: str) -> None:
+        block = self.currentBlock()
+        for fragment in _fragments(block):
+            token = _token(fragment.charFormat())
+            if token is not None:
+                self.setFormat(fragment.position() - block.position(), fragment.length(), self._ground(token))
+
+    def _ground(self, token: Token) -> QTextCharFormat:
+        look = QTextCharFormat()
+        if self._shades is None or not token.rank:
+            look.setBackground(self._theme.theme.color("selection"))
+            return look
+        value = QUANTITIES[self._quantity].of(token.probability, token.entropy, token.rank)
+        ground, words = self._shades.of(value)
+        look.setBackground(ground)
+        look.setForeground(words)
+        return look
+
+
+def _fragments(block: QTextBlock) -> Iterator[QTextFragment]:
+    """The parts of a block that look the same."""
+    for part in cast("Iterable[Any]", block):
+        yield part.fragment()
+
+
+def _look(token: Token, writing: int, index: int) -> QTextCharFormat:
+    """A format that says which token a text is."""
+    look = QTextCharFormat()
+    values = (token.id, token.probability, token.entropy, token.rank, writing, index)
+    for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX), values, strict=True):
+        look.setProperty(name, value)
+    return look
+
+
+def _token(look: QTextCharFormat) -> Token | None:
+    """The token that a text of this format is; None for what a person wrote."""
+    if not look.hasProperty(_ID):
+        return None
+    return Token(*(look.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
