@@ -18,6 +18,7 @@ from app.widgets.chat_modes import ChatModes
 from app.widgets.chat_page import ChatPage
 from app.widgets.chat_side import SETTINGS, ChatSide
 from app.widgets.chat_tree import ChatTree
+from app.widgets.glass.replies import GlassReplies
 from app.widgets.model_bar import ModelBar
 from app.widgets.prompting_panel import PromptingPanel
 from app.widgets.sampling_panel import SamplingPanel
@@ -43,6 +44,7 @@ class ChatTab(QWidget):
         self.tree = ChatTree(self.talk, theme)
         self.models = ModelBar(session, theme)
         self.page = ChatPage(session, theme, self.talk, self.next_prompt)
+        self.replies = GlassReplies(session, self.talk, self.page.view, self.focus, theme)
         self.sampling = SamplingPanel(theme, SamplingPresets(session))
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling)
@@ -103,6 +105,8 @@ class ChatTab(QWidget):
         self.page.train_asked.connect(lambda: session.tab_requested.emit("training"))
         self.prompting.changed.connect(talk.set_prompting)
         self.modes.view_changed.connect(self._on_mode)
+        self.side.view_changed.connect(lambda: self.replies.set_on(self.side.is_glass))
+        self.tree.went.connect(self.page.view.go_to)
         for signal in (talk.chat_changed, talk.path_changed):
             signal.connect(self._on_path)
         talk.chat_changed.connect(self._on_chat)
@@ -118,7 +122,6 @@ class ChatTab(QWidget):
     @Slot()
     def _on_model(self) -> None:
         model = self._session.chat_model
-        self.focus.show(None)
         self.sampling.setEnabled(model is None or model.mode != "fill")
         if model is not None:
             usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
