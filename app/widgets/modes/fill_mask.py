@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
-from PySide6.QtGui import QTextCursor
+from PySide6.QtGui import QShowEvent, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.chat_model import ChatModel
@@ -126,6 +126,11 @@ class FillMask(ModePage):
             return "This encoder fills no masks", sentence
         return None
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.filled is None and self._n_masks:
+            self._patience.start()
+
     @Slot()
     def model_is_new(self) -> None:
         super().model_is_new()
@@ -186,6 +191,8 @@ class FillMask(ModePage):
     @Slot()
     def _ask(self) -> None:
         text = self.text
+        if self.words or not self.isVisible():  # asked when it is shown
+            return
         self._examiner.ask(lambda model, tokenizer: _fill(model, tokenizer, text))
 
     @Slot(object)
@@ -194,9 +201,7 @@ class FillMask(ModePage):
             return
         self.filled = filled
         self.masks.show_masks(filled.candidates, _around(filled.text))
-        self._focus.show(
-            ReadText(ids=filled.ids, words=filled.words, n_prompt=len(filled.ids), step=self._examiner.step)
-        )
+        self.look_into(ReadText(ids=filled.ids, words=filled.words, n_prompt=len(filled.ids), step=self._examiner.step))
         self._show_state()
 
     @Slot(int, int)
@@ -227,7 +232,7 @@ class FillMask(ModePage):
     def _on_measured(self, fits: Fits) -> None:
         if fits.text == self.text:
             read = ReadText(ids=fits.ids, words=fits.words, n_prompt=len(fits.ids), step=self._measurer.step)
-            self._focus.show(read)
+            self.look_into(read)
             self.fits.show_fits(read, fits.fits, fits.perplexity)
         self._show_state()
 

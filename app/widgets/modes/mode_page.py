@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat_model import ChatModel
 from app.glass.focus import Focus
+from app.glass.read_text import ReadText
 from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.basics import EmptyState
@@ -20,6 +22,7 @@ class ModePage(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme, self._focus = session, theme, focus
+        self._read: ReadText | None = None
         self.body = QWidget()
         self._empty = EmptyState(*_NO_MODEL)
         self._pages = QStackedWidget()
@@ -39,9 +42,20 @@ class ModePage(QWidget):
         """What is said in the place of the page; "" where it is shown."""
         return "" if self._pages.currentWidget() is self.body else self._empty.words
 
+    def look_into(self, read: ReadText | None) -> None:
+        """What the glass box shows as long as this page is the one in view."""
+        self._read = read
+        if self.isVisible():
+            self._focus.show(read)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._focus.show(self._read)
+
     @Slot()
     def model_is_new(self) -> None:
         """Another model is open, or none."""
+        self.look_into(None)
         model = self._session.chat_model
         refused = _NO_MODEL if model is None else self.refusal(model)
         if refused is not None:

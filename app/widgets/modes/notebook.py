@@ -14,7 +14,6 @@ from app.aside import Aside
 from app.chat_model import ChatModel
 from app.failures import Failure, describe
 from app.glass.focus import Focus
-from app.glass.read_text import ReadText
 from app.notebook_file import Piece, Token, notebook_path, read_notebook, write_notebook
 from app.one_reply import OneReply
 from app.session import Session
@@ -56,7 +55,6 @@ class Notebook(ModePage):
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Asked for the settings of each writing, its seed among them."""
         self._reply = OneReply(session, self)
-        self._read: ReadText | None = None
         self._end: End | None = None
         self._wants = self._goes_on = False
         self._after = ""
@@ -133,7 +131,6 @@ class Notebook(ModePage):
     @Slot()
     def model_is_new(self) -> None:
         super().model_is_new()
-        self._read = None
         self._on_edited()
 
     # -- the text ------------------------------------------------------------------------------------------------------
@@ -264,9 +261,7 @@ class Notebook(ModePage):
         written, tokenizer = self._reply.written, self._session.chat_tokenizer
         assert written is not None
         self._after = self.editor.text if written.tokens else ""
-        self._read = written.read(tokenizer) if tokenizer is not None else None
-        if self._read is not None:
-            self._focus.show(self._read)
+        self.look_into(written.read(tokenizer) if tokenizer is not None else None)
         cursor = self.editor.textCursor()
         cursor.movePosition(QTextCursor.MoveOperation.End)
         self.editor.setTextCursor(cursor)

@@ -82,6 +82,7 @@ class TextToText(ModePage):
         self.write = button("Write", theme, self._on_write, icon="play", role="primary", tip="Write it (Ctrl+Enter)")
         self.write.setShortcut("Ctrl+Return")
         self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End it here (Esc)")
+        self.stop.setShortcut("Esc")
         self.problem = Problem()
         self.hypotheses = HypothesisList(theme)
         self.target = label("", wrap=True, selectable=True)
@@ -212,7 +213,7 @@ class TextToText(ModePage):
         written, tokenizer = self._reply.written, self._session.chat_tokenizer
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
-            self._focus.show(read)
+            self.look_into(read)
             self._tokens.set_text(read)
             made = written.tokens
             self._tokens.set_values([t.probability for t in made], [t.entropy for t in made], [t.rank for t in made])
@@ -240,7 +241,7 @@ class TextToText(ModePage):
             source_words=tuple(searched.words[id] for id in searched.source_ids),
             step=self._examiner.step,
         )
-        self._focus.show(read)
+        self.look_into(read)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
