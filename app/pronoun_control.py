@@ -135,16 +135,21 @@ class PronounControl(OneJob):
         import torch
 
         from models.inspect.minimal_pair import read_pair
-        from models.pronouns.reading import read_sentence
+        from models.pronouns.reading import as_read, read_sentence
         from models.pronouns.resolving import resolve
         from models.training.run_folder import RunFolder
 
         run = RunFolder.open(folder)
         loaded = self._load(topology, run)
         known = PronounModel(run_id=run.id, name=run.name, step=loaded.evaluation.step, evaluation=loaded.evaluation)
+        readings = []
+        for name, text in zip("AB", texts, strict=True):
+            try:
+                readings.append(read_sentence(loaded.tokenizer, text))
+            except ValueError as error:
+                return dataclasses.replace(known, problem=f"Sentence {name}: {error}")
         try:
-            readings = [read_sentence(loaded.tokenizer, text) for text in texts]
-            pair = read_pair(loaded.model, loaded.tokenizer, texts)
+            pair = read_pair(loaded.model, loaded.tokenizer, (as_read(texts[0]), as_read(texts[1])))
         except ValueError as error:
             return dataclasses.replace(known, problem=str(error))
         scores = [resolve(loaded.model, [reading])[0] for reading in readings]

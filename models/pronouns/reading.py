@@ -41,7 +41,7 @@ def read_sentence(tokenizer: Tokenizer, text: str) -> Reading:
     """
     reading = read_sentences(tokenizer, [text])[0]
     if reading.it < 0:
-        raise ValueError("There is no “it” in this sentence: write one, such as “… because it was too tired.”")
+        raise ValueError("There is no “it”: write one, such as “… because it was too tired.”")
     if len(reading.candidates) < 2:
         known = " and ".join(f"“{candidate.noun}”" for candidate in reading.candidates)
         found = f"only {known} stands" if known else "none stands"
@@ -54,10 +54,14 @@ def read_sentence(tokenizer: Tokenizer, text: str) -> Reading:
 
 def read_sentences(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Reading]:
     """Many at once; where there is no "it", its position is −1."""
-    return [
-        _reading(text, encoding)
-        for text, encoding in zip(texts, tokenizer.encode_batch(list(texts), add_special_tokens=False), strict=True)
-    ]
+    read = [as_read(text) for text in texts]
+    encodings = tokenizer.encode_batch(read, add_special_tokens=False)
+    return [_reading(text, encoding) for text, encoding in zip(read, encodings, strict=True)]
+
+
+def as_read(text: str) -> str:
+    """A sentence as the models read it: behind a space, as all examples are, so that its first word is one of many."""
+    return f" {text.strip()}"
 
 
 def _reading(text: str, encoding: Encoding) -> Reading:

@@ -8,10 +8,12 @@ from models.config import ModelConfig
 from models.pronouns.corpus import SOURCE
 from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
+WORDS = 87
+"""What a tokenizer of words learns of the sentences, the special tokens included."""
 KINDS = ("encoder-only", "decoder-only")
 NAMES = {"encoder-only": "Pronouns, encoder", "decoder-only": "Pronouns, causal"}
 TRAINING = TrainConfig(
-    steps=500,
+    steps=400,
     batch_size=32,
     optimizer="adamw",
     lr=2e-3,
@@ -31,6 +33,7 @@ def pronoun_spec(topology: str, name: str = "", seed: int = 0) -> RunSpec:
     """The run of one of KINDS: word by word, 0.1 M parameters, no head but the states themselves."""
     model = ModelConfig(
         topology=topology,
+        vocab_size=WORDS,
         head="none" if topology == "encoder-only" else "language",
         position="rope",
         norm="rmsnorm",
@@ -44,7 +47,7 @@ def pronoun_spec(topology: str, name: str = "", seed: int = 0) -> RunSpec:
     return RunSpec(
         name=name or NAMES[topology],
         model=model,
-        tokenizer=TokenizerSpec(kind="word", vocab_size=87),
+        tokenizer=TokenizerSpec(kind="word", vocab_size=WORDS),
         data=DataSpec(source=SOURCE),
         train=dataclasses.replace(TRAINING, seed=seed),
     )

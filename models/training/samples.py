@@ -17,7 +17,7 @@ from models.events import ARROW, TokenMade
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.pronouns.reading import read_sentence
+from models.pronouns.reading import as_read, read_sentence
 from models.pronouns.resolving import resolve
 from models.tokenizers import decode, encode_text
 from models.tokenizers.roles import encode_gapped, encode_masked, end_id, mask_id, sentinel_ids, start_id
@@ -62,7 +62,7 @@ def what_is_read(
 ) -> list[int]:
     """The ids that the model, or its encoder, reads of a pinned prompt."""
     if points:
-        return encode_text(tokenizer, prompt)[-model.config.context_length :]
+        return encode_text(tokenizer, as_read(prompt))[-model.config.context_length :]
     if isinstance(model, Encoder):
         before, ids, after = _masked(model, tokenizer, prompt, as_chat)
         return [*before, *ids, *after]

@@ -60,7 +60,7 @@ def _compared(model: PronounModel) -> str:
         return "The sentences name other nouns, so their scores are not compared."
     largest = max(abs(a - b) for a, b in zip(first.scores, second.scores, strict=True))
     if largest:
-        return f"The scores differ by up to {largest:.3g}: what differs reaches “it”."
+        return f"The scores differ by up to {largest:.3g}: the adjective reaches “it”, though it comes later."
     if not model.reading.is_causal:
         return "The scores are the same in every bit."
     return (

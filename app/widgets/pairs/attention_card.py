@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
-from app.glass.names import share
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label, row
 from app.widgets.pairs.pair_maps import PairMaps
-from app.widgets.pairs.pair_words import column_words, row_differences, row_sentence
+from app.widgets.pairs.pair_words import column_words, points, row_differences, row_sentence
 from app.widgets.segments import Segments
 
 if TYPE_CHECKING:
@@ -28,13 +27,16 @@ _ABOUT = (
 class AttentionCard(QFrame):
     """A card with the maps of one head.
 
+    Args:
+        whose: chooses the model, if there is a choice; it stands beside the title.
+
     Signals:
         picked(column): the user wants to look from another token.
     """
 
     picked = Signal(int)
 
-    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeProvider, whose: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
         self._reading: PairReading | None = None
@@ -50,7 +52,7 @@ class AttentionCard(QFrame):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
-        lines.addLayout(row(label("Attention", "subheading"), None, self.heads, self.scale))
+        lines.addLayout(row(label("Attention", "subheading"), whose, None, self.heads, self.scale))
         lines.addWidget(self.maps)
         lines.addWidget(self.said)
         lines.addWidget(label(_ABOUT, "caption", wrap=True))
@@ -76,7 +78,7 @@ class AttentionCard(QFrame):
             self.heads.clear()
             for layer, head in places:
                 largest = float(differences[layer, head])
-                words = f"differs by up to {share(largest)}" if largest else "no difference"
+                words = f"differs by up to {points(largest)}" if largest else "no difference"
                 self.heads.addItem(f"Layer {layer + 1}, head {head + 1} · {words}", (layer, head))
             if self._wanted in places:
                 self.heads.setCurrentIndex(places.index(self._wanted))

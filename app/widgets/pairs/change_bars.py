@@ -72,7 +72,7 @@ class ChangeBars(RowTips):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colors, font, high = self._theme.theme, self._theme.mono_font(0.92), self._row_height
         metrics = QFontMetrics(font)
-        number = metrics.horizontalAdvance("0.0000 %") + SPACE
+        number = metrics.horizontalAdvance("<0.0001 %") + SPACE
         longest = max((metrics.horizontalAdvance(change.word) for change in self._changes), default=0)
         word = min(longest + 2 * SPACE, int(0.34 * self.width()))
         track = QRectF(word + 2 * number, 0, max(self.width() - word - 3 * number - SPACE, 20), _BAR)

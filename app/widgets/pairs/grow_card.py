@@ -71,9 +71,9 @@ class GrowCard(QFrame):
     def _show(self) -> None:
         growing, both = self.growth.active, len(self._missing) != 1
         busy = self._session.training_active and not growing
-        name = "models" if both else "encoder" if self._missing == KINDS[:1] else "causal model"
-        self.title.setText("Growing the pronoun models" if growing else f"Grow the pronoun {name}")
-        self.grow.setText(f"Grow the pronoun {name}")
+        name = "pronoun models" if both else "encoder" if self._missing == KINDS[:1] else "causal model"
+        self.title.setText("Growing the pronoun models" if growing else f"Grow the {name}")
+        self.grow.setText(f"Grow the {name}")
         for widget in (self.cancel, self.bar, self.curves):
             widget.setVisible(growing)
         self.grow.setVisible(not growing)

@@ -69,7 +69,7 @@ class NounBars(QWidget):
         metrics = QFontMetrics(font)
         nouns = [noun for side in self._sides for noun in side.nouns]
         left = max(metrics.horizontalAdvance(word) for word in nouns) + 1.5 * SPACE
-        number = metrics.horizontalAdvance("0.0000 %") + SPACE
+        number = metrics.horizontalAdvance("<0.0001 %") + SPACE
         painter.setFont(font)
         painter.setPen(colors.color("text" if is_best else "muted"))
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, noun)

@@ -13,7 +13,7 @@ from app.failures import Failure
 from app.pronoun_control import PronounAnswer, PronounControl
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import frame, label, row, titled_card
+from app.widgets.basics import frame, label, row
 from app.widgets.export_button import Columns, ExportButton
 from app.widgets.pairs.answers import ChangesCard, ResolvedCard
 from app.widgets.pairs.attention_card import AttentionCard
@@ -59,7 +59,7 @@ class MinimalPairs(QWidget):
         self.grow = GrowCard(session, theme)
         self.resolved = {topology: ResolvedCard(topology, theme) for topology in KINDS}
         self.changes = ChangesCard(theme)
-        self.attention = AttentionCard(theme)
+        self.attention = AttentionCard(theme, self.which)
         self.measured = Measured()
         self._build(theme)
         self._connect()
@@ -78,13 +78,15 @@ class MinimalPairs(QWidget):
             lines.addWidget(part)
         self._both = QWidget()
         self._both.setLayout(row(*self.resolved.values()))
-        self._whose = QWidget()
-        self._whose.setLayout(row(label("Attention of", "muted"), self.which, None))
-        self._figures = titled_card("How often they are right, measured", self.measured)
+        self._figures = frame("card")
+        figures = self._figures.layout()
+        assert figures is not None
+        figures.addWidget(label("How often they are right, measured", "subheading"))
+        figures.addWidget(self.measured)
         column = QVBoxLayout(body)
         column.setContentsMargins(0, 0, SPACE, 0)
         column.setSpacing(SPACE)
-        cards = (head, self.grow, self._both, self.changes, self._whose, self.attention, self._figures)
+        cards = (head, self.grow, self._both, self.changes, self.attention, self._figures)
         for card in cards:
             column.addWidget(card)
         column.addStretch(1)
@@ -218,7 +220,7 @@ class MinimalPairs(QWidget):
         self._both.setVisible(not asks_open and bool(models) and not problems)
         for topology, card in self.resolved.items():
             card.show_model(models.get(topology))
-        self._whose.setVisible(not asks_open and len(models) > 1 and reading is not None)
+        self.which.setVisible(not asks_open and len(models) > 1)
         self._figures.setVisible(not asks_open and bool(models))
         self.measured.show_models(models)
         for widget in (self.tokens, self.attention):

@@ -14,12 +14,12 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.glass.names import share, signed
 from app.theme import SPACE, ThemeProvider
 from app.widgets.heat_map import colour_table, coloured
-from app.widgets.pairs.pair_words import Floats, by_column, column_words, masked, side_words
+from app.widgets.pairs.pair_words import Floats, by_column, column_words, masked, points, side_words
 
 if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
 
-_LARGEST_CELL, _LONGEST = 26, 11  # pixels; characters
+_LARGEST_CELL, _LONGEST = 26, 14  # pixels; characters
 _BAR = 8
 TITLES = ("A", "B", "B − A")
 
@@ -227,7 +227,7 @@ class PairMaps(QWidget):
         painter.setPen(self._theme.theme.color("muted"))
         places = [(math.sqrt(mark) if self._root else mark, f"{100 * mark:.0f} %") for mark in marks]
         if not marks:
-            ends = f"{100 * self._limit:.2g} points"
+            ends = points(self._limit)
             places = [(0.0, f"−{ends}"), (0.5, "0"), (1.0, f"+{ends}")]
         metrics = QFontMetrics(painter.font())
         for place, words in places:

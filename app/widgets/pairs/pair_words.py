@@ -72,7 +72,12 @@ def row_sentence(reading: PairReading, layer: int, head: int, row: int) -> str:
     largest = float(row_differences(reading, row)[layer, head])
     if largest == 0.0:
         return f"«{words[row]}» looks {looks[0]}. In B it is the same: the difference of its row is exactly 0."
-    return f"«{words[row]}» looks {' and '.join(looks)}. The largest difference of its row is {share(largest)}."
+    return f"«{words[row]}» looks {' and '.join(looks)}. The largest difference in its row: {points(largest)}."
+
+
+def points(difference: float) -> str:
+    """A difference of two shares: «12.5 points», as percentage points are called for short."""
+    return f"{100 * difference:.3g} points"
 
 
 def attention_columns(reading: PairReading, layer: int, head: int) -> dict[str, NDArray[np.float64]]:
