@@ -57,6 +57,7 @@ class ChatTab(QWidget):
                 "Prompt": self.prompting,
                 "Serve to other programs": ServePanel(session, theme),
             },
+            self.sampling,
             folded=frozenset({"Serve to other programs"}),
         )
         self._build()

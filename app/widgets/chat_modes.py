@@ -75,7 +75,9 @@ class ChatModes(Views):
     def _make_notebook(self) -> QWidget:
         from app.widgets.modes.notebook import Notebook
 
-        return Notebook(self._session, self._theme, self._focus)
+        page = Notebook(self._session, self._theme, self._focus)
+        page.draw = self._draw
+        return page
 
     def _make_fill(self) -> QWidget:
         from app.widgets.modes.fill_mask import FillMask
@@ -85,7 +87,9 @@ class ChatModes(Views):
     def _make_answer(self) -> QWidget:
         from app.widgets.modes.text_to_text import TextToText
 
-        return TextToText(self._session, self._theme, self._focus)
+        page = TextToText(self._session, self._theme, self._focus)
+        page.draw = self._draw
+        return page
 
     def _make_compare(self) -> QWidget:
         from app.widgets.side_by_side import SideBySidePage

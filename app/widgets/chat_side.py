@@ -10,6 +10,7 @@ from app.glass.focus import Focus
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import separator
+from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.scrolling import scrolling
 from app.widgets.section import Section
 from app.widgets.views import View, Views
@@ -22,6 +23,7 @@ class ChatSide(Views):
 
     Args:
         settings: the settings' parts by their titles; those of `folded` are folded at first.
+        sampling: among them how replies are drawn.
     """
 
     def __init__(
@@ -30,11 +32,12 @@ class ChatSide(Views):
         theme: ThemeProvider,
         focus: Focus,
         settings: Mapping[str, QWidget],
+        sampling: SamplingPanel,
         folded: frozenset[str],
         parent: QWidget | None = None,
     ) -> None:
         self._session, self._theme, self._focus = session, theme, focus
-        self._settings, self._folded = settings, folded
+        self._settings, self._sampling, self._folded = settings, sampling, folded
         views = {
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
             "next": View("Next token", "What could have stood here, and how the choice fell", self._make_next),
@@ -71,7 +74,10 @@ class ChatSide(Views):
     def _make_next(self) -> QWidget:
         from app.widgets.glass.next_token_panel import NextTokenPanel
 
-        return self._made(NextTokenPanel)
+        panel = NextTokenPanel(self._session, self._theme, self._focus)
+        panel.set_sampling(self._sampling.config)
+        self._sampling.changed.connect(lambda: panel.set_sampling(self._sampling.config))
+        return panel
 
     def _make_attention(self) -> QWidget:
         from app.widgets.glass.attention_panel import AttentionPanel

@@ -79,7 +79,6 @@ class SamplingPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, SPACE, 0)
         layout.setSpacing(SPACE + SPACE // 2)
-        layout.addWidget(label("Sampling", "subheading"))
         layout.addWidget(self.presets)
         for name, shape in _SIMPLE.items():
             layout.addWidget(self._make_slider(name, *shape))

@@ -101,8 +101,8 @@ def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
     place = min(max(difference / FULL_COLOUR, -1.0), 1.0)
     colour: QColor = theme.diverging_map().map(0.5 + 0.5 * place, mode="qcolor")
     ground, share = QColor(theme.theme.surface), min(abs(place) / _FADED, 1.0)
-    mixed = (share * c + (1 - share) * g for c, g in zip(colour.getRgb()[:3], ground.getRgb()[:3], strict=True))
-    return QColor(*map(round, mixed))
+    ours, theirs = (colour.red(), colour.green(), colour.blue()), (ground.red(), ground.green(), ground.blue())
+    return QColor(*(round(share * c + (1 - share) * g) for c, g in zip(ours, theirs, strict=True)))
 
 
 def _marked_up(text: str) -> str:
