@@ -91,7 +91,9 @@ def x_ray(
         lands = int(steps.final.argmax()) if config.temperature == 0.0 else None
     else:
         lands = drawn_token(steps.final, draw)
-    order = likeliest(steps.tempered, _N_SEGMENTS).tolist()
+    # At temperature 0 all but one have a probability of 0: what they had before tells them apart.
+    ordered = steps.tempered if config.temperature else steps.untempered
+    order = likeliest(ordered, _N_SEGMENTS).tolist()
     wanted = dict.fromkeys([*order[:N_ROWS], chosen, *([] if lands is None else [lands])])
     return Xray(
         config=config,

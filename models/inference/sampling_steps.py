@@ -64,6 +64,11 @@ class SamplingSteps:
         return self.stages[0].probabilities
 
     @property
+    def untempered(self) -> Floats:
+        """(V,) The probabilities after penalties, before the temperature."""
+        return self.stages[len(self.stages) - len(self.cuts) - 3].probabilities
+
+    @property
     def tempered(self) -> Floats:
         """(V,) The probabilities after penalties and temperature, before any cut."""
         return self.stages[len(self.stages) - len(self.cuts) - 2].probabilities

@@ -194,7 +194,9 @@ class NextTokenPanel(AnswerPanel):
         if xray.draw is None:
             return f"{final} The number it was drawn with is not known."
         if xray.lands == xray.chosen:
-            return f"{final} The draw landed on it."
+            return (
+                f"{final} The draw landed on it." if self.by.value == "drawn" else f"{final} The same draw lands on it."
+            )
         return f"{final} With these settings the same draw lands on {self._hit(xray)}."
 
     def _hit(self, xray: Xray) -> str:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 from app.glass.names import share
 from app.glass.xray import Xray, XrayRow
 from app.theme import ThemeProvider
+from app.widgets.words import percent
 
 _TITLES = ("#", "Token", "Own", "Tempered", "Kept", "Final")
 _TIPS = (
@@ -22,6 +23,12 @@ _TIPS = (
     "The probability that it was drawn with",
 )
 _CUTS = {"top_k": "top-k", "typical_p": "typical", "top_p": "top-p", "min_p": "min-p", "temperature": "no"}
+_NUMBER = "<0.1\N{NO-BREAK SPACE}%."
+_WIDEST = ("49,152", "", _NUMBER, _NUMBER, "typical", _NUMBER)
+"""What there is room for in each column."""
+_TOKEN = 1
+_GIVE_WAY = {3: 66, 4: 56}
+"""Columns that are hidden where the token has less room than so many pixels: a row's tip has all of it."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -99,21 +106,15 @@ class XrayTable(QTableView):
         """All but the token as wide as their widest words."""
         metrics = QFontMetrics(self._theme.mono_font(0.9))
         header = QFontMetrics(self._theme.font(0.9, bold=True))
-        widest = (
-            "49,152",
-            "",
-            "0.0001\N{NO-BREAK SPACE}%",
-            "0.0001\N{NO-BREAK SPACE}%",
-            "typical",
-            "0.0001\N{NO-BREAK SPACE}%",
-        )
         widths = [
             max(metrics.horizontalAdvance(words), header.horizontalAdvance(title)) + 12
-            for words, title in zip(widest, _TITLES, strict=True)
+            for words, title in zip(_WIDEST, _TITLES, strict=True)
         ]
-        room = self.viewport().width() - sum(widths) + widths[1]
-        self.setColumnHidden(3, room < 60)  # where there is no room: the bars show it, too
-        widths[1] = max(room + (widths[3] if room < 60 else 0), 40)
+        room = self.viewport().width() - sum(widths) + widths[_TOKEN]
+        for column, least in _GIVE_WAY.items():
+            self.setColumnHidden(column, room < least)
+            room += widths[column] if room < least else 0
+        widths[_TOKEN] = max(room, 40)
         for column, width in enumerate(widths):
             self.setColumnWidth(column, width)
 
@@ -181,8 +182,7 @@ class _Rows(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._words(row, column)
         if role == Qt.ItemDataRole.ToolTipRole:
-            goes_on = "\nClick: go on from here with it" if self.can_choose else ""
-            return f"{self._name(row.id)}   token {row.id:,}{goes_on}"
+            return self._tip(row)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _side(column)
         if role == Qt.ItemDataRole.FontRole:
@@ -200,12 +200,31 @@ class _Rows(QAbstractTableModel):
             return marks + self._name(row.id)
         if column == 4:
             return _CUTS[row.cut] if row.cut else "✓"
-        return share({2: row.own, 3: row.tempered, 5: row.final}[column])
+        return _short({2: row.own, 3: row.tempered, 5: row.final}[column])
+
+    def _tip(self, row: XrayRow) -> str:
+        lines = [f"{self._name(row.id)}   token {row.id:,}, rank {row.rank:,}"]
+        for words, value in (("own", row.own), ("after temperature", row.tempered), ("final", row.final)):
+            lines.append(f"{words}: {share(value)}")
+        if row.cut:
+            lines.append(
+                f"cut off by: {_CUTS[row.cut]}" if row.cut != "temperature" else "never drawn at temperature 0"
+            )
+        if self.can_choose:
+            lines.append("Click: go on from here with it")
+        return "\n".join(lines)
 
     def _is_hit(self, row: XrayRow) -> bool:
         """Whether the draw lands on it, while another token stands in the text."""
         assert self._xray is not None
         return row.id == self._xray.lands and row.id != self._xray.chosen
+
+
+def _short(p: float) -> str:
+    """A probability in few characters: its tip has all digits."""
+    if p == 0.0:
+        return percent(p)
+    return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else percent(p, 1)
 
 
 def _side(column: int) -> Qt.AlignmentFlag:
