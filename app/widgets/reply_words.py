@@ -22,13 +22,11 @@ def describe_reply(reply: Message) -> str:
     made = reply.made
     if made is None:
         return "edited by you" if reply.edited else ""
-    used = made.n_prompt + made.n_tokens
     left_out = f"the oldest {counted(made.n_left_out, 'message')}"
     parts = [
         f"{made.tokens_per_s:,.0f} tokens/s" if made.tokens_per_s else "",
         f"first after {_seconds(made.first_token_s)}" if made.first_token_s else "",
         counted(made.n_tokens, "token"),
-        f"{used:,} of {made.context_length:,} context" if made.context_length else "",
         f"seed {made.seed}",
         _REASONS.get(made.reason, made.reason) if reply.content else "the model ended its reply at once",
         f"{left_out} {'summarised' if made.summary else 'left out'}" if made.n_left_out else "",
@@ -55,7 +53,8 @@ def explain_reply(made: Made) -> str:
             and (f.name in ("temperature", "max_tokens") or getattr(made.sampling, f.name) != f.default)
         }
         lines += [f"{name}: {value}" for name, value in changed.items()]
-    lines.append(f"{made.n_prompt:,} tokens read, {made.n_tokens:,} written.")
+    context = f", of a context of {made.context_length:,}" if made.context_length else ""
+    lines.append(f"{made.n_prompt:,} tokens read and {made.n_tokens:,} written{context}.")
     if made.summary:
         lines.append(f"In place of the oldest messages it read: {shortened(made.summary, 300)}")
     if made.first_token_s:

@@ -67,7 +67,7 @@ def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
     actor.end()
     assert last(tab).bubble.text == "Anna is here."
     assert "321 tokens/s" in note(tab)
-    assert "15 of 128 context" in note(tab)
+    assert "12 tokens read and 3 written, of a context of 128" in last(tab).note.toolTip()
     assert made(tab).step == 41
     assert tab.page.composer.send.isVisible()
 
