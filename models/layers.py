@@ -88,4 +88,4 @@ class Block(nn.Module):
         if trace is not None:
             out = trace.follow_part(site, out)
         x = x + self.dropout(out)
-        return x if self.is_pre else norm(x)  # type: ignore[no-any-return]
+        return x if self.is_pre else norm(x)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from app.glass.asked import Asked
-from app.glass.names import token_names
+from app.glass.names import text_of, token_names
 from models.inference.settings import SamplingConfig
 
 if TYPE_CHECKING:
@@ -60,7 +60,6 @@ class AblationAnswer:
 def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance) -> AblationAnswer:
     """Worker's thread: the answer at the place that is asked about, before and after."""
     from models.inspect.ablation import answers, compare, listen, parts_of
-    from models.tokenizers import decode
 
     at, plain = asked.at(model), asked.engine_text()
     other = other_text(model, tokenizer, asked, how.other)
@@ -79,7 +78,7 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturb
         token=token,
         change=change,
         names=token_names(tokenizer, [id for id, _, _ in change.tokens]),
-        read=decode(tokenizer, plain.source_ids if has_source else plain.ids[:end]),
+        read=text_of(tokenizer, plain.source_ids if has_source else plain.ids[:end]),
         blocks=blocks,
         n_read=len(plain.source_ids) if has_source else end,
         n_other=0 if other is None else len(other.source_ids if has_source else other.ids),
@@ -124,7 +123,6 @@ def go_on_from(
     from models.inspect.ablation import listen
     from models.inspect.going_on import go_on
     from models.inspect.reading import read_up_to
-    from models.tokenizers import decode
     from models.tokenizers.roles import end_id
 
     at, other = asked.at(model), other_text(model, tokenizer, asked, how.other)
@@ -135,4 +133,4 @@ def go_on_from(
         text = read_up_to(model.config, disturbed(model, tokenizer, asked, this), at)
         rows += go_on(model, text, this.parts, donor, n_tokens, sampling, end)
     before, after = rows[0], rows[-1]
-    return decode(tokenizer, before), decode(tokenizer, after)
+    return text_of(tokenizer, before), text_of(tokenizer, after)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from models.number_words import percent
-from models.tokenizers.pieces import pieces_of
+from models.tokenizers.pieces import decode, pieces_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -37,6 +38,12 @@ def token_names(tokenizer: Tokenizer, ids: Iterable[int]) -> dict[int, str]:
     wanted = set(ids)
     known = [id for id in wanted if tokenizer.id_to_token(id) is not None]
     return {id: f"#{id}" for id in wanted} | {piece.id: piece.display for piece in pieces_of(tokenizer, known)}
+
+
+def text_of(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
+    """The text of the ids, special tokens written out; those that the tokenizer does not know by their numbers."""
+    groups = itertools.groupby(ids, key=lambda id: tokenizer.id_to_token(id) is not None)
+    return "".join(decode(tokenizer, run) if known else "".join(f"#{id}" for id in run) for known, run in groups)
 
 
 def quoted(word: str) -> str:

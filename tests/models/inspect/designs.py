@@ -23,7 +23,8 @@ CONFIGS = {
 def make(name: str, **changes: object) -> AnyModel:
     """The design `name`, small, in float64 and in training mode, with noise in every bias and norm."""
     torch.manual_seed(0)
-    config = dataclasses.replace(CONFIGS[name], zero_init_output=False, dropout=0.2, **SMALL, **changes)  # type: ignore[arg-type]
+    settings = {"zero_init_output": False, "dropout": 0.2, **SMALL, **changes}
+    config = dataclasses.replace(CONFIGS[name], **settings)  # type: ignore[arg-type]
     model = build_model(config).double()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,0 +1,57 @@
+"""What parts, tokens and small numbers are called, and the plane that a map is looked at in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from app.glass.names import share, signed, site_words, text_of, token_names
+from app.glass.point_view import PointView
+
+
+@pytest.mark.parametrize(
+    ("site", "head", "words"),
+    [
+        ("embedding", None, "Embedding"),
+        ("encoder.embedding", None, "Encoder embedding"),
+        ("blocks.2", None, "Layer 3"),
+        ("blocks.2.attention", None, "Layer 3, attention"),
+        ("blocks.2.attention", 0, "Layer 3, head 1"),
+        ("decoder.blocks.0.cross_attention", 3, "Decoder layer 1, cross-attention, head 4"),
+        ("encoder.blocks.9.feed_forward", None, "Encoder layer 10, feed-forward"),
+    ],
+)
+def test_parts_have_names(site: str, head: int | None, words: str) -> None:
+    assert site_words(site, head) == words
+
+
+def test_small_shares_keep_two_digits() -> None:
+    values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.031, 0.412, 1.0)
+    words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "3.1 %", "41.2 %", "100.0 %")
+    assert [share(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
+    assert [signed(v) for v in (1.2, -0.35, 0.0, -0.001)] == ["+1.20", "−0.35", "0.00", "0.00"]
+
+
+def test_tokens_that_the_tokenizer_does_not_know_are_shown_by_number(byte_tokenizer: Tokenizer) -> None:
+    assert text_of(byte_tokenizer, [5 + ord("a"), 9999, 5 + ord("b"), 1]) == "a#9999b<|end|>"
+    assert token_names(byte_tokenizer, [5 + ord("a"), 1, 9999]) == {5 + ord("a"): "a", 1: "⟨end⟩", 9999: "#9999"}
+
+
+def test_the_place_under_the_pointer_stays_when_one_looks_closer() -> None:
+    view = PointView(np.array([[0, 0], [10, 0], [10, 5], [3, 4]], np.float32))
+    view.resize(400, 300)
+    assert len(view.seen()) == 4
+    x, y = view.pixels()[3].tolist()
+    assert view.nearest(x + 3, y, within=10) == 3
+    assert view.nearest(x + 20, y, within=10) == -1
+    view.zoom(0.5, x, y)
+    np.testing.assert_allclose(view.pixels()[3], (x, y), atol=1e-3)
+    assert view.seen().tolist() != [0, 1, 2, 3]
+    view.move(30, -20)
+    np.testing.assert_allclose(view.pixels()[3], (x + 30, y - 20), atol=1e-3)
+    assert view.density().shape == (300, 400)
+    assert view.density().sum() == 4 * len(view.seen())
+    view.show_all()
+    assert len(view.seen()) == 4
+    assert PointView(np.zeros((0, 2), np.float32)).nearest(1, 1, 10) == -1
