@@ -67,20 +67,22 @@ def token_names(words: Sequence[str]) -> list[str]:
 class Side:
     """A side of a map: what its rows or columns are called beside it and in sentences; some may be blocks of tokens."""
 
-    labels: Sequence[str]
+    ticks: tuple[tuple[float, str], ...]
     told: Sequence[str]
     has_blocks: bool = False
 
 
 def side_of(names: Sequence[str], edges: Sequence[int] | None = None) -> Side:
-    """A side made of tokens with these names; `edges`: where its rows or columns begin, and the end, if not at each."""
+    """A side made of tokens with these names; `edges`: where its rows or columns begin, and the end, if not at each.
+    A block is called by its first token beside the map."""
     edges = range(len(names) + 1) if edges is None else edges
     labels, told = [], []
     for start, end in itertools.pairwise(edges):
         is_block = end > start + 1
-        labels.append(f"{names[start][: _LONGEST - 1]}…" if is_block else names[start])
+        labels.append(names[start])
         told.append(f"tokens {start + 1:,} to {end:,}" if is_block else f"{names[start]} ({start + 1:,})")
-    return Side(labels=labels, told=told, has_blocks=len(edges) <= edges[-1] - edges[0])
+    ticks = tuple((i + 0.5, name) for i, name in enumerate(labels))
+    return Side(ticks=ticks, told=told, has_blocks=len(edges) <= edges[-1] - edges[0])
 
 
 def head_picture(weights: Floats, title: str, rows: Side, columns: Side, scale: str) -> HeatPicture:
@@ -103,7 +105,7 @@ def head_picture(weights: Floats, title: str, rows: Side, columns: Side, scale: 
         high=1.0,
         bar=tuple(mark for mark in scale_marks(scale) if mark[0] == 0 or mark[0] >= 0.2),
         describe=told,
-        square=len(rows.labels) == len(columns.labels),
+        square=len(rows.told) == len(columns.told),
     )
 
 
@@ -133,14 +135,13 @@ def difference_picture(difference: Floats, title: str, rows: Side, columns: Side
         high=most,
         bar=((-most, f"−{end}"), (0.0, "0"), (most, f"+{end}")),
         describe=told,
-        square=len(rows.labels) == len(columns.labels),
+        square=len(rows.told) == len(columns.told),
     )
 
 
 def _axis(title: str, side: Side, *, down: bool = False) -> Axis:
-    n = len(side.labels)
-    ticks = tuple((i + 0.5, name) for i, name in enumerate(side.labels))
-    return Axis(title=title, low=n if down else 0, high=0 if down else n, ticks=ticks)
+    n = len(side.told)
+    return Axis(title=title, low=n if down else 0, high=0 if down else n, ticks=side.ticks)
 
 
 def strongest(row: Floats, mass: float = 0.9, least: float = 0.02) -> list[int]:

@@ -34,11 +34,11 @@ class TokenMap(HeatMap):
 
     def set_picture(self, picture: HeatPicture) -> None:
         """Show another table; the same cell stays read out where both are of one size."""
-        spot = self.spot
-        is_alike = self.picture is not None and self.picture.values.shape == picture.values.shape
+        spot, before = self.spot, self.picture
         super().set_picture(picture)
-        self._measure()
-        if is_alike:
+        if before is None or before.x.ticks is not picture.x.ticks or before.y.ticks is not picture.y.ticks:
+            self._measure()
+        if before is not None and before.values.shape == picture.values.shape:
             self.set_spot(spot)
 
     def height_at(self, width: int, most: int) -> int:

@@ -24,7 +24,9 @@ from app.pictures import Floats
 from app.scenes.attention import share_words, strongest
 from app.theme import SPACE, ThemeProvider
 from app.widgets.glass.token_flow import ARC_ROOM, TokenFlow
+from app.widgets.words import counted
 
+_MOST_ROWS = 24
 _WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
@@ -78,6 +80,7 @@ class AttentionArcs(QWidget):
         self._kept = strongest(row) if row is not None else []
         words = [] if row is None else [f"{self._key_words[i]} {share_words(float(row[i]))}" for i in self._kept]
         self.setAccessibleDescription(", ".join(words))
+        self._fold()
         self.update()
 
     @property
@@ -107,10 +110,24 @@ class AttentionArcs(QWidget):
             line = self._caption_line
             self._keys = TokenFlow(self._theme, self._others, width, line - ARC_ROOM + SPACE // 2)
             self._flow = TokenFlow(self._theme, self._words, width, self._keys.bottom + line)
+        self._fold()
+        self.update()
+
+    def _fold(self) -> None:
+        """Of a long text only lines with something to see."""
+        if self._flow is None:
+            return
+        if self.is_folded:
+            places = [place for place in (self._query, self._marked) if place is not None]
+            self._flow.fold([*self._kept, *places] if self._others is None else places)
         height = self._flow.bottom + 2
         if height != self.minimumHeight():
             self.setFixedHeight(height)
-        self.update()
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the text is so long that lines without an arc are left out."""
+        return self._flow is not None and self._flow.n_rows > _MOST_ROWS
 
     @property
     def _caption_line(self) -> int:
@@ -132,7 +149,8 @@ class AttentionArcs(QWidget):
         return self._flow.at(point) if self._flow is not None else None
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        self._point(self._place_at(event.position()))
+        if not self.is_folded:  # or lines would come and go under the pointer
+            self._point(self._place_at(event.position()))
 
     def leaveEvent(self, event: QEvent) -> None:
         self._point(None)
@@ -183,9 +201,17 @@ class AttentionArcs(QWidget):
         if self._flow is not self._keys:
             self._draw_captions(painter, self._keys, self._flow)
             self._draw_tokens(painter, self._flow, seen, are_keys=False)
+        self._draw_gaps(painter, self._flow)
         if self._row is not None and self._query is not None:
             for key in reversed(self._kept):
                 self._draw_arc(painter, self._flow, self._keys, key)
+
+    def _draw_gaps(self, painter: QPainter, flow: TokenFlow) -> None:
+        painter.setFont(self._theme.font(0.75))
+        painter.setPen(self._theme.theme.color("faint"))
+        for middle, n in flow.gaps():
+            words = f"⋯ {counted(n, 'line')} left out ⋯"
+            painter.drawText(QRectF(0, middle - 10, self.width(), 20), Qt.AlignmentFlag.AlignCenter, words)
 
     def _draw_captions(self, painter: QPainter, keys: TokenFlow, flow: TokenFlow) -> None:
         painter.setFont(self._theme.font(0.85))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
@@ -18,10 +17,15 @@ from app.widgets.elided_label import ElidedLabel
 from app.widgets.glass.attention_arcs import AttentionArcs
 from app.widgets.segments import Segments
 from app.widgets.token_map import TokenMap
-from models.inspect.attention_maps import StackMaps
 from models.inspect.patterns import EXPLAINED, PATTERNS
 
-_MAP_HEIGHT = 340
+_POOLED = (
+    "The text is long: a cell stands for a block of pairs of tokens, by the largest weight among them. Click into the "
+    "map to see that part of it exactly."
+)
+_PART = "Part of the map, exactly."
+
+_MAP_HEIGHTS = (340, 460)
 
 
 class HeadDetail(QWidget):
@@ -41,6 +45,9 @@ class HeadDetail(QWidget):
         self.title = ElidedLabel()
         self.title.setProperty("role", "subheading")
         self.whole: QPushButton = button("Whole map", theme, self.whole_asked.emit, icon="arrows-out", role="quiet")
+        policy = self.whole.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.whole.setSizePolicy(policy)
         self.whole.hide()
         self.scores = label("", "caption", wrap=True)
         self.scores.setToolTip("\n".join(f"{PATTERNS[name]}: {words}" for name, words in EXPLAINED.items()))
@@ -71,19 +78,12 @@ class HeadDetail(QWidget):
         """Show heads of another text (rows) that looks at itself, or at `others`."""
         self.arcs.show_texts(words, others)
 
-    def show_pooling(self, stack: StackMaps) -> None:
-        """Say what a cell of such maps stands for, where that is more than one pair of tokens."""
-        down, across = (int(np.diff(edges).max()) for edges in (stack.rows, stack.columns))
-        self.pooled.setText(
-            f"The text is long: each cell is the largest weight of up to {down} × {across} pairs of tokens. Click into "
-            "the map to see a part of it exactly."
-        )
-        self.pooled.setVisible(stack.is_pooled)
-
     def show_sides(self, rows: Side, columns: Side, *, is_part: bool) -> None:
         """Show maps with such rows and columns from now on."""
         self._sides = rows, columns
         self.whole.setVisible(is_part)
+        self.pooled.setVisible(is_part or rows.has_blocks or columns.has_blocks)
+        self.pooled.setText(_PART if is_part else _POOLED)
 
     def show_head(self, weights: Floats, title: str, scores: str, scale: str) -> None:
         """Show a head's map (rows, columns), called `title`; `scores`: what was measured of it."""
@@ -98,7 +98,9 @@ class HeadDetail(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        self.map.setFixedHeight(self.map.height_at(self.width(), _MAP_HEIGHT))
+        lowest, highest = _MAP_HEIGHTS
+        most = min(max(lowest, round(0.72 * self.width())), highest)
+        self.map.setFixedHeight(self.map.height_at(self.width(), most))
 
 
 def sides_of(

@@ -134,13 +134,13 @@ class AttentionPanel(AnswerPanel):
         self._show_stack()
 
     def _show_stack(self) -> None:
-        stack = self.stack
-        self.overview.show_stack(stack)
+        self.overview.show_stack(self.stack)
         self.detail.show_texts(*self._texts)
-        self.detail.show_pooling(stack)
         self.detail.which_row.setVisible(self._which_row is not None)
         self._show_sides()
-        self._on_head()
+        chosen = self._chosen()
+        self.overview.montage.keep(chosen[1] if chosen is not None and chosen[0] == self._kind else None)
+        self._show_head()
         self._show_row()
 
     @property
@@ -162,20 +162,23 @@ class AttentionPanel(AnswerPanel):
             self.focus.choose_head(Head(self.stack.sites[tile.site].site, tile.head))
         self._show_head()
 
-    @Slot()
-    def _on_head(self) -> None:
-        """Keep the head that any view has chosen, in whichever kind of attention it is."""
+    def _chosen(self) -> tuple[str, Tile] | None:
+        """The head that any view has chosen: of which kind, and which."""
         head = self.focus.head
-        if head is None:
-            self.overview.montage.keep(None)
         for kind, stack in self._reading.stacks.items():
             for i, site in enumerate(stack.sites):
-                if head is None or site.site != head.site:
-                    continue
-                if kind != self._kind:
-                    self.kinds.choose(kind)
-                    self._on_kind(kind)
-                self.overview.montage.keep(Tile(i, head.head))
+                if head is not None and site.site == head.site:
+                    return kind, Tile(i, head.head)
+        return None
+
+    @Slot()
+    def _on_head(self) -> None:
+        chosen = self._chosen()
+        if chosen is not None and chosen[0] != self._kind:
+            self.kinds.choose(chosen[0])
+            self._on_kind(chosen[0])
+            return
+        self.overview.montage.keep(chosen[1] if chosen is not None else None)
         self._show_head()
 
     @Slot()
