@@ -48,6 +48,7 @@ class MessageView(QWidget):
         self.gold.setContentsMargins(14, SPACE // 2, 0, SPACE // 2)
         self.gold.hide()
         self._fresh = label(_FRESH, "caption")
+        self._fresh.hide()
         self._fresh.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, SPACE if message.is_reply else 0)

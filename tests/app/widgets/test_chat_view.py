@@ -332,6 +332,7 @@ def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Acto
     bench.composer.sent.emit("Who?")
     actor.begin(" Half")
     assert last(bench).note.text() == "1 token"
+    assert last(bench)._fresh.isHidden()
     actor.session._chat.reply_failed = True
     actor.be("ready")
     actor.session.reply_ended.emit()
