@@ -43,8 +43,7 @@ class NounScores:
 class PronounModel:
     """One pronoun model of the library, and what it makes of two sentences.
 
-    problem: why the sentences tell nothing, '' where they do. its: the column of `reading` where "it" stands in both;
-        -1 for none.
+    problem: why the sentences tell nothing, '' where they do.
     """
 
     run_id: str
@@ -53,7 +52,6 @@ class PronounModel:
     evaluation: PronounEvaluation
     reading: PairReading | None = None
     nouns: tuple[NounScores, NounScores] | None = None
-    its: int = -1
     problem: str = ""
 
 
@@ -161,8 +159,7 @@ class PronounControl(OneJob):
             )
             for reading, each in zip(readings, scores, strict=True)
         )
-        its = next((k for k, (i, _) in enumerate(pair.columns) if i == readings[0].it), -1)
-        return dataclasses.replace(known, reading=pair, nouns=(first, second), its=its)
+        return dataclasses.replace(known, reading=pair, nouns=(first, second))
 
     def _load(self, topology: str, run: Any) -> _Loaded:
         """The model of the latest checkpoint, evaluated where that was not done yet."""

@@ -68,6 +68,11 @@ class PairReading:
     difference: Floats
     predictions: tuple[Difference | None, ...] = ()
 
+    @property
+    def answers_once(self) -> bool:
+        """Whether it is an encoder-decoder's, which answers a whole text."""
+        return len(self.predictions) == 1 < len(self.columns)
+
 
 def align(first: Sequence[int], second: Sequence[int]) -> tuple[Column, ...]:
     """Tokens that are the same stand side by side; what is between them too, as far as it goes."""

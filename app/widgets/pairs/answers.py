@@ -88,7 +88,7 @@ class ChangesCard(QFrame):
     def show_reading(self, reading: PairReading, column: int) -> None:
         """Show the predictions at the token of a column."""
         words, n = column_words(reading)[column], len(reading.predictions)
-        if n == 1 < len(reading.columns):
+        if reading.answers_once:
             found, title = reading.predictions[0], "First token that it would write"
         else:
             found = reading.predictions[column] if n else None

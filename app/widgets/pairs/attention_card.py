@@ -52,7 +52,8 @@ class AttentionCard(QFrame):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
-        lines.addLayout(row(label("Attention", "subheading"), whose, None, self.heads, self.scale))
+        self.title = label("", "subheading")
+        lines.addLayout(row(self.title, whose, None, self.heads, self.scale))
         lines.addWidget(self.maps)
         lines.addWidget(self.said)
         lines.addWidget(label(_ABOUT, "caption", wrap=True))
@@ -70,6 +71,7 @@ class AttentionCard(QFrame):
     def show_reading(self, reading: PairReading, row: int) -> None:
         """Show another pair, looked at from the token of a column."""
         self._reading, self._row = reading, row
+        self.title.setText("Attention of its encoder" if reading.answers_once else "Attention")
         differences = row_differences(reading, row)
         n_layer, n_head = differences.shape
         places = [(layer, head) for layer in range(n_layer) for head in range(n_head)]

@@ -13,14 +13,14 @@ from app.failures import Failure
 from app.pronoun_control import PronounAnswer, PronounControl
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import frame, label, row
+from app.widgets.basics import frame, label, row, set_role
 from app.widgets.export_button import Columns, ExportButton
 from app.widgets.pairs.answers import ChangesCard, ResolvedCard
 from app.widgets.pairs.attention_card import AttentionCard
 from app.widgets.pairs.grow_card import GrowCard
 from app.widgets.pairs.measured import HEADS, Measured
 from app.widgets.pairs.pair_tokens import PairTokens
-from app.widgets.pairs.pair_words import attention_columns, differing, side_words
+from app.widgets.pairs.pair_words import attention_columns, differing, side_words, telling_column
 from app.widgets.pairs.sentences import Sentences
 from app.widgets.scrolling import scrolling
 from app.widgets.segments import Segments
@@ -33,6 +33,7 @@ _ABOUT = (
     "Two sentences that differ in one word, and what a model makes of that word. A token's row of the difference is 0 "
     "where the word cannot reach it."
 )
+_NO_MODEL = "No model is open: choose one in the chat."
 _SOURCES = {"pronouns": "Pronoun models", "open": "The open model"}
 
 
@@ -45,6 +46,7 @@ class MinimalPairs(QWidget):
         self._answer: PronounAnswer | None = None
         self._open_reading: PairReading | None = None
         self._open_problem = ""
+        self._words: tuple[list[str], list[str]] = ([], [])
         self._column = -1
         self._is_stale = True
         self.examiner = session.examiner(self)
@@ -134,7 +136,7 @@ class MinimalPairs(QWidget):
         if self.source.value == "pronouns":
             self.pronouns.ask(texts)
         elif self._session.chat_model is None:
-            self._open_reading, self._open_problem = None, "No model is open: choose one in the chat."
+            self._open_reading, self._open_problem = None, _NO_MODEL
             self._show()
         else:
 
@@ -147,11 +149,7 @@ class MinimalPairs(QWidget):
 
     @Slot(object)
     def _on_answered(self, answer: PronounAnswer) -> None:
-        self._answer, before = answer, self._answer
-        model = next(iter(answer.models.values()), None)
-        if model is not None and (before is None or before.texts != answer.texts or self._column < 0):
-            self._column = model.its
-        self._open_problem = ""
+        self._answer, self._open_problem = answer, ""
         self._show()
 
     @Slot(object)
@@ -197,9 +195,9 @@ class MinimalPairs(QWidget):
         if reading is None:
             self.tokens.show_pair((), (), (), -1)
             return
-        if not 0 <= self._column < len(reading.columns):
-            self._column = max(differing(reading), default=len(reading.columns) - 1)
         first, second = side_words(reading, 0), side_words(reading, 1)
+        if (first, second) != self._words:  # other tokens: the place in the old ones means nothing
+            self._words, self._column = (first, second), telling_column(reading)
         self.tokens.show_pair(first, second, differing(reading), self._column)
         self.attention.show_reading(reading, self._column)
         if self.source.value == "open":
@@ -212,6 +210,7 @@ class MinimalPairs(QWidget):
         missing = tuple(topology for topology in KINDS if topology not in models)
         problems = [model.problem for model in models.values() if model.problem] if not asks_open else []
         problem = self._open_problem or (problems[0] if problems else "")
+        set_role(self.problem, "muted" if problem == _NO_MODEL else "error")
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
         self.grow.show_missing(missing)

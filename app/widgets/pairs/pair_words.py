@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.glass.names import share
+from models.data.tiny_world.pronouns import IT
+from models.tokenizers.roles import MASK_SPELLINGS
 
 if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
 
 Floats = NDArray[np.float32]
 NOTHING = "–"
+_TELLING = (frozenset({IT}), frozenset(mask.lower() for mask in MASK_SPELLINGS))
 
 
 def side_words(reading: PairReading, side: int) -> list[str]:
@@ -32,6 +35,17 @@ def differing(reading: PairReading) -> frozenset[int]:
     """The columns where the sentences differ."""
     both = zip(side_words(reading, 0), side_words(reading, 1), strict=True)
     return frozenset(k for k, (first, second) in enumerate(both) if first != second)
+
+
+def telling_column(reading: PairReading) -> int:
+    """Where to look first: at the last "it" that both have, or at a mask, else at the last token of both."""
+    both = [k for k, (i, j) in enumerate(reading.columns) if i is not None and j is not None]
+    words = side_words(reading, 0)
+    for wanted in _TELLING:
+        found = [k for k in both if words[k].strip("·Ġ▁ ").lower() in wanted]
+        if found:
+            return found[-1]
+    return both[-1]
 
 
 def by_column(reading: PairReading, side: int, layer: int, head: int) -> Floats:
