@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,9 +34,11 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "overhead: percent that the trainer adds to a bare PyTorch loop; throughput: training tokens/s beside Hugging "
         "Face's GPT-2 of three sizes; decode: tokens/s with the KV cache beside without; tokenizer: training and "
         "encoding beside plain calls of the tokenizers library, and milliseconds from a key to the pills; gui: timer "
-        "ticks of the window that are late while a model trains; builder: milliseconds until a changed slot is drawn.",
+        "ticks of the window that are late while a model trains; builder: milliseconds until a changed slot is drawn. "
+        "Not among all: weights MODEL: speed and perplexity of a model with float32, bfloat16 and int8 weights.",
     )
-    parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all", help="default: all")
+    parser.add_argument("part", nargs="?", choices=(*PARTS, "weights", "all"), default="all", help="default: all")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name")
     parser.add_argument(
         "--data", nargs="+", type=Path, default=[], metavar="FILE", help="text to use, not Python's docstrings"
     )
@@ -49,6 +52,10 @@ def run(args: argparse.Namespace) -> int:
     """Measure; the table or one JSON object goes to stdout."""
     if args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds} would train nothing: use at least 1.")
+    if (args.part == "weights") is not (args.model is not None):
+        raise UsageError("The part weights needs the MODEL that it measures, and no other part takes one.")
+    if args.model is not None:
+        return _run_weights(args)
     parts = PARTS if args.part == "all" else (args.part,)
     with ProgressLine(as_json=args.json) as line:
         results = measure(parts, args.device, args.data, 1 if args.quick else args.seeds, line)
@@ -56,6 +63,18 @@ def run(args: argparse.Namespace) -> int:
         print_json({"results": [result.to_dict() for result in results]})
     else:
         print("\n".join(map(sentence, results)))
+    return 0
+
+
+def _run_weights(args: argparse.Namespace) -> int:
+    from app.commands.bench_weights import bench_weights, table
+
+    with ProgressLine(as_json=args.json) as line:
+        measured = bench_weights(args.model, args.device, line)
+    if args.json:
+        print_json(dataclasses.asdict(measured))
+    else:
+        print(table(measured))
     return 0
 
 

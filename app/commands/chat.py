@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, find_model, open_model, print_json
+from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
 from models.data.chat import Message
 from models.events import Event, Notice, Phase, ReplyFinished, TokenMade
@@ -50,6 +50,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help=f"what happens when the context is full: {_CHOICES}. Default: {Prompting().when_full}",
     )
     add_sampling_options(parser)
+    add_weights(parser)
     add_common(parser)
     return parser
 
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
     sampling_from(args)  # what is wrong with the options is said before a model is read
     prompting = Prompting(system=args.system, template=_template(args.template), when_full=args.when_full)
-    model, tokenizer, _ = open_model(args.model, args.device)
+    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     if model.config.topology == "encoder-only":
         raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
     from models.interop.chat_forms import read_chat_form

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.inference.weight_kinds import KINDS
 from models.library import Library
 
 if TYPE_CHECKING:
@@ -27,6 +28,17 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that every command takes."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the kind of weights that replies are made with."""
+    parser.add_argument(
+        "--weights",
+        choices=KINDS,
+        default=KINDS[0],
+        help="how the model's matrices are kept; what each kind gains and costs: `terrarium bench weights MODEL` "
+        f"(default: {KINDS[0]})",
+    )
 
 
 def print_json(value: Any) -> None:
@@ -58,13 +70,16 @@ def find_model(text: str) -> Path:
     return path if path.exists() else Library().find_run(text)
 
 
-def open_model(text: str, device_name: str) -> tuple[AnyModel, Tokenizer, torch.device]:
+def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[AnyModel, Tokenizer, torch.device]:
     """Load MODEL, a path or a run's id or name, onto the chosen device; what went wrong with that goes to stderr.
+
+    weights: one of KINDS, how its matrices are kept.
 
     Raises:
         ValueError: where there is no such model, or it has no tokenizer.
     """
     from models.device import choose_device
+    from models.inference.weights import prepare_weights
     from models.loading import load_model
 
     choice = choose_device(device_name)
@@ -73,4 +88,4 @@ def open_model(text: str, device_name: str) -> tuple[AnyModel, Tokenizer, torch.
     model, tokenizer = load_model(find_model(text), device=choice.device)
     if tokenizer is None:
         raise ValueError(f"{text} has no tokenizer, so text cannot be turned into tokens for it.")
-    return model, tokenizer, choice.device
+    return prepare_weights(model, weights), tokenizer, choice.device

@@ -9,7 +9,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from app.commands.common import UsageError, add_common, open_model, print_json, read_argument
+from app.commands.common import UsageError, add_common, add_weights, open_model, print_json, read_argument
 from app.commands.replying import add_sampling_options, sampling_from, write_reply, write_statistics
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     group.add_argument(
         "--length-penalty", type=float, default=1.0, metavar="P", help="above 0 favours longer texts (default: 1)"
     )
+    add_weights(parser)
     add_common(parser)
     return parser
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.beams < 0:
         raise UsageError(f"--beams is {args.beams}, but must be at least 1; 0 samples.")
     prompt = read_argument(args.prompt)
-    model, tokenizer, _ = open_model(args.model, args.device)
+    model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     from models.inference.prompts import encode_for
 
     ids = encode_for(model.config, tokenizer, prompt)

@@ -8,10 +8,11 @@ import sys
 import time
 from typing import Any
 
-from app.commands.common import UsageError, add_common, find_model, open_model, print_json
+from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.server.activity import Activity, Call
 from app.server.address import DEFAULT_PORT, bind, url_of
 from app.server.engine import Loan, Served
+from models.inference.weight_kinds import KINDS
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -26,6 +27,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help=f"0 takes any that is free (default: {DEFAULT_PORT})"
     )
+    add_weights(parser)
     add_common(parser)
     return parser
 
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     bound = bind(args.port)  # before the model is read, which can take a while
     with bound:
-        served = open_served(args.model, args.device)
+        served = open_served(args.model, args.device, args.weights)
         engine = ThreadEngine(served)
         activity = Activity(_write_call)
         server = HttpServer(make_endpoint(engine, activity), lambda: engine.close("Serving has been stopped."))
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def open_served(text: str, device: str) -> Served:
+def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
     """Load the model, under the names that requests may call it by: a run's name and id, or a file's or folder's."""
     from models.interop.chat_forms import read_chat_form
     from models.training.run_folder import RunFolder
@@ -64,7 +66,7 @@ def open_served(text: str, device: str) -> Served:
         names = run.name, run.id
         checkpoint = run.latest_checkpoint()
         step = checkpoint_step(checkpoint) if checkpoint is not None else None
-    model, tokenizer, _ = open_model(text, device)
+    model, tokenizer, _ = open_model(text, device, weights)
     return Served(
         name=names[0],
         other_names=(*names[1:], text),

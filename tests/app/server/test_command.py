@@ -19,7 +19,7 @@ from tests.app.server.conftest import tiny_served
 def stopped_at_once(byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model is served until Ctrl-C, which comes at once."""
 
-    def open_served(text: str, device: str) -> Served:
+    def open_served(text: str, device: str, weights: str) -> Served:
         return tiny_served(byte_tokenizer)[0]
 
     def answer_at(server: HttpServer, bound: object) -> None:

@@ -1,0 +1,60 @@
+"""Texts that a model was not trained on, to say how well it predicts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from models.data.chat import encode_messages
+from models.data.corpus import Corpus, open_corpus
+from models.data.tiny_world.parallel import stories
+from models.library import Library
+from models.tokenizers import encode_text
+from models.training.run_folder import RunFolder
+
+_N_CHARACTERS = 40_000
+_N_EXAMPLES = 200
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the texts are, in a few words, and their token ids."""
+
+    label: str
+    texts: Sequence[Sequence[int]]
+
+
+def held_out_texts(path: Path, tokenizer: Tokenizer, library: Library) -> HeldOut:
+    """The beginning of a run's own validation texts; for models without any, stories that Tiny World makes up."""
+    corpus = _corpus(path, library)
+    texts = [ids for ids in _validation(corpus, tokenizer) if len(ids) > 1] if corpus is not None else []
+    if corpus is not None and texts:
+        return HeldOut(f"the validation texts of {corpus.label}", texts)
+    return HeldOut("stories of Tiny World", [encode_text(tokenizer, "\n\n".join(stories("English", _N_EXAMPLES)))])
+
+
+def _corpus(path: Path, library: Library) -> Corpus | None:
+    """What the run in `path` was trained on; None for other models, and where its texts are gone."""
+    if not (path / "run.json").exists():
+        return None
+    made_from = RunFolder.open(path).lineage.get("corpus")
+    try:
+        return open_corpus(library, made_from["sha256"]) if made_from is not None else None
+    except (ValueError, KeyError):
+        return None
+
+
+def _validation(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[list[int]]:
+    """Token ids as training would read them, for conversations through the chat template."""
+    if corpus.kind == "text":
+        yield encode_text(tokenizer, corpus.read_text("val")[:_N_CHARACTERS])
+        return
+    for example in islice(corpus.read_examples("val"), _N_EXAMPLES):
+        if "messages" in example:
+            yield encode_messages(tokenizer, example["messages"])[0]
+        elif "text" in example:
+            yield encode_text(tokenizer, example["text"])

@@ -1,0 +1,117 @@
+"""What each kind of weights gains and costs: speed, memory and perplexity, measured on the same texts in one go."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+
+from models.events import Event, Phase, Progress
+from models.inference.continuation import Continuation, evaluating
+from models.inference.held_out import HeldOut
+from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
+from models.inference.weights import megabytes, prepare_weights, slower_reason
+from models.transformer import AnyModel, Decoder
+
+N_PREDICTED = 2048
+"""Tokens whose prediction is scored."""
+WINDOW = 256
+N_PROMPT, N_WRITTEN, ROUNDS = 128, 16, 4
+"""In each round every kind reads so many tokens and writes so many, by turns: what else the machine does meets all."""
+
+
+@dataclass
+class _Measured:
+    model: Decoder
+    read: list[float] = field(default_factory=list)
+    written: list[float] = field(default_factory=list)
+    """Tokens per second in each round."""
+    nats: float = 0.0
+
+
+def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = KINDS) -> Generator[Event, None, None]:
+    """Measure the kinds, float32 among them. Yields Phase, Progress, at last WeightsMeasured; closing it cancels.
+
+    All are in memory at once, about as much again as the model itself.
+
+    Raises:
+        ValueError: for a model that is no decoder, or a text that is too short.
+    """
+    if not isinstance(model, Decoder):
+        raise ValueError("Only a decoder's weights can be measured: it is its next token that is predicted.")
+    windows = _windows(held_out, min(WINDOW, model.config.context_length))
+    yield Phase(name="Preparing weights")
+    measured: dict[str, _Measured] = {}
+    for kind in ("float32", *(kind for kind in kinds if kind != "float32")):
+        prepared = prepare_weights(model, kind)
+        assert isinstance(prepared, Decoder)
+        measured[kind] = _Measured(prepared)
+        yield Progress(done=len(measured), total=len(kinds))
+    yield Phase(name="Reading and writing")
+    for done in range(ROUNDS + 1):
+        for one in measured.values():
+            for _ in _write(one, windows[0]):
+                yield Progress(done=done, total=ROUNDS + 1)
+    yield Phase(name="Predicting held-out text")
+    for done, window in enumerate(windows, start=1):
+        for one in measured.values():
+            one.nats += _nats(one.model, window)
+            yield Progress(done=done, total=len(windows))
+    n_predicted = sum(len(window) - 1 for window in windows)
+    device = model.embedding.weight.device
+    exact = measured["float32"].nats
+    rows = tuple(
+        WeightsFigures(
+            kind=kind,
+            megabytes=megabytes(one.model),
+            tokens_per_s=statistics.median(one.written[1:]),  # the first round warms up
+            read_per_s=statistics.median(one.read[1:]),
+            perplexity=math.exp(min(one.nats / n_predicted, 700.0)),
+            change=math.expm1((one.nats - exact) / n_predicted),
+            problem=slower_reason(kind, device),
+        )
+        for kind, one in measured.items()
+    )
+    yield WeightsMeasured(rows=rows, text=held_out.label, n_predicted=n_predicted)
+
+
+def _windows(held_out: HeldOut, length: int) -> list[Sequence[int]]:
+    """Pieces of the texts of 2 to `length` tokens, up to N_PREDICTED predictions."""
+    found: list[Sequence[int]] = []
+    left = N_PREDICTED
+    for text in held_out.texts:
+        for start in range(0, len(text) - 1, max(length - 1, 1)):
+            window = text[start : start + min(length, left + 1)]
+            if len(window) > 1 and left > 0:
+                found.append(window)
+                left -= len(window) - 1
+    if not found:
+        raise ValueError(f"There is too little text to predict in {held_out.label}: two tokens at least.")
+    return found
+
+
+def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
+    """A round of one kind: read the beginning of `ids` and write after it. Yields after each call of the model."""
+    prompt = list(ids[: max(1, min(N_PROMPT, one.model.config.context_length - N_WRITTEN))])
+    text = Continuation(one.model, prompt, -1)
+    new, seconds = torch.tensor([prompt]), []
+    for _ in range(min(N_WRITTEN + 1, text.room)):
+        began = time.perf_counter()
+        new = text.next_logits(new).argmax(dim=-1, keepdim=True).cpu()
+        seconds.append(time.perf_counter() - began)
+        yield
+    one.read.append(len(prompt) / seconds[0])
+    one.written.append(len(seconds[1:]) / sum(seconds[1:]) if seconds[1:] else 0.0)
+
+
+def _nats(model: Decoder, window: Sequence[int]) -> float:
+    """The sum of the surprisals of all its tokens but the first."""
+    with evaluating(model):
+        ids = torch.tensor([list(window)], device=model.embedding.weight.device)
+        logits = model(ids[:, :-1])[0].float()
+        return float(F.cross_entropy(logits, ids[0, 1:], reduction="sum"))
