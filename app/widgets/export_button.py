@@ -39,7 +39,9 @@ class ExportButton(QPushButton):
         super().__init__("Export")
         self.name = "charts"
         """What a file is called where the user does not say."""
-        self._session, self._theme, self._picture, self._numbers = session, theme, picture, numbers
+        self.picture = picture
+        """What a picture shows."""
+        self._session, self._theme, self._numbers = session, theme, numbers
         theme.set_icon(self, "export")
         self.setToolTip("Write the charts, or all the numbers behind them, into a file")
         menu = QMenu(self)
@@ -70,9 +72,9 @@ class ExportButton(QPushButton):
             return
         ground = self._theme.theme.color("window")
         if kind == "png":
-            written = self._session.export_picture(path, lambda path: write_png(self._picture, ground, path))
+            written = self._session.export_picture(path, lambda path: write_png(self.picture, ground, path))
         else:
-            written = self._session.export_picture(path, lambda path: write_svg(self._picture, ground, self.name, path))
+            written = self._session.export_picture(path, lambda path: write_svg(self.picture, ground, self.name, path))
         if written:
             self._on_written(path)
 

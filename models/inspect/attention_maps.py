@@ -17,6 +17,10 @@ MEAN, MAX = -2, -1
 """After all heads of a map: the mean and the largest over them, of each pair of tokens."""
 
 
+PART = 64
+"""Rows and columns of a part of a pooled map that is read again, exactly."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SiteMap:
     """One layer's attention.
@@ -56,6 +60,13 @@ class StackMaps:
     def is_pooled(self) -> bool:
         """Whether a cell stands for more than one pair of tokens."""
         return bool(len(self.rows) <= self.rows[-1] or len(self.columns) <= self.columns[-1])
+
+
+def around(edges: Ints, block: int, most: int = PART) -> range:
+    """The tokens around the middle of a block (`edges`: where blocks begin, and the end), as far as there are any."""
+    middle, n = int(edges[block] + edges[block + 1]) // 2, int(edges[-1])
+    start = min(max(middle - most // 2, 0), max(n - most, 0))
+    return range(start, min(start + most, n))
 
 
 def with_aggregates(weights: Floats) -> Floats:

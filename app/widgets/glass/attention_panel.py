@@ -7,15 +7,18 @@ an encoder-decoder's source, which the focus says nothing of, the token is chose
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QWidget
 
 from app.glass.asked import Asked
+from app.glass.attention_numbers import head_numbers
 from app.glass.attention_reading import AttentionReading, Window
 from app.glass.focus import Focus, Head
 from app.glass.head_words import STACKS, head_words, score_words
+from app.glass.read_text import ReadText
 from app.glass.shown_row import place_of_row, shown_row
 from app.pictures import Floats
 from app.session import Session
@@ -26,8 +29,9 @@ from app.widgets.glass.attention_detail import HeadDetail, sides_of
 from app.widgets.glass.head_overview import HeadOverview
 from app.widgets.glass.head_tiles import Tile
 from app.widgets.glass.panel_head import About
+from app.widgets.glass.sheet import Sheet
 from app.widgets.segments import Segments
-from models.inspect.attention_maps import StackMaps
+from models.inspect.attention_maps import StackMaps, around
 
 ABOUT = About(
     title="Attention",
@@ -37,8 +41,6 @@ ABOUT = About(
     limits="Attention is not explanation: it says from where a head takes something, not what, nor whether that "
     "matters for the answer. Switching the head off tells more.",
 )
-_PART = 64
-"""Tokens to each side of the part of a long text's map that is shown exactly."""
 
 
 class AttentionPanel(AnswerPanel):
@@ -49,8 +51,7 @@ class AttentionPanel(AnswerPanel):
         self._reading = AttentionReading(session, self.examiner, self)
         self._interrupted = False
         self._kind = ""
-        self._source_place: int | None = None
-        self._source_locked = False
+        self._source = Focus(self)
         self._row: Window | None = None
         self._part: Window | None = None
         self.kinds = Segments("Which attention", {kind: STACKS[kind] for kind in ("encoder", "decoder", "cross")})
@@ -59,12 +60,14 @@ class AttentionPanel(AnswerPanel):
         for widget in (self.kinds, self.overview, self.detail):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
+        self.export.picture = Sheet(self.overview.montage, self.detail, parent=self)
         arcs, montage = self.detail.arcs, self.overview.montage
         self._reading.read.connect(self._on_read)
         self._reading.window_read.connect(self._on_window)
         self._reading.window_failed.connect(self._on_refused)
         session.chat_changed.connect(self._on_chat)
         focus.head_changed.connect(self._on_head)
+        self._source.place_changed.connect(self._show_row)
         self.kinds.changed.connect(self._on_kind)
         self.overview.scale_changed.connect(self._show_head)
         montage.previewed.connect(self._show_head)
@@ -91,6 +94,8 @@ class AttentionPanel(AnswerPanel):
         if text is not None and self._session.chat_model is not None:
             self.say("Looking …", "The model reads the text once more, to show where its heads look.")
             self._reading.begin(text)
+            words = text.source_words
+            self._source.show(ReadText(ids=text.source_ids, words=words, n_prompt=len(words)))
 
     def show_place(self) -> None:
         super().show_place()
@@ -102,8 +107,8 @@ class AttentionPanel(AnswerPanel):
 
     def forget(self) -> None:
         self._reading.forget()
-        self._row = self._part = self._source_place = None
-        self._source_locked = False
+        self._row = self._part = None
+        self._source.show(None)
 
     @Slot()
     def _on_chat(self) -> None:
@@ -195,38 +200,43 @@ class AttentionPanel(AnswerPanel):
     # -- Rows ----------------------------------------------------------------------------------------------------------
 
     @property
+    def _pointed(self) -> Focus:
+        """Who knows the token that is pointed at."""
+        return self._source if self._kind == "encoder" else self.focus
+
+    @property
     def _which_row(self) -> str | None:
         sees_both_sides = self._kind == "encoder" or (self._kind == "self" and not self.stack.is_causal)
         return None if sees_both_sides else self.detail.which_row.value
 
     @Slot()
     def _show_row(self) -> None:
+        """Show the row of the token that is pointed at; in a pooled map that of a token that is kept is read exactly."""
         if not self._reading.stacks:
             return
-        is_kept = self._source_locked if self._kind == "encoder" else self.focus.locked is not None
         query = self._draw_row()
-        if self.stack.is_pooled and is_kept and not self._knows(query):
+        if self._row_weights(query) is None and self._pointed.locked is not None:
             n_keys = int(self.stack.columns[-1])
             self._reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
 
-    def _knows(self, query: int) -> bool:
-        return self._row is not None and query in self._row.rows
+    def _row_weights(self, query: int) -> Floats | None:
+        """(S): a row of the head that is shown; None where it has not been read."""
+        tile = self.overview.montage.shown
+        site = self.stack.sites[tile.site]
+        if not self.stack.is_pooled:
+            return site.weights[tile.head, query]
+        row = self._row
+        return row.weights[site.site][tile.head, 0] if row is not None and query in row.rows else None
 
     def _draw_row(self) -> int:
-        """Show the row of the token that is pointed at, and return its number."""
-        stack, tile = self.stack, self.overview.montage.shown
-        place = self._source_place if self._kind == "encoder" else self.focus.place
-        row = shown_row(self._texts[0], place, self._which_row)
-        weights: Floats | None = None
-        if not stack.is_pooled:
-            weights = stack.sites[tile.site].weights[tile.head, row.query]
-        elif self._row is not None and self._knows(row.query):
-            weights = self._row.weights[stack.sites[tile.site].site][tile.head, 0]
+        """Draw the row of the token that is pointed at, and return its number."""
+        row = shown_row(self._texts[0], self._pointed.place, self._which_row)
+        weights = self._row_weights(row.query)
         missing = "" if weights is not None else " Click a token to have its row read exactly."
         self.detail.row_words.setText(row.words + missing)
         self.detail.arcs.show_row(weights, row.query, row.marked)
         if self._part is None:
-            self.detail.map.mark_row(int(np.searchsorted(stack.rows, row.query, "right")) - 1)
+            self.detail.map.mark_row(int(np.searchsorted(self.stack.rows, row.query, "right")) - 1)
         else:
             rows = self._part.rows
             self.detail.map.mark_row(row.query - rows.start if row.query in rows else None)
@@ -234,35 +244,20 @@ class AttentionPanel(AnswerPanel):
 
     @Slot(object)
     def _on_hovered(self, place: int | None) -> None:
-        if self._kind != "encoder":
-            self.focus.hover(place)
-        elif not self._source_locked:
-            self._source_place = place
-            self._show_row()
+        self._pointed.hover(place)
 
     @Slot(int)
     def _on_clicked(self, place: int) -> None:
-        if self._kind != "encoder":
-            self.focus.lock(place)
-            self._show_row()  # where it was the one under the pointer before, nobody says so
-            return
-        self._source_place, self._source_locked = place, True
-        self._show_row()
+        self._pointed.lock(place)
+        self._show_row()  # nobody says so where it was the one under the pointer before
 
     @Slot()
     def _on_unlocked(self) -> None:
-        self.focus.unlock()
-        self._source_place, self._source_locked = None, False
-        self._show_row()
+        self._pointed.unlock()
 
     @Slot(int)
     def _walk(self, by: int) -> None:
-        if self._kind != "encoder":
-            self.focus.walk(by)
-            return
-        last = len(self._texts[0]) - 1
-        place = last if self._source_place is None else self._source_place
-        self._on_clicked(min(max(place + by, 0), last))
+        self._pointed.walk(by)
 
     # -- Parts of long texts -------------------------------------------------------------------------------------------
 
@@ -271,7 +266,7 @@ class AttentionPanel(AnswerPanel):
         """In a pooled map see a part of it; in an exact one choose the row."""
         stack = self.stack
         if stack.is_pooled and self._part is None:
-            self._reading.ask_window(self._kind, _around(stack.rows, row), _around(stack.columns, column))
+            self._reading.ask_window(self._kind, around(stack.rows, row), around(stack.columns, column))
             return
         query = row if self._part is None else self._part.rows[row]
         place = place_of_row(query, len(self._texts[0]), self._which_row)
@@ -284,14 +279,16 @@ class AttentionPanel(AnswerPanel):
     def _on_window(self, window: Window) -> None:
         if len(window.rows) == 1:
             self._row = window
+            self._draw_row()
         else:
-            self._part = window
-            self._show_sides()
-        self._show_head()
+            self._show_part(window)
 
     @Slot()
     def _on_whole(self) -> None:
-        self._part = None
+        self._show_part(None)
+
+    def _show_part(self, part: Window | None) -> None:
+        self._part = part
         self._show_sides()
         self._show_head()
 
@@ -302,32 +299,9 @@ class AttentionPanel(AnswerPanel):
             rows, columns = [*part.rows, part.rows.stop], [*part.columns, part.columns.stop]
         self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
 
-    # -- Export --------------------------------------------------------------------------------------------------------
-
     def _numbers(self) -> Callable[[], Columns]:
-        """The head that is shown: who looks, at what, and how much; of long texts by their blocks' first tokens."""
+        """Of the head that is shown."""
         if not self._reading.stacks:
             return dict
-        stack, tile, (words, others) = self.stack, self.overview.montage.shown, self._texts
-        site, seen = stack.sites[tile.site], words if others is None else others
-
-        def columns() -> Columns:
-            weights = site.weights[tile.head]
-            queries, keys = np.meshgrid(stack.rows[:-1], stack.columns[:-1], indexing="ij")
-            return {
-                "head": [head_words(site, tile.head)] * weights.size,
-                "query": queries.ravel() + 1,
-                "query_token": [words[i] for i in queries.ravel()],
-                "key": keys.ravel() + 1,
-                "key_token": [seen[i] for i in keys.ravel()],
-                "weight": weights.ravel().astype(float),
-            }
-
-        return columns
-
-
-def _around(edges: np.ndarray, block: int) -> range:
-    """_PART tokens around a block, as far as there are any."""
-    middle, n = int(edges[block] + edges[block + 1]) // 2, int(edges[-1])
-    start = min(max(middle - _PART // 2, 0), max(n - _PART, 0))
-    return range(start, min(start + _PART, n))
+        tile = self.overview.montage.shown
+        return partial(head_numbers, self.stack, tile.site, tile.head, *self._texts)

@@ -57,10 +57,10 @@ def test_words_are_written_too(tmp_path: Path) -> None:
 
 def test_pictures_show_the_widget(button: ExportButton, heard: Heard, tmp_path: Path) -> None:
     button.export_to(tmp_path / "a.png", "png")
-    assert QImage(str(tmp_path / "a.png")).size() == button._picture.size() * 2
+    assert QImage(str(tmp_path / "a.png")).size() == button.picture.size() * 2
     button.export_to(tmp_path / "a.svg", "svg")
     assert "Perplexity of a run" in (tmp_path / "a.svg").read_text("utf-8")
-    assert QSvgRenderer(str(tmp_path / "a.svg")).viewBox().size() == button._picture.size()
+    assert QSvgRenderer(str(tmp_path / "a.svg")).viewBox().size() == button.picture.size()
 
 
 def test_what_became_of_a_file_is_said(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
+from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
@@ -240,7 +243,12 @@ def test_what_is_masked_is_hatched_and_not_zero(opened: AttentionPanel, theme: T
     assert montage._layout.at(QPointF(rect.left() + 3, 5000)) is None
 
 
-def test_numbers_are_exported(opened: AttentionPanel) -> None:
+def test_pictures_show_all_heads_and_numbers_are_exact(opened: AttentionPanel, tmp_path: Path) -> None:
+    opened.export.export_to(tmp_path / "heads.png", "png")
+    image = QImage(str(tmp_path / "heads.png"))
+    assert image.height() > 2 * (opened.overview.montage.height() + opened.detail.height())
+    opened.export.export_to(tmp_path / "heads.svg", "svg")
+    assert "mean" in (tmp_path / "heads.svg").read_text("utf-8")
     columns = opened._numbers()()
     n = len(SENTENCE)
     assert {len(column) for column in columns.values()} == {n * n}
