@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -180,16 +180,18 @@ class PairMaps(QWidget):
         self._draw_bar(painter, 0, 2, (0.0, 0.1, 0.25, 0.5, 1.0))
         self._draw_bar(painter, 2, 1, ())
 
-    def _every(self) -> int:
-        """Every how many-th token is written."""
-        return max(1, math.ceil(0.88 * self._metrics().height() / self._cell(self.width())))
+    def _is_written(self, k: int, chosen: Collection[int]) -> bool:
+        """Whether there is room for token `k`: it is one of the chosen, or its turn and none of them is too near."""
+        every = max(1, math.ceil(0.88 * self._metrics().height() / self._cell(self.width())))
+        return k in chosen or (k % every == 0 and all(abs(k - other) >= every for other in chosen if other >= 0))
 
     def _draw_columns(self, painter: QPainter, area: QRectF, words: Sequence[str]) -> None:
         cell, height = self._cell(self.width()), self._metrics().height()
+        read = self._spot[1] if self._spot is not None else -1
         painter.setFont(self._theme.mono_font(0.85))
         for k, word in enumerate(words):
-            is_read = self._spot is not None and self._spot[1] == k
-            if k % self._every() and not is_read:
+            is_read = k == read
+            if not self._is_written(k, {read}):
                 continue
             painter.save()
             painter.translate(area.left() + (k + 0.5) * cell, area.top() - SPACE / 2)
@@ -210,7 +212,7 @@ class PairMaps(QWidget):
                 painter.setPen(QPen(colors.color("accent" if k == self._row else "text"), 1.5))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRect(box)
-            if first and (k in (self._row, read) or k % self._every() == 0):
+            if first and self._is_written(k, {self._row, read}):
                 painter.setFont(self._theme.mono_font(0.85))
                 painter.setPen(colors.color("accent" if k == self._row else "text" if k == read else "muted"))
                 wide = self._label() - SPACE / 2

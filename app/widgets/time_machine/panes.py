@@ -15,16 +15,20 @@ from app.widgets.time_machine.token_bars import TokenBars
 from app.widgets.time_machine.written import Written
 from app.widgets.words import percent
 from models.config import ModelConfig
+from models.training.spec import RunSpec
 
 _TITLES = {
     "decoder-only": ("What it writes", "Next token"),
     "encoder-only": ("How it fills the gaps", "In the first gap"),
     "encoder-decoder": ("How it fills the gaps", "Begins the first gap"),
+    "pronouns": ("What “it” is", "Nouns to choose from"),
 }
+"""By topology, or by what else is learned."""
 _WHY = {
     "decoder-only": "What the model expects right after the prompt",
     "encoder-only": "What the model expects in the first masked place",
     "encoder-decoder": "What the model expects as the first token of the first gap",
+    "pronouns": "How probable each noun before “it” is",
 }
 
 
@@ -49,14 +53,16 @@ class Panes(QSplitter):
         for i in (0, 2):
             self.setStretchFactor(i, 1)
 
-    def set_design(self, config: ModelConfig | None) -> None:
-        """Snapshots are of a model of this design from now on; None where it is not known."""
-        self._config = config
-        topology = config.topology if config is not None else "decoder-only"
-        texts, top = _TITLES[topology]
+    def set_spec(self, spec: RunSpec | None) -> None:
+        """Snapshots are of a model of this run from now on; None where that is not known."""
+        self._config = spec.model if spec is not None else None
+        learned = spec.model.topology if spec is not None else "decoder-only"
+        if spec is not None and spec.data.source == "pronouns":
+            learned = "pronouns"
+        texts, top = _TITLES[learned]
         self._texts_title.setText(texts)
         self._top_title.setText(top)
-        self._top_title.setToolTip(_WHY[topology])
+        self._top_title.setToolTip(_WHY[learned])
 
     def show_snapshot(self, snapshot: Snapshot, *, moves: bool) -> None:
         """Show another one. `moves`: the bars grow and shrink on the way, where motion is welcome."""

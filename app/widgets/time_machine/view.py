@@ -64,7 +64,7 @@ class TimeMachine(QWidget):
         self._run = run
         self._snapshots = Snapshots(run.history, run.spec.train.prompts if run.spec is not None else ())
         self._names.read(run.folder)
-        self.panes.set_design(run.spec.model if run.spec is not None else None)
+        self.panes.set_spec(run.spec)
         with QSignalBlocker(self.prompt):
             self.prompt.clear()
         self._take_new()
