@@ -46,14 +46,15 @@ def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False
     Raises:
         ValueError: for an unknown role, a missing key, or a template that fails.
     """
-    _check(messages)
+    check_messages(messages)
     try:
         return str(_compiled(template).render(messages=messages, add_generation_prompt=add_generation_prompt))
     except TemplateError as error:
         raise ValueError(f"The chat template fails: {error}") from error
 
 
-def _check(messages: Sequence[Message]) -> None:
+def check_messages(messages: Sequence[Message]) -> None:
+    """Raise ValueError where a message has no known role, or no text."""
     for message in messages:
         if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
             raise ValueError(f"A message needs a role ({', '.join(ROLES)}) and a content text, not {message!r}.")
@@ -169,7 +170,7 @@ def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[s
 
 def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[Segment]:
     """The parts in order; a content joins the plain text before it (its space)."""
-    _check(messages)
+    check_messages(messages)
     before, after_reply = "", False
     for text, is_content, message in _frame(tuple(message["role"] for message in messages), add_generation_prompt):
         if is_content:

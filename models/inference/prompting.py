@@ -149,8 +149,9 @@ def newest_that_fit(
     Args:
         room: how many tokens the prompt may have; by default `room_for_prompt`.
     """
-    from models.data.chat import n_to_leave_out, room_for_prompt
+    from models.data.chat import check_messages, n_to_leave_out, room_for_prompt
 
+    check_messages(messages)
     said = with_system(messages, prompting)
     first = said[:1] if said and said[0]["role"] == "system" else []
     kept = said[len(first) :]

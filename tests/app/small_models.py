@@ -1,0 +1,41 @@
+"""Runs with small models of random weights and a tokenizer of bytes: opened in milliseconds, without any training."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tokenizers import Tokenizer
+
+from models.config import ModelConfig
+from models.data.chat_form import ChatForm
+from models.files import atomic_write_json
+from models.interop.chat_forms import write_chat_form
+from models.library import Library
+from models.tokenizers.roles import add_roles
+from models.training.checkpoint import FORMAT, TrainState
+from tests.models.runs_on_disk import put_run
+
+
+def put_model(
+    library: Library, tokenizer: Tokenizer, topology: str, *, form: ChatForm | None = None, context_length: int = 64
+) -> str:
+    """A run with one checkpoint, called as its topology; returns its id."""
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    add_roles(tokenizer, topology)
+    config = ModelConfig(
+        topology=topology,
+        vocab_size=tokenizer.get_vocab_size(),
+        context_length=context_length,
+        n_layer=1,
+        n_head=2,
+        d_model=16,
+        position="rope" if topology != "encoder-decoder" else "learned",
+    )
+    folder = put_run(library, topology, config)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    [checkpoint] = (folder / "checkpoints").iterdir()
+    about = {"format": FORMAT, **dataclasses.asdict(TrainState()), "optimizer": {}, "model": config.to_dict()}
+    atomic_write_json(checkpoint / "state.json", about)
+    if form is not None:
+        write_chat_form(folder, form)
+    return folder.name
