@@ -80,8 +80,7 @@ def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequen
     split = lead = None
     reason = ""
     try:
-        split = contributions(model, text, at, token)
-        lead = contributions(model, text, at, token, rival)
+        split, lead = contributions(model, text, at, [(token, None), (token, rival)])
     except ValueError as error:  # the lens stands without it
         reason = str(error)
     names = token_names(tokenizer, [*lens.best.flatten().tolist(), token, rival])

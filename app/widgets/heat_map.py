@@ -59,10 +59,10 @@ class HeatMap(Figure):
         assert self._picture is not None
         return self._picture.describe(spot[1], spot[0])
 
-    def cell_rect(self, column: int, row: int) -> QRectF:
-        """Where a cell is drawn."""
+    def cell_rect(self, column: int, row: int, area: QRectF | None = None) -> QRectF:
+        """Where a cell is drawn; `area`, where it is known already, saves working it out for each of many cells."""
         columns, rows = self._shape()
-        area = self.area
+        area = self.area if area is None else area
         wide, high = area.width() / columns, area.height() / rows
         return QRectF(area.left() + column * wide, area.top() + row * high, wide, high)
 

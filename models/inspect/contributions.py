@@ -9,6 +9,7 @@ Letters in shape comments: P parts, C d_model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,8 +37,10 @@ class Contributions:
 
 
 @torch.no_grad()
-def contributions(model: AnyModel, text: Text, at: int, id: int, against: int | None = None) -> Contributions:
-    """What each part adds to the logit of `id` at place `at`; with `against`, to its lead over that token.
+def contributions(
+    model: AnyModel, text: Text, at: int, wanted: Sequence[tuple[int, int | None]]
+) -> list[Contributions]:
+    """What each part adds at place `at`: to the logit of a token (id, None), or to its lead over another (id, other).
 
     Raises:
         ValueError: where the head has a layer of its own, whose activation no sum comes through; and as `reading.read`.
@@ -57,12 +60,24 @@ def contributions(model: AnyModel, text: Text, at: int, id: int, against: int | 
             shares = _normed(stack.final_norm, shares)
         assert isinstance(head, LanguageHead)
         table = model.embedding.weight if head.weight is None else head.weight
-        row, constant = _row(head, table, id)
-        total = logits[id]
-        if against is not None:
-            other, other_constant = _row(head, table, against)
-            row, constant, total = row - other, constant - other_constant, total - logits[against]
-        values = (shares @ row).tolist()
+        return [_of(head, table, logits, sites, shares, id, against) for id, against in wanted]
+
+
+def _of(
+    head: LanguageHead,
+    table: Tensor,
+    logits: Tensor,
+    sites: Sequence[str],
+    shares: Tensor,
+    id: int,
+    against: int | None,
+) -> Contributions:
+    row, constant = _row(head, table, id)
+    total = logits[id]
+    if against is not None:
+        other, other_constant = _row(head, table, against)
+        row, constant, total = row - other, constant - other_constant, total - logits[against]
+    values = (shares @ row).tolist()
     return Contributions(
         parts=tuple(zip(sites, values[:-1], strict=True)), constant=values[-1] + float(constant), total=float(total)
     )

@@ -64,11 +64,11 @@ def map_of(table: Tensor) -> EmbeddingMap:
     """
     mean = table.float().mean(dim=0)
     every = math.ceil(len(table) * table.size(1) ** 2 / _MOST_PRODUCTS)
-    covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double, device=table.device)
+    covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double)
     for rows in table[::every].split(_ROWS_AT_ONCE):
         centred = rows.float() - mean
-        covariance += (centred.mT @ centred).double()
-    values, vectors = torch.linalg.eigh(covariance.cpu())
+        covariance += (centred.mT @ centred).cpu().double()
+    values, vectors = torch.linalg.eigh(covariance)
     main = vectors[:, -2:].flip(-1)  # (C, 2), the largest first
     main = main * torch.sign(main.gather(0, main.abs().argmax(dim=0, keepdim=True)))
     whole = float(values.clamp_min(0).sum()) or 1.0

@@ -115,14 +115,14 @@ class LensGrid(HeatMap):
         painter.setFont(self._theme.mono_font(_FONT))
         for row, words in enumerate(table.words):
             for column, word in enumerate(words):
-                cell = self.cell_rect(column, row)
+                cell = self.cell_rect(column, row, area)
                 ground = QColor.fromRgb(int(colours[int(255 * min(max(float(table.values[row, column]), 0.0), 1.0))]))
                 painter.setPen(self._theme.theme.color("window" if _is_light(ground) == is_dark else "text"))
                 shown = metrics.elidedText(word, Qt.TextElideMode.ElideRight, int(cell.width()) - 4)
                 painter.drawText(cell, _MIDDLE, shown)
         painter.setPen(QPen(self._theme.theme.color("border"), 1))
         for column in range(1, len(table.reads)):
-            x = round(self.cell_rect(column, 0).left()) + 0.5
+            x = round(self.cell_rect(column, 0, area).left()) + 0.5
             painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
         if self._in_focus >= 0:
             first, last = self.cell_rect(self._in_focus, 0), self.cell_rect(self._in_focus, len(table.words) - 1)
@@ -135,19 +135,20 @@ class LensGrid(HeatMap):
         table = self._table
         assert table is not None
         colors, metrics = self._theme.theme, self._cell_metrics()
-        below = self.area.bottom() + 2
+        area = self.area
+        below = area.bottom() + 2
         painter.setFont(self._theme.font(0.9))
         painter.setPen(colors.color("muted"))
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for row, name in enumerate(table.layers):
-            cell = self.cell_rect(0, row)
+            cell = self.cell_rect(0, row, area)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
         painter.setPen(colors.color("faint"))
         for top, words in ((0.0, "reads"), (below, "stood next" if any(table.goes_on) else "")):
             painter.drawText(QRectF(0, top, self._left - SPACE * 0.75, self._row_height), right, words)
         painter.setFont(self._theme.mono_font(_FONT))
         for column, (reads, goes_on) in enumerate(zip(table.reads, table.goes_on, strict=True)):
-            cell = self.cell_rect(column, 0)
+            cell = self.cell_rect(column, 0, area)
             painter.setPen(colors.color("text" if column == self._in_focus else "muted"))
             for top, word in ((0.0, reads), (below, goes_on)):
                 shown = metrics.elidedText(word, Qt.TextElideMode.ElideRight, int(cell.width()) - 4)

@@ -141,19 +141,19 @@ class PartGrid(HeatMap):
         for row, parts in enumerate(self._parts):
             for column, part in enumerate(parts):
                 if part is not None and part in self._marked:
-                    painter.drawRect(self.cell_rect(column, row).adjusted(1.5, 1.5, -1, -1))
+                    painter.drawRect(self.cell_rect(column, row, area).adjusted(1.5, 1.5, -1, -1))
 
     def _draw_frame(self, painter: QPainter, room: QRectF, title: str, x: Axis, y: Axis) -> None:
-        metrics = self._metrics()
+        metrics, area = self._metrics(), self.area
         painter.setFont(self._theme.font(0.9))
         painter.setPen(self._theme.theme.color("muted"))
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for row, name in enumerate(self._rows):
-            cell = self.cell_rect(0, row)
+            cell = self.cell_rect(0, row, area)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
         free = 0.0
         for column, name in enumerate(self._heads):
-            middle, width = self.cell_rect(column, 0).center().x(), metrics.horizontalAdvance(name)
+            middle, width = self.cell_rect(column, 0, area).center().x(), metrics.horizontalAdvance(name)
             if middle - width / 2 >= free:
                 box = QRectF(middle - width / 2 - 1, 0, width + 2, metrics.height())
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)

@@ -55,7 +55,7 @@ def test_contributions_add_up_to_the_logit(name: str) -> None:
     model = make(name)
     text, logits = text_of(model), own_logits(model)
     for at, id, against in ((3, 8, None), (6, 2, 11)):
-        found = contributions(model, text, at, id, against)
+        found = contributions(model, text, at, [(id, against)])[0]
         wanted = logits[at, id] - (logits[at, against] if against is not None else 0)
         assert found.total == pytest.approx(float(wanted), abs=1e-5)
         assert sum(value for _, value in found.parts) + found.constant == pytest.approx(found.total, abs=1e-5)
@@ -67,7 +67,7 @@ def test_contributions_add_up_to_the_logit(name: str) -> None:
 def test_a_head_with_an_activation_has_no_split() -> None:
     model = make("bert-tiny")
     with pytest.raises(ValueError, match="no exact split"):
-        contributions(model, text_of(model), 2, 3)
+        contributions(model, text_of(model), 2, [(3, None)])
 
 
 def test_an_encoder_without_a_head_for_tokens_has_no_lens() -> None:

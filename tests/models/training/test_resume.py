@@ -86,7 +86,7 @@ def look_inside(model: AnyModel) -> None:
     """What the glass box asks: lens, contributions, attribution, ablation, patching, the table's map."""
     text, other = Text(ids=(5, 6, 7)), Text(ids=(8, 6, 7))
     look(model, text, [1, 2], [6, 7])
-    contributions(model, text, 2, 9)
+    contributions(model, text, 2, [(9, None)])
     attribute(model, text, 2, 9)
     answers(model, text, 2, [[Part("blocks.0.attention", 0)], [Part("blocks.0")]], listen(model, other))
     assert Survey(text, 2, 9).go_on(model)
