@@ -121,6 +121,11 @@ class Conversation(QObject):
         """Whether a reply can be asked for now."""
         return self._session.chat_state == "ready" and self._recorder is None
 
+    def can_go_on(self, message: Message) -> bool:
+        """Whether the open model is the one that began a reply: its tokens mean nothing to another."""
+        made, model = message.made, self._session.chat_model
+        return made is not None and made.can_go_on and model is not None and made.run_id == model.run_id
+
     def say(self, message: Message) -> None:
         """Add what the user says after all that is shown, and ask for a reply."""
         leaf = self.chat.leaf

@@ -184,8 +184,10 @@ class ChatView(QScrollArea):
 
     def _enable(self) -> None:
         can_change = not self._talk.writing
+        can_reply = self._can_reply and can_change
         for view in self.messages:
-            view.set_enabled(can_change=can_change, can_reply=self._can_reply and can_change)
+            can_go_on = can_reply and self._talk.can_go_on(view.message)
+            view.set_enabled(can_change=can_change, can_reply=can_reply, can_go_on=can_go_on)
 
     # -- The reply that is being written -------------------------------------------------------------------------------
 

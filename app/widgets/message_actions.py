@@ -46,9 +46,8 @@ class MessageActions(QWidget):
         self.retry = self._small(
             "arrow-clockwise", "Reply again: this reply is kept beside the new one (Ctrl+R for the last)"
         )
-        self.go_on = self._small(
-            "arrow-bend-down-right", "Continue: another version goes on where this one was cut off"
-        )
+        tip = "Continue: another version goes on where this one was cut off (by the model that began)"
+        self.go_on = self._small("arrow-bend-down-right", tip)
         edit = "Change the reply" if of_reply else "Change your message, and ask again"
         self.edit = self._small("pencil-simple", f"{edit}: what is here is kept beside it")
         self.copy = self._small("copy", f"Copy the {what}")
@@ -90,13 +89,13 @@ class MessageActions(QWidget):
         self.version.setText(f"{self._shown + 1}/{len(self._versions)}")
         self.version.setAccessibleName(f"Version {self._shown + 1} of {len(self._versions)}")
 
-    def set_enabled(self, *, can_change: bool, can_reply: bool) -> None:
-        """Whether versions can be made and shown, and whether a model can reply now."""
-        self.older.setEnabled(can_change and self._shown > 0)
-        self.newer.setEnabled(can_change and self._shown < len(self._versions) - 1)
-        self.edit.setEnabled(can_change)
-        for widget in (self.retry, self.go_on):
-            widget.setEnabled(can_reply)
+    def set_enabled(self, *, can_show: bool, can_edit: bool, can_reply: bool, can_go_on: bool) -> None:
+        """Whether other versions can be shown and written, whether a model can reply now, and can go on with this."""
+        self.older.setEnabled(can_show and self._shown > 0)
+        self.newer.setEnabled(can_show and self._shown < len(self._versions) - 1)
+        self.edit.setEnabled(can_edit)
+        self.retry.setEnabled(can_reply)
+        self.go_on.setEnabled(can_go_on)
 
     def _ask(self, step: int) -> None:
         self.version_asked.emit(self._versions[self._shown + step])

@@ -117,11 +117,12 @@ class MessageView(QWidget):
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
-    def set_enabled(self, *, can_change: bool, can_reply: bool) -> None:
-        """Whether versions can be made and shown, and whether a model can reply now."""
-        self.buttons.set_enabled(can_change=can_change and (self.message.is_reply or can_reply), can_reply=can_reply)
+    def set_enabled(self, *, can_change: bool, can_reply: bool, can_go_on: bool) -> None:
+        """Whether versions can be made and shown, whether a model can reply now, and whether it can go on with this."""
+        can_edit = can_change and (self.message.is_reply or can_reply)
+        self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_go_on=can_go_on)
         if self.editor is not None:
-            self.editor.setEnabled(can_change and (self.message.is_reply or can_reply))
+            self.editor.setEnabled(can_edit)
 
     # -- While the reply is written ------------------------------------------------------------------------------------
 

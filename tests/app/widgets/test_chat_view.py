@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -24,7 +25,7 @@ from app.widgets.composer import Composer
 from app.widgets.glass.replies import GlassReplies
 from app.widgets.growing_field import MOST_CHARACTERS
 from app.widgets.message_view import MessageView
-from tests.app.chat_actor import Actor
+from tests.app.chat_actor import TALKER, Actor
 
 
 class Bench(QWidget):
@@ -145,6 +146,21 @@ def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked
     assert (len(actor.asked), actor.begun) == (n_asked + 1, ())
     qtbot.keyClick(asked, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
     assert len(actor.asked) == n_asked + 1, "one reply at a time"
+
+
+def test_only_the_model_that_began_can_go_on(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    asked.talk.retry(last(asked).message.id)
+    actor.reply(" Once", reason="length")
+    assert last(asked).buttons.go_on.isEnabled()
+    actor.session._chat.model = dataclasses.replace(TALKER, run_id="another")
+    actor.be("ready")
+    assert not last(asked).buttons.go_on.isEnabled()
+    assert last(asked).buttons.retry.isEnabled()
+    actor.be("none")
+    assert not last(asked).buttons.retry.isEnabled()
+    assert not asked.view.messages[0].buttons.edit.isEnabled(), "nobody would reply"
+    qtbot.mouseClick(last(asked).buttons.older, Qt.MouseButton.LeftButton)
+    assert texts(asked)[-1] == "It is Ben.", "what was said can be looked at without a model"
 
 
 def test_it_goes_on_from_another_token(asked: Bench, actor: Actor) -> None:
