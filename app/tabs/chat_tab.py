@@ -127,9 +127,8 @@ class ChatTab(QWidget):
         if model is not None:
             usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
             folder = self._session.library.runs / model.run_id
-            self.sampling.open_model(model.run_id, folder, with_advice(usual, model.form.sampling))
-            self.sampling.offer_beams(model.mode == "answer")
             self.sampling.set_context_length(model.context_length)
+            self.sampling.open_model(model.run_id, folder, with_advice(usual, model.form.sampling))
 
     @Slot(str)
     def _on_model_picked(self, which: str) -> None:

@@ -36,16 +36,11 @@ _MORE: dict[str, tuple[float, float, int, float, str]] = {
     "presence_penalty": (-2.0, 2.0, 2, 1.0, ""),
 }
 _FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
-_DRAWN = (*_SIMPLE, *_MORE)
 _LARGEST_SEED = 2**31 - 1
-_BEAMS_TIP = (
-    "How many texts are followed side by side, for the likeliest of them as a whole. Nothing is drawn then: "
-    "temperature, cuts and penalties have no effect"
-)
 
 
 class SamplingPanel(QWidget):
-    """Edits a `SamplingConfig`; for encoder-decoders beam search, too.
+    """Edits a `SamplingConfig`.
 
     Signals:
         changed(): some setting is new.
@@ -60,18 +55,10 @@ class SamplingPanel(QWidget):
         self.presets = PresetBar(presets, theme)
         self.stop = StopTexts(theme, _words("stop")[0], _words("stop")[1])
         self.bias = BiasEditor(theme, _words("logit_bias")[0], _words("logit_bias")[1])
-        self.n_beam = SliderRow("Beams", _BEAMS_TIP, 0, 16, zero_words="off")
-        self.length_penalty = SliderRow(
-            "Length penalty", "Above 0, longer texts are favoured in a beam search", -2.0, 4.0, decimals=1
-        )
-        self.length_penalty.set_value(1.0)
-        self._beams = QWidget()
-        self._beams.setLayout(column(self.n_beam, self.length_penalty, spacing=SPACE))
-        self._beams.hide()
         self._more = Section("More", theme, folded=True)
         self._build()
-        for editor in (self.stop, self.bias, self.n_beam, self.length_penalty):
-            editor.changed.connect(self._on_edited)
+        self.stop.changed.connect(self._on_edited)
+        self.bias.changed.connect(self._on_edited)
         self.presets.chosen.connect(self._on_preset)
         self.set_config(config or SamplingConfig())
 
@@ -83,7 +70,6 @@ class SamplingPanel(QWidget):
         for name, shape in _SIMPLE.items():
             layout.addWidget(self._make_slider(name, *shape))
         layout.addLayout(self._seed_row())
-        layout.addWidget(self._beams)
         more = QWidget()
         sliders = [self._make_slider(name, *shape) for name, shape in _MORE.items()]
         more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
@@ -124,13 +110,6 @@ class SamplingPanel(QWidget):
         """No reply can be longer than the model's context."""
         self._sliders["max_tokens"].set_high(n_tokens)
 
-    def offer_beams(self, offered: bool) -> None:
-        """Offer beam search, where the open model is an encoder-decoder, or take the offer away."""
-        self._beams.setVisible(offered)
-        if not offered:
-            self.n_beam.set_value(0)
-        self._show()
-
     def slider(self, name: str) -> SliderRow:
         """The row that edits the field `name`."""
         return self._sliders[name]
@@ -166,15 +145,11 @@ class SamplingPanel(QWidget):
         return lines
 
     def _show(self) -> None:
-        """Say which preset this is, how much of what is folded away is set, and what has an effect."""
+        """Say which preset this is, and how much of what is folded away is set."""
         config, usual = self.config, SamplingConfig()
         self.presets.show_config(config)
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
         self._more.set_title(f"More: {n_set} set" if n_set else "More")
-        is_search = self.n_beam.value > 0
-        self.length_penalty.setEnabled(is_search)
-        for name in _DRAWN:
-            self._sliders[name].setEnabled(name == "max_tokens" or not is_search)
 
     @Slot(object)
     def _on_preset(self, config: SamplingConfig) -> None:

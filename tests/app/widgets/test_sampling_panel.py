@@ -136,18 +136,3 @@ def test_a_new_seed_each_time_or_the_same(panel: SamplingPanel) -> None:
     panel.new_each_time.setChecked(False)
     panel.draw_seed()
     assert panel.seed.value() == drawn > 0
-
-
-def test_beam_search_is_offered_where_it_means_something(panel: SamplingPanel) -> None:
-    assert panel.n_beam.isHidden() or not panel.n_beam.isVisible()
-    panel.offer_beams(True)
-    assert panel.n_beam.isVisible()
-    assert not panel.length_penalty.isEnabled()
-    panel.n_beam.set_value(4)
-    panel.n_beam.changed.emit(4)
-    assert panel.length_penalty.isEnabled()
-    assert not panel.slider("temperature").isEnabled()
-    assert panel.slider("max_tokens").isEnabled()
-    panel.offer_beams(False)
-    assert panel.n_beam.value == 0
-    assert panel.slider("temperature").isEnabled()
