@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.glass.examiner import Examiner
+from app.glass.focus import Head
 from app.glass.read_text import ReadText
 from app.pictures import Floats
 from app.session import Session
@@ -60,6 +61,14 @@ class AttentionReading(QObject):
     def busy(self) -> bool:
         """Whether the model is being asked."""
         return self._whole.busy or self._closer.busy
+
+    def site_of(self, head: Head | None) -> tuple[str, int] | None:
+        """The kind of attention and the number of the layer in it that a head belongs to; None where it is not here."""
+        for kind, stack in self.stacks.items():
+            for number, site in enumerate(stack.sites):
+                if head is not None and site.site == head.site:
+                    return kind, number
+        return None
 
     def forget(self) -> None:
         """Nothing of any text is wanted any more."""

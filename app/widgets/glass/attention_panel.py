@@ -123,11 +123,10 @@ class AttentionPanel(AnswerPanel):
     @Slot()
     def _on_read(self) -> None:
         stacks = self._reading.stacks
-        is_pair = "cross" in stacks
         if self._kind not in stacks:
-            self._kind = "cross" if is_pair else "self"
-        self.kinds.setVisible(is_pair)
-        if is_pair:
+            self._kind = "cross" if "cross" in stacks else "self"
+        self.kinds.setVisible(len(stacks) > 1)
+        if self._kind != "self":
             self.kinds.choose(self._kind)
         self._show_stack()
         self.show_body()
@@ -143,9 +142,7 @@ class AttentionPanel(AnswerPanel):
         self.detail.show_texts(*self._texts)
         self.detail.which_row.setVisible(self._which_row is not None)
         self._show_sides()
-        chosen = self._chosen()
-        self.overview.montage.keep(chosen[1] if chosen is not None and chosen[0] == self._kind else None)
-        self._show_head()
+        self._keep_head()
         self._show_row()
 
     @property
@@ -167,34 +164,28 @@ class AttentionPanel(AnswerPanel):
             self.focus.choose_head(Head(self.stack.sites[tile.site].site, tile.head))
         self._show_head()
 
-    def _chosen(self) -> tuple[str, Tile] | None:
-        """The head that any view has chosen: of which kind, and which."""
-        head = self.focus.head
-        for kind, stack in self._reading.stacks.items():
-            for i, site in enumerate(stack.sites):
-                if head is not None and site.site == head.site:
-                    return kind, Tile(i, head.head)
-        return None
-
     @Slot()
     def _on_head(self) -> None:
-        chosen = self._chosen()
-        if chosen is not None and chosen[0] != self._kind:
-            self.kinds.choose(chosen[0])
-            self._on_kind(chosen[0])
-            return
-        self.overview.montage.keep(chosen[1] if chosen is not None else None)
+        found = self._reading.site_of(self.focus.head)
+        if found is not None and found[0] != self._kind:
+            self.kinds.choose(found[0])
+            self._on_kind(found[0])
+        self._keep_head()
+
+    def _keep_head(self) -> None:
+        kind, site = self._reading.site_of(self.focus.head) or ("", 0)
+        head = self.focus.head if kind == self._kind else None
+        self.overview.montage.keep(Tile(site, head.head) if head is not None else None)
         self._show_head()
 
     @Slot()
     def _show_head(self) -> None:
         if not self._reading.stacks:
             return
-        tile, part = self.overview.montage.shown, self._part
-        site = self.stack.sites[tile.site]
-        weights = site.weights[tile.head] if part is None else part.weights[site.site][tile.head]
-        title, scores = head_words(site, tile.head), score_words(site, tile.head)
-        self.detail.show_head(weights, title, scores, self.overview.scale.value)
+        (number, head), part = self.overview.montage.shown, self._part
+        site = self.stack.sites[number]
+        weights = site.weights[head] if part is None else part.weights[site.site][head]
+        self.detail.show_head(weights, head_words(site, head), score_words(site, head), self.overview.scale.value)
         self._draw_row()
 
     # -- Rows ----------------------------------------------------------------------------------------------------------
@@ -211,7 +202,7 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _show_row(self) -> None:
-        """Show the row of the token that is pointed at; in a pooled map that of a token that is kept is read exactly."""
+        """Show the row of the token that is pointed at; of a pooled map, that of a token that is kept is read again."""
         if not self._reading.stacks:
             return
         query = self._draw_row()
@@ -221,12 +212,14 @@ class AttentionPanel(AnswerPanel):
 
     def _row_weights(self, query: int) -> Floats | None:
         """(S): a row of the head that is shown; None where it has not been read."""
-        tile = self.overview.montage.shown
+        tile, read = self.overview.montage.shown, self._row
         site = self.stack.sites[tile.site]
+        found: Floats | None = None
         if not self.stack.is_pooled:
-            return site.weights[tile.head, query]
-        row = self._row
-        return row.weights[site.site][tile.head, 0] if row is not None and query in row.rows else None
+            found = site.weights[tile.head, query]
+        elif read is not None and query in read.rows:
+            found = read.weights[site.site][tile.head, 0]
+        return found
 
     def _draw_row(self) -> int:
         """Draw the row of the token that is pointed at, and return its number."""
