@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 
 from tokenizers import Tokenizer
 
-from models.data.chat import Message
+from models.data.chat import Message, room_for_prompt
 from models.data.chat_form import ChatForm, reply_ends
 from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
 from models.inference.generate import generate
@@ -71,9 +71,14 @@ def prompt_events(
     n, summary = summaries.longest(rest)
     prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, form, n_begun)
     if prompt.n_left_out > n:  # that is not enough: so that there is no summary after each reply, make ample room
-        half = dataclasses.replace(prompting, when_full="slide")
         shorter = newest_that_fit(
-            context_length, tokenizer, [*first, *rest[n:]], half, form, n_begun=n_begun, room=context_length // 2
+            context_length,
+            tokenizer,
+            [*first, *rest[n:]],
+            prompting,
+            form,
+            n_begun=n_begun,
+            room=room_for_prompt(context_length) // 2,
         )
         n_new = n + shorter.n_left_out
         yield Phase(name=f"Summarising the oldest {n_new} messages" if n_new > 1 else "Summarising the oldest message")
