@@ -19,6 +19,8 @@ from models.inspect.reading import Text, answer_logits, answering_stack, block_s
 from models.trace import Trace
 from models.transformer import AnyModel
 
+_LOGITS_AT_ONCE = 2**23  # 32 MB
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Lens:
@@ -60,12 +62,14 @@ def layer_logits(model: AnyModel, text: Text, places: Sequence[int]) -> Iterator
     stack, trace = answering_stack(model), Trace(wanted=frozenset({"residual"}))
     with evaluating(model):
         read(model, text, trace)
-    at = list(places)
-    for site in (f"{stack.site}embedding", *block_sites(stack)):
+    sites = [f"{stack.site}embedding", *block_sites(stack)]
+    streams = torch.stack([trace.residual[site][0, list(places)] for site in sites])  # (L + 1, N, C)
+    # Several layers at once, since the head's table is read from memory each time.
+    n_at_once = max(1, _LOGITS_AT_ONCE // (len(places) * model.config.vocab_size))
+    for some in streams.split(n_at_once):
         with evaluating(model):
-            stream = trace.residual[site][0, at]  # (N, C)
-            logits = answer_logits(model, stream if stack.final_norm is None else stack.final_norm(stream))
-        yield logits
+            logits = answer_logits(model, some if stack.final_norm is None else stack.final_norm(some))
+        yield from logits
 
 
 def look(model: AnyModel, text: Text, places: Sequence[int], own: Sequence[int], n_best: int = 6) -> Lens:
