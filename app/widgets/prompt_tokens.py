@@ -61,7 +61,7 @@ class PromptTokens(QDialog):
     def open_on_top(self) -> None:
         """Show it, or bring it to the front."""
         self.show()
-        self.raise_()
+        self.activateWindow()
         self._follow()
 
     @Slot()

@@ -133,7 +133,7 @@ class PromptingPanel(QWidget):
     def _edit(self) -> None:
         self.template_window.show_template(self._prompting.template)
         self.template_window.show()
-        self.template_window.raise_()
+        self.template_window.activateWindow()
 
     @Slot()
     def _show_state(self) -> None:
