@@ -109,36 +109,6 @@ def head_picture(weights: Floats, title: str, rows: Side, columns: Side, scale: 
     )
 
 
-def difference_picture(difference: Floats, title: str, rows: Side, columns: Side) -> HeatPicture:
-    """One head's weights (R, C) less those of another head or in another text, around zero.
-
-    Colours end at the 99th percentile of the differences' sizes (1 % where all are less), which the bar says.
-    """
-    sizes = np.abs(difference[~np.isnan(difference)])
-    most = max(float(np.percentile(sizes, 99)) if len(sizes) else 0.0, 0.01)
-
-    def told(row: int, column: int) -> str:
-        value = float(difference[row, column])
-        if math.isnan(value):
-            return f"{rows.told[row]} cannot see\n{columns.told[column]}"
-        more = "the same" if value == 0 else f"{percent(abs(value), 2)} {'more' if value > 0 else 'less'}"
-        return f"{rows.told[row]} looks at\n{columns.told[column]}: {more}"
-
-    end = percent(most, 0 if most >= 0.095 else 1)
-    return HeatPicture(
-        title=title,
-        values=difference,
-        x=_axis("the tokens it sees", columns),
-        y=_axis("attention of each token", rows, down=True),
-        colours="diverging",
-        low=-most,
-        high=most,
-        bar=((-most, f"−{end}"), (0.0, "0"), (most, f"+{end}")),
-        describe=told,
-        square=len(rows.told) == len(columns.told),
-    )
-
-
 def _axis(title: str, side: Side, *, down: bool = False) -> Axis:
     n = len(side.told)
     return Axis(title=title, low=n if down else 0, high=0 if down else n, ticks=side.ticks)

@@ -44,7 +44,7 @@ class HeadDetail(QWidget):
         self._sides = (side_of(()), side_of(()))
         self.title = ElidedLabel()
         self.title.setProperty("role", "subheading")
-        self.whole: QPushButton = button("Whole map", theme, self.whole_asked.emit, icon="arrows-out", role="quiet")
+        self.whole: QPushButton = button("Whole map", theme, self.whole_asked.emit, role="link")
         policy = self.whole.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
         self.whole.setSizePolicy(policy)

@@ -18,7 +18,7 @@ from app.widgets.segments import Segments
 from models.inspect.attention_maps import StackMaps
 from models.inspect.patterns import EXPLAINED, order_by
 
-_HIGHEST = 240  # pixels; above that one scrolls
+_HIGHEST = 280  # pixels; above that one scrolls
 
 
 class HeadOverview(QWidget):

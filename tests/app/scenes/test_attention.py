@@ -1,4 +1,4 @@
-"""Attention as plain pictures: scales, names, blocks and differences."""
+"""Attention as plain pictures: scales, names and blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from app.scenes.attention import (
     SCALES,
-    difference_picture,
     head_picture,
     scale_marks,
     scaled,
@@ -61,19 +60,6 @@ def test_a_map_is_read_by_its_cells() -> None:
     assert picture.describe(0, 0).startswith("tokens 1 to 2 looks at")
     part = side_of(["a", "b", "c"], [1, 2, 3])
     assert (part.told, part.has_blocks) == (["b (2)", "c (3)"], False)
-
-
-def test_differences_are_around_zero() -> None:
-    side = side_of(["a", "b"])
-    picture = difference_picture(np.array([[0, math.nan], [-0.5, 0.5]], np.float32), "it", side, side)
-    assert picture.low == -picture.high
-    assert picture.high == pytest.approx(0.5)
-    assert picture.colours == "diverging"
-    assert picture.describe(0, 0).endswith("the same")
-    assert picture.describe(1, 0).endswith(f"50.00{S}% less")
-    assert "cannot see" in picture.describe(0, 1)
-    nothing = difference_picture(np.zeros((2, 2), np.float32), "it", side, side)
-    assert nothing.high == 0.01, "noughts stay without colour"
 
 
 def test_arcs_go_to_what_gets_most() -> None:
