@@ -1,85 +1,20 @@
-"""A conversation on screen: versions, editing, going on, the tree, the list of chats, and the glass box in replies."""
+"""A conversation on screen: versions, editing, going on, the tree, and the glass box in replies."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 
-import pytest
-from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QHBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.chat_tree import Chat, Message
-from app.conversation import Conversation
 from app.glass.focus import Focus
-from app.session import Session
-from app.theme import ThemeProvider
-from app.widgets.basics import column
-from app.widgets.bubble import Bubble
-from app.widgets.chat_list import ChatList
 from app.widgets.chat_tree import ChatTree
-from app.widgets.chat_view import ChatView
-from app.widgets.composer import Composer
 from app.widgets.glass.replies import GlassReplies
-from app.widgets.growing_field import MOST_CHARACTERS
-from app.widgets.message_view import MessageView
 from tests.app.chat_actor import TALKER, Actor
-
-
-class Bench(QWidget):
-    """The parts of a chat, put together."""
-
-    def __init__(self, session: Session, theme: ThemeProvider) -> None:
-        super().__init__()
-        self.theme = theme
-        self.talk = talk = Conversation(session, self)
-        self.chats = ChatList(talk, theme)
-        self.view = ChatView(talk, theme)
-        self.composer = Composer(theme)
-        self.composer.sent.connect(lambda text: talk.say(Message(content=text)))
-        self.composer.edit_asked.connect(self.view.edit_last)
-        layout = QHBoxLayout(self)
-        layout.addWidget(self.chats)
-        layout.addLayout(column(self.view, self.composer))
-        session.chat_changed.connect(self._show_state)
-        self._session = session
-
-    def _show_state(self) -> None:
-        state = self._session.chat_state
-        self.composer.set_state(can_send=state == "ready", replying=state in ("waiting", "replying"))
-        self.view.set_can_reply(state == "ready")
-
-
-@pytest.fixture
-def bench(qtbot: QtBot, session: Session, theme: ThemeProvider) -> Bench:
-    bench = Bench(session, theme)
-    qtbot.addWidget(bench)
-    bench.resize(1000, 650)
-    bench.show()
-    return bench
-
-
-@pytest.fixture
-def actor(session: Session, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Actor:
-    return Actor(session, monkeypatch)
-
-
-def texts(bench: Bench) -> list[str]:
-    return [view.bubble.text for view in bench.view.messages]
-
-
-def last(bench: Bench) -> MessageView:
-    return bench.view.messages[-1]
-
-
-@pytest.fixture
-def asked(bench: Bench, actor: Actor) -> Bench:
-    """A chat in which a question was asked and answered."""
-    bench.composer.sent.emit("Who is it?")
-    actor.reply(" It", " is", " Ben.")
-    return bench
+from tests.app.widgets.chat.bench import Bench, last, texts
 
 
 def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
@@ -205,43 +140,6 @@ def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, bench: Bench, ac
     assert not last(bench).buttons.go_on.isHidden()
 
 
-def test_a_long_paste_is_refused_in_a_sentence(bench: Bench, actor: Actor) -> None:
-    field, data = bench.composer.field, QMimeData()
-    field.setPlainText("mine")
-    data.setText("x" * 10_000_000)
-    field.insertFromMimeData(data)
-    assert field.toPlainText() == "mine"
-    assert "10,000,000 characters" in bench.composer.problem.text()
-    assert bench.composer.problem.isVisible()
-    data.setText("x" * (MOST_CHARACTERS - 4))
-    field.insertFromMimeData(data)
-    assert len(field.toPlainText()) == MOST_CHARACTERS
-    assert not bench.composer.problem.isVisible()
-
-
-def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
-    bench.composer.field.setPlainText(" \n ")
-    assert not bench.composer.send.isEnabled()
-    assert bench.composer.send.toolTip() == "Write something first"
-    qtbot.keyClick(bench.composer.field, Qt.Key.Key_Return)
-    assert actor.asked == []
-
-
-def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, bench: Bench) -> None:
-    bubble, whole = Bubble(bench.theme, mine=False), ""
-    qtbot.addWidget(bubble)
-    bubble.set_widest(500)
-    for i in range(60):
-        piece = f"Sentence number {i} of a long reply. " * 10 + ("\n" if i % 7 == 0 else "\n\n" if i % 11 == 0 else "")
-        bubble.append(piece)
-        whole += piece
-    assert len(bubble._pieces) > 3
-    height = bubble.height()
-    assert bubble.text == whole
-    bubble.settle()
-    assert (len(bubble._pieces), bubble.text, bubble.height()) == (1, whole, height)
-
-
 def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
     messages = [
         Message(id=str(i), parent=str(i - 1) if i else "", role="assistant" if i % 2 else "user", content=f"text {i}")
@@ -268,58 +166,6 @@ def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, bench: B
     qtbot.waitUntil(lambda: bar.maximum() > end)
     assert bar.value() == 10
     actor.end()
-
-
-def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench, actor: Actor, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    chats, talk = asked.chats, asked.talk
-    first = talk.chat.id
-    qtbot.waitUntil(lambda: chats.list.count() == 1)
-    talk.rename(first, "  About   Ben ")
-    qtbot.waitUntil(lambda: chats.list.item(0).text() == "About Ben")
-    assert talk.chat.name == "About Ben"
-    chats.list.duplicate_asked.emit(first)
-    qtbot.waitUntil(lambda: chats.list.count() == 2)
-    assert {chats.list.item(i).text() for i in range(2)} == {"About Ben", "About Ben (copy)"}
-    chats.search.setText("ben copy")
-    qtbot.waitUntil(lambda: chats.list.count() == 1)
-    chats.search.setText("nowhere")
-    qtbot.waitUntil(lambda: chats._no_match.isVisible())
-    chats.search.clear()
-    for ending in ("json", "md"):
-        assert talk.shelf.export(first, tmp_path / f"chat.{ending}")
-    assert "### User\n\nWho is it?" in (tmp_path / "chat.md").read_text()
-    talk.shelf.import_file(tmp_path / "chat.json")
-    qtbot.waitUntil(lambda: talk.chat.id != first)
-    assert texts(asked) == ["Who is it?", "It is Ben."]
-    with qtbot.waitSignal(actor.session.job_failed) as failed:
-        talk.shelf.import_file(tmp_path / "chat.md")
-    assert "chat.md is not valid JSON" in failed.args[0]
-
-
-def test_a_chat_that_cannot_be_read_is_told_of_and_the_one_before_stays(
-    qtbot: QtBot, asked: Bench, actor: Actor
-) -> None:
-    asked.talk.shelf.store.path("bad").write_text("no chat")
-    asked.chats.refresh()
-    qtbot.waitUntil(lambda: asked.chats.list.count() == 2)
-    with qtbot.waitSignal(actor.session.job_failed) as failed:
-        asked.chats.list.chosen.emit("bad")
-    assert "bad.json is damaged" in failed.args[0]
-    assert texts(asked) == ["Who is it?", "It is Ben."]
-    qtbot.waitUntil(lambda: asked.chats.list.current_key == asked.talk.chat.id)
-
-
-def test_leaving_for_another_chat_stops_the_reply_and_keeps_it(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
-    other = Chat().with_message(Message(content="Another"))
-    asked.talk.shelf.save(other)
-    asked.composer.sent.emit("More?")
-    actor.begin(" half")
-    kept = asked.talk.chat.id
-    asked.talk.open_saved(other.id)
-    qtbot.waitUntil(lambda: texts(asked) == ["Another"])
-    assert actor.stopped == 1
-    asked.talk.shelf.flush()
-    assert asked.talk.shelf.store.load(kept).path[-1].content == "half"
 
 
 def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
