@@ -72,12 +72,8 @@ def check_ablations(model: nn.Module, trace: Trace | None) -> None:
     """Refuse to ablate or patch what the model does not have: nothing would change, and nobody told."""
     if trace is None:
         return
-    patched = trace.patches.keys() | trace.known.keys()
-    modules = {name for name, _ in model.named_modules()} if patched else set()
-    for site in patched:
-        where = site.removesuffix(".heads")
-        if where not in modules and not where.endswith("embedding"):
-            raise ValueError(f"There is nothing called {site!r} to patch in this model: name one of its parts.")
+    if trace.patches or trace.known:
+        _check_patches([name for name, _ in model.named_modules()], trace)
     if not trace.ablated_heads:
         return
     heads = {site: module.n_head for site, module in model.named_modules() if isinstance(module, Attention)}
@@ -87,6 +83,19 @@ def check_ablations(model: nn.Module, trace: Trace | None) -> None:
         for head in wanted:
             if not 0 <= head < heads[site]:
                 raise ValueError(f"There is no head {head} in {site}: its heads are 0 to {heads[site] - 1}.")
+
+
+def _check_patches(modules: Sequence[str], trace: Trace) -> None:
+    parts = [name for name in modules if name.endswith(("attention", "feed_forward")) and "blocks." in name]
+    heads = [f"{name}.heads" for name in parts if name.endswith("attention")]
+    starts = [name.removesuffix("blocks") + "embedding" for name in modules if name.endswith("blocks")]
+    for site in trace.patches:
+        if site not in (*starts, *parts, *heads):
+            raise ValueError(f"There is nothing called {site!r} to patch: it can be {', '.join((*starts, *parts))}.")
+    blocks = [name for name in modules if name.rpartition(".")[0].endswith("blocks")]
+    for site in trace.known:
+        if site not in blocks:
+            raise ValueError(f"There is no block called {site!r} to be known: it can be {', '.join(blocks)}.")
 
 
 def _check_whole(numbers: Tensor, what: str) -> None:

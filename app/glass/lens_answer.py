@@ -97,3 +97,12 @@ def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequen
         has_final_norm=answering_stack(model).final_norm is not None,
         sees_itself=asked.sees_itself(model, tokenizer),
     )
+
+
+def first_token(tokenizer: Tokenizer, word: str) -> tuple[int, str]:
+    """The token, and its name, that a word begins with inside a text: with its space where words bring that along."""
+    from models.tokenizers import encode_text
+
+    inside, alone = encode_text(tokenizer, f" {word.strip()}"), encode_text(tokenizer, word)
+    id = inside[0] if len(inside) <= len(alone) else alone[0]
+    return id, token_names(tokenizer, [id])[id]

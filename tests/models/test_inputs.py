@@ -11,7 +11,7 @@ import torch
 
 from models.inference.cache import KVCache
 from models.presets import PRESETS
-from models.trace import Trace
+from models.trace import Patch, Trace
 from models.transformer import AnyModel, Encoder, build_model
 
 IDS = torch.zeros(2, 8, dtype=torch.long)
@@ -89,6 +89,26 @@ def test_heads_that_there_are_not_cannot_be_ablated(design: str) -> None:
     for head in (-1, model.config.n_head):
         with pytest.raises(ValueError, match=rf"no head {head} in {stack}blocks.0.attention: its heads are 0 to"):
             model(*texts, trace=Trace(ablated_heads={f"{stack}blocks.0.attention": [head]}))
+
+
+@pytest.mark.parametrize("design", [*DESIGNS, "t5-tiny"])
+def test_what_there_is_not_cannot_be_patched(design: str) -> None:
+    model = make_model(design)
+    stack = "decoder." if design == "t5-tiny" else ""
+    texts = (IDS, IDS) if design == "t5-tiny" else (IDS,)
+    patch = Patch(torch.tensor(False), torch.tensor(0.0))
+    for site in ("attention", "feed_forward", "attention.heads"):
+        model(*texts, trace=Trace(patches={f"{stack}blocks.0.{site}": patch, f"{stack}embedding": patch}))
+    for site in (
+        "embedding.weight",
+        f"{stack}blocks.9.attention",
+        f"{stack}blocks.0",
+        f"{stack}blocks.0.attention_norm",
+    ):
+        with pytest.raises(ValueError, match="to patch: it can be "):
+            model(*texts, trace=Trace(patches={site: patch}))
+    with pytest.raises(ValueError, match="no block called 'blocks'"):
+        model(*texts, trace=Trace(known={"blocks": torch.zeros(1)}))
 
 
 def test_a_headless_encoder_says_so_of_its_logits_too() -> None:

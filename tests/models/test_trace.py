@@ -11,7 +11,7 @@ from torch import Tensor
 from models.config import ModelConfig
 from models.positions import rotate
 from models.presets import PRESETS
-from models.trace import Trace
+from models.trace import Patch, Trace
 from models.transformer import AnyModel, Decoder, EncoderDecoder, build_model
 
 V = 30
@@ -140,6 +140,50 @@ def test_residuals_are_the_stream_between_blocks(model: AnyModel) -> None:
         stack, last = model, trace.residual[f"blocks.{len(model.blocks) - 1}"]
     hidden = last if stack.final_norm is None else stack.final_norm(last)
     torch.testing.assert_close(model.logits(hidden), logits, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_parts_are_what_is_added_to_the_stream(model: AnyModel) -> None:
+    trace = Trace()
+    run(model, trace)
+    for site, n in stacks(model).items():
+        for i in range(n):
+            block = model.get_submodule(f"{site}blocks.{i}")
+            x = trace.residual[f"{site}blocks.{i - 1}" if i else f"{site}embedding"]
+            for name in ("attention", "cross_attention", "feed_forward"):
+                if getattr(block, name) is not None:
+                    x = x + trace.parts[f"{site}blocks.{i}.{name}"]
+                    x = x if block.is_pre else getattr(block, f"{name}_norm")(x)
+            torch.testing.assert_close(x, trace.residual[f"{site}blocks.{i}"])
+            attention = model.get_submodule(f"{site}blocks.{i}.attention")
+            heads = trace.heads[f"{site}blocks.{i}.attention"].transpose(1, 2).flatten(2)
+            torch.testing.assert_close(attention.output(heads), trace.parts[f"{site}blocks.{i}.attention"])
+
+
+@torch.no_grad()
+def test_patches_take_the_place_of_results(model: AnyModel) -> None:
+    """With all that another text was told, in every place, the answer is the other's; one row alone can be patched."""
+    other, everywhere = Trace(), torch.ones(1, 1, 1, dtype=torch.bool)
+    logits, theirs = run(model, None), run(model, other, seed=2)
+    stream = {site: Patch(everywhere, x) for site, x in other.residual.items() if site.endswith("embedding")}
+    parts = {site: Patch(everywhere, x) for site, x in other.parts.items()}
+    torch.testing.assert_close(run(model, Trace(patches=stream | parts)), theirs, rtol=1e-4, atol=1e-5)
+    heads = {f"{site}.heads": Patch(everywhere[None], x) for site, x in other.heads.items()}
+    rest = {site: patch for site, patch in parts.items() if not site.endswith("attention")}
+    torch.testing.assert_close(run(model, Trace(patches=stream | rest | heads)), theirs, rtol=1e-4, atol=1e-5)
+    first = {site: Patch(torch.tensor([[[True]], [[False]]]), x) for site, x in other.parts.items()}
+    if not model.config.n_expert:  # whose experts add up in another order with other neighbours
+        torch.testing.assert_close(run(model, Trace(patches=first))[1], logits[1], rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_known_blocks_are_not_computed(model: AnyModel) -> None:
+    other = Trace(wanted=frozenset({"residual"}))
+    theirs = run(model, other, seed=2)
+    known = {site: x for site, x in other.residual.items() if not site.endswith("embedding")}
+    trace = Trace(known=known)
+    torch.testing.assert_close(run(model, trace), theirs, rtol=1e-4, atol=1e-5)
+    assert not trace.parts
 
 
 @torch.no_grad()

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from PySide6.QtCore import Slot
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.glass.asked import Asked
 from app.glass.focus import Focus
-from app.glass.lens_answer import LensAnswer, LensColumn, look_at
+from app.glass.lens_answer import LensAnswer, LensColumn, first_token, look_at
 from app.glass.names import quoted, share, signed
 from app.session import Session
 from app.theme import ThemeProvider
@@ -64,6 +64,11 @@ class LensPanel(AnswerPanel):
         self.scale = Segments("Height", {"share": "Probability", "rank": "Rank"})
         self.chips = TokenChips("Tracked tokens", theme, mono=True)
         self.tracked = TrackedLines(theme)
+        self.track = QLineEdit()
+        self.track.setPlaceholderText("Track a word…")
+        self.track.setAccessibleName("Track a word's first token")
+        self.track.setMaximumWidth(150)
+        self._finder = session.examiner(self)
         self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})
         self.of.setToolTip("The token's logit itself, or how far it leads over its strongest rival")
         self.split_title = ElidedLabel("What each part adds")
@@ -75,7 +80,7 @@ class LensPanel(AnswerPanel):
         scale = ColourScale(theme, "sequential", "0 %", "100 %")
         self.lines.addLayout(row(label("Click a cell to track its token below.", "caption"), None, scale))
         self.lines.addWidget(self.no_norm)
-        self.lines.addLayout(row(label("Tokens through the layers", "subheading"), None, self.scale))
+        self.lines.addLayout(row(label("Through the layers", "subheading"), None, self.track, self.scale))
         self.lines.addWidget(self.chips)
         self.lines.addWidget(self.tracked, 1)
         self.lines.addLayout(row(self.split_title, self.of))
@@ -86,6 +91,8 @@ class LensPanel(AnswerPanel):
         self.examiner.done.connect(self._on_answer)
         self.grid.chosen.connect(self._on_cell)
         self.chips.removed.connect(self._on_removed)
+        self.track.returnPressed.connect(self._on_track)
+        self._finder.done.connect(self._on_track_found)
         self.scale.changed.connect(lambda which: self.tracked.show_ranks(which == "rank"))
         self.of.changed.connect(self._show_split)
         theme.theme_changed.connect(self._show_followed)
@@ -222,11 +229,27 @@ class LensPanel(AnswerPanel):
         answer = self._answer
         if answer is None:
             return
-        id = self._columns[self._places(answer.asked.place)[column]].best[row][0][0]
+        self._track(self._columns[self._places(answer.asked.place)[column]].best[row][0][0])
+
+    def _track(self, id: int) -> None:
         if id not in self._followed:
             self._followed = [*self._followed[: _MOST_FOLLOWED - 1], id]
             self._chosen.append(id)
             self._show_followed()
+
+    @Slot()
+    def _on_track(self) -> None:
+        word = self.track.text()
+        if word and self._answer is not None:
+            self._finder.ask(lambda model, tokenizer: first_token(tokenizer, word))
+
+    @Slot(object)
+    def _on_track_found(self, found: tuple[int, str]) -> None:
+        id, name = found
+        if self._answer is not None and id < self._answer.lens.logs.size(-1):
+            self._names[id] = name
+            self.track.clear()
+            self._track(id)
 
     @Slot(int)
     def _on_removed(self, i: int) -> None:

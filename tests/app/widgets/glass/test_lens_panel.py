@@ -104,6 +104,9 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
         panel.chips, Qt.MouseButton.LeftButton, pos=panel.chips.place_of(n - 1).center().toPoint() + QPoint(1, 0)
     )
     assert len(panel.chips.chips) == n - 1
+    panel.track.setText("Q")
+    qtbot.keyClick(panel.track, Qt.Key.Key_Return)
+    until(lambda: any(chip.words.startswith("Q ") for chip in panel.chips.chips))
     panel.scale._group.button(1).click()
     panel.of._group.button(1).click()
     assert ", over " in panel.split_title.text()
