@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(_as_json(recipe))
     else:
-        _print_result(recipe)
+        print_result(recipe)
     return INTERRUPTED if interrupt.happened else DONE
 
 
@@ -55,7 +55,8 @@ def _as_json(recipe: PronounRecipe) -> dict[str, Any]:
     }
 
 
-def _print_result(recipe: PronounRecipe) -> None:
+def print_result(recipe: PronounRecipe) -> None:
+    """What both models reach, and what rules do that look at no adjective."""
     for topology, result in recipe.results.items():
         print(f"{_NAMES[topology]}: {2 * result.n_pairs} sentences of {result.n_pairs} held-out pairs")
         print(f"  right                          {_percent(result.accuracy)}")

@@ -16,6 +16,7 @@ from models.data.tiny_world.pronouns import NOUNS
 from models.events import ARROW, Event, Finished, SampleMade, ValMetrics
 from models.library import Library
 from models.loading import load_model
+from models.pronouns.batches import pointing_batch
 from models.pronouns.corpus import build_pronoun_corpus
 from models.pronouns.evaluation import (
     PronounEvaluation,
@@ -117,7 +118,7 @@ def test_a_context_that_is_too_short_is_refused(library: Library, tokenizer: Tok
     spec = pronoun_spec("encoder-only")
     config = dataclasses.replace(spec.model, context_length=8)
     with pytest.raises(ValueError, match="context takes 8"):
-        make_batches(build_pronoun_corpus(library), tokenizer, config, spec.train)
+        make_batches(build_pronoun_corpus(library), tokenizer, config, spec.train, "val")
 
 
 def test_scores_are_products_of_states_among_the_candidates() -> None:
@@ -129,12 +130,13 @@ def test_scores_are_products_of_states_among_the_candidates() -> None:
 
 
 @pytest.mark.parametrize("topology", KINDS)
-def test_all_weights_learn_from_pointing(topology: str, library: Library, tokenizer: Tokenizer) -> None:
-    spec = pronoun_spec(topology)
-    check_pointing(spec.model)
+def test_all_weights_learn_from_pointing(topology: str, tokenizer: Tokenizer) -> None:
+    config = pronoun_spec(topology).model
+    check_pointing(config)
     model = fresh_model(topology, tokenizer)
-    batch = make_batches(build_pronoun_corpus(library), tokenizer, model.config, spec.train).batch(0)
-    weighted_nll(model, batch).backward()
+    readings = read_sentences(tokenizer, [TIRED, WIDE])
+    golds = [reading.candidates[i].position for i, reading in enumerate(readings)]
+    weighted_nll(model, pointing_batch(readings, golds)).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
