@@ -106,7 +106,8 @@ class ChatTab(QWidget):
         self.page.train_asked.connect(lambda: session.tab_requested.emit("training"))
         self.prompting.changed.connect(talk.set_prompting)
         self.modes.view_changed.connect(self._on_mode)
-        self.side.view_changed.connect(lambda: self.replies.set_on(self.side.is_glass))
+        self.side.view_changed.connect(self._on_side)
+        self.page.legend.chosen.connect(self.replies.set_quantity)
         self.tree.went.connect(self.page.view.go_to)
         for signal in (talk.chat_changed, talk.path_changed):
             signal.connect(self._on_path)
@@ -147,6 +148,11 @@ class ChatTab(QWidget):
     @Slot(str)
     def _on_mode(self, name: str) -> None:
         self._left.setVisible(name == "chat")
+
+    @Slot(str)
+    def _on_side(self, name: str) -> None:
+        self.page.set_glass(self.side.is_glass)
+        self.replies.set_on(self.side.is_glass)
 
     @Slot()
     def _on_chat(self) -> None:

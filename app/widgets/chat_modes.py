@@ -97,7 +97,7 @@ class ChatModes(Views):
         return SideBySidePage(self._session, self._theme, self._draw)
 
     def _make_pairs(self) -> QWidget:
-        from app.widgets.pairs import MinimalPairs
+        from app.widgets.pairs.page import MinimalPairs
 
         return MinimalPairs(self._session, self._theme)
 

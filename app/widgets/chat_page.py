@@ -10,10 +10,13 @@ from app.conversation import Conversation
 from app.next_prompt import NextPrompt
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
+from app.widgets.basics import label, row
 from app.widgets.chat_pages import ChatPages
 from app.widgets.chat_view import ChatView, in_chat_column
 from app.widgets.composer import Composer
 from app.widgets.context_bar import ContextBar
+from app.widgets.elided_label import ElidedLabel
+from app.widgets.glass.token_legend import TokenLegend
 from app.widgets.starter_bar import StarterBar
 
 _HINTS = {
@@ -52,9 +55,16 @@ class ChatPage(QWidget):
         self.starters = StarterBar(theme)
         self.composer = Composer(theme)
         self.context = ContextBar(theme, next_prompt)
+        self.legend = TokenLegend(theme)
+        self._glass = QWidget()
+        how = ElidedLabel("Point at a token, or click it and walk with the arrow keys")
+        how.setProperty("role", "caption")
+        self._glass.setLayout(row(label("Tokens by", "muted"), self.legend, how))
+        self._glass.hide()
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
+        lines.addWidget(in_chat_column(self._glass))
         lines.addWidget(self.pages, 1)
         lines.addWidget(in_chat_column(self.starters, self.composer, self.context))
         session.chat_changed.connect(self._show_state)
@@ -70,6 +80,10 @@ class ChatPage(QWidget):
             signal.connect(self._on_path)
         talk.reply_ended.connect(self._on_path)
         self._show_model()
+
+    def set_glass(self, is_on: bool) -> None:
+        """Whether replies are shown as tokens: then it is said by what these are coloured."""
+        self._glass.setVisible(is_on)
 
     def offer_newest(self, words: str) -> None:
         """What the newest model of the library is called; '' where there is none."""
