@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QRectF, QSize, Qt, Slot
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.glass.names import quoted, share
 from app.theme import SPACE, ThemeProvider
-from app.widgets.row_tips import RowTips
+from app.widgets.glass.painted_rows import PaintedRows
 
 _BAR = 5  # pixels
 
@@ -26,16 +26,12 @@ class Pair:
     is_asked: bool = False
 
 
-class BeforeAfter(RowTips):
+class BeforeAfter(PaintedRows):
     """Rows of a token, its bar before (grey) above that after, and both numbers; the token asked for is bold."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
+        super().__init__("The likeliest tokens, before and after", theme, parent)
         self._pairs: Sequence[Pair] = ()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("The likeliest tokens, before and after")
-        theme.theme_changed.connect(self._restyle)
 
     def show_pairs(self, pairs: Sequence[Pair]) -> None:
         """Show others."""
@@ -48,15 +44,9 @@ class BeforeAfter(RowTips):
         """What is shown."""
         return self._pairs
 
-    def sizeHint(self) -> QSize:
-        return QSize(360, int(len(self._pairs) * self._row_height))
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(240, self.sizeHint().height())
-
     @property
-    def _row_height(self) -> float:
-        return QFontMetrics(self._theme.mono_font(0.9)).height() + 5
+    def _n_rows(self) -> int:
+        return len(self._pairs)
 
     def tip(self, row: int) -> str:
         if not 0 <= row < len(self._pairs):
@@ -94,8 +84,3 @@ class BeforeAfter(RowTips):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._theme.theme.color(role))
         painter.drawRoundedRect(QRectF(track.left(), top, max(track.width() * p, 1.5), _BAR), 2, 2)
-
-    @Slot()
-    def _restyle(self) -> None:
-        self.updateGeometry()
-        self.update()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.theme import SPACE, ThemeProvider
-from app.widgets.row_tips import RowTips
+from app.widgets.glass.painted_rows import PaintedRows
 
 _BAR = 6  # pixels
 
 
-class NeighbourList(RowTips):
+class NeighbourList(PaintedRows):
     """Rows of a token, a bar from 0 to 1 and the cosine. Arrow keys walk, Return goes to a token.
 
     Signals:
@@ -24,16 +24,12 @@ class NeighbourList(RowTips):
     chosen = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
+        super().__init__("Nearest tokens", theme, parent)
         self._rows: Sequence[tuple[int, str, float]] = ()
         self._at = -1
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Nearest tokens")
-        theme.theme_changed.connect(self._restyle)
 
     def show_rows(self, rows: Sequence[tuple[int, str, float]]) -> None:
         """Show ids, names and cosines."""
@@ -46,15 +42,9 @@ class NeighbourList(RowTips):
         """What is shown."""
         return self._rows
 
-    def sizeHint(self) -> QSize:
-        return QSize(360, int(len(self._rows) * self._row_height))
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(200, self.sizeHint().height())
-
     @property
-    def _row_height(self) -> float:
-        return QFontMetrics(self._theme.mono_font(0.9)).height() + 4
+    def _n_rows(self) -> int:
+        return len(self._rows)
 
     def tip(self, row: int) -> str:
         if not 0 <= row < len(self._rows):
@@ -113,8 +103,3 @@ class NeighbourList(RowTips):
     def _go(self, row: int) -> None:
         if 0 <= row < len(self._rows):
             self.chosen.emit(self._rows[row][0])
-
-    @Slot()
-    def _restyle(self) -> None:
-        self.updateGeometry()
-        self.update()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.glass.names import signed
 from app.theme import SPACE, ThemeProvider
+from app.widgets.glass.painted_rows import PaintedRows
 from app.widgets.heat_map import colour_table
-from app.widgets.row_tips import RowTips
 
 _BAR = 8  # pixels
 
@@ -26,16 +26,12 @@ class Amount:
     tip: str = ""
 
 
-class SignedBars(RowTips):
+class SignedBars(PaintedRows):
     """Rows in the given order; the longest bar is the largest amount of all."""
 
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
+        super().__init__(name, theme, parent)
         self._amounts: Sequence[Amount] = ()
-        self.setAccessibleName(name)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        theme.theme_changed.connect(self._restyle)
 
     def show_amounts(self, amounts: Sequence[Amount]) -> None:
         """Show others."""
@@ -48,15 +44,9 @@ class SignedBars(RowTips):
         """What is shown."""
         return self._amounts
 
-    def sizeHint(self) -> QSize:
-        return QSize(360, int(len(self._amounts) * self._row_height))
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(240, self.sizeHint().height())
-
     @property
-    def _row_height(self) -> float:
-        return QFontMetrics(self._theme.mono_font(0.9)).height() + 5
+    def _n_rows(self) -> int:
+        return len(self._amounts)
 
     def tip(self, row: int) -> str:
         return self._amounts[row].tip if 0 <= row < len(self._amounts) else ""
@@ -87,8 +77,3 @@ class SignedBars(RowTips):
             painter.drawRoundedRect(bar, 2, 2)
         painter.setPen(QPen(colors.color("border_strong"), 1))
         painter.drawLine(QPointF(track.center().x(), 0), QPointF(track.center().x(), self.height()))
-
-    @Slot()
-    def _restyle(self) -> None:
-        self.updateGeometry()
-        self.update()
