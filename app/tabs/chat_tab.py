@@ -27,6 +27,8 @@ from app.widgets.serve_panel import ServePanel
 from models.inference.settings import SamplingConfig, with_advice
 
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
+_WHOLE = ("pairs", "embeddings")
+"""Modes in which nothing is drawn by the settings, and no token is looked into."""
 
 
 class ChatTab(QWidget):
@@ -66,8 +68,8 @@ class ChatTab(QWidget):
         self._on_model()
 
     def _build(self) -> None:
-        self._left, right = self._left_side(), frame("card")
-        lines = right.layout()
+        self._left, self._right = self._left_side(), frame("card")
+        lines = self._right.layout()
         assert lines is not None
         lines.addWidget(self.side)
         centre = QWidget()
@@ -78,7 +80,7 @@ class ChatTab(QWidget):
         middle.addWidget(self.modes, 1)
         splitter = QSplitter(Qt.Orientation.Horizontal)
         splitter.setChildrenCollapsible(False)
-        for panel in (self._left, centre, right):
+        for panel in (self._left, centre, self._right):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([210, 700, 420])
@@ -148,6 +150,7 @@ class ChatTab(QWidget):
     @Slot(str)
     def _on_mode(self, name: str) -> None:
         self._left.setVisible(name == "chat")
+        self._right.setVisible(name not in _WHOLE)
 
     @Slot(str)
     def _on_side(self, name: str) -> None:

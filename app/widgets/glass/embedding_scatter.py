@@ -160,6 +160,7 @@ class EmbeddingScatter(QWidget):
         self._draw_dots(painter, self._found[:MOST_MARKED], self._theme.theme.color("validation"), 3.0)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(self._theme.theme.color("border"))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRect(room.adjusted(0, 0, -1, -1))
         painter.end()
         return pixmap
