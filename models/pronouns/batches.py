@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from models.data.batch import Batch
 from models.data.batches import EpochOrders
 from models.data.corpus import Corpus
-from models.pronouns.reading import Candidate, Reading, read_sentences
+from models.pronouns.reading import Candidate, Reading, as_read, read_sentences
 from models.training.spec import TrainConfig
 
 
@@ -22,36 +22,37 @@ class PronounBatches:
     def __init__(
         self, corpus: Corpus, tokenizer: Tokenizer, context_length: int, train: TrainConfig, split: str
     ) -> None:
-        """Raises ValueError where a sentence does not fit the context, or the tokenizer knows no "it" in it."""
-        examples = corpus.read_examples(split)
-        self._readings = read_sentences(tokenizer, [example["text"] for example in examples])
-        longest = max(len(reading.ids) for reading in self._readings)
+        """Raises ValueError where a sentence does not fit the context."""
+        self._tokenizer, self._examples = tokenizer, corpus.read_examples(split)
+        texts = [as_read(example["text"]) for example in self._examples]
+        longest = max(map(len, tokenizer.encode_batch_fast(texts, add_special_tokens=False)))
         if longest > context_length:
             raise ValueError(
                 f"The longest pronoun sentence has {longest} tokens, but the context takes {context_length}: use a "
                 "larger context_length, or a tokenizer of words."
             )
-        self._golds = [
-            _position(reading.candidates, example["gold"])
-            for reading, example in zip(self._readings, examples, strict=True)
-        ]
         self._size, self._accum = train.batch_size, train.grad_accum_steps
         self._shuffled = split == "train"
         self._orders = EpochOrders(train.seed)
 
     @property
     def n_batches(self) -> int:
-        return max(1, len(self._readings) // self._size) if self._shuffled else -(-len(self._readings) // self._size)
+        return max(1, len(self._examples) // self._size) if self._shuffled else -(-len(self._examples) // self._size)
 
     def batch(self, step: int, micro_step: int = 0) -> Batch:
         if not self._shuffled:
-            return self._of(range(step * self._size, min((step + 1) * self._size, len(self._readings))))
+            return self._of(range(step * self._size, min((step + 1) * self._size, len(self._examples))))
         epoch, place = divmod(step * self._accum + micro_step, self.n_batches)
-        order = self._orders.order(epoch, len(self._readings))
+        order = self._orders.order(epoch, len(self._examples))
         return self._of(order[place * self._size : (place + 1) * self._size].tolist())
 
     def _of(self, rows: Sequence[int]) -> Batch:
-        return pointing_batch([self._readings[i] for i in rows], [self._golds[i] for i in rows])
+        examples = [self._examples[i] for i in rows]
+        readings = read_sentences(self._tokenizer, [example["text"] for example in examples])
+        golds = [
+            _position(reading.candidates, example["gold"]) for reading, example in zip(readings, examples, strict=True)
+        ]
+        return pointing_batch(readings, golds)
 
 
 def _position(candidates: Sequence[Candidate], noun: str) -> int:
