@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from models.data.chat import Message, room_for_prompt
 from models.data.chat_form import ChatForm, reply_ends
+from models.data.chat_template import ChatTemplateError
 from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
 from models.inference.generate import generate
 from models.inference.prompting import Prompt, Prompting, build_prompt, check_fits, lay_out, newest_that_fit
@@ -22,7 +23,10 @@ from models.inference.settings import SamplingConfig
 from models.tokenizers import encode_text
 from models.transformer import AnyModel
 
-_ASK = "Summarise this conversation in a few sentences. Keep names, numbers and what was agreed on.\n\n{text}"
+_ASK = (
+    "Provide a concise, objective summary of the input conversation in up to three sentences. Keep names, numbers and "
+    "what was agreed on."
+)
 _SO_FAR = "Summary of what was said before: {summary}\n\n"
 _STANDS_FOR = "(Summary of our conversation before this: {summary})\n\n{content}"
 _SPEAKERS = {"user": "User", "assistant": "Assistant", "system": "System"}
@@ -137,8 +141,15 @@ def _summarise(
 
 
 def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, form: ChatForm) -> list[int]:
-    asked: list[Message] = [{"role": "user", "content": _ASK.format(text=text)}]
-    ids: list[int] = lay_out(model.config.context_length, tokenizer, asked, Prompting(), form).ids.tolist()
+    """What asks for a summary: a system message, and the text; one message for templates that know of no system."""
+    length = model.config.context_length
+    apart: list[Message] = [{"role": "system", "content": _ASK}, {"role": "user", "content": text}]
+    try:
+        prompt = lay_out(length, tokenizer, apart, Prompting(), form)
+    except ChatTemplateError:
+        together: list[Message] = [{"role": "user", "content": f"{_ASK}\n\n{text}"}]
+        prompt = lay_out(length, tokenizer, together, Prompting(), form)
+    ids: list[int] = prompt.ids.tolist()
     return ids
 
 
