@@ -77,6 +77,7 @@ class ChatSide(Views):
         panel = NextTokenPanel(self._session, self._theme, self._focus)
         panel.set_sampling(self._sampling.config)
         self._sampling.changed.connect(lambda: panel.set_sampling(self._sampling.config))
+        panel.sampling_changed.connect(self._sampling.use)
         return panel
 
     def _make_attention(self) -> QWidget:

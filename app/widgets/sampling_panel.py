@@ -16,26 +16,14 @@ from app.widgets.basics import column, label, row
 from app.widgets.bias_editor import BiasEditor
 from app.widgets.editors import IntBox
 from app.widgets.preset_bar import PresetBar
+from app.widgets.sampling_sliders import SLIDERS, sampling_slider, sampling_words
 from app.widgets.section import Section
 from app.widgets.slider_row import SliderRow
 from app.widgets.stop_texts import StopTexts
 from models.inference.settings import SamplingConfig
 
-# name -> lowest, highest, decimals, power, words for the lowest
-_SIMPLE: dict[str, tuple[float, float, int, float, str]] = {
-    "temperature": (0.0, 2.0, 2, 1.0, "greedy"),
-    "top_p": (0.01, 1.0, 2, 1.0, ""),
-    "max_tokens": (1, 1024, 0, 2.0, ""),
-}
-_MORE: dict[str, tuple[float, float, int, float, str]] = {
-    "top_k": (0, 200, 0, 2.0, "off"),
-    "min_p": (0.0, 0.5, 3, 2.0, "off"),
-    "typical_p": (0.01, 1.0, 2, 1.0, ""),
-    "repetition_penalty": (1.0, 2.0, 2, 1.0, "off"),
-    "frequency_penalty": (-2.0, 2.0, 2, 1.0, ""),
-    "presence_penalty": (-2.0, 2.0, 2, 1.0, ""),
-}
-_FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
+_SIMPLE = ("temperature", "top_p", "max_tokens")
+_MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -53,13 +41,13 @@ class SamplingPanel(QWidget):
         self._edited = False
         self._sliders: dict[str, SliderRow] = {}
         self.presets = PresetBar(presets, theme)
-        self.stop = StopTexts(theme, _words("stop")[0], _words("stop")[1])
-        self.bias = BiasEditor(theme, _words("logit_bias")[0], _words("logit_bias")[1])
+        self.stop = StopTexts(theme, *sampling_words("stop"))
+        self.bias = BiasEditor(theme, *sampling_words("logit_bias"))
         self._more = Section("More", theme, folded=True)
         self._build()
         self.stop.changed.connect(self._on_edited)
         self.bias.changed.connect(self._on_edited)
-        self.presets.chosen.connect(self._on_preset)
+        self.presets.chosen.connect(self.use)
         self.set_config(config or SamplingConfig())
 
     def _build(self) -> None:
@@ -67,11 +55,11 @@ class SamplingPanel(QWidget):
         layout.setContentsMargins(0, 0, SPACE, 0)
         layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(self.presets)
-        for name, shape in _SIMPLE.items():
-            layout.addWidget(self._make_slider(name, *shape))
+        for name in _SIMPLE:
+            layout.addWidget(self._make_slider(name))
         layout.addLayout(self._seed_row())
         more = QWidget()
-        sliders = [self._make_slider(name, *shape) for name, shape in _MORE.items()]
+        sliders = [self._make_slider(name) for name in _MORE]
         more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
         self._more.set_body(more)
         layout.addWidget(self._more)
@@ -91,6 +79,12 @@ class SamplingPanel(QWidget):
         self.stop.set_texts(config.stop)
         self.bias.set_biases(config.logit_bias)
         self._show()
+
+    @Slot(object)
+    def use(self, config: SamplingConfig) -> None:
+        """Take over settings that the user has chosen elsewhere."""
+        self.set_config(config)
+        self._on_edited()
 
     def open_model(self, run_id: str, folder: Path, usual: SamplingConfig) -> None:
         """A model is open. If it is another: what was settled for it is shown; else `usual`, unless the user has set
@@ -119,16 +113,14 @@ class SamplingPanel(QWidget):
         if self.new_each_time.isChecked():
             self.seed.setValue(random.randrange(_LARGEST_SEED))
 
-    def _make_slider(
-        self, name: str, low: float, high: float, decimals: int, power: float, zero_words: str
-    ) -> SliderRow:
-        slider = SliderRow(*_words(name), low, high, decimals=decimals, power=power, zero_words=zero_words)
+    def _make_slider(self, name: str) -> SliderRow:
+        slider = sampling_slider(name)
         slider.changed.connect(self._on_edited)
         self._sliders[name] = slider
         return slider
 
     def _seed_row(self) -> QVBoxLayout:
-        title, tip = _words("seed")
+        title, tip = sampling_words("seed")
         self.seed = IntBox(0, _LARGEST_SEED, 1)
         self.seed.setAccessibleName(title)
         self.seed.setMinimumWidth(self.seed.fontMetrics().averageCharWidth() * 17)
@@ -151,19 +143,8 @@ class SamplingPanel(QWidget):
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
         self._more.set_title(f"More: {n_set} set" if n_set else "More")
 
-    @Slot(object)
-    def _on_preset(self, config: SamplingConfig) -> None:
-        self.set_config(config)
-        self._on_edited()
-
     @Slot()
     def _on_edited(self) -> None:
         self._edited = True
         self._show()
         self.changed.emit()
-
-
-def _words(name: str) -> tuple[str, str]:
-    """A setting's label and what it does."""
-    about = _FIELDS[name].metadata
-    return about["label"], about["help"]

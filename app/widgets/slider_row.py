@@ -17,6 +17,7 @@ class SliderRow(QWidget):
         decimals: places after the point; 0 makes `value` an int.
         power: 1 for an even slider, 2 for one that gives small values more room.
         zero_words: shown for the least value ("off").
+        in_line: the slider stands between the label and the box, not below them.
 
     Signals:
         changed(object): the new value, after the user's edit.
@@ -34,6 +35,7 @@ class SliderRow(QWidget):
         decimals: int = 0,
         power: float = 1.0,
         zero_words: str = "",
+        in_line: bool = False,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -58,9 +60,12 @@ class SliderRow(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(2)
         grid.addWidget(self._name, 0, 0)
-        grid.addWidget(self._box, 0, 1)
-        grid.addWidget(self._slider, 1, 0, 1, 2)
-        grid.setColumnStretch(0, 1)
+        grid.addWidget(self._box, 0, 2)
+        if in_line:
+            grid.addWidget(self._slider, 0, 1)
+        else:
+            grid.addWidget(self._slider, 1, 0, 1, 3)
+        grid.setColumnStretch(1, 1)
         self._size_box()
         self._slider.valueChanged.connect(self._on_slid)
         self._box.valueChanged.connect(self._on_typed)
@@ -69,6 +74,15 @@ class SliderRow(QWidget):
     def value(self) -> float | int:
         """The number: an int where there are no decimals."""
         return self._box.value() if self._decimals else round(self._box.value())
+
+    @property
+    def label_width(self) -> int:
+        """The pixels that the label needs."""
+        return self._name.sizeHint().width()
+
+    def set_label_width(self, pixels: int) -> None:
+        """Give the label so much room, so that sliders below one another begin at one place."""
+        self._name.setMinimumWidth(pixels)
 
     def set_value(self, value: float) -> None:
         """Show `value`, without a signal."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QRect, Slot
+from PySide6.QtCore import QRect, Signal, Slot
 from PySide6.QtWidgets import QScrollArea, QWidget
 
 from app.glass.asked import Asked
@@ -17,12 +19,13 @@ from app.glass.xray import Xray, all_rows, same_draw, x_ray
 from app.session import Session
 from app.theme import ThemeProvider
 from app.token_names import TokenNames
-from app.widgets.basics import label, row
+from app.widgets.basics import column, label, row
 from app.widgets.chart_export import Columns
 from app.widgets.glass.answer_panel import AnswerPanel
 from app.widgets.glass.panel_head import About
 from app.widgets.glass.stage_bars import StageBars
 from app.widgets.glass.xray_table import XrayTable
+from app.widgets.sampling_sliders import sampling_slider
 from app.widgets.segments import Segments
 from models.inference.settings import SamplingConfig
 
@@ -57,8 +60,20 @@ class _Read:
     mask: int | None
 
 
+_TRIED = ("temperature", "top_k", "top_p", "min_p")
+"""What has a slider here. More would leave the bars no room; the others are among the settings."""
+
+
 class NextTokenPanel(AnswerPanel):
-    """For the token in focus: bars and a table, by the settings it was drawn with or those of the sampling panel."""
+    """For the token in focus: bars and a table, by the settings it was drawn with or those of the sampling panel.
+
+    Its own sliders are for trying others, with the bars in sight.
+
+    Signals:
+        sampling_changed(config): the settings that were tried last.
+    """
+
+    sampling_changed = Signal(object)
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
@@ -76,7 +91,15 @@ class NextTokenPanel(AnswerPanel):
         self.bars = StageBars(theme)
         self.table = XrayTable(theme)
         self.others = label("", "caption", wrap=True)
+        self._sliders = {name: sampling_slider(name, in_line=True) for name in _TRIED}
+        widest = max(slider.label_width for slider in self._sliders.values())
+        for name, slider in self._sliders.items():
+            slider.set_label_width(widest)
+            slider.changed.connect(partial(self._on_tried, name))
+        self._tried = QWidget()
+        self._tried.setLayout(column(*self._sliders.values(), spacing=2))
         self.lines.addLayout(row(label("Settings", "caption"), self.by, None))
+        self.lines.addWidget(self._tried)
         for widget in (self.summary, self.bars, self.table, self.others):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
@@ -94,6 +117,16 @@ class NextTokenPanel(AnswerPanel):
         if is_new and text is not None and not self._is_encoder:
             self.by.choose("drawn" if same_draw(config, text.sampling) else "now")
             self._look()
+
+    def _on_tried(self, name: str, value: float) -> None:
+        """A slider was moved: from what is shown, but with the length, seed and stop texts of the sampling panel."""
+        asked = self.asked
+        shown = self._config(asked.text) if asked is not None else self._sampling
+        kept: dict[str, Any] = {each: getattr(self._sampling, each) for each in ("seed", "max_tokens", "stop")}
+        self._sampling = dataclasses.replace(shown, **(kept | {name: value}))
+        self.by.choose("now")
+        self._look()
+        self.sampling_changed.emit(self._sampling)
 
     # -- Asking --------------------------------------------------------------------------------------------------------
 
@@ -168,6 +201,10 @@ class NextTokenPanel(AnswerPanel):
         for view in (self.bars, self.table):
             view.show_xray(xray, self._words.__getitem__, can_choose=can_choose)
         self.by.setEnabled(not self._is_encoder)
+        self._tried.setVisible(not self._is_encoder)
+        for name, slider in self._sliders.items():
+            if slider.value != getattr(xray.config, name):  # else it would move under the hand that drags it
+                slider.set_value(getattr(xray.config, name))
         self.summary.setText(self._told(asked, xray))
         left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
         self.others.setText(f"{left}; cut off are {share(xray.removed)}." if xray.removed > 0 else f"{left}.")

@@ -230,5 +230,6 @@ class StageBars(QWidget):
 
 
 def _numbers(bar: XrayBar) -> str:
-    removed = f"−{share(bar.removed)}   " if bar.removed > 0 else ""
+    few = "<0.01\N{NO-BREAK SPACE}%"
+    removed = f"cuts {share(bar.removed) if bar.removed >= 1e-4 else few}   " if bar.removed > 0 else ""
     return f"{removed}{bar.entropy:.2f} nats"

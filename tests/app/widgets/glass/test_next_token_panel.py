@@ -93,6 +93,24 @@ def test_a_setting_redraws_without_the_model(
     assert "name the token 9000" in panel.said
 
 
+def test_settings_are_tried_with_the_bars_in_sight(
+    qtbot: QtBot, panel: NextTokenPanel, focus: Focus, reply: ReadText, until: Until
+) -> None:
+    panel.set_sampling(SamplingConfig(temperature=0.3, seed=77, stop=("x",)))
+    focus.show(reply)
+    focus.lock(5)
+    until(lambda: panel.xray is not None)
+    assert panel._sliders["temperature"].value == 1.3, "what the reply was drawn with"
+    with qtbot.waitSignal(panel.sampling_changed) as tried:
+        panel._sliders["top_k"].changed.emit(5)
+    assert tried.args == [dataclasses.replace(SETTINGS, top_k=5, seed=77, stop=("x",), max_tokens=256)]
+    assert panel.by.value == "now"
+    assert panel.xray is not None
+    assert panel.xray.n_left <= 5
+    panel.set_sampling(tried.args[0])
+    assert panel._sliders["top_k"].value == 5
+
+
 def test_an_alternative_is_gone_on_with(
     qtbot: QtBot, panel: NextTokenPanel, focus: Focus, reply: ReadText, until: Until
 ) -> None:
