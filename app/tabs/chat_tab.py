@@ -151,6 +151,8 @@ class ChatTab(QWidget):
     def _on_mode(self, name: str) -> None:
         self._left.setVisible(name == "chat")
         self._right.setVisible(name not in _WHOLE)
+        if name == "compare":
+            self.side.show_view(SETTINGS)  # its models are not the open one, into which the panels look
 
     @Slot(str)
     def _on_side(self, name: str) -> None:

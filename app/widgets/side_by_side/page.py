@@ -115,15 +115,21 @@ class SideBySidePage(QWidget):
         return [(run.id, run.name) for run in found if not run.problem and (run.step > 0 or run.status == "imported")]
 
     def _choose_first(self) -> None:
-        """The open model and its parent or another one, where there are any."""
+        """The open model, beside what it was forked from, its own beginning, or some other model."""
         runs = [run_id for run_id, _ in self._runs()]
         model = self._session.chat_model
-        if model is not None and model.run_id in runs:
-            info = self._session.find_run(model.run_id)
-            before = [info.parent[0]] if info.parent is not None and info.parent[0] in runs else []
-            runs = [model.run_id, *before, *(run_id for run_id in runs if run_id not in (model.run_id, *before))]
-        for column, run_id in zip(self.columns, runs, strict=False):
-            column.choose(Lane(run_id))
+        first = model.run_id if model is not None and model.run_id in runs else next(iter(runs), "")
+        if not first:
+            return
+        parent, steps = self._session.find_run(first).parent, self._session.checkpoint_steps(first)
+        if parent is not None and parent[0] in runs:
+            other = Lane(parent[0])
+        elif len(steps) > 1:
+            other = Lane(first, steps[-1])
+        else:
+            other = Lane(next((run_id for run_id in runs if run_id != first), first))
+        for column, lane in zip(self.columns, (Lane(first), other), strict=True):
+            column.choose(lane)
 
     @Slot()
     def _offer_runs(self) -> None:
