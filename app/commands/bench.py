@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.data.corpus import Corpus
     from models.training.spec import DataSpec
 
-PARTS = ("train", "overhead", "throughput", "decode", "tokenizer", "gui", "builder")
+PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "builder")
 SEEDS = 3
 GUI_SECONDS = 20.0
 
@@ -32,9 +32,10 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         help="measure speed beside references",
         description="train: seconds to the loss that a plain GPT-2 reaches in 2,000 steps, beside the seconds it took; "
         "overhead: percent that the trainer adds to a bare PyTorch loop; throughput: training tokens/s beside Hugging "
-        "Face's GPT-2 of three sizes; decode: tokens/s with the KV cache beside without; tokenizer: training and "
-        "encoding beside plain calls of the tokenizers library, and milliseconds from a key to the pills; gui: timer "
-        "ticks of the window that are late while a model trains; builder: milliseconds until a changed slot is drawn. "
+        "Face's GPT-2 of three sizes; decode: tokens/s with the KV cache beside without; generate: milliseconds to "
+        "the first token and tokens/s beside Hugging Face's generate with the same weights, at three sizes; tokenizer: "
+        "training and encoding beside plain calls of the tokenizers library, and milliseconds from a key to the pills; "
+        "gui: timer ticks of the window that are late while a model trains; builder: milliseconds until a changed slot is drawn. "
         "Not among all: weights MODEL: speed and perplexity of a model with float32, bfloat16 and int8 weights.",
     )
     parser.add_argument("part", nargs="?", choices=(*PARTS, "weights", "all"), default="all", help="default: all")
@@ -105,6 +106,10 @@ def _measure_models(
         from models.bench.decoding import bench_decoding
 
         return [drive(bench_decoding(_device(device_name, line)), line)]
+    if part == "generate":
+        from models.bench.generation import bench_generation
+
+        return drive(bench_generation(_device(device_name, line)), line)
     if part == "throughput":
         from models.bench.throughput import bench_throughput
 

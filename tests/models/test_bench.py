@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Generator
@@ -15,13 +16,13 @@ import torch.nn.functional as F
 from app.cli import main
 from app.commands import bench
 from app.commands.bench_window import late_and_due
-from models.bench import reference, training
+from models.bench import generation, reference, training
 from models.bench.decoding import PRESET, write_greedily
 from models.bench.encoding import bench_encoding
 from models.bench.overhead import BareLoop, bench_overhead
 from models.bench.result import compared
 from models.bench.text import CONTEXT, N_CHARACTERS, CharText
-from models.bench.throughput import Size, bench_throughput
+from models.bench.throughput import SKIPPED, Size, bench_throughput
 from models.bench.tokenizer_training import bench_tokenizer_training
 from models.events import Notice, RunStarted, TrainMetrics
 from models.library import Library
@@ -30,7 +31,7 @@ from models.training.prepare import prepare_run
 from models.training.run_folder import RunFolder
 from models.training.spec import DataSpec
 from models.training.trainer import Trainer
-from models.transformer import Decoder
+from models.transformer import Decoder, build_model
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
@@ -202,3 +203,34 @@ def test_throughput_is_measured_beside_hugging_face(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     _, (skipped,) = finish(bench_throughput(CPU, (size,), rounds=1))
     assert skipped.skipped == "pip install 'llm-terrarium[bench]'"
+
+
+def test_generation_is_compared_with_the_same_weights() -> None:
+    pytest.importorskip("transformers")
+    config = dataclasses.replace(generation.SIZES[0].config, n_layer=1, d_model=32, vocab_size=64)
+    size = generation.Size(0, config, n_tokens=6, target=3.0)
+    events, results = finish(generation.bench_generation(CPU, (size,), rounds=2))
+    assert [result.name for result in results] == ["first token 0 M", "generate 0 M", "memory 0 M"]
+    assert results[1].ours is not None
+    assert results[1].reference is not None
+    assert results[1].met is (results[1].ours / results[1].reference >= 3.0)
+    assert results[2].ours is not None
+    assert results[2].ours > 0
+    sentences = [event.sentence for event in events if isinstance(event, Notice)]
+    assert sentences == ["the weights are random", "the first 7 of 7 tokens are the same"]
+
+
+def test_without_transformers_generation_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation.importlib.util, "find_spec", lambda name: None)
+    _, results = finish(generation.bench_generation(CPU))
+    assert [result.skipped for result in results] == [SKIPPED] * 3
+    assert generation.smollm2_file() is None
+
+
+@pytest.mark.parametrize(("millions", "size"), [(1, generation.SIZES[0]), (10, generation.SIZES[1])])
+def test_models_have_the_size_that_they_are_called_by(millions: int, size: generation.Size) -> None:
+    model = build_model(size.config)
+    assert round(model.n_parameters / 1e6) == millions
+    table = model.embedding.weight.numel()
+    read = model.n_parameters if size.config.tied_embeddings else model.n_parameters - table
+    assert generation.bytes_per_token(model) == 4 * read

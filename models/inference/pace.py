@@ -1,0 +1,51 @@
+"""How many threads one short step of work is given: all, or one where that is faster just now.
+
+On a quiet machine two threads halve the time. Beside another busy program the first one done waits until the system
+lets the second go on, a thousand times for each token of a small model: measured, a hundredth of the speed. So the two
+are timed against each other while the work goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+_PATIENCE = 20
+"""The slower way is tried again after so many times what it took last: it costs a twentieth at most."""
+
+
+class Pace:
+    """Runs steps of one kind of work, one after the other, on the calling thread."""
+
+    def __init__(self, *, is_small: bool) -> None:
+        """`is_small`: the work is too little to be shared, and always done by one thread."""
+        self._n_all = torch.get_num_threads()
+        self._seconds = {1: 0.0} if is_small else {self._n_all: 0.0, 1: 0.0}  # of the last step with so many threads
+        self._since = 0.0  # seconds spent in the faster way since the other was tried
+
+    def run(self, step: Callable[[], Result]) -> Result:
+        """Do a step; the calling thread has all its threads again afterwards."""
+        n = self._choose()
+        torch.set_num_threads(n)
+        began = time.perf_counter()
+        try:
+            return step()
+        finally:
+            torch.set_num_threads(self._n_all)
+            self._seconds[n] = time.perf_counter() - began
+            self._since += self._seconds[n]
+
+    def _choose(self) -> int:
+        fastest, slowest = (
+            min(self._seconds, key=self._seconds.__getitem__),
+            max(self._seconds, key=self._seconds.__getitem__),
+        )
+        if self._since <= _PATIENCE * self._seconds[slowest]:
+            return fastest
+        self._since = 0.0
+        return slowest
