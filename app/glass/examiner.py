@@ -12,7 +12,7 @@ from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
 from app.worker import Worker
-from models.events import Event
+from models.events import Event, Progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -39,9 +39,11 @@ class Examiner(OneJob):
 
     Signals (and `changed` and `failed` of OneJob):
         done(result): what the newest question returned.
+        got_on(share): how much of a long one has been answered, from 0 to 1.
     """
 
     done = Signal(object)
+    got_on = Signal(float)
 
     def __init__(self, worker: Worker, open_model: Callable[[], tuple[Any, Any, int]], parent: QObject) -> None:
         super().__init__(worker, parent)
@@ -73,6 +75,8 @@ class Examiner(OneJob):
             if isinstance(event, _Answer):
                 self.step = event.step
                 self.done.emit(event.result)
+            elif isinstance(event, Progress):
+                self.got_on.emit(event.done / event.total)
 
     def _over(self, job: Job, failure: Failure | None) -> None:
         self.changed.emit()

@@ -31,6 +31,7 @@ from app.widgets.glass.head_tiles import Tile
 from app.widgets.glass.panel_head import About
 from app.widgets.glass.sheet import Sheet
 from app.widgets.segments import Segments
+from app.widgets.words import percent
 from models.inspect.attention_maps import StackMaps, around
 
 ABOUT = About(
@@ -62,6 +63,7 @@ class AttentionPanel(AnswerPanel):
         self.lines.addStretch(1)
         self.export.picture = Sheet(self.overview.montage, self.detail, parent=self)
         arcs, montage = self.detail.arcs, self.overview.montage
+        self.examiner.got_on.connect(self._say_share)
         self._reading.read.connect(self._on_read)
         self._reading.window_read.connect(self._on_window)
         self._reading.window_failed.connect(self._on_refused)
@@ -75,7 +77,7 @@ class AttentionPanel(AnswerPanel):
         montage.walked.connect(self._walk)
         self.detail.which_row.changed.connect(self._show_row)
         self.detail.cell_clicked.connect(self._on_cell)
-        self.detail.whole_asked.connect(self._on_whole)
+        self.detail.whole_asked.connect(partial(self._show_part, None))
         arcs.hovered.connect(self._on_hovered)
         arcs.clicked.connect(self._on_clicked)
         arcs.walked.connect(self._walk)
@@ -92,10 +94,15 @@ class AttentionPanel(AnswerPanel):
         super().show_text()
         text = self.focus.text
         if text is not None and self._session.chat_model is not None:
-            self.say("Looking …", "The model reads the text once more, to show where its heads look.")
+            self._say_share(0.0)
             self._reading.begin(text)
             words = text.source_words
             self._source.show(ReadText(ids=text.source_ids, words=words, n_prompt=len(words)))
+
+    @Slot(float)
+    def _say_share(self, share: float) -> None:
+        so_far = f" {percent(share)} so far." if 0 < share < 1 else ""
+        self.say("Looking …", f"The model reads the text once more, to show where its heads look.{so_far}")
 
     def show_place(self) -> None:
         super().show_place()
@@ -252,14 +259,11 @@ class AttentionPanel(AnswerPanel):
     def _walk(self, by: int) -> None:
         self._pointed.walk(by)
 
-    # -- Parts of long texts -------------------------------------------------------------------------------------------
-
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:
         """In a pooled map see a part of it; in an exact one choose the row."""
-        stack = self.stack
-        if stack.is_pooled and self._part is None:
-            self._reading.ask_window(self._kind, around(stack.rows, row), around(stack.columns, column))
+        if self.stack.is_pooled and self._part is None:
+            self._reading.ask_window(self._kind, around(self.stack.rows, row), around(self.stack.columns, column))
             return
         query = row if self._part is None else self._part.rows[row]
         place = place_of_row(query, len(self._texts[0]), self._which_row)
@@ -275,10 +279,6 @@ class AttentionPanel(AnswerPanel):
             self._draw_row()
         else:
             self._show_part(window)
-
-    @Slot()
-    def _on_whole(self) -> None:
-        self._show_part(None)
 
     def _show_part(self, part: Window | None) -> None:
         self._part = part

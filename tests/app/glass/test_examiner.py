@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.glass.examiner import Examiner
 from app.worker import Worker
-from models.events import Event, Phase
+from models.events import Event, Phase, Progress
 
 
 @pytest.fixture
@@ -74,6 +74,18 @@ def test_a_long_question_is_stopped_in_between(examiner: Examiner, heard: list[o
     examiner.ask(lambda model, tokenizer: "after it")
     qtbot.waitUntil(lambda: not examiner.busy)
     assert heard == ["after it"]
+
+
+def test_a_long_question_says_how_far_it_is(examiner: Examiner, heard: list[object], qtbot: QtBot) -> None:
+    def long(model: Any, tokenizer: Any) -> Generator[Event, None, str]:
+        yield Progress(done=1, total=4)
+        return "there"
+
+    shares: list[float] = []
+    examiner.got_on.connect(shares.append)
+    examiner.ask(long)
+    qtbot.waitUntil(lambda: not examiner.busy)
+    assert (shares, heard) == ([0.25], ["there"])
 
 
 def test_what_goes_wrong_is_a_sentence(examiner: Examiner, qtbot: QtBot) -> None:
