@@ -173,7 +173,3 @@ class ChatTab(QWidget):
     def _new_chat(self) -> None:
         self.modes.show_view("chat")
         self.chats.new_chat()
-
-    def open_settings(self) -> None:
-        """Show how replies are made."""
-        self.side.show_view(SETTINGS)
