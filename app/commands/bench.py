@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "the first token and tokens/s beside Hugging Face's generate with the same weights, at three sizes; tokenizer: "
         "training and encoding beside plain calls of the tokenizers library, and milliseconds from a key to the pills; "
         "gui: timer ticks of the window that are late while a model trains; builder: milliseconds until a changed slot "
-        "is drawn. Not among all: weights MODEL: speed and perplexity of a model with float32, bfloat16 or int8 weights.",
+        "is drawn. Not among all: weights MODEL: speed and perplexity with float32, bfloat16 and int8 weights.",
     )
     parser.add_argument("part", nargs="?", choices=(*PARTS, "weights", "all"), default="all", help="default: all")
     parser.add_argument("model", nargs="?", metavar="MODEL", help="for weights: a path, or a run's id or name")
