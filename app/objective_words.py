@@ -43,5 +43,12 @@ OBJECTIVES = {
         reads="Reads",
         says="Writes",
     ),
+    "pronouns": ObjectiveWords(
+        title="What “it” is",
+        sentence="Of the nouns before “it”, the model points at the one that is meant: by the product of its state at "
+        "“it” with its state at each noun. Nothing else is asked for.",
+        reads="",
+        says="Reads and points at",
+    ),
 }
-"""By the names of models.training.spec.objective_of."""
+"""By DataPreview.objective."""

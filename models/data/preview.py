@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.config import ModelConfig
 from models.data.batch import Batch
-from models.data.batches import EncodedSplit, batches_of, encode_split
+from models.data.batches import EncodedSplit, batches_of, encode_split, make_batches
 from models.data.corpus import Corpus
 from models.data.corruption import Objective, make_objective
 from models.events import Event, Phase
@@ -40,6 +40,8 @@ def preview_data(
     yield Phase(name="Encoding the text")
     encoded = [encode_split(corpus, tokenizer, split) for split in ("train", "val")]
     yield Phase(name="Making the first batches")
+    if corpus.source == "pronouns":
+        return _preview_pronouns(corpus, tokenizer, model, train, encoded)
     return preview_encoded(corpus, tokenizer, model, train, encoded)
 
 
@@ -71,6 +73,29 @@ def preview_encoded(
         epochs=train.steps * train.grad_accum_steps / batches.n_batches,
         vocab_size=tokenizer.get_vocab_size(),
         problems=tuple(problems),
+    )
+
+
+def _preview_pronouns(
+    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
+) -> DataPreview:
+    """Of sentences whose "it" is to point at a noun: that noun is what is predicted."""
+    batches = make_batches(corpus, tokenizer, model, train)
+    examples = []
+    for step in range(min(N_EXAMPLES, batches.n_batches)):
+        batch = batches.batch(step)
+        assert batch.mask is not None
+        it = int(batch.weights[0].argmax())
+        says = _row(tokenizer, _real(batch.inputs[0], batch.mask[0]), predicted={int(batch.targets[0, it])})
+        examples.append(PreviewExample(reads=None, says=says))
+    lengths = np.array([len(ids) - 1 for ids, _ in encoded[0].examples])  # the end is not read
+    return DataPreview(
+        objective="pronouns",
+        examples=tuple(examples),
+        splits=tuple(_facts(split) for split in encoded),
+        lengths=_histogram("examples", lengths, 0),
+        epochs=train.steps * train.grad_accum_steps / batches.n_batches,
+        vocab_size=tokenizer.get_vocab_size(),
     )
 
 

@@ -1,0 +1,37 @@
+"""What a run on pronouns will read, shown before it does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from tokenizers import Tokenizer
+
+from models.data.preview import preview_data
+from models.library import Library
+from models.pronouns.corpus import build_pronoun_corpus
+from models.pronouns.specs import pronoun_spec
+from models.training.prepare import prepare_trial
+
+
+def test_the_noun_that_is_meant_is_marked(library: Library, byte_tokenizer: Tokenizer) -> None:
+    spec = pronoun_spec("encoder-only")
+    design = dataclasses.replace(spec.model, context_length=128)
+    looking = preview_data(build_pronoun_corpus(library), byte_tokenizer, design, spec.train)
+    while True:
+        try:
+            next(looking)
+        except StopIteration as end:
+            preview = end.value
+            break
+    assert preview.objective == "pronouns"
+    for example in preview.examples:
+        (place,) = example.says.predicted
+        text = "".join(piece.display for piece in example.says.pieces[: place + 1])
+        assert text.rsplit("·", 1)[1].isalpha()
+    assert preview.splits[0].n_examples == 3 * preview.splits[1].n_examples == 16_320
+
+
+def test_a_run_is_not_tried_out_beforehand(library: Library) -> None:
+    with pytest.raises(ValueError, match="neither previewed nor measured"):
+        list(prepare_trial(library, pronoun_spec("encoder-only")))
