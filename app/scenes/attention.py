@@ -18,7 +18,7 @@ from models.number_words import percent
 SCALES = {"root": "√", "linear": "Linear", "log": "Log"}
 """How weights become colours."""
 
-SCALES_TIP = "The root and the logarithm show small weights, too; linear is true to size"
+SCALES_TIP = "The root shows small weights, too, the logarithm even smaller ones; linear is true to size"
 
 _LEAST = 1e-4  # at the bottom of the logarithmic scale
 _LONGEST = 9  # characters of a token's name

@@ -30,6 +30,7 @@ class TokenMap(HeatMap):
         super().__init__(theme, parent)
         self._marked: int | None = None
         self._label = (0.0, 0.0)
+        self._bar_room = 0
         self.setMinimumSize(150, 140)
 
     def set_picture(self, picture: HeatPicture) -> None:
@@ -38,6 +39,8 @@ class TokenMap(HeatMap):
         super().set_picture(picture)
         if before is None or before.x.ticks is not picture.x.ticks or before.y.ticks is not picture.y.ticks:
             self._measure()
+        if before is None or before.bar != picture.bar:
+            self._measure_bar()
         if before is not None and before.values.shape == picture.values.shape:
             self.set_spot(spot)
 
@@ -73,6 +76,7 @@ class TokenMap(HeatMap):
     def _restyle(self) -> None:
         super()._restyle()
         self._measure()
+        self._measure_bar()
 
     def _token_metrics(self) -> QFontMetrics:
         return QFontMetrics(self._theme.mono_font(0.82))
@@ -89,13 +93,17 @@ class TokenMap(HeatMap):
         )
         self._label = float(rows), float(columns)
 
+    def _measure_bar(self) -> None:
+        words = [words for _, words in self.picture.bar] if self.picture is not None else []
+        metrics = QFontMetrics(self._theme.font(0.9))
+        self._bar_room = 3 * SPACE + max((metrics.horizontalAdvance(mark) for mark in words), default=0)
+
     def _room(self) -> QRectF:
         return self._room_in(self.width(), self.height())
 
     def _room_in(self, width: int, height: int) -> QRectF:
         left, top = self._label
-        bar = 3 * SPACE + QFontMetrics(self._theme.font(0.9)).horizontalAdvance("≤ 0.01 %")
-        wide, high = width - left - bar, height - top - 2
+        wide, high = width - left - self._bar_room, height - top - 2
         return QRectF(left, top, max(wide, 1.0), max(high, 1.0))
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -18,6 +18,8 @@ from app.widgets.time_machine.head_grid import HeadGrid
 from app.widgets.token_map import TokenMap
 from models.config import ModelConfig
 
+_SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # there is no room for more
+
 
 class AttentionPane(QWidget):
     """One layer's heads at one step."""
@@ -31,7 +33,7 @@ class AttentionPane(QWidget):
         self.title = label("", "subheading")
         how = ElidedLabel("rows look at columns")
         how.setProperty("role", "caption")
-        self.scale = Segments("Colour scale", SCALES, SCALES_TIP)
+        self.scale = Segments("Colour scale", _SCALES, SCALES_TIP)
         self.heads = HeadGrid(theme)
         self.map = TokenMap(theme)
         maps = QWidget()
