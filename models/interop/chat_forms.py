@@ -15,10 +15,11 @@ from models.tokenizers.foreign import read_foreign
 
 FILE = "chat_form.json"
 
-_CAREFUL = {"temperature": 0.2, "top_p": 0.9, "repetition_penalty": 1.1}
-"""For a chat model whose makers advise nothing: what SmolLM2's say elsewhere, and enough against going in circles."""
+_CAREFUL = {"temperature": 0.2, "top_p": 0.9, "frequency_penalty": 0.2}
+"""For a chat model whose makers advise nothing: what SmolLM2's say elsewhere, and a little against going in circles. A
+repetition penalty would hold back the token that ends a reply, too, since it is in every prompt."""
 
-_ADVISED = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty")
+_ADVISED = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "frequency_penalty")
 _GGUF_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 _GGUF_ADVISED = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
 
