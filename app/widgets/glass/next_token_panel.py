@@ -229,7 +229,8 @@ class NextTokenPanel(AnswerPanel):
             return f"{given}. {taken}, being the likeliest: nothing is drawn."
         final = f"{given}; {share(own.final)} in the end." if not own.cut else f"{given}; cut off by these settings."
         if xray.draw is None:
-            return f"{final} The number it was drawn with is not known."
+            by_hand = any(draw is not None for draw in text.draws)
+            return f"{final} {'It was chosen by hand.' if by_hand else 'What it was drawn with is not known.'}"
         if xray.lands == xray.chosen:
             return (
                 f"{final} The draw landed on it." if self.by.value == "drawn" else f"{final} The same draw lands on it."
