@@ -11,31 +11,37 @@ from app.pictures import Floats
 class PointView:
     """Points (n, 2) seen in `width` × `height` pixels, at first all of them; pixels count from the top left.
 
+    Both directions are drawn to the same scale, so that distances are what they are.
+
     Attributes:
         points: (n, 2).
-        middle, half: (2,) the middle of what is seen, and how far it reaches to either side.
+        middle: (2,) the point in the middle of what is seen. per_pixel: how far a pixel reaches.
     """
 
     def __init__(self, points: Floats) -> None:
         self.points = points
-        self.middle, self.half = np.zeros(2), np.ones(2)
+        self.middle, self.per_pixel = np.zeros(2), 1.0
         self.width = self.height = 1.0
-        self.show_all()
+        self._is_whole = True
 
     def show_all(self) -> None:
         """See everything."""
+        self._is_whole = True
         if len(self.points):
             low, high = self.points.min(axis=0), self.points.max(axis=0)
-            self.middle, self.half = (low + high) / 2.0, np.maximum((high - low) / 2.0, 1e-9) * 1.04
+            self.middle = (low + high) / 2.0
+            self.per_pixel = max(1.06 * float(((high - low) / [self.width, self.height]).max()), 1e-9)
 
     def resize(self, width: float, height: float) -> None:
-        """See the same part in another number of pixels."""
+        """See the same, or still everything, in another number of pixels."""
         self.width, self.height = max(width, 1.0), max(height, 1.0)
+        if self._is_whole:
+            self.show_all()
 
     def pixels(self, ids: slice | NDArray[np.int64] = np.s_[:]) -> Floats:
         """Where points stand, (n, 2) pixels."""
-        scale = np.array([self.width / 2, -self.height / 2])
-        places: Floats = ((self.points[ids] - self.middle) / self.half * scale).astype(np.float32)
+        scale = np.array([1.0, -1.0]) / self.per_pixel
+        places: Floats = ((self.points[ids] - self.middle) * scale).astype(np.float32)
         places += np.array([self.width / 2, self.height / 2], np.float32)
         return places
 
@@ -54,12 +60,14 @@ class PointView:
 
     def zoom(self, factor: float, x: float, y: float) -> None:
         """Look closer (below 1) or from farther at what is around a place, which stays where it is."""
-        aside = np.array([x / self.width - 0.5, 0.5 - y / self.height]) * 2 * self.half
-        self.middle, self.half = self.middle + aside * (1 - factor), self.half * factor
+        aside = np.array([x - self.width / 2, self.height / 2 - y]) * self.per_pixel
+        self.middle, self.per_pixel = self.middle + aside * (1 - factor), self.per_pixel * factor
+        self._is_whole = False
 
     def move(self, right: float, down: float) -> None:
         """Pull what is seen along by so many pixels."""
-        self.middle = self.middle - 2 * self.half * np.array([right / self.width, -down / self.height])
+        self.middle = self.middle - np.array([right, -down]) * self.per_pixel
+        self._is_whole = False
 
     def density(self) -> Floats:
         """(height, width): how many points cover each pixel, each being two pixels wide and high."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat_model import ChatModel
 from app.failures import Failure
@@ -26,16 +27,20 @@ from app.widgets.words import counted, percent
 
 ABOUT = About(
     title="Embeddings",
-    shows="Every token as a point; the nearest ones of the chosen token below.",
+    shows="Every token as a point; what is nearest to the chosen one in a list.",
     source=(
         "The model's table of embeddings, read as it is. The map is a principal component analysis: the two directions "
         "along which the table varies most. Nearness is the cosine of two rows, in all dimensions."
     ),
     limits=(
-        "Two points that lie together on the map may be far apart in the dimensions that it leaves out: the list below "
-        "is what counts. And a token's embedding is only what the first layer starts from."
+        "Two points that lie together on the map may be far apart in the dimensions that it leaves out: the list is "
+        "what counts. And a token's embedding is only what the first layer starts from."
     ),
 )
+
+
+_WIDE, _BESIDE = 820, 360  # pixels: from where on the list stands beside the map, and how wide it is there
+_NO_LIMIT = 16_777_215  # Qt's own
 
 
 class EmbeddingsPage(GlassPanel):
@@ -59,11 +64,13 @@ class EmbeddingsPage(GlassPanel):
         self.follow.setToolTip("Choose the token of the text that the pointer is at")
         self.found = label("", "caption")
         self.scatter = EmbeddingScatter(theme)
-        self.near_title = label("", "subheading")
+        self.near_title = label("", "subheading", wrap=True)
         self.near = NeighbourList(theme)
         self.head = PanelHead(theme, ABOUT, ExportButton(session, theme, self.scatter, self._numbers))
         self._nothing = EmptyState("", "")
         self._pages = QStackedWidget()
+        self._both = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._beside = QWidget()
         self._build()
         self._connect()
 
@@ -72,11 +79,20 @@ class EmbeddingsPage(GlassPanel):
         lines = QVBoxLayout(page)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
-        lines.addLayout(row(self.search, self.which, self.follow))
+        top = row(self.search, None, self.which, self.follow)
+        top.setStretch(0, 4)
+        lines.addLayout(top)
         lines.addWidget(self.found)
-        lines.addWidget(self.scatter, 1)
-        lines.addWidget(self.near_title)
-        lines.addWidget(self.near)
+        lines.addLayout(self._both, 1)
+        self._both.setSpacing(SPACE)
+        self._both.addWidget(self.scatter, 1)
+        self._both.addWidget(self._beside)
+        beside = QVBoxLayout(self._beside)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(SPACE)
+        beside.addWidget(self.near_title)
+        beside.addWidget(self.near)
+        beside.addStretch(1)
         self._pages.addWidget(page)
         self._pages.addWidget(self._nothing)
         layout = QVBoxLayout(self)
@@ -106,6 +122,15 @@ class EmbeddingsPage(GlassPanel):
     def chosen(self) -> int:
         """The token whose neighbours are shown, -1 for none."""
         return self._chosen
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        is_wide = event.size().width() >= _WIDE
+        directions = QBoxLayout.Direction
+        self._both.setDirection(directions.LeftToRight if is_wide else directions.TopToBottom)
+        self._beside.setMinimumWidth(_BESIDE if is_wide else 0)
+        self._beside.setMaximumWidth(_BESIDE if is_wide else _NO_LIMIT)
+        self.search.setMaximumWidth(_BESIDE if is_wide else _NO_LIMIT)
 
     # -- Following -----------------------------------------------------------------------------------------------------
 
