@@ -96,7 +96,7 @@ class TokenMap(HeatMap):
     def _measure_bar(self) -> None:
         words = [words for _, words in self.picture.bar] if self.picture is not None else []
         metrics = QFontMetrics(self._theme.font(0.9))
-        self._bar_room = 3 * SPACE + max((metrics.horizontalAdvance(mark) for mark in words), default=0)
+        self._bar_room = 4 * SPACE + max((metrics.horizontalAdvance(mark) for mark in words), default=0)
 
     def _room(self) -> QRectF:
         return self._room_in(self.width(), self.height())

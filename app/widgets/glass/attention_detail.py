@@ -25,7 +25,7 @@ _POOLED = (
 )
 _PART = "Part of the map, exactly."
 
-_MAP_HEIGHTS = (340, 460)
+_MAP_HEIGHTS = (360, 470)
 
 
 class HeadDetail(QWidget):
