@@ -5,10 +5,10 @@ from __future__ import annotations
 import keyword
 import re
 
-from PySide6.QtCore import Slot
-from PySide6.QtGui import QColor, QFont, QSyntaxHighlighter, QTextCharFormat, QTextDocument
+from PySide6.QtGui import QFont, QTextDocument
 
 from app.theme import ThemeProvider
+from app.widgets.highlighter import Highlighter
 
 _TOKENS = re.compile(
     r"(?P<comment>\#.*)"
@@ -33,27 +33,15 @@ _INSIDE = 1
 """The state of a line that ends within a docstring."""
 
 
-class CodeColours(QSyntaxHighlighter):
+class CodeColours(Highlighter):
     """Colours a document of Python; follows the theme."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
-        super().__init__(document)
-        self._theme = theme
-        self._formats: dict[str, QTextCharFormat] = {}
-        self._restyle()
-        theme.theme_changed.connect(self._restyle)
+        super().__init__(document, theme, _ROLES)
 
-    @Slot()
-    def _restyle(self) -> None:
-        self._formats = {name: self._format(self._theme.theme.color(role)) for name, role in _ROLES.items()}
-        self._formats["definition"].setFontWeight(QFont.Weight.DemiBold)
-        self._formats["comment"].setFontItalic(True)
-        self.rehighlight()
-
-    def _format(self, color: QColor) -> QTextCharFormat:
-        shape = QTextCharFormat()
-        shape.setForeground(color)
-        return shape
+    def restyle_formats(self) -> None:
+        self.formats["definition"].setFontWeight(QFont.Weight.DemiBold)
+        self.formats["comment"].setFontItalic(True)
 
     def highlightBlock(self, text: str) -> None:
         self.setCurrentBlockState(0)
@@ -64,7 +52,7 @@ class CodeColours(QSyntaxHighlighter):
             if match.lastgroup == "opening":
                 start = self._rest_of_docstring(text, match.start(), match.end())
             else:
-                self.setFormat(match.start(), match.end() - match.start(), self._formats[match.lastgroup or ""])
+                self.setFormat(match.start(), match.end() - match.start(), self.formats[match.lastgroup or ""])
                 start = match.end()
 
     def _rest_of_docstring(self, text: str, first: int, after_opening: int) -> int:
@@ -73,5 +61,5 @@ class CodeColours(QSyntaxHighlighter):
         stop = len(text) if end < 0 else end + 3
         if end < 0:
             self.setCurrentBlockState(_INSIDE)
-        self.setFormat(first, stop - first, self._formats["text"])
+        self.setFormat(first, stop - first, self.formats["text"])
         return stop

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import Slot
-from PySide6.QtGui import QSyntaxHighlighter, QTextCharFormat, QTextDocument
+from PySide6.QtGui import QTextDocument
 
 from app.theme import ThemeProvider
+from app.widgets.highlighter import Highlighter
 
 _OPENINGS = {"{#": "#}", "{%": "%}", "{{": "}}"}
 _OPENING = re.compile(r"\{[#%{]")
@@ -30,25 +30,14 @@ _ROLES = {
 }
 
 
-class JinjaColours(QSyntaxHighlighter):
+class JinjaColours(Highlighter):
     """Colours a document that is a Jinja template; follows the theme."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
-        super().__init__(document)
-        self._theme = theme
-        self._formats: dict[str, QTextCharFormat] = {}
-        self._restyle()
-        theme.theme_changed.connect(self._restyle)
+        super().__init__(document, theme, _ROLES)
 
-    @Slot()
-    def _restyle(self) -> None:
-        self._formats = {}
-        for name, role in _ROLES.items():
-            look = QTextCharFormat()
-            look.setForeground(self._theme.theme.color(role))
-            look.setFontItalic(name == "comment")
-            self._formats[name] = look
-        self.rehighlight()
+    def restyle_formats(self) -> None:
+        self.formats["comment"].setFontItalic(True)
 
     def highlightBlock(self, text: str) -> None:
         """The state of a line says what it ends inside of: an opening and a quotation mark, numbered; 0 for neither."""
@@ -62,11 +51,11 @@ class JinjaColours(QSyntaxHighlighter):
             kind, quote = _STATES[state]
             if kind == "{#":
                 end, closed = _find(text, "#}", place)
-                self.setFormat(place, end - place, self._formats["comment"])
+                self.setFormat(place, end - place, self.formats["comment"])
                 state = 0 if closed else state
             elif quote:
                 end, closed = _find(text, quote, place)
-                self.setFormat(place, end - place, self._formats["text"])
+                self.setFormat(place, end - place, self.formats["text"])
                 state = _STATES.index((kind, "" if closed else quote))
             else:
                 end, state = self._colour_code(text, place, kind)
@@ -78,9 +67,9 @@ class JinjaColours(QSyntaxHighlighter):
         for match in _INSIDE.finditer(text, start):
             found = match.lastgroup or ""
             if found == "quote":
-                self.setFormat(match.start(), 1, self._formats["text"])
+                self.setFormat(match.start(), 1, self.formats["text"])
                 return match.end(), _STATES.index((kind, match[0]))
-            self.setFormat(match.start(), len(match[0]), self._formats[found])
+            self.setFormat(match.start(), len(match[0]), self.formats[found])
             if found == "mark" and match[0].endswith(_OPENINGS[kind]):
                 return match.end(), 0
         return len(text), _STATES.index((kind, ""))

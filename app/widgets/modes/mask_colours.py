@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import Slot
-from PySide6.QtGui import QFont, QSyntaxHighlighter, QTextCharFormat, QTextDocument
+from PySide6.QtGui import QFont, QTextDocument
 
 from app.theme import ThemeProvider
+from app.widgets.highlighter import Highlighter
 from models.tokenizers.roles import MASK_SPELLINGS
 
 MASKS = re.compile("|".join(map(re.escape, MASK_SPELLINGS)))
 """How a mask may be written."""
 
 
-class MaskColours(QSyntaxHighlighter):
+class MaskColours(Highlighter):
     """Colours what matches `pattern`; follows the theme."""
 
     def __init__(self, document: QTextDocument, theme: ThemeProvider, pattern: re.Pattern[str] = MASKS) -> None:
-        super().__init__(document)
-        self._theme, self._pattern = theme, pattern
-        self._look = QTextCharFormat()
-        self._restyle()
-        theme.theme_changed.connect(self._restyle)
+        self._pattern = pattern
+        super().__init__(document, theme, {"mask": "accent"})
 
-    @Slot()
-    def _restyle(self) -> None:
-        self._look.setForeground(self._theme.theme.color("accent"))
-        self._look.setBackground(self._theme.theme.color("accent_soft"))
-        self._look.setFontWeight(QFont.Weight.DemiBold)
-        self.rehighlight()
+    def restyle_formats(self) -> None:
+        self.formats["mask"].setBackground(self._theme.theme.color("accent_soft"))
+        self.formats["mask"].setFontWeight(QFont.Weight.DemiBold)
 
     def highlightBlock(self, text: str) -> None:
         for match in self._pattern.finditer(text):
-            self.setFormat(match.start(), len(match[0]), self._look)
+            self.setFormat(match.start(), len(match[0]), self.formats["mask"])
