@@ -1,69 +1,44 @@
-"""Finds tokens of a run's vocabulary by what people type, the vocabulary being read beside the window."""
+"""Finds tokens of a run's vocabulary by what people type."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, Slot
+from tokenizers import Tokenizer
 
-from app.aside import Aside
-from models.tokenizers import Piece, read_tokenizer
+from app.token_names import TokenNames
+from models.tokenizers import Piece
 from models.tokenizers.pieces import pieces_of, show_bytes
 
 
-class TokenSearch(QObject):
-    """All tokens of a run, by their text.
-
-    Signals:
-        changed(): others can be found now, or none.
-    """
-
-    changed = Signal()
+class TokenSearch(TokenNames):
+    """The names of a run's tokens, and all of them by their text. After `changed`, others can be found."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._folder: Path | None = None
-        self._pieces: list[Piece] = []
-        self._by_id: dict[int, Piece] = {}
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_read)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a vocabulary is being read."""
-        return self._aside.busy
+        self._all: list[Piece] = []
 
     def read(self, folder: Path | None) -> None:
-        """Search the tokens of the run in `folder` from now on; None for no run."""
-        if folder == self._folder:
-            return
-        self._folder = folder
-        self._aside.cancel()
-        self._on_read([])
-        if folder is not None:
-            path = folder / "tokenizer.json"
-            self._aside.ask(lambda: _all_pieces(path))
-
-    def name(self, id: int) -> str:
-        """What a token is called."""
-        return self._by_id[id].display if id in self._by_id else f"#{id}"
+        if folder != self._folder:
+            self._all = []
+        super().read(folder)
 
     def find(self, text: str, most: int) -> list[Piece]:
         """The tokens with `text` in them: first that very token, with a space before it or without, then short ones."""
         wanted = show_bytes(text.encode())
         bare = wanted.lstrip("·")
         if not bare:
-            return [piece for piece in self._pieces if wanted and piece.display == wanted][:most]
-        found = [piece for piece in self._pieces if wanted in piece.display]
+            return [piece for piece in self._all if wanted and piece.display == wanted][:most]
+        found = [piece for piece in self._all if wanted in piece.display]
         return sorted(found, key=lambda piece: (piece.display.lstrip("·") != bare, len(piece.display), piece.id))[:most]
 
+    def _load(self, path: Path) -> tuple[Tokenizer, list[Piece]]:
+        tokenizer = super()._load(path)
+        return tokenizer, pieces_of(tokenizer, sorted(tokenizer.get_vocab().values()))
+
     @Slot(object)
-    def _on_read(self, pieces: list[Piece]) -> None:
-        self._pieces = pieces
-        self._by_id = {piece.id: piece for piece in pieces}
-        self.changed.emit()
-
-
-def _all_pieces(path: Path) -> list[Piece]:
-    tokenizer = read_tokenizer(path)
-    return pieces_of(tokenizer, sorted(tokenizer.get_vocab().values()))
+    def _on_read(self, read: Any) -> None:
+        tokenizer, self._all = read
+        super()._on_read(tokenizer)

@@ -78,9 +78,8 @@ class BiasEditor(QWidget):
 
     def _show_chips(self) -> None:
         tip = "Click to take the bias away"
-        self.chips.show_chips(
-            [Chip(f"{self.search.name(id)} {bias:+g}".replace("-", "−"), tip) for id, bias in self._biases.items()]
-        )
+        named = zip(self.search.pieces(self._biases), self._biases.values(), strict=True)
+        self.chips.show_chips([Chip(f"{piece.display} {f'{bias:+g}'.replace('-', '−')}", tip) for piece, bias in named])
         self.chips.setVisible(bool(self._biases))
 
     @Slot()
