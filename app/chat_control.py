@@ -19,6 +19,7 @@ from app.worker import Worker
 from models.events import Event, Progress
 from models.inference.prompting import Prompting
 from models.inference.settings import SamplingConfig
+from models.inference.weight_kinds import KINDS
 from models.library import Library
 
 if TYPE_CHECKING:
@@ -64,14 +65,15 @@ class ChatControl(OneJob):
         """Whether the last reply ended since something went wrong."""
         worker.job_started.connect(self._on_started)
 
-    def open_run(self, folder: Path, device: str, step: int | None = None) -> None:
-        """Load a run's checkpoint of `step`, its latest one where that is None."""
+    def open_run(self, folder: Path, device: str, step: int | None = None, weights: str = KINDS[0]) -> None:
+        """Load a run's checkpoint of `step`, its latest one where that is None; its matrices are kept as `weights`."""
         from models.training.run_folder import RunFolder
 
         run = RunFolder.open(folder)
 
         def make() -> Iterator[Event]:
             from models.device import choose_device
+            from models.inference.weights import prepare_weights
             from models.loading import load_model_events
             from models.training.run_record import checkpoint_step
 
@@ -82,8 +84,9 @@ class ChatControl(OneJob):
             if tokenizer is None:
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             at = checkpoint_step(checkpoint) if checkpoint is not None else 0
-            self._loaded = (model, tokenizer, at)
-            yield ModelOpened(model=self._describe(run.id, run, model, tokenizer, at, choice.label))
+            about = self._describe(run.id, run, model, tokenizer, at, choice.label)
+            self._loaded = (prepare_weights(model, weights), tokenizer, at)
+            yield ModelOpened(model=dataclasses.replace(about, weights=weights))
 
         self._open(make)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.config import ModelConfig
 from models.data.chat_form import ChatForm
+from models.inference.weight_kinds import KINDS
 from models.library import Library
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ChatModel:
     source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
     questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
     form: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
-    config: its design.
+    config: its design. weights: how its matrices are kept while one talks to it, one of weight_kinds.KINDS.
     """
 
     which: str
@@ -46,6 +47,7 @@ class ChatModel:
     form: ChatForm = field(default_factory=ChatForm)
     template: str = ""
     config: ModelConfig = field(default_factory=ModelConfig)
+    weights: str = KINDS[0]
 
     @property
     def talks(self) -> bool:

@@ -22,7 +22,9 @@ from app.position_control import PositionControl
 from app.serving import Serving
 from app.side_by_side.control import SideBySide
 from app.status import Status, status_of
+from app.weights_control import WeightsControl
 from models.files import clear_leftovers
+from models.inference.weight_kinds import KINDS
 from models.library import Library, RunInfo
 
 if TYPE_CHECKING:
@@ -199,12 +201,16 @@ class Session(Serving):
         """none, loading, ready, waiting (for a training step), replying."""
         return self._chat.state
 
-    def open_chat_model(self, which: str, step: int | None = None) -> bool:
-        """Talk to a run's checkpoint of `step` (None: its latest), or to the model being trained ("live"); whether it
-        began."""
+    def open_chat_model(self, which: str, step: int | None = None, weights: str = KINDS[0]) -> bool:
+        """Talk to a run's checkpoint of `step` (None: its latest), its matrices kept as `weights` (of weight_kinds.KINDS)
+        says, or to the model being trained ("live"); whether it began."""
         if which == LIVE:
             return self._try(self._chat.open_live)
-        return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step))
+        return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step, weights))
+
+    def weights(self, parent: QObject) -> WeightsControl:
+        """What measures the open model's kinds of weights, for the panel that shows them."""
+        return WeightsControl(self.worker, self.library, lambda: self.device_name, parent)
 
     def cancel_chat_model(self) -> None:
         """Leave off opening a model."""
