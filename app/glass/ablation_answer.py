@@ -117,6 +117,8 @@ def go_on_from(
 ) -> tuple[str, str]:
     """Worker's thread: how the text goes on from before the place in focus, untouched and disturbed.
 
+    Drawn with the numbers that the text itself was drawn with, as far as they are known.
+
     Raises:
         ValueError: for an encoder, and for a text's first token.
     """
@@ -128,9 +130,11 @@ def go_on_from(
     at, other = asked.at(model), other_text(model, tokenizer, asked, how.other)
     donor = listen(model, other) if other is not None and how.parts else None
     end, nothing = end_id(tokenizer, model.config), Disturbance()
+    n_prompt = min(asked.text.n_prompt, at + 1)
+    draws = asked.text.draws[at + 1 - n_prompt :]
     rows: list[Sequence[int]] = []
     for this in (nothing, how) if how.masked or how.masked_source else (how,):
         text = read_up_to(model.config, disturbed(model, tokenizer, asked, this), at)
-        rows += go_on(model, text, this.parts, donor, n_tokens, sampling, end)
+        rows += go_on(model, text, this.parts, donor, n_tokens, sampling, end, draws=draws, n_prompt=n_prompt)
     before, after = rows[0], rows[-1]
     return text_of(tokenizer, before), text_of(tokenizer, after)

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from models.inference.cache import KVCache
 from models.inference.continuation import evaluating
-from models.inference.sampling import SamplingConfig, sample
+from models.inference.sampling import as_floats, draw_number
+from models.inference.sampling_steps import drawn_token, sampling_steps
+from models.inference.settings import SamplingConfig
 from models.inspect.ablation import Donor, Part, patches_of
 from models.inspect.reading import Text, answer_logits, read
 from models.trace import Trace
@@ -27,11 +29,17 @@ def go_on(
     n_tokens: int,
     sampling: SamplingConfig,
     end: int | None = None,
+    *,
+    draws: Sequence[float | None] = (),
+    n_prompt: int | None = None,
 ) -> tuple[list[int], list[int]]:
     """Up to `n_tokens` after `text`, untouched and changed; each row ends with the token `end`, or at the full context.
 
-    Both rows are drawn with the same numbers. A donor's results stand in the places of `text` alone: what comes after
-    them is computed.
+    A donor's results stand in the places of `text` alone: what comes after them is computed.
+
+    Args:
+        draws: the numbers that both rows are drawn with, where they are known; then more from the seed.
+        n_prompt: so many tokens of the text were a prompt, to the penalties; None for all of them.
 
     Raises:
         ValueError: for an encoder; and as `reading.check_readable`.
@@ -39,7 +47,8 @@ def go_on(
     if isinstance(model, Encoder):
         raise ValueError("An encoder does not go on with a text: look at what it puts in the masked place.")
     cache = KVCache(model.config.n_layer)
-    generators = [torch.Generator().manual_seed(sampling.seed) for _ in range(2)]
+    generator = torch.Generator().manual_seed(sampling.seed)
+    n_prompt = len(text.ids) if n_prompt is None else n_prompt
     rows: tuple[list[int], list[int]] = ([], [])
     over = [False, False]
     patches = patches_of(model, text, [(), tuple(parts)], donor)
@@ -47,9 +56,11 @@ def go_on(
         logits = answer_logits(model, read(model, text, Trace(wanted=frozenset(), patches=patches), 2, cache)[:, -1])
     later = Trace(wanted=frozenset(), patches=patches) if donor is None else None
     for made in range(1, n_tokens + 1):
-        for row, generator in zip(range(2), generators, strict=True):
-            before = [*text.ids, *rows[row]]
-            id = sample(logits[row], sampling, generator, before, len(text.ids)).id
+        known = draws[made - 1] if made <= len(draws) else None
+        draw = draw_number(generator) if known is None else known
+        for row in range(2):
+            steps = sampling_steps(as_floats(logits[row]), sampling, [*text.ids, *rows[row]], n_prompt)
+            id = drawn_token(steps.final, draw) if sampling.temperature else int(steps.final.argmax())
             if not over[row]:
                 rows[row].append(id)
                 over[row] = id == end

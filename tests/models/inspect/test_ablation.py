@@ -7,11 +7,14 @@ import copy
 import pytest
 import torch
 
+from models.events import TokenMade
 from models.inference.continuation import evaluating
+from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.inspect.ablation import Part, Survey, answers, compare, listen, parts_of
 from models.inspect.going_on import go_on
 from models.inspect.reading import Text, answer_logits, answering_stack, read
+from models.tokenizers import train_tokenizer
 from models.transformer import AnyModel
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
@@ -148,6 +151,20 @@ def test_going_on_with_a_part_off(name: str) -> None:
     assert len(go_on(model, text, [], None, 99, greedy, end=untouched[2])[0]) <= 3
     assert len(go_on(model, text, [], None, 99, greedy)[0]) == 24 - 4 + 1
     assert go_on(model, text, [part], listen(model, text), 6, greedy)[1] == untouched
+
+
+def test_a_reply_is_drawn_again_by_its_own_numbers() -> None:
+    model = make("llama-tiny", vocab_size=261)
+    sampling = SamplingConfig(temperature=1.5, seed=7, max_tokens=8, frequency_penalty=0.5)
+    tokenizer = train_tokenizer((), "byte", 0)
+    prompt = (70, 80, 90)
+    made = [event for event in generate(model, tokenizer, prompt, sampling) if isinstance(event, TokenMade)]
+    ids = [event.id for event in made]
+    for begun in (0, 3):
+        text = Text(ids=(*prompt, *ids[:begun]))
+        draws = [event.draw for event in made[begun:]]
+        untouched, _ = go_on(model, text, [], None, 8 - begun, sampling, draws=draws, n_prompt=3)
+        assert untouched == ids[begun:]
 
 
 def test_an_encoder_does_not_go_on() -> None:
