@@ -202,8 +202,8 @@ class Session(Serving):
         return self._chat.state
 
     def open_chat_model(self, which: str, step: int | None = None, weights: str = KINDS[0]) -> bool:
-        """Talk to a run's checkpoint of `step` (None: its latest), its matrices kept as `weights` (of weight_kinds.KINDS)
-        says, or to the model being trained ("live"); whether it began."""
+        """Talk to a run's checkpoint of `step` (None: its latest), its matrices kept in `weights` (weight_kinds.KINDS),
+        or to the model being trained ("live"); whether it began."""
         if which == LIVE:
             return self._try(self._chat.open_live)
         return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step, weights))
