@@ -24,6 +24,7 @@ from app.widgets.prompting_panel import PromptingPanel
 from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.section import Section
 from app.widgets.serve_panel import ServePanel
+from app.widgets.weights_panel import WeightsPanel
 from models.inference.settings import SamplingConfig, with_advice
 
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
@@ -57,10 +58,11 @@ class ChatTab(QWidget):
             {
                 "Sampling": self.sampling,
                 "Prompt": self.prompting,
+                "Weights": WeightsPanel(session, theme),
                 "Serve to other programs": ServePanel(session, theme),
             },
             self.sampling,
-            folded=frozenset({"Serve to other programs"}),
+            folded=frozenset({"Weights", "Serve to other programs"}),
         )
         self._build()
         self._connect()
