@@ -82,8 +82,10 @@ class ChangesCard(QFrame):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
-        for widget in (self.title, self.said, self.bars, self.about):
+        for widget in (self.title, self.said, self.bars):
             lines.addWidget(widget)
+        lines.addStretch(1)
+        lines.addWidget(self.about)
 
     def show_reading(self, reading: PairReading, column: int) -> None:
         """Show the predictions at the token of a column."""

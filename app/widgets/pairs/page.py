@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Slot
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 
 from app.failures import Failure
 from app.pronoun_control import PronounAnswer, PronounControl
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import frame, label, row, set_role
+from app.widgets.basics import column, frame, label, row, set_role
 from app.widgets.export_button import Columns, ExportButton
 from app.widgets.pairs.answers import ChangesCard, ResolvedCard
 from app.widgets.pairs.attention_card import AttentionCard
@@ -34,6 +34,8 @@ _ABOUT = (
     "where the word cannot reach it."
 )
 _NO_MODEL = "No model is open: choose one in the chat."
+_WIDE = 1100
+"""Pixels from which the answers stand beside the attention."""
 _SOURCES = {"pronouns": "Pronoun models", "open": "The open model"}
 
 
@@ -79,19 +81,28 @@ class MinimalPairs(QWidget):
         for part in (self.sentences, self.problem, self.tokens):
             lines.addWidget(part)
         self._both = QWidget()
-        self._both.setLayout(row(*self.resolved.values()))
+        self._cards = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._both)
+        self._cards.setContentsMargins(0, 0, 0, 0)
+        for card in self.resolved.values():
+            self._cards.addWidget(card)
+        self._sides = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._sides.addLayout(column(self._both, self.changes), 3)
+        self._sides.addWidget(self.attention, 7)
+        for sides in (self._cards, self._sides):
+            sides.setSpacing(SPACE)
         self._figures = frame("card")
         figures = self._figures.layout()
         assert figures is not None
         figures.addWidget(label("How often they are right, measured", "subheading"))
         figures.addWidget(self.measured)
-        column = QVBoxLayout(body)
-        column.setContentsMargins(0, 0, SPACE, 0)
-        column.setSpacing(SPACE)
-        cards = (head, self.grow, self._both, self.changes, self.attention, self._figures)
-        for card in cards:
-            column.addWidget(card)
-        column.addStretch(1)
+        all_of_it = QVBoxLayout(body)
+        all_of_it.setContentsMargins(0, 0, SPACE, 0)
+        all_of_it.setSpacing(SPACE)
+        all_of_it.addWidget(head)
+        all_of_it.addWidget(self.grow)
+        all_of_it.addLayout(self._sides)
+        all_of_it.addWidget(self._figures)
+        all_of_it.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(scrolling(body))
@@ -110,6 +121,13 @@ class MinimalPairs(QWidget):
         self.grow.growth.changed.connect(self._on_growth)
         session.runs_changed.connect(self._ask)
         session.chat_model_changed.connect(self._ask)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        across, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        wide = self.width() >= _WIDE
+        self._sides.setDirection(across if wide else down)
+        self._cards.setDirection(down if wide else across)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
