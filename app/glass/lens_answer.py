@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from models.inspect.contributions import Contributions
     from models.inspect.lens import Lens
+    from models.inspect.reading import Reader
     from models.transformer import AnyModel
 
 _N_BEST = 5
@@ -62,17 +64,19 @@ class LensAnswer:
         return found
 
 
-def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequence[int]) -> LensAnswer:
+def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequence[int], reader: Reader) -> LensAnswer:
     """Worker's thread: the lens at `missing` places and the one in focus, and the contributions there."""
     from models.inspect.contributions import contributions
     from models.inspect.lens import look
-    from models.inspect.reading import answering_stack, read_up_to
+    from models.inspect.reading import answering_stack
 
     places, at = [*missing, asked.place], asked.at(model)
     back = asked.place - at
-    text = read_up_to(model.config, asked.engine_text(), at)
+    whole = asked.engine_text()
+    fits = dataclasses.replace(whole, ids=whole.ids[: model.config.context_length])  # one may be made at a full context
+    streams = reader.streams(model, fits)
     own = [max(Asked(asked.text, place).token(model, tokenizer), 0) for place in places]
-    lens = look(model, text, [place - back for place in places], own, _N_BEST)
+    lens = look(model, streams, [place - back for place in places], own, _N_BEST)
     answer = lens.best[-1, -1].tolist()
     token = asked.token(model, tokenizer)
     token = answer[0] if token < 0 else token
@@ -80,7 +84,7 @@ def look_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, missing: Sequen
     split = lead = None
     reason = ""
     try:
-        split, lead = contributions(model, text, at, [(token, None), (token, rival)])
+        split, lead = contributions(model, streams, at, [(token, None), (token, rival)])
     except ValueError as error:  # the lens stands without it
         reason = str(error)
     names = token_names(tokenizer, [*lens.best.flatten().tolist(), token, rival])

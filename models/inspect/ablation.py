@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.attention import Attention
 from models.inference.continuation import evaluating
-from models.inspect.reading import Text, answer_logits, answering_stack, block_sites, read, read_up_to
+from models.inspect.reading import Text, answer_logits, answering_stack, block_sites, read, read_up_to, weights_version
 from models.trace import Patch, Trace
 from models.transformer import AnyModel, EncoderDecoder
 
@@ -199,7 +199,7 @@ class Survey:
             self.total = sum(len(parts) for _, parts in self._todo)
         if not self._todo:
             return []
-        if self._version != _version(model):
+        if self._version != weights_version(model):
             self._read_undisturbed(model)
         site, parts = self._todo.pop()
         now, later = parts[: self._n_rows(model, site)], parts[self._n_rows(model, site) :]
@@ -211,7 +211,7 @@ class Survey:
 
     @torch.no_grad()
     def _read_undisturbed(self, model: AnyModel) -> None:
-        self._version = _version(model)
+        self._version = weights_version(model)
         trace = Trace(wanted=frozenset({"residual"}))
         with evaluating(model):
             hidden = read(model, read_up_to(model.config, self._text, self._at), trace)
@@ -232,8 +232,3 @@ class Survey:
         weights = sum(p.numel() for block in stack.blocks[first:] for p in block.parameters())
         n_tokens = max(min(self._at + 1, len(self._text.ids)), len(self._text.source_ids))
         return max(1, int(FLOPS_AT_ONCE / (2 * weights * n_tokens)))
-
-
-def _version(model: AnyModel) -> int:
-    """A number that is another one after each training step."""
-    return int(model.embedding.weight._version)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.heads import LanguageHead
 from models.inference.continuation import evaluating
-from models.inspect.reading import Text, answer_logits, answering_stack, block_sites, read, read_up_to
+from models.inspect.reading import answer_logits, answering_stack, block_sites
 from models.trace import Trace
 from models.transformer import AnyModel
 
@@ -38,12 +38,15 @@ class Contributions:
 
 @torch.no_grad()
 def contributions(
-    model: AnyModel, text: Text, at: int, wanted: Sequence[tuple[int, int | None]]
+    model: AnyModel, streams: Trace, at: int, wanted: Sequence[tuple[int, int | None]]
 ) -> list[Contributions]:
     """What each part adds at place `at`: to the logit of a token (id, None), or to its lead over another (id, other).
 
+    `streams`: of `reading.streams_of`.
+
     Raises:
-        ValueError: where the head has a layer of its own, whose activation no sum comes through; and as `reading.read`.
+        ValueError: where the head has a layer of its own, whose activation no sum comes through, or where a logit is
+            not a number.
     """
     head = model.head
     if isinstance(head, LanguageHead) and head.transform is not None:
@@ -51,11 +54,11 @@ def contributions(
             "This model's head has a layer with an activation of its own, as BERT's: behind it the logit is no sum "
             "of the parts any more, so there is no exact split."
         )
-    stack, trace = answering_stack(model), Trace(wanted=frozenset({"residual", "parts"}))
+    stack = answering_stack(model)
+    last = streams.residual[block_sites(stack)[-1]][0, at]
     with evaluating(model):
-        hidden = read(model, read_up_to(model.config, text, at), trace)
-        logits = answer_logits(model, hidden[0, at]).double()
-        sites, shares = _added_up(stack, trace, at)
+        logits = answer_logits(model, last if stack.final_norm is None else stack.final_norm(last)).double()
+        sites, shares = _added_up(stack, streams, at)
         if stack.final_norm is not None:
             shares = _normed(stack.final_norm, shares)
         assert isinstance(head, LanguageHead)

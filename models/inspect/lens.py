@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.inference.continuation import evaluating
-from models.inspect.reading import Text, answer_logits, answering_stack, block_sites, read
+from models.inspect.reading import answer_logits, answering_stack, block_sites
 from models.trace import Trace
 from models.transformer import AnyModel
 
@@ -51,28 +51,26 @@ class Lens:
 
 
 @torch.no_grad()
-def layer_logits(model: AnyModel, text: Text, places: Sequence[int]) -> Iterator[Tensor]:
+def layer_logits(model: AnyModel, streams: Trace, places: Sequence[int]) -> Iterator[Tensor]:
     """The logits (N, V) that each layer's result gives at `places`: of the embeddings, then of every block.
 
-    The last are the model's own.
+    The last are the model's own. `streams`: of `reading.streams_of`.
 
     Raises:
-        ValueError: as `reading.check_readable`, or where a logit is not a number.
+        ValueError: where a logit is not a number.
     """
-    stack, trace = answering_stack(model), Trace(wanted=frozenset({"residual"}))
-    with evaluating(model):
-        read(model, text, trace)
+    stack = answering_stack(model)
     sites = [f"{stack.site}embedding", *block_sites(stack)]
-    streams = torch.stack([trace.residual[site][0, list(places)] for site in sites])  # (L + 1, N, C)
+    stacked = torch.stack([streams.residual[site][0, list(places)] for site in sites])  # (L + 1, N, C)
     # Several layers at once, since the head's table is read from memory each time.
     n_at_once = max(1, _LOGITS_AT_ONCE // (len(places) * model.config.vocab_size))
-    for some in streams.split(n_at_once):
+    for some in stacked.split(n_at_once):
         with evaluating(model):
             logits = answer_logits(model, some if stack.final_norm is None else stack.final_norm(some))
         yield from logits
 
 
-def look(model: AnyModel, text: Text, places: Sequence[int], own: Sequence[int], n_best: int = 6) -> Lens:
+def look(model: AnyModel, streams: Trace, places: Sequence[int], own: Sequence[int], n_best: int = 6) -> Lens:
     """The lens at `places`, where `own` are the tokens that are asked for.
 
     Raises:
@@ -80,7 +78,7 @@ def look(model: AnyModel, text: Text, places: Sequence[int], own: Sequence[int],
     """
     best, probabilities, of_own, ranks, logs = [], [], [], [], []
     targets = torch.tensor(list(own))[:, None]  # (N, 1)
-    for logits in layer_logits(model, text, places):
+    for logits in layer_logits(model, streams, places):
         log_p = torch.log_softmax(logits, dim=-1)
         top = log_p.topk(min(n_best, logits.size(-1)))
         best.append(top.indices)

@@ -13,11 +13,14 @@ from torch import Tensor
 
 from models.config import ModelConfig
 from models.inference.cache import KVCache
-from models.inference.continuation import check_prompt
+from models.inference.continuation import check_prompt, evaluating
 from models.inference.sampling import check_finite
 from models.stack import Stack
 from models.trace import Trace
 from models.transformer import AnyModel, Encoder, EncoderDecoder
+
+_MOST_BYTES = 2**28
+"""What is kept of a reading: 256 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,3 +112,40 @@ def _rows(ids: Sequence[int], hidden: frozenset[int], rows: int, device: torch.d
         return tensor, None
     seen = torch.tensor([[place not in hidden for place in range(len(ids))]], device=device)
     return tensor, seen.expand(rows, -1)
+
+
+def streams_of(model: AnyModel, text: Text) -> Trace:
+    """The residual stream, and what each part adds to it, at every place of a text: for the lens and its like.
+
+    Raises:
+        ValueError: as `check_readable`.
+    """
+    trace = Trace(wanted=frozenset({"residual", "parts"}))
+    with evaluating(model):
+        read(model, text, trace)
+    return trace
+
+
+class Reader:
+    """Reads a text once for many questions: again only with another text or other weights, or where it is too long."""
+
+    def __init__(self) -> None:
+        self._read: tuple[Text, int] | None = None
+        self._trace: Trace | None = None
+
+    def streams(self, model: AnyModel, text: Text) -> Trace:
+        """As `streams_of`."""
+        now = (text, weights_version(model))
+        if self._trace is None or self._read != now:
+            self._trace = None  # before the next one takes as much memory
+            trace = streams_of(model, text)
+            n_bytes = sum(x.numel() * x.element_size() for x in (*trace.residual.values(), *trace.parts.values()))
+            if n_bytes > _MOST_BYTES:
+                return trace
+            self._read, self._trace = now, trace
+        return self._trace
+
+
+def weights_version(model: AnyModel) -> int:
+    """A number that is another one after each training step."""
+    return int(model.embedding.weight._version)

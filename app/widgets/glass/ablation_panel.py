@@ -75,9 +75,7 @@ class AblationPanel(AnswerPanel):
         self.facts = label("", "caption", wrap=True)
         self.pairs = BeforeAfter(theme)
         self.draws = Segments("How tokens are chosen", {"greedy": "Likeliest", "drawn": "As drawn"})
-        self.draws.setToolTip(
-            "Always the likeliest token, or drawn with the settings and the very numbers of the reply"
-        )
+        self.draws.setToolTip("Always the likeliest token, or drawn with the reply's settings and its very numbers")
         self.go_on = button("Write on", theme, self._on_go_on, icon="play")
         self.before, self.after = (label("", "mono-small", wrap=True, selectable=True) for _ in range(2))
         self._build()

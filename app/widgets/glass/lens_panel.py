@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import Slot
@@ -26,6 +27,9 @@ from app.widgets.glass.panel_head import About
 from app.widgets.glass.token_chips import Chip, TokenChips
 from app.widgets.glass.tracked_lines import TrackedLines, line_color
 from app.widgets.segments import Segments
+
+if TYPE_CHECKING:
+    from models.inspect.reading import Reader
 
 ABOUT = About(
     title="Logit lens",
@@ -52,6 +56,7 @@ class LensPanel(AnswerPanel):
         self._columns: dict[int, LensColumn] = {}
         self._names: dict[int, str] = {}
         self._answer: LensAnswer | None = None
+        self._reader: Reader | None = None
         self._followed: list[int] = []
         self._chosen: list[int] = []  # by the user: they stay from place to place
         self._step = -1
@@ -102,12 +107,17 @@ class LensPanel(AnswerPanel):
     def forget(self) -> None:
         self._columns.clear()
         self._chosen.clear()
-        self._answer = None
+        self._answer = self._reader = None
 
     def ask(self, asked: Asked) -> None:
         wanted = self._places(asked.place)
         missing = [place for place in wanted if place not in self._columns and place != asked.place]
-        self.examiner.ask(lambda model, tokenizer: look_at(model, tokenizer, asked, missing))
+        if self._reader is None:
+            from models.inspect.reading import Reader
+
+            self._reader = Reader()
+        reader = self._reader
+        self.examiner.ask(lambda model, tokenizer: look_at(model, tokenizer, asked, missing, reader))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -10,7 +10,7 @@ import torch
 from models.inference.continuation import evaluating
 from models.inspect.contributions import contributions
 from models.inspect.lens import look
-from models.inspect.reading import answer_logits, answer_place, answering_stack, read
+from models.inspect.reading import Reader, answer_logits, answer_place, answering_stack, read, streams_of
 from models.transformer import AnyModel
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
@@ -29,7 +29,7 @@ def own_logits(model: AnyModel) -> torch.Tensor:
 
 def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
     text, logits = text_of(model), own_logits(model)
-    lens = look(model, text, [2, 6], [5, 9], n_best=4)
+    lens = look(model, streams_of(model, text), [2, 6], [5, 9], n_best=4)
     assert lens.best.shape == lens.probabilities.shape == (len(answering_stack(model).blocks) + 1, 2, 4)
     top = logits[[2, 6]].softmax(dim=-1).topk(4)
     assert torch.equal(lens.best[-1], top.indices)
@@ -40,7 +40,7 @@ def test_the_last_layer_is_the_answer(model: AnyModel) -> None:
 
 
 def test_tokens_are_followed_through_all_layers(model: AnyModel) -> None:
-    lens = look(model, text_of(model), [2, 4], [5, 7], n_best=3)
+    lens = look(model, streams_of(model, text_of(model)), [2, 4], [5, 7], n_best=3)
     p, ranks = lens.follow([7, 1, 2])
     torch.testing.assert_close(p[:, 0], lens.own[:, 1])
     assert torch.equal(ranks[:, 0], lens.ranks[:, 1])
@@ -55,7 +55,7 @@ def test_contributions_add_up_to_the_logit(name: str) -> None:
     model = make(name)
     text, logits = text_of(model), own_logits(model)
     for at, id, against in ((3, 8, None), (6, 2, 11)):
-        found = contributions(model, text, at, [(id, against)])[0]
+        found = contributions(model, streams_of(model, text), at, [(id, against)])[0]
         wanted = logits[at, id] - (logits[at, against] if against is not None else 0)
         assert found.total == pytest.approx(float(wanted), abs=1e-5)
         assert sum(value for _, value in found.parts) + found.constant == pytest.approx(found.total, abs=1e-5)
@@ -64,16 +64,28 @@ def test_contributions_add_up_to_the_logit(name: str) -> None:
         assert all(value for _, value in found.parts)
 
 
+def test_a_text_is_read_once_until_text_or_weights_change() -> None:
+    model, reader = make("gpt2-tiny"), Reader()
+    first = reader.streams(model, text_of(model))
+    assert reader.streams(model, text_of(model)) is first
+    assert reader.streams(model, text_of(model, 2)) is not first
+    again = reader.streams(model, text_of(model))
+    torch.testing.assert_close(again.residual, first.residual)
+    with torch.no_grad():
+        model.embedding.weight.add_(1.0)
+    assert reader.streams(model, text_of(model)) is not again
+
+
 def test_a_head_with_an_activation_has_no_split() -> None:
     model = make("bert-tiny")
     with pytest.raises(ValueError, match="no exact split"):
-        contributions(model, text_of(model), 2, [(3, None)])
+        contributions(model, streams_of(model, text_of(model)), 2, [(3, None)])
 
 
 def test_an_encoder_without_a_head_for_tokens_has_no_lens() -> None:
     model = make("pre-norm encoder", head="sequence")
     with pytest.raises(ValueError, match="masked-token head"):
-        look(model, text_of(model), [1], [1])
+        look(model, streams_of(model, text_of(model)), [1], [1])
 
 
 def test_what_is_not_a_number_is_said() -> None:
@@ -81,7 +93,7 @@ def test_what_is_not_a_number_is_said() -> None:
     with torch.no_grad():
         model.embedding.weight.fill_(torch.nan)
     with pytest.raises(ValueError, match="not a number"):
-        look(model, text_of(model), [1], [1])
+        look(model, streams_of(model, text_of(model)), [1], [1])
 
 
 def test_a_decoder_answers_one_place_before() -> None:

@@ -18,7 +18,7 @@ from models.inspect.contributions import contributions
 from models.inspect.embedding_map import map_of, tables
 from models.inspect.going_on import go_on
 from models.inspect.lens import look
-from models.inspect.reading import Text
+from models.inspect.reading import Text, streams_of
 from models.library import Library
 from models.training.checkpoint import FORMAT
 from models.training.run_folder import RunFolder
@@ -85,8 +85,8 @@ def test_closing_between_two_samples_repeats_none(library: Library, config: Mode
 def look_inside(model: AnyModel) -> None:
     """What the glass box asks: lens, contributions, attribution, ablation, patching, the table's map."""
     text, other = Text(ids=(5, 6, 7)), Text(ids=(8, 6, 7))
-    look(model, text, [1, 2], [6, 7])
-    contributions(model, text, 2, [(9, None)])
+    look(model, streams_of(model, text), [1, 2], [6, 7])
+    contributions(model, streams_of(model, text), 2, [(9, None)])
     attribute(model, text, 2, 9)
     answers(model, text, 2, [[Part("blocks.0.attention", 0)], [Part("blocks.0")]], listen(model, other))
     assert Survey(text, 2, 9).go_on(model)
