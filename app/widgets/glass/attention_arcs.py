@@ -20,35 +20,34 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from app.glass.focus import Focus
 from app.pictures import Floats
 from app.scenes.attention import share_words, strongest
 from app.theme import SPACE, ThemeProvider
 from app.widgets.glass.token_flow import ARC_ROOM, TokenFlow
 from app.widgets.words import counted
 
-_MOST_ROWS = 24
+_MOST_ROWS = 10
 _WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
 class AttentionArcs(QWidget):
     """A text whose tokens say how much of one token's attention they get: by an arc, a bar and a number.
 
+    The pointer hovers over the tokens of the looking text, a click locks, arrow keys walk and Esc unlocks: in a Focus.
+
     Signals:
-        hovered(place): the pointer is on a token of the looking text; None for none.
-        clicked(place): one was clicked.
-        walked(by): an arrow key. unlocked(): Esc.
+        clicked(): a token was clicked, and is locked.
     """
 
-    hovered = Signal(object)
-    clicked = Signal(int)
-    walked = Signal(int)
-    unlocked = Signal()
+    clicked = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._words: Sequence[str] = ()
         self._others: Sequence[str] | None = None
+        self._focus: Focus | None = None
         self._row: Floats | None = None
         self._query: int | None = None
         self._marked: int | None = None
@@ -63,9 +62,9 @@ class AttentionArcs(QWidget):
         self.setAccessibleName("Where the token looks")
         theme.theme_changed.connect(self._arrange)
 
-    def show_texts(self, words: Sequence[str], others: Sequence[str] | None = None) -> None:
-        """Show a text whose tokens look at each other, or at those of another text."""
-        self._words, self._others = words, others
+    def show_texts(self, words: Sequence[str], others: Sequence[str] | None, focus: Focus) -> None:
+        """Show a text, that of `focus`, whose tokens look at each other, or at those of another text."""
+        self._words, self._others, self._focus = words, others, focus
         self._row, self._query, self._marked, self._kept = None, None, None, []
         self._arrange()
 
@@ -156,21 +155,22 @@ class AttentionArcs(QWidget):
         self._point(None)
 
     def _point(self, place: int | None) -> None:
-        if place != self._pointed:
+        if place != self._pointed and self._focus is not None:
             self._pointed = place
-            self.hovered.emit(place)
+            self._focus.hover(place)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         place = self._place_at(event.position())
-        if place is not None and event.button() == Qt.MouseButton.LeftButton:
-            self.clicked.emit(place)
+        if place is not None and self._focus is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._focus.lock(place)
+            self.clicked.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         way = _WALK.get(Qt.Key(event.key()))
-        if way is not None:
-            self.walked.emit(way)
-        elif event.key() == Qt.Key.Key_Escape:
-            self.unlocked.emit()
+        if self._focus is not None and way is not None:
+            self._focus.walk(way)
+        elif self._focus is not None and event.key() == Qt.Key.Key_Escape:
+            self._focus.unlock()
         else:
             super().keyPressEvent(event)
 

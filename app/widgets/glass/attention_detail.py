@@ -1,4 +1,4 @@
-"""One head large: its map with the tokens' names, and where one token looks in it, as arcs over the text."""
+"""One head large: where one token looks, as arcs over the text, and the map of all tokens with their names."""
 
 from __future__ import annotations
 
@@ -64,19 +64,16 @@ class HeadDetail(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)
-        layout.addLayout(row(self.title, self.whole))
+        layout.addWidget(self.title)
         layout.addWidget(self.scores)
-        layout.addWidget(self.map)
-        layout.addWidget(self.pooled)
-        layout.addSpacing(SPACE)
         layout.addLayout(row(self.which_row, None))
         layout.addWidget(self.row_words)
         layout.addWidget(self.arcs)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(label("All rows: each looks at the columns", "caption"), None, self.whole))
+        layout.addWidget(self.map)
+        layout.addWidget(self.pooled)
         self.map.clicked.connect(self.cell_clicked)
-
-    def show_texts(self, words: Sequence[str], others: Sequence[str] | None) -> None:
-        """Show heads of another text (rows) that looks at itself, or at `others`."""
-        self.arcs.show_texts(words, others)
 
     def show_sides(self, rows: Side, columns: Side, *, is_part: bool) -> None:
         """Show maps with such rows and columns from now on."""

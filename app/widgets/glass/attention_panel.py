@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 from PySide6.QtCore import Slot
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from app.glass.asked import Asked
@@ -62,7 +63,7 @@ class AttentionPanel(AnswerPanel):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
         self.export.picture = Sheet(self.overview.montage, self.detail, parent=self)
-        arcs, montage = self.detail.arcs, self.overview.montage
+        montage = self.overview.montage
         self.examiner.got_on.connect(self._say_share)
         self._reading.read.connect(self._on_read)
         self._reading.window_read.connect(self._on_window)
@@ -78,10 +79,11 @@ class AttentionPanel(AnswerPanel):
         self.detail.which_row.changed.connect(self._show_row)
         self.detail.cell_clicked.connect(self._on_cell)
         self.detail.whole_asked.connect(partial(self._show_part, None))
-        arcs.hovered.connect(self._on_hovered)
-        arcs.clicked.connect(self._on_clicked)
-        arcs.walked.connect(self._walk)
-        arcs.unlocked.connect(self._on_unlocked)
+        self.detail.arcs.clicked.connect(self._show_row)  # where it was pointed at before, no place is new
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.overview.set_room(event.size().height())
 
     @property
     def stack(self) -> StackMaps:
@@ -146,7 +148,7 @@ class AttentionPanel(AnswerPanel):
 
     def _show_stack(self) -> None:
         self.overview.show_stack(self.stack)
-        self.detail.show_texts(*self._texts)
+        self.detail.arcs.show_texts(*self._texts, self._pointed)
         self.detail.which_row.setVisible(self._which_row is not None)
         self._show_sides()
         self._keep_head()
@@ -242,19 +244,6 @@ class AttentionPanel(AnswerPanel):
             self.detail.map.mark_row(row.query - rows.start if row.query in rows else None)
         return row.query
 
-    @Slot(object)
-    def _on_hovered(self, place: int | None) -> None:
-        self._pointed.hover(place)
-
-    @Slot(int)
-    def _on_clicked(self, place: int) -> None:
-        self._pointed.lock(place)
-        self._show_row()  # nobody says so where it was the one under the pointer before
-
-    @Slot()
-    def _on_unlocked(self) -> None:
-        self._pointed.unlock()
-
     @Slot(int)
     def _walk(self, by: int) -> None:
         self._pointed.walk(by)
@@ -270,7 +259,8 @@ class AttentionPanel(AnswerPanel):
         if place is None:
             self.detail.which_row.choose("own")
             place = query
-        self._on_clicked(place)
+        self._pointed.lock(place)
+        self._show_row()
 
     @Slot(object)
     def _on_window(self, window: Window) -> None:

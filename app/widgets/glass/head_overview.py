@@ -18,7 +18,7 @@ from app.widgets.segments import Segments
 from models.inspect.attention_maps import StackMaps
 from models.inspect.patterns import EXPLAINED, order_by
 
-_HIGHEST = 280  # pixels; above that one scrolls
+_HEIGHTS = (130, 280)  # pixels that are enough, and that there are at the most
 
 
 class HeadOverview(QWidget):
@@ -33,6 +33,7 @@ class HeadOverview(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._stack: StackMaps | None = None
+        self._highest = _HEIGHTS[1]
         self.sort = QComboBox()
         self.sort.setAccessibleName("Sort heads by")
         for pattern, words in SORTS.items():
@@ -69,6 +70,12 @@ class HeadOverview(QWidget):
                 self.sort.setCurrentIndex(0)
         self._arrange()
 
+    def set_room(self, height: int) -> None:
+        """Take no more than a good third of a height; the rest scrolls."""
+        least, most = _HEIGHTS
+        self._highest = min(max(round(0.36 * height), least), most)
+        self._fit()
+
     @Slot()
     def _arrange(self) -> None:
         stack, pattern = self._stack, self.sort.currentData()
@@ -93,7 +100,7 @@ class HeadOverview(QWidget):
 
     @Slot()
     def _fit(self) -> None:
-        self._area.setFixedHeight(min(self.montage.minimumHeight(), _HIGHEST))
+        self._area.setFixedHeight(min(self.montage.minimumHeight(), self._highest))
 
     @Slot(QRect)
     def _reveal(self, place: QRect) -> None:

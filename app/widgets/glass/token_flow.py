@@ -12,7 +12,7 @@ from PySide6.QtGui import QFontMetrics
 from app.theme import ThemeProvider
 from app.widgets.pill_layout import PillLayout
 
-ARC_ROOM = 26  # pixels above a line
+ARC_ROOM = 20  # pixels above a line
 _PAD, _GAP = 5, 4
 _LONGEST = 18
 """Characters of a token that are shown."""
@@ -28,7 +28,7 @@ class TokenFlow:
         self.words = [word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…" for word in words]
         metrics, numbers = QFontMetrics(theme.mono_font(0.92)), QFontMetrics(theme.font(0.75))
         self.pill_height = metrics.height() + 4
-        self.below = numbers.height() + 5
+        self.below = numbers.height() + 4
         self.row_height = ARC_ROOM + self.pill_height + self.below
         self._top = top
         least = numbers.horizontalAdvance("100 %")
