@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,6 @@ from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
 from app.chat_model import ChatModel
 from app.failures import Failure
 from app.glass.focus import Focus
-from app.glass.names import token_names
 from app.glass.read_text import ReadText
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
@@ -22,41 +19,17 @@ from app.widgets.basics import button, column, panes, row
 from app.widgets.modes.fits_view import FitsView
 from app.widgets.modes.mask_colours import MASKS, MaskColours
 from app.widgets.modes.mask_list import MaskList
+from app.widgets.modes.mask_questions import Filled, Fits, fill, measure
 from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
-from models.events import Progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.inference.fill_mask import Candidate, TokenFit
-    from models.transformer import AnyModel
 
-N_BEST = 8
 _PATIENCE_MS = 200
 _LINES = 6
 _HINT = "Write a text, and put a mask where a word is missing."
-
-
-@dataclass(frozen=True, eq=False)
-class Filled:
-    """What the model found for the masks of a text."""
-
-    text: str
-    ids: tuple[int, ...]
-    words: tuple[str, ...]
-    candidates: tuple[tuple[Candidate, ...], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Fits:
-    """How well each token of a text fits."""
-
-    text: str
-    ids: tuple[int, ...]
-    words: tuple[str, ...]
-    fits: tuple[TokenFit, ...]
-    perplexity: float
 
 
 class FillMask(ModePage):
@@ -193,7 +166,7 @@ class FillMask(ModePage):
         text = self.text
         if self.words or not self.isVisible():  # asked when it is shown
             return
-        self._examiner.ask(lambda model, tokenizer: _fill(model, tokenizer, text))
+        self._examiner.ask(lambda model, tokenizer: fill(model, tokenizer, text))
 
     @Slot(object)
     def _show(self, filled: Filled) -> None:
@@ -226,7 +199,7 @@ class FillMask(ModePage):
 
     def _on_measure(self) -> None:
         text = self.text
-        self._measurer.ask(lambda model, tokenizer: _measure(model, tokenizer, text))
+        self._measurer.ask(lambda model, tokenizer: measure(model, tokenizer, text))
 
     @Slot(object)
     def _on_measured(self, fits: Fits) -> None:
@@ -264,38 +237,3 @@ def _around(text: str) -> list[str]:
         left, right = before.split()[-3:], after.split()[:3]
         found.append(" ".join([*left, "▁▁▁", *right]))
     return found
-
-
-def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    from models.inference.prompts import encode_for
-
-    ids = tuple(encode_for(model.config, tokenizer, text))
-    names = token_names(tokenizer, ids)
-    return ids, tuple(names[id] for id in ids)
-
-
-def _fill(model: AnyModel, tokenizer: Tokenizer, text: str) -> Filled:
-    """Worker's thread."""
-    from models.inference.fill_mask import fill_mask
-    from models.tokenizers.roles import mask_id
-
-    ids, words = _read(model, tokenizer, text)
-    mask = mask_id(tokenizer)
-    assert mask is not None
-    found = fill_mask(model, tokenizer, ids, mask, N_BEST)
-    return Filled(text, ids, words, tuple(map(tuple, found)))
-
-
-def _measure(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, Fits]:
-    """Worker's thread."""
-    from models.inference.fill_mask import perplexity_of, token_fits
-    from models.tokenizers import special_ids
-    from models.tokenizers.roles import mask_id
-
-    ids, words = _read(model, tokenizer, text)
-    mask = mask_id(tokenizer)
-    assert mask is not None
-    fits: Sequence[TokenFit] = yield from token_fits(model, ids, mask, skip=special_ids(tokenizer))
-    if not fits:
-        raise ValueError("There is nothing to measure: the text has special tokens only. Write some words.")
-    return Fits(text, ids, words, tuple(fits), perplexity_of(fits))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QTimer, Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from app.aside import Aside
 from app.chat_model import ChatModel
-from app.failures import Failure, describe
 from app.glass.focus import Focus
-from app.notebook_file import Piece, Token, notebook_path, read_notebook, write_notebook
+from app.notebook_file import Piece, Token
+from app.notebook_keeper import NotebookKeeper
 from app.one_reply import OneReply
 from app.session import Session
+from app.text_end import End, end_of
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, row
 from app.widgets.elided_label import ElidedLabel
@@ -28,23 +29,12 @@ from models.events import TokenMade
 from models.inference.settings import SamplingConfig
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    pass
 
 log = logging.getLogger(__name__)
 
-_SAVE_MS, _PATIENCE_MS = 1000, 150
-_CHARACTERS_PER_TOKEN = 8
-"""More than tokens have on average: so much of a long text's end is looked at."""
-
+_PATIENCE_MS = 150
 _EMPTY = "Write a beginning. «Go on» has the model write what comes next; change anything, and go on again."
-
-
-class End(NamedTuple):
-    """The end of a text that the model reads: what is before character `start` does not fit into its context."""
-
-    text: str
-    start: int
-    n_tokens: int
 
 
 class Notebook(ModePage):
@@ -58,7 +48,7 @@ class Notebook(ModePage):
         self._end: End | None = None
         self._wants = self._goes_on = False
         self._after = ""
-        self._path = notebook_path(session.library)
+        self._keeper = NotebookKeeper(session.library, lambda: self.editor.pieces(), self)
         self.editor = NotebookEditor(theme)
         self.editor.setPlaceholderText(_EMPTY)
         self.go_on = button(
@@ -82,11 +72,11 @@ class Notebook(ModePage):
         self.problem = Problem()
         self.status = ElidedLabel()
         self.status.setProperty("role", "caption")
-        self._looking, self._saving = Aside(self), Aside(self)
+        self._looking = Aside(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
-        self._keep = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._build()
-        self._load()
+        self.editor.set_pieces(self._keeper.load())
+        self.editor.moveCursor(QTextCursor.MoveOperation.End)
         self._connect()
         self.model_is_new()
 
@@ -112,16 +102,12 @@ class Notebook(ModePage):
         self.legend.chosen.connect(self._colour)
         self._patience.timeout.connect(self._look)
         self._looking.done.connect(self._on_looked)
-        self._keep.timeout.connect(self._save)
-        self._saving.failed.connect(self._on_unsaved)
+        self._keeper.problem.connect(self.problem.say)
         self._reply.began.connect(self._on_began)
         self._reply.grew.connect(self._on_grew)
         self._reply.ended.connect(self._on_ended)
         self._focus.branch_asked.connect(self._on_branch)
         self._session.chat_changed.connect(self._show_state)
-        app = QCoreApplication.instance()
-        if app is not None:
-            app.aboutToQuit.connect(self.flush)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "decoder-only":
@@ -138,8 +124,7 @@ class Notebook(ModePage):
     @Slot()
     def _on_edited(self) -> None:
         self._end = None
-        if not self._keep.isActive():
-            self._keep.start()
+        self._keeper.keep()
         self._patience.start()
         self._show_state()
 
@@ -149,7 +134,7 @@ class Notebook(ModePage):
         model, tokenizer = self._session.chat_model, self._session.chat_tokenizer
         if model is not None and tokenizer is not None and not self.words:
             text, length = self.editor.text, model.context_length
-            self._looking.ask(lambda: _end_of(tokenizer, text, length))
+            self._looking.ask(lambda: end_of(tokenizer, text, length))
 
     @Slot(object)
     def _on_looked(self, end: End) -> None:
@@ -279,47 +264,3 @@ class Notebook(ModePage):
         if self._read is not None and not self._reply.busy:
             self._focus.show(self._read)
             self._focus.lock(self._read.n_prompt + index)
-
-    # -- on disk -------------------------------------------------------------------------------------------------------
-
-    def _load(self) -> None:
-        try:
-            pieces = read_notebook(self._path)
-        except ValueError as error:
-            self.problem.say(str(error))
-            return
-        self.editor.set_pieces(pieces)
-        self.editor.moveCursor(QTextCursor.MoveOperation.End)
-
-    @Slot()
-    def _save(self) -> None:
-        """Beside the window."""
-        pieces, path = self.editor.pieces(), self._path
-        self._saving.ask(lambda: write_notebook(path, pieces))
-
-    @Slot()
-    def flush(self) -> None:
-        """Keep it now."""
-        if self._keep.isActive():
-            self._keep.stop()
-            try:
-                write_notebook(self._path, self.editor.pieces())
-            except OSError as error:
-                log.warning("The notebook was not saved: %s", describe(error).details)
-
-    @Slot(object)
-    def _on_unsaved(self, failure: Failure) -> None:
-        self.problem.say(f"The notebook was not saved. {failure.sentence}")
-
-
-def _end_of(tokenizer: Tokenizer, text: str, context_length: int) -> End:
-    """As much of a text as leaves a quarter of the context for what is written."""
-    from models.data.chat import room_for_prompt
-    from models.tokenizers.encoded import EncodedText
-
-    room = room_for_prompt(context_length)
-    part = text[-room * _CHARACTERS_PER_TOKEN :]
-    tokens = EncodedText(tokenizer, part)
-    n = min(len(tokens), room)
-    start = len(part.encode()[: int(tokens.starts[-n])].decode(errors="ignore")) if n < len(tokens) else 0
-    return End(text, len(text) - len(part) + start, n)

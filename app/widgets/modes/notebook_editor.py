@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QMimeData, QPoint, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QMimeData, QPoint, Qt, Signal
 from PySide6.QtGui import (
     QHelpEvent,
     QInputMethodEvent,
     QKeyEvent,
     QMouseEvent,
-    QSyntaxHighlighter,
-    QTextBlock,
     QTextCharFormat,
     QTextCursor,
-    QTextDocument,
-    QTextFormat,
-    QTextFragment,
 )
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
-from app.notebook_file import Piece, Token
+from app.notebook_file import Piece
 from app.theme import ThemeProvider
-from app.widgets.glass.token_colours import QUANTITIES, Shades, token_facts
+from app.widgets.glass.token_colours import token_facts
+from app.widgets.modes.notebook_marks import NotebookColours, fragments, look_of, place_of, token_of
 
 MOST_CHARACTERS = 500_000
 """Above, Qt no longer types smoothly."""
-
-_FIRST = int(QTextFormat.Property.UserProperty.value)
-_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX = range(_FIRST, _FIRST + 6)
 
 
 class NotebookEditor(QPlainTextEdit):
@@ -51,7 +43,7 @@ class NotebookEditor(QPlainTextEdit):
         self.writing = 0
         """Which writing of the model the tokens that can be pointed at are of."""
         self._hovered = -1
-        self._colours = _Colours(self.document(), theme)
+        self._colours = NotebookColours(self.document(), theme)
         self.setAccessibleName("Notebook")
         self.viewport().setMouseTracking(True)
 
@@ -67,8 +59,8 @@ class NotebookEditor(QPlainTextEdit):
         found: list[Piece] = []
         block = self.document().begin()
         while block.isValid():
-            for fragment in _fragments(block):
-                found.append(Piece(fragment.text(), _token(fragment.charFormat())))
+            for fragment in fragments(block):
+                found.append(Piece(fragment.text(), token_of(fragment.charFormat())))
             if block.next().isValid():
                 found.append(Piece("\n"))
             block = block.next()
@@ -87,7 +79,7 @@ class NotebookEditor(QPlainTextEdit):
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
         for i, piece in enumerate(pieces):
-            cursor.insertText(piece.text, _look(piece.token, -1, i) if piece.token is not None else QTextCharFormat())
+            cursor.insertText(piece.text, look_of(piece.token, -1, i) if piece.token is not None else QTextCharFormat())
         cursor.endEditBlock()
         self.document().setUndoRedoEnabled(True)
 
@@ -107,7 +99,7 @@ class NotebookEditor(QPlainTextEdit):
             cursor.beginEditBlock()
         for i, piece in enumerate(pieces, start=index):
             assert piece.token is not None
-            cursor.insertText(piece.text, _look(piece.token, self.writing, i))
+            cursor.insertText(piece.text, look_of(piece.token, self.writing, i))
         cursor.endEditBlock()
         if at_end:
             bar.setValue(bar.maximum())
@@ -135,9 +127,9 @@ class NotebookEditor(QPlainTextEdit):
     def _place_of(self, index: int) -> int | None:
         block = self.document().begin()
         while block.isValid():
-            for fragment in _fragments(block):
+            for fragment in fragments(block):
                 look = fragment.charFormat()
-                if look.property(_WRITING) == self.writing and look.property(_INDEX) == index:
+                if place_of(look) == (self.writing, index):
                     return fragment.position()
             block = block.next()
         return None
@@ -209,7 +201,8 @@ class NotebookEditor(QPlainTextEdit):
 
     def _index_at(self, point: QPoint) -> int:
         look = self._look_at(point)
-        return look.property(_INDEX) if look is not None and look.property(_WRITING) == self.writing else -1
+        writing, index = place_of(look) if look is not None else (-1, -1)
+        return index if writing == self.writing else -1
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         super().mouseMoveEvent(event)
@@ -226,7 +219,7 @@ class NotebookEditor(QPlainTextEdit):
             self._hover(-1)
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             look = self._look_at(event.pos())
-            token = _token(look) if look is not None else None
+            token = token_of(look) if look is not None else None
             if token is not None and token.rank:
                 words = token_facts(f"id {token.id}", token.probability, token.entropy, token.rank)
                 QToolTip.showText(event.globalPos(), words, self.viewport())
@@ -239,62 +232,3 @@ class NotebookEditor(QPlainTextEdit):
         if index != self._hovered:
             self._hovered = index
             self.hovered.emit(index)
-
-
-class _Colours(QSyntaxHighlighter):
-    """Grounds for what a model wrote: no part of the text, so that undo knows nothing of them."""
-
-    def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
-        super().__init__(document)
-        self._theme, self._quantity = theme, ""
-        self._shades: Shades | None = None
-        theme.theme_changed.connect(self._restyle)
-
-    def set_quantity(self, quantity: str) -> None:
-        self._quantity = quantity
-        self._restyle()
-
-    @Slot()
-    def _restyle(self) -> None:
-        self._shades = Shades(self._theme, QUANTITIES[self._quantity]) if self._quantity else None
-        self.rehighlight()
-
-    def highlightBlock(self, text: str) -> None:
-        block = self.currentBlock()
-        for fragment in _fragments(block):
-            token = _token(fragment.charFormat())
-            if token is not None:
-                self.setFormat(fragment.position() - block.position(), fragment.length(), self._ground(token))
-
-    def _ground(self, token: Token) -> QTextCharFormat:
-        look = QTextCharFormat()
-        if self._shades is None or not token.rank:
-            look.setBackground(self._theme.theme.color("selection"))
-            return look
-        value = QUANTITIES[self._quantity].of(token.probability, token.entropy, token.rank)
-        ground, words = self._shades.of(value)
-        look.setBackground(ground)
-        look.setForeground(words)
-        return look
-
-
-def _fragments(block: QTextBlock) -> Iterator[QTextFragment]:
-    """The parts of a block that look the same."""
-    for part in cast("Iterable[Any]", block):
-        yield part.fragment()
-
-
-def _look(token: Token, writing: int, index: int) -> QTextCharFormat:
-    """A format that says which token a text is."""
-    look = QTextCharFormat()
-    values = (token.id, token.probability, token.entropy, token.rank, writing, index)
-    for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX), values, strict=True):
-        look.setProperty(name, value)
-    return look
-
-
-def _token(look: QTextCharFormat) -> Token | None:
-    """The token that a text of this format is; None for what a person wrote."""
-    if not look.hasProperty(_ID):
-        return None
-    return Token(*(look.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
@@ -13,7 +12,6 @@ from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget, QVBoxLayout, QWidg
 from app.chat_model import ChatModel
 from app.failures import Failure
 from app.glass.focus import Focus
-from app.glass.names import token_names
 from app.glass.read_text import ReadText
 from app.one_reply import OneReply
 from app.session import Session
@@ -22,18 +20,17 @@ from app.widgets.basics import button, column, frame, label, panes, row
 from app.widgets.editors import FloatBox, IntBox
 from app.widgets.glass.token_legend import TokenLegend
 from app.widgets.glass.token_text import TokenText
-from app.widgets.modes.hypotheses import Found, HypothesisList
+from app.widgets.modes.beam_question import Searched, search
+from app.widgets.modes.hypotheses import HypothesisList
 from app.widgets.modes.mask_colours import MASKS, MaskColours
 from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
 from app.widgets.segments import Segments
-from models.events import Progress
 from models.inference.settings import SamplingConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.transformer import AnyModel
 
 _GAPS = re.compile(rf"<\|extra_\d+\|>|<extra_id_\d+>|{MASKS.pattern}")
 _MOST_BEAMS = 16
@@ -47,16 +44,6 @@ _HINTS = {
     "draw": "Drawn as the sampling settings say, with their seed.",
 }
 _NOTHING = "Nothing is written yet."
-
-
-@dataclass(frozen=True, eq=False)
-class Searched:
-    """What a beam search found for a source."""
-
-    source_ids: tuple[int, ...]
-    start_id: int
-    found: tuple[Found, ...]
-    words: dict[int, str]
 
 
 class TextToText(ModePage):
@@ -194,7 +181,7 @@ class TextToText(ModePage):
         else:
             n_beam, penalty = self.n_beam.value(), self.length_penalty.value()
             self._examiner.ask(
-                lambda model, tokenizer: _search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
+                lambda model, tokenizer: search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
             )
         self._show_state()
 
@@ -272,35 +259,3 @@ def _next_gap(tokenizer: Tokenizer, text: str) -> str:
     mask = mask_id(tokenizer)
     unused = next((gap for gap in spelled if gap not in text), "")
     return unused or (tokenizer.id_to_token(mask) or "" if mask is not None else "")
-
-
-def _search(
-    model: AnyModel, tokenizer: Tokenizer, text: str, n_beam: int, length_penalty: float, max_tokens: int
-) -> Generator[Progress, None, Searched]:
-    """Worker's thread."""
-    from models.inference.beam import beam_events
-    from models.inference.generate import first_id
-    from models.inference.prompts import encode_for
-    from models.tokenizers import decode
-    from models.tokenizers.roles import end_id
-
-    ids, start, end = (
-        encode_for(model.config, tokenizer, text),
-        first_id(model, tokenizer),
-        end_id(tokenizer, model.config),
-    )
-    hypotheses = yield from beam_events(
-        model,
-        ids,
-        n_beam=n_beam,
-        max_tokens=max_tokens,
-        start_id=start,
-        end_id=end,
-        length_penalty=length_penalty,
-    )
-    found = tuple(
-        Found(one.ids, decode(tokenizer, [id for id in one.ids if id != end]).strip(), one.score, end in one.ids)
-        for one in hypotheses
-    )
-    words = token_names(tokenizer, {*ids, start, *(id for one in found for id in one.ids)})
-    return Searched(tuple(ids), start, found, words)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.glass.focus import Focus
 from app.session import Session
 from app.theme import ThemeProvider
-from app.widgets.modes.fill_mask import N_BEST, FillMask
+from app.widgets.modes.fill_mask import FillMask
+from app.widgets.modes.mask_questions import N_BEST
 from models.library import Library
 from tests.app.heard import Heard, Until
 from tests.app.small_models import put_model
@@ -70,7 +71,7 @@ def test_candidates_by_keyboard_and_mouse(page: FillMask, session: Session, unti
     page.masks.chosen.disconnect(page._on_chosen)
     qtbot.keyClick(bars, Qt.Key.Key_Down)
     qtbot.keyClick(bars, Qt.Key.Key_Return)
-    qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=bars.rect().topLeft() + bars.rect().center() / 8)
+    qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=QPoint(20, 4))
     bars.grab()
     assert chosen == [1, 0]
 

@@ -155,7 +155,7 @@ def test_it_is_kept_and_found_again(
     page.editor._insert("first\nsecond 🙂 ")
     write()
     qtbot.waitUntil(lambda: notebook_path(library).exists())
-    page.flush()
+    page._keeper.flush()
     other = Notebook(session, theme, Focus())
     qtbot.addWidget(other)
     assert other.editor.text == page.editor.text
