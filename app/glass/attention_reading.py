@@ -62,6 +62,10 @@ class AttentionReading(QObject):
         """Whether the model is being asked."""
         return self._whole.busy or self._closer.busy
 
+    def is_of(self, text: ReadText | None) -> bool:
+        """Whether the maps of this very text are there: a view that is out of sight may be behind."""
+        return bool(self.stacks) and text is self._text
+
     def site_of(self, head: Head | None) -> tuple[str, int] | None:
         """The kind of attention and the number of the layer in it that a head belongs to; None where it is not here."""
         for kind, stack in self.stacks.items():

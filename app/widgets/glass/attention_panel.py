@@ -86,6 +86,10 @@ class AttentionPanel(AnswerPanel):
         self.overview.set_room(event.size().height())
 
     @property
+    def _is_there(self) -> bool:
+        return self._reading.is_of(self.focus.text)
+
+    @property
     def stack(self) -> StackMaps:
         """The attention that is shown."""
         return self._reading.stacks[self._kind]
@@ -131,6 +135,8 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _on_read(self) -> None:
+        if not self._is_there:
+            return
         stacks = self._reading.stacks
         if self._kind not in stacks:
             self._kind = "cross" if "cross" in stacks else "self"
@@ -175,6 +181,8 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _on_head(self) -> None:
+        if not self._is_there:
+            return
         found = self._reading.site_of(self.focus.head)
         if found is not None and found[0] != self._kind:
             self.kinds.choose(found[0])
@@ -189,7 +197,7 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _show_head(self) -> None:
-        if not self._reading.stacks:
+        if not self._is_there:
             return
         (number, head), part = self.overview.montage.shown, self._part
         site = self.stack.sites[number]
@@ -212,7 +220,7 @@ class AttentionPanel(AnswerPanel):
     @Slot()
     def _show_row(self) -> None:
         """Show the row of the token that is pointed at; of a pooled map, that of a token that is kept is read again."""
-        if not self._reading.stacks:
+        if not self._is_there:
             return
         query = self._draw_row()
         if self._row_weights(query) is None and self._pointed.locked is not None:
@@ -264,6 +272,8 @@ class AttentionPanel(AnswerPanel):
 
     @Slot(object)
     def _on_window(self, window: Window) -> None:
+        if not self._is_there or window.kind != self._kind:
+            return
         if len(window.rows) == 1:
             self._row = window
             self._draw_row()
@@ -284,7 +294,7 @@ class AttentionPanel(AnswerPanel):
 
     def _numbers(self) -> Callable[[], Columns]:
         """Of the head that is shown."""
-        if not self._reading.stacks:
+        if not self._is_there:
             return dict
         tile = self.overview.montage.shown
         return partial(head_numbers, self.stack, tile.site, tile.head, *self._texts)

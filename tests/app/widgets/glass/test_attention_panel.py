@@ -229,6 +229,20 @@ def test_a_reply_goes_first(
     until(lambda: not panel.said)
 
 
+def test_out_of_sight_it_waits(opened: AttentionPanel, focus: Focus, byte_tokenizer: Tokenizer, until: Until) -> None:
+    opened.hide()
+    focus.lock(20)
+    focus.show(text_of(byte_tokenizer, "short", 2))
+    focus.choose_head(Head("blocks.1.attention", 3))
+    focus.show(None)
+    focus.choose_head(Head("blocks.0.attention", 1))
+    focus.show(text_of(byte_tokenizer, "short", 2))
+    opened.show()
+    until(lambda: not opened.said)
+    assert opened.stack.rows[-1] == 5
+    assert opened.detail.title.text().startswith("Layer 1, head 2")
+
+
 def test_what_is_masked_is_hatched_and_not_zero(opened: AttentionPanel, theme: ThemeProvider) -> None:
     montage = opened.overview.montage
     for mode in ("light", "dark"):
