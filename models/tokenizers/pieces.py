@@ -239,7 +239,12 @@ class IncrementalDecoder:
         self._n_told = 0
 
     def add(self, id: int) -> str:
-        """The text that this token completes: "" while a character is still incomplete."""
+        """The text that this token completes: "" while a character is still incomplete.
+
+        "", too, for an id that is no token: some models have a larger vocabulary than their tokenizer.
+        """
+        if self._tokenizer.id_to_token(id) is None:
+            return ""
         data = self._bytes[id]
         if self._stream is None:
             return self._utf8.decode(data)

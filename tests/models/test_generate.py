@@ -166,6 +166,17 @@ def test_stop_texts_are_held_back_and_cut(tokenizer: Tokenizer) -> None:
     assert text_of(earliest) == "xx"
 
 
+def test_an_id_that_is_no_token_has_no_text(byte_tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(vocab_size=400, context_length=64, n_layer=1, n_head=1, d_model=8)
+    drawn = SamplingConfig(temperature=5.0, max_tokens=60, logit_bias=((1, -100.0),))
+    tokens = [e for e in generate(Decoder(config), byte_tokenizer, [70], drawn) if isinstance(e, TokenMade)]
+    unknown = [token.text for token in tokens if token.id >= byte_tokenizer.get_vocab_size()]
+    assert len(tokens) == 60
+    assert unknown
+    assert not any(unknown)
+
+
 def test_what_was_held_back_appears_when_the_reply_ends(tokenizer: Tokenizer) -> None:
     assert text_of(say(tokenizer, "a##", stop=("###",))) == "a##"
     assert text_of(say(tokenizer, "a##", end=False, stop=("###",), max_tokens=3)) == "a##"
