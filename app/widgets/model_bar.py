@@ -12,6 +12,7 @@ from app.widgets.basics import button, row
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.model_picker import ModelPicker
 from app.widgets.words import percent, short_count
+from models.inference.weight_kinds import KINDS
 
 
 class ModelBar(QWidget):
@@ -90,4 +91,5 @@ class ModelBar(QWidget):
 
 def _words(model: ChatModel) -> str:
     at_step = f"step {model.step:,}, " if model.which == LIVE else ""
-    return f"{at_step}{short_count(model.n_parameters)} parameters, on {model.device}"
+    weights = f"{model.weights} weights, " if model.weights != KINDS[0] else ""
+    return f"{at_step}{short_count(model.n_parameters)} parameters, {weights}on {model.device}"

@@ -17,13 +17,15 @@ _ABOUT = (
     "For each token that it writes, a model reads all its weights once. In fewer bytes they can be read faster; they "
     "are rounded, which costs a little of what it knows. How much of each, only measuring says."
 )
-_COLUMNS = ("", "MB", "writes", "reads", "perplexity")
+_MINUS = "\N{MINUS SIGN}"
+_COLUMNS = ("", "MB", "writes/s", "reads/s", "perplexity", "change")
 _TIPS = (
     "How the matrices are kept; embeddings and norms stay in float32",
     "Megabytes that the model takes in memory",
     "Tokens per second, written one by one",
     "Tokens per second, read at once as of a prompt",
     "How many tokens it wavers between, on average, on text that it was not trained on: lower is better",
+    "Of the perplexity, against float32",
 )
 
 
@@ -45,7 +47,7 @@ class WeightsPanel(QWidget):
         self.problem = label("", "error", wrap=True)
         self.verdict = label("", wrap=True)
         self.source = label("", "caption", wrap=True)
-        self._cells: list[list[QLabel]] = []
+        self.cells: list[list[QLabel]] = []
         self._table = self._make_table()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -64,7 +66,7 @@ class WeightsPanel(QWidget):
         table = QWidget()
         grid = QGridLayout(table)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(SPACE)
+        grid.setHorizontalSpacing(SPACE + SPACE // 2)
         grid.setVerticalSpacing(SPACE // 2)
         for i, words in enumerate(("header", *KINDS)):
             cells = []
@@ -75,7 +77,7 @@ class WeightsPanel(QWidget):
                 grid.addWidget(cell, i, j)
                 cells.append(cell)
             if words != "header":
-                self._cells.append(cells)
+                self.cells.append(cells)
         grid.setColumnStretch(0, 1)
         return table
 
@@ -119,20 +121,21 @@ class WeightsPanel(QWidget):
             self._show_table(control.measured, model.weights if model is not None else "")
 
     def _show_table(self, measured: WeightsMeasured, current: str) -> None:
-        for cells, figures in zip(self._cells, measured.rows, strict=True):
+        for cells, figures in zip(self.cells, measured.rows, strict=True):
             words = (
                 figures.kind,
                 f"{figures.megabytes:,.1f}",
                 _rate(figures.tokens_per_s),
                 _rate(figures.read_per_s),
-                _perplexity(figures, is_first=figures is measured.rows[0]),
+                f"{figures.perplexity:.3f}",
+                "" if figures is measured.rows[0] else _signed(figures.change),
             )
             for cell, text in zip(cells, words, strict=True):
                 cell.setText(text)
                 set_role(cell, "subheading" if figures.kind == current else "")
         self.verdict.setText(" ".join(_verdict(figures, measured.rows[0]) for figures in measured.rows[1:]))
         self.source.setText(
-            f"Tokens per second, measured just now by turns. Perplexity of {measured.n_predicted:,} tokens of "
+            f"Tokens written and read each second, measured by turns. Perplexity of {measured.n_predicted:,} tokens of "
             f"{measured.text}."
         )
 
@@ -153,23 +156,14 @@ def _rate(per_second: float) -> str:
     return f"{per_second:,.0f}" if per_second >= 99.5 else f"{per_second:.1f}"
 
 
-def _perplexity(figures: WeightsFigures, *, is_first: bool) -> str:
-    if is_first:
-        return f"{figures.perplexity:.3f}"
-    sign = "+" if figures.change >= 0 else "\N{MINUS SIGN}"
-    return f"{figures.perplexity:.3f} ({sign}{percent(abs(figures.change), 2)})"
+def _signed(change: float) -> str:
+    return f"{'+' if change >= 0 else _MINUS}{percent(abs(change), 2)}"
 
 
 def _verdict(figures: WeightsFigures, exact: WeightsFigures) -> str:
     """A kind against float32, in a sentence."""
     if figures.problem:
         return figures.problem
-    writing, reading = figures.tokens_per_s / exact.tokens_per_s, figures.read_per_s / exact.read_per_s
-    return f"{figures.kind} writes {_times(writing)} and reads {_times(reading)}."
-
-
-def _times(ratio: float) -> str:
-    """A ratio of speeds in words; what differs by less than one measurement from the next is no difference."""
-    if 0.95 < ratio < 1.05:
-        return "as fast as float32"
-    return f"{ratio:.1f} times as fast" if ratio > 1 else f"more slowly ({ratio:.2f} times as fast)"
+    writes, reads = figures.tokens_per_s / exact.tokens_per_s, figures.read_per_s / exact.read_per_s
+    how = "faster" if min(writes, reads) > 1 else "slower" if max(writes, reads) < 1 else "not faster in all"
+    return f"{figures.kind} is {how} here: it writes {writes:.2f} times and reads {reads:.2f} times as fast as float32."
