@@ -74,6 +74,7 @@ class AblationPanel(AnswerPanel):
         self.result = label("", "subheading", wrap=True)
         self.facts = label("", "caption", wrap=True)
         self.pairs = BeforeAfter(theme)
+        self.on_title = label("From here on", "subheading")
         self.draws = Segments("How tokens are chosen", {"greedy": "Likeliest", "drawn": "As drawn"})
         self.draws.setToolTip("Always the likeliest token, or drawn with the reply's settings and its very numbers")
         self.go_on = button("Write on", theme, self._on_go_on, icon="play")
@@ -87,7 +88,7 @@ class AblationPanel(AnswerPanel):
         self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
         self.lines.addLayout(column(self.tokens_title, self.tokens, self.chips, spacing=SPACE // 2))
         self.lines.addLayout(column(self.result, self.facts, self.pairs, spacing=SPACE // 2))
-        self.lines.addLayout(row(label("From here on", "subheading"), None, self.draws, self.go_on))
+        self.lines.addLayout(row(self.on_title, None, self.draws, self.go_on))
         self.lines.addWidget(self.before)
         self.lines.addWidget(self.after)
         self.lines.addStretch(1)
@@ -169,15 +170,14 @@ class AblationPanel(AnswerPanel):
 
     def _show_tokens(self, asked: Asked) -> None:
         text = asked.text
-        is_encoder = self._session.chat_model is not None and self._session.chat_model.mode == "fill"
-        end = len(text.ids) if is_encoder else asked.place
+        end = len(text.ids) if self._is_encoder else asked.place
         self.tokens.show_tokens(text.ids[:end], text.words[:end])
         self.tokens.cross_out(self._masked)
         self.source.show_tokens(text.source_ids, text.source_words)
         self.source.cross_out(self._masked_source)
         self.source.setVisible(bool(text.source_ids))
         self.source_title.setVisible(bool(text.source_ids))
-        does = "put a mask in their place" if is_encoder else "hide them from all others"
+        does = "put a mask in their place" if self._is_encoder else "hide them from all others"
         self.tokens_title.setText(f"Click tokens to {does}")
 
     def _show_chips(self) -> None:
@@ -185,7 +185,8 @@ class AblationPanel(AnswerPanel):
         assert text is not None
         assert asked is not None
         chips = [Chip(site_words(part.site, part.head), "Click to leave it as it is") for part in self._parts]
-        chips += [Chip(f"{quoted(text.words[i])} hidden", "Click to show it again") for i in sorted(self._masked)]
+        does = "masked" if self._is_encoder else "hidden"
+        chips += [Chip(f"{quoted(text.words[i])} {does}", "Click to show it again") for i in sorted(self._masked)]
         chips += [
             Chip(f"{quoted(text.source_words[i])} hidden", "Click to show it again")
             for i in sorted(self._masked_source)
@@ -208,9 +209,8 @@ class AblationPanel(AnswerPanel):
                 f"{change.divergence:.3f} nats of divergence (Kullback-Leibler)."
             )
         self.pairs.show_pairs([Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
-        writes = self._session.chat_model is not None and self._session.chat_model.mode != "fill"
-        for widget in (self.go_on, self.draws, self.before, self.after):
-            widget.setVisible(writes)
+        for widget in (self.on_title, self.go_on, self.draws, self.before, self.after):
+            widget.setVisible(not self._is_encoder)
 
     # -- Choosing ------------------------------------------------------------------------------------------------------
 

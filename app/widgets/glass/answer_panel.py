@@ -57,6 +57,12 @@ class AnswerPanel(GlassPanel):
         text, place = self.focus.text, self.focus.place
         return Asked(text, place) if text is not None and place is not None else None
 
+    @property
+    def _is_encoder(self) -> bool:
+        """Whether the answer for a token is read at the token itself, and nothing is written on."""
+        model = self._session.chat_model
+        return model is not None and model.mode == "fill"
+
     def ask(self, asked: Asked) -> None:
         """Ask the model about another place."""
         raise NotImplementedError

@@ -134,11 +134,6 @@ class LensPanel(AnswerPanel):
         n = self.grid.columns_for(self.width())
         return list(range(max(first, place - n + 1), place + 1))
 
-    @property
-    def _is_encoder(self) -> bool:
-        model = self._session.chat_model
-        return model is not None and model.mode == "fill"
-
     # -- Showing -------------------------------------------------------------------------------------------------------
 
     @Slot(object)
