@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QRectF, QSize, Qt, Slot
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.glass.names import share, signed
 from app.theme import SPACE, ThemeProvider
+from app.widgets.glass.painted_rows import PaintedRows
 from app.widgets.heat_map import colour_table
-from app.widgets.row_tips import RowTips
 
 if TYPE_CHECKING:
     from models.inspect.minimal_pair import Change
@@ -20,16 +20,12 @@ _BAR = 8
 _HEADS = ("in A", "in B", "nats")
 
 
-class ChangeBars(RowTips):
+class ChangeBars(PaintedRows):
     """A row for each token: its probability in A and in B, and by how much its logarithm differs."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
+        super().__init__("Tokens whose probability differs most", theme, parent)
         self._changes: tuple[Change, ...] = ()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setAccessibleName("Tokens whose probability differs most")
-        theme.theme_changed.connect(self._restyle)
 
     def show_changes(self, changes: tuple[Change, ...]) -> None:
         """Show other tokens, the most different one first."""
@@ -43,20 +39,9 @@ class ChangeBars(RowTips):
         """What is shown."""
         return self._changes
 
-    @Slot()
-    def _restyle(self) -> None:
-        self.updateGeometry()
-        self.update()
-
     @property
-    def _row_height(self) -> float:
-        return QFontMetrics(self._theme.mono_font(0.92)).height() + 4
-
-    def sizeHint(self) -> QSize:
-        return QSize(420, int((len(self._changes) + 1) * self._row_height))
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(320, self.sizeHint().height())
+    def _n_rows(self) -> int:
+        return 1 + len(self._changes)
 
     def tip(self, row: int) -> str:
         if not 0 < row <= len(self._changes):
@@ -70,7 +55,7 @@ class ChangeBars(RowTips):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        colors, font, high = self._theme.theme, self._theme.mono_font(0.92), self._row_height
+        colors, font, high = self._theme.theme, self._theme.mono_font(0.9), self._row_height
         metrics = QFontMetrics(font)
         number = metrics.horizontalAdvance("<0.0001 %") + SPACE
         longest = max((metrics.horizontalAdvance(change.word) for change in self._changes), default=0)
@@ -95,5 +80,5 @@ class ChangeBars(RowTips):
             middle = track.center().x()
             end = middle + change.nats / limit * track.width() / 2
             bar = QRectF(min(middle, end), (i + 0.5) * high - _BAR / 2, max(abs(end - middle), 1.0), _BAR)
-            painter.fillRect(bar, QColor.fromRgb(int(table[235 if change.nats > 0 else 20])))
+            painter.fillRect(bar, QColor.fromRgb(int(table[-1 if change.nats > 0 else 0])))
             painter.fillRect(QRectF(middle - 0.5, i * high, 1, high), colors.color("border_strong"))
