@@ -91,5 +91,5 @@ class ModelBar(QWidget):
 
 def _words(model: ChatModel) -> str:
     at_step = f"step {model.step:,}, " if model.which == LIVE else ""
-    weights = f"{model.weights} weights, " if model.weights != KINDS[0] else ""
-    return f"{at_step}{short_count(model.n_parameters)} parameters, {weights}on {model.device}"
+    weights = f" in {model.weights}" if model.weights != KINDS[0] else ""
+    return f"{at_step}{short_count(model.n_parameters)} parameters{weights}, on {model.device}"
