@@ -60,6 +60,7 @@ class AblationAnswer:
 def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance) -> AblationAnswer:
     """Worker's thread: the answer at the place that is asked about, before and after."""
     from models.inspect.ablation import answers, compare, listen, parts_of
+    from models.inspect.reading import n_weights
 
     at, plain = asked.at(model), asked.engine_text()
     other = other_text(model, tokenizer, asked, how.other)
@@ -72,7 +73,7 @@ def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturb
     blocks, has_source = parts_of(model), bool(plain.source_ids)
     end = at + 1 if model.config.is_causal else len(plain.ids)
     n_tokens = max(end, len(plain.source_ids))
-    weights = sum(p.numel() for p in model.parameters()) - model.embedding.weight.numel()
+    weights = n_weights(model) - model.embedding.weight.numel()
     return AblationAnswer(
         asked=asked,
         token=token,

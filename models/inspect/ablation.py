@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from models.attention import Attention
 from models.inference.continuation import evaluating
-from models.inspect.reading import Text, answer_logits, answering_stack, block_sites, read, read_up_to, weights_version
+from models.inspect.reading import (
+    Text,
+    answer_logits,
+    answering_stack,
+    block_sites,
+    n_weights,
+    read,
+    read_up_to,
+    weights_version,
+)
 from models.trace import Patch, Trace
 from models.transformer import AnyModel, EncoderDecoder
 
@@ -229,6 +238,6 @@ class Survey:
         """So many variants that one call is short."""
         stack = answering_stack(model)
         first = int(site.rpartition(".")[2]) if site.startswith(f"{stack.site}blocks.") else 0
-        weights = sum(p.numel() for block in stack.blocks[first:] for p in block.parameters())
+        weights = sum(n_weights(block) for block in stack.blocks[first:])
         n_tokens = max(min(self._at + 1, len(self._text.ids)), len(self._text.source_ids))
         return max(1, int(FLOPS_AT_ONCE / (2 * weights * n_tokens)))

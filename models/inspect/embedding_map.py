@@ -40,7 +40,8 @@ class EmbeddingMap:
 def tables(model: AnyModel) -> dict[str, Tensor]:
     """The tables (V, C): "input", and "output" where the head has one of its own."""
     found = {"input": model.embedding.weight.detach()}
-    if isinstance(model.head, LanguageHead) and model.head.weight is not None:
+    if isinstance(model.head, LanguageHead) and not model.config.tied_embeddings:
+        assert model.head.weight is not None
         found["output"] = model.head.weight.detach()
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.config import ModelConfig
 from models.inference.cache import KVCache
@@ -149,3 +149,8 @@ class Reader:
 def weights_version(model: AnyModel) -> int:
     """A number that is another one after each training step."""
     return int(model.embedding.weight._version)
+
+
+def n_weights(module: nn.Module) -> int:
+    """Numbers that a module multiplies with, in whatever kind they are kept."""
+    return sum(tensor.numel() for tensor in (*module.parameters(), *module.buffers()))
