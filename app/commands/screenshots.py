@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
     from app.main_window import MainWindow
+    from app.tabs.chat_tab import ChatTab
     from app.widgets.views import Views
 
 MODES = ("light", "dark")
@@ -96,6 +97,26 @@ def _fill(name: str, view: Any) -> None:
         view.counter.start.click()
     elif name == "decode":
         view.take.click()
+
+
+def _begin(mode: str, page: Any) -> None:
+    """Give a mode of the chat tab something to work on."""
+    if mode == "notebook":
+        page.editor.setPlainText(_OPENING)
+        page.go_on.click()
+    elif mode == "compare" and len({column.lane for column in page.columns}) > 1:
+        page.prompt.setPlainText(_OPENING)
+        page.compare()
+    elif mode == "pairs":
+        page.source.choose("open")
+        page.source.changed.emit("open")
+
+
+def _has_answers(tab: ChatTab) -> bool:
+    """Whether nothing in the tab waits for the worker."""
+    from app.one_job import OneJob
+
+    return not any(work.busy for work in tab.findChildren(OneJob))
 
 
 class Photographer:
@@ -181,6 +202,29 @@ class Photographer:
                 tab.talk.say(Message(content=_OPENING))
             self._wait_for(lambda: session.chat_state == "ready")
         self._shoot("chat")
+        self._glass_box(tab)
+        self._modes(tab)
+
+    def _glass_box(self, tab: ChatTab) -> None:
+        """Each panel, for the middle of the newest reply."""
+        for view in tab.side.names[1:]:
+            tab.side.show_view(view)
+            if (text := tab.focus.text) is not None:
+                tab.focus.lock((text.n_prompt + len(text.ids)) // 2)
+            self._wait_for(lambda: _has_answers(tab))
+            self._shoot(f"chat-{view}")
+        tab.side.show_view(tab.side.names[0])
+
+    def _modes(self, tab: ChatTab) -> None:
+        """What else there is to do with the open model."""
+        modes = tab.modes
+        for index, name in enumerate(modes.names[1:], start=1):
+            if modes.bar.isTabVisible(index):
+                modes.show_view(name)
+                _begin(name, modes.view(name))
+                self._wait_for(lambda: _has_answers(tab) and self._session.chat_state == "ready")
+                self._shoot(f"chat-{name}")
+        modes.show_view(modes.names[0])
 
     def _shoot(self, name: str) -> None:
         """Draw the window as it is, in all modes and sizes."""

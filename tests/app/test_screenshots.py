@@ -14,6 +14,8 @@ from models.library import Library
 
 TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
 DESIGN_VIEWS = ("positions", "mask", "compare", "code")
+GLASS_PANELS = ("next", "attention", "layers", "ablation", "inputs")
+CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
 RUN_VIEWS = ("machine", "data", "doctor", "lineage")
 
 
@@ -35,7 +37,8 @@ def test_a_run_is_shown_on_every_tab(
     tokenizer = ["tokenizer", *(f"tokenizer-{name}" for name in TOKENIZER_VIEWS)]
     builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
     training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new"]
-    screens = [*tokenizer, *builder, *training, "chat"]
+    chat = ["chat", *(f"chat-{name}" for name in (*GLASS_PANELS, *CHAT_MODES))]
+    screens = [*tokenizer, *builder, *training, *chat]
     names = [f"{screen}-{mode}-1280x720" for screen in screens for mode in ("light", "dark")]
     assert [path.stem for path in written] == names
     for light, dark in zip(written[::2], written[1::2], strict=True):
