@@ -56,7 +56,8 @@ class ChatControl(OneJob):
         self._library = library
         self._live_trainer = live_trainer
         self._loaded: tuple[Any, Any, int] | None = None
-        self._summaries: Any = None  # of models.inference, which is loaded on the worker's thread
+        self._summaries: Any = None  # these two are of models.inference, which is loaded on the worker's thread
+        self._read_before: Any = None
         self.model: ChatModel | None = None
         self.state = "none"
         self.loaded_share = 0.0
@@ -133,6 +134,7 @@ class ChatControl(OneJob):
         """Forget the model, for instance because its run was deleted."""
         self._drop_job()
         self._loaded, self.model, self.state = None, None, "none"
+        self._read_before = None
         self.changed.emit()
         self.model_changed.emit()
 
@@ -153,7 +155,7 @@ class ChatControl(OneJob):
         def make() -> Iterator[Event]:
             model, tokenizer, step = self.open_model()
             asked = Asked(messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting())
-            return reply_events(model, tokenizer, step, form, asked, self._summaries)
+            return reply_events(model, tokenizer, step, form, asked, self._summaries, self._read_before)
 
         self.state, self.reply_failed = "waiting", False
         self._begin(Job("Reply", make, INTERACTIVE))
@@ -194,7 +196,7 @@ class ChatControl(OneJob):
             if isinstance(event, ModelOpened):
                 self.model = event.model
                 self.model_changed.emit()
-            elif isinstance(event, Progress) and event.total:
+            elif isinstance(event, Progress) and event.total and self.state == "loading":
                 self.loaded_share = event.done / event.total
                 self.changed.emit()
             elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
@@ -215,7 +217,8 @@ class ChatControl(OneJob):
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
         """Worker's thread: the model is open from now on."""
+        from models.inference.prefill import ReadBefore
         from models.inference.summarising import Summaries
 
-        self._summaries = Summaries()  # another model's would be no good
+        self._summaries, self._read_before = Summaries(), ReadBefore()  # another model's would be no good
         return describe_model(self._library, which, run, model, tokenizer, step, device)

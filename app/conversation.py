@@ -10,9 +10,10 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from app.chat_model import ChatModel
 from app.chat_shelf import ChatShelf
 from app.chat_tree import Chat, DrawnToken, Made, Message
+from app.reply_events import ReplyStarted
 from app.reply_recorder import ReplyRecorder
 from app.session import Session
-from models.events import Event, Phase
+from models.events import Event, Phase, Progress
 from models.inference.prompting import Prompting
 from models.inference.settings import SamplingConfig
 
@@ -50,6 +51,7 @@ class Conversation(QObject):
         self.chat = Chat()
         self._recorder: ReplyRecorder | None = None
         self._afterwards: Callable[[], None] | None = None
+        self._waits_for = "Reading"
         self._keep = QTimer(self, interval=_SAVE_EVERY_MS)
         self._keep.timeout.connect(self._keep_partial)
         session.chat_events.connect(self._on_events)
@@ -218,7 +220,12 @@ class Conversation(QObject):
         if self._recorder is not None:
             for event in events:
                 if isinstance(event, Phase):
+                    self._waits_for = event.name
                     self.reply_waits.emit(f"{event.name} …")
+                elif isinstance(event, Progress) and event.done:
+                    self.reply_waits.emit(f"{self._waits_for} …  {event.done / event.total:.0%}")
+                elif isinstance(event, ReplyStarted):
+                    self._waits_for = "Reading"
             text = self._recorder.take(events)
             if text:
                 self.reply_grew.emit(text)

@@ -15,6 +15,7 @@ from models.inference.settings import SamplingConfig
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.inference.prefill import ReadBefore
     from models.inference.summarising import Summaries
     from models.transformer import AnyModel
 
@@ -52,12 +53,20 @@ class ReplyStarted(Event):
 
 
 def reply_events(
-    model: AnyModel, tokenizer: Tokenizer, step: int, form: ChatForm, asked: Asked, summaries: Summaries
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    step: int,
+    form: ChatForm,
+    asked: Asked,
+    summaries: Summaries,
+    before: ReadBefore | None = None,
 ) -> Iterator[Event]:
-    """ReplyStarted, then TokenMade …, then ReplyFinished; before them Phase, Progress and Notice of a summary.
+    """ReplyStarted, then TokenMade …, then ReplyFinished; before them Phase, Progress and Notice of a summary, and
+    after ReplyStarted Progress of reading.
 
     Args:
         step: the model's training step. form: how it wants to be talked to. summaries: those that it made before.
+        before: what it read last.
 
     Raises:
         ValueError: where the prompt is empty, too long for the context, or no prompt for this model; a broken template;
@@ -95,4 +104,4 @@ def reply_events(
     if model.config.topology == "encoder-only":
         yield from fill_events(model, tokenizer, ids)
     else:
-        yield from generate(model, tokenizer, ids, sampling, begun=asked.begun, end_ids=end_ids)
+        yield from generate(model, tokenizer, ids, sampling, begun=asked.begun, end_ids=end_ids, before=before)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
 from models.data.chat import Message
-from models.events import Event, Notice, Phase, ReplyFinished, TokenMade
+from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
 from models.inference.prompting import WHEN_FULL, Prompt, Prompting
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class _Chat:
             return
         self.messages.append({"role": "assistant", "content": reply.strip()})
 
-    def _events(self) -> Iterator[TokenMade | ReplyFinished]:
+    def _events(self) -> Iterator[Progress | TokenMade | ReplyFinished]:
         from models.inference.generate import generate
         from models.inference.summarising import prompt_events
 
@@ -180,7 +180,9 @@ def _told(events: Generator[Event, None, Prompt]) -> Prompt:
             print(f"({event.sentence})", file=sys.stderr)
 
 
-def _noting(events: Iterator[TokenMade | ReplyFinished], texts: list[str]) -> Iterator[TokenMade | ReplyFinished]:
+def _noting(
+    events: Iterator[Progress | TokenMade | ReplyFinished], texts: list[str]
+) -> Iterator[Progress | TokenMade | ReplyFinished]:
     """The events, whose texts are noted on their way, so that an interrupted reply is not lost."""
     for event in events:
         if isinstance(event, TokenMade):

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from app.commands.common import UsageError
-from models.events import ReplyFinished, TokenMade
+from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.settings import SamplingConfig
 
 
@@ -48,7 +48,9 @@ def _bias(text: str) -> tuple[int, float]:
         raise argparse.ArgumentTypeError(f"{text!r} must be a token's id and a number, as in 312=-5") from None
 
 
-def write_reply(events: Iterable[TokenMade | ReplyFinished], *, quiet: bool) -> tuple[str, list[int], ReplyFinished]:
+def write_reply(
+    events: Iterable[Progress | TokenMade | ReplyFinished], *, quiet: bool
+) -> tuple[str, list[int], ReplyFinished]:
     """Print the reply as it is made, unless `quiet`; returns its text, its ids and how it ended."""
     text = ""
     ids: list[int] = []
@@ -57,10 +59,11 @@ def write_reply(events: Iterable[TokenMade | ReplyFinished], *, quiet: bool) -> 
             if not quiet:
                 print(flush=True)
             return text, ids, event
-        text += event.text
-        ids.append(event.id)
-        if not quiet:
-            print(event.text, end="", flush=True)
+        if isinstance(event, TokenMade):
+            text += event.text
+            ids.append(event.id)
+            if not quiet:
+                print(event.text, end="", flush=True)
     raise AssertionError("generate ends with ReplyFinished")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from models.events import Event, ReplyFinished, TokenMade
+from models.events import Event, Progress, ReplyFinished, TokenMade
 from models.tokenizers import IncrementalDecoder, TokenBytes
 
 LOWEST = -9999.0
@@ -48,15 +48,15 @@ class Said(Event):
     scores: tuple[TokenScore, ...] = ()
 
 
-def plain_events(events: Iterable[TokenMade | ReplyFinished]) -> Iterator[Said | ReplyFinished]:
+def plain_events(events: Iterable[Progress | TokenMade | ReplyFinished]) -> Iterator[Progress | Said | ReplyFinished]:
     """The events of `generate` without any scores."""
     for event in events:
-        yield event if isinstance(event, ReplyFinished) else Said(text=event.text)
+        yield Said(text=event.text) if isinstance(event, TokenMade) else event
 
 
 def scored_events(
-    events: Iterable[TokenMade | ReplyFinished], tokenizer: Tokenizer, end_ids: Collection[int]
-) -> Iterator[Said | ReplyFinished]:
+    events: Iterable[Progress | TokenMade | ReplyFinished], tokenizer: Tokenizer, end_ids: Collection[int]
+) -> Iterator[Progress | Said | ReplyFinished]:
     """The same with scores: the model's own log-probabilities, before any setting changed them.
 
     A token's score comes with its text, which waits while it may be the beginning of a stop text; what a stop text cut
@@ -72,6 +72,9 @@ def scored_events(
                 yield Said(text="", n_tokens=0, scores=tuple(score for score, _ in waiting))
             yield event
             return
+        if isinstance(event, Progress):
+            yield event
+            continue
         ended_itself = event.id in end_ids
         if not ended_itself:
             waiting.append((_score(event, table), len(decoder.add(event.id))))

@@ -111,6 +111,18 @@ class KVCache:
         if self.source_mask is not None:
             self.source_mask = self.source_mask[rows]
 
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether nothing is kept that later tokens have changed: no short convolution's inputs, no padding."""
+        return self.mask is None and not any(layer.tails for layer in self.layers)
+
+    def cut(self, n: int) -> None:
+        """Forget all but the first n tokens; only where that `can_be_cut`."""
+        assert self.can_be_cut
+        assert all(layer.length >= n for layer in self.layers)
+        for layer in self.layers:
+            layer.length = n
+
     def clear_tails(self, mask: Tensor) -> None:
         """After prompts padded on the left, mask (B, T) bool: the short convolutions forget the padding."""
         for layer in self.layers:

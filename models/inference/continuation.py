@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.inference.cache import KVCache
 from models.inference.fast_decoder import FastDecoder
+from models.inference.prefill import ReadBefore, piece_size
 from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 
 
@@ -27,8 +28,19 @@ class Continuation:
     begins with `start_id`.
     """
 
-    def __init__(self, model: AnyModel, ids: Sequence[int], start_id: int, begun: Sequence[int] = ()) -> None:
-        """Read nothing yet. `begun`: tokens that the text after the prompt begins with.
+    def __init__(
+        self,
+        model: AnyModel,
+        ids: Sequence[int],
+        start_id: int,
+        begun: Sequence[int] = (),
+        before: ReadBefore | None = None,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            begun: tokens that the text after the prompt begins with.
+            before: what was read last; as far as this text begins alike, it counts as read.
 
         Raises:
             ValueError: for an encoder, for no prompt, or for one that is (with `begun`) longer than the context.
@@ -38,13 +50,31 @@ class Continuation:
         check_prompt(len(ids), model.config.context_length)
         self._model: Decoder | EncoderDecoder = model
         self._source = torch.tensor([list(ids)]) if isinstance(model, EncoderDecoder) else None
-        self._cache = KVCache(model.config.n_layer)
         self._fast = FastDecoder(model) if isinstance(model, Decoder) and FastDecoder.covers(model) else None
         self.first = [start_id, *begun] if self._source is not None else [*ids, *begun]
         """What has to be read before the first new token."""
         check_prompt(len(self.first), model.config.context_length)
+        if before is not None and isinstance(model, Decoder):
+            self._cache = before.take_up(model, self.first)
+        else:
+            self._cache = KVCache(model.config.n_layer)
         self.room = model.config.context_length - len(self.first) + 1
         """How many tokens can be made before the context is full."""
+
+    @property
+    def n_read(self) -> int:
+        """How many tokens have been read."""
+        return self._cache.length
+
+    def read_pieces(self) -> Iterator[int]:
+        """Read `first` but for the last piece, which is left for `next_logits`; yields `n_read` after each piece."""
+        if isinstance(self._model, Decoder):
+            size, device = piece_size(self._model), self._model.embedding.weight.device
+            while len(self.first) - self.n_read > size:
+                piece = self.first[self.n_read : self.n_read + size]
+                with evaluating(self._model):
+                    self._model.hidden(torch.tensor([piece], device=device), cache=self._cache)
+                yield self.n_read
 
     def next_logits(self, new: Tensor) -> Tensor:
         """Read tokens (B, T) more -> logits of the one after them (B, V)."""

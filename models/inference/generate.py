@@ -12,9 +12,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.events import ReplyFinished, TokenMade
+from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.cache import KVCache
 from models.inference.continuation import Continuation, check_prompt, next_logits
+from models.inference.prefill import ReadBefore
 from models.inference.sampling import SamplingConfig, draw_number, likeliest_log_probabilities, sample
 from models.tokenizers import IncrementalDecoder
 from models.tokenizers.roles import end_id, start_id
@@ -30,8 +31,11 @@ def generate(
     begun: Sequence[int] = (),
     n_top: int = 0,
     end_ids: Collection[int] = (),
-) -> Iterator[TokenMade | ReplyFinished]:
+    before: ReadBefore | None = None,
+) -> Iterator[Progress | TokenMade | ReplyFinished]:
     """Continue `ids` (a decoder) or answer them (an encoder-decoder): TokenMade for each token, and ReplyFinished.
+
+    Where a prompt is long for the model it is read in pieces; Progress (tokens) comes between them.
 
     Ends with reason "stop" at the end token (yielded, as no text) or where a stop text appears (which is part of no
     token's text), else with "length" when max_tokens are made or the context is full. The texts joined are the reply.
@@ -42,11 +46,12 @@ def generate(
             the new tokens, and only these are yielded.
         n_top: how many of the likeliest tokens each TokenMade tells about.
         end_ids: tokens that end the reply; none: the model's own (`roles.end_id`).
+        before: what was read last, which need not be read again; it is this text afterwards. The reply is the same.
 
     Raises:
         ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `begun`.
     """
-    continuation = Continuation(model, ids, first_id(model, tokenizer), begun)
+    continuation = Continuation(model, ids, first_id(model, tokenizer), begun, before)
     limit = min(config.max_tokens, continuation.room)
     generator = torch.Generator().manual_seed(config.seed)
     ends = end_ids or (end_id(tokenizer, model.config),)
@@ -54,15 +59,21 @@ def generate(
     for id in begun:
         draw_number(generator)
         text.skip(id)
-    before, n_prompt = list(continuation.first), len(continuation.first) - len(begun)
-    new, seconds = continuation.first, [0.0, 0.0]  # of prefill, of decoding
+    stands, n_prompt = list(continuation.first), len(continuation.first) - len(begun)
+    seconds = [0.0, 0.0]  # of prefill, of decoding
+    began = time.perf_counter()
+    for n_read in continuation.read_pieces():
+        seconds[0] += time.perf_counter() - began
+        yield Progress(done=n_read, total=len(stands))
+        began = time.perf_counter()
+    new = stands[continuation.n_read :]
     for made in range(1, limit + 1):
         began = time.perf_counter()
         logits = continuation.next_logits(torch.tensor([new]))[0]
-        choice = sample(logits, config, generator, before, n_prompt)
+        choice = sample(logits, config, generator, stands, n_prompt)
         seconds[made > 1] += time.perf_counter() - began
         new = [choice.id]
-        before.append(choice.id)
+        stands.append(choice.id)
         is_end = choice.id in ends
         shown, stopped = text.add(choice.id, is_end=is_end, is_last=made == limit)
         yield TokenMade(

@@ -184,6 +184,8 @@ def _written(
                 yield Progress(done=n, total=longest)
         elif isinstance(event, ReplyFinished):
             ended = event.reason == "stop"
+        else:
+            yield Progress(done=0, total=longest)  # while it reads
     whole = made if ended else made[: max(map(made.rfind, ".!?")) + 1]
     return " ".join(whole.split())
 
