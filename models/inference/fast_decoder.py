@@ -219,9 +219,11 @@ def _turns(cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
 
 def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) -> Tensor:
     """As `convolve`, in fewer calls for one token."""
+    if conv is None:
+        return h
     tail = cache.tails.get(site)
-    if conv is None or h.size(0) > 1 or tail is None:
-        return convolve(conv, h[None], cache, site, None)[0] if conv is not None else h
+    if h.size(0) > 1 or tail is None:
+        return convolve(conv, h[None], cache, site, None)[0]
     joined = torch.cat((tail[0], h))  # (W, C)
     cache.tails[site] = joined[None, 1:]
     return (joined * conv.weight).sum(0, keepdim=True).add_(h)
