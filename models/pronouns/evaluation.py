@@ -45,7 +45,7 @@ _RULES: dict[str, Callable[[MinimalPair], str]] = {
     "the first noun": lambda pair: pair.of_being.gold if pair.frame.being_first else pair.of_thing.gold,
     "the nearer noun": lambda pair: pair.of_thing.gold if pair.frame.being_first else pair.of_being.gold,
     "the one that acts": lambda pair: pair.of_being.gold if pair.frame.being_acts else pair.of_thing.gold,
-    "the being": lambda pair: pair.of_being.gold,
+    "the animal": lambda pair: pair.of_being.gold,
 }
 
 

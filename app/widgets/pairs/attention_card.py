@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label, row
 from app.widgets.pairs.pair_maps import PairMaps
-from app.widgets.pairs.pair_words import column_words, points, row_differences, row_sentence
+from app.widgets.pairs.pair_words import points, row_differences, row_sentence
 from app.widgets.segments import Segments
 
 if TYPE_CHECKING:
@@ -95,9 +95,6 @@ class AttentionCard(QFrame):
     def _draw(self) -> None:
         if self._reading is not None:
             self.maps.show_head(self._reading, *self.head, self._row, root=self.scale.value == "root")
-            self.maps.setAccessibleDescription(
-                f"Rows look at columns; chosen: {column_words(self._reading)[self._row]}"
-            )
             self._on_read("")
 
     @Slot(str)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QBrush, QFontMetrics, QImage, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import (
+    QBrush,
+    QFocusEvent,
+    QFontMetrics,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.glass.names import share, signed
@@ -21,11 +31,14 @@ if TYPE_CHECKING:
 
 _LARGEST_CELL, _LONGEST = 26, 14  # pixels; characters
 _BAR = 8
+_KEYS = {Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0), Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1)}
+"""(rows, columns) to go."""
 TITLES = ("A", "B", "B − A")
 
 
 class PairMaps(QWidget):
-    """Rows look at columns. The pointer reads a cell in all three maps; a click chooses its row.
+    """Rows look at columns. The pointer or the arrow keys read a cell in all three maps; a click or Enter chooses its
+    row.
 
     Signals:
         read(str): what is said of the cell under the pointer, '' for none.
@@ -48,6 +61,7 @@ class PairMaps(QWidget):
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
         self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Attention in both sentences, and its difference")
         theme.theme_changed.connect(self._restyle)
 
@@ -132,7 +146,9 @@ class PairMaps(QWidget):
     def _set_spot(self, spot: tuple[int, int] | None) -> None:
         if spot != self._spot:
             self._spot = spot
-            self.read.emit("" if spot is None else self.describe(*spot))
+            words = "" if spot is None else self.describe(*spot)
+            self.setAccessibleDescription(words)
+            self.read.emit(words)
             self.update()
 
     def describe(self, row: int, column: int) -> str:
@@ -150,6 +166,24 @@ class PairMaps(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         self._set_spot(None)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self._set_spot(None)
+        super().focusOutEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        step, last = _KEYS.get(Qt.Key(event.key())), len(self._words[2]) - 1
+        if step is not None and last >= 0:
+            row, column = self._spot or (self._row, 0)
+            if self._spot is not None:
+                row, column = row + step[0], column + step[1]
+            self._set_spot((min(max(row, 0), last), min(max(column, 0), last)))
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._spot is not None:
+            self.picked.emit(self._spot[0])
+        elif event.key() == Qt.Key.Key_Escape and self._spot is not None:
+            self._set_spot(None)
+        else:
+            super().keyPressEvent(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         spot = self._spot_at(event.position())

@@ -82,6 +82,14 @@ def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot
     assert page.tokens.chosen == 0
     qtbot.mouseMove(maps, area.center().toPoint())
     qtbot.waitUntil(lambda: "B − A" in page.attention.said.text())
+    said = page.attention.said.text()
+    qtbot.keyClick(maps, Qt.Key.Key_Down)
+    assert page.attention.said.text() != said
+    qtbot.keyClick(maps, Qt.Key.Key_Return)
+    assert page.tokens.chosen > 0
+    qtbot.keyClick(maps, Qt.Key.Key_Right)
+    qtbot.keyClick(maps, Qt.Key.Key_Escape)
+    assert "B − A" not in page.attention.said.text()
     page.attention.heads.setCurrentIndex(3)
     page.attention.heads.activated.emit(3)
     assert f"Layer {page.attention.head[0] + 1}" in page.attention.heads.currentText()
