@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.chat_format import chat_from
+from app.chat_format import chat_from, whole_characters
 from app.chat_tree import Chat, Message
 from models.inference.prompting import Prompting
 
 _SYSTEM = ("system", "developer")
+_LARGEST = 64_000_000
+"""Bytes of a file: hundreds of times what a long conversation has, and what JSON reads in a second."""
 
 
 def as_markdown(chat: Chat) -> str:
@@ -41,10 +43,9 @@ def import_chat(path: Path) -> Chat:
     Raises:
         ValueError: where the file holds neither, or cannot be read; names it.
     """
+    text = _read_file(path)
     try:
-        data = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON, so it holds no chat.") from error
     if isinstance(data, dict) and ("shown" in data or "turns" in data):
@@ -56,6 +57,18 @@ def import_chat(path: Path) -> Chat:
             "that was exported here."
         )
     return _from_list(messages, path)
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size <= _LARGEST:
+            return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
+    raise ValueError(
+        f"{path} has {size / 1e6:,.0f} MB, and a chat may have {_LARGEST / 1e6:.0f} MB: divide it into several files."
+    )
 
 
 def _from_list(messages: list[Any], path: Path) -> Chat:
@@ -81,4 +94,4 @@ def _read(data: Any, where: str) -> tuple[str, str]:
         content = "".join(texts) if len(texts) == len(content) else None
     if not isinstance(content, str):
         raise ValueError(f"{where} has no text: its content must be text alone.")
-    return data["role"], content
+    return data["role"], whole_characters(content)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from app.chat_tree import Chat, DrawnToken, Made, Message
 from models.inference.prompting import Prompting
 from models.inference.settings import SamplingConfig
 
 FORMAT = 2
+_MOST_IDS = 2**31
 _ROLES = ("user", "assistant")
-
-T = TypeVar("T")
 
 
 def chat_text(chat: Chat) -> str:
@@ -33,13 +33,13 @@ def chat_from(data: Mapping[str, Any], where: str) -> Chat:
     Raises:
         ValueError: where it does not hold one, naming `where`.
     """
+    form = data.get("format", 1)
+    if isinstance(form, int) and form > FORMAT:
+        raise ValueError(f"{where} was written by a newer Terrarium: open it with that one.")
     try:
-        form = int(data.get("format", 1))
-        if form > FORMAT:
-            raise ValueError(f"{where} was written by a newer Terrarium: open it with that one.")
         return _read_turns(data) if form == 1 else _read_tree(data)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{where} is damaged: {error} is missing or wrong.") from error
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"{where} is damaged: {error!s:.80} is missing or wrong.") from error
 
 
 def _json(value: Any) -> str:
@@ -81,11 +81,11 @@ def _read_tree(data: Mapping[str, Any]) -> Chat:
         if child in messages and messages[child].parent == parent
     }
     return Chat(
-        id=str(data["id"]),
-        created=str(data["created"]),
-        name=str(data["name"]),
-        run_id=str(data["run_id"]),
-        prompting=_known(Prompting, data.get("prompting")) or Prompting(),
+        id=_text(data["id"]),
+        created=_text(data["created"]),
+        name=_text(data["name"]),
+        run_id=_text(data["run_id"]),
+        prompting=_prompting(data.get("prompting", {})),
         messages=tuple(messages.values()),
         shown=shown,
     )
@@ -117,12 +117,12 @@ def _made(data: Mapping[str, Any]) -> Made:
     return Made(
         model=_text(data["model"]),
         run_id=_text(data.get("run_id", "")),
-        sampling=None if sampling is None else _known(SamplingConfig, sampling),
-        prompt_ids=tuple(map(int, data.get("prompt_ids", ()))),
-        source_ids=tuple(map(int, data.get("source_ids", ()))),
+        sampling=None if sampling is None else _sampling(sampling),
+        prompt_ids=tuple(map(_id, data.get("prompt_ids", ()))),
+        source_ids=tuple(map(_id, data.get("source_ids", ()))),
         tokens=tuple(_token(*token) for token in data.get("tokens", ())),
-        first_token_s=float(data.get("first_token_s", 0.0)),
-        tokens_per_s=float(data.get("tokens_per_s", 0.0)),
+        first_token_s=_number(data.get("first_token_s", 0.0)),
+        tokens_per_s=_number(data.get("tokens_per_s", 0.0)),
         reason=_text(data.get("reason", "")),
         summary=_text(data.get("summary", "")),
         **{name: int(data.get(name, 0)) for name in numbers},
@@ -132,18 +132,36 @@ def _made(data: Mapping[str, Any]) -> Made:
 def _token(
     id: int, probability: float | None, entropy: float | None, rank: int | None, draw: float | None
 ) -> DrawnToken:
-    if any(
-        value is not None and not isinstance(value, int | float) for value in (id, probability, entropy, rank, draw)
-    ):
-        raise TypeError("a token's measurement")
-    return DrawnToken(int(id), probability, entropy, rank, draw)
+    likely, uncertain, drawn = (None if value is None else _number(value) for value in (probability, entropy, draw))
+    return DrawnToken(_id(id), likely, uncertain, None if rank is None else int(rank), drawn)
 
 
-def _known(cls: type[T], data: Any) -> T | None:
-    """Settings as far as this version knows them; None where they cannot be read: the words are worth more."""
-    names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+def _id(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < _MOST_IDS:
+        raise TypeError(f"the token {value!r:.40}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"the number {value!r:.40}")
+    return float(value)
+
+
+def _prompting(data: Mapping[str, Any]) -> Prompting:
+    """As far as it can be read: the words are worth more."""
+    names = {f.name for f in dataclasses.fields(Prompting)}
     try:
-        return cls(**{name: _tuples(value) for name, value in data.items() if name in names})
+        return Prompting(**{name: _text(value) for name, value in data.items() if name in names})
+    except (ValueError, TypeError, AttributeError):
+        return Prompting()
+
+
+def _sampling(data: Mapping[str, Any]) -> SamplingConfig | None:
+    """Settings as far as this version knows them; None where they cannot be read."""
+    names = {f.name for f in dataclasses.fields(SamplingConfig)}
+    try:
+        return SamplingConfig(**{name: _tuples(value) for name, value in data.items() if name in names})
     except (ValueError, TypeError, AttributeError):
         return None
 
@@ -155,7 +173,12 @@ def _tuples(value: Any) -> Any:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"the text {value!r:.40}")
-    return value
+    return whole_characters(value)
+
+
+def whole_characters(text: str) -> str:
+    """A text from JSON, which can say half of a character ("\\ud83d"), as neither files nor tokenizers take it."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 # -- Format 1 ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,7 @@ class ChatStore:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._stamps: dict[str, tuple[int, int]] = {}
 
     @property
     def folder(self) -> Path:
@@ -29,12 +31,26 @@ class ChatStore:
         return self._library.chats / f"{chat_id}.json"
 
     def save(self, chat: Chat) -> None:
-        """Keep `chat`; OSError where the disk does not take it."""
-        atomic_write_text(self.path(chat.id), chat_text(chat))
+        """Keep `chat`, and what another window has said in it meanwhile; OSError where the disk does not take it."""
+        path = self.path(chat.id)
+        if _stamp(path) != self._stamps.get(chat.id):
+            with contextlib.suppress(ValueError):  # missing, or damaged: there is nothing to keep
+                chat = chat.joined(load_chat(path))
+        atomic_write_text(path, chat_text(chat))
+        self._stamps[chat.id] = _stamp(path)
 
     def load(self, chat_id: str) -> Chat:
         """The chat with this id; ValueError names the file where it is missing or damaged."""
         return load_chat(self.path(chat_id))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What is another one after each change of a file; (0, 0) where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def load_chat(path: Path) -> Chat:
@@ -51,7 +67,7 @@ class ChatSaver:
         self._lock = threading.Lock()
         self._waiting: dict[str, Chat] = {}
         self._newest: Future[None] | None = None
-        self._problem: OSError | None = None
+        self._problem: OSError | ValueError | None = None
 
     def save(self, chat: Chat) -> None:
         """Keep `chat` as soon as possible."""
@@ -71,7 +87,7 @@ class ChatSaver:
         if self._newest is not None:
             self._newest.result()
 
-    def take_problem(self) -> OSError | None:
+    def take_problem(self) -> OSError | ValueError | None:
         """What kept something off the disk since the last call."""
         problem, self._problem = self._problem, None
         return problem
@@ -81,5 +97,5 @@ class ChatSaver:
             chat = self._waiting.pop(chat_id)
         try:
             self._store.save(chat)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._problem = error

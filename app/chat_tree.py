@@ -204,9 +204,22 @@ class Chat:
         shown = {message.parent: message.id for message in self.path_to(message_id)}
         return dataclasses.replace(self, shown={**self.shown, **shown})
 
+    def joined(self, other: Chat) -> Chat:
+        """This chat with the messages that only another state of it has; of a reply in both, the complete one."""
+        theirs = {message.id: message for message in other.messages}
+        kept = tuple(_more_complete(message, theirs.pop(message.id, message)) for message in self.messages)
+        if not theirs and kept == self.messages:
+            return self
+        return dataclasses.replace(self, messages=(*kept, *theirs.values()), shown={**other.shown, **self.shown})
+
     def copy(self) -> Chat:
         """The same conversation as another chat."""
         return dataclasses.replace(self, id=_new_id(), created=_now(), name=f"{self.title} (copy)")
+
+
+def _more_complete(one: Message, other: Message) -> Message:
+    has_ended = one.made is None or bool(one.made.reason)
+    return other if not has_ended and other.made is not None and other.made.reason else one
 
 
 class TreeRow(NamedTuple):

@@ -22,6 +22,8 @@ def describe(error: BaseException) -> Failure:
 
 def _sentence(error: BaseException) -> str:
     words = str(error).strip()
+    if isinstance(error, UnicodeEncodeError | UnicodeDecodeError):
+        return "A text is not UTF-8, or has half of a character in it: convert it, or take that out, and try again."
     if isinstance(error, ValueError) and words:
         return words
     if _is_out_of_memory(error):

@@ -99,13 +99,24 @@ class NextPrompt(QObject):
     @Slot()
     def refresh(self) -> None:
         """Work it out again, at the next pause in typing where that takes a while."""
-        n_characters = sum(len(message["content"]) for message in self._messages) + len(self._written)
         self._aside.cancel()
-        if n_characters > AT_ONCE:
+        if self._takes_long:
             self._patience.start()
         else:
             self._patience.stop()
             self._work_out()
+
+    @property
+    def _takes_long(self) -> bool:
+        """Whether it may be more than a keystroke's work: any template may take as long as the sandbox lets it."""
+        model, n_characters = self._session.chat_model, len(self.prompting.system) + len(self._written)
+        n_characters += sum(len(message["content"]) for message in self._messages)
+        return bool(self.prompting.template or (model and model.form.template)) or n_characters > AT_ONCE
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is being worked out beside the window."""
+        return self._patience.isActive() or self._aside.busy
 
     @Slot()
     def _work_out(self) -> None:
@@ -114,14 +125,13 @@ class NextPrompt(QObject):
             self._on_done(None)
             return
         messages, written, prompting = self.messages, self._written, self.prompting
-        n_characters = sum(len(message["content"]) for message in messages)
 
         def look() -> Outlook:
             if model.talks:
                 return _of_messages(model, tokenizer, messages, prompting)
             return _of_text(model, tokenizer, written)
 
-        if n_characters > AT_ONCE:
+        if self._takes_long:
             self._aside.ask(look)
             return
         try:

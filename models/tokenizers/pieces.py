@@ -75,8 +75,15 @@ def _disguised(tokenizer: Tokenizer, text: str) -> list[str]:
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a prompt in which special tokens are meant: «<|user|>» becomes one token."""
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    """The ids of a prompt in which special tokens are meant: «<|user|>» becomes one token.
+
+    Raises:
+        ValueError: where there is half of a character in it (a lone surrogate), which UTF-8 cannot say.
+    """
+    try:
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    except TypeError as error:
+        raise ValueError("The text has half of a character in it: write it anew there, or take that out.") from error
     return ids
 
 

@@ -113,6 +113,18 @@ _HEAD = '"format": 2, "id": "", "created": "", "name": "", "run_id": "", "shown"
         f'{{{_HEAD}, "messages": [{_MESSAGE % ("a", "b")}]}}',
         f'{{{_HEAD}, "messages": [{_MESSAGE % ("a", "")}, {_MESSAGE % ("a", "")}]}}',
         f'{{{_HEAD}, "messages": [{_MESSAGE % ("a", "a")}]}}',
+        '{"format": "two", "messages": []}',
+        '{"format": Infinity, "messages": []}',
+        *(
+            f'{{{_HEAD}, "messages": [{(_MESSAGE % ("a", ""))[:-1]}, "made": {{"model": "m", {wrong}}}}}]}}'
+            for wrong in (
+                '"step": Infinity',
+                '"tokens_per_s": NaN',
+                '"tokens": [[1, NaN, 0, 0, 0]]',
+                '"tokens": [[-1, 0, 0, 0, 0]]',
+                '"prompt_ids": [9e99]',
+            )
+        ),
     ],
 )
 def test_a_file_that_is_no_chat_is_told_of_and_left_alone(library: Library, content: str) -> None:
@@ -163,6 +175,25 @@ def test_what_the_disk_does_not_take_is_told_once(library: Library) -> None:
     assert saver.take_problem() is None
 
 
+def test_two_windows_with_one_chat_lose_nothing(library: Library) -> None:
+    one, other, chat = ChatStore(library), ChatStore(library), full_chat()
+    one.save(chat)
+    mine = chat.with_message(Message(parent=chat.messages[1].id, content="mine"))
+    theirs = other.load(chat.id).with_message(Message(parent=chat.messages[2].id, content="theirs"))
+    other.save(theirs)
+    one.save(mine)
+    kept = one.load(chat.id)
+    assert {message.content for message in kept.messages} == {"Où est Anna ?", "Ici.", "Là.", "mine", "theirs"}
+    assert [message.content for message in kept.path] == ["Où est Anna ?", "Ici.", "mine"]
+    growing = Message(parent=chat.messages[0].id, role="assistant", content="I", made=Made(model="m"))
+    other.save(theirs.with_message(growing))
+    seen = one.load(chat.id)
+    ended = dataclasses.replace(growing, content="Ici.", made=Made(model="m", reason="stop"))
+    other.save(theirs.with_message(ended))
+    one.save(seen)
+    assert one.load(chat.id).message(growing.id) == ended
+
+
 def test_markdown_holds_what_is_shown() -> None:
     chat = full_chat()
     assert as_markdown(chat) == (
@@ -196,6 +227,22 @@ def test_lists_of_messages_are_taken_in(tmp_path: Path) -> None:
             ("assistant", "Hi."),
             ("user", "And?"),
         ]
+
+
+def test_half_a_character_costs_no_chat(library: Library, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('[{"role": "user", "content": "a \\ud83d b"}]')
+    store, chat = ChatStore(library), import_chat(path)
+    store.save(chat)
+    assert [message.content for message in store.load(chat.id).path] == ["a ? b"]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    with path.open("wb") as file:
+        file.truncate(65_000_000)
+    with pytest.raises(ValueError, match="65 MB"):
+        import_chat(path)
 
 
 @pytest.mark.parametrize(

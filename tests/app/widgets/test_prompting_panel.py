@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import AddedToken, Tokenizer
@@ -41,7 +43,14 @@ def next_prompt(session: Session, library: Library, tokenizer: Tokenizer, until:
     assert session.chat_model is not None
     assert session.chat_model.talks
     found.set_conversation(TALK)
+    until(lambda: not found.busy)
     return found
+
+
+@pytest.fixture
+def settled(next_prompt: NextPrompt, until: Until) -> Callable[[], None]:
+    """Wait until the next prompt is worked out."""
+    return lambda: until(lambda: not next_prompt.busy)
 
 
 @pytest.fixture
@@ -62,8 +71,11 @@ def bar(theme: ThemeProvider, next_prompt: NextPrompt, qtbot: QtBot) -> ContextB
     return bar
 
 
-def test_the_outlook_is_what_will_be_read(next_prompt: NextPrompt, tokenizer: Tokenizer) -> None:
+def test_the_outlook_is_what_will_be_read(
+    next_prompt: NextPrompt, tokenizer: Tokenizer, settled: Callable[[], None]
+) -> None:
     next_prompt.set_written("And then?")
+    settled()
     messages = [*TALK, {"role": "user", "content": "And then?"}]
     expected = build_prompt(400, tokenizer, messages, Prompting(), FORM)
     assert next_prompt.outlook is not None
@@ -72,12 +84,13 @@ def test_the_outlook_is_what_will_be_read(next_prompt: NextPrompt, tokenizer: To
     assert next_prompt.outlook.n_written == expected.count(2, 4)
 
 
-def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt) -> None:
+def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
     def tokens() -> dict[str, int]:
         return {part.name: part.n_tokens for part in bar.parts}
 
     before = tokens()
     next_prompt.set_written("Hello")
+    settled()
     after = tokens()
     assert after["What you are writing"] == before["What you are writing"] + 5
     assert after["Conversation"] == before["Conversation"]
@@ -95,15 +108,18 @@ def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt) ->
     ],
 )
 def test_what_happens_when_it_is_full_is_said(
-    bar: ContextBar, next_prompt: NextPrompt, when_full: str, words: str
+    bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None], when_full: str, words: str
 ) -> None:
     next_prompt.set_prompting(Prompting(when_full=when_full))
     next_prompt.set_written("x" * 190)
+    settled()
     assert words in bar.words.text()
     assert bar.words.property("tone") == "warning"
     next_prompt.set_written("x" * 500)
+    settled()
     assert "Shorten it" in bar.words.text()
     next_prompt.set_written("")
+    settled()
     assert bar.words.property("tone") == ""
 
 
@@ -143,6 +159,7 @@ def test_the_template_is_edited_beside_what_it_makes(
     assert not panel.own.isHidden()
     window.editor.setPlainText("fine\n{{ no.such.thing }}")
     until(lambda: window.problem.text() != "")
+    until(lambda: not next_prompt.busy)
     assert window.problem.text() == panel.problem.text() == "Line 2 of the chat template fails: 'no' is undefined."
     [mark] = window.editor.extraSelections()
     assert mark.cursor.selectedText() == "{{ no.such.thing }}"  # type: ignore[attr-defined]
@@ -150,17 +167,18 @@ def test_the_template_is_edited_beside_what_it_makes(
     window.grab()
     window.revert.click()
     assert panel.prompting.template == ""
-    assert panel.problem.isHidden()
+    until(lambda: panel.problem.isHidden())
     window.editor.setPlainText("{# a\nb #}{{ 'one\ntwo' ~ \"x\" }}{% set a = 1 %}")
     panel.own.click()
     assert window.template == SMOLLM2
     window.close()
 
 
-def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt) -> None:
+def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, until: Until) -> None:
     window = panel.tokens_window
     panel.show_tokens.click()
     next_prompt.set_written("Why?")
+    settled()
     outlook = next_prompt.outlook
     assert outlook is not None
     given = outlook.given
@@ -171,9 +189,11 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt) -> Non
     assert "what follows is the model's" in window.describe(len(given.ids) - 1)
     window.grab()
     next_prompt.set_prompting(Prompting(template="{{ no.such }}"))
-    assert "fails" in window._nothing.words
+    settled()
+    until(lambda: "fails" in window._nothing.words)
     next_prompt.set_prompting(Prompting())
     next_prompt.set_written("x" * 190)
+    settled()
     assert window.left_out.text() == "The oldest 2 messages do not fit, and are left out."
     window.close()
 
