@@ -56,6 +56,7 @@ class AttentionCard(QFrame):
         lines.addLayout(row(self.title, whose, None, self.heads, self.scale))
         lines.addWidget(self.maps)
         lines.addWidget(self.said)
+        lines.addStretch(1)
         lines.addWidget(label(_ABOUT, "caption", wrap=True))
         self.heads.activated.connect(self._on_head)
         self.scale.changed.connect(self._draw)

@@ -139,7 +139,8 @@ class MinimalPairs(QWidget):
         """Whose attention is shown."""
         if self.source.value == "open":
             return self._open_reading
-        model = self._answer.models.get(self.which.value) if self._answer is not None else None
+        models = self._answer.models if self._answer is not None else {}
+        model = models.get(self.which.value, next(iter(models.values()), None))  # where there is one only, that one
         return model.reading if model is not None else None
 
     # -- Asking --------------------------------------------------------------------------------------------------------
