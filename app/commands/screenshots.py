@@ -126,6 +126,7 @@ class Photographer:
         self._window, self._session = window, window.session
         self._folder, self._line = folder, line
         self._failure = ""
+        self._order = MODES[::-1]
         self.pictures: list[Path] = []
         self._session.job_failed.connect(self._on_failed)
         self._session.training_events.connect(self._on_training_events)
@@ -227,8 +228,9 @@ class Photographer:
         modes.show_view(modes.names[0])
 
     def _shoot(self, name: str) -> None:
-        """Draw the window as it is, in all modes and sizes."""
-        for mode in MODES:
+        """Draw the window as it is, in all modes and sizes; the mode that there is first: a change takes a second."""
+        self._order = self._order[::-1]
+        for mode in self._order:
             self._window.theme.set_mode(mode)
             for width, height in SIZES:
                 self._window.resize(width, height)
