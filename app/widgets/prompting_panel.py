@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QButtonGroup, QPlainTextEdit, QRadioButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
 
 from app.next_prompt import NextPrompt
 from app.session import Session
@@ -13,6 +13,7 @@ from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label, row
 from app.widgets.prompt_tokens import PromptTokens
 from app.widgets.template_window import TemplateWindow
+from app.widgets.text_box import TextBox
 from models.inference.prompting import WHEN_FULL, Prompting
 
 _LINES = 4
@@ -43,7 +44,7 @@ class PromptingPanel(QWidget):
         self._prompting = Prompting()
         self.template_window = TemplateWindow(session, theme, next_prompt, self)
         self.tokens_window = PromptTokens(theme, next_prompt, self)
-        self.system = QPlainTextEdit()
+        self.system = TextBox()
         self.system.setAccessibleName("System prompt")
         self.system.setTabChangesFocus(True)
         self.system.setFixedHeight(self.system.fontMetrics().lineSpacing() * _LINES + 2 * SPACE + 4)
@@ -69,7 +70,7 @@ class PromptingPanel(QWidget):
         )
         self._build()
         self.set_prompting(self._prompting)
-        self.system.textChanged.connect(self._on_edited)
+        self.system.text_changed.connect(self._on_edited)
         self.template_window.edited.connect(self._on_template)
         next_prompt.changed.connect(self._show_state)
         session.chat_model_changed.connect(self._show_state)
@@ -104,8 +105,8 @@ class PromptingPanel(QWidget):
         """Show the settings of another chat, without a signal."""
         self._prompting = prompting
         self.system.blockSignals(True)
-        if self.system.toPlainText() != prompting.system:
-            self.system.setPlainText(prompting.system)
+        if self.system.text != prompting.system:
+            self.system.set_text(prompting.system)
         self.system.blockSignals(False)
         self.choices[prompting.when_full].setChecked(True)
         self._next.set_prompting(prompting)
@@ -114,7 +115,7 @@ class PromptingPanel(QWidget):
     @Slot()
     def _on_edited(self) -> None:
         when_full = next(value for value, choice in self.choices.items() if choice.isChecked())
-        self._set(dataclasses.replace(self._prompting, system=self.system.toPlainText(), when_full=when_full))
+        self._set(dataclasses.replace(self._prompting, system=self.system.text, when_full=when_full))
 
     @Slot(str)
     def _on_template(self, template: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QDialog, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.aside import Aside
@@ -17,7 +17,7 @@ from models.data.chat_template import ChatTemplateError, render_template
 from models.inference.prompting import with_system
 
 _PATIENCE_MS = 150
-_SHOWN = 20_000
+_SHOWN, _LONGEST = 20_000, 100_000  # characters
 _EXAMPLE = [
     {"role": "user", "content": "Hello!"},
     {"role": "assistant", "content": "Hello, how can I help you?"},
@@ -45,11 +45,7 @@ class TemplateWindow(QDialog):
         self._session, self._next, self._theme = session, next_prompt, theme
         self.setWindowTitle("Chat template")
         self.resize(1000, 600)
-        self.editor = CodeEditor(theme, colours=JinjaColours)
-        self.editor.setReadOnly(False)
-        self.editor.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
-        self.editor.setTextInteractionFlags(Qt.TextInteractionFlag.TextEditorInteraction)
-        self.editor.setAccessibleName("Chat template")
+        self.editor = _TemplateEditor(theme)
         self.preview = CodeEditor(theme, colours=JinjaColours)
         self.preview.set_numbers_shown(False)
         self.preview.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
@@ -64,6 +60,7 @@ class TemplateWindow(QDialog):
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self.editor.textChanged.connect(self._on_edited)
+        self.editor.refused.connect(self.problem.setText)
         self._patience.timeout.connect(self._render)
         self._aside.done.connect(self._show)
         next_prompt.changed.connect(self._on_next)
@@ -163,3 +160,27 @@ class TemplateWindow(QDialog):
             cursor.setPosition(block.position() + block.length() - 1, cursor.MoveMode.KeepAnchor)
             marks.append(highlight(cursor, self._theme.theme.color("danger"), wrong=True))
         self.editor.setExtraSelections(marks)
+
+
+class _TemplateEditor(CodeEditor):
+    """Jinja that can be edited.
+
+    Signals:
+        refused(sentence): what was pasted is no template, by its length; the text is as it was.
+    """
+
+    refused = Signal(str)
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__(theme, colours=JinjaColours)
+        self.setReadOnly(False)
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextEditorInteraction)
+        self.setAccessibleName("Chat template")
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        n = len(source.text())
+        if n <= _LONGEST:
+            super().insertFromMimeData(source)
+        else:
+            self.refused.emit(f"That text has {n:,} characters, and a template takes up to {_LONGEST:,}.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QShowEvent, QTextCursor
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.chat_model import ChatModel
 from app.failures import Failure
@@ -22,6 +22,7 @@ from app.widgets.modes.mask_list import MaskList
 from app.widgets.modes.mask_questions import Filled, Fits, fill, measure
 from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
+from app.widgets.text_box import TextBox
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -40,7 +41,7 @@ class FillMask(ModePage):
         self._mask = ""
         self.filled: Filled | None = None
         self._examiner, self._measurer = session.examiner(self), session.examiner(self)
-        self.editor = QPlainTextEdit()
+        self.editor = TextBox()
         self.editor.setPlaceholderText(_HINT)
         self.editor.setAccessibleName("Text with masks")
         self.editor.setTabChangesFocus(True)
@@ -65,7 +66,7 @@ class FillMask(ModePage):
         self.fits = FitsView(theme, focus, self.measure)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
-        self.editor.textChanged.connect(self._on_edited)
+        self.editor.text_changed.connect(self._on_edited)
         self.masks.chosen.connect(self._on_chosen)
         self._patience.timeout.connect(self._ask)
         self._examiner.done.connect(self._show)
@@ -118,7 +119,7 @@ class FillMask(ModePage):
     @property
     def text(self) -> str:
         """The text with its masks."""
-        return self.editor.toPlainText()
+        return self.editor.text
 
     def set_text(self, text: str) -> None:
         """Show another text; it can be undone."""

@@ -153,12 +153,18 @@ class Notebook(ModePage):
         free = self._session.chat_state == "ready"
         self.go_on.setVisible(not busy)
         self.stop.setVisible(busy)
-        self.go_on.setEnabled(free and bool(self.editor.text))
-        self.again.setEnabled(free and not busy and bool(self._after) and self.editor.text == self._after)
+        self.go_on.setEnabled(free and not document.isEmpty())
+        self.again.setEnabled(free and not busy and self._stands)
         self.undo.setEnabled(document.isUndoAvailable() and not busy)
         self.redo.setEnabled(document.isRedoAvailable() and not busy)
         self.editor.setReadOnly(busy)
         self.status.setText(self._words())
+
+    @property
+    def _stands(self) -> bool:
+        """Whether the text is as it was after the last writing."""
+        n = len(self._after.encode("utf-16-le", "surrogatepass")) // 2  # as Qt counts: quickly told from most others
+        return n > 0 and self.editor.document().characterCount() == n + 1 and self.editor.text == self._after
 
     def _words(self) -> str:
         """What there is to say below the text."""

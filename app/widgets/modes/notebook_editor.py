@@ -20,7 +20,7 @@ from app.theme import ThemeProvider
 from app.widgets.glass.token_colours import token_facts
 from app.widgets.modes.notebook_marks import NotebookColours, fragments, look_of, place_of, token_of
 
-MOST_CHARACTERS = 500_000
+MOST_CHARACTERS, LONGEST_LINE = 200_000, 20_000
 """Above, Qt no longer types smoothly."""
 
 
@@ -171,10 +171,13 @@ class NotebookEditor(QPlainTextEdit):
 
     def insertFromMimeData(self, source: QMimeData) -> None:
         text = source.text()
-        if self.document().characterCount() + len(text) > MOST_CHARACTERS:
+        longest = max(map(len, text.split("\n")))
+        if self.document().characterCount() + len(text) > MOST_CHARACTERS or longest > LONGEST_LINE:
+            what = f"a line of {longest:,}" if longest > LONGEST_LINE else f"{len(text):,}"
+            most = f"lines of up to {LONGEST_LINE:,}" if longest > LONGEST_LINE else f"up to {MOST_CHARACTERS:,}"
             self.refused.emit(
-                f"That text has {len(text):,} characters, and the notebook takes up to {MOST_CHARACTERS:,}: paste a "
-                "part of it. The notebook is as it was, and the text is still where you copied it from."
+                f"That text has {what} characters, and the notebook takes {most}: paste a part of it. The notebook is "
+                "as it was, and the text is still where you copied it from."
             )
         elif text:
             self._insert(text)

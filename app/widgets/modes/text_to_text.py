@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QPlainTextEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat_model import ChatModel
 from app.failures import Failure
@@ -26,6 +26,7 @@ from app.widgets.modes.mask_colours import MASKS, MaskColours
 from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
 from app.widgets.segments import Segments
+from app.widgets.text_box import TextBox
 from models.inference.settings import SamplingConfig
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class TextToText(ModePage):
         """Asked for the settings of each text, its seed among them."""
         self._examiner, self._reply = session.examiner(self), OneReply(session, self)
         self.searched: Searched | None = None
-        self.source = QPlainTextEdit()
+        self.source = TextBox()
         self.source.setAccessibleName("Source text")
         self.source.setPlaceholderText("Write a source text: the model writes a text of its own in answer to it.")
         self._colours = MaskColours(self.source.document(), theme, _GAPS)
@@ -119,7 +120,7 @@ class TextToText(ModePage):
         whole.addLayout(panes(left, right, sizes=(420, 420), grows=1))
 
     def _connect(self) -> None:
-        self.source.textChanged.connect(self._show_state)
+        self.source.text_changed.connect(self._show_state)
         self.way.changed.connect(self._show_state)
         self.hypotheses.picked.connect(self._look_into)
         self._legend.chosen.connect(self._tokens.set_quantity)
@@ -152,7 +153,7 @@ class TextToText(ModePage):
         tokenizer = self._session.chat_tokenizer
         if tokenizer is None or self.words:
             return ""
-        return _next_gap(tokenizer, self.source.toPlainText())
+        return _next_gap(tokenizer, self.source.text)
 
     def _insert_gap(self) -> None:
         self.source.insertPlainText(self._gap())
@@ -162,7 +163,7 @@ class TextToText(ModePage):
     def _show_state(self) -> None:
         busy = self._reply.busy or self._examiner.busy
         free = self._session.chat_state == "ready"
-        self.write.setEnabled(bool(self.source.toPlainText().strip()) and not busy and free)
+        self.write.setEnabled(bool(self.source.text.strip()) and not busy and free)
         self.stop.setVisible(busy)
         self.insert.setVisible(bool(self._gap()))
         self._beams.setVisible(self.way.value == "beam")
@@ -171,7 +172,7 @@ class TextToText(ModePage):
     # -- the target ----------------------------------------------------------------------------------------------------
 
     def _on_write(self) -> None:
-        text, sampling = self.source.toPlainText(), self.draw()
+        text, sampling = self.source.text, self.draw()
         self.problem.say("")
         if self.way.value == "draw":
             self.target.setText("")

@@ -174,7 +174,7 @@ def test_the_template_is_edited_beside_what_it_makes(
     window.close()
 
 
-def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, until: Until) -> None:
+def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
     window = panel.tokens_window
     panel.show_tokens.click()
     next_prompt.set_written("Why?")
@@ -190,7 +190,7 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, until:
     window.grab()
     next_prompt.set_prompting(Prompting(template="{{ no.such }}"))
     settled()
-    until(lambda: "fails" in window._nothing.words)
+    assert "fails" in window._nothing.words
     next_prompt.set_prompting(Prompting())
     next_prompt.set_written("x" * 190)
     settled()
