@@ -68,6 +68,7 @@ class ChatTab(QWidget):
         self._connect()
         self._on_choices()
         self._on_model()
+        self._on_path()
 
     def _build(self) -> None:
         self._left, self._right = self._left_side(), frame("card")

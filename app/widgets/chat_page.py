@@ -57,7 +57,7 @@ class ChatPage(QWidget):
         self.context = ContextBar(theme, next_prompt)
         self.legend = TokenLegend(theme)
         self._glass = QWidget()
-        how = ElidedLabel("Point at a token, or click it and walk with the arrow keys")
+        how = ElidedLabel("Point, click to hold, arrows to walk")
         how.setProperty("role", "caption")
         self._glass.setLayout(row(label("Tokens by", "muted"), self.legend, how))
         self._glass.hide()
@@ -126,7 +126,7 @@ class ChatPage(QWidget):
         if self._talk.chat.messages or self._session.chat_state == "loading":
             self.pages.show_page("chat")
         elif model is not None:
-            self.pages.show_page(model.mode)
+            self.pages.show_page("starters" if model.talks and self._session.starter_kinds else model.mode)
         else:
             self.pages.show_page("choose" if self._newest else "train")
 

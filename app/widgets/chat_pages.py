@@ -10,7 +10,8 @@ from app.widgets.basics import EmptyState, button
 
 
 class ChatPages(QStackedWidget):
-    """Shows one page: "chat"; "talk", "text", "answer", "fill" (an empty chat, by the model's mode); "choose"; "train".
+    """Shows one page: "chat"; of an empty chat "starters" or one by the model's mode ("talk", "text", "answer", "fill");
+    "choose"; "train".
 
     Signals:
         open_asked(): open the newest model.
@@ -29,6 +30,10 @@ class ChatPages(QStackedWidget):
         self._pages = {
             "chat": chat,
             "talk": EmptyState(
+                "Begin a conversation",
+                "Write a message below. The panels on the right show how each word of the reply comes about.",
+            ),
+            "starters": EmptyState(
                 "Ask it something new",
                 "The buttons below draw questions and requests that were kept out of training, and know the right "
                 "answers. Or write your own.",
