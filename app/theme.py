@@ -64,13 +64,16 @@ class ThemeProvider(QObject):
     def set_mode(self, mode: str) -> None:
         """Show `mode`, one of MODES."""
         assert mode in MODES, mode
-        self._mode = mode
-        self._apply()
+        if mode != self._mode:
+            self._mode = mode
+            self._apply()
 
     def set_text_scale(self, scale: float) -> None:
         """Show text at `scale` times the system's size, kept between 0.9 and 1.5."""
-        self._text_scale = min(max(scale, TEXT_SCALES[0]), TEXT_SCALES[-1])
-        self._apply()
+        scale = min(max(scale, TEXT_SCALES[0]), TEXT_SCALES[-1])
+        if scale != self._text_scale:
+            self._text_scale = scale
+            self._apply()
 
     def font(self, size: float = 1.0, *, bold: bool = False) -> QFont:
         """The interface's font at `size` times its usual size."""
