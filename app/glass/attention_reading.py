@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.events import Event
+    from models.inference.prefill import ReadBefore
     from models.transformer import AnyModel
 
 
@@ -50,6 +51,7 @@ class AttentionReading(QObject):
     def __init__(self, session: Session, examiner: Examiner, parent: QObject) -> None:
         super().__init__(parent)
         self._text: ReadText | None = None
+        self._read_before: ReadBefore | None = None
         self.stacks: dict[str, StackMaps] = {}
         """By kind, in order; empty until they are read."""
         self._whole, self._closer = examiner, session.examiner(self)
@@ -78,7 +80,7 @@ class AttentionReading(QObject):
         """Nothing of any text is wanted any more."""
         self._whole.forget()
         self._closer.forget()
-        self.stacks = {}
+        self.stacks, self._read_before = {}, None
 
     def begin(self, text: ReadText) -> None:
         """Read the maps of a text."""
@@ -86,12 +88,14 @@ class AttentionReading(QObject):
         self._text = text
 
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, tuple[StackMaps, ...]]:
+            from models.inference.prefill import ReadBefore
             from models.inspect.attention import read_attention
 
+            self._read_before = before = ReadBefore()
             special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
             n_ids = min(tokenizer.get_vocab_size(), model.config.vocab_size)
             ordinary = [id for id in range(n_ids) if id not in special]
-            return read_attention(model, text.ids, text.source_ids, ordinary)
+            return read_attention(model, text.ids, text.source_ids, ordinary, before)
 
         self._whole.ask(question)
 
@@ -103,7 +107,7 @@ class AttentionReading(QObject):
         def question(model: AnyModel, tokenizer: Tokenizer) -> Generator[Event, None, Window]:
             from models.inspect.attention import read_window
 
-            weights = yield from read_window(model, text.ids, text.source_ids, kind, rows, columns)
+            weights = yield from read_window(model, text.ids, text.source_ids, kind, rows, columns, self._read_before)
             return Window(kind=kind, rows=rows, columns=columns, weights=weights)
 
         self._closer.ask(question)

@@ -10,7 +10,7 @@ from app.widgets.basics import EmptyState, button
 
 
 class ChatPages(QStackedWidget):
-    """Shows one page: "chat"; of an empty chat "starters" or one by the model's mode ("talk", "text", "answer", "fill");
+    """Shows one page: "chat"; where that is empty "starters", or by the model's mode "talk", "text", "answer", "fill";
     "choose"; "train".
 
     Signals:

@@ -40,6 +40,10 @@ class LayerCache:
         keys, values = self._kept.narrow(3, 0, self.length).unbind(0)
         return keys, values
 
+    def share(self, other: LayerCache) -> None:
+        """Keep the keys and values of another cache, where they are."""
+        self._kept, self.length = other._kept, other.length
+
     def shift(self, site: str, x: Tensor, size: int) -> Tensor | None:
         """Return the `size` inputs before x (B, T, C), None at the very start, and keep the last `size`."""
         before = self.tails.get(site)
@@ -122,6 +126,14 @@ class KVCache:
         assert all(layer.length >= n for layer in self.layers)
         for layer in self.layers:
             layer.length = n
+
+    def beginning(self, n: int) -> KVCache:
+        """A cache of the first n tokens in the same memory, so that the same tokens alone may be read into it."""
+        first = KVCache(len(self.layers))
+        for layer, kept in zip(first.layers, self.layers, strict=True):
+            layer.share(kept)
+        first.cut(n)
+        return first
 
     def clear_tails(self, mask: Tensor) -> None:
         """After prompts padded on the left, mask (B, T) bool: the short convolutions forget the padding."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.events import Event, Progress
+from models.inference.prefill import ReadBefore
 from models.inspect.attention_maps import SiteMap, StackMaps, pool, pooled_to, with_aggregates
 from models.inspect.attention_pass import (
     PIECE,
@@ -79,7 +80,11 @@ class _Gathered:
 
 
 def read_attention(
-    model: AnyModel, ids: Sequence[int], source_ids: Sequence[int] = (), random_ids: Sequence[int] = ()
+    model: AnyModel,
+    ids: Sequence[int],
+    source_ids: Sequence[int] = (),
+    random_ids: Sequence[int] = (),
+    before: ReadBefore | None = None,
 ) -> Generator[Event, None, tuple[StackMaps, ...]]:
     """Every head's attention in a text, its mask, and what patterns it shows; with Progress (tokens) on the way.
 
@@ -88,6 +93,7 @@ def read_attention(
     Args:
         ids: a decoder's or an encoder's text, an encoder-decoder's target. source_ids: what its encoder reads.
         random_ids: the tokens that may be drawn to measure induction with, after the first of `ids`; () leaves it out.
+        before: is what was read, afterwards, so that `read_window` need not read it again.
 
     Raises:
         ValueError: where there is no text, it does not fit the context, or is too long for an encoder to show.
@@ -100,7 +106,7 @@ def read_attention(
     def take(site: str, first: int, weights: Floats) -> None:
         where[site].take(site, first, weights[0])
 
-    for read in read_attention_of(model, [ids], source_ids, take):
+    for read in read_attention_of(model, [ids], source_ids, take, before=before):
         yield Progress(done=read, total=len(ids))
     for stack, of in zip(stacks, gathered, strict=True):
         if stack.is_causal:
@@ -109,11 +115,17 @@ def read_attention(
 
 
 def read_window(
-    model: AnyModel, ids: Sequence[int], source_ids: Sequence[int], kind: str, rows: range, columns: range
+    model: AnyModel,
+    ids: Sequence[int],
+    source_ids: Sequence[int],
+    kind: str,
+    rows: range,
+    columns: range,
+    before: ReadBefore | None = None,
 ) -> Generator[Event, None, dict[str, Floats]]:
     """Part of all layers' maps of one kind, without pooling: (H + 2, rows, columns) by site, as in `SiteMap`.
 
-    What comes after the rows is not read where nothing depends on it.
+    What comes after the rows is not read where nothing depends on it, nor is what was read before.
 
     Raises:
         ValueError: as `read_attention`.
@@ -135,7 +147,7 @@ def read_window(
         assert isinstance(model, EncoderDecoder)
         read_encoder_of(model, source_ids, take)
         return found
-    for read in read_attention_of(model, [ids], source_ids, take, start=rows.start, end=rows.stop):
+    for read in read_attention_of(model, [ids], source_ids, take, start=rows.start, end=rows.stop, before=before):
         yield Progress(done=read, total=rows.stop)
     return found
 

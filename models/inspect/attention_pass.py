@@ -19,10 +19,11 @@ from torch import Tensor
 from models.config import ModelConfig
 from models.inference.cache import KVCache
 from models.inference.continuation import evaluating
+from models.inference.prefill import ReadBefore
 from models.inspect.patterns import Floats, Seen
 from models.masks import distances, within_reach
 from models.trace import Trace
-from models.transformer import AnyModel, Encoder, EncoderDecoder
+from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 
 PIECE = 128
 """Tokens that a causal stack reads at a time."""
@@ -100,10 +101,12 @@ def read_attention_of(
     *,
     start: int = 0,
     end: int | None = None,
+    before: ReadBefore | None = None,
 ) -> Iterator[int]:
     """Read texts of one length; `take` is given all weights of rows `start` to `end`, which are gone afterwards.
 
     Yields how many tokens have been read, after each piece. The encoder's rows are told whatever `start` and `end`.
+    What stands before `start` is not read again where a decoder has read the one text before.
 
     Raises:
         ValueError: where a text does not fit the context, holds no ids of the vocabulary, or the weights are NaN.
@@ -117,7 +120,12 @@ def read_attention_of(
         return
     source = torch.tensor([list(source_ids)] * len(texts), device=device)
     cache = KVCache(model.config.n_layer)
-    at, end = 0, ids.size(1) if end is None else end
+    if before is not None and isinstance(model, Decoder):
+        known = before.take_up(model, ids[0].tolist())
+        cache = known.beginning(start) if 0 < start < known.length else known
+        if not start:
+            cache.cut(0)
+    at, end = cache.length, ids.size(1) if end is None else end
     while at < end:
         upto = min(at + PIECE, end) if at >= start else min(at + PIECE, start)
         trace = _trace_into(take, at) if at >= start else None

@@ -12,12 +12,14 @@ import torch
 
 from models.config import ModelConfig
 from models.events import Event, Progress
+from models.inference import prefill
+from models.inference.prefill import ReadBefore
 from models.inspect import attention, attention_pass
 from models.inspect.attention import read_attention, read_window
 from models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to, with_aggregates
 from models.presets import PRESETS
 from models.trace import Trace
-from models.transformer import AnyModel, EncoderDecoder, build_model
+from models.transformer import AnyModel, Decoder, EncoderDecoder, build_model
 
 T = TypeVar("T")
 
@@ -146,6 +148,26 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
             for site in stack.sites:
                 part = site.weights[:, rows.start : rows.stop, columns.start : columns.stop]
                 np.testing.assert_allclose(found[site.site], part, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gpt2-tiny", "llama-tiny", "bert-tiny", "t5-tiny"])
+def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(prefill._FLOPS_AT_ONCE, "cpu", 1.0)
+    model, before = make(PRESETS[name]), ReadBefore()
+    ids = (IDS * 3)[:50]
+    source = SOURCE if isinstance(model, EncoderDecoder) else ()
+    stack = returned(read_attention(model, ids, source, before=before))[-1]
+    for query in (49, 20, 40, 0):
+        rows, columns = range(query, query + 1), range(int(stack.columns[-1]))
+        events = read_window(model, ids, source, stack.kind, rows, columns, before)
+        if isinstance(model, Decoder):
+            n_pieces = sum(1 for _ in read_window(model, ids, source, stack.kind, rows, columns, before))
+            assert n_pieces == (2 if query == 49 else 1)  # of the last tokens not all were taken up
+        found = returned(events)
+        for site in stack.sites:
+            np.testing.assert_allclose(found[site.site][:, 0], site.weights[:, query], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
