@@ -69,13 +69,6 @@ class Prompt:
     context_length: int
     summary: str = ""
 
-    @property
-    def reserve(self) -> int:
-        """How many tokens of the context are kept for the reply, where messages can be left out for it."""
-        from models.data.chat import room_for_prompt
-
-        return self.context_length - room_for_prompt(self.context_length)
-
     def count(self, first: int, end: int) -> int:
         """How many tokens come from messages `first` to `end` - 1, numbered as in `sources`."""
         return int(((self.sources >= first) & (self.sources < end)).sum())

@@ -222,11 +222,14 @@ def _check_class(file: Path) -> None:
 
 
 def _template(folder: Path) -> str:
-    """The chat template of a Hugging Face folder; "" where there is none, or more than one by name."""
+    """The chat template of a Hugging Face folder, of several the one called default; "" where there is none."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace")
     template = read_settings(folder).get("chat_template")
+    if isinstance(template, list):
+        named = [one for one in template if isinstance(one, dict) and one.get("name") == "default"]
+        template = named[0].get("template") if named else None
     return template if isinstance(template, str) else ""
 
 

@@ -86,3 +86,13 @@ def test_a_chat_model_without_advice_is_drawn_carefully(tokenizer: Tokenizer, tm
     assert read_chat_form(source).sampling == {}
     (source / "chat_template.jinja").write_text(SMOLLM2)
     assert read_chat_form(source).sampling["temperature"] < 0.5
+
+
+def test_of_several_templates_the_default_is_taken(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    source = save_theirs(llama(0, vocab_size=tokenizer.get_vocab_size()), tmp_path / "llama")
+    tokenizer.save(str(source / "tokenizer.json"))
+    several = [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "{{ messages }}"}]
+    (source / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}))
+    assert read_chat_form(source).template == "{{ messages }}"
+    (source / "tokenizer_config.json").write_text(json.dumps({"chat_template": several[:1]}))
+    assert read_chat_form(source).template == ""
