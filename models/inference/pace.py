@@ -26,6 +26,7 @@ class Pace:
         """`is_small`: the work is too little to be shared, and always done by one thread."""
         self._n_all = torch.get_num_threads()
         self._seconds = {1: 0.0} if is_small else {self._n_all: 0.0, 1: 0.0}  # of the last step with so many threads
+        self._first = list(self._seconds) * 2  # each way's first step is slower than those that follow
         self._since = 0.0  # seconds spent in the faster way since the other was tried
 
     def run(self, step: Callable[[], Result]) -> Result:
@@ -41,6 +42,8 @@ class Pace:
             self._since += self._seconds[n]
 
     def _choose(self) -> int:
+        if self._first:
+            return self._first.pop(0)
         fastest, slowest = (
             min(self._seconds, key=self._seconds.__getitem__),
             max(self._seconds, key=self._seconds.__getitem__),

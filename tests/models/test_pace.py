@@ -30,10 +30,10 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch, seconds: dict[
     machine = Machine(monkeypatch, seconds)
     steps = Pace(is_small=False)
     assert {steps.run(machine.step) for _ in range(900)} == {"done"}
-    assert machine.used[:2] == [2, 1]
+    assert machine.used[:4] == [2, 1, 2, 1]
     slower = 3 - faster
     lost = machine.used.count(slower) * seconds[slower]
-    assert 0 < lost < 0.12 * machine.now  # the first try included
+    assert 0 < lost < 0.15 * machine.now  # the first try included
     assert machine.n_threads == 2
 
 
