@@ -152,6 +152,7 @@ def test_the_pointer_on_a_token(page: Notebook, write: Write, qtbot: QtBot) -> N
 def test_it_is_kept_and_found_again(
     page: Notebook, write: Write, session: Session, theme: ThemeProvider, library: Library, qtbot: QtBot
 ) -> None:
+    page._keeper._soon.setInterval(20)
     page.editor._insert("first\nsecond 🙂 ")
     write()
     qtbot.waitUntil(lambda: notebook_path(library).exists())
