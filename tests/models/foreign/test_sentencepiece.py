@@ -110,7 +110,8 @@ def test_ids_of_any_text(text: str) -> None:
     if any(kept in text for kept in "\ufff0\ufff1"):  # unassigned; see models.tokenizers.foreign.replacing
         return
     for theirs, ours in two_pairs():
-        assert ids_of(ours, text) == theirs.encode(text)
+        spelled_out = any(token.content in text for token in ours.get_added_tokens_decoder().values())
+        assert spelled_out or ids_of(ours, text) == theirs.encode(text)  # of those see the next test
 
 
 def test_control_symbols_stand_for_themselves() -> None:
