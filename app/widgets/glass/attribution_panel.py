@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from app.widgets.segments import Segments
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.events import Event
     from models.inspect.attribution import Attribution
     from models.transformer import AnyModel
 
@@ -143,18 +144,19 @@ class AttributionPanel(AnswerPanel):
         return make
 
 
-def _attribute(model: AnyModel, tokenizer: Tokenizer, asked: Asked, of: str) -> _Answer:
+def _attribute(model: AnyModel, tokenizer: Tokenizer, asked: Asked, of: str) -> Generator[Event, None, _Answer]:
     """Worker's thread."""
     from models.inspect.ablation import answers
-    from models.inspect.attribution import attribute
+    from models.inspect.attribution import attribute_in_steps
 
     text, at, token = asked.engine_text(), asked.at(model), asked.token(model, tokenizer)
     if token < 0:
         token = int(answers(model, text, at, [()])[0].argmax())
+    found = yield from attribute_in_steps(model, text, at, token, of)
     return _Answer(
         asked=asked,
         of=of,
         name=token_names(tokenizer, [token])[token],
-        found=attribute(model, text, at, token, of),
+        found=found,
         sees_itself=asked.sees_itself(model, tokenizer),
     )
