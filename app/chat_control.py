@@ -162,9 +162,13 @@ class ChatControl(OneJob):
         self.changed.emit()
 
     def stop(self) -> None:
-        """End the reply that is being made; what there is of it stands."""
-        if self.state != "loading":
+        """End the reply that is being made, at once: what there is of it stands, and what the worker is at comes to
+        nothing."""
+        if self.state in ("waiting", "replying"):
             self.cancel()
+            self._job, self.state = None, "ready"
+            self.changed.emit()
+            self.reply_ended.emit()
 
     def cancel_opening(self) -> None:
         """Leave off opening a model; there is none then."""
