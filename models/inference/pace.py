@@ -24,20 +24,20 @@ class Pace:
 
     def __init__(self, *, is_small: bool) -> None:
         """`is_small`: the work is too little to be shared, and always done by one thread."""
-        self._n_all = torch.get_num_threads()
-        self._seconds = {1: 0.0} if is_small else {self._n_all: 0.0, 1: 0.0}  # of the last step with so many threads
+        # Of the last step with so many threads:
+        self._seconds = {1: 0.0} if is_small else {torch.get_num_threads(): 0.0, 1: 0.0}
         self._first = list(self._seconds) * 2  # each way's first step is slower than those that follow
         self._since = 0.0  # seconds spent in the faster way since the other was tried
 
     def run(self, step: Callable[[], Result]) -> Result:
-        """Do a step; the calling thread has all its threads again afterwards."""
-        n = self._choose()
+        """Do a step; the calling thread has as many threads afterwards as before."""
+        n, n_before = self._choose(), torch.get_num_threads()
         torch.set_num_threads(n)
         began = time.perf_counter()
         try:
             return step()
         finally:
-            torch.set_num_threads(self._n_all)
+            torch.set_num_threads(n_before)
             self._seconds[n] = time.perf_counter() - began
             self._since += self._seconds[n]
 

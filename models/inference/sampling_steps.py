@@ -27,6 +27,8 @@ from models.inference.likeliest import Floats, falling, largest
 from models.inference.settings import SamplingConfig
 
 DIVERGED = "The model's output is not a number, so its training diverged: choose an earlier checkpoint."
+_COLDEST = 1e-30
+"""A temperature below this one counts as 0: float32 may not hold what is divided by it, and the largest wins anyway."""
 _TINY = 1e-37  # float32's logarithm is exact down to here; what is less likely adds nothing to an entropy
 
 
@@ -124,7 +126,7 @@ def sampling_steps(
     changed = _penalised(logits, config, before, n_prompt)
     if changed is not logits:
         stages.append(Stage("penalties", softmax(changed)))
-    if config.temperature == 0.0:
+    if config.temperature < _COLDEST:
         probabilities = np.zeros_like(logits)
         probabilities[changed.argmax()] = 1.0
         return SamplingSteps((*stages, Stage("temperature", probabilities), Stage("drawn", probabilities)))

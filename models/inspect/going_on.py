@@ -38,7 +38,8 @@ def go_on(
     A donor's results stand in the places of `text` alone: what comes after them is computed.
 
     Args:
-        draws: the numbers that both rows are drawn with, where they are known; then more from the seed.
+        draws: the numbers that both rows are drawn with, where they are known; the others come from the seed, as they
+            would in a reply of which what stands behind the prompt is the beginning.
         n_prompt: so many tokens of the text were a prompt, to the penalties; None for all of them.
 
     Raises:
@@ -49,6 +50,8 @@ def go_on(
     cache = KVCache(model.config.n_layer)
     generator = torch.Generator().manual_seed(sampling.seed)
     n_prompt = len(text.ids) if n_prompt is None else n_prompt
+    for _ in range(n_prompt, len(text.ids)):
+        draw_number(generator)
     rows: tuple[list[int], list[int]] = ([], [])
     over = [False, False]
     patches = patches_of(model, text, [(), tuple(parts)], donor)
@@ -56,8 +59,8 @@ def go_on(
         logits = answer_logits(model, read(model, text, Trace(wanted=frozenset(), patches=patches), 2, cache)[:, -1])
     later = Trace(wanted=frozenset(), patches=patches) if donor is None else None
     for made in range(1, n_tokens + 1):
-        known = draws[made - 1] if made <= len(draws) else None
-        draw = draw_number(generator) if known is None else known
+        draw, known = draw_number(generator), draws[made - 1] if made <= len(draws) else None
+        draw = draw if known is None else known
         for row in range(2):
             steps = sampling_steps(as_floats(logits[row]), sampling, [*text.ids, *rows[row]], n_prompt)
             id = drawn_token(steps.final, draw) if sampling.temperature else int(steps.final.argmax())

@@ -69,6 +69,15 @@ def test_one_core_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(machine.used) == {1}
 
 
+def test_threads_that_somebody_else_has_changed_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, {1: 1.0, 2: 0.5})
+    steps = Pace(is_small=False)
+    steps.run(machine.step)
+    machine.n_threads = 1  # a training between two tokens of a reply
+    steps.run(machine.step)
+    assert machine.n_threads == 1
+
+
 def test_all_threads_are_there_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 1.0, 2: 2.0})
     steps = Pace(is_small=True)
