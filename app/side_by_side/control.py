@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -162,16 +163,26 @@ def _reply(lane: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig) ->
     if about.mode == "fill":
         raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
     asked = Asked(messages=[{"role": "user", "content": prompt}] if about.talks else prompt, sampling=sampling)
-    for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):
-        if isinstance(event, ReplyStarted):
-            started = event
-        elif isinstance(event, TokenMade):
-            ids.append(event.id)
-        yield LaneReplied(lane=lane, event=event)
+    with _naming(about):
+        for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):
+            if isinstance(event, ReplyStarted):
+                started = event
+            elif isinstance(event, TokenMade):
+                ids.append(event.id)
+            yield LaneReplied(lane=lane, event=event)
     special = loaded.tokenizer.get_added_tokens_decoder()
     if ids and ids[-1] in special and special[ids[-1]].special:
         del ids[-1]
     return _Reply(started, ids)
+
+
+@contextmanager
+def _naming(about: ChatModel) -> Iterator[None]:
+    """Of several models, say whose failure it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{about.name}: {error}") from error
 
 
 def _judge_all(opened: Sequence[_Loaded], replies: Sequence[_Reply]) -> Iterator[Event]:
@@ -185,5 +196,6 @@ def _judge_all(opened: Sequence[_Loaded], replies: Sequence[_Reply]) -> Iterator
             is_same = tokenizers[i] == tokenizers[j]
             ids = reply.ids if is_same else encode_text(by.tokenizer, written(opened[i].tokenizer, reply.ids))
             own = replies[j].started
-            judgement = judge(by.model, by.tokenizer, own.prompt_ids, ids, source_ids=own.source_ids)
+            with _naming(by.about):
+                judgement = judge(by.model, by.tokenizer, own.prompt_ids, ids, source_ids=own.source_ids)
             yield LaneJudged(reply=i, by=j, judgement=judgement)

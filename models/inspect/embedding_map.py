@@ -62,7 +62,12 @@ def map_of(table: Tensor) -> EmbeddingMap:
     """Principal component analysis (Pearson, 1901) by the covariance's eigenvectors: exact, and the same each time.
 
     Each direction's sign is such that its largest weight is positive.
+
+    Raises:
+        ValueError: where the table holds what is no number.
     """
+    if not torch.isfinite(table).all():
+        raise ValueError("The table holds what is no number, so its training diverged: choose an earlier checkpoint.")
     mean = table.float().mean(dim=0)
     every = math.ceil(len(table) * table.size(1) ** 2 / _MOST_PRODUCTS)
     covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double)

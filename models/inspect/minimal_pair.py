@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.inference.continuation import check_prompt, evaluating
+from models.inference.sampling import check_finite
 from models.tokenizers import encode_text, pieces_of
 from models.tokenizers.roles import encode_masked, mask_id, start_id
 from models.trace import Trace
@@ -88,7 +89,7 @@ def read_pair(model: AnyModel, tokenizer: Tokenizer, texts: tuple[str, str]) -> 
     In a causal model, what stands before the first difference has the same numbers in both, in every bit.
 
     Raises:
-        ValueError: where a text is empty, or longer than MOST_TOKENS or than the context.
+        ValueError: where a text is empty, or longer than MOST_TOKENS or than the context; or the model says no numbers.
     """
     ids = [_encode(model, tokenizer, text, name) for text, name in zip(texts, ("first", "second"), strict=True)]
     columns = align(*ids)
@@ -139,8 +140,11 @@ def _look(model: AnyModel, tokenizer: Tokenizer, ids: list[int], padded: int) ->
         has_logits = not isinstance(model, Encoder) or model.config.head == "language"
         logits = model.logits(hidden)[0, :n] if has_logits else None
         sites = list(trace.attention)
-    attention = torch.stack([trace.attention[site][0, :, :n, :n] for site in sites]).float().cpu().numpy()
-    return attention, None if logits is None else logits.float().cpu()
+    attention = torch.stack([trace.attention[site][0, :, :n, :n] for site in sites]).float().cpu()
+    check_finite(attention)
+    if logits is not None:
+        check_finite(logits)
+    return attention.numpy(), None if logits is None else logits.float().cpu()
 
 
 def _difference(attention: tuple[Floats, Floats], columns: Sequence[Column]) -> Floats:

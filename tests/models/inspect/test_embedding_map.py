@@ -51,3 +51,10 @@ def test_an_untied_model_has_two_tables() -> None:
     found = tables(untied)
     assert set(found) == {"input", "output"}
     assert not found["output"].requires_grad
+
+
+def test_a_table_without_numbers_is_told_of() -> None:
+    table = torch.ones(9, 4)
+    table[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="diverged"):
+        map_of(table)

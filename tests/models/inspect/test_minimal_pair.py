@@ -86,3 +86,11 @@ def test_what_cannot_be_shown_is_said(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         read_pair(make(tiny_config), byte_tokenizer, texts)
+
+
+def test_a_model_that_diverged_is_told_of(tiny_config: ModelConfig, byte_tokenizer: Tokenizer) -> None:
+    model = make(tiny_config)
+    with torch.no_grad():
+        model.embedding.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match="diverged"):
+        read_pair(model, byte_tokenizer, PAIR)

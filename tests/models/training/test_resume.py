@@ -7,17 +7,23 @@ import shutil
 import pytest
 import safetensors.torch
 import torch
+from tokenizers import Tokenizer
 
 from models.config import ModelConfig
 from models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from models.inference.beam import beam_search
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.inspect.ablation import Part, Survey, answers, listen
 from models.inspect.attribution import attribute
+from models.inspect.attention import read_attention, read_window
 from models.inspect.contributions import contributions
 from models.inspect.embedding_map import map_of, tables
 from models.inspect.going_on import go_on
+from models.inspect.judging import judge
 from models.inspect.lens import look
+from models.inspect.minimal_pair import read_pair
+from models.inspect.next_tokens import read_logits
 from models.inspect.reading import Text, streams_of
 from models.library import Library
 from models.training.checkpoint import FORMAT
@@ -82,8 +88,9 @@ def test_closing_between_two_samples_repeats_none(library: Library, config: Mode
     assert_same_end(run, reference)
 
 
-def look_inside(model: AnyModel) -> None:
-    """What the glass box asks: lens, contributions, attribution, ablation, patching, the table's map."""
+def look_inside(model: AnyModel, tokenizer: Tokenizer) -> None:
+    """What the window asks: attention, X-ray, lens, contributions, attribution, ablation, patching, the table's map,
+    minimal pairs, judgements of replies, beams."""
     text, other = Text(ids=(5, 6, 7)), Text(ids=(8, 6, 7))
     look(model, streams_of(model, text), [1, 2], [6, 7])
     contributions(model, streams_of(model, text), 2, [(9, None)])
@@ -92,6 +99,12 @@ def look_inside(model: AnyModel) -> None:
     assert Survey(text, 2, 9).go_on(model)
     go_on(model, text, [Part("blocks.0.feed_forward")], None, 2, SamplingConfig(temperature=1.0))
     map_of(tables(model)["input"])
+    assert list(read_attention(model, text.ids, (), range(5, 9)))
+    assert list(read_window(model, text.ids, (), "self", range(2), range(3)))
+    read_logits(model, text.ids)
+    read_pair(model, tokenizer, ("to", "in"))
+    judge(model, tokenizer, text.ids, other.ids)
+    beam_search(model, text.ids, n_beam=2, max_tokens=2, start_id=-1, end_id=None)
     torch.autograd.grad(model.logits(model.hidden(torch.tensor([[5, 6, 7]]))).sum(), [model.embedding.weight])
 
 
@@ -106,8 +119,8 @@ def test_serving_others_between_events_changes_nothing(library: Library, config:
         if isinstance(event, TrainMetrics | MicroStep | ValMetrics | Saved):
             sampling = SamplingConfig(temperature=1.0, seed=served, max_tokens=2)
             assert list(generate(trainer.model, trainer.tokenizer, [5, 6, 7], sampling))
-            if served % 3 == 0:
-                look_inside(trainer.model)
+            if served % 6 == 0:
+                look_inside(trainer.model, trainer.tokenizer)
             trainer.model.eval()
             torch.rand(7)
             served += 1
