@@ -28,6 +28,11 @@ class Model(nn.Module):
         """Trained numbers; a tied table counts once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    @property
+    def weights_version(self) -> int:
+        """A number that is another one after each training step, whichever of the weights it changes."""
+        return sum(parameter._version for parameter in self.parameters())
+
     def initialise(self) -> None:
         """Draw the weights from torch's global generator.
 

@@ -42,7 +42,7 @@ class ReadBefore:
     def take_up(self, model: Decoder, ids: Sequence[int]) -> KVCache:
         """A cache that holds as many of the first `ids` as were read before. Whoever takes it reads the others into it,
         in pieces of `piece_size` (`Continuation.read_pieces`), and whatever comes after them."""
-        cache, version = self._cache, model.embedding.weight._version
+        cache, version = self._cache, model.weights_version
         is_same = self._model is not None and self._model() is model and self._version == version
         n = self._n_alike(ids, cache, piece_size(model)) if cache is not None and is_same else 0
         if cache is not None and n:

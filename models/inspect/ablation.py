@@ -22,7 +22,6 @@ from models.inspect.reading import (
     n_weights,
     read,
     read_up_to,
-    weights_version,
 )
 from models.trace import Patch, Trace
 from models.transformer import AnyModel, EncoderDecoder
@@ -208,7 +207,7 @@ class Survey:
             self.total = sum(len(parts) for _, parts in self._todo)
         if not self._todo:
             return []
-        if self._version != weights_version(model):
+        if self._version != model.weights_version:
             self._read_undisturbed(model)
         site, parts = self._todo.pop()
         now, later = parts[: self._n_rows(model, site)], parts[self._n_rows(model, site) :]
@@ -220,7 +219,7 @@ class Survey:
 
     @torch.no_grad()
     def _read_undisturbed(self, model: AnyModel) -> None:
-        self._version = weights_version(model)
+        self._version = model.weights_version
         trace = Trace(wanted=frozenset({"residual"}))
         with evaluating(model):
             hidden = read(model, read_up_to(model.config, self._text, self._at), trace)

@@ -5,6 +5,7 @@ Letters in shape comments: B rows, T tokens, C d_model, V vocab_size.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -127,28 +128,24 @@ def streams_of(model: AnyModel, text: Text) -> Trace:
 
 
 class Reader:
-    """Reads a text once for many questions: again only with another text or other weights, or where it is too long."""
+    """Reads a text once for many questions: again only for another text, model or weights, or where it is too long."""
 
     def __init__(self) -> None:
+        self._model: weakref.ref[AnyModel] | None = None
         self._read: tuple[Text, int] | None = None
         self._trace: Trace | None = None
 
     def streams(self, model: AnyModel, text: Text) -> Trace:
         """As `streams_of`."""
-        now = (text, weights_version(model))
-        if self._trace is None or self._read != now:
+        now = (text, model.weights_version)
+        if self._trace is None or self._read != now or self._model is None or self._model() is not model:
             self._trace = None  # before the next one takes as much memory
             trace = streams_of(model, text)
             n_bytes = sum(x.numel() * x.element_size() for x in (*trace.residual.values(), *trace.parts.values()))
             if n_bytes > _MOST_BYTES:
                 return trace
-            self._read, self._trace = now, trace
+            self._model, self._read, self._trace = weakref.ref(model), now, trace
         return self._trace
-
-
-def weights_version(model: AnyModel) -> int:
-    """A number that is another one after each training step."""
-    return int(model.embedding.weight._version)
 
 
 def n_weights(module: nn.Module) -> int:

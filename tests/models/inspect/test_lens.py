@@ -74,6 +74,8 @@ def test_a_text_is_read_once_until_text_or_weights_change() -> None:
     with torch.no_grad():
         model.embedding.weight.add_(1.0)
     assert reader.streams(model, text_of(model)) is not again
+    twins = [make("gpt2-tiny") for _ in range(2)]
+    assert reader.streams(twins[0], text_of(model)) is not reader.streams(twins[1], text_of(model))
 
 
 def test_a_head_with_an_activation_has_no_split() -> None:
