@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from models.events import Event, Phase, Progress
 from models.inference.continuation import Continuation, evaluating
 from models.inference.held_out import HeldOut
+from models.inference.sampling import check_finite
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
 from models.inference.weights import megabytes, prepare_weights, slower_reason
 from models.transformer import AnyModel, Decoder
@@ -40,7 +41,7 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     All are in memory at once, about as much again as the model itself.
 
     Raises:
-        ValueError: for a model that is no decoder, or a text that is too short.
+        ValueError: for a model that is no decoder or says no numbers, or a text that is too short.
     """
     if not isinstance(model, Decoder):
         raise ValueError("Only a decoder's weights can be measured: it is its next token that is predicted.")
@@ -114,4 +115,5 @@ def _nats(model: Decoder, window: Sequence[int]) -> float:
     with evaluating(model):
         ids = torch.tensor([list(window)], device=model.embedding.weight.device)
         logits = model(ids[:, :-1])[0].float()
+        check_finite(logits)
         return float(F.cross_entropy(logits, ids[0, 1:], reduction="sum"))

@@ -150,6 +150,11 @@ def test_what_cannot_be_measured_is_a_sentence() -> None:
         next(measure_weights(build_model(PRESETS["bert-tiny"]), HeldOut("x", [[1, 2]])))
     with pytest.raises(ValueError, match="too little text"):
         next(measure_weights(build_model(TINY), HeldOut("x", [[1]])))
+    model = build_model(TINY).eval()
+    with torch.no_grad():
+        model.embedding.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match="diverged"):
+        list(measure_weights(model, HeldOut("x", [[1, 2]]), ["float32"]))
 
 
 def test_texts_of_models_from_elsewhere_are_stories(

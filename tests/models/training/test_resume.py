@@ -15,8 +15,8 @@ from models.inference.beam import beam_search
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.inspect.ablation import Part, Survey, answers, listen
-from models.inspect.attribution import attribute
 from models.inspect.attention import read_attention, read_window
+from models.inspect.attribution import attribute
 from models.inspect.contributions import contributions
 from models.inspect.embedding_map import map_of, tables
 from models.inspect.going_on import go_on
