@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Generator
@@ -79,6 +78,7 @@ def _compare(size: Size, device: torch.device, rounds: int) -> Generator[Event, 
     first: tuple[list[float], list[float]] = ([], [])
     rates: tuple[list[float], list[float]] = ([], [])
     written: list[list[int]] = [[], []]
+    read = 0.0
     for done in range(rounds + 1):
         for i, write in enumerate(writers):
             began = time.perf_counter()
@@ -88,13 +88,14 @@ def _compare(size: Size, device: torch.device, rounds: int) -> Generator[Event, 
             ended = time.perf_counter()
             first[i].append(1000 * (middle - began))
             rates[i].append(size.n_tokens / (ended - middle - (middle - began)))
+        read = max(read, read_speed(bytes_per_token(model), device))
         yield Progress(done=done, total=rounds)
     same = next((i for i, pair in enumerate(zip(*written, strict=True)) if len(set(pair)) > 1), len(written[0]))
     yield Notice(sentence=f"the first {same} of {len(written[0])} tokens are the same")
-    # The first round warms up.
-    to_first, per_second = ([statistics.median(one[1:]) for one in both] for both in (first, rates))
+    # The best of the rounds: what else the machine does can only make them slower. The first one warms up.
+    to_first, per_second = [min(times[1:]) for times in first], [max(speeds[1:]) for speeds in rates]
     name = f"{size.millions} M"
-    share = 100 * per_second[0] * bytes_per_token(model) / read_speed(bytes_per_token(model), device)
+    share = 100 * per_second[0] * bytes_per_token(model) / read
     return [
         compared(
             f"first token {name}", to_first[0], to_first[1], f"ms for {N_PROMPT} tokens read", less_is_better=True
@@ -112,7 +113,7 @@ def bytes_per_token(model: AnyModel) -> int:
     return sum(parameter.nbytes for parameter in model.parameters()) - looked_up
 
 
-def read_speed(n_bytes: int, device: torch.device, rounds: int = 12) -> float:
+def read_speed(n_bytes: int, device: torch.device, rounds: int = 4) -> float:
     """Bytes per second at which that much memory is read, the best of the rounds: by a sum, which does little else."""
     numbers = torch.ones(n_bytes // 4, device=device)
     seconds = []

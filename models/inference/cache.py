@@ -33,11 +33,13 @@ class LayerCache:
 
     def extend_both(self, new: Tensor) -> tuple[Tensor, Tensor]:
         """As `extend`, of keys and values in one tensor (2, B, G, T, D)."""
-        before, self.length = self.length, self.length + new.size(3)
-        if self._kept is None or self._kept.size(3) < self.length:
-            self._kept = _with_room(self._kept, new, self.length)
-        self._kept.narrow(3, before, new.size(3)).copy_(new)
-        keys, values = self._kept.narrow(3, 0, self.length).unbind(0)
+        before, n = self.length, new.size(3)
+        self.length = length = before + n
+        kept = self._kept
+        if kept is None or kept.size(3) < length:
+            kept = self._kept = _with_room(kept, new, length)
+        kept.narrow(3, before, n).copy_(new)
+        keys, values = kept.narrow(3, 0, length).unbind(0)
         return keys, values
 
     def share(self, other: LayerCache) -> None:

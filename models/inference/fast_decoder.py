@@ -48,7 +48,7 @@ class FastDecoder:
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
         self._head = _head(model, many)
         self._one = _Room(config, 1)
-        self._pace = Pace(is_small=sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())) < _SMALL)
+        self._pace = Pace(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
         self._turned_from = 0
         self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
 
@@ -201,7 +201,7 @@ class _Layer:
         out = F.scaled_dot_product_attention(
             room.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
         )  # (1, H, T, D)
-        self._output.add_to(x, out.transpose(1, 2).reshape(x.size(0), -1))
+        self._output.add_to(x, out.view(1, -1) if len(x) == 1 else out.transpose(1, 2).reshape(len(x), -1))
 
     def _feed(self, x: Tensor, h: Tensor) -> None:
         """Add to x (T, C) what the feed-forward makes of h (T, C)."""
@@ -232,7 +232,12 @@ def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) 
 def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
     """What norms (…, width) as `module` does."""
     if isinstance(module, RMSNorm):
-        weight, eps, width, zero = module.weight, module.eps, module.weight.numel(), torch.zeros(())
+        weight, eps, width, zero = (
+            module.weight,
+            module.eps,
+            module.weight.numel(),
+            torch.zeros(1, module.weight.numel()),
+        )
         assert eps is not None
 
         def rms(x: Tensor) -> Tensor:
