@@ -19,6 +19,18 @@ from models.data.template_sandbox import BUDGET, MOST_CHARACTERS, Budget, Templa
 MARKS = ("bos_token", "eos_token")
 """What templates may call the tokens that begin and end a text."""
 
+_FAILURES = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    SyntaxError,  # Python's, where blocks stand too deep in one another
+    MemoryError,
+)
+
 
 class ChatTemplateError(ValueError):
     """A template that cannot make a text: one sentence. `line`: where, counted from 1; 0 where that is not known."""
@@ -76,10 +88,10 @@ def _failures_told() -> Iterator[None]:
     """Whatever a template can raise, as a ChatTemplateError."""
     try:
         yield
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError, MemoryError) as error:
+    except _FAILURES as error:
         line = error.lineno if isinstance(error, TemplateSyntaxError) else _line_of(error)
         where = f"Line {line} of the chat template" if line else "The chat template"
-        told = error.message if isinstance(error, TemplateError) else str(error)
+        told = error.message if isinstance(error, TemplateError) else getattr(error, "msg", str(error))
         why = "it calls itself without end" if isinstance(error, RecursionError) else (told or "").rstrip(".")
         raise ChatTemplateError(f"{where} fails: {why or 'it gives no reason'}.", line) from error
 

@@ -11,13 +11,14 @@ import inspect
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from datetime import datetime
 from typing import Any, NoReturn, cast
 
 from jinja2 import TemplateError, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import EvalContext
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -34,7 +35,11 @@ BUDGET = " budget"
 
 _LARGEST_NUMBER = 100_000  # what may be handed to a function, as a width for instance
 _MOST_BITS = 4_096
-_WIDTH = re.compile(r"\d{6,}")
+_WIDTH = re.compile(r"\d{6,}|%[^%a-zA-Z]*\*|\{[^{}]*:[^{}]*\{")
+"""In a text that is filled in: a width of many digits, or one that is handed in with the values."""
+_FIELD = re.compile(r"[%{]")
+_MANIFOLD = ("urlize", "wordwrap", "xmlattr")
+"""Filters that put what they are given into many places; no chat template needs them."""
 
 
 class Budget:
@@ -60,6 +65,8 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
         self.filters["tojson"] = _to_json
+        for name in _MANIFOLD:
+            del self.filters[name]
         self.filters = {name: _checked(name, of) for name, of in self.filters.items()}
         self.filters |= {"counted": _Counted, "joined": _joined}
         del self.globals["lipsum"]
@@ -73,7 +80,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         elif operator == "*" and len(sized) == 1:
             _check_length(len(sized[0]) * next(int(value) for value in (left, right) if value is not sized[0]))
         elif operator == "%" and isinstance(left, str):
-            _check_form(left)
+            _check_form(left, [right])
         elif operator in ("*", "**") and isinstance(left, int) and isinstance(right, int):
             bits = left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
             if bits > _MOST_BITS:
@@ -142,8 +149,8 @@ def _checked(name: str, of: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(of)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        value = next((arg for arg in args if isinstance(arg, Sized)), None)
-        _check_arguments(name, value, args, kwargs)
+        own = tuple(arg for arg in args if not isinstance(arg, Context | EvalContext))
+        _check_arguments(name, own[0] if own else None, own, kwargs)
         return of(*args, **kwargs)
 
     return checked
@@ -153,11 +160,19 @@ def _check_arguments(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[
     given = (*args, *kwargs.values())
     if any(isinstance(arg, int) and arg > _LARGEST_NUMBER for arg in given):
         raise SecurityError(f"a number above {_LARGEST_NUMBER:,} is given to {name or 'a function'}")
+    length = len(value) if isinstance(value, Sized) else 1
+    others = [len(part) for part in given if isinstance(part, Sized) and part is not value]
     if name in ("format", "format_map") and isinstance(value, str):
-        _check_form(value)
-    elif name in ("join", "replace"):
-        lengths = [len(part) for part in (value, *given) if isinstance(part, Sized) and part is not value]
-        _check_length(max(len(value) if isinstance(value, Sized) else 1, 1) * max(lengths, default=1))
+        _check_form(value, given)
+    elif name == "replace" and len(others) > 1:  # old, new
+        _check_length(length + (length // max(others[0], 1) + 1) * others[1])
+    elif name == "translate" and given and isinstance(given[0], Mapping):
+        _check_length(length * max((len(part) for part in given[0].values() if isinstance(part, str)), default=1))
+    elif name in ("join", "indent", "expandtabs"):
+        widths = [arg for arg in given if isinstance(arg, int)]
+        _check_length(max(length, 1) * max((*others, *widths), default=1))
+        rows = [part for part in (value, *given) if isinstance(part, list | tuple)]
+        _check_length(sum(len(text) for row in rows for text in row if isinstance(text, str)))
 
 
 def _check_length(length: int) -> None:
@@ -165,9 +180,15 @@ def _check_length(length: int) -> None:
         raise SecurityError(f"something in it becomes longer than {MOST_CHARACTERS:,} characters")
 
 
-def _check_form(text: str) -> None:
+def _check_form(text: str, values: Sequence[Any]) -> None:
+    """Refuse a text to be filled in with `values` that may become too long by that."""
     if _WIDTH.search(text):
         raise SecurityError("a text is padded to too great a width")
+    parts = [*values]
+    for value in values:
+        parts += value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
+    longest = max((len(part) for part in parts if isinstance(part, str)), default=1)
+    _check_length(len(text) + len(_FIELD.findall(text)) * longest)
 
 
 class _Generation(Extension):

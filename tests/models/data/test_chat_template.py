@@ -82,6 +82,15 @@ def test_nothing_of_python_is_reached(template: str) -> None:
         "{{ 10**100000 }}",
         "{{ '%1000000000d' % 1 }}",
         "{{ '{:1000000000}'.format(1) }}",
+        "{{ '%*d' % (900000000, 1) }}",
+        "{{ '{0:{1[0]}}'.format(1, [900000000]) }}",
+        "{{ ('%(a)s' * 20000) % {'a': 'b' * 50000} }}",
+        "{{ ('{0}' * 20000).format('b' * 50000) }}",
+        "{{ ('a' * 20000) | replace('a', 'b' * 50000) }}",
+        "{{ ('a' * 20000).translate({97: 'b' * 50000}) }}",
+        "{{ ('\t' * 20000).expandtabs(50000) }}",
+        "{{ ('\n' * 20000) | indent(50000) }}",
+        "{{ ('a ' * 20000) | wordwrap(1, wrapstring='b' * 50000) }}",
         "{{ 'a'.ljust(10000000000) }}",
         "{{ 'a' | center(1000000000) }}",
         "{{ range(10**9) | list }}",
@@ -111,6 +120,8 @@ def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         ("{% if true %}\n{{ raise_exception('Only one message.') }}{% endif %}", 2, "Only one message"),
         ("{{ 1 / 0 }}", 1, "division by zero"),
         ("{% include 'other' %}", 1, "no loader"),
+        ("{{ 'a' | dictsort }}", 1, "no attribute 'items'"),
+        ("{{ cycler() }}", 1, "at least one item"),
     ],
 )
 def test_the_line_that_fails_is_named(template: str, line: int, words: str) -> None:
@@ -123,6 +134,11 @@ def test_the_line_that_fails_is_named(template: str, line: int, words: str) -> N
     assert "\n" not in str(failure.value)
 
 
+def test_blocks_too_deep_in_one_another_are_told() -> None:
+    with pytest.raises(ChatTemplateError, match=r"^The chat template fails: too many statically nested blocks\.$"):
+        render_template("{% for a in messages %}" * 25 + "x" + "{% endfor %}" * 25, TALK, asks=True)
+
+
 def test_a_mark_that_is_not_known_is_asked_for() -> None:
     with pytest.raises(ChatTemplateError, match="needs its bos_token and eos_token, which the files"):
         render_template(LLAMA2, TALK, asks=True)
@@ -131,3 +147,5 @@ def test_a_mark_that_is_not_known_is_asked_for() -> None:
 def test_a_message_of_ten_megabytes() -> None:
     long = [{"role": "user", "content": "x" * 10_000_000}]
     assert len(render_template(SMOLLM2, long, asks=True)) > 10_000_000
+    without = "{% for m in messages %}{{ m.content.replace('<think>', '') | replace('y', '') }}{% endfor %}"
+    assert len(render_template(without, long, asks=True)) == 10_000_000
