@@ -48,11 +48,12 @@ def measure_weights(model: AnyModel, held_out: HeldOut, kinds: Sequence[str] = K
     windows = _windows(held_out, min(WINDOW, model.config.context_length))
     yield Phase(name="Preparing weights")
     measured: dict[str, _Measured] = {}
-    for kind in ("float32", *(kind for kind in kinds if kind != "float32")):
+    wanted = dict.fromkeys(("float32", *kinds))
+    for kind in wanted:
         prepared = prepare_weights(model, kind)
         assert isinstance(prepared, Decoder)
         measured[kind] = _Measured(prepared)
-        yield Progress(done=len(measured), total=len(kinds))
+        yield Progress(done=len(measured), total=len(wanted))
     yield Phase(name="Reading and writing")
     for done in range(ROUNDS + 1):
         for one in measured.values():

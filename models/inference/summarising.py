@@ -159,14 +159,12 @@ def _as_much_as_fits(
     """As many messages as can be read at once, after the summary so far: at least the beginning of one."""
     room = model.config.context_length - longest
     before = _SO_FAR.format(summary=so_far) if so_far else ""
-    for n in range(len(waiting), 0, -1):
-        text = before + "\n\n".join(waiting[:n])
-        if len(_ask(model, tokenizer, text, form)) <= room:
-            return text, n
-    text = before + waiting[0]
+    text, n = before + waiting[0], 1
+    while n < len(waiting) and len(_ask(model, tokenizer, f"{text}\n\n{waiting[n]}", form)) <= room:
+        text, n = f"{text}\n\n{waiting[n]}", n + 1
     while (n_ids := len(_ask(model, tokenizer, text, form))) > room and len(text) > 1:
         text = text[: min(len(text) * room // n_ids, len(text) - 1)]
-    return text, 1
+    return text, n
 
 
 def _written(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from tokenizers import Tokenizer
 
-from models.inference.continuation import evaluating
+from models.inference.continuation import check_prompt, evaluating
 from models.inspect.reading import Text, answer_logits, read
 from models.inspect.spans import Judgement
 from models.tokenizers import IncrementalDecoder
@@ -37,13 +37,14 @@ def judge(
         source_ids: what an encoder-decoder's encoder reads.
 
     Raises:
-        ValueError: where prompt and reply together are longer than the context, or a logit is not a number; for an
-            encoder, which writes nothing.
+        ValueError: where there is no prompt, prompt and reply together are longer than the context, or a logit is not a
+            number; for an encoder, which writes nothing.
     """
     if model.config.topology == "encoder-only":
         raise ValueError("An encoder does not write replies, so it cannot be compared by them: choose another model.")
     if not ids:
         return Judgement(pieces=(), log_probabilities=())
+    check_prompt(len(prompt_ids), model.config.context_length)
     n_prompt, read_ids = len(prompt_ids), (*prompt_ids, *ids[:-1])
     found: list[float] = []
     with evaluating(model):

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from models.data.tiny_world.pronouns import MinimalPair, Reference
+from models.inference.continuation import evaluating
 from models.pronouns.batches import pointing_batch
 from models.pronouns.evaluation import PronounEvaluation, evaluation_pairs, rule_accuracies, share
 from models.pronouns.pointing import pointer_scores
@@ -29,8 +30,6 @@ def resolve(
     "it", the scores are the same in every bit. Leaves the model's mode as it is.
     """
     assert not isinstance(model, EncoderDecoder)
-    was_training = model.training
-    model.eval()
     found: list[list[float]] = []
     for start in range(0, len(readings), _AT_ONCE):
         part = readings[start : start + _AT_ONCE]
@@ -38,13 +37,12 @@ def resolve(
         assert batch.candidates is not None
         assert batch.mask is not None
         device = model.embedding.weight.device
-        with torch.no_grad():
+        with evaluating(model):
             hidden = model.hidden(batch.inputs.to(device), mask=batch.mask.to(device), trace=trace)
             row = torch.arange(len(part), device=device)
             place = torch.tensor([reading.it for reading in part], device=device)
             scores = pointer_scores(hidden, batch.candidates.to(device), row, place)
         found += [_of_candidates(scores[i], reading) for i, reading in enumerate(part)]
-    model.train(was_training)
     return found
 
 

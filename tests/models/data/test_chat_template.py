@@ -89,6 +89,8 @@ def test_nothing_of_python_is_reached(template: str) -> None:
         "{{ ('a' * 20000) | replace('a', 'b' * 50000) }}",
         "{{ ('a' * 20000).translate({97: 'b' * 50000}) }}",
         "{{ ('\t' * 20000).expandtabs(50000) }}",
+        "{{ (['a' * 50000] * 20000) | join }}",
+        "{{ ''.join(['a' * 50000] * 20000) }}",
         "{{ ('\n' * 20000) | indent(50000) }}",
         "{{ ('a ' * 20000) | wordwrap(1, wrapstring='b' * 50000) }}",
         "{{ 'a'.ljust(10000000000) }}",

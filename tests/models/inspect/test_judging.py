@@ -44,6 +44,8 @@ def test_a_model_gives_its_own_reply_what_it_was_drawn_with(model: Decoder, byte
 
 def test_nothing_can_be_said_of_no_reply_and_by_an_encoder(model: Decoder, byte_tokenizer: Tokenizer) -> None:
     assert judge(model, byte_tokenizer, [65], []).pieces == ()
+    with pytest.raises(ValueError, match="prompt is empty"):
+        judge(model, byte_tokenizer, [], [66, 67])
     encoder = Encoder(ModelConfig(topology="encoder-only", vocab_size=261, n_layer=1, n_head=2, d_model=32))
     with pytest.raises(ValueError, match="encoder does not write"):
         judge(encoder, byte_tokenizer, [65], [66])
