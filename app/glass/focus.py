@@ -22,12 +22,14 @@ class Focus(QObject):
     Signals:
         text_changed(): `text` is another; there is no place in it yet.
         place_changed(): `place` is another token of the text, or none.
+        lock_changed(): another token is locked, or none; where `place` is another as well, this comes after it.
         head_changed(): `head` is another.
         branch_asked(place, id): go on from the text before `place`, with the token `id` in its stead.
     """
 
     text_changed = Signal()
     place_changed = Signal()
+    lock_changed = Signal()
     head_changed = Signal()
     branch_asked = Signal(int, int)
 
@@ -64,6 +66,7 @@ class Focus(QObject):
             self._text, self._hovered, self._locked = text, None, None
             self.text_changed.emit()
             self.place_changed.emit()
+            self.lock_changed.emit()
 
     def hover(self, place: int | None) -> None:
         """The cursor is on a token, or on none; while one is locked that changes nothing."""
@@ -92,7 +95,9 @@ class Focus(QObject):
 
     def _change(self, hovered: int | None, locked: int | None) -> None:
         assert all(p is None or (self._text is not None and 0 <= p < len(self._text.ids)) for p in (hovered, locked))
-        before = self.place
+        place_before, locked_before = self.place, self._locked
         self._hovered, self._locked = hovered, locked
-        if self.place != before:
+        if self.place != place_before:
             self.place_changed.emit()
+        if locked != locked_before:
+            self.lock_changed.emit()

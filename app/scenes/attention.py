@@ -37,17 +37,17 @@ def scaled(weights: Floats, scale: str) -> Floats:
 def scale_marks(scale: str) -> tuple[tuple[float, str], ...]:
     """(place from 0 to 1, words) along a colour bar."""
     marks = scaled(np.array(_TICKS[scale], np.float32), scale).tolist()
-    words = [share_words(weight) for weight in _TICKS[scale]]
+    words = [f"{100 * weight:g}\N{NO-BREAK SPACE}%" for weight in _TICKS[scale]]
     if scale == "log":
         words[0] = f"≤ {words[0]}"
     return tuple(zip(marks, words, strict=True))
 
 
 def share_words(weight: float) -> str:
-    """A weight in percent, with as many places as it needs to be more than 0: «12 %», «0.4 %», «0.03 %»."""
-    digits = 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2
-    number, unit = percent(weight, digits).split("\N{NO-BREAK SPACE}")
-    return f"{number.rstrip('0').rstrip('.') if digits else number}\N{NO-BREAK SPACE}{unit}" if weight else percent(0)
+    """A weight in percent, with as many places as it needs to be more than 0: «12 %», «4.0 %», «0.03 %», «<0.01 %»."""
+    if 0 < weight < 0.0001:
+        return f"<{percent(0.0001, 2)}"
+    return percent(weight, 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2)
 
 
 def token_names(words: Sequence[str]) -> list[str]:

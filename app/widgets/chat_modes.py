@@ -63,7 +63,10 @@ class ChatModes(Views):
         model: ChatModel | None = self._session.chat_model
         mode = model.mode if model is not None else ""
         for i, name in enumerate(self.names):
-            self.bar.setTabVisible(i, name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode))
+            is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)
+            if is_offered != self.bar.isTabVisible(i):  # Qt takes the same again for "nothing is to be laid out"
+                self.bar.setTabVisible(i, is_offered)
+        self.bar.setElideMode(self.bar.elideMode())  # lays the tabs out anew
         if mode and mode != self._mode:
             self._mode = mode
             if mode in _FIRST or not self.bar.isTabVisible(self.names.index(self.current)):

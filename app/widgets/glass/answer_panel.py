@@ -79,10 +79,10 @@ class AnswerPanel(GlassPanel):
 
     def show_place(self) -> None:
         asked = self.asked
-        if self.focus.text is None:
-            self.say("Nothing to look into yet", "Ask the model something, then point at a token of its text.")
-        elif self._session.chat_model is None:
+        if self._session.chat_model is None:
             self.say("No model is open", "Choose a model above: it reads the text again, so that one can look inside.")
+        elif self.focus.text is None:
+            self.say("Nothing to look into yet", "Ask the model something, then point at a token of its text.")
         elif asked is not None:
             self.ask(asked)
 

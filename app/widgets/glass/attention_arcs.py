@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import (
     QBrush,
     QFontMetrics,
@@ -35,12 +35,7 @@ class AttentionArcs(QWidget):
     """A text whose tokens say how much of one token's attention they get: by an arc, a bar and a number.
 
     The pointer hovers over the tokens of the looking text, a click locks, arrow keys walk and Esc unlocks: in a Focus.
-
-    Signals:
-        clicked(): a token was clicked, and is locked.
     """
-
-    clicked = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -162,8 +157,11 @@ class AttentionArcs(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         place = self._place_at(event.position())
         if place is not None and self._focus is not None and event.button() == Qt.MouseButton.LeftButton:
-            self._focus.lock(place)
-            self.clicked.emit()
+            if self._focus.locked == place:
+                self._focus.unlock()
+                self._focus.hover(place)
+            else:
+                self._focus.lock(place)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         way = _WALK.get(Qt.Key(event.key()))

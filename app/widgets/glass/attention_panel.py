@@ -71,6 +71,8 @@ class AttentionPanel(AnswerPanel):
         session.chat_changed.connect(self._on_chat)
         focus.head_changed.connect(self._on_head)
         self._source.place_changed.connect(self._show_row)
+        for pointed in (focus, self._source):
+            pointed.lock_changed.connect(self._on_lock)
         self.kinds.changed.connect(self._on_kind)
         self.overview.scale_changed.connect(self._show_head)
         montage.previewed.connect(self._show_head)
@@ -79,7 +81,6 @@ class AttentionPanel(AnswerPanel):
         self.detail.which_row.changed.connect(self._show_row)
         self.detail.cell_clicked.connect(self._on_cell)
         self.detail.whole_asked.connect(partial(self._show_part, None))
-        self.detail.arcs.clicked.connect(self._show_row)  # where it was pointed at before, no place is new
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -226,6 +227,12 @@ class AttentionPanel(AnswerPanel):
         if self._row_weights(query) is None and self._pointed.locked is not None:
             n_keys = int(self.stack.columns[-1])
             self._reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
+
+    @Slot()
+    def _on_lock(self) -> None:
+        """Where it was pointed at before, no place is new."""
+        if self.isVisible() and self._pointed.locked is not None:
+            self._show_row()
 
     def _row_weights(self, query: int) -> Floats | None:
         """(S): a row of the head that is shown; None where it has not been read."""

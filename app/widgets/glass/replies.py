@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from PySide6.QtCore import QObject, QRect, Slot
+from PySide6.QtCore import QEvent, QObject, QRect, Slot
 
 from app.chat_tree import Made
 from app.conversation import Conversation
@@ -22,7 +22,10 @@ _MARGIN = 40
 
 
 class GlassReplies(QObject):
-    """Shows the newest reply, or the one that was clicked, to `focus`; while it is on, replies are shown as tokens."""
+    """Shows the newest reply, or the one that was clicked, to `focus`; while it is on, replies are shown as tokens.
+
+    Only while the conversation is in view: else another page has its own text looked into.
+    """
 
     def __init__(
         self, session: Session, talk: Conversation, view: ChatView, focus: Focus, theme: ThemeProvider
@@ -34,6 +37,11 @@ class GlassReplies(QObject):
         self._quantity = ""
         self._tokens: dict[MessageView, tuple[TokenText, ReadText]] = {}
         self._newest: ReadText | None = None
+        self._shown: list[ReadText] = []
+        self._looked_into: ReadText | None = None
+        self._page = view.parentWidget() or view  # in view also while there is no conversation yet
+        self._page.installEventFilter(self)
+        focus.text_changed.connect(self._on_text)
         view.shown.connect(self._show)
         view.message_pressed.connect(self._on_pressed)
         self.texts.changed.connect(self._show)
@@ -58,16 +66,32 @@ class GlassReplies(QObject):
             return
         old, self._tokens = self._tokens, {}
         newest: ReadText | None = None
-        shown: list[ReadText] = []
+        self._shown = []
         for view in self._view.messages:
             text = self.texts.text_of(view.message)
             if text is not None:
                 newest = text
-                shown.append(text)
+                self._shown.append(text)
             self._show_tokens(view, text, old.get(view))
-        changed, self._newest = newest is not self._newest, newest
-        if changed or not any(text is self._focus.text for text in shown):
-            self._focus.show(newest)
+        if newest is not self._newest or not any(text is self._looked_into for text in self._shown):
+            self._looked_into = newest
+        self._newest = newest
+        self._look()
+
+    def _look(self) -> None:
+        if self._page.isVisible():
+            self._focus.show(self._looked_into)
+
+    @Slot()
+    def _on_text(self) -> None:
+        """One points at the tokens of another reply."""
+        if any(text is self._focus.text for text in self._shown):
+            self._looked_into = self._focus.text
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show:
+            self._look()
+        return False
 
     def _show_tokens(self, view: MessageView, text: ReadText | None, old: tuple[TokenText, ReadText] | None) -> None:
         made = view.message.made

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtGui import QColor
 
+from app.glass.names import share
 from app.theme import ThemeProvider
-from app.widgets.words import percent
 
 _N = 64
 """Shades. More could not be told from their neighbours."""
@@ -121,4 +121,4 @@ def _luminance(colour: QColor) -> float:
 def token_facts(word: str, probability: float, entropy: float, rank: int) -> str:
     """A line about a token."""
     nats = f"surprisal {surprisal(probability):.2f} nats" if probability > 0 else "below what can be told from 0"
-    return f"{word}   {percent(probability, 2)}, {nats}, number {rank:,} of the likeliest, entropy {entropy:.2f} nats"
+    return f"{word}   {share(probability)}, {nats}, number {rank:,} of the likeliest, entropy {entropy:.2f} nats"

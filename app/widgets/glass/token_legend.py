@@ -91,10 +91,14 @@ class _Scale(QWidget):
         painter.setPen(colors.color("muted"))
         painter.setFont(self._theme.font(0.85))
         metrics = painter.fontMetrics()
-        for i, (value, words) in enumerate(self._quantity.marks):
+        marks = self._quantity.marks
+        ends = metrics.horizontalAdvance(marks[0][1] + marks[-1][1]) + SPACE
+        for i, (value, words) in enumerate(marks):
             width = metrics.horizontalAdvance(words) + 2
             left = min(max(self.width() * self._quantity.place(value) - width / 2, 0.0), self.width() - width)
-            if 0 < i < len(self._quantity.marks) - 1 and self.width() < 3 * SPACE + 3 * width:
+            if 0 < i < len(marks) - 1 and self.width() < ends + 2 * (width + SPACE):
+                continue
+            if i == 0 and self.width() < ends:  # the last says more: where it ends
                 continue
             painter.drawText(QRectF(left, _BAR + 2, width, metrics.height()), Qt.AlignmentFlag.AlignLeft, words)
         painter.end()

@@ -60,8 +60,8 @@ class TokenText(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Tokens")
-        focus.text_changed.connect(self._on_focus)
-        focus.place_changed.connect(self._on_focus)
+        for signal in (focus.text_changed, focus.place_changed, focus.lock_changed):
+            signal.connect(self._on_focus)
         theme.theme_changed.connect(self._restyle)
         self._restyle()
 

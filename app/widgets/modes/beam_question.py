@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.glass.names import token_names
+from app.widgets.glass.token_box import Given
 from app.widgets.modes.hypotheses import Found
 from models.events import Progress
 
@@ -51,8 +52,22 @@ def search(
         length_penalty=length_penalty,
     )
     found = tuple(
-        Found(one.ids, decode(tokenizer, [id for id in one.ids if id != end]).strip(), one.score, end in one.ids)
+        Found(
+            one.ids,
+            decode(tokenizer, [id for id in one.ids if id != end]).strip(),
+            one.score,
+            end in one.ids,
+            _given(model, ids, (start, *one.ids)),
+        )
         for one in hypotheses
     )
     words = token_names(tokenizer, {*ids, start, *(id for one in found for id in one.ids)})
     return Searched(tuple(ids), start, found, words)
+
+
+def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[Given, ...]:
+    """What the model gave the tokens of a target: to the last ones of a very long one."""
+    from models.inspect.next_tokens import read_logits
+
+    given = read_logits(model, ids, source_ids=source_ids)
+    return tuple(zip(given.probabilities, given.entropies, given.ranks, strict=True))

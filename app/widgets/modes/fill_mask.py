@@ -175,7 +175,9 @@ class FillMask(ModePage):
             return
         self.filled = filled
         self.masks.show_masks(filled.candidates, _around(filled.text))
-        self.look_into(ReadText(ids=filled.ids, words=filled.words, n_prompt=len(filled.ids), step=self._examiner.step))
+        read = ReadText(ids=filled.ids, words=filled.words, n_prompt=len(filled.ids), step=self._examiner.step)
+        self.look_into(read)
+        self.fits.show_text(read)
         self._show_state()
 
     @Slot(int, int)

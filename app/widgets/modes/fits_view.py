@@ -10,10 +10,9 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
-from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import frame, label, row
-from app.widgets.glass.token_legend import TokenLegend
-from app.widgets.glass.token_text import TokenText
+from app.theme import ThemeProvider
+from app.widgets.basics import label, row
+from app.widgets.glass.token_box import TokenBox
 
 if TYPE_CHECKING:
     from models.inference.fill_mask import TokenFit
@@ -25,36 +24,30 @@ _ABOUT = (
 
 
 class FitsView(QWidget):
-    """The number, and the tokens in colours."""
+    """The number, and the tokens: in colours once it is measured."""
 
     def __init__(self, theme: ThemeProvider, focus: Focus, measure: QPushButton, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.number = label("–", "number")
         self.number.setAccessibleName("Pseudo-perplexity")
         self._hint = label("", "caption", wrap=True)
-        self._tokens = TokenText(theme, focus)
-        self._legend = TokenLegend(theme)
-        self._legend.chosen.connect(self._tokens.set_quantity)
-        self._found = QWidget()
-        lines = QVBoxLayout(self._found)
-        lines.setContentsMargins(0, 0, 0, 0)
-        lines.addWidget(self._legend)
-        box = frame("card", margin=SPACE)
-        inside = box.layout()
-        assert inside is not None
-        inside.addWidget(self._tokens)
-        lines.addWidget(box)
+        self.box = TokenBox(theme, focus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(row(label("Pseudo-perplexity", "subheading"), self.number, None, measure))
         layout.addWidget(self._hint)
-        layout.addWidget(self._found)
+        layout.addWidget(self.box)
         self.clear()
 
     def clear(self) -> None:
-        """Nothing is measured."""
+        """There is no text."""
         self.number.setText("–")
-        self._found.hide()
+        self.box.show_text(None)
+
+    def show_text(self, text: ReadText) -> None:
+        """The tokens of a text of which nothing is measured yet."""
+        self.number.setText("–")
+        self.box.show_text(text, with_prompt=True)
 
     def set_hint(self, sentence: str, *, busy: bool) -> None:
         """What has to be done before it can be measured; "" where it can be."""
@@ -63,7 +56,6 @@ class FitsView(QWidget):
     def show_fits(self, text: ReadText, fits: Sequence[TokenFit], perplexity: float) -> None:
         """What was measured of the tokens of `text`, and of all of it."""
         self.number.setText(f"{perplexity:,.2f}")
-        self._tokens.set_text(text, with_prompt=True)
+        self.box.show_text(text, with_prompt=True)
         for fit in fits:
-            self._tokens.set_values([math.exp(fit.log_probability)], [fit.entropy], [fit.rank], fit.place)
-        self._found.show()
+            self.box.colour([(math.exp(fit.log_probability), fit.entropy, fit.rank)], fit.place)

@@ -11,17 +11,22 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label, row, set_role
+from app.widgets.glass.token_box import Given
 from app.widgets.words import counted
 
 
 @dataclass(frozen=True)
 class Found:
-    """One text: its tokens, its words, and its score (nats, see models.inference.beam)."""
+    """One text: its tokens, its words, and its score (nats, see models.inference.beam).
+
+    given: what the model gave the last tokens of it, in its own distributions.
+    """
 
     ids: tuple[int, ...]
     text: str
     score: float
     ended: bool
+    given: tuple[Given, ...] = ()
 
 
 class HypothesisList(QWidget):

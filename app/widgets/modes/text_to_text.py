@@ -18,8 +18,7 @@ from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, frame, label, panes, row
 from app.widgets.editors import FloatBox, IntBox
-from app.widgets.glass.token_legend import TokenLegend
-from app.widgets.glass.token_text import TokenText
+from app.widgets.glass.token_box import TokenBox
 from app.widgets.modes.beam_question import Searched, search
 from app.widgets.modes.hypotheses import HypothesisList
 from app.widgets.modes.mask_colours import MASKS, MaskColours
@@ -74,8 +73,7 @@ class TextToText(ModePage):
         self.problem = Problem()
         self.hypotheses = HypothesisList(theme)
         self.target = label("", wrap=True, selectable=True)
-        self._tokens = TokenText(theme, focus)
-        self._legend = TokenLegend(theme)
+        self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
         self._about = label("", "caption", wrap=True)
         self._beams = QWidget()
         self._targets = QStackedWidget()
@@ -100,17 +98,16 @@ class TextToText(ModePage):
         left.setLayout(lines)
         self._nothing = label(_NOTHING, "muted", wrap=True)
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
-        drawn = QWidget()
-        below = column(self._legend)
-        for inside in (self.target, self._tokens):
-            box = frame("card", margin=SPACE)
-            layout = box.layout()
-            assert layout is not None
-            layout.addWidget(inside)
-            below.addWidget(box)
-        below.addStretch(1)
-        drawn.setLayout(below)
-        for page in (self._nothing, scrolling(self.hypotheses), scrolling(drawn)):
+        drawn, found = QWidget(), QWidget()
+        box = frame("card", margin=SPACE)
+        inside = box.layout()
+        assert inside is not None
+        inside.addWidget(self.target)
+        for page, shown, tokens in ((drawn, box, self.drawn_tokens), (found, self.hypotheses, self.found_tokens)):
+            below = column(shown, tokens)
+            below.addStretch(1)
+            page.setLayout(below)
+        for page in (self._nothing, scrolling(found), scrolling(drawn)):
             self._targets.addWidget(page)
         beside = column(_title("Target", height), self._about)
         beside.addWidget(self._targets, 1)
@@ -123,7 +120,6 @@ class TextToText(ModePage):
         self.source.text_changed.connect(self._show_state)
         self.way.changed.connect(self._show_state)
         self.hypotheses.picked.connect(self._look_into)
-        self._legend.chosen.connect(self._tokens.set_quantity)
         self._examiner.done.connect(self._on_searched)
         self._examiner.failed.connect(self._on_failed)
         self._examiner.changed.connect(self._show_state)
@@ -177,7 +173,7 @@ class TextToText(ModePage):
         if self.way.value == "draw":
             self.target.setText("")
             if self._reply.ask(text, sampling):
-                self._tokens.set_text(None)
+                self.drawn_tokens.show_text(None)
                 self._targets.setCurrentIndex(2)
         else:
             n_beam, penalty = self.n_beam.value(), self.length_penalty.value()
@@ -202,9 +198,8 @@ class TextToText(ModePage):
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
             self.look_into(read)
-            self._tokens.set_text(read)
-            made = written.tokens
-            self._tokens.set_values([t.probability for t in made], [t.entropy for t in made], [t.rank for t in made])
+            self.drawn_tokens.show_text(read)
+            self.drawn_tokens.colour([(t.probability, t.entropy, t.rank) for t in written.tokens])
         self._show_state()
 
     @Slot(object)
@@ -230,6 +225,9 @@ class TextToText(ModePage):
             step=self._examiner.step,
         )
         self.look_into(read)
+        self.found_tokens.show_text(read)
+        given = searched.found[number].given
+        self.found_tokens.colour(given, len(ids) - len(given))
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

@@ -36,6 +36,14 @@ def test_what_is_locked_stays_until_it_is_unlocked(focus: Focus) -> None:
     assert focus.place == 1
 
 
+def test_a_click_on_the_token_under_the_cursor_is_told_of(focus: Focus, qtbot: QtBot) -> None:
+    focus.hover(2)
+    with qtbot.assertNotEmitted(focus.place_changed), qtbot.waitSignal(focus.lock_changed):
+        focus.lock(2)
+    with qtbot.assertNotEmitted(focus.lock_changed):
+        focus.hover(3)
+
+
 def test_arrows_walk_from_the_reply_and_stop_at_the_ends(focus: Focus) -> None:
     focus.walk(1)
     assert focus.locked == 2, "the first token of the reply"

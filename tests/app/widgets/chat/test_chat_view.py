@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from app.chat_tree import Chat, Message
 from app.glass.focus import Focus
+from app.glass.read_text import ReadText
 from app.widgets.chat_tree import ChatTree
 from app.widgets.glass.replies import GlassReplies
 from tests.app.chat_actor import TALKER, Actor
@@ -183,6 +184,14 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     actor.reply(" was.", begun=" It never")
     assert focus.text.ids == (1, 2, 3, 10, 77, 10)
     asked.talk.show(asked.talk.chat.messages[1].id)
+    assert focus.text is first
+    asked.hide()
+    other = ReadText(ids=(1,), words=("a",), n_prompt=0)
+    focus.show(other)
+    glass.set_on(False)
+    glass.set_on(True)
+    assert focus.text is other, "another page's, while that is in view"
+    asked.show()
     assert focus.text is first
     glass.set_on(False)
     assert not last(asked).bubble._pieces[0].isHidden()

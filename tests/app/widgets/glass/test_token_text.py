@@ -110,7 +110,7 @@ def test_a_tip_tells_all_numbers(view: TokenText, monkeypatch: pytest.MonkeyPatc
     told: list[str] = []
     monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: told.append(words))
     view._show_tip(QPoint(), 4)
-    assert told == ["<p>·two   50.00\u00a0%, surprisal 0.69 nats, number 1 of the likeliest, entropy 1.00 nats</p>"]
+    assert told == ["<p>·two   50.0\u00a0%, surprisal 0.69 nats, number 1 of the likeliest, entropy 1.00 nats</p>"]
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

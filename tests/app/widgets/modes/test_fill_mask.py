@@ -35,7 +35,9 @@ def open_encoder(page: FillMask, session: Session, until: Until) -> None:
     assert page.words == ""
 
 
-def test_masks_are_filled_one_by_one(page: FillMask, session: Session, heard: Heard, until: Until) -> None:
+def test_masks_are_filled_one_by_one(
+    page: FillMask, session: Session, heard: Heard, until: Until, qtbot: QtBot
+) -> None:
     open_encoder(page, session, until)
     assert not page.fill_all.isEnabled()
     page.editor.insertPlainText("The cat sat ")
@@ -49,6 +51,10 @@ def test_masks_are_filled_one_by_one(page: FillMask, session: Session, heard: He
     text = page._focus.text
     assert text is not None
     assert text.words[text.n_prompt - 1] == "."
+    tokens = page.fits.box.tokens
+    masked = text.words.index("⟨mask⟩")
+    qtbot.mouseClick(tokens, Qt.MouseButton.LeftButton, pos=tokens.rect_of(masked).center())
+    assert page._focus.locked == masked
     chosen = page.filled.candidates[1][2].text
     page.masks.bars[1].chosen.emit(2)
     assert page.text == f"The cat sat <|mask|> the {chosen}t."
