@@ -50,6 +50,7 @@ def test_a_busy_worker_leaves_cycles_to_the_window(session: Session, until: Unti
 def test_what_torch_brought_along_is_not_looked_through_again(
     library: Library, qapp: QApplication, until: Until
 ) -> None:
+    gc.unfreeze()
     session = Session(library)
     session.start()
     until(lambda: session.room is not None)

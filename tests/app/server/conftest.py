@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -94,7 +93,6 @@ def tiny_served(tokenizer: Tokenizer, topology: str = "decoder-only") -> tuple[S
 
 def answering(tokenizer: Tokenizer, topology: str) -> Iterator[Endpoint]:
     """An endpoint until the iterator goes on."""
-    gc.freeze()  # or looking through all of the client's classes would take half a second after each test
     served, model = tiny_served(tokenizer, topology)
     over: list[Call] = []
     engine, activity, bound = ThreadEngine(served), Activity(over.append), bind(0)
