@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,9 @@ class DeviceControl(QObject):
                 memory_bytes=choice.memory_bytes,
                 bfloat16_from=BFLOAT16_FROM if bf16_is_fast(choice.device) else None,
             )
+            if set_threads:
+                # Colours and charts need it. It takes half a second to import, and makes no Qt object by that.
+                importlib.import_module("pyqtgraph")
 
         job = Job(title, make, INTERACTIVE)
         self._jobs.append(job)

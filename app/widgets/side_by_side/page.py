@@ -127,9 +127,14 @@ class SideBySidePage(QWidget):
         elif len(steps) > 1:
             other = Lane(first, steps[-1])
         else:
-            other = Lane(next((run_id for run_id in runs if run_id != first), first))
+            other = Lane(next((run_id for run_id in runs if run_id != first and self._writes(run_id)), first))
         for column, lane in zip(self.columns, (Lane(first), other), strict=True):
             column.choose(lane)
+
+    def _writes(self, run_id: str) -> bool:
+        """Whether a run's model can reply, unlike an encoder."""
+        spec = self._session.run_spec(run_id)
+        return spec is not None and spec.model.topology != "encoder-only"
 
     @Slot()
     def _offer_runs(self) -> None:
