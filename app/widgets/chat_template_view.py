@@ -51,7 +51,7 @@ _MARKERS = (
     f"Chats here mark their turns with {', '.join(f'<|{role}|>' for role in ROLE_WORDS)} and <|end|>, "
     "which every tokenizer that is trained here has."
 )
-_FOREIGN = "By the tokenizer's own template, with which typed text becomes a special token where it spells one."
+_FOREIGN = "By the tokenizer's own template. What is typed never becomes a special token, even where it spells one."
 _HINTS = {
     "reply": "Point at a token to see whose it is and what it is for.",
     "train": (

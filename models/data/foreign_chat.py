@@ -1,4 +1,8 @@
-"""A conversation by the chat template of a model from elsewhere, token by token, as `transformers` makes it."""
+"""A conversation by the chat template of a model from elsewhere, token by token.
+
+The ids are those of `transformers`, but for what somebody wrote that spells a special token: there it becomes that token,
+so that a message could end itself and speak for others; here it stays text, as in chats by our own format.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from tokenizers import Tokenizer
 from models.data.chat import Message
 from models.data.chat_template import render_template
 from models.data.chat_tokens import ChatTokens
-from models.tokenizers.encoded import EncodedText
+from models.tokenizers.encoded import EncodedText, TokenArrays
+from models.tokenizers.pieces import literal_parts
 
 
 def foreign_chat_tokens(
@@ -18,8 +23,7 @@ def foreign_chat_tokens(
 ) -> ChatTokens:
     """The tokens of a conversation that the model is to answer (`asks`), or as it stands.
 
-    As in `transformers`, and unlike in chats here, what somebody wrote becomes a special token where it spells one. A
-    message's tokens are those that the template adds for it; of a reply, those from its content on are its own. What
+    A message's tokens are those that the template adds for it; of a reply, those from its content on are its own. What
     the template says before the first message, as a system prompt of its own, counts as the first message's.
 
     Args:
@@ -28,9 +32,12 @@ def foreign_chat_tokens(
     Raises:
         ValueError: where the template fails, refuses the conversation, or needs a mark that is not known.
     """
-    text = render_template(template, messages, asks=asks, marks=marks)
+    cut = _unused(template, messages)
+    disguised = [{**m, "content": cut.join(literal_parts(tokenizer, m["content"]))} for m in messages]
+    parts = render_template(template, disguised, asks=asks, marks=marks).split(cut)
+    text = "".join(parts)
     edges = _edges(template, marks, messages, text)  # where each message ends, in characters
-    tokens = EncodedText(tokenizer, text)
+    tokens = _tokens(tokenizer, parts)
     byte_edges = [len(text[:edge].encode()) for edge in edges]
     numbers = np.searchsorted(byte_edges, tokens.starts, side="right").astype(np.int64)
     is_reply = np.zeros(len(tokens), bool)
@@ -41,6 +48,23 @@ def foreign_chat_tokens(
             is_reply |= (tokens.starts >= first) & (tokens.starts < byte_edges[i])
     counts = np.bincount(numbers, minlength=len(messages) + 1)
     return ChatTokens(tokens, numbers, is_reply, tuple(counts.tolist()), range(0))
+
+
+def _unused(template: str, messages: Sequence[Message]) -> str:
+    """A character that nobody has written: one of Unicode's for private use."""
+    texts = [template, *(message["content"] for message in messages)]
+    return next(c for c in map(chr, range(0xE000, 0xF900)) if not any(c in text for text in texts))
+
+
+def _tokens(tokenizer: Tokenizer, parts: Sequence[str]) -> TokenArrays:
+    """The tokens of parts that are encoded one by one, with their places in the whole."""
+    columns, n_bytes = [], 0
+    for part in parts:
+        tokens = EncodedText(tokenizer, part)
+        columns.append((tokens.ids, tokens.starts + n_bytes, tokens.ends + n_bytes))
+        n_bytes += tokens.n_bytes
+    ids, starts, ends = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return TokenArrays(tokenizer, ids, starts, ends)
 
 
 def n_before(template: str, marks: Mapping[str, str], messages: Sequence[Message], text: str) -> int:

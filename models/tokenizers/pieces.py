@@ -55,16 +55,16 @@ class Piece(NamedTuple):
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
     """The ids of what somebody wrote. A text that spells a special token is encoded as its characters, never as it."""
-    return [id for part in _disguised(tokenizer, text) for id in _encode_plain(tokenizer, part)]
+    return [id for part in literal_parts(tokenizer, text) for id in _encode_plain(tokenizer, part)]
 
 
 def text_parts(tokenizer: Tokenizer, text: str) -> list[str]:
     """A text in parts that have the ids of `encode_text` when they are encoded one by one, on all cores."""
-    return [part for whole in _disguised(tokenizer, text) for part in _parts(tokenizer, whole)]
+    return [part for whole in literal_parts(tokenizer, text) for part in _parts(tokenizer, whole)]
 
 
-def _disguised(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The text in parts, none of which holds a special token."""
+def literal_parts(tokenizer: Tokenizer, text: str) -> list[str]:
+    """A text in parts that spell no special token: encoded one by one, what somebody wrote stays what it is."""
     specials = [content for content in special_ids(tokenizer).values() if len(content) > 1 and content in text]
     if not specials:
         return [text]
