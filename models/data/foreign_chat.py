@@ -1,7 +1,7 @@
 """A conversation by the chat template of a model from elsewhere, token by token.
 
-The ids are those of `transformers`, but for what somebody wrote that spells a special token: there it becomes that token,
-so that a message could end itself and speak for others; here it stays text, as in chats by our own format.
+The ids are those of `transformers`, but for what somebody wrote that spells a special token. There it becomes that
+token, so that a message could end itself and speak for others; here it stays text, as in chats by our own format.
 """
 
 from __future__ import annotations
