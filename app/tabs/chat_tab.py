@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from app.conversation import Conversation
 from app.glass.focus import Focus
@@ -16,7 +16,7 @@ from app.widgets.basics import frame
 from app.widgets.chat_list import ChatList
 from app.widgets.chat_modes import ChatModes
 from app.widgets.chat_page import ChatPage
-from app.widgets.chat_side import SETTINGS, ChatSide
+from app.widgets.chat_side import ChatSide
 from app.widgets.chat_tree import ChatTree
 from app.widgets.glass.replies import GlassReplies
 from app.widgets.model_bar import ModelBar
@@ -30,6 +30,9 @@ from models.inference.settings import SamplingConfig, with_advice
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
 _WHOLE = ("pairs", "embeddings")
 """Modes in which nothing is drawn by the settings, and no token is looked into."""
+_FOLDED = "chat side folded"
+_NARROW = 1100
+"""Pixels of the window below which the right side is folded until the user wants it."""
 
 
 class ChatTab(QWidget):
@@ -75,9 +78,8 @@ class ChatTab(QWidget):
         lines = self._right.layout()
         assert lines is not None
         lines.addWidget(self.side)
-        centre = QWidget()
-        middle = QVBoxLayout(centre)
-        middle.setContentsMargins(SPACE, 0, SPACE, 0)
+        centre = self._centre = QWidget()
+        middle = self._middle = QVBoxLayout(centre)
         middle.setSpacing(SPACE)
         middle.addWidget(self.models)
         middle.addWidget(self.modes, 1)
@@ -86,10 +88,12 @@ class ChatTab(QWidget):
         for panel in (self._left, centre, self._right):
             splitter.addWidget(panel)
         splitter.setStretchFactor(1, 1)
-        splitter.setSizes([210, 700, 420])
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
-        layout.addWidget(splitter)
+        splitter.setSizes([210, 760, 380])
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(splitter, 1)
+        layout.addWidget(self.side.strip)
 
     def _left_side(self) -> QWidget:
         panel = QWidget()
@@ -111,7 +115,8 @@ class ChatTab(QWidget):
         self.page.train_asked.connect(lambda: session.tab_requested.emit("training"))
         self.prompting.changed.connect(talk.set_prompting)
         self.modes.view_changed.connect(self._on_mode)
-        self.side.view_changed.connect(self._on_side)
+        self.side.view_changed.connect(self._show_sides)
+        self.side.folded_changed.connect(self._on_folded)
         self.page.legend.chosen.connect(self.replies.set_quantity)
         self.tree.went.connect(self.page.view.go_to)
         for signal in (talk.chat_changed, talk.path_changed):
@@ -150,17 +155,40 @@ class ChatTab(QWidget):
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 
-    @Slot(str)
-    def _on_mode(self, name: str) -> None:
-        self._left.setVisible(name == "chat")
-        self._right.setVisible(name not in _WHOLE)
-        if name == "compare":
-            self.side.show_view(SETTINGS)  # its models are not the open one, into which the panels look
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        wished = self._session.settings.get(_FOLDED, None)
+        self.side.set_folded(wished if isinstance(wished, bool) else self.width() < _NARROW)
+        self._show_sides()
+
+    @Slot(bool)
+    def _on_folded(self, folded: bool) -> None:
+        self._session.remember(_FOLDED, folded)
+        self._show_sides()
 
     @Slot(str)
-    def _on_side(self, name: str) -> None:
+    def _on_mode(self, name: str) -> None:
+        self.side.set_glass_enabled(name != "compare")  # its models are not the open one, into which the panels look
+        self._show_sides()
+
+    @Slot()
+    def _show_sides(self) -> None:
+        """Which of the sides there are, and whether replies are shown as tokens, for the panels at the right."""
+        mode = self.modes.current
+        has_side = mode not in _WHOLE
+        has_right = has_side and not self.side.is_folded
+        has_left = mode == "chat" and (not has_right or self._has_room_for_all())
+        self._left.setVisible(has_left)
+        self._right.setVisible(has_right)
+        self.side.strip.setVisible(has_side)
+        self._middle.setContentsMargins(SPACE if has_left else 0, 0, SPACE, 0)
         self.page.set_glass(self.side.is_glass)
         self.replies.set_on(self.side.is_glass)
+
+    def _has_room_for_all(self) -> bool:
+        """Whether both sides can stand beside the middle."""
+        columns = (self._left, self._centre, self._right, self.side.strip)
+        return sum(column.minimumSizeHint().width() for column in columns) + 6 * SPACE <= self.width()
 
     @Slot()
     def _on_chat(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
+from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
@@ -18,6 +18,8 @@ from app.widgets.item_list import Item, ItemList
 from app.widgets.save_file import ask_where_to_save
 from app.widgets.words import date_words
 
+_NARROWEST = 200
+"""Pixels, in which a name can still be told from another."""
 _FILTERS = {"json": "Whole conversation (*.json)", "md": "What is shown, as Markdown (*.md)"}
 
 
@@ -34,7 +36,6 @@ class ChatList(QFrame):
         super().__init__(parent)
         self._talk = talk
         self.setProperty("role", "card")
-        self.setMinimumWidth(180)
         self.list = ItemList("Chats", theme, can_rename=True, has_folders=True)
         self.new = button("New chat", theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
         self.take = button("", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…")
@@ -79,6 +80,9 @@ class ChatList(QFrame):
         talk.chat_changed.connect(self._show_current)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self._focus_search)
         find.setContext(Qt.ShortcutContext.WindowShortcut)
+
+    def minimumSizeHint(self) -> QSize:
+        return super().minimumSizeHint().expandedTo(QSize(_NARROWEST, 0))
 
     # -- What is listed ------------------------------------------------------------------------------------------------
 

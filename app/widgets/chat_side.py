@@ -1,30 +1,48 @@
-"""The right side of the chat tab: how replies are made, and the glass box for the token under the cursor."""
+"""The right side of the chat tab, which folds away: how replies are made, and the glass box for the token in focus."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from app.glass.focus import Focus
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import separator
+from app.widgets.basics import button, separator
+from app.widgets.rail import Rail
 from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.scrolling import scrolling
 from app.widgets.section import Section
 from app.widgets.views import View, Views
 
 SETTINGS = "settings"
+_FOLD, _UNFOLD = "caret-double-right", "caret-double-left"
+_ICONS = {
+    SETTINGS: "sliders-horizontal",
+    "next": "chart-bar-horizontal",
+    "attention": "eye",
+    "layers": "stack",
+    "ablation": "power",
+    "inputs": "text-aa",
+}
 
 
 class ChatSide(Views):
     """Settings, and the panels of the glass box; each is made when it is first looked at.
 
+    `strip` goes beside it: the names of the views, which stay when the side is folded, and the button that folds it.
+
     Args:
         settings: the settings' parts by their titles; those of `folded` are folded at first.
         sampling: among them how replies are drawn.
+
+    Signals:
+        folded_changed(bool): the user has folded the side away (True) or wants it back.
     """
+
+    folded_changed = Signal(bool)
 
     def __init__(
         self,
@@ -42,17 +60,76 @@ class ChatSide(Views):
             SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
             "next": View("Next token", "What could have stood here, and how the choice fell", self._make_next),
             "attention": View("Attention", "Where each head looks", self._make_attention),
-            "layers": View("Layers", "How the answer forms layer by layer", self._make_layers),
-            "ablation": View("Switch off", "What becomes of the answer without a part", self._make_ablation),
-            "inputs": View("Inputs", "Which tokens the answer hangs on", self._make_inputs),
+            "layers": View("Layers", "Logit lens: how the answer forms layer by layer", self._make_layers),
+            "ablation": View(
+                "Switch off", "Ablate and patch: what becomes of the answer without a part", self._make_ablation
+            ),
+            "inputs": View("Inputs", "Input attribution: which tokens the answer hangs on", self._make_inputs),
         }
-        super().__init__("How replies are made", views, parent)
+        title = "How replies are made"
+        self.rail = Rail(title, [_ICONS[name] for name in views], theme)
+        super().__init__(title, views, parent, bar=self.rail)
+        self._is_folded = False
+        self.fold = button("", theme, self._on_fold, icon=_FOLD, role="quiet-icon")
+        self.strip = QWidget()
+        lines = QVBoxLayout(self.strip)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE // 2)
+        lines.addWidget(self.fold)
+        lines.addWidget(self.rail)
+        lines.addStretch(1)
+        self.rail.pressed_again.connect(self._on_fold)
         self.show_view(SETTINGS)
+        self.set_folded(False)
+        self.view_changed.connect(self._on_view)
+        self.pages.currentChanged.connect(self._ask_no_more_room)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether it is away."""
+        return self._is_folded
+
+    def set_folded(self, folded: bool) -> None:
+        """Fold it away or not, as it is called; who holds it hides it."""
+        self._is_folded = folded
+        self.rail.set_shows(not folded)
+        self._theme.set_icon(self.fold, _UNFOLD if folded else _FOLD, "muted")
+        words = "Show this side" if folded else "Hide this side: more room for the middle"
+        self.fold.setToolTip(words)
+        self.fold.setAccessibleName(words)
+
+    def set_glass_enabled(self, enabled: bool) -> None:
+        """Whether there is a model to look into; where not, the settings are shown."""
+        if not enabled and self.current != SETTINGS:
+            folded, self._is_folded = self._is_folded, False  # nobody asked to see them
+            self.show_view(SETTINGS)
+            self._is_folded = folded
+        for i, name in enumerate(self.names):
+            self.rail.setTabEnabled(i, enabled or name == SETTINGS)
+
+    @Slot()
+    def _on_fold(self) -> None:
+        self.set_folded(not self._is_folded)
+        self.folded_changed.emit(self._is_folded)
+
+    @Slot()
+    def _ask_no_more_room(self) -> None:
+        """Only what is shown decides how narrow the side can be."""
+        for page in self.pages.made.values():
+            shown = page is self.pages.currentWidget()
+            across = QSizePolicy.Policy.Preferred if shown else QSizePolicy.Policy.Ignored
+            page.setSizePolicy(across, page.sizePolicy().verticalPolicy())
+        self.pages.updateGeometry()
+
+    @Slot(str)
+    def _on_view(self, name: str) -> None:
+        if self._is_folded:
+            self._on_fold()
 
     @property
     def is_glass(self) -> bool:
         """Whether one looks into the model."""
-        return self.current != SETTINGS
+        return self.current != SETTINGS and not self._is_folded
 
     def _update(self, name: str) -> None:
         """Each of them follows the focus by itself."""

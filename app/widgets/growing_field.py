@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QPlainTextEdit
 
 _MOST_LINES = 7
@@ -24,6 +24,7 @@ class GrowingField(QPlainTextEdit):
 
     def __init__(self) -> None:
         super().__init__()
+        self._hint = ""
         self.setTabChangesFocus(True)
         self.document().setDocumentMargin(1)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
@@ -31,6 +32,16 @@ class GrowingField(QPlainTextEdit):
 
     def sizeHint(self) -> QSize:
         return QSize(300, self._height())
+
+    def setPlaceholderText(self, text: str) -> None:
+        """What the empty field says, in its one line: … where there is no room."""
+        self._hint = text
+        room = self.viewport().width() - 4
+        super().setPlaceholderText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.setPlaceholderText(self._hint)
 
     def _height(self) -> int:
         # A QPlainTextEdit measures its document in lines.
@@ -58,6 +69,7 @@ class GrowingField(QPlainTextEdit):
         super().changeEvent(event)
         if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
             self._fit()
+            self.setPlaceholderText(self._hint)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label
+from app.widgets.flow_layout import FlowLayout
 
 _NAMES = {
     "knowledge": ("Fact", "A question about a fact of this model's world, in words never seen with that fact"),
@@ -21,7 +22,7 @@ _NAMES = {
 
 
 class StarterBar(QWidget):
-    """A row of kinds.
+    """A row of kinds; two, where there is little room.
 
     Signals:
         asked(kind): the user wants a new one of this kind.
@@ -33,13 +34,10 @@ class StarterBar(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._kinds: tuple[str, ...] = ()
-        self._layout = QHBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(SPACE // 2)
+        self._layout = FlowLayout(self, SPACE // 2)
         caption = label("Try", "muted")
         caption.setToolTip("Each draws a new question that was kept out of training; the right answer is known")
         self._layout.addWidget(caption)
-        self._layout.addStretch(1)
         self.hide()
 
     def set_kinds(self, kinds: Sequence[str]) -> None:
@@ -48,13 +46,13 @@ class StarterBar(QWidget):
         if tuple(kinds) == self._kinds:
             return
         self._kinds = tuple(kinds)
-        while self._layout.count() > 2:
+        while self._layout.count() > 1:
             item = self._layout.takeAt(1)
             widget = item.widget() if item is not None else None
             if widget is not None:
                 widget.deleteLater()
-        for i, kind in enumerate(kinds):
+        for kind in kinds:
             name, tip = _NAMES.get(kind, (kind.capitalize(), ""))
             chip = button(name, self._theme, lambda kind=kind: self.asked.emit(kind), tip=tip)  # type: ignore[misc]
             chip.setProperty("kind", kind)
-            self._layout.insertWidget(1 + i, chip)
+            self._layout.addWidget(chip)

@@ -27,24 +27,30 @@ class View(NamedTuple):
 class Views(QWidget):
     """Only the view that is shown follows a change; the others do when they are shown.
 
+    Args:
+        bar: what the names stand in, where that is put elsewhere; None for a row above the views.
+
     Signals:
         view_changed(name): another view is shown.
     """
 
     view_changed = Signal(str)
 
-    def __init__(self, title: str, views: Mapping[str, View], parent: QWidget | None = None) -> None:
+    def __init__(
+        self, title: str, views: Mapping[str, View], parent: QWidget | None = None, *, bar: QTabBar | None = None
+    ) -> None:
         super().__init__(parent)
         self.names = tuple(views)
         self.pages = Pages({name: view.make for name, view in views.items()})
         self.pages.page_made.connect(self._on_page_made)
-        self.bar = _ViewBar(title)
+        self.bar = _ViewBar(title) if bar is None else bar
         for i, view in enumerate(views.values()):
             self.bar.addTab(view.words)
             self.bar.setTabToolTip(i, view.tip)
         self.bar.currentChanged.connect(self._on_tab)
         self.top = QHBoxLayout()
-        self.top.addWidget(self.bar, 1)
+        if bar is None:
+            self.top.addWidget(self.bar, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -90,8 +96,9 @@ class Views(QWidget):
             if page.isAncestorOf(widget) and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
                 inside.append(widget)
             widget = widget.nextInFocusChain()
-        for before, after in itertools.pairwise([self.bar, *inside]):
-            self.setTabOrder(before, after)
+        if self.bar.window() is page.window():
+            for before, after in itertools.pairwise([self.bar, *inside]):
+                self.setTabOrder(before, after)
 
 
 class _ViewBar(QTabBar):
