@@ -19,6 +19,8 @@ from app.session import Session
 from models.files import atomic_write_text
 
 _POLL_MS = 20
+_AGAIN_MS = 3000
+"""After which what the disk did not take is tried again."""
 EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdown}
 """What a chat can be written as, by the file's ending."""
 
@@ -47,6 +49,8 @@ class ChatShelf(QObject):
         self._finder, self._opener, self._importer = Aside(self), Aside(self), Aside(self)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self._on_poll)
+        self._again = QTimer(self, singleShot=True, interval=_AGAIN_MS)
+        self._again.timeout.connect(self._try_again)
         self._finder.done.connect(self.found)
         self._opener.done.connect(self.opened)
         self._importer.done.connect(self._on_imported)
@@ -70,6 +74,8 @@ class ChatShelf(QObject):
 
     def flush(self) -> None:
         """Wait until all that was to be kept is on the disk, or has failed, which is said."""
+        if self._saver.holds:
+            self._saver.try_again()
         self._saver.wait()
         self._on_poll()
 
@@ -132,8 +138,18 @@ class ChatShelf(QObject):
         self._poll.stop()
         problem = self._saver.take_problem()
         if problem is not None:
-            self._session.job_failed.emit(describe(problem).sentence, "")
+            self._session.job_failed.emit(
+                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works.", ""
+            )
+        if self._saver.holds:
+            self._again.start()
         self.changed.emit()
+
+    @Slot()
+    def _try_again(self) -> None:
+        if self._saver.holds:
+            self._saver.try_again()
+            self._poll.start()
 
     @Slot(object)
     def _on_imported(self, chat: Chat) -> None:

@@ -59,27 +59,42 @@ def load_chat(path: Path) -> Chat:
 
 
 class ChatSaver:
-    """Saves chats beside the window, so that a long one never holds it up; of several states only the newest."""
+    """Saves chats beside the window, so that a long one never holds it up; of several states only the newest.
+
+    What the disk does not take is held, and tried again with whatever is saved next.
+    """
 
     def __init__(self, store: ChatStore) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="save chats")
         self._lock = threading.Lock()
         self._waiting: dict[str, Chat] = {}
+        self._held: dict[str, Chat] = {}
         self._newest: Future[None] | None = None
         self._problem: OSError | ValueError | None = None
+        self._is_told = False
 
     def save(self, chat: Chat) -> None:
         """Keep `chat` as soon as possible."""
         with self._lock:
-            is_waiting = chat.id in self._waiting
+            self._held.pop(chat.id, None)
             self._waiting[chat.id] = chat
-        if not is_waiting:
-            self._newest = self._thread.submit(self._save, chat.id)
+        self.try_again()
+
+    def try_again(self) -> None:
+        """Keep what is held as soon as possible."""
+        with self._lock:
+            self._waiting, self._held = {**self._held, **self._waiting}, {}
+        self._newest = self._thread.submit(self._save_all)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the disk has not taken something."""
+        return bool(self._held)
 
     @property
     def busy(self) -> bool:
-        """Whether something is not on the disk yet."""
+        """Whether something is being written, or is about to be."""
         return self._newest is not None and not self._newest.done()
 
     def wait(self) -> None:
@@ -88,14 +103,24 @@ class ChatSaver:
             self._newest.result()
 
     def take_problem(self) -> OSError | ValueError | None:
-        """What kept something off the disk since the last call."""
+        """What keeps something off the disk; once, until the disk has taken something again."""
         problem, self._problem = self._problem, None
+        if problem is None or self._is_told:
+            return None
+        self._is_told = True
         return problem
 
-    def _save(self, chat_id: str) -> None:
-        with self._lock:
-            chat = self._waiting.pop(chat_id)
-        try:
-            self._store.save(chat)
-        except (OSError, ValueError) as error:
-            self._problem = error
+    def _save_all(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                chat = self._waiting.pop(next(iter(self._waiting)))
+            try:
+                self._store.save(chat)
+                self._is_told = False
+            except (OSError, ValueError) as error:
+                self._problem = error
+                with self._lock:
+                    if chat.id not in self._waiting:
+                        self._held[chat.id] = chat

@@ -165,14 +165,22 @@ def test_of_what_is_saved_beside_the_window_the_newest_stays(library: Library) -
     assert saver.take_problem() is None
 
 
-def test_what_the_disk_does_not_take_is_told_once(library: Library) -> None:
+def test_what_the_disk_does_not_take_is_told_once_and_kept_as_soon_as_it_does(library: Library) -> None:
     library.chats.parent.mkdir(parents=True, exist_ok=True)
     library.chats.write_text("a file where the folder should be")
-    saver = ChatSaver(ChatStore(library))
-    saver.save(Chat())
-    saver.wait()
+    saver, first, second = ChatSaver(ChatStore(library)), Chat(name="first"), Chat(name="second")
+    for chat in (first, second):
+        saver.save(chat)
+        saver.wait()
     assert isinstance(saver.take_problem(), OSError)
-    assert saver.take_problem() is None
+    saver.save(first)
+    saver.wait()
+    assert saver.take_problem() is None, "it is known"
+    library.chats.unlink()
+    saver.save(dataclasses.replace(second, name="newer"))
+    saver.wait()
+    assert not saver.holds
+    assert [ChatStore(library).load(chat.id).name for chat in (first, second)] == ["first", "newer"]
 
 
 def test_two_windows_with_one_chat_lose_nothing(library: Library) -> None:

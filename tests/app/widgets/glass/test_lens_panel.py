@@ -36,10 +36,10 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) ->
 
 
 def test_it_says_what_is_missing(panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer) -> None:
-    assert "Nothing to look into yet" in panel.said
-    focus.show(text_of(byte_tokenizer, "abc", 2))
     assert "No model is open" in panel.said
     open_random(session, "gpt2-tiny", byte_tokenizer)
+    assert "Nothing to look into yet" in panel.said
+    focus.show(text_of(byte_tokenizer, "abc", 2))
     assert "Point at a token" in panel.said
 
 
