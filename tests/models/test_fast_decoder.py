@@ -59,7 +59,7 @@ def test_presets_say_the_same(name: str) -> None:
     check_equal(decoder(config), pieces(config, 9, *[1] * 20))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(24))
 def test_all_designs_say_the_same(seed: int) -> None:
     config = dataclasses.replace(random_design("decoder-only", seed)[0], context_length=40)
     check_equal(decoder(config), pieces(config, 7, *[1] * 25))
