@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOpened(Event):
-    """A model can be talked to now."""
+    """A model can be talked to now. loaded: itself, its tokenizer and step; None for the one that is being trained."""
 
     model: ChatModel
+    loaded: tuple[Any, Any, int] | None
 
 
 class ChatControl(OneJob):
@@ -86,8 +87,8 @@ class ChatControl(OneJob):
                 raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
             at = checkpoint_step(checkpoint) if checkpoint is not None else 0
             about = self._describe(run.id, run, model, tokenizer, at, choice.label)
-            self._loaded = (prepare_weights(model, weights), tokenizer, at)
-            yield ModelOpened(model=dataclasses.replace(about, weights=weights))
+            loaded = (prepare_weights(model, weights), tokenizer, at)
+            yield ModelOpened(model=dataclasses.replace(about, weights=weights), loaded=loaded)
 
         self._open(make)
 
@@ -98,11 +99,9 @@ class ChatControl(OneJob):
             trainer = self._live_trainer()
             if trainer is None:
                 raise ValueError("Nothing is being trained right now: choose a run instead.")
-            self._loaded = None
             device = str(next(trainer.model.parameters()).device.type).upper()
-            yield ModelOpened(
-                model=self._describe(LIVE, trainer.run, trainer.model, trainer.tokenizer, trainer.step, device)
-            )
+            about = self._describe(LIVE, trainer.run, trainer.model, trainer.tokenizer, trainer.step, device)
+            yield ModelOpened(model=about, loaded=None)
 
         self._open(make)
 
@@ -165,8 +164,8 @@ class ChatControl(OneJob):
         """End the reply that is being made, at once: what there is of it stands, and what the worker is at comes to
         nothing."""
         if self.state in ("waiting", "replying"):
-            self.cancel()
-            self._job, self.state = None, "ready"
+            self._drop()
+            self.state = "ready"
             self.changed.emit()
             self.reply_ended.emit()
 
@@ -178,8 +177,7 @@ class ChatControl(OneJob):
     def _drop_job(self) -> None:
         """Stop what is going on, and have its reply count as ended from now on."""
         was_reply = self.state in ("waiting", "replying")
-        self.cancel()
-        self._job = None
+        self._drop()
         if was_reply:
             self.reply_ended.emit()
 
@@ -198,7 +196,7 @@ class ChatControl(OneJob):
     def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, ModelOpened):
-                self.model = event.model
+                self.model, self._loaded = event.model, event.loaded
                 self.model_changed.emit()
             elif isinstance(event, Progress) and event.total and self.state == "loading":
                 self.loaded_share = event.done / event.total
@@ -211,7 +209,7 @@ class ChatControl(OneJob):
     def _over(self, job: Job, failure: Failure | None) -> None:
         was_reply = self.state in ("waiting", "replying")
         if failure is not None and self.state == "loading":
-            self.model = None
+            self.model = self._loaded = None
             self.model_changed.emit()
         self.state = "ready" if self.model is not None else "none"
         self.changed.emit()

@@ -43,9 +43,13 @@ class OneJob(QObject):
 
     def _begin(self, job: Job) -> None:
         """Hand over a job, in place of whichever is going on."""
-        if self._job is not None:
-            self._job.cancel()
+        self.cancel()
         self._job = self._worker.submit(job)
+
+    def _drop(self) -> None:
+        """End what is going on as `cancel`, and hear nothing more of it, not even that it has ended."""
+        self.cancel()
+        self._job = None
 
     def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         """What the job has yielded since the last call, in order."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
 from app.worker import Worker
@@ -101,13 +100,15 @@ class PronounControl(OneJob):
         self._begin(Job("Resolve pronouns", make, INTERACTIVE))
         self.changed.emit()
 
+    def forget(self) -> None:
+        """No answer is wanted any more."""
+        self._drop()
+        self.changed.emit()
+
     def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, PronounAnswer):
                 self.answered.emit(event)
-
-    def _over(self, job: Job, failure: Failure | None) -> None:
-        self.changed.emit()
 
     # -- The worker's thread -------------------------------------------------------------------------------------------
 

@@ -55,8 +55,7 @@ class WeightsControl(OneJob):
 
     def forget(self) -> None:
         """Another model is open: nothing is known of it."""
-        self.cancel()
-        self._job = None
+        self._drop()
         self.doing, self.share, self.measured, self.problem = "", 0.0, None, ""
         self.changed.emit()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
 from app.worker import Worker
@@ -66,8 +65,7 @@ class Examiner(OneJob):
 
     def forget(self) -> None:
         """No answer is wanted any more."""
-        self.cancel()
-        self._job = None
+        self._drop()
         self.changed.emit()
 
     def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
@@ -75,8 +73,5 @@ class Examiner(OneJob):
             if isinstance(event, _Answer):
                 self.step = event.step
                 self.done.emit(event.result)
-            elif isinstance(event, Progress):
+            elif isinstance(event, Progress) and event.total:
                 self.got_on.emit(event.done / event.total)
-
-    def _over(self, job: Job, failure: Failure | None) -> None:
-        self.changed.emit()

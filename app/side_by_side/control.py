@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from PySide6.QtCore import QObject, Signal
 
 from app.chat_model import ChatModel, describe_model
-from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
 from app.reply_events import Asked, ReplyStarted, reply_events
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.inspect.spans import Judgement
+    from models.training.run_folder import RunFolder
     from models.transformer import AnyModel
 
 
@@ -79,11 +79,9 @@ class SideBySide(OneJob):
 
     Signals (and `changed` and `failed` of OneJob):
         events_came(events): LaneOpened, LaneReplied, LaneJudged and Phase, in order.
-        ended(): all is there, it was stopped, or it failed.
     """
 
     events_came = Signal(object)
-    ended = Signal()
 
     def __init__(
         self,
@@ -95,7 +93,7 @@ class SideBySide(OneJob):
     ) -> None:
         super().__init__(worker, parent)
         self._library, self._folder_of, self._device = library, folder_of, device
-        self._loaded: dict[Lane, _Loaded] = {}
+        self._loaded: dict[Path, _Loaded] = {}  # by their checkpoints: the worker's thread alone uses it
 
     def start(self, lanes: Sequence[Lane], prompt: str, sampling: SamplingConfig) -> None:
         """Let every lane's model reply to `prompt`, one after the other.
@@ -111,12 +109,16 @@ class SideBySide(OneJob):
         device = self._device()
 
         def make() -> Iterator[Event]:
-            self._loaded = {lane: loaded for lane, loaded in self._loaded.items() if lane in lanes}
+            from models.training.run_folder import RunFolder
+
+            runs = [RunFolder.open(folder) for folder in folders]
+            paths = [_checkpoint(run, lane.step) for run, lane in zip(runs, lanes, strict=True)]
+            self._loaded = {path: loaded for path, loaded in self._loaded.items() if path in paths}
             opened = []
-            for i, (lane, folder) in enumerate(zip(lanes, folders, strict=True)):
-                if lane not in self._loaded:
-                    self._loaded[lane] = yield from self._load(lane, folder, device)
-                opened.append(self._loaded[lane])
+            for i, (run, path) in enumerate(zip(runs, paths, strict=True)):
+                if path not in self._loaded:
+                    self._loaded[path] = yield from self._load(run, path, device)
+                opened.append(self._loaded[path])
                 yield LaneOpened(lane=i, model=opened[-1].about)
             replies = []
             for i, loaded in enumerate(opened):
@@ -127,32 +129,31 @@ class SideBySide(OneJob):
         self.changed.emit()
 
     def forget(self) -> None:
-        """Leave off, and let the models go."""
-        self.cancel()
-        self._loaded = {}
+        """No comparison is wanted any more."""
+        self._drop()
+        self.changed.emit()
 
-    def _load(self, lane: Lane, folder: Path, device: str) -> Generator[Event, None, _Loaded]:
+    def _load(self, run: RunFolder, path: Path, device: str) -> Generator[Event, None, _Loaded]:
         from models.device import choose_device
         from models.loading import load_model_events
-        from models.training.run_folder import RunFolder
         from models.training.run_record import checkpoint_step
 
-        run, choice = RunFolder.open(folder), choose_device(device)
+        choice = choose_device(device)
         yield Phase(name=f"Loading {run.name}")
-        checkpoint = run.latest_checkpoint() if lane.step is None else run.checkpoint_path(lane.step)
-        model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
+        model, tokenizer = yield from load_model_events(path, choice.device)
         if tokenizer is None:
             raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
-        step = checkpoint_step(checkpoint) if checkpoint is not None else 0
+        step = checkpoint_step(path) if path != run.folder else 0
         about = describe_model(self._library, run.id, run, model, tokenizer, step, choice.label)
         return _Loaded(model, tokenizer, about)
 
     def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         self.events_came.emit(events)
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
-        self.changed.emit()
-        self.ended.emit()
+
+def _checkpoint(run: RunFolder, step: int | None) -> Path:
+    """Where the weights of a step are, or the newest ones; the run's folder where it has no checkpoints."""
+    return (run.latest_checkpoint() or run.folder) if step is None else run.checkpoint_path(step)
 
 
 def _reply(lane: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig) -> Generator[Event, None, _Reply]:

@@ -194,6 +194,8 @@ class MinimalPairs(QWidget):
     @Slot()
     def _on_source(self) -> None:
         self._open_problem = ""
+        asked_before = self.pronouns if self.source.value == "open" else self.examiner
+        asked_before.forget()
         self._show()
         self._ask()
 

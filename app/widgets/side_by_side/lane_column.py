@@ -130,13 +130,15 @@ class LaneColumn(QWidget):
         step = f"step {model.step:,}, " if model.step else ""
         self.about.setText(f"{step}{short_count(model.n_parameters)} parameters, on {model.device}")
 
-    def take(self, event: Event) -> None:
-        """Show what came of its reply."""
-        if isinstance(event, TokenMade):
-            self.text.append(event.text if self.text.written else event.text.lstrip())
-        elif isinstance(event, ReplyFinished):
-            rate = f", {event.tokens_per_s:,.0f} tokens/s" if event.tokens_per_s else ""
-            self.facts.setText(f"{event.n_tokens:,} tokens{rate}, first after {1000 * event.prefill_s:,.0f} ms")
+    def take(self, events: Sequence[Event]) -> None:
+        """Show what came of its reply: all that is new at once, since Qt lays the whole text out anew."""
+        text = "".join(event.text for event in events if isinstance(event, TokenMade))
+        if text:
+            self.text.append(text if self.text.written else text.lstrip())
+        for event in events:
+            if isinstance(event, ReplyFinished):
+                rate = f", {event.tokens_per_s:,.0f} tokens/s" if event.tokens_per_s else ""
+                self.facts.setText(f"{event.n_tokens:,} tokens{rate}, first after {1000 * event.prefill_s:,.0f} ms")
 
     def show_verdict(self, own: Judgement, other: Judgement, other_name: str) -> list[Span]:
         """Colour its reply by the difference between its own judgement and another model's; what was laid side by side.

@@ -67,7 +67,7 @@ class SideBySidePage(QWidget):
         self.prompt.refused.connect(self.status.setText)
         self.control.events_came.connect(self._on_events)
         self.control.failed.connect(self._on_failed)
-        self.control.ended.connect(self._on_ended)
+        self.control.changed.connect(self._show_state)
         session.runs_changed.connect(self._offer_runs)
         for _ in range(2):
             self.add_column()
@@ -138,8 +138,9 @@ class SideBySidePage(QWidget):
 
     @Slot()
     def _offer_runs(self) -> None:
+        runs = self._runs()
         for column in self.columns:
-            column.offer(self._runs())
+            column.offer(runs)
 
     @Slot()
     def _on_lane(self) -> None:
@@ -148,8 +149,7 @@ class SideBySidePage(QWidget):
             column.set_removable(len(self.columns) > 2)
         self._judgements, self._spans = {}, {}
         self.add_button.setEnabled(len(self.columns) < _MOST)
-        if self.control.busy:
-            self.control.cancel()
+        self.control.forget()
 
     # -- comparing -----------------------------------------------------------------------------------------------------
 
@@ -172,6 +172,7 @@ class SideBySidePage(QWidget):
 
     @Slot(object)
     def _on_events(self, events: tuple[Event, ...]) -> None:
+        replied: dict[int, list[Event]] = {}
         for event in events:
             if isinstance(event, Phase):
                 self.status.setText(f"{event.name}…")
@@ -179,10 +180,13 @@ class SideBySidePage(QWidget):
                 self.columns[event.lane].show_model(event.model)
                 self.status.setText("")
             elif isinstance(event, LaneReplied):
-                self.columns[event.lane].take(event.event)
+                replied.setdefault(event.lane, []).append(event.event)
             elif isinstance(event, LaneJudged):
                 self._judgements[event.reply, event.by] = event.judgement
-                self._show_judgements(event.reply)
+        for lane, told in replied.items():
+            self.columns[lane].take(told)
+        for reply in {event.reply for event in events if isinstance(event, LaneJudged)}:
+            self._show_judgements(reply)
 
     def _show_judgements(self, reply: int) -> None:
         """A reply is compared with the first model's view of it, the first one's own with the second's."""
@@ -196,9 +200,6 @@ class SideBySidePage(QWidget):
         self.status.setText(failure.sentence)
 
     @Slot()
-    def _on_ended(self) -> None:
-        self._show_state()
-
     def _show_state(self) -> None:
         self.run_button.setVisible(not self.control.busy)
         self.stop_button.setVisible(self.control.busy)

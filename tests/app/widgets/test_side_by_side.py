@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from app.job import INTERACTIVE, Job
 from app.session import Session
+from app.side_by_side.control import Lane
 from app.theme import ThemeProvider
 from app.widgets.side_by_side import SideBySidePage
 from models.inference.settings import SamplingConfig
@@ -86,3 +89,34 @@ def test_models_are_added_and_taken_away(page: SideBySidePage, qtbot: QtBot) -> 
     page.columns[3].remove_asked.emit()
     assert len(page.columns) == 3
     assert page.add_button.isEnabled()
+
+
+def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
+    page: SideBySidePage, session: Session, until: Until
+) -> None:
+    page.add_column()
+    run_id = session.list_runs()[0].id
+    for column, step in zip(page.columns, (None, *session.checkpoint_steps(run_id)[:2]), strict=True):
+        column.choose(Lane(run_id, step))
+    page.prompt.setPlainText("The cat")
+    page.compare()
+    page.columns[2].remove_asked.emit()
+    assert not page.control.busy
+    done: list[object] = []
+    session.worker.job_finished.connect(done.append)
+    session.worker.submit(Job("after it", lambda: iter(()), INTERACTIVE))
+    until(lambda: len(done) == 2)
+    assert [column.text.written for column in page.columns] == ["", ""]
+
+
+def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, session: Session, until: Until) -> None:
+    run = session.find_run(session.list_runs()[0].id)
+    page.columns[0].choose(Lane(run.id))
+    page.columns[1].choose(Lane(run.id, session.checkpoint_steps(run.id)[-1]))
+    page.prompt.setPlainText("The cat")
+    for step in (12, 13):
+        page.compare()
+        until(lambda: not page.control.busy)
+        assert page.columns[0].about.text().startswith(f"step {step},")
+        folder = run.folder / "checkpoints"
+        shutil.copytree(folder / "step-00000012", folder / "step-00000013", dirs_exist_ok=True)
