@@ -59,7 +59,7 @@ def middle(rect: QRectF) -> QPoint:
 def test_what_is_shown_is_what_the_model_does(
     panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, design: str
 ) -> None:
-    assert "Nothing to look into yet" in panel.said
+    assert "No model is open" in panel.said
     model, tokenizer = open_random(session, design, byte_tokenizer)
     source = "a source" if design == "t5-tiny" else ""
     text = text_of(tokenizer, SENTENCE, 10, source)
