@@ -148,8 +148,8 @@ class World:
         """One line on what this world is."""
         people, animals, places, things = map(len, (self.people, self.animals, self.places, self.things))
         return (
-            f"Tiny World {self.seed}: {people} people, {animals} animals, {places} places, {things} things and "
-            f"{len(self.facts)} facts, all made up by a generator (synthetic)."
+            f"Tiny World {self.seed}, synthetic: {people} people, {animals} animals, {places} places, {things} things "
+            f"and {len(self.facts)} facts, all made up by a generator."
         )
 
 

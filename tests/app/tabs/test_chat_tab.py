@@ -176,7 +176,7 @@ def press(qtbot: QtBot, tab: ChatTab, kind: str) -> None:
 def test_a_starter_begins_afresh_and_knows_the_right_answer(
     qtbot: QtBot, tab: ChatTab, actor: Actor, kind: str
 ) -> None:
-    assert tab.models.world.text().startswith("Tiny World 7: ")
+    assert tab.models.world.text().startswith("Tiny World 7, synthetic: ")
     tab.page.composer.sent.emit("Hello")
     actor.reply(" Hi.")
     press(qtbot, tab, kind)
