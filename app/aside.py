@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,6 +103,11 @@ class Aside(QObject):
         if self._running is not None:
             self._running[0].cancelled.set()
         self.busy_changed.emit(False)
+
+    def wait(self) -> None:
+        """Return when nothing runs on the other thread any more, not even what was cancelled."""
+        if self._running is not None:
+            wait([self._running[1]])
 
     def _start(self) -> None:
         assert self._waiting is not None

@@ -29,17 +29,15 @@ class Piece(NamedTuple):
     token: Token | None = None
 
 
-def notebook_path(library: Library) -> Path:
-    """Where the notebook is kept: not in a file that cannot be read, which is left alone."""
+def open_notebook(library: Library) -> tuple[Path, list[Piece]]:
+    """Where the notebook is kept, and what is in it: not in a file that cannot be read, which is left alone."""
     number = 1
     while True:
         path = library.home / ("notebook.json" if number == 1 else f"notebook-{number}.json")
         try:
-            read_notebook(path)
+            return path, read_notebook(path)
         except ValueError:
             number += 1
-        else:
-            return path
 
 
 def read_notebook(path: Path) -> list[Piece]:

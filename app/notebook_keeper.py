@@ -9,7 +9,7 @@ from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
 from app.aside import Aside
 from app.failures import Failure, describe
-from app.notebook_file import Piece, notebook_path, read_notebook, write_notebook
+from app.notebook_file import Piece, open_notebook, write_notebook
 from models.library import Library
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,9 @@ _SAVE_MS = 1000
 class NotebookKeeper(QObject):
     """Asks `pieces` for the notebook a second after it has changed, and when the program ends.
 
+    Attributes:
+        found: the notebook as it was kept; empty where there was none yet.
+
     Signals:
         problem(sentence): it could not be saved.
     """
@@ -28,38 +31,46 @@ class NotebookKeeper(QObject):
 
     def __init__(self, library: Library, pieces: Callable[[], Sequence[Piece]], parent: QObject) -> None:
         super().__init__(parent)
-        self._path, self._pieces = notebook_path(library), pieces
+        self._path, self.found = open_notebook(library)
+        self._pieces = pieces
+        self._is_new = False  # something is not on the disk yet
         self._saving = Aside(self)
         self._soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._soon.timeout.connect(self._save)
+        self._saving.done.connect(self._on_saved)
         self._saving.failed.connect(self._on_failed)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.flush)
 
-    def load(self) -> list[Piece]:
-        """The notebook as it was kept; empty where there is none yet."""
-        return read_notebook(self._path)
-
     def keep(self) -> None:
         """It has changed."""
+        self._is_new = True
         if not self._soon.isActive():
             self._soon.start()
 
     @Slot()
     def flush(self) -> None:
         """Keep it now, if it has changed."""
-        if self._soon.isActive():
-            self._soon.stop()
-            try:
-                write_notebook(self._path, self._pieces())
-            except OSError as error:
-                log.warning("The notebook was not saved: %s", describe(error).details)
+        if not self._is_new:
+            return
+        self._soon.stop()
+        self._saving.cancel()
+        self._saving.wait()  # or an older state could be written over this one
+        try:
+            write_notebook(self._path, self._pieces())
+            self._is_new = False
+        except OSError as error:
+            log.warning("The notebook was not saved: %s", describe(error).details)
 
     @Slot()
     def _save(self) -> None:
         pieces, path = self._pieces(), self._path
         self._saving.ask(lambda: write_notebook(path, pieces))
+
+    @Slot()
+    def _on_saved(self) -> None:
+        self._is_new = self._soon.isActive()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
@@ -12,6 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from app.aside import Aside
 from app.chat_model import ChatModel
+from app.failures import Failure
 from app.glass.focus import Focus
 from app.notebook_file import Piece, Token
 from app.notebook_keeper import NotebookKeeper
@@ -27,11 +26,6 @@ from app.widgets.modes.notebook_editor import NotebookEditor
 from app.widgets.words import counted
 from models.events import TokenMade
 from models.inference.settings import SamplingConfig
-
-if TYPE_CHECKING:
-    pass
-
-log = logging.getLogger(__name__)
 
 _PATIENCE_MS = 150
 _EMPTY = "Write a beginning. «Go on» has the model write what comes next; change anything, and go on again."
@@ -55,7 +49,7 @@ class Notebook(ModePage):
             "Go on", theme, self._on_go_on, icon="play", role="primary", tip="Let the model write on (Ctrl+Enter)"
         )
         self.go_on.setShortcut("Ctrl+Return")
-        self.stop = button("Stop", theme, self._reply.stop, icon="stop", tip="End the writing here (Esc)")
+        self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End the writing here (Esc)")
         self.stop.setShortcut("Esc")
         self.again = button(
             "Try again",
@@ -75,7 +69,7 @@ class Notebook(ModePage):
         self._looking = Aside(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
-        self.editor.set_pieces(self._keeper.load())
+        self.editor.set_pieces(self._keeper.found)
         self.editor.moveCursor(QTextCursor.MoveOperation.End)
         self._connect()
         self.model_is_new()
@@ -102,6 +96,7 @@ class Notebook(ModePage):
         self.legend.chosen.connect(self._colour)
         self._patience.timeout.connect(self._look)
         self._looking.done.connect(self._on_looked)
+        self._looking.failed.connect(self._on_not_looked)
         self._keeper.problem.connect(self.problem.say)
         self._reply.began.connect(self._on_began)
         self._reply.grew.connect(self._on_grew)
@@ -117,14 +112,19 @@ class Notebook(ModePage):
     @Slot()
     def model_is_new(self) -> None:
         super().model_is_new()
-        self._on_edited()
+        self._wants = False
+        self._on_other_text()
 
     # -- the text ------------------------------------------------------------------------------------------------------
 
     @Slot()
     def _on_edited(self) -> None:
-        self._end = None
         self._keeper.keep()
+        self._on_other_text()
+
+    def _on_other_text(self) -> None:
+        """How much of it the model reads is to be found out."""
+        self._end = None
         self._patience.start()
         self._show_state()
 
@@ -145,6 +145,12 @@ class Notebook(ModePage):
                 self._ask()
         elif self._wants:
             self._look()
+        self._show_state()
+
+    @Slot(object)
+    def _on_not_looked(self, failure: Failure) -> None:
+        self._wants = False
+        self.problem.say(failure.sentence)
         self._show_state()
 
     @Slot()
@@ -205,6 +211,11 @@ class Notebook(ModePage):
         self._wants, self._goes_on = False, False
         self.editor.writing += 1
         self._reply.ask(self._end.text[self._end.start :], self.draw())
+        self._show_state()
+
+    def _on_stop(self) -> None:
+        self._wants = False
+        self._reply.stop()
         self._show_state()
 
     def _on_again(self) -> None:

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 from app.notebook_file import Piece
 from app.theme import ThemeProvider
 from app.widgets.glass.token_colours import token_facts
-from app.widgets.modes.notebook_marks import NotebookColours, fragments, look_of, place_of, token_of
+from app.widgets.modes.notebook_marks import NotebookColours, fragments, look_of, pieces_of, place_of, token_of
 
 MOST_CHARACTERS, LONGEST_LINE = 200_000, 20_000
 """Above, Qt no longer types smoothly."""
@@ -59,8 +59,7 @@ class NotebookEditor(QPlainTextEdit):
         found: list[Piece] = []
         block = self.document().begin()
         while block.isValid():
-            for fragment in fragments(block):
-                found.append(Piece(fragment.text(), token_of(fragment.charFormat())))
+            found += pieces_of(block)
             if block.next().isValid():
                 found.append(Piece("\n"))
             block = block.next()

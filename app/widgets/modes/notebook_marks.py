@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from PySide6.QtCore import Slot
 from PySide6.QtGui import (
     QSyntaxHighlighter,
     QTextBlock,
+    QTextBlockUserData,
     QTextCharFormat,
     QTextDocument,
     QTextFormat,
     QTextFragment,
 )
 
-from app.notebook_file import Token
+from app.notebook_file import Piece, Token
 from app.theme import ThemeProvider
 from app.widgets.glass.token_colours import QUANTITIES, Shades
 
@@ -43,6 +44,22 @@ def token_of(look: QTextCharFormat) -> Token | None:
     if not look.hasProperty(_ID):
         return None
     return Token(*(look.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
+
+
+def pieces_of(block: QTextBlock) -> Sequence[Piece]:
+    """The parts of a block by who wrote them; of one that has not changed, those that were found before."""
+    known = block.userData()
+    if not isinstance(known, _Known) or known.revision != block.revision():
+        pieces = [Piece(part.text(), token_of(part.charFormat())) for part in fragments(block)]
+        known = _Known(block.revision(), pieces)
+        block.setUserData(known)
+    return known.pieces
+
+
+class _Known(QTextBlockUserData):
+    def __init__(self, revision: int, pieces: Sequence[Piece]) -> None:
+        super().__init__()
+        self.revision, self.pieces = revision, pieces
 
 
 def place_of(look: QTextCharFormat) -> tuple[int, int]:

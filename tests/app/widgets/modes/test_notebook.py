@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -10,10 +12,12 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.glass.focus import Focus
-from app.notebook_file import Piece, Token, notebook_path, read_notebook, write_notebook
+from app.notebook_file import Piece, Token, open_notebook, read_notebook, write_notebook
+from app.notebook_keeper import NotebookKeeper
 from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.modes.notebook import Notebook
+from app.widgets.modes.notebook_editor import NotebookEditor
 from models.inference.settings import SamplingConfig
 from models.library import Library
 from tests.app.heard import Heard, Until
@@ -155,7 +159,7 @@ def test_it_is_kept_and_found_again(
     page._keeper._soon.setInterval(20)
     page.editor._insert("first\nsecond 🙂 ")
     write()
-    qtbot.waitUntil(lambda: notebook_path(library).exists())
+    qtbot.waitUntil(lambda: open_notebook(library)[0].exists())
     page._keeper.flush()
     other = Notebook(session, theme, Focus())
     qtbot.addWidget(other)
@@ -165,13 +169,13 @@ def test_it_is_kept_and_found_again(
 
 
 def test_a_damaged_file_is_left_alone(library: Library) -> None:
-    path = notebook_path(library)
+    path, _ = open_notebook(library)
     write_notebook(path, [Piece("a"), Piece("b", Token(3, 0.5, 1.0, 2))])
     assert read_notebook(path) == [Piece("a"), Piece("b", Token(3, 0.5, 1.0, 2))]
     path.write_text('{"format": 1, "pieces": [[7]]}')
     with pytest.raises(ValueError, match="is damaged"):
         read_notebook(path)
-    assert notebook_path(library).name == "notebook-2.json"
+    assert open_notebook(library)[0].name == "notebook-2.json"
     assert path.read_text() == '{"format": 1, "pieces": [[7]]}'
 
 
@@ -184,3 +188,42 @@ def test_what_is_too_much_is_refused(page: Notebook, monkeypatch: pytest.MonkeyP
     page.editor.insertFromMimeData(data)
     assert page.editor.text == ""
     assert "20 characters" in page.problem.text()
+
+
+def test_pieces_are_those_of_the_text_after_any_change(theme: ThemeProvider, qtbot: QtBot) -> None:
+    editor = NotebookEditor(theme)
+    qtbot.addWidget(editor)
+    editor.set_pieces(
+        [Piece("one\ntwo "), Piece("three\n", Token(1, 0.5, 1.0, 1)), Piece("four", Token(2, 0.5, 1.0, 1))]
+    )
+    assert [piece.text for piece in editor.pieces()] == ["one\ntwo ", "three", "\n", "four"]
+    cursor = editor.textCursor()
+    cursor.setPosition(len("one\ntwo thr"))
+    cursor.insertText("X\nY")
+    cursor.setPosition(1)
+    cursor.insertText("\n")
+    assert "".join(piece.text for piece in editor.pieces()) == "o\nne\ntwo thrX\nYee\nfour"
+    editor.undo()
+    editor.undo()
+    assert [piece.text for piece in editor.pieces()] == ["one\ntwo ", "three", "\n", "four"]
+
+
+def test_at_the_end_the_newest_text_is_kept_whatever_is_being_written(
+    library: Library, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, goes_on = ["old"], threading.Event()
+    keeper = NotebookKeeper(library, lambda: [Piece(text[0])], session)
+
+    def slowly(path: Path, pieces: Sequence[Piece]) -> None:
+        if pieces[0].text == "old":
+            goes_on.wait(5)
+        write_notebook(path, pieces)
+
+    monkeypatch.setattr("app.notebook_keeper.write_notebook", slowly)
+    keeper.keep()
+    keeper._soon.timeout.emit()  # the second is over: the old text is on its way
+    text[0] = "new"
+    keeper.keep()
+    threading.Timer(0.05, goes_on.set).start()
+    keeper.flush()
+    assert open_notebook(library)[1] == [Piece("new")]
