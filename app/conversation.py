@@ -50,7 +50,6 @@ class Conversation(QObject):
         """Asked for the settings of each reply, its seed among them."""
         self.chat = Chat()
         self._recorder: ReplyRecorder | None = None
-        self._afterwards: Callable[[], None] | None = None
         self._waits_for = "Reading"
         self._keep = QTimer(self, interval=_SAVE_EVERY_MS)
         self._keep.timeout.connect(self._keep_partial)
@@ -91,12 +90,10 @@ class Conversation(QObject):
                 self.shelf.save(self.chat)
 
     def when_free(self, action: Callable[[], None]) -> None:
-        """Do `action` now, or when the reply that is being written has been stopped."""
-        if self._recorder is None:
-            action()
-        else:
-            self._afterwards = action
+        """Do `action` now; a reply that is being written is stopped before."""
+        if self._recorder is not None:
             self._session.stop_chat()
+        action()
 
     # -- What is said --------------------------------------------------------------------------------------------------
 
@@ -223,7 +220,7 @@ class Conversation(QObject):
                     self._waits_for = event.name
                     self.reply_waits.emit(f"{event.name} …")
                 elif isinstance(event, Progress) and event.done:
-                    self.reply_waits.emit(f"{self._waits_for} …  {event.done / event.total:.0%}")
+                    self.reply_waits.emit(f"{self._waits_for} …  {100 * event.done / event.total:.0f} %")
                 elif isinstance(event, ReplyStarted):
                     self._waits_for = "Reading"
             text = self._recorder.take(events)
@@ -248,6 +245,3 @@ class Conversation(QObject):
             self.shelf.save(self.chat)
         self.reply_ended.emit(message)
         self.path_changed.emit()
-        action, self._afterwards = self._afterwards, None
-        if action is not None:
-            action()

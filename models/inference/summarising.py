@@ -63,7 +63,7 @@ def prompt_events(
     *,
     n_begun: int = 0,
 ) -> Generator[Event, None, Prompt]:
-    """As `build_prompt`; while the model summarises, Phase and Progress (tokens), and a Notice where it failed.
+    """As `build_prompt`; while the model summarises, Phase and Progress (tokens read and made), and a Notice where it failed.
 
     Raises:
         ValueError: as `build_prompt`.
@@ -173,17 +173,17 @@ def _written(
     """The likeliest reply; where it does not come to an end, its whole sentences."""
     ends = reply_ends(model.config, tokenizer, form)
     sampling = SamplingConfig(temperature=0.0, max_tokens=longest, stop=ends.texts)
-    made, ended, n, told = "", False, 0, time.monotonic()
+    made, ended, n, told, total = "", False, 0, time.monotonic(), len(ids) + longest
     for event in generate(model, tokenizer, ids, sampling, end_ids=ends.ids):
         if isinstance(event, TokenMade):
             made, n = made + event.text, n + 1
             if time.monotonic() - told > 0.1:
                 told = time.monotonic()
-                yield Progress(done=n, total=longest)
+                yield Progress(done=len(ids) + n, total=total)
         elif isinstance(event, ReplyFinished):
             ended = event.reason == "stop"
         else:
-            yield Progress(done=0, total=longest)  # while it reads
+            yield Progress(done=event.done, total=total)
     whole = made if ended else made[: max(map(made.rfind, ".!?")) + 1]
     return " ".join(whole.split())
 
