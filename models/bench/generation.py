@@ -1,8 +1,8 @@
 """Time to the first token and tokens per second of our replies beside Hugging Face's `generate` with its cache.
 
 The same weights (exported by us, read by them), float32, threads and prompt; both go from token ids to token ids and
-take the likeliest one, by turns in one process. Ours are made as the chat makes them, with each token's probability,
-rank and entropy.
+take the likeliest one, by turns in one process. (What the chat tells about each token besides, its probability, rank
+and the entropy, is not made here, as it is not made by them.)
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from models.bench.throughput import SKIPPED
 from models.config import ModelConfig
 from models.events import Event, Notice, Phase, Progress
 from models.inference.continuation import Continuation
-from models.inference.sampling import SamplingConfig, sample
 from models.interop.export import export_hf
 from models.loading import load_model_events
 from models.presets import PRESETS
@@ -155,16 +154,12 @@ def _theirs(ours: AnyModel, device: torch.device) -> Generator[Event, None, Any]
 
 
 def _our_writer(model: AnyModel, prompt: Tensor) -> Writer:
-    greedy, generator = SamplingConfig(temperature=0.0), torch.Generator()
-
     def write(n_tokens: int) -> list[int]:
-        text, before = Continuation(model, prompt.tolist(), -1), prompt.tolist()
-        new = before
+        text, new, written = Continuation(model, prompt.tolist(), -1), prompt[None], []
         for _ in range(n_tokens):
-            choice = sample(text.next_logits(torch.tensor([new]))[0], greedy, generator, before, N_PROMPT)
-            new = [choice.id]
-            before.append(choice.id)
-        return before[N_PROMPT:]
+            new = text.next_logits(new).argmax(dim=-1, keepdim=True)
+            written.append(int(new))
+        return written
 
     return write
 

@@ -43,7 +43,7 @@ class FastDecoder:
     def __init__(self, model: Decoder) -> None:
         assert FastDecoder.covers(model)
         config, many = model.config, linear_for_many()
-        self._model = model
+        self._model, self._table = model, model.embedding.weight
         self._layers = [_Layer(block, config, many) for block in model.blocks]  # type: ignore[arg-type]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
         self._head = _head(model, many)
@@ -83,7 +83,10 @@ class FastDecoder:
     def _enter(self, ids: Tensor, past: int) -> Tensor:
         """The residual stream's beginning (T, C), a tensor of its own."""
         model, length = self._model, ids.size(1)
-        x = model.embed(ids)[0]
+        if length == 1 and not model.config.scaled_embeddings and 0 <= (id := int(ids)) < self._table.size(0):
+            x = self._table[id : id + 1].clone()  # half of the time
+        else:
+            x = model.embed(ids)[0]
         if model.position is not None:
             x = x + model.position.weight[past : past + length]
         elif model.config.position == "sinusoidal":
