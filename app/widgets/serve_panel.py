@@ -93,9 +93,9 @@ class ServePanel(QWidget):
         lines.addLayout(row(label("Requests", "subheading"), None, self.counts))
         lines.addWidget(self.calls)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, SPACE, 0)  # beside a scroll bar
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addLayout(row(label("Serve", "subheading"), self.status, None, self.stop))
+        layout.addLayout(row(self.status, None, self.stop))
         for widget in (self.about, self._off, self._on):
             layout.addWidget(widget)
         layout.addStretch(1)
@@ -162,5 +162,6 @@ class _Snippet(CodeEditor):
     @Slot()
     def _fit(self) -> None:
         n_lines = self.document().size().height()  # of a plain text, Qt counts lines here
-        around = self.height() - self.viewport().height() + 2 * int(self.document().documentMargin())
+        frame = max(self.height() - self.viewport().height(), 0)  # less than nothing while it is being laid out
+        around = frame + 2 * int(self.document().documentMargin())
         self.setFixedHeight(int(n_lines * self.fontMetrics().lineSpacing()) + around)

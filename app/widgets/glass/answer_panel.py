@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Slot
+from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.failures import Failure
@@ -15,6 +15,8 @@ from app.widgets.export_button import ExportButton, Numbers
 from app.widgets.glass.panel import GlassPanel
 from app.widgets.glass.panel_head import About, PanelHead
 from app.widgets.scrolling import scrolling
+
+_LATE_MS = 300
 
 
 class AnswerPanel(GlassPanel):
@@ -49,6 +51,9 @@ class AnswerPanel(GlassPanel):
         layout.setSpacing(SPACE)
         layout.addWidget(self.head)
         layout.addWidget(self._pages, 1)
+        self._late = QTimer(self, singleShot=True, interval=_LATE_MS)
+        self._late.timeout.connect(self._on_late)
+        self.examiner.changed.connect(self._on_asked)
         self.examiner.failed.connect(self._on_refused)
 
     @property
@@ -106,6 +111,19 @@ class AnswerPanel(GlassPanel):
         if sees_itself:
             notes.append("The model has read this very token, so it is no guess: it would be one where a mask stands.")
         self.head.set_note(" ".join(notes))
+
+    @Slot()
+    def _on_asked(self) -> None:
+        if self.examiner.busy:
+            self._late.start()
+        else:
+            self._late.stop()
+
+    @Slot()
+    def _on_late(self) -> None:
+        """Beside a training with long steps an answer takes a while: what stands there until then is an older one."""
+        if not self.said:
+            self.head.set_note("The model is still being asked: what is here is its answer to the question before.")
 
     @Slot(object)
     def _on_refused(self, failure: Failure) -> None:

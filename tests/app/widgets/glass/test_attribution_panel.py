@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
@@ -47,6 +49,25 @@ def test_it_shows_gradient_times_input(
     focus.hover(0)
     until(lambda: not panel.examiner.busy)
     assert ("Nothing chose" in panel.said) == (design != "bert-tiny")
+
+
+def test_what_stands_there_while_an_answer_takes_long_is_called_older(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
+) -> None:
+    focus, step_ends = Focus(), threading.Event()
+    panel = AttributionPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.show()
+    _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, "the cat sat", 4))
+    focus.lock(6)
+    until(lambda: not panel.said and not panel.examiner.busy)
+    assert panel.head.note == ""
+    session.worker.call(step_ends.wait)  # as a training with long steps does
+    focus.lock(7)
+    until(lambda: "question before" in panel.head.note)
+    step_ends.set()
+    until(lambda: panel.head.note == "")
 
 
 def test_a_mask_is_asked_for_its_likeliest_token(
