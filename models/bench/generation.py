@@ -75,7 +75,7 @@ def _compare(size: Size, device: torch.device, rounds: int) -> Generator[Event, 
     prompt = torch.randint(model.config.vocab_size, (N_PROMPT,), generator=torch.Generator().manual_seed(0))
     writers = (_our_writer(model, prompt), _their_writer(theirs, prompt.to(device)))
     first: tuple[list[float], list[float]] = ([], [])
-    rates: tuple[list[float], list[float]] = ([], [])
+    whole: tuple[list[float], list[float]] = ([], [])
     written: list[list[int]] = [[], []]
     read = 0.0
     for done in range(rounds + 1):
@@ -85,19 +85,24 @@ def _compare(size: Size, device: torch.device, rounds: int) -> Generator[Event, 
             middle = time.perf_counter()
             written[i] = write(size.n_tokens + 1)
             ended = time.perf_counter()
-            first[i].append(1000 * (middle - began))
-            rates[i].append(size.n_tokens / (ended - middle - (middle - began)))
+            first[i].append(middle - began)
+            whole[i].append(ended - middle)
         read = max(read, read_speed(bytes_per_token(model), device))
         yield Progress(done=done, total=rounds)
     same = next((i for i, pair in enumerate(zip(*written, strict=True)) if len(set(pair)) > 1), len(written[0]))
     yield Notice(sentence=f"the first {same} of {len(written[0])} tokens are the same")
     # The best of the rounds: what else the machine does can only make them slower. The first one warms up.
-    to_first, per_second = [min(times[1:]) for times in first], [max(speeds[1:]) for speeds in rates]
+    to_first, to_last = ([min(seconds[1:]) for seconds in both] for both in (first, whole))
+    per_second = [size.n_tokens / max(last - one, 1e-9) for one, last in zip(to_first, to_last, strict=True)]
     name = f"{size.millions} M"
     share = 100 * per_second[0] * bytes_per_token(model) / read
     return [
         compared(
-            f"first token {name}", to_first[0], to_first[1], f"ms for {N_PROMPT} tokens read", less_is_better=True
+            f"first token {name}",
+            1000 * to_first[0],
+            1000 * to_first[1],
+            f"ms for {N_PROMPT} tokens read",
+            less_is_better=True,
         ),
         compared(
             f"generate {name}", per_second[0], per_second[1], "tokens/s", less_is_better=False, target=size.target
