@@ -71,13 +71,13 @@ class AttentionPanel(AnswerPanel):
         session.chat_changed.connect(self._on_chat)
         focus.head_changed.connect(self._on_head)
         self._source.place_changed.connect(self._show_row)
-        for pointed in (focus, self._source):
-            pointed.lock_changed.connect(self._on_lock)
+        focus.lock_changed.connect(self._on_lock)
+        self._source.lock_changed.connect(self._on_lock)
         self.kinds.changed.connect(self._on_kind)
         self.overview.scale_changed.connect(self._show_head)
         montage.previewed.connect(self._show_head)
         montage.chosen.connect(self._on_tile)
-        montage.walked.connect(self._walk)
+        montage.walked.connect(lambda by: self._pointed.walk(by))
         self.detail.which_row.changed.connect(self._show_row)
         self.detail.cell_clicked.connect(self._on_cell)
         self.detail.whole_asked.connect(partial(self._show_part, None))
@@ -103,8 +103,8 @@ class AttentionPanel(AnswerPanel):
         if text is not None and self._session.chat_model is not None:
             self._say_share(0.0)
             self._reading.begin(text)
-            words = text.source_words
-            self._source.show(ReadText(ids=text.source_ids, words=words, n_prompt=len(words)))
+            n = len(text.source_ids)
+            self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=n))
 
     @Slot(float)
     def _say_share(self, share: float) -> None:
@@ -230,8 +230,7 @@ class AttentionPanel(AnswerPanel):
 
     @Slot()
     def _on_lock(self) -> None:
-        """Where it was pointed at before, no place is new."""
-        if self.isVisible() and self._pointed.locked is not None:
+        if self.isVisible() and self._pointed.locked is not None:  # what was pointed at before is no new place
             self._show_row()
 
     def _row_weights(self, query: int) -> Floats | None:
@@ -255,13 +254,8 @@ class AttentionPanel(AnswerPanel):
         if self._part is None:
             self.detail.map.mark_row(int(np.searchsorted(self.stack.rows, row.query, "right")) - 1)
         else:
-            rows = self._part.rows
-            self.detail.map.mark_row(row.query - rows.start if row.query in rows else None)
+            self.detail.map.mark_row(row.query - self._part.rows.start if row.query in self._part.rows else None)
         return row.query
-
-    @Slot(int)
-    def _walk(self, by: int) -> None:
-        self._pointed.walk(by)
 
     @Slot(int, int)
     def _on_cell(self, row: int, column: int) -> None:

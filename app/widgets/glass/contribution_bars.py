@@ -72,8 +72,7 @@ class ContributionBars(LayerFigure):
                 painter.fillRect(bar, self._color(name))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         named = dict.fromkeys(name for bars in self._bars for name, _ in bars if name in PARTS)
-        legend = [(self._color(name), PARTS[name]) for name in named]
-        self._draw_legend(painter, [*legend, (self._color("embedding"), "embedding, biases")])
+        self._draw_legend(painter, [(self._color(name), PARTS[name]) for name in named])
         painter.setBrush(Qt.BrushStyle.NoBrush)
         self._draw_read_slot(painter, room)
 

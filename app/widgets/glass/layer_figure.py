@@ -73,7 +73,9 @@ class LayerFigure(Figure):
 
     def _draw_legend(self, painter: QPainter, entries: Sequence[tuple[QColor, str]]) -> None:
         """Colours and what they mean, above the data."""
-        metrics, x = QFontMetrics(self._theme.font(0.9)), self._room().left()
+        metrics = QFontMetrics(self._theme.font(0.9))
+        wide = sum(12 + metrics.horizontalAdvance(words) + 1.5 * SPACE for _, words in entries)
+        x = max(0.0, min(self._room().left(), self.width() - wide))
         painter.setFont(self._theme.font(0.9))
         for color, words in entries:
             painter.setPen(Qt.PenStyle.NoPen)

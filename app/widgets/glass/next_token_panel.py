@@ -98,7 +98,9 @@ class NextTokenPanel(AnswerPanel):
             slider.changed.connect(partial(self._on_tried, name))
         self._tried = QWidget()
         self._tried.setLayout(column(*self._sliders.values(), spacing=2))
-        self.lines.addLayout(row(label("Settings", "caption"), self.by, None))
+        self._settings = QWidget()
+        self._settings.setLayout(row(label("Settings", "caption"), self.by, None))
+        self.lines.addWidget(self._settings)
         self.lines.addWidget(self._tried)
         for widget in (self.summary, self.bars, self.table, self.others):
             self.lines.addWidget(widget)
@@ -164,10 +166,11 @@ class NextTokenPanel(AnswerPanel):
         draw = text.draws[place - text.n_prompt] if text.draws and place >= text.n_prompt else None
         config, before = self._config(text), text.ids[:place]
         try:
-            self.xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw)
+            xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw)
         except ValueError as error:  # a bias for a token that this model does not have
             self.say("This cannot be looked into", str(error))
             return
+        self.xray = dataclasses.replace(xray, bars=xray.bars[:1]) if self._is_encoder else xray
         self.show_body()
         self._draw()
 
@@ -198,10 +201,11 @@ class NextTokenPanel(AnswerPanel):
         can_choose = asked.place >= asked.text.n_prompt and not self._is_encoder
         ids = dict.fromkeys([*xray.order, *(each.id for each in xray.rows)])
         self._words = {piece.id: piece.display for piece in self._names.pieces(ids)}
+        self.table.set_drawn(not self._is_encoder)
         for view in (self.bars, self.table):
             view.show_xray(xray, self._words.__getitem__, can_choose=can_choose)
-        self.by.setEnabled(not self._is_encoder)
-        self._tried.setVisible(not self._is_encoder)
+        for widget in (self._settings, self._tried):
+            widget.setVisible(not self._is_encoder)
         for name, slider in self._sliders.items():
             if slider.value != getattr(xray.config, name):  # else it would move under the hand that drags it
                 slider.set_value(getattr(xray.config, name))
@@ -257,20 +261,23 @@ class NextTokenPanel(AnswerPanel):
         logits = read.given.at(asked.place) if asked is not None and read is not None else None
         if asked is None or logits is None:
             return dict
-        text, config = asked.text, self._config(asked.text)
+        text, config, is_encoder = asked.text, self._config(asked.text), self._is_encoder
 
         def columns() -> Columns:
             rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt)
             pieces = self._names.pieces([each.id for each in rows])
-            return {
+            own = {
                 "rank": [each.rank for each in rows],
                 "id": [each.id for each in rows],
                 "token": [piece.display for piece in pieces],
                 "own": [each.own for each in rows],
+            }
+            drawn = {
                 "after_temperature": [each.tempered for each in rows],
                 "cut_by": [each.cut for each in rows],
                 "final": [each.final for each in rows],
             }
+            return own if is_encoder else own | drawn
 
         return columns
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.inspect.ablation import Part
 
 _SHORT = {"attention": "attn", "cross_attention": "cross", "feed_forward": "ff"}
+_MOST_IN_A_LINE = 8  # columns whose names stand beside each other
 _SMALLEST_REACH = 0.01  # nats: below that nothing is coloured strongly
 
 
@@ -39,6 +40,7 @@ class PartGrid(HeatMap):
         self._rows: list[str] = []
         self._heads: list[str] = []
         self._borders: list[int] = []
+        self._n_lines = 1
         self._marked: Collection[Part] = ()
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -56,6 +58,7 @@ class PartGrid(HeatMap):
             own = {_key(site, part): part for part in parts}
             self._parts.append([own.get(key) for key in order])
         self._heads = [_column_words(name, head) for name, head in order]
+        self._n_lines = 1 if len(order) <= _MOST_IN_A_LINE else 2
         kinds = [(name, head is None) for name, head in order]
         self._borders = [i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1] and not kinds[i - 1][1]]
         sides = {"encoder.": "Enc.", "decoder.": "Dec."}
@@ -101,7 +104,7 @@ class PartGrid(HeatMap):
         return reach
 
     def sizeHint(self) -> QSize:
-        return QSize(420, max(len(self._rows), 1) * self._row_height + self._metrics().height() + 6)
+        return QSize(420, max(len(self._rows), 1) * self._row_height + self._head_height + 2)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(240, self.sizeHint().height())
@@ -111,11 +114,15 @@ class PartGrid(HeatMap):
         return self._metrics().height() + (6 if len(self._rows) <= 14 else -2)
 
     @property
+    def _head_height(self) -> int:
+        return self._n_lines * self._metrics().height() + 4
+
+    @property
     def _left(self) -> int:
         return self._metrics().horizontalAdvance("Layer 00") + SPACE
 
     def _room(self) -> QRectF:
-        top = self._metrics().height() + 4
+        top = self._head_height
         return QRectF(self._left, top, max(self.width() - self._left - 2, 1), max(self.height() - top - 2, 1))
 
     # -- Painting ------------------------------------------------------------------------------------------------------
@@ -151,13 +158,16 @@ class PartGrid(HeatMap):
         for row, name in enumerate(self._rows):
             cell = self.cell_rect(0, row, area)
             painter.drawText(QRectF(0, cell.top(), self._left - SPACE * 0.75, cell.height()), right, name)
-        free = 0.0
+        free, line = [0.0] * self._n_lines, 0
         for column, name in enumerate(self._heads):
+            is_head = name[-1].isdigit()  # the others, longer than their columns are wide, take the lines in turn
+            line = self._n_lines - 1 if is_head else (line + 1) % self._n_lines
             middle, width = self.cell_rect(column, 0, area).center().x(), metrics.horizontalAdvance(name)
-            if middle - width / 2 >= free:
-                box = QRectF(middle - width / 2 - 1, 0, width + 2, metrics.height())
+            left = min(middle - width / 2, self.width() - width - 1)
+            if left >= free[line]:
+                box = QRectF(left - 1, line * metrics.height(), width + 2, metrics.height())
                 painter.drawText(box, Qt.AlignmentFlag.AlignCenter, name)
-                free = middle + width / 2 + 3
+                free[line] = left + width + 3
 
     def _draw_bar(self, painter: QPainter, area: QRectF, picture: HeatPicture) -> None:
         """The colours are explained beside the grid."""

@@ -54,6 +54,9 @@ class PartSurvey(QWidget):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(6)
+        self.progress.setMinimumWidth(24)
+        for widget in (self.measure, self.stop, self.progress):
+            widget.hide()  # until there is something to measure
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Sequence
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QToolTip, QWidget
 
@@ -35,6 +35,8 @@ class TokenStrip(TokenView):
         self._tips: Sequence[str] = ()
         self._crossed: Collection[int] = ()
         self._tokens: tuple[tuple[int, ...], tuple[str, ...]] = ((), ())
+        self._fitting = QTimer(self, singleShot=True, interval=0)
+        self._fitting.timeout.connect(self._fit)
         self.set_show_ids(False)
         self.setAccessibleName(name)
 
@@ -60,8 +62,9 @@ class TokenStrip(TokenView):
 
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
-        self._fit()
+        self._fitting.start()  # resized while it is being resized, the viewport would keep its old height
 
+    @Slot()
     def _fit(self) -> None:
         rows = min(max(self._layout.n_rows, 1), self._most_rows)
         self.setFixedHeight(rows * self._row_height + 2 * _MARGIN)

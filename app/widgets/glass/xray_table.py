@@ -26,7 +26,7 @@ _CUTS = {"top_k": "top-k", "typical_p": "typical", "top_p": "top-p", "min_p": "m
 _NUMBER = "<0.1\N{NO-BREAK SPACE}%."
 _WIDEST = ("49,152", "", _NUMBER, _NUMBER, "typical", _NUMBER)
 """What there is room for in each column."""
-_TOKEN = 1
+_TOKEN, _OWN = 1, 2
 _GIVE_WAY = {3: 66, 4: 56}
 """Columns that are hidden where the token has less room than so many pixels: a row's tip has all of it."""
 _Index = QModelIndex | QPersistentModelIndex
@@ -76,6 +76,12 @@ class XrayTable(QTableView):
         self._take_height()
         self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if can_choose else Qt.CursorShape.ArrowCursor)
 
+    def set_drawn(self, drawn: bool) -> None:
+        """Whether tokens are drawn at all: where not, there is but the model's own probability."""
+        if drawn != self._rows.is_drawn:
+            self._rows.is_drawn = drawn
+            self._size_columns()
+
     @property
     def words(self) -> list[list[str]]:
         """What stands in the table, row by row."""
@@ -111,9 +117,10 @@ class XrayTable(QTableView):
             for words, title in zip(_WIDEST, _TITLES, strict=True)
         ]
         room = self.viewport().width() - sum(widths) + widths[_TOKEN]
-        for column, least in _GIVE_WAY.items():
-            self.setColumnHidden(column, room < least)
-            room += widths[column] if room < least else 0
+        for column in range(_OWN + 1, len(widths)):
+            is_hidden = not self._rows.is_drawn or room < _GIVE_WAY.get(column, 0)
+            self.setColumnHidden(column, is_hidden)
+            room += widths[column] if is_hidden else 0
         widths[_TOKEN] = max(room, 40)
         for column, width in enumerate(widths):
             self.setColumnWidth(column, width)
@@ -136,7 +143,7 @@ class _Rows(QAbstractTableModel):
         self._theme = theme
         self._xray: Xray | None = None
         self._name: Callable[[int], str] = str
-        self.can_choose = False
+        self.can_choose, self.is_drawn = False, True
         self._take_font()
         theme.theme_changed.connect(self._take_font)
 
@@ -204,8 +211,9 @@ class _Rows(QAbstractTableModel):
 
     def _tip(self, row: XrayRow) -> str:
         lines = [f"{self._name(row.id)}   token {row.id:,}, rank {row.rank:,}"]
-        for words, value in (("own", row.own), ("after temperature", row.tempered), ("final", row.final)):
-            lines.append(f"{words}: {share(value)}")
+        lines.append(f"own: {share(row.own)}")
+        if self.is_drawn:
+            lines += [f"after temperature: {share(row.tempered)}", f"final: {share(row.final)}"]
         if row.cut:
             lines.append(
                 f"cut off by: {_CUTS[row.cut]}" if row.cut != "temperature" else "never drawn at temperature 0"
