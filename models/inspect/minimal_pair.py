@@ -86,8 +86,8 @@ def align(first: Sequence[int], second: Sequence[int]) -> tuple[Column, ...]:
 def read_pair(model: AnyModel, tokenizer: Tokenizer, texts: tuple[str, str]) -> PairReading:
     """Read both texts. Leaves the model's mode as it is.
 
-    In a causal model, what stands before the first difference has the same numbers in both, in every bit; up to rounding
-    with a mixture of experts, whose products are of as many tokens at once as have chosen the same expert.
+    In a causal model, what stands before the first difference has the same numbers in both, in every bit; but for
+    rounding in a mixture of experts, whose products are of as many tokens at once as have chosen the same expert.
 
     Raises:
         ValueError: where a text is empty, or longer than MOST_TOKENS or than the context; or the model says no numbers.
