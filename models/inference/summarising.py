@@ -63,7 +63,7 @@ def prompt_events(
     *,
     n_begun: int = 0,
 ) -> Generator[Event, None, Prompt]:
-    """As `build_prompt`; while the model summarises, Phase and Progress (tokens read and made), and a Notice where it failed.
+    """As `build_prompt`; while it summarises, Phase and Progress (tokens read and made), and a Notice where it failed.
 
     Raises:
         ValueError: as `build_prompt`.
