@@ -88,10 +88,11 @@ def _announce(served: Served, url: str, *, as_json: bool) -> None:
 
 
 def _write_call(call: Call) -> None:
-    """One line on stderr for each request."""
+    """One line on stderr for each request; a path may hold characters that would steer the terminal."""
     at = time.strftime("%H:%M:%S")
     if call.state == "refused":
         words = f"refused: {call.note}"
     else:
         words = f"{call.n_prompt} tokens read, {call.n_made} made in {call.seconds:.1f} s; {call.state}: {call.note}"
-    print(f"{at} {call.kind}: {words}", file=sys.stderr, flush=True)
+    line = "".join(c if c.isprintable() else "�" for c in f"{call.kind}: {words}")
+    print(f"{at} {line}", file=sys.stderr, flush=True)

@@ -90,7 +90,13 @@ class Answer:
             if left:
                 self._activity.change(number, state="left", note="The client left", n_made=self._n_made)
         if not left:
-            answering.result()
+            self._check(answering, number)
+
+    def _check(self, answering: asyncio.Future[None], number: int) -> None:
+        """Where an answer broke off by a fault of ours: raise that, and count the request as open no more."""
+        if answering.exception() is not None:
+            self._activity.change(number, state="failed", note="It could not be sent.", n_made=self._n_made)
+        answering.result()
 
     @property
     def _n_made(self) -> int:

@@ -62,14 +62,18 @@ def make_endpoint(engine: Engine, activity: Activity) -> ASGIApp:
         """The model, if it is the one that was asked for, and there is room in the line."""
         served = engine.served
         _check_name(asked.model, served)
+        _check_room()
+        return served
+
+    def _check_room() -> None:
         if activity.n_open >= MOST_OPEN:
             sentence = f"{MOST_OPEN} requests wait already: try again when some are answered."
             raise ApiError(429, sentence, code="too_many_requests")
-        return served
 
     def _answer(
         served: Served, asked: Asked, orders: list[Order], shape: Shape, *, kind: str, n_prompt: int
     ) -> ASGIApp:
+        _check_room()  # others may have been read at the same time; from here on it is counted
         return Answer(
             engine,
             activity,

@@ -73,7 +73,7 @@ class PromptingPanel(QWidget):
         self.system.text_changed.connect(self._on_edited)
         self.template_window.edited.connect(self._on_template)
         next_prompt.changed.connect(self._show_state)
-        session.chat_model_changed.connect(self._show_state)
+        session.chat_model_changed.connect(self._on_model)
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -110,7 +110,19 @@ class PromptingPanel(QWidget):
         self.system.blockSignals(False)
         self.choices[prompting.when_full].setChecked(True)
         self._next.set_prompting(prompting)
+        self._show_template()
         self._show_state()
+
+    @Slot()
+    def _on_model(self) -> None:
+        self._show_template()
+        self._show_state()
+
+    def _show_template(self) -> None:
+        """In its window, if that is open: the one before was another chat's, or another model's."""
+        window, template = self.template_window, self._prompting.template
+        if window.isVisible() and window.template != (template or window.own):
+            window.show_template(template)
 
     @Slot()
     def _on_edited(self) -> None:

@@ -19,6 +19,8 @@ from app.cli import main
 from app.server import endpoints
 from app.server.address import HOST, bind, url_of
 from app.server.endpoints import MOST_BYTES
+from app.server.orders import chat_orders
+from app.server.shapes import CompletionShape
 from tests.app.server.conftest import Endpoint, answering
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
@@ -174,6 +176,29 @@ def test_too_many_at_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(endpoints, "MOST_OPEN", 0)
     status, answer = ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": SAID})
     assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
+
+
+def test_where_many_are_read_at_once_there_is_still_room_for_so_many_only(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*given: object) -> object:
+        monkeypatch.setattr(endpoints, "MOST_OPEN", 0)  # as if others had come while this one was read
+        return chat_orders(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(endpoints, "chat_orders", meanwhile)
+    assert ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": SAID})[0] == 429
+
+
+def test_an_answer_that_breaks_off_by_a_fault_waits_no_more(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole(*given: object) -> object:
+        raise LookupError("a fault")
+
+    monkeypatch.setattr(CompletionShape, "whole", whole)
+    assert ask(endpoint, "POST", COMPLETION, {"model": "tiny", "prompt": "a"})[0] == 500
+    assert endpoint.activity.n_open == 0
+    assert endpoint.over[-2].state == "failed"
 
 
 @pytest.mark.parametrize("stream", [False, True])

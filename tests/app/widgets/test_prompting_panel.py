@@ -171,6 +171,8 @@ def test_the_template_is_edited_beside_what_it_makes(
     window.editor.setPlainText("{# a\nb #}{{ 'one\ntwo' ~ \"x\" }}{% set a = 1 %}")
     panel.own.click()
     assert window.template == SMOLLM2
+    panel.set_prompting(Prompting(template="of another chat"))
+    assert window.template == "of another chat"
     window.close()
 
 
