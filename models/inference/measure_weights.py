@@ -108,7 +108,7 @@ def _write(one: _Measured, ids: Sequence[int]) -> Iterator[None]:
         seconds.append(time.perf_counter() - began)
         yield
     one.read.append(len(prompt) / seconds[0])
-    one.written.append(len(seconds[1:]) / sum(seconds[1:]) if seconds[1:] else 0.0)
+    one.written.append(1 / statistics.median(seconds[1:]) if seconds[1:] else 0.0)
 
 
 def _nats(model: Decoder, window: Sequence[int]) -> float:
