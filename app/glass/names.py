@@ -58,7 +58,9 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def share(p: float) -> str:
-    """A probability in two digits or more: «41.2 %», «0.31 %», «0.0042 %», «<0.0001 %»."""
+    """A probability in two digits or more: «41.2 %», «0.31 %», «0.0042 %», «<0.0001 %», «>99.9 %»."""
+    if 0.9995 <= p < 1.0:
+        return f">{percent(0.999, 1)}"
     if p < 1e-6:
         return f"{'<' if p > 0.0 else ''}{percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
     return percent(p, 1 if p >= 0.01 else min(4, 1 - math.floor(math.log10(100 * p))))

@@ -103,8 +103,7 @@ class AttentionPanel(AnswerPanel):
         if text is not None and self._session.chat_model is not None:
             self._say_share(0.0)
             self._reading.begin(text)
-            n = len(text.source_ids)
-            self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=n))
+            self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=0))
 
     @Slot(float)
     def _say_share(self, share: float) -> None:

@@ -266,18 +266,18 @@ class NextTokenPanel(AnswerPanel):
         def columns() -> Columns:
             rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt)
             pieces = self._names.pieces([each.id for each in rows])
-            own = {
+            own: Columns = {
                 "rank": [each.rank for each in rows],
                 "id": [each.id for each in rows],
                 "token": [piece.display for piece in pieces],
                 "own": [each.own for each in rows],
             }
-            drawn = {
+            drawn: Columns = {
                 "after_temperature": [each.tempered for each in rows],
                 "cut_by": [each.cut for each in rows],
                 "final": [each.final for each in rows],
             }
-            return own if is_encoder else own | drawn
+            return own if is_encoder else {**own, **drawn}
 
         return columns
 

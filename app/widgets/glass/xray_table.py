@@ -232,7 +232,7 @@ def _short(p: float) -> str:
     """A probability in few characters: its tip has all digits."""
     if p == 0.0:
         return percent(p)
-    return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else percent(p, 1)
+    return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else share(p)
 
 
 def _side(column: int) -> Qt.AlignmentFlag:
