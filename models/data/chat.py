@@ -1,4 +1,4 @@
-"""The chat template: how a conversation becomes one text, and which of its tokens are the model's own words."""
+"""Our own chat template: how a conversation becomes one text, and which of its tokens are the model's own words."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from jinja2 import Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
+from models.data.chat_template import render_template
 from models.tokenizers import SPECIAL_TOKENS, encode_text
 
 Message = dict[str, str]
@@ -35,22 +34,14 @@ ROLES = ("system", "user", "assistant")
 CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(encoding="utf-8")
 
 
-@lru_cache(maxsize=8)
-def _compiled(template: str) -> Template:
-    return ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(template)
-
-
-def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False, template: str = CHAT_TEMPLATE) -> str:
-    """The conversation as one text, special tokens written out.
+def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
+    """The conversation as one text in our own format, special tokens written out.
 
     Raises:
-        ValueError: for an unknown role, a missing key, or a template that fails.
+        ValueError: for an unknown role or a missing key.
     """
     check_messages(messages)
-    try:
-        return str(_compiled(template).render(messages=messages, add_generation_prompt=add_generation_prompt))
-    except TemplateError as error:
-        raise ValueError(f"The chat template fails: {error}") from error
+    return render_template(CHAT_TEMPLATE, messages, asks=add_generation_prompt)
 
 
 def check_messages(messages: Sequence[Message]) -> None:

@@ -19,7 +19,7 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from app.cli import main
 from models import load_model
 from models.cost import total_parameters
-from models.data.chat import render_chat
+from models.data.chat_template import render_template
 from models.events import TokenMade
 from models.inference.generate import generate
 from models.inference.settings import SamplingConfig
@@ -117,7 +117,7 @@ def test_it_answers_in_its_own_chat_format(
 ) -> None:
     field = gguf.GGUFReader(file).get_field("tokenizer.chat_template")
     assert field is not None
-    prompt = render_chat([{"role": "user", "content": question}], True, template=field.contents())
+    prompt = render_template(field.contents(), [{"role": "user", "content": question}], asks=True)
     assert prompt.endswith("<|im_start|>assistant\n")
     answer = reply(loaded, prompt, 40)
     print(f"{question} → {answer}")  # noqa: T201
