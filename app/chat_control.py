@@ -61,6 +61,8 @@ class ChatControl(OneJob):
         self._read_before: Any = None
         self.model: ChatModel | None = None
         self.state = "none"
+        self.opening = ""
+        """What the model is called that is being opened, or was last."""
         self.loaded_share = 0.0
         """How much of a model that is being opened has been read."""
         self.reply_failed = False
@@ -90,7 +92,7 @@ class ChatControl(OneJob):
             loaded = (prepare_weights(model, weights), tokenizer, at)
             yield ModelOpened(model=dataclasses.replace(about, weights=weights), loaded=loaded)
 
-        self._open(make)
+        self._open(run.name, make)
 
     def open_live(self) -> None:
         """Talk to the model that is being trained, as it is at each step."""
@@ -103,7 +105,7 @@ class ChatControl(OneJob):
             about = self._describe(LIVE, trainer.run, trainer.model, trainer.tokenizer, trainer.step, device)
             yield ModelOpened(model=about, loaded=None)
 
-        self._open(make)
+        self._open("the model in training", make)
 
     @property
     def tokenizer(self) -> Tokenizer | None:
@@ -181,9 +183,9 @@ class ChatControl(OneJob):
         if was_reply:
             self.reply_ended.emit()
 
-    def _open(self, make: Callable[[], Iterator[Event]]) -> None:
+    def _open(self, name: str, make: Callable[[], Iterator[Event]]) -> None:
         self._drop_job()
-        self.state, self.loaded_share = "loading", 0.0
+        self.state, self.opening, self.loaded_share = "loading", name, 0.0
         self._begin(Job("Open model", make, INTERACTIVE))
         self.changed.emit()
 

@@ -232,6 +232,11 @@ class Session(Serving):
         return self._try(lambda: self._chat.send(messages, sampling, begun, prompting))
 
     @property
+    def opening(self) -> str:
+        """What the model is called that is being opened, or was last."""
+        return self._chat.opening
+
+    @property
     def loaded_share(self) -> float:
         """How much of the model that is being opened has been read."""
         return self._chat.loaded_share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QSplitter, QWidget
 
 from app.session import Session
@@ -24,7 +25,18 @@ def remember_splitters(session: Session, pages: Pages) -> None:
     """Keep where the splitters are for the next launch."""
     for page in pages.made.values():
         for key, splitter in _splitters(page):
-            session.remember(key, splitter.sizes())
+            session.remember(key, _sizes(splitter, session.settings.get(key, [])))
+
+
+def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
+    """The sizes as they are; of a part that is hidden just now the one that it had last, here or at the last launch."""
+    sizes, across = splitter.sizes(), splitter.orientation() == Qt.Orientation.Horizontal
+    for i, was in enumerate(kept if len(kept) == len(sizes) else sizes):
+        part = splitter.widget(i)
+        if part is not None and part.isHidden():
+            had = part.width() if across else part.height()
+            sizes[i] = had if part.testAttribute(Qt.WidgetAttribute.WA_Resized) else was
+    return sizes
 
 
 def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:

@@ -30,6 +30,7 @@ from models.inference.settings import SamplingConfig, with_advice
 _TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
 _WHOLE = ("pairs", "embeddings")
 """Modes in which nothing is drawn by the settings, and no token is looked into."""
+_DRAWS_NOTHING = "This model fills masks and draws nothing: these settings are for models that write."
 _FOLDED = "chat side folded"
 _NARROW = 1100
 """Pixels of the window below which the right side is folded until the user wants it."""
@@ -134,7 +135,7 @@ class ChatTab(QWidget):
     @Slot()
     def _on_model(self) -> None:
         model = self._session.chat_model
-        self.sampling.setEnabled(model is None or model.mode != "fill")
+        self.sampling.set_used(model is None or model.mode != "fill", _DRAWS_NOTHING)
         if model is not None:
             usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
             folder = self._session.library.runs / model.run_id

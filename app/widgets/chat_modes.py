@@ -53,6 +53,7 @@ class ChatModes(Views):
             "embeddings": View("Embeddings", "Which tokens the model holds for alike", self._make_embeddings),
         }
         super().__init__("What to do with the model", views, parent)
+        self.pages.ask_for_current_only()
         session.chat_model_changed.connect(self._offer)
         self.show_view("chat")
         self._offer()

@@ -25,7 +25,7 @@ _HINTS = {
     "answer": "Write a source text: the model answers it",
     "fill": "Write a text with [MASK] where a word is missing",
 }
-_NO_MODEL = "Choose a model first"
+_NO_MODEL, _LOADING = "Choose a model first", "The model is being loaded"
 
 
 class ChatPage(QWidget):
@@ -94,8 +94,8 @@ class ChatPage(QWidget):
     @Slot()
     def _show_model(self) -> None:
         model = self._session.chat_model
-        self.starters.set_kinds(self._session.starter_kinds)
-        self.composer.set_hint(_NO_MODEL if model is None else _HINTS[model.mode])
+        writes = model is not None and model.mode in ("talk", "text")
+        self.starters.set_kinds(self._session.starter_kinds if writes else ())
         self._on_path()
         self._show_state()
 
@@ -103,7 +103,10 @@ class ChatPage(QWidget):
     def _show_state(self) -> None:
         session = self._session
         ready = session.chat_model is not None and session.chat_state == "ready"
-        self.composer.set_state(can_send=ready, replying=session.chat_state in ("waiting", "replying"))
+        why_not = _LOADING if session.chat_state == "loading" else _NO_MODEL
+        self.composer.set_state(can_send=ready, replying=session.chat_state in ("waiting", "replying"), why_not=why_not)
+        model = session.chat_model
+        self.composer.set_hint(_HINTS[model.mode] if model is not None else why_not)
         self.starters.setEnabled(ready)
         self.view.set_can_reply(ready)
         if session.chat_state == "waiting":
@@ -123,8 +126,10 @@ class ChatPage(QWidget):
     def _show_page(self) -> None:
         """The conversation where there is one to see or to begin, else what to do first."""
         model = self._session.chat_model
-        if self._talk.chat.messages or self._session.chat_state == "loading":
+        if self._talk.chat.messages:
             self.pages.show_page("chat")
+        elif self._session.chat_state == "loading":
+            self.pages.show_page("loading")
         elif model is not None:
             self.pages.show_page("starters" if model.talks and self._session.starter_kinds else model.mode)
         else:

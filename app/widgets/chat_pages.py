@@ -11,7 +11,7 @@ from app.widgets.basics import EmptyState, button
 
 class ChatPages(QStackedWidget):
     """Shows one page: "chat"; where that is empty "starters", or by the model's mode "talk", "text", "answer", "fill";
-    "choose"; "train".
+    "loading"; "choose"; "train".
 
     Signals:
         open_asked(): open the newest model.
@@ -50,6 +50,9 @@ class ChatPages(QStackedWidget):
                 "Hide a word",
                 "An encoder sees the whole text at once: write [MASK] where a word is missing, and it ranks what might "
                 "stand there.",
+            ),
+            "loading": EmptyState(
+                "The model is being loaded", "You can write meanwhile, and send it when the model is there."
             ),
             "choose": EmptyState(
                 "Choose a model",

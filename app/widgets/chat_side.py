@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.glass.focus import Focus
 from app.session import Session
@@ -82,7 +82,7 @@ class ChatSide(Views):
         self.show_view(SETTINGS)
         self.set_folded(False)
         self.view_changed.connect(self._on_view)
-        self.pages.currentChanged.connect(self._ask_no_more_room)
+        self.pages.ask_for_current_only()
 
     @property
     def is_folded(self) -> bool:
@@ -111,15 +111,6 @@ class ChatSide(Views):
     def _on_fold(self) -> None:
         self.set_folded(not self._is_folded)
         self.folded_changed.emit(self._is_folded)
-
-    @Slot()
-    def _ask_no_more_room(self) -> None:
-        """Only what is shown decides how narrow the side can be."""
-        for page in self.pages.made.values():
-            shown = page is self.pages.currentWidget()
-            across = QSizePolicy.Policy.Preferred if shown else QSizePolicy.Policy.Ignored
-            page.setSizePolicy(across, page.sizePolicy().verticalPolicy())
-        self.pages.updateGeometry()
 
     @Slot(str)
     def _on_view(self, name: str) -> None:

@@ -26,7 +26,7 @@ class Composer(QWidget):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._can_send, self._replying = False, False
+        self._can_send, self._replying, self._why_not = False, False, ""
         self.field = GrowingField()
         self.field.setAccessibleName("Message")
         self.field.textChanged.connect(self._on_text_changed)
@@ -50,9 +50,9 @@ class Composer(QWidget):
         layout.addLayout(line)
         self.set_state(can_send=False, replying=False)
 
-    def set_state(self, *, can_send: bool, replying: bool) -> None:
-        """Whether there is a model to send to, and whether it is writing."""
-        self._can_send, self._replying = can_send, replying
+    def set_state(self, *, can_send: bool, replying: bool, why_not: str = "") -> None:
+        """Whether there is a model to send to, else why not; and whether it is writing."""
+        self._can_send, self._replying, self._why_not = can_send, replying, why_not
         self.send.setVisible(not replying)
         self.stop.setVisible(replying)
         self._show_state()
@@ -64,7 +64,7 @@ class Composer(QWidget):
     def _show_state(self) -> None:
         is_empty = self.field.document().isEmpty() or not self.field.toPlainText().strip()
         self.send.setEnabled(self._can_send and not is_empty)
-        why = "Choose a model first" if not self._can_send else "Write something first" if is_empty else "Send (Enter)"
+        why = self._why_not if not self._can_send else "Write something first" if is_empty else "Send (Enter)"
         self.send.setToolTip(why)
 
     @Slot()

@@ -84,7 +84,7 @@ class ModelBar(QWidget):
         self.cancel.setVisible(is_loading)
         if is_loading:
             share = self._session.loaded_share
-            self.note.setText(f"Loading… {percent(share)}" if share else "Loading…")
+            self.note.setText(f"Loading {self._session.opening}…" + (f" {percent(share)}" if share else ""))
         else:
             self.note.setText(_words(model) if model is not None else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QStackedWidget, QWidget
+from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QWidget
 
 
 class Pages(QStackedWidget):
@@ -45,6 +45,19 @@ class Pages(QStackedWidget):
         page = self.page(name)
         self.setCurrentWidget(page)
         return page
+
+    def ask_for_current_only(self) -> None:
+        """From now on only the page that is shown decides how little room across there can be."""
+        self.currentChanged.connect(self._on_current)
+        self._on_current()
+
+    @Slot()
+    def _on_current(self) -> None:
+        for page in self._made.values():
+            shown = page is self.currentWidget()
+            across = QSizePolicy.Policy.Preferred if shown else QSizePolicy.Policy.Ignored
+            page.setSizePolicy(across, page.sizePolicy().verticalPolicy())
+        self.updateGeometry()
 
     @Slot()
     def make_all(self) -> None:

@@ -44,6 +44,8 @@ class SamplingPanel(QWidget):
         self.stop = StopTexts(theme, *sampling_words("stop"))
         self.bias = BiasEditor(theme, *sampling_words("logit_bias"))
         self._more = Section("More", theme, folded=True)
+        self._settings = QWidget()
+        self.why_not = label("", "muted", wrap=True)
         self._build()
         self.stop.changed.connect(self._on_edited)
         self.bias.changed.connect(self._on_edited)
@@ -51,8 +53,10 @@ class SamplingPanel(QWidget):
         self.set_config(config or SamplingConfig())
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, SPACE, 0)
+        self.why_not.hide()
+        self.setLayout(column(self.why_not, self._settings))
+        layout = QVBoxLayout(self._settings)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE + SPACE // 2)
         layout.addWidget(self.presets)
         for name in _SIMPLE:
@@ -99,6 +103,12 @@ class SamplingPanel(QWidget):
         self.presets.open_model(run_id, usual)
         if self.presets.is_settled or not self._edited:
             self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
+
+    def set_used(self, used: bool, why_not: str = "") -> None:
+        """Whether the open model draws by these settings, else why not."""
+        self._settings.setEnabled(used)
+        self.why_not.setText(why_not)
+        self.why_not.setVisible(not used)
 
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.theme import ThemeProvider
 
@@ -23,10 +23,8 @@ class Section(QWidget):
         super().__init__(parent)
         self._theme = theme
         self.title = title
-        self._header = QToolButton()
-        self._header.setText(title)
+        self._header = QPushButton(title)
         self._header.setProperty("role", "fold")
-        self._header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._header.setToolTip("Show or hide this part")
         self._header.setAccessibleName(title)
         self._header.clicked.connect(self._on_clicked)
@@ -36,7 +34,6 @@ class Section(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         line = QHBoxLayout()
-        line.setContentsMargins(-6, 0, 0, 0)  # the arrow stands flush with what is around
         line.addWidget(self._header)
         line.addStretch(1)
         layout.addLayout(line)

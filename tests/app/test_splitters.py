@@ -60,3 +60,17 @@ def test_splitters_stand_where_they_were(session: Session, qtbot: QtBot) -> None
         assert isinstance(half, Halves)
         left.append(half.splitter.sizes()[0] > half.splitter.sizes()[1])
     assert left == [True, False]
+
+
+def test_a_part_that_is_hidden_at_the_end_keeps_its_size(session: Session, qtbot: QtBot) -> None:
+    outer, inner = window(session, qtbot)
+    half = inner.show_page("first")
+    assert isinstance(half, Halves)
+    half.splitter.setSizes([250, 120])
+    before = half.splitter.sizes()
+    half.splitter.widget(0).hide()
+    remember_splitters(session, outer)
+    _, inner = window(session, qtbot)
+    half = inner.show_page("first")
+    assert isinstance(half, Halves)
+    assert half.splitter.sizes() == before

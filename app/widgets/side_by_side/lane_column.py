@@ -14,6 +14,7 @@ from app.side_by_side.control import Lane
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, column, frame, label, row
 from app.widgets.elided_combo import ElidedCombo
+from app.widgets.reply_words import duration
 from app.widgets.scrolling import scrolling
 from app.widgets.side_by_side.difference_text import DifferenceText
 from app.widgets.words import short_count
@@ -21,6 +22,7 @@ from models.events import Event, ReplyFinished, TokenMade
 from models.inspect.spans import Judgement, Span, shared_spans
 
 _NEWEST = -1
+_HINT = "Its reply will stand here: write a prompt above, and compare."
 
 
 class LaneColumn(QWidget):
@@ -40,6 +42,7 @@ class LaneColumn(QWidget):
         self.runs = ElidedCombo()
         self.runs.setAccessibleName("Model")
         self.runs.setPlaceholderText("Choose a model")
+        self.runs.setToolTip("Which run replies in this column")
         self.runs.setMinimumContentsLength(12)
         self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.steps = QComboBox()
@@ -58,7 +61,8 @@ class LaneColumn(QWidget):
         lines.addLayout(choice)
         lines.addWidget(self.about)
         reply = QWidget()
-        reply.setLayout(column(self.text, self.facts, self.verdict, None))
+        self._hint = label(_HINT, "muted", wrap=True)
+        reply.setLayout(column(self._hint, self.text, self.facts, self.verdict, None))
         lines.addWidget(scrolling(reply), 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -122,6 +126,8 @@ class LaneColumn(QWidget):
     def clear_reply(self) -> None:
         """There is none yet."""
         self.text.clear_text()
+        self._hint.setText(_HINT if self.lane is not None else "Choose a model above.")
+        self._hint.show()
         for words in (self.about, self.facts, self.verdict):
             words.setText("")
 
@@ -134,11 +140,12 @@ class LaneColumn(QWidget):
         """Show what came of its reply: all that is new at once, since Qt lays the whole text out anew."""
         text = "".join(event.text for event in events if isinstance(event, TokenMade))
         if text:
+            self._hint.hide()
             self.text.append(text if self.text.written else text.lstrip())
         for event in events:
             if isinstance(event, ReplyFinished):
                 rate = f", {event.tokens_per_s:,.0f} tokens/s" if event.tokens_per_s else ""
-                self.facts.setText(f"{event.n_tokens:,} tokens{rate}, first after {1000 * event.prefill_s:,.0f} ms")
+                self.facts.setText(f"{event.n_tokens:,} tokens{rate}, first after {duration(event.prefill_s)}")
 
     def show_verdict(self, own: Judgement, other: Judgement, other_name: str) -> list[Span]:
         """Colour its reply by the difference between its own judgement and another model's; what was laid side by side.

@@ -56,9 +56,14 @@ class SideBySidePage(QWidget):
         self.prompt = GrowingField()
         self.prompt.setPlaceholderText("Write what all of them shall reply to")
         self.prompt.setAccessibleName("Prompt")
-        self.run_button = button("Compare", theme, self.compare, icon="columns", role="primary")
-        self.stop_button = button("Stop", theme, self.control.cancel, icon="stop")
-        self.add_button = button("Add a model", theme, self.add_column, icon="plus", role="quiet")
+        self.run_button = button(
+            "Compare", theme, self.compare, icon="columns", role="primary", tip="Ask every model for its reply (Enter)"
+        )
+        self.stop_button = button("Stop", theme, self.control.cancel, icon="stop", tip="End it here (Esc)")
+        self.stop_button.setShortcut(Qt.Key.Key_Escape)
+        self.add_button = button(
+            "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="One column more, up to four"
+        )
         self.status = label("", "caption")
         self._lanes = QHBoxLayout()
         self._lanes.setSpacing(SPACE)
@@ -83,7 +88,7 @@ class SideBySidePage(QWidget):
         ask.setAlignment(self.run_button, Qt.AlignmentFlag.AlignBottom)
         ask.setAlignment(self.stop_button, Qt.AlignmentFlag.AlignBottom)
         lines = QVBoxLayout(self)
-        lines.setContentsMargins(SPACE, 0, SPACE, 0)
+        lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE)
         lines.addWidget(self.head)
         lines.addLayout(ask)
