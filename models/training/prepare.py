@@ -62,7 +62,8 @@ def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Pre
 
 def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[Prepared, str]]:
     """What the run is trained on, and the name or path of the tokenizer that its own is made of."""
-    check_pointing(spec.model) if spec.data.source == "pronouns" else check_trainable(spec.model)
+    check = check_pointing if spec.data.source == "pronouns" else check_trainable
+    check(spec.model)
     corpus = yield from prepare_corpus(library, spec.data)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
     tokenizer = load_tokenizer(name, library)
