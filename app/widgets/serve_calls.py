@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from app.server.activity import Call
 from app.theme import SPACE, ThemeProvider
+from app.widgets.reply_words import duration
 from app.widgets.words import counted
 
 _MOST_ROWS = 6
@@ -79,14 +80,10 @@ def call_words(call: Call) -> str:
     what = {
         "waiting": f"waits, {counted(call.n_prompt, 'token')} to read",
         "writing": f"{counted(call.n_made, 'token')} so far",
-        "done": f"{call.n_prompt:,} → {counted(call.n_made, 'token')}, {_seconds(call.seconds)}",
+        "done": f"{call.n_prompt:,} → {counted(call.n_made, 'token')}, {duration(call.seconds)}",
         "left": f"the client left after {counted(call.n_made, 'token')}",
     }.get(call.state, call.note)
     return f"{call.kind}: {what}"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms" if seconds < 0.9995 else f"{seconds:.1f} s"
 
 
 def _tip(call: Call) -> str:

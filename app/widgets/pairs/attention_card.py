@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label, row
+from app.widgets.elided_combo import ElidedCombo
 from app.widgets.pairs.pair_maps import PairMaps
 from app.widgets.pairs.pair_words import points, row_differences, row_sentence
 from app.widgets.segments import Segments
@@ -42,7 +43,9 @@ class AttentionCard(QFrame):
         self._reading: PairReading | None = None
         self._row = -1
         self._wanted: tuple[int, int] | None = None
-        self.heads = QComboBox()
+        self.heads = ElidedCombo()
+        self.heads.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.heads.setMinimumContentsLength(34)
         self.heads.setAccessibleName("Head")
         self.heads.setToolTip("All heads, those first whose row for the chosen token differs most")
         self.scale = Segments("Colour scale", _SCALES, "The root shows small weights, too; linear is true to size")
