@@ -33,11 +33,16 @@ def site_words(site: str, head: int | None = None) -> str:
     return ", ".join(words)
 
 
-def token_names(tokenizer: Tokenizer, ids: Iterable[int]) -> dict[int, str]:
-    """The tokens as they are shown; of a model with a larger vocabulary than its tokenizer's, some by their numbers."""
-    wanted = set(ids)
-    known = [id for id in wanted if tokenizer.id_to_token(id) is not None]
-    return {id: f"#{id}" for id in wanted} | {piece.id: piece.display for piece in pieces_of(tokenizer, known)}
+def token_names(tokenizer: Tokenizer | None, ids: Iterable[int]) -> dict[int, str]:
+    """The tokens as they are shown, those that the tokenizer does not know, and all without one, by their numbers.
+
+    A model may have a larger vocabulary than its tokenizer.
+    """
+    names = {id: f"#{id}" for id in ids}
+    if tokenizer is not None:
+        known = [id for id in names if tokenizer.id_to_token(id) is not None]
+        names |= {piece.id: piece.display for piece in pieces_of(tokenizer, known)}
+    return names
 
 
 def text_of(tokenizer: Tokenizer, ids: Iterable[int]) -> str:

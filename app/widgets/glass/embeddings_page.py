@@ -141,6 +141,8 @@ class EmbeddingsPage(GlassPanel):
             self.examiner.forget()
             self._say("No model is open", "Choose a model above: its table of embeddings is shown here.")
         elif model is not self._read_of:
+            self._table = None  # another model's rows: nothing can be chosen from them any more
+            self._seeker.forget()
             self._read()
 
     @Slot()
@@ -239,18 +241,19 @@ class EmbeddingsPage(GlassPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def _numbers(self) -> Callable[[], Columns]:
-        """Every token with its place on the map."""
-        table = self._table
+        """Every token with its place on the map; those nearest to the chosen one with their cosines."""
+        table, near = self._table, {id: cosine for id, _, cosine in self.near.rows}
 
         def make() -> Columns:
             if table is None:
-                return {key: [] for key in ("id", "token", "x", "y", "length")}
+                return {key: [] for key in ("id", "token", "x", "y", "length", "cosine_to_chosen")}
             return {
                 "id": list(range(len(table.names))),
                 "token": table.names,
                 "x": table.map.points[:, 0],
                 "y": table.map.points[:, 1],
                 "length": table.map.lengths,
+                "cosine_to_chosen": [near.get(id) for id in range(len(table.names))],
             }
 
         return make

@@ -108,6 +108,7 @@ class LensPanel(AnswerPanel):
         self._columns.clear()
         self._chosen.clear()
         self._answer = self._reader = None
+        self._finder.forget()
 
     def ask(self, asked: Asked) -> None:
         wanted = self._places(asked.place)
@@ -267,21 +268,23 @@ class LensPanel(AnswerPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def _numbers(self) -> Callable[[], Columns]:
-        """Every cell of the grid with its best tokens."""
+        """Every cell of the grid with its best tokens; then what each part adds to the logit at the place in focus."""
         answer, columns, names = self._answer, dict(self._columns), dict(self._names)
         places = self._places(answer.asked.place) if answer is not None else []
 
         def make() -> Columns:
-            rows = [
-                (place, answer.asked.text.words[place], layer, rank, names[id], p)
+            keys = ("what", "place", "stood_there", "layer", "part", "rank", "token", "amount")
+            if answer is None:
+                return {key: [] for key in keys}
+            words, at = answer.asked.text.words, answer.asked.place
+            rows: list[tuple[str | float | None, ...]] = [
+                ("probability", place + 1, words[place], layer, None, rank, names[id], p)
                 for place in places
-                if answer is not None
                 for layer, best in enumerate(columns[place].best)
                 for rank, (id, p) in enumerate(best, start=1)
             ]
-            keys = ("place", "stood_there", "layer", "rank", "token", "probability")
-            return (
-                dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True)) if rows else {key: [] for key in keys}
-            )
+            split = [*answer.split.parts, ("biases", answer.split.constant)] if answer.split is not None else []
+            rows += [("logit", at + 1, words[at], None, part, None, names[answer.token], v) for part, v in split]
+            return dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True))
 
         return make

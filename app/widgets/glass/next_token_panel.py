@@ -13,12 +13,11 @@ from PySide6.QtWidgets import QScrollArea, QWidget
 
 from app.glass.asked import Asked
 from app.glass.focus import Focus
-from app.glass.names import quoted, share
+from app.glass.names import quoted, share, token_names
 from app.glass.read_text import ReadText
 from app.glass.xray import Xray, all_rows, same_draw, x_ray
 from app.session import Session
 from app.theme import ThemeProvider
-from app.token_names import TokenNames
 from app.widgets.basics import column, label, row
 from app.widgets.chart_export import Columns
 from app.widgets.glass.answer_panel import AnswerPanel
@@ -80,7 +79,7 @@ class NextTokenPanel(AnswerPanel):
         self._read: _Read | None = None
         self._asked_for: ReadText | None = None
         self._sampling = SamplingConfig()
-        self._names = TokenNames(self)
+        self._tokenizer: Tokenizer | None = None
         self._words: dict[int, str] = {}
         self.xray: Xray | None = None
         """What is shown."""
@@ -107,7 +106,6 @@ class NextTokenPanel(AnswerPanel):
         self.lines.addStretch(1)
         self.examiner.done.connect(self._on_read)
         self.by.changed.connect(self._look)
-        self._names.changed.connect(self._draw)
         for view in (self.bars, self.table):
             view.chosen.connect(self._on_chosen)
         self.table.walked.connect(self._on_walked)
@@ -135,8 +133,8 @@ class NextTokenPanel(AnswerPanel):
     def forget(self) -> None:
         self._read = self._asked_for = self.xray = None
         self.by.choose("drawn")
-        model = self._session.chat_model
-        self._names.read(self._session.library.runs / model.run_id if model is not None else None)
+        self._tokenizer = self._session.chat_tokenizer
+        self._words.clear()
 
     def ask(self, asked: Asked) -> None:
         text = asked.text
@@ -186,21 +184,15 @@ class NextTokenPanel(AnswerPanel):
             n = len(self._read.given.logits) if self._read is not None else 0
             self.say("Too far back", f"The distributions of the last {n:,} tokens are kept: point at one of those.")
 
-    @property
-    def _is_encoder(self) -> bool:
-        model = self._session.chat_model
-        return model is not None and model.mode == "fill"
-
     # -- Showing -------------------------------------------------------------------------------------------------------
 
-    @Slot()
     def _draw(self) -> None:
         asked, xray = self.asked, self.xray
         if asked is None or xray is None:
             return
         can_choose = asked.place >= asked.text.n_prompt and not self._is_encoder
-        ids = dict.fromkeys([*xray.order, *(each.id for each in xray.rows)])
-        self._words = {piece.id: piece.display for piece in self._names.pieces(ids)}
+        ids = {*xray.order, *(each.id for each in xray.rows)}
+        self._words |= token_names(self._tokenizer, ids - self._words.keys())
         self.table.set_drawn(not self._is_encoder)
         for view in (self.bars, self.table):
             view.show_xray(xray, self._words.__getitem__, can_choose=can_choose)
@@ -257,19 +249,21 @@ class NextTokenPanel(AnswerPanel):
         area.ensureVisible(at.x(), at.y(), 0, rect.height())
 
     def _numbers(self) -> Callable[[], Columns]:
-        asked, read = self.asked, self._read
+        asked, read, tokenizer = self.asked, self._read, self._tokenizer
         logits = read.given.at(asked.place) if asked is not None and read is not None else None
         if asked is None or logits is None:
             return dict
         text, config, is_encoder = asked.text, self._config(asked.text), self._is_encoder
+        chosen = text.ids[asked.place]
 
         def columns() -> Columns:
             rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt)
-            pieces = self._names.pieces([each.id for each in rows])
+            names = token_names(tokenizer, (each.id for each in rows))
             own: Columns = {
                 "rank": [each.rank for each in rows],
                 "id": [each.id for each in rows],
-                "token": [piece.display for piece in pieces],
+                "token": [names[each.id] for each in rows],
+                "stands_here": [each.id == chosen for each in rows],
                 "own": [each.own for each in rows],
             }
             drawn: Columns = {
