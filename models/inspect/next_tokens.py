@@ -1,19 +1,26 @@
-"""What a model gave each token of a text that stands already, in one pass: the logits that they were drawn from.
+"""What a model gave each token of a text that stands already, in one reading: the logits that they were drawn from.
 
 Letters in shape comments: T tokens, N places, V vocab_size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.events import Progress
+from models.inference.cache import KVCache
 from models.inference.continuation import evaluating
 from models.inference.likeliest import Floats
+from models.inference.prefill import piece_size
 from models.inference.sampling import as_floats
 from models.inference.sampling_steps import entropy, rank, softmax
-from models.inspect.reading import Text, answer_logits, answer_place, read
-from models.transformer import AnyModel
+from models.inspect.reading import Text, answer_logits, answer_place, check_readable, read
+from models.transformer import AnyModel, Decoder
 
 _LARGEST = 2**27
 """Bytes that logits are kept for: 512 places with a vocabulary of 65,536. In float32, since float16 would round a logit
@@ -40,10 +47,23 @@ class NextTokens:
 
 
 def read_logits(model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int] = (), last: int = 512) -> NextTokens:
+    """As `read_logits_in_pieces`, at one go."""
+    pieces = read_logits_in_pieces(model, ids, source_ids=source_ids, last=last)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            found: NextTokens = end.value
+            return found
+
+
+def read_logits_in_pieces(
+    model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int] = (), last: int = 512
+) -> Generator[Progress, None, NextTokens]:
     """Read a text again: what a decoder's prompt and reply, an encoder's text or an encoder-decoder's target was given.
 
     An encoder's token is seen by the model itself unless it is a mask; a decoder gave each token what it had read up to
-    the one before, so that nothing was given to a text's first one.
+    the one before, so that nothing was given to a text's first one. Yields Progress (tokens) after each piece.
 
     Args:
         last: for so many of the last tokens, and for fewer where the vocabulary is very large.
@@ -51,16 +71,46 @@ def read_logits(model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int
     Raises:
         ValueError: as `models.inspect.reading.check_readable`, and where a logit is not a number.
     """
-    n_kept = max(1, min(last, _LARGEST // (4 * model.config.vocab_size)))
+    size = model.config.vocab_size
+    n_kept = max(1, min(last, _LARGEST // (4 * size)))
     earliest = 0 if answer_place(model.config, 0) is not None else 1
     first = max(earliest, len(ids) - n_kept)
-    read_ids = tuple(ids) if earliest == 0 else tuple(ids[:-1])  # a full context has no room for the last one
-    with evaluating(model):
-        hidden = read(model, Text(ids=read_ids, source_ids=tuple(source_ids)))[0]  # (T, C)
-        logits = as_floats(answer_logits(model, hidden[first - earliest :]))
-    rows = []
-    for row, id in zip(logits, ids[first:], strict=True):  # one by one: all at once takes as much memory again
-        own = softmax(row)
-        rows.append((float(own[id]), entropy(own), rank(row, id)))
-    probabilities, entropies, ranks = zip(*rows, strict=True) if rows else ((), (), ())
-    return NextTokens(first=first, logits=logits, probabilities=probabilities, entropies=entropies, ranks=ranks)
+    text = Text(ids=tuple(ids) if earliest == 0 else tuple(ids[:-1]), source_ids=tuple(source_ids))
+    logits = np.empty((len(ids) - first, size), np.float32)  # a full context has no room for the last one
+    probabilities, entropies, ranks = [], [], []
+    place = earliest  # of the token that the next piece's first row was given to
+    for hidden in _hidden_in_pieces(model, text):
+        wanted = hidden[max(first - place, 0) :]
+        place += len(hidden)
+        if len(wanted):
+            start = place - len(wanted) - first
+            with evaluating(model):
+                part = logits[start : start + len(wanted)] = as_floats(answer_logits(model, wanted))
+            for row, id in zip(part, ids[first + start :], strict=False):  # all at once takes as much memory again
+                own = softmax(row)
+                probabilities.append(float(own[id]))
+                entropies.append(entropy(own))
+                ranks.append(rank(row, id))
+        yield Progress(done=place - earliest, total=len(text.ids))
+    return NextTokens(
+        first=first,
+        logits=logits,
+        probabilities=tuple(probabilities),
+        entropies=tuple(entropies),
+        ranks=tuple(ranks),
+    )
+
+
+def _hidden_in_pieces(model: AnyModel, text: Text) -> Iterator[Tensor]:
+    """The last hidden states of a text, some (T, C) at a time; of what sees both sides, all at once."""
+    if not isinstance(model, Decoder):
+        with evaluating(model):
+            hidden = read(model, text)[0]
+        yield hidden
+        return
+    check_readable(model, text)
+    cache, size = KVCache(model.config.n_layer), piece_size(model)
+    for ids in torch.tensor([text.ids], device=model.embedding.weight.device).split(size, dim=1):
+        with evaluating(model):
+            hidden = model.hidden(ids, cache=cache)[0]
+        yield hidden
