@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -261,14 +262,23 @@ class AblationPanel(AnswerPanel):
     # -- Export --------------------------------------------------------------------------------------------------------
 
     def _numbers(self) -> Callable[[], Columns]:
-        """The change without each part, as far as it is measured."""
-        found = dict(self.survey.found)
+        """The change without each part alone, as far as it is measured; then the answer before and after, token by
+        token, with all that is changed."""
+        answer, found, changed = self._answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
 
         def make() -> Columns:
-            return {
-                "part": [part.site for part in found],
-                "head": [None if part.head is None else part.head + 1 for part in found],
-                "log_probability_change": list(found.values()),
-            }
+            keys = ("what", "part", "head", "token", "before", "after", "log_probability_change")
+            if answer is None:
+                return {key: [] for key in keys}
+            name, what = answer.names[answer.token], "; ".join(changed) or "nothing changed"
+            rows: list[tuple[str | float | None, ...]] = [
+                ("one part alone", part.site, None if part.head is None else part.head + 1, name, None, None, change)
+                for part, change in found.items()
+            ]
+            rows += [
+                (what, None, None, answer.names[id], p, q, math.log(q / p) if p > 0 and q > 0 else None)
+                for id, p, q in answer.change.tokens
+            ]
+            return dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True))
 
         return make

@@ -14,6 +14,7 @@ from app.widgets.basics import EmptyState
 from app.widgets.export_button import ExportButton, Numbers
 from app.widgets.glass.panel import GlassPanel
 from app.widgets.glass.panel_head import About, PanelHead
+from app.widgets.glass.sheet import Sheet
 from app.widgets.scrolling import scrolling
 
 _LATE_MS = 300
@@ -35,7 +36,7 @@ class AnswerPanel(GlassPanel):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(session, theme, focus, parent)
-        self._session = session
+        self._session, self._title = session, about.title
         self.body = QWidget()
         self.lines = QVBoxLayout(self.body)
         self.lines.setContentsMargins(0, 0, SPACE // 2, SPACE)
@@ -44,7 +45,7 @@ class AnswerPanel(GlassPanel):
         self._pages = QStackedWidget()
         self._pages.addWidget(scrolling(self.body))
         self._pages.addWidget(self._nothing)
-        self.export = ExportButton(session, theme, self.body, numbers)
+        self.export = ExportButton(session, theme, Sheet(theme, self._heading, self.body, parent=self), numbers)
         self.head = PanelHead(theme, about, self.export)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -55,6 +56,11 @@ class AnswerPanel(GlassPanel):
         self._late.timeout.connect(self._on_late)
         self.examiner.changed.connect(self._on_asked)
         self.examiner.failed.connect(self._on_refused)
+
+    def _heading(self) -> str:
+        """What stands above the panel's picture."""
+        model = self._session.chat_model
+        return self._title if model is None else f"{self._title} · {model.name}, step {self.examiner.step:,}"
 
     @property
     def asked(self) -> Asked | None:

@@ -62,7 +62,7 @@ class AttentionPanel(AnswerPanel):
         for widget in (self.kinds, self.overview, self.detail):
             self.lines.addWidget(widget)
         self.lines.addStretch(1)
-        self.export.picture = Sheet(self.overview.montage, self.detail, parent=self)
+        self.export.picture = Sheet(theme, self._heading, self.overview.montage, self.detail, parent=self)
         montage = self.overview.montage
         self.examiner.got_on.connect(self._say_share)
         self._reading.read.connect(self._on_read)

@@ -157,7 +157,9 @@ def test_a_long_survey_waits_to_be_asked_for_and_can_be_stopped(
     until(lambda: not panel.survey.busy)
     assert len(panel.survey.found) == 3 * (4 + 3)
     assert not panel.survey.measure.isVisible()
-    assert len(panel._numbers()()["part"]) == 21
+    numbers = panel._numbers()()
+    assert list(numbers["what"]).count("one part alone") == 21
+    assert [p for p in numbers["before"] if p is not None] == [p for _, p, _ in panel._answer.change.tokens]
     focus.lock(7)
     until(lambda: settled(panel))
     assert not panel.survey.found
