@@ -143,6 +143,7 @@ class EmbeddingsPage(GlassPanel):
         elif model is not self._read_of:
             self._table = None  # another model's rows: nothing can be chosen from them any more
             self._seeker.forget()
+            self.head.set_note("")
             self._read()
 
     @Slot()
