@@ -43,6 +43,7 @@ class ChatControl(OneJob):
         changed(): `model` or `state` is new.
         model_changed(): another model is open, or none; not where it has only learned.
         events_came(events): ReplyStarted, then TokenMade …, then ReplyFinished.
+        reply_asked(): a reply is wanted: what it may have to wait for can give way.
         reply_ended(): the reply is over: complete, stopped, or failed.
 
     state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
@@ -50,6 +51,7 @@ class ChatControl(OneJob):
 
     model_changed = Signal()
     events_came = Signal(object)
+    reply_asked = Signal()
     reply_ended = Signal()
 
     def __init__(self, worker: Worker, live_trainer: Callable[[], Any], library: Library, parent: QObject) -> None:
@@ -160,6 +162,7 @@ class ChatControl(OneJob):
 
         self.state, self.reply_failed = "waiting", False
         self._begin(Job("Reply", make, INTERACTIVE))
+        self.reply_asked.emit()
         self.changed.emit()
 
     def stop(self) -> None:

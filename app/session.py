@@ -252,7 +252,9 @@ class Session(Serving):
 
     def examiner(self, parent: QObject) -> Examiner:
         """What asks the open model questions, for one of the glass box's panels."""
-        return Examiner(self.worker, self._chat.open_model, parent)
+        examiner = Examiner(self.worker, self._chat.open_model, parent)
+        self._chat.reply_asked.connect(examiner.give_way)
+        return examiner
 
     def side_by_side(self, parent: QObject) -> SideBySide:
         """What has several models reply to one prompt, for the page that shows them."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
@@ -47,21 +48,32 @@ class Examiner(OneJob):
     def __init__(self, worker: Worker, open_model: Callable[[], tuple[Any, Any, int]], parent: QObject) -> None:
         super().__init__(worker, parent)
         self._open_model = open_model
+        self._question: Question | None = None
+        self._is_long = threading.Event()
         self.step = 0
         """The training step of the model that gave the last answer."""
 
     def ask(self, question: Question) -> None:
         """Have `question` answered."""
+        self._question, self._is_long = question, threading.Event()
+        is_long = self._is_long
 
         def make() -> Iterator[Event]:
             model, tokenizer, step = self._open_model()
             answer = question(model, tokenizer)
             if isinstance(answer, Generator):
+                is_long.set()
                 answer = yield from answer
             yield _Answer(result=answer, step=step)
 
         self._begin(Job("Look into the model", make, INTERACTIVE))
         self.changed.emit()
+
+    @Slot()
+    def give_way(self) -> None:
+        """Let what was given to the worker meanwhile go first: a long answer is begun once more after it."""
+        if self.busy and self._is_long.is_set() and self._question is not None:
+            self.ask(self._question)
 
     def forget(self) -> None:
         """No answer is wanted any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from models.inference.settings import SamplingConfig
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.events import Event
     from models.inspect.next_tokens import NextTokens
     from models.transformer import AnyModel
 
@@ -276,9 +277,10 @@ class NextTokenPanel(AnswerPanel):
         return columns
 
 
-def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> _Read:
+def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Event, None, _Read]:
     """Worker's thread: the text once more."""
-    from models.inspect.next_tokens import read_logits
+    from models.inspect.next_tokens import read_logits_in_pieces
     from models.tokenizers.roles import mask_id
 
-    return _Read(text, read_logits(model, text.ids, source_ids=text.source_ids), mask_id(tokenizer))
+    given = yield from read_logits_in_pieces(model, text.ids, source_ids=text.source_ids)
+    return _Read(text, given, mask_id(tokenizer))

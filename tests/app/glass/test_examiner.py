@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from app.glass.examiner import Examiner
+from app.job import INTERACTIVE, Job
 from app.worker import Worker
 from models.events import Event, Phase, Progress
 
@@ -96,3 +97,32 @@ def test_what_goes_wrong_is_a_sentence(examiner: Examiner, qtbot: QtBot) -> None
         examiner.ask(wrong)
     assert told.args[0].sentence == "This text is too long: shorten it."
     assert not examiner.busy
+
+
+def test_a_long_answer_gives_way_and_is_begun_again(
+    examiner: Examiner, worker: Worker, heard: list[object], qtbot: QtBot
+) -> None:
+    begun, go_on, order = threading.Event(), threading.Event(), []
+
+    def long(model: Any, tokenizer: Any) -> Generator[Event, None, str]:
+        order.append("long")
+        begun.set()
+        yield Progress(done=1, total=2)
+        assert go_on.wait(60)
+        yield Progress(done=2, total=2)
+        return "answer"
+
+    def reply() -> Iterator[Event]:
+        order.append("reply")
+        yield Progress(done=1, total=1)
+
+    examiner.give_way()
+    examiner.ask(long)
+    assert begun.wait(60)
+    worker.submit(Job("Reply", reply, INTERACTIVE))
+    examiner.give_way()
+    assert examiner.busy
+    go_on.set()
+    qtbot.waitUntil(lambda: not examiner.busy)
+    assert order == ["long", "reply", "long"]
+    assert heard == ["answer"]
