@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 import re
 import time
@@ -68,7 +69,7 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         for name in _MANIFOLD:
             del self.filters[name]
         self.filters = {name: _checked(name, of) for name, of in self.filters.items()}
-        self.filters |= {"counted": _Counted, "joined": _joined}
+        self.filters |= {"counted": _Counted, "joined": _joined, "built": _built}
         del self.globals["lipsum"]
         self.globals |= {"raise_exception": _refuse, "strftime_now": _now}
 
@@ -76,9 +77,9 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
         """An operation of two values, unless its result would be too large."""
         sized = [value for value in (left, right) if isinstance(value, Sized)]
         if operator == "+" and len(sized) == 2:
-            _check_length(len(sized[0]) + len(sized[1]))
+            _check_length(_size(left) + _size(right))
         elif operator == "*" and len(sized) == 1:
-            _check_length(len(sized[0]) * next(int(value) for value in (left, right) if value is not sized[0]))
+            _check_length(_size(sized[0]) * next(int(value) for value in (left, right) if value is not sized[0]))
         elif operator == "%" and isinstance(left, str):
             _check_form(left, [right])
         elif operator in ("*", "**") and isinstance(left, int) and isinstance(right, int):
@@ -96,10 +97,10 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
 
 
 def limited(tree: nodes.Template) -> nodes.Template:
-    """The template, whose loops are counted and whose `a ~ b` are looked at: Jinja has no hooks for them."""
+    """The template with its loops counted, and each `a ~ b` and `[a, b]` looked at: Jinja has no hooks for them."""
     for loop in tree.find_all(nodes.For):
         loop.iter = _filtered(cast("nodes.Expr", loop.iter), "counted")
-    _replace_joins(tree)
+    _look_at_results(tree)
     return tree
 
 
@@ -107,18 +108,23 @@ def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def _replace_joins(node: nodes.Node) -> None:
+def _look_at_results(node: nodes.Node) -> None:
     for child in node.iter_child_nodes():
-        _replace_joins(child)
+        _look_at_results(child)
     for field, value in node.iter_fields():
-        if isinstance(value, nodes.Concat):
-            setattr(node, field, _as_filter(value))
+        if isinstance(value, nodes.Expr):
+            setattr(node, field, _looked_at(value))
         elif isinstance(value, list):
-            value[:] = [_as_filter(item) if isinstance(item, nodes.Concat) else item for item in value]
+            value[:] = [_looked_at(item) if isinstance(item, nodes.Expr) else item for item in value]
 
 
-def _as_filter(join: nodes.Concat) -> nodes.Filter:
-    return _filtered(nodes.List(list(join.nodes), lineno=join.lineno), "joined")
+def _looked_at(made: nodes.Expr) -> nodes.Expr:
+    """What makes a text or a list of others, its result being looked at; all else as it is."""
+    if isinstance(made, nodes.Concat):
+        return _filtered(nodes.List(list(made.nodes), lineno=made.lineno), "joined")
+    if isinstance(made, nodes.List | nodes.Dict) or (isinstance(made, nodes.Tuple) and made.ctx == "load"):
+        return _filtered(made, "built")
+    return made
 
 
 @pass_context
@@ -139,9 +145,13 @@ class _Counted:
 
 
 def _joined(values: list[Any]) -> str:
-    texts = [str(value) for value in values]
-    _check_length(sum(map(len, texts)))
-    return "".join(texts)
+    _check_length(_size(values))
+    return "".join(map(str, values))
+
+
+def _built(value: Any) -> Any:
+    _check_length(_size(value))
+    return value
 
 
 def _checked(name: str, of: Callable[..., Any]) -> Callable[..., Any]:
@@ -171,8 +181,20 @@ def _check_arguments(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[
     elif name in ("join", "indent", "expandtabs"):
         widths = [arg for arg in given if isinstance(arg, int)]
         _check_length(max(length, 1) * max((*others, *widths), default=1))
-        rows = [part for part in (value, *given) if isinstance(part, list | tuple)]
-        _check_length(sum(len(text) for row in rows for text in row if isinstance(text, str)))
+        _check_length(_size([value, *given]))
+
+
+def _size(value: Any, known: dict[int, int] | None = None) -> int:
+    """About how long a value is, written out. What stands in it many times counts as often, but is looked at once."""
+    if isinstance(value, str):
+        return len(value)
+    if not isinstance(value, list | tuple | Mapping):
+        return 1
+    known = {} if known is None else known
+    if id(value) not in known:
+        parts = itertools.chain.from_iterable(value.items()) if isinstance(value, Mapping) else value
+        known[id(value)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _check_length(length: int) -> None:
@@ -184,11 +206,7 @@ def _check_form(text: str, values: Sequence[Any]) -> None:
     """Refuse a text to be filled in with `values` that may become too long by that."""
     if _WIDTH.search(text):
         raise SecurityError("a text is padded to too great a width")
-    parts = [*values]
-    for value in values:
-        parts += value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
-    longest = max((len(part) for part in parts if isinstance(part, str)), default=1)
-    _check_length(len(text) + len(_FIELD.findall(text)) * longest)
+    _check_length(len(text) + len(_FIELD.findall(text)) * _size([*values]))
 
 
 class _Generation(Extension):
