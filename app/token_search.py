@@ -1,44 +1,68 @@
-"""Finds tokens of a run's vocabulary by what people type."""
+"""Finds a tokenizer's tokens by what people type."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
-from app.token_names import TokenNames
+from app.aside import Aside
 from models.tokenizers import Piece
 from models.tokenizers.pieces import pieces_of, show_bytes
 
 
-class TokenSearch(TokenNames):
-    """The names of a run's tokens, and all of them by their text. After `changed`, others can be found."""
+class TokenSearch(QObject):
+    """All tokens by their text; they are spelled beside the window when they are first looked for.
+
+    Signals:
+        changed(): others can be found now.
+    """
+
+    changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._all: list[Piece] = []
+        self._tokenizer: Tokenizer | None = None
+        self._all: list[Piece] | None = None
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_spelled)
 
-    def read(self, folder: Path | None) -> None:
-        if folder != self._folder:
-            self._all = []
-        super().read(folder)
+    @property
+    def busy(self) -> bool:
+        """Whether tokens are being spelled."""
+        return self._aside.busy
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """Whose tokens are found."""
+        return self._tokenizer
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
+        """Find the tokens of this one."""
+        self._aside.cancel()
+        self._tokenizer, self._all = tokenizer, None
+        self.changed.emit()
 
     def find(self, text: str, most: int) -> list[Piece]:
-        """The tokens with `text` in them: first that very token, with a space before it or without, then short ones."""
-        wanted = show_bytes(text.encode())
+        """The tokens with `text` in them: first that very token, with a space before it or without, then short ones.
+
+        Nothing while they are being spelled; `changed` follows.
+        """
+        tokenizer, wanted = self._tokenizer, show_bytes(text.encode())
+        if not wanted or tokenizer is None:
+            return []
+        if self._all is None:
+            if not self.busy:
+                self._aside.ask(lambda: pieces_of(tokenizer, sorted(tokenizer.get_vocab().values())))
+            return []
         bare = wanted.lstrip("·")
         if not bare:
-            return [piece for piece in self._all if wanted and piece.display == wanted][:most]
+            return [piece for piece in self._all if piece.display == wanted][:most]
         found = [piece for piece in self._all if wanted in piece.display]
         return sorted(found, key=lambda piece: (piece.display.lstrip("·") != bare, len(piece.display), piece.id))[:most]
 
-    def _load(self, path: Path) -> tuple[Tokenizer, list[Piece]]:
-        tokenizer = super()._load(path)
-        return tokenizer, pieces_of(tokenizer, sorted(tokenizer.get_vocab().values()))
-
     @Slot(object)
-    def _on_read(self, read: Any) -> None:
-        tokenizer, self._all = read
-        super()._on_read(tokenizer)
+    def _on_spelled(self, pieces: Any) -> None:
+        self._all = pieces
+        self.changed.emit()

@@ -24,6 +24,7 @@ from app.widgets.prompting_panel import PromptingPanel
 from app.widgets.sampling_panel import SamplingPanel
 from app.widgets.section import Section
 from app.widgets.serve_panel import ServePanel
+from app.widgets.tab_order import put_after, stops_in
 from app.widgets.weights_panel import WeightsPanel
 from models.inference.settings import SamplingConfig, with_advice
 
@@ -95,6 +96,7 @@ class ChatTab(QWidget):
         layout.setSpacing(SPACE // 2)
         layout.addWidget(splitter, 1)
         layout.addWidget(self.side.strip)
+        put_after(self.page.composer.stop, *stops_in(self.side.strip), *stops_in(self.side))
 
     def _left_side(self) -> QWidget:
         panel = QWidget()
@@ -138,9 +140,9 @@ class ChatTab(QWidget):
         self.sampling.set_used(model is None or model.mode != "fill", _DRAWS_NOTHING)
         if model is not None:
             usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
-            folder = self._session.library.runs / model.run_id
             self.sampling.set_context_length(model.context_length)
-            self.sampling.open_model(model.run_id, folder, with_advice(usual, model.form.sampling))
+            advised = with_advice(usual, model.form.sampling)
+            self.sampling.open_model(model.run_id, self._session.chat_tokenizer, advised)
 
     @Slot(str)
     def _on_model_picked(self, which: str) -> None:

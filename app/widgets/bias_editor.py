@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
 
+from app.glass.names import token_names
 from app.theme import SPACE, ThemeProvider
 from app.token_search import TokenSearch
 from app.widgets.basics import label, row
@@ -64,7 +66,7 @@ class BiasEditor(QWidget):
         self.found.itemClicked.connect(self._on_chosen)
         self.found.itemActivated.connect(self._on_chosen)
         self.chips.removed.connect(self._on_removed)
-        self.search.changed.connect(self._show_all)
+        self.search.changed.connect(self._on_typed)
 
     @property
     def biases(self) -> tuple[tuple[int, float], ...]:
@@ -76,16 +78,24 @@ class BiasEditor(QWidget):
         self._biases = dict(biases)
         self._show_chips()
 
-    def _show_chips(self) -> None:
-        tip = "Click to take the bias away"
-        named = zip(self.search.pieces(self._biases), self._biases.values(), strict=True)
-        self.chips.show_chips([Chip(f"{piece.display} {f'{bias:+g}'.replace('-', '−')}", tip) for piece, bias in named])
-        self.chips.setVisible(bool(self._biases))
+    def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
+        """Biases are of this one's tokens from now on; what had one before under an id that is another token has none.
 
-    @Slot()
-    def _show_all(self) -> None:
+        Without a signal.
+        """
+        before = self.search.tokenizer
+        if before is not None and tokenizer is not None:
+            same = (id for id in self._biases if before.id_to_token(id) == tokenizer.id_to_token(id))
+            self._biases = {id: self._biases[id] for id in same}
+        self.search.set_tokenizer(tokenizer)
         self._show_chips()
-        self._on_typed()
+
+    def _show_chips(self) -> None:
+        tip, names = "Click to take the bias away", token_names(self.search.tokenizer, self._biases)
+        self.chips.show_chips(
+            [Chip(f"{names[id]} {f'{bias:+g}'.replace('-', '−')}", tip) for id, bias in self._biases.items()]
+        )
+        self.chips.setVisible(bool(self._biases))
 
     @Slot()
     def _on_typed(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
 
 from app.sampling_presets import SamplingPresets
 from app.theme import SPACE, ThemeProvider
@@ -90,16 +90,16 @@ class SamplingPanel(QWidget):
         self.set_config(config)
         self._on_edited()
 
-    def open_model(self, run_id: str, folder: Path, usual: SamplingConfig) -> None:
+    def open_model(self, run_id: str, tokenizer: Tokenizer | None, usual: SamplingConfig) -> None:
         """A model is open. If it is another: what was settled for it is shown; else `usual`, unless the user has set
         anything.
 
         Args:
-            folder: the run's, whose tokens can have biases.
+            tokenizer: the model's, whose tokens can have biases.
         """
         if run_id == self.presets.run_id:
             return
-        self.bias.search.read(folder)
+        self.bias.set_tokenizer(tokenizer)
         self.presets.open_model(run_id, usual)
         if self.presets.is_settled or not self._edited:
             self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))

@@ -7,11 +7,11 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QVBoxLayout, QWidg
 
 from app.motion import prefers_reduced_motion
 from app.theme import SPACE, ThemeProvider
-from app.token_names import TokenNames
 from app.widgets.basics import button, frame, label, row
 from app.widgets.time_machine.attention_pane import AttentionPane
 from app.widgets.time_machine.snapshots import Snapshot
 from app.widgets.time_machine.token_bars import TokenBars
+from app.widgets.time_machine.token_names import TokenNames
 from app.widgets.time_machine.written import Written
 from app.widgets.words import percent
 from models.config import ModelConfig

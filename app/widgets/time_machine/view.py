@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget,
 from app.session import Session
 from app.shown_run import ShownRun
 from app.theme import SPACE, ThemeProvider
-from app.token_names import TokenNames
 from app.widgets.basics import EmptyState, frame, label, row
 from app.widgets.elided_combo import ElidedCombo
 from app.widgets.time_machine.panes import Panes
 from app.widgets.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
 from app.widgets.time_machine.timeline import Timeline, way_of
+from app.widgets.time_machine.token_names import TokenNames
 from app.widgets.time_machine.transport import Transport
 
 _EMPTY = (

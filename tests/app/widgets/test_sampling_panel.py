@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QInputDialog
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from app.sampling_presets import SamplingPresets
 from app.session import Session
@@ -40,12 +41,6 @@ def panel(qtbot: QtBot, session: Session, theme: ThemeProvider) -> SamplingPanel
     qtbot.addWidget(panel)
     panel.show()
     return panel
-
-
-@pytest.fixture
-def folder(tmp_path: Path, byte_tokenizer: Tokenizer) -> Path:
-    byte_tokenizer.save(str(tmp_path / "tokenizer.json"))
-    return tmp_path
 
 
 def test_every_setting_can_be_made(panel: SamplingPanel) -> None:
@@ -81,20 +76,20 @@ def test_presets_are_chosen_saved_and_deleted(
     assert bar.list.currentText() == "Own settings"
 
 
-def test_what_belongs_to_a_model_comes_with_it(panel: SamplingPanel, folder: Path) -> None:
-    panel.open_model("one", folder, SamplingConfig(temperature=0.3))
+def test_what_belongs_to_a_model_comes_with_it(panel: SamplingPanel, byte_tokenizer: Tokenizer) -> None:
+    panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
     assert panel.config.temperature == 0.3
     panel.slider("temperature").changed.emit(0.3)
     panel.set_config(dataclasses.replace(ALL, seed=5))
     panel.presets.settle.trigger()
     panel.set_config(SamplingConfig(temperature=1.5))
-    panel.open_model("one", folder, SamplingConfig(temperature=0.3))
+    panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
     assert panel.config.temperature == 1.5, "the same model again changes nothing"
-    panel.open_model("two", folder, SamplingConfig(temperature=0.8))
+    panel.open_model("two", byte_tokenizer, SamplingConfig(temperature=0.8))
     assert panel.config.temperature == 1.5, "nor does one for which nothing was settled, once the user has set anything"
     panel.presets.reset.trigger()
     assert panel.config.temperature == 0.8
-    panel.open_model("one", folder, SamplingConfig(temperature=0.3))
+    panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
     assert panel.config == dataclasses.replace(ALL, seed=panel.seed.value())
     panel.presets.unsettle.trigger()
     panel.presets.reset.trigger()
@@ -112,13 +107,12 @@ def test_stop_texts(qtbot: QtBot, panel: SamplingPanel) -> None:
 
 
 def test_a_token_is_found_by_its_text(
-    qtbot: QtBot, panel: SamplingPanel, folder: Path, until: Callable[[Callable[[], bool]], None]
+    qtbot: QtBot, panel: SamplingPanel, byte_tokenizer: Tokenizer, until: Callable[[Callable[[], bool]], None]
 ) -> None:
-    panel.open_model("one", folder, SamplingConfig(logit_bias=((70, 1.5),)))
-    assert panel.bias.chips.chips[0].words == "#70 +1.5"
-    until(lambda: not panel.bias.search.busy)
+    panel.open_model("one", byte_tokenizer, SamplingConfig(logit_bias=((70, 1.5),)))
     assert panel.bias.chips.chips[0].words == "A +1.5"
     panel.bias.field.setText("Z")
+    until(lambda: not panel.bias.search.busy)
     panel.bias.bias.setValue(-3)
     qtbot.keyClick(panel.bias.field, Qt.Key.Key_Return)
     assert panel.config.logit_bias == ((70, 1.5), (95, -3.0))
@@ -128,6 +122,10 @@ def test_a_token_is_found_by_its_text(
     assert panel.config.logit_bias == ((95, -3.0),)
     panel.bias.field.setText("nothing")
     assert panel.bias.found.isHidden()
+    panel.bias.set_tokenizer(copy.deepcopy(byte_tokenizer))
+    assert panel.config.logit_bias == ((95, -3.0),)
+    panel.bias.set_tokenizer(Tokenizer(WordLevel({"Z": 0, "A": 95}, unk_token="Z")))
+    assert panel.config.logit_bias == (), "95 is another token there"
 
 
 def test_a_new_seed_each_time_or_the_same(panel: SamplingPanel) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
@@ -45,7 +44,7 @@ class TokenNames(QObject):
         self._aside.cancel()
         if folder is not None:
             path = folder / "tokenizer.json"
-            self._aside.ask(lambda: self._load(path))
+            self._aside.ask(lambda: read_tokenizer(path))
 
     def pieces(self, ids: Iterable[int]) -> list[Piece]:
         """The tokens of these ids."""
@@ -59,10 +58,6 @@ class TokenNames(QObject):
     def _has(self, id: int) -> bool:
         """Whether it is a token; of a model with a larger vocabulary than its tokenizer's, some ids are not."""
         return self._tokenizer is not None and self._tokenizer.id_to_token(id) is not None
-
-    def _load(self, path: Path) -> Any:
-        """Beside the window: what `_on_read` is told."""
-        return read_tokenizer(path)
 
     @Slot(object)
     def _on_read(self, tokenizer: Tokenizer) -> None:
