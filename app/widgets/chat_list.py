@@ -148,4 +148,6 @@ class ChatList(QFrame):
 
 
 def _item(line: ChatLine) -> Item:
-    return Item(line.id, line.title, "" if line.problem else date_words(line.latest), problem=line.problem)
+    if line.problem:
+        return Item(line.id, line.title, "", problem=line.problem, brief="Cannot be read")
+    return Item(line.id, line.title, date_words(line.latest))

@@ -18,13 +18,14 @@ _PAD = 8
 
 @dataclass(frozen=True)
 class Item:
-    """One line: `key` identifies it, `problem` is a sentence where it cannot be used."""
+    """One line: `key` identifies it, `problem` is a sentence where it cannot be used, `brief` the same in two words."""
 
     key: str
     name: str
     detail: str = ""
     problem: str = ""
     can_change: bool = True
+    brief: str = ""
 
 
 class ItemList(QListWidget):
@@ -102,7 +103,7 @@ class ItemList(QListWidget):
     def _add(self, item: Item) -> None:
         row = QListWidgetItem(item.name)
         row.setData(Qt.ItemDataRole.UserRole, item.key)
-        row.setData(_DETAIL, item.problem or item.detail)
+        row.setData(_DETAIL, item.brief or item.problem or item.detail)
         row.setData(_PROBLEM, bool(item.problem))
         row.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.name}, {item.problem or item.detail}")
         row.setToolTip(item.problem or f"{item.name}\n{item.detail}".strip())

@@ -12,6 +12,7 @@ from app.chat_tree import Message
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import label, row, set_role
 from app.widgets.bubble import Bubble
+from app.widgets.growing_field import MOST_CHARACTERS
 from app.widgets.message_actions import MessageActions
 from app.widgets.message_editor import MessageEditor
 from app.widgets.reply_words import describe_reply, explain_reply, judge
@@ -119,7 +120,10 @@ class MessageView(QWidget):
 
     def set_enabled(self, *, can_change: bool, can_reply: bool, can_go_on: bool) -> None:
         """Whether versions can be made and shown, whether a model can reply now, and whether it can go on with this."""
-        can_edit = can_change and (self.message.is_reply or can_reply)
+        fits = len(self.message.content) <= MOST_CHARACTERS
+        can_edit = can_change and fits and (self.message.is_reply or can_reply)
+        if not fits:
+            self.buttons.edit.setToolTip(f"Longer than {MOST_CHARACTERS:,} characters: copy it, and change the copy")
         self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_go_on=can_go_on)
         if self.editor is not None:
             self.editor.setEnabled(can_edit)

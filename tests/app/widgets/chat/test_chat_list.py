@@ -41,6 +41,8 @@ def test_a_chat_that_cannot_be_read_is_told_of_and_the_one_before_stays(
     asked.talk.shelf.store.path("bad").write_text("no chat")
     asked.chats.refresh()
     qtbot.waitUntil(lambda: asked.chats.list.count() == 2)
+    lines = [asked.chats.list.item(i) for i in range(2)]
+    assert any("bad.json is damaged" in line.toolTip() for line in lines)
     with qtbot.waitSignal(actor.session.job_failed) as failed:
         asked.chats.list.chosen.emit("bad")
     assert "bad.json is damaged" in failed.args[0]

@@ -209,3 +209,11 @@ def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Acto
     actor.session.reply_ended.emit()
     assert "something went wrong" in last(bench).note.text().replace("\N{NO-BREAK SPACE}", " ")
     assert not last(bench).buttons.go_on.isHidden()
+
+
+def test_what_is_too_long_to_type_in_is_not_edited(asked: Bench, actor: Actor) -> None:
+    asked.talk.edit(asked.talk.chat.path[1].id, "word " * 25_000)
+    edit = last(asked).buttons.edit
+    assert not edit.isEnabled()
+    assert "100,000 characters" in edit.toolTip()
+    assert asked.view.messages[0].buttons.edit.isEnabled()
