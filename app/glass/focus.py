@@ -77,6 +77,10 @@ class Focus(QObject):
         """Stay with a token."""
         self._change(None, place)
 
+    def press(self, place: int) -> None:
+        """A click: stay with a token, or let go of the very one that is locked."""
+        self._change(*((place, None) if self._locked == place else (None, place)))
+
     def unlock(self) -> None:
         """Follow the cursor again."""
         self._change(None, None)

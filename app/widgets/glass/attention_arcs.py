@@ -157,11 +157,7 @@ class AttentionArcs(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         place = self._place_at(event.position())
         if place is not None and self._focus is not None and event.button() == Qt.MouseButton.LeftButton:
-            if self._focus.locked == place:
-                self._focus.unlock()
-                self._focus.hover(place)
-            else:
-                self._focus.lock(place)
+            self._focus.press(place)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         way = _WALK.get(Qt.Key(event.key()))

@@ -202,12 +202,9 @@ class TokenText(QWidget):
         place = self.place_at(event.position())
         if event.button() != Qt.MouseButton.LeftButton or place is None or self._text is None:
             event.ignore()
-        elif self._is_mine and self._focus.locked == place:
-            self._focus.unlock()
-            self._focus.hover(place)
         else:
             self._focus.show(self._text)
-            self._focus.lock(place)
+            self._focus.press(place)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}

@@ -91,6 +91,10 @@ class Notebook(ModePage):
         self.editor.redoAvailable.connect(self._show_state)
         self.editor.hovered.connect(self._on_hovered)
         self.editor.pressed.connect(self._on_pressed)
+        self.editor.walked.connect(self._on_walked)
+        self.editor.released.connect(self._focus.unlock)
+        for signal in (self._focus.text_changed, self._focus.place_changed, self._focus.lock_changed):
+            signal.connect(self._show_place)
         self.editor.refused.connect(self.problem.say)
         self.coloured.toggled.connect(self._colour)
         self.legend.chosen.connect(self._colour)
@@ -280,4 +284,16 @@ class Notebook(ModePage):
     def _on_pressed(self, index: int) -> None:
         if self._read is not None and not self._reply.busy:
             self._focus.show(self._read)
+            self._focus.press(self._read.n_prompt + index)
+
+    @Slot(int)
+    def _on_walked(self, index: int) -> None:
+        """The text cursor leads the lock along."""
+        if self._read is not None and self._focus.text is self._read and self._focus.locked is not None:
             self._focus.lock(self._read.n_prompt + index)
+
+    @Slot()
+    def _show_place(self) -> None:
+        read, place = self._read, self._focus.place
+        index = place - read.n_prompt if read is not None and self._focus.text is read and place is not None else -1
+        self.editor.outline(index, locked=self._focus.locked is not None)

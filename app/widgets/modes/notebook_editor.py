@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QMimeData, QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import (
     QHelpEvent,
     QInputMethodEvent,
     QKeyEvent,
     QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
     QTextCharFormat,
     QTextCursor,
 )
@@ -22,6 +25,7 @@ from app.widgets.modes.notebook_marks import NotebookColours, fragments, look_of
 
 MOST_CHARACTERS, LONGEST_LINE = 200_000, 20_000
 """Above, Qt no longer types smoothly."""
+_ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
 
 class NotebookEditor(QPlainTextEdit):
@@ -30,11 +34,15 @@ class NotebookEditor(QPlainTextEdit):
     Signals:
         hovered(index): the pointer is on this token of the current writing, -1 for none.
         pressed(index): this token of the current writing was clicked.
+        walked(index): the arrow keys have led the text cursor before this token of the current writing.
+        released(): Esc was pressed.
         refused(sentence): what was pasted is too much; the text is as it was.
     """
 
     hovered = Signal(int)
     pressed = Signal(int)
+    walked = Signal(int)
+    released = Signal()
     refused = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -43,6 +51,8 @@ class NotebookEditor(QPlainTextEdit):
         self.writing = 0
         """Which writing of the model the tokens that can be pointed at are of."""
         self._hovered = -1
+        self._outlined: QTextCursor | None = None
+        self._outline = 1
         self._colours = NotebookColours(self.document(), theme)
         self.setAccessibleName("Notebook")
         self.viewport().setMouseTracking(True)
@@ -153,6 +163,38 @@ class NotebookEditor(QPlainTextEdit):
             marks.append(selection)
         self.setExtraSelections(marks)
 
+    def outline(self, index: int, *, locked: bool) -> None:
+        """Draw a frame around a token of the current writing, a thick one where it is `locked`; -1 for around none."""
+        place = self._place_of(index) if index >= 0 else None
+        self._outlined, self._outline = None, 2 if locked else 1
+        if place is not None:
+            self._outlined = cursor = QTextCursor(self.document())  # goes along with the text that is written before it
+            cursor.setPosition(place)
+            while not cursor.atBlockEnd():
+                cursor.movePosition(QTextCursor.MoveOperation.NextCharacter, QTextCursor.MoveMode.KeepAnchor)
+                if place_of(cursor.charFormat()) != (self.writing, index):
+                    cursor.movePosition(QTextCursor.MoveOperation.PreviousCharacter, QTextCursor.MoveMode.KeepAnchor)
+                    break
+        self.viewport().update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if self._outlined is None or not self._outlined.hasSelection():
+            return
+        start, end = QTextCursor(self._outlined), QTextCursor(self._outlined)
+        start.setPosition(self._outlined.selectionStart())
+        end.setPosition(self._outlined.selectionEnd())
+        first, last = self.cursorRect(start), self.cursorRect(end)
+        painter = QPainter(self.viewport())
+        painter.setPen(QPen(self._theme.theme.color("text"), self._outline))
+        frame = QRect(first.left(), first.top(), last.left() - first.left(), first.height())
+        if first.top() == last.top():
+            painter.drawRect(frame)
+        else:  # the token goes on in the next line
+            painter.drawRect(frame.adjusted(0, 0, self.viewport().width(), 0))
+            painter.drawRect(QRect(-2, last.top(), last.left() + 2, last.height()))
+        painter.end()
+
     # -- input: what a person writes is never marked as a model's ------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -160,8 +202,14 @@ class NotebookEditor(QPlainTextEdit):
         plain = not event.modifiers() & (keys.ControlModifier | keys.AltModifier | keys.MetaModifier)
         if plain and typed.isprintable() and typed and not self.isReadOnly():
             self._insert(typed)
-        else:
-            super().keyPressEvent(event)
+            return
+        super().keyPressEvent(event)
+        if event.key() == Qt.Key.Key_Escape:
+            self.released.emit()
+        elif event.key() in _ARROWS and not event.modifiers() & keys.ShiftModifier:
+            index = self._index_of(self._look_after(self.textCursor()))
+            if index >= 0:
+                self.walked.emit(index)
 
     def inputMethodEvent(self, event: QInputMethodEvent) -> None:
         if not self.textCursor().hasSelection():
@@ -195,16 +243,23 @@ class NotebookEditor(QPlainTextEdit):
         rect = self.cursorRect(cursor)
         if abs(point.y() - rect.center().y()) > rect.height():
             return None
-        if point.x() >= rect.x():
-            if cursor.atBlockEnd():
-                return None
-            cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # `charFormat` is of the one before
+        return self._look_after(cursor) if point.x() >= rect.x() else cursor.charFormat()
+
+    def _look_after(self, cursor: QTextCursor) -> QTextCharFormat | None:
+        """How the character after a cursor looks; None at a line's end."""
+        if cursor.atBlockEnd():
+            return None
+        cursor = QTextCursor(cursor)
+        cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # `charFormat` is of the one before
         return cursor.charFormat()
 
-    def _index_at(self, point: QPoint) -> int:
-        look = self._look_at(point)
+    def _index_of(self, look: QTextCharFormat | None) -> int:
+        """The token of the current writing that looks like this; -1 for none."""
         writing, index = place_of(look) if look is not None else (-1, -1)
         return index if writing == self.writing else -1
+
+    def _index_at(self, point: QPoint) -> int:
+        return self._index_of(self._look_at(point))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         super().mouseMoveEvent(event)

@@ -151,6 +151,20 @@ def test_the_pointer_on_a_token(page: Notebook, write: Write, qtbot: QtBot) -> N
     qtbot.mouseMove(page.editor.viewport(), place)
     qtbot.mouseClick(page.editor.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert page._focus.locked == 2
+    assert page.editor._outlined is not None
+    assert page.editor._outlined.selectedText() == "x"
+    page.editor.grab()
+    qtbot.keyClick(page.editor, Qt.Key.Key_Escape)
+    assert page._focus.locked is None
+    page.draw = lambda: SamplingConfig(max_tokens=3, logit_bias=((5 + ord("x"), 100.0),))
+    write()
+    page._focus.lock(5)
+    qtbot.keyClick(page.editor, Qt.Key.Key_Left)
+    assert page._focus.locked == 5, "before the last token"
+    qtbot.keyClick(page.editor, Qt.Key.Key_Left)
+    assert page._focus.locked == 4
+    qtbot.keyClick(page.editor, Qt.Key.Key_Home)
+    assert page._focus.locked == 4
 
 
 def test_it_is_kept_and_found_again(
