@@ -18,6 +18,7 @@ from app.widgets.context_bar import ContextBar
 from app.widgets.elided_label import ElidedLabel
 from app.widgets.glass.token_legend import TokenLegend
 from app.widgets.starter_bar import StarterBar
+from app.widgets.tab_order import put_after, stops_in
 
 _HINTS = {
     "talk": "Write a message (Shift+Enter: a new line)",
@@ -96,6 +97,7 @@ class ChatPage(QWidget):
         model = self._session.chat_model
         writes = model is not None and model.mode in ("talk", "text")
         self.starters.set_kinds(self._session.starter_kinds if writes else ())
+        put_after((self.view, *stops_in(self.view))[-1], *stops_in(self.starters))
         self._on_path()
         self._show_state()
 

@@ -15,6 +15,7 @@ from app.widgets.basics import button, column, row
 from app.widgets.message_actions import MessageActions
 from app.widgets.message_view import MessageView
 from app.widgets.reply_words import describe_progress
+from app.widgets.tab_order import put_after
 from app.widgets.words import counted
 
 COLUMN_WIDTH = 760
@@ -68,6 +69,7 @@ class ChatView(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # not at a click between the messages
         self.setAccessibleName("Conversation")
         page = QWidget()
         page.setProperty("role", "scrolled")
@@ -170,6 +172,7 @@ class ChatView(QScrollArea):
         for place, view in enumerate(self.messages, start=1):
             if self._column.indexOf(view) != place:
                 self._column.insertWidget(place, view)
+        put_after(self, *(stop for view in self.messages for stop in view.buttons.stops))
 
     def _make(self, message: Message) -> MessageView:
         talk, id = self._talk, message.id

@@ -80,6 +80,11 @@ class MessageActions(QWidget):
             made.clicked.connect(lambda: on_click())
         return made
 
+    @property
+    def stops(self) -> tuple[QPushButton, ...]:
+        """Its buttons, from the left."""
+        return (self.older, self.newer, self.retry, self.go_on, self.edit, self.copy, self.reveal)
+
     def show_versions(self, message: Message, versions: Sequence[Message]) -> None:
         """Of which of its versions this is."""
         self._versions = tuple(version.id for version in versions)

@@ -37,6 +37,7 @@ class ModelBar(QWidget):
         self.world.setProperty("role", "caption")
         self.world.setToolTip("What the model was trained on")
         self.cancel = button("Cancel", theme, session.cancel_chat_model, role="quiet", tip="Leave off loading it")
+        self.note.setMinimumHeight(self.cancel.sizeHint().height())  # so that nothing moves when it comes
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)

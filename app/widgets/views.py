@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
 
 from app.theme import SPACE
 from app.widgets.pages import Pages
+from app.widgets.tab_order import put_after, stops_in
 
 _SPARED = 16  # pixels of a tab's padding, where the tabs are compact (see the style sheet)
 
@@ -90,15 +90,7 @@ class Views(QWidget):
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
         """Let Tab go from the bar into the page: by itself it would come last, behind all that was made before."""
-        inside: list[QWidget] = []
-        widget = page.nextInFocusChain()
-        while widget is not None and widget is not page:
-            if page.isAncestorOf(widget) and widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
-                inside.append(widget)
-            widget = widget.nextInFocusChain()
-        if self.bar.window() is page.window():
-            for before, after in itertools.pairwise([self.bar, *inside]):
-                self.setTabOrder(before, after)
+        put_after(self.bar, *stops_in(page))
 
 
 class _ViewBar(QTabBar):

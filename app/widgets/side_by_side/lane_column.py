@@ -101,6 +101,7 @@ class LaneColumn(QWidget):
         """Choose a model, without a signal."""
         self.runs.setCurrentIndex(self.runs.findData(lane.run_id))
         self._offer_steps(_NEWEST if lane.step is None else lane.step)
+        self.clear_reply()
 
     def set_removable(self, removable: bool) -> None:
         """Whether there are enough others."""
