@@ -159,6 +159,7 @@ def test_the_command_prints_one_json_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(bench_tokenizer_training, "__defaults__", (1,))  # rounds: each starts three processes
     data = tmp_path / "text.txt"
     data.write_text("The goat eats hay.\nBen has 12 kites.\n" * 200, encoding="utf-8")
     assert main(["bench", "tokenizer", "--data", str(data), "--json"]) == 0
