@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,7 +116,7 @@ class ChatShelf(QObject):
         """Give a chat a name; "" for the beginning of what was said first."""
         chat = self.load(chat_id)
         if chat is not None:
-            self.save(dataclasses.replace(chat, name=" ".join(name.split())))
+            self.save(chat.called(name))
 
     def export(self, chat_id: str, path: Path) -> bool:
         """Write a chat to a file, as its ending says (one of EXPORTS, else JSON); whether it worked."""

@@ -212,6 +212,10 @@ class Chat:
             return self
         return dataclasses.replace(self, messages=(*kept, *theirs.values()), shown={**other.shown, **self.shown})
 
+    def called(self, name: str) -> Chat:
+        """This chat with another name; "" for the beginning of what was said first."""
+        return dataclasses.replace(self, name=" ".join(name.split()))
+
     def copy(self) -> Chat:
         """The same conversation as another chat."""
         return dataclasses.replace(self, id=_new_id(), created=_now(), name=f"{self.title} (copy)")

@@ -26,7 +26,6 @@ class Conversation(QObject):
     Signals:
         chat_changed(): another conversation is open.
         path_changed(): other messages of it are shown, or one more.
-        name_changed(): it is called something else.
         reply_began(message): this reply, still empty, is being written.
         reply_waits(words): what is done before the reply can go on.
         reply_grew(text): the reply goes on with this.
@@ -35,7 +34,6 @@ class Conversation(QObject):
 
     chat_changed = Signal()
     path_changed = Signal()
-    name_changed = Signal()
     reply_began = Signal(object)
     reply_waits = Signal(str)
     reply_grew = Signal(str)
@@ -73,8 +71,7 @@ class Conversation(QObject):
         """Call a conversation of the library, or this one, `name`."""
         self.shelf.rename(chat_id, name)
         if chat_id == self.chat.id:
-            self.chat = dataclasses.replace(self.chat, name=" ".join(name.split()))
-            self.name_changed.emit()
+            self.chat = self.chat.called(name)
 
     def delete(self, chat_id: str) -> None:
         """Move a conversation of the library to the trash; where it is this one, an empty one takes its place."""
