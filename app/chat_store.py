@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.chat_format import chat_from, chat_text
 from app.chat_tree import Chat
-from models.files import atomic_write_text, read_json
+from models.files import atomic_write_text, file_stamp, read_json
 from models.library import Library
 
 
@@ -33,24 +33,15 @@ class ChatStore:
     def save(self, chat: Chat) -> None:
         """Keep `chat`, and what another window has said in it meanwhile; OSError where the disk does not take it."""
         path = self.path(chat.id)
-        if _stamp(path) != self._stamps.get(chat.id):
+        if file_stamp(path) != self._stamps.get(chat.id):
             with contextlib.suppress(ValueError):  # missing, or damaged: there is nothing to keep
                 chat = chat.joined(load_chat(path))
         atomic_write_text(path, chat_text(chat))
-        self._stamps[chat.id] = _stamp(path)
+        self._stamps[chat.id] = file_stamp(path)
 
     def load(self, chat_id: str) -> Chat:
         """The chat with this id; ValueError names the file where it is missing or damaged."""
         return load_chat(self.path(chat_id))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What is another one after each change of a file; (0, 0) where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
 
 
 def load_chat(path: Path) -> Chat:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,13 +33,21 @@ class Piece(NamedTuple):
 
 def open_notebook(library: Library) -> tuple[Path, list[Piece]]:
     """Where the notebook is kept, and what is in it: not in a file that cannot be read, which is left alone."""
-    number = 1
-    while True:
-        path = library.home / ("notebook.json" if number == 1 else f"notebook-{number}.json")
-        try:
+    for path in _paths(library):
+        with contextlib.suppress(ValueError):
             return path, read_notebook(path)
-        except ValueError:
-            number += 1
+    raise AssertionError("there is always another path")
+
+
+def free_path(library: Library) -> Path:
+    """Where no notebook is yet."""
+    return next(path for path in _paths(library) if not path.exists())
+
+
+def _paths(library: Library) -> Iterator[Path]:
+    yield library.home / "notebook.json"
+    for number in itertools.count(2):
+        yield library.home / f"notebook-{number}.json"
 
 
 def read_notebook(path: Path) -> list[Piece]:

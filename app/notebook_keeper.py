@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
 from app.aside import Aside
 from app.failures import Failure, describe
-from app.notebook_file import Piece, open_notebook, write_notebook
+from app.notebook_file import Piece, free_path, open_notebook, write_notebook
+from models.files import file_stamp
 from models.library import Library
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,9 @@ class NotebookKeeper(QObject):
 
     def __init__(self, library: Library, pieces: Callable[[], Sequence[Piece]], parent: QObject) -> None:
         super().__init__(parent)
+        self._library = library
         self._path, self.found = open_notebook(library)
+        self._stamp = file_stamp(self._path)
         self._pieces = pieces
         self._is_new = False  # something is not on the disk yet
         self._saving = Aside(self)
@@ -58,19 +62,32 @@ class NotebookKeeper(QObject):
         self._saving.cancel()
         self._saving.wait()  # or an older state could be written over this one
         try:
-            write_notebook(self._path, self._pieces())
+            self._write(self._pieces())
             self._is_new = False
         except OSError as error:
             log.warning("The notebook was not saved: %s", describe(error).details)
 
     @Slot()
     def _save(self) -> None:
-        pieces, path = self._pieces(), self._path
-        self._saving.ask(lambda: write_notebook(path, pieces))
+        pieces = self._pieces()
+        self._saving.ask(lambda: self._write(pieces))
 
-    @Slot()
-    def _on_saved(self) -> None:
+    def _write(self, pieces: Sequence[Piece]) -> Path:
+        """Any thread, one at a time: keep it, but leave alone what another window has written. Returns where it was."""
+        before = self._path
+        if file_stamp(before) != self._stamp:
+            self._path = free_path(self._library)
+        write_notebook(self._path, pieces)
+        self._stamp = file_stamp(self._path)
+        return before
+
+    @Slot(object)
+    def _on_saved(self, before: Path) -> None:
         self._is_new = self._soon.isActive()
+        if before != self._path:
+            self.problem.emit(
+                f"Another window has written to {before}: what is here is kept in {self._path.name} beside it."
+            )
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

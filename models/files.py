@@ -112,6 +112,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def file_stamp(path: Path) -> tuple[int, int]:
+    """What is another after each change of a file; (0, 0) where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`.
 

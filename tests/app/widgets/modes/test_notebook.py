@@ -241,3 +241,18 @@ def test_at_the_end_the_newest_text_is_kept_whatever_is_being_written(
     threading.Timer(0.05, goes_on.set).start()
     keeper.flush()
     assert open_notebook(library)[1] == [Piece("new")]
+
+
+def test_two_windows_do_not_write_over_one_another(library: Library, session: Session) -> None:
+    said: list[str] = []
+    one, other = (NotebookKeeper(library, lambda text=text: [Piece(text)], session) for text in ("one", "other"))
+    other.problem.connect(said.append)
+    for keeper in (one, other, one):
+        keeper.keep()
+        keeper.flush()
+    assert open_notebook(library)[1] == [Piece("one")]
+    assert read_notebook(library.home / "notebook-2.json") == [Piece("other")]
+    assert said == [], "there is nobody to tell at the end"
+    one.keep()
+    one.flush()
+    assert len(list(library.home.glob("notebook*"))) == 2
