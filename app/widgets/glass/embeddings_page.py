@@ -22,6 +22,7 @@ from app.widgets.glass.embedding_scatter import MOST_MARKED, EmbeddingScatter
 from app.widgets.glass.neighbour_list import NeighbourList
 from app.widgets.glass.panel import GlassPanel
 from app.widgets.glass.panel_head import About, PanelHead
+from app.widgets.glass.sheet import Sheet
 from app.widgets.segments import Segments
 from app.widgets.words import counted, percent
 
@@ -66,11 +67,12 @@ class EmbeddingsPage(GlassPanel):
         self.scatter = EmbeddingScatter(theme)
         self.near_title = label("", "subheading", wrap=True)
         self.near = NeighbourList(theme)
-        self.head = PanelHead(theme, ABOUT, ExportButton(session, theme, self.scatter, self._numbers))
+        self._beside = QWidget()
+        picture = Sheet(theme, self._heading, self.scatter, self._beside, parent=self)
+        self.head = PanelHead(theme, ABOUT, ExportButton(session, theme, picture, self._numbers))
         self._nothing = EmptyState("", "")
         self._pages = QStackedWidget()
         self._both = QBoxLayout(QBoxLayout.Direction.TopToBottom)
-        self._beside = QWidget()
         self._build()
         self._connect()
 
@@ -240,6 +242,10 @@ class EmbeddingsPage(GlassPanel):
             self.choose(found[0])
 
     # -- Export --------------------------------------------------------------------------------------------------------
+
+    def _heading(self) -> str:
+        model = self._session.chat_model
+        return f"{ABOUT.title} · {model.name}, step {self.examiner.step:,}" if model is not None else ABOUT.title
 
     def _numbers(self) -> Callable[[], Columns]:
         """Every token with its place on the map; those nearest to the chosen one with their cosines."""
