@@ -43,7 +43,7 @@ def page(grown: Path, qtbot: QtBot, theme: ThemeProvider) -> Iterator[MinimalPai
     qtbot.addWidget(page)
     page.resize(900, 1300)
     page.show()
-    qtbot.waitUntil(lambda: page.reading is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: page.reading is not None, timeout=60_000)
     yield page
     session.close()
 
@@ -98,15 +98,15 @@ def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot
 
 
 def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(page.pronouns.answered, timeout=5000):
+    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
         page.sentences.another.click()
     assert page.sentences.texts[0].split()[:-1] == page.sentences.texts[1].split()[:-1]
-    with qtbot.waitSignal(page.pronouns.answered, timeout=5000):
+    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
         page.sentences.lines[1].setText("The animal slept.")
     assert page.problem.text().startswith("Sentence B: There is no “it”")
     assert page.reading is None
     assert not page.export.isEnabled()
-    with qtbot.waitSignal(page.pronouns.answered, timeout=5000):
+    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
         page.sentences.first.click()
     assert not page.problem.isVisible()
     assert page.export.isEnabled()
@@ -115,7 +115,7 @@ def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot)
 def test_pictures_and_numbers_are_written(page: MinimalPairs, qtbot: QtBot, tmp_path: Path) -> None:
     page.export.export_to(tmp_path / "pair.png", "png")
     assert (tmp_path / "pair.png").stat().st_size > 10_000
-    with qtbot.waitSignal(page._session.notice, timeout=5000):
+    with qtbot.waitSignal(page._session.notice, timeout=60_000):
         page.export.export_to(tmp_path / "pair.csv", "csv")
     reading = page.reading
     assert reading is not None
@@ -136,9 +136,9 @@ def test_without_an_open_model_that_is_said(page: MinimalPairs, qtbot: QtBot) ->
 def test_any_open_model_is_compared(page: MinimalPairs, qtbot: QtBot) -> None:
     session = page._session
     run = next(run for run in session.list_runs() if "causal" in run.name)
-    with qtbot.waitSignal(session.chat_model_changed, timeout=10_000):
+    with qtbot.waitSignal(session.chat_model_changed, timeout=60_000):
         session.open_chat_model(run.id)
-    with qtbot.waitSignal(page.examiner.done, timeout=10_000):
+    with qtbot.waitSignal(page.examiner.done, timeout=60_000):
         page.source._group.button(1).click()
     reading = page.reading
     assert reading is not None
@@ -150,7 +150,7 @@ def test_any_open_model_is_compared(page: MinimalPairs, qtbot: QtBot) -> None:
     assert "nats" in page.changes.bars.tip(1)
     assert page.changes.title.text() == "Next token after «.»"
     page.grab()
-    with qtbot.waitSignal(page.examiner.failed, timeout=5000):
+    with qtbot.waitSignal(page.examiner.failed, timeout=60_000):
         page.sentences.lines[0].setText("")
     assert page.problem.text() == "The first sentence is empty: write one."
 
@@ -163,7 +163,7 @@ def test_models_are_grown_where_there_are_none(
     qtbot.addWidget(page)
     page.resize(740, 640)
     page.show()
-    qtbot.waitUntil(lambda: page._answer is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: page._answer is not None, timeout=60_000)
     assert page.grow.grow.isVisible()
     assert not page.attention.isVisible()
     page.grow.grow.click()
@@ -182,13 +182,13 @@ def test_growing_is_stopped_after_the_step(
     page = MinimalPairs(session, theme)
     qtbot.addWidget(page)
     page.show()
-    qtbot.waitUntil(lambda: page._answer is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: page._answer is not None, timeout=60_000)
     page.grow.grow.click()
     qtbot.waitUntil(lambda: "step" in page.grow.words.text(), timeout=30_000)
-    with qtbot.waitSignal(session.training_ended, timeout=10_000):
+    with qtbot.waitSignal(session.training_ended, timeout=60_000):
         page.grow.cancel.click()
     assert not page.grow.growth.active
     assert len(session.list_runs()) == 1
-    qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 1, timeout=60_000)
     assert page.grow.grow.text() == "Grow the causal model"
     assert row_sentence(page.reading, 0, 0, 0)  # type: ignore[arg-type]
