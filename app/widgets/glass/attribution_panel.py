@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 from app.glass.asked import Asked
 from app.glass.focus import Focus
 from app.glass.names import quoted, signed, token_names
+from app.scenes.attention import token_names as numbered
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import column, label, row
@@ -121,8 +122,9 @@ class AttributionPanel(AnswerPanel):
 
     def _show_most(self, answer: _Answer) -> None:
         found, text = answer.found, answer.asked.text
-        rows = [(text.source_words[i], value, "source, ", i) for i, value in enumerate(found.source)]
-        rows += [(text.words[i], value, "", i) for i, value in enumerate(found.tokens)]
+        source, tokens = numbered(text.source_words), numbered(text.words[: len(found.tokens)])
+        rows = [(source[i], value, "source, ", i) for i, value in enumerate(found.source)]
+        rows += [(tokens[i], value, "", i) for i, value in enumerate(found.tokens)]
         rows.sort(key=lambda row: -abs(row[1]))
         self.bars.show_amounts([Amount(word, value, f"{side}token {i + 1}") for word, value, side, i in rows[:_N_ROWS]])
 

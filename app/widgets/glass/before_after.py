@@ -60,7 +60,8 @@ class BeforeAfter(PaintedRows):
         colors, font = self._theme.theme, self._theme.mono_font(0.9)
         metrics, height = QFontMetrics(font), self._row_height
         name_width = min(int(0.3 * self.width()), 130)
-        number = metrics.horizontalAdvance("100.0 %")
+        numbers = [share(p) for pair in self._pairs for p in (pair.before, pair.after)]
+        number = max((metrics.horizontalAdvance(words) for words in numbers), default=0)
         arrow = metrics.horizontalAdvance(" → ")
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         for i, pair in enumerate(self._pairs):

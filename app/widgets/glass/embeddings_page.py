@@ -212,7 +212,7 @@ class EmbeddingsPage(GlassPanel):
             return
         self.scatter.mark(id, [other for other, _ in near])
         length = float(table.map.lengths[id])
-        self.near_title.setText(f"Nearest to {quoted(table.names[id])}, whose length is {length:.2f}")
+        self.near_title.setText(f"Nearest to {quoted(table.names[id])} (length {length:.2f}) by cosine")
         self.near.show_rows([(other, table.names[other], cosine) for other, cosine in near])
 
     @Slot(object)

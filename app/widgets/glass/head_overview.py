@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QRect, Qt, Signal, Slot
+from PySide6.QtCore import QRect, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -19,6 +19,9 @@ from models.inspect.attention_maps import StackMaps
 from models.inspect.patterns import EXPLAINED, order_by
 
 _HEIGHTS = (130, 280)  # pixels that are enough, and that there are at the most
+
+_SPARE = 40
+"""Pixels that a bar's width makes of difference in height, and more."""
 
 
 class HeadOverview(QWidget):
@@ -56,7 +59,11 @@ class HeadOverview(QWidget):
         self.sort.activated.connect(self._arrange)
         self.scale.changed.connect(self._on_scale)
         self.montage.moved.connect(self._reveal)
-        self.montage.height_changed.connect(self._fit)
+        self._fitting = QTimer(
+            self, singleShot=True, interval=0
+        )  # resized within a resize, it would keep its old height
+        self._fitting.timeout.connect(self._fit)
+        self.montage.height_changed.connect(self._fitting.start)
 
     def show_stack(self, stack: StackMaps) -> None:
         """Show other heads. What could not be measured of them they cannot be sorted by."""
@@ -100,7 +107,12 @@ class HeadOverview(QWidget):
 
     @Slot()
     def _fit(self) -> None:
-        self._area.setFixedHeight(min(self.montage.minimumHeight(), self._highest))
+        """A bar takes width: the tiles get smaller, and may fit without one. Then it stays, or it would come and go."""
+        height, policy = self.montage.minimumHeight(), Qt.ScrollBarPolicy
+        has_bar = self._area.verticalScrollBarPolicy() == policy.ScrollBarAlwaysOn
+        scrolls = height > self._highest - (_SPARE if has_bar else 0)
+        self._area.setVerticalScrollBarPolicy(policy.ScrollBarAlwaysOn if scrolls else policy.ScrollBarAlwaysOff)
+        self._area.setFixedHeight(min(height, self._highest))
 
     @Slot(QRect)
     def _reveal(self, place: QRect) -> None:

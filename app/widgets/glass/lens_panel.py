@@ -83,7 +83,7 @@ class LensPanel(AnswerPanel):
         self.total = label("", "caption", wrap=True)
         self.lines.addWidget(self.grid)
         scale = ColourScale(theme, "sequential", "0 %", "100 %")
-        self.lines.addLayout(row(label("Click a cell to track its token below.", "caption", wrap=True), scale))
+        self.lines.addLayout(row(label("Click a cell to track it.", "caption", wrap=True), scale))
         self.lines.addWidget(self.no_norm)
         self.lines.addLayout(row(label("Tracked", "subheading"), self.track, None, self.scale))
         self.lines.addWidget(self.chips)
@@ -194,7 +194,7 @@ class LensPanel(AnswerPanel):
         names = [self._names[id] for id in self._followed]
         values, ranks = self._answer.lens.follow(self._followed)
         slots = ["emb", *(str(i) for i in range(1, len(values)))]
-        self.tracked.show_lines(slots, names, values.numpy(), ranks.numpy().astype(np.float32))
+        self.tracked.show_lines(slots, names, values, ranks)
         shares = values[-1].tolist()
         self.chips.show_chips(
             [

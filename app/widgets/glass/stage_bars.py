@@ -232,4 +232,5 @@ class StageBars(QWidget):
 def _numbers(bar: XrayBar) -> str:
     few = "<0.01\N{NO-BREAK SPACE}%"
     removed = f"cuts {share(bar.removed) if bar.removed >= 1e-4 else few}   " if bar.removed > 0 else ""
-    return f"{removed}{bar.entropy:.2f} nats"
+    entropy = "<0.01" if 0 < bar.entropy < 0.005 else f"{bar.entropy:.2f}"
+    return f"{removed}{entropy} nats"
