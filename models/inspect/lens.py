@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from models.inference.continuation import evaluating
+from models.inference.likeliest import Floats
 from models.inspect.reading import answer_logits, answering_stack, block_sites
 from models.trace import Trace
 from models.transformer import AnyModel
@@ -37,9 +39,15 @@ class Lens:
     ranks: Tensor
     logs: Tensor
 
-    def follow(self, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The probabilities (L + 1, I) and the ranks (L + 1, I) of some tokens at the last of the places."""
-        return _of_tokens(self.logs, torch.tensor([list(ids)]).expand(len(self.logs), -1))
+    def follow(self, ids: Sequence[int]) -> tuple[Floats, Floats]:
+        """The probabilities (L + 1, I) and the ranks (L + 1, I) of some tokens at the last of the places.
+
+        Without torch, so that the window's thread may ask, too.
+        """
+        logs = self.logs.numpy()
+        values = logs[:, list(ids)]
+        ranks = np.stack([(logs > value[:, None]).sum(axis=1) + 1 for value in values.T], axis=1)
+        return np.exp(values), ranks.astype(np.float32)
 
     def striking(self, n: int) -> list[int]:
         """The n tokens that are likeliest in any layer at the last of the places, those of the highest peak first."""
