@@ -85,17 +85,30 @@ def n_before(template: str, marks: Mapping[str, str], messages: Sequence[Message
 
 
 def _edges(template: str, marks: Mapping[str, str], messages: Sequence[Message], text: str) -> list[int]:
-    """Where each message ends in the text: as far as the template gets with the messages up to it."""
+    """Where each message ends in the text: as far as the template gets with the messages up to it.
+
+    What it says around a message's words is known from others of the same role: so a long conversation is not rendered
+    once for each message.
+    """
     edges: list[int] = []
+    around: dict[str, tuple[str, str]] = {}
     for i, message in enumerate(messages):
-        done = edges[-1] if edges else 0
+        done, words = edges[-1] if edges else 0, message["content"].strip()
+        if message["role"] in around and words and i < len(messages) - 1:
+            known = words.join(around[message["role"]])
+            if text.startswith(known, done):
+                edges.append(done + len(known))
+                continue
         try:
             so_far = render_template(template, messages[: i + 1], asks=False, marks=marks)
         except ValueError:
             so_far = ""
         if so_far and text.startswith(so_far) and len(so_far) >= done:
             edges.append(len(so_far))
+            before, found, behind = so_far[done:].rpartition(words) if words else ("", "", "")
+            if found and words not in before:
+                around[message["role"]] = before, behind
         else:  # a template that looks ahead: up to the end of what was written
-            found = text.find(message["content"].strip(), done)
-            edges.append(done if found < 0 else found + len(message["content"].strip()))
+            found_at = text.find(words, done)
+            edges.append(done if found_at < 0 else found_at + len(words))
     return edges

@@ -6,6 +6,9 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from models.data import foreign_chat
+from models.data.chat import Message
+from models.data.chat_template import render_template
 from models.data.foreign_chat import foreign_chat_tokens
 from models.tokenizers import train_tokenizer
 
@@ -58,6 +61,23 @@ def test_whose_each_token_is(tokenizer: Tokenizer) -> None:
     assert texts[3] == "<|im_start|>assistant\n"
     reply = [piece for piece, is_reply in zip(chat.tokens, chat.is_reply, strict=True) if is_reply]
     assert b"".join(piece.bytes for piece in reply).decode() == "Ben has the kite. 🪁<|im_end|>\n"
+
+
+def test_a_long_conversation_is_rendered_a_few_times(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[int] = []
+
+    def noted(template: str, messages: list[Message], **how: object) -> str:
+        rendered.append(len(messages))
+        return render_template(template, messages, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(foreign_chat, "render_template", noted)
+    turns = [f"{role} says ever more: {i}." for i in range(20) for role in ("user", "assistant")]
+    talk = [{"role": text.split()[0], "content": text} for text in turns]
+    chat = foreign_chat_tokens(tokenizer, CHATML, {}, talk)
+    assert rendered == [40, 1, 2, 3, 40]  # the first message stands behind the template's own system prompt
+    for i, text in enumerate(turns[1:], start=1):
+        said = b"".join(p.bytes for p, message in zip(chat.tokens, chat.messages, strict=True) if message == i).decode()
+        assert said == f"<|im_start|>{talk[i]['role']}\n{text}<|im_end|>\n"
 
 
 @pytest.mark.parametrize("template", [CHATML, LLAMA])
