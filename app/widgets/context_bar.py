@@ -84,7 +84,8 @@ def _words(outlook: Outlook, when_full: str) -> tuple[str, bool]:
     n, length, n_left = len(given.ids), given.context_length, given.n_left_out
     used = f"{n:,} of {length:,} tokens"
     if outlook.too_long:
-        return f"{used}: what you are writing is longer than the context. Shorten it.", True
+        too_long = "the system prompt" if outlook.n_system >= length else "the newest message"
+        return f"{used}: {too_long} is longer than the context. Shorten it.", True
     if n_left:
         oldest = "the oldest message" if n_left == 1 else f"the oldest {n_left} messages"
         if when_full == "stop":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WHEN_FULL = {
     "slide": "Leave out the oldest messages",
-    "summarise": "Have the model summarise the oldest messages",
+    "summarise": "Summarise the oldest messages",
     "stop": "Stop and say so",
 }
 """What can happen when a conversation is longer than the context, in words."""
@@ -119,11 +119,17 @@ def check_fits(prompt: Prompt, n_begun: int = 0) -> None:
     """Raise ValueError where no reply can follow a prompt."""
     if not any(message["role"] != "system" for message in prompt.messages):
         raise ValueError("There is no message to reply to: write something.")
-    n = len(prompt.ids) + n_begun
-    if n > prompt.context_length:
+    n, length = len(prompt.ids) + n_begun, prompt.context_length
+    before = prompt.count(-1, len(prompt.messages) - 1)
+    if before >= length:
+        raise ValueError(
+            f"The system prompt is too long: what stands before the newest message has {before:,} tokens, but the "
+            f"model's context takes {length:,}. Shorten it."
+        )
+    if n > length:
         raise ValueError(
             f"The newest message is too long: with it the prompt has {n:,} tokens, but the model's context takes "
-            f"{prompt.context_length:,}. Shorten it."
+            f"{length:,}. Shorten it."
         )
 
 

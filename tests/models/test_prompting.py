@@ -93,6 +93,8 @@ def test_what_cannot_be_is_a_sentence(tokenizer: Tokenizer) -> None:
         build_prompt(100, tokenizer, [], Prompting(system="Be kind."), OWN)
     with pytest.raises(ValueError, match=r"newest message is too long: .* 2,00\d tokens, but .* takes 100"):
         build_prompt(100, tokenizer, [{"role": "user", "content": "x" * 2000}], PLAIN, OWN)
+    with pytest.raises(ValueError, match=r"system prompt is too long: .* 2,00\d tokens, but .* takes 100"):
+        build_prompt(100, tokenizer, TURNS, Prompting(system="x" * 2000), OWN)
     with pytest.raises(ValueError, match="Line 2 of the chat template fails"):
         build_prompt(100, tokenizer, TURNS, Prompting(template="\n{{ x.y }}"), OWN)
     with pytest.raises(ValueError, match="must be one of slide, summarise, stop"):
