@@ -48,7 +48,12 @@ def tables(model: AnyModel) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def nearest(table: Tensor, id: int, n: int = 12) -> list[tuple[int, float]]:
-    """The `n` rows whose direction is most like that of row `id`, without itself: ids and cosines, best first."""
+    """The `n` rows whose direction is most like that of row `id`, without itself: ids and cosines, best first.
+
+    Raises:
+        ValueError: where the table holds what is no number.
+    """
+    _check_numbers(table)
     rows = table.float()
     wanted = rows[id]
     cosines = rows @ wanted / (rows.norm(dim=1) * wanted.norm()).clamp_min(1e-12)
@@ -66,8 +71,7 @@ def map_of(table: Tensor) -> EmbeddingMap:
     Raises:
         ValueError: where the table holds what is no number.
     """
-    if not torch.isfinite(table).all():
-        raise ValueError("The table holds what is no number, so its training diverged: choose an earlier checkpoint.")
+    _check_numbers(table)
     mean = table.float().mean(dim=0)
     every = math.ceil(len(table) * table.size(1) ** 2 / _MOST_PRODUCTS)
     covariance = torch.zeros(table.size(1), table.size(1), dtype=torch.double)
@@ -86,3 +90,8 @@ def map_of(table: Tensor) -> EmbeddingMap:
         lengths=table.float().norm(dim=1).cpu().numpy(),
         n_read=len(table[::every]),
     )
+
+
+def _check_numbers(table: Tensor) -> None:
+    if not torch.isfinite(table).all():
+        raise ValueError("The table holds what is no number, so its training diverged: choose an earlier checkpoint.")

@@ -58,3 +58,5 @@ def test_a_table_without_numbers_is_told_of() -> None:
     table[3, 1] = torch.nan
     with pytest.raises(ValueError, match="diverged"):
         map_of(table)
+    with pytest.raises(ValueError, match="diverged"):
+        nearest(table, 0)
