@@ -6,19 +6,18 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat_control import ChatControl
+from app.chatting import Chatting
 from app.serve_control import ServeControl, ServeState
 from app.server.address import DEFAULT_PORT
-from app.trials import Trials
 from models.library import Library
 
 _PORT = "serve_port"
 
 
-class Serving(Trials):
-    """Everything of Trials, with the chat's model served over HTTP.
+class Serving(Chatting):
+    """Everything of Chatting, with the chat's model served over HTTP.
 
-    Signals (and those of Trials):
+    Signals (and those of Chatting):
         serving_changed(): `serving` is new.
     """
 
@@ -26,7 +25,6 @@ class Serving(Trials):
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
-        self._chat = ChatControl(self.worker, self._training.live_trainer, library, self)
         self._serve = serve = ServeControl(self.worker, self._chat, self._training.live_trainer, self)
         serve.changed.connect(self.serving_changed)
         serve.failed.connect(self._on_failed)
