@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat_model import LIVE, ChatModel
 from app.session import Session
@@ -37,7 +37,7 @@ class ModelBar(QWidget):
         self.world.setProperty("role", "caption")
         self.world.setToolTip("What the model was trained on")
         self.cancel = button("Cancel", theme, session.cancel_chat_model, role="quiet", tip="Leave off loading it")
-        self.note.setMinimumHeight(self.cancel.sizeHint().height())  # so that nothing moves when it comes
+        self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)  # nothing moves as it comes
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
         lines.setSpacing(SPACE // 2)

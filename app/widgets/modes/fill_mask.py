@@ -15,7 +15,7 @@ from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, column, panes, row
+from app.widgets.basics import button, column, row
 from app.widgets.modes.fits_view import FitsView
 from app.widgets.modes.mask_colours import MASKS, MaskColours
 from app.widgets.modes.mask_list import MaskList
@@ -23,6 +23,7 @@ from app.widgets.modes.mask_questions import Filled, Fits, fill, measure
 from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
 from app.widgets.text_box import TextBox
+from app.widgets.turning_splitter import TurningSplitter
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -87,7 +88,7 @@ class FillMask(ModePage):
         left.setLayout(lines)
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(panes(left, scrolling(self.masks), sizes=(520, 300), grows=0))
+        layout.addWidget(TurningSplitter(left, scrolling(self.masks), sizes=(520, 300), grows=0))
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "encoder-only":

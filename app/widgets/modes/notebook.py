@@ -18,8 +18,9 @@ from app.one_reply import OneReply
 from app.session import Session
 from app.text_end import End, end_of
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, row
+from app.widgets.basics import button
 from app.widgets.elided_label import ElidedLabel
+from app.widgets.flow_layout import FlowLayout
 from app.widgets.glass.token_legend import TokenLegend
 from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.modes.notebook_editor import NotebookEditor
@@ -78,7 +79,11 @@ class Notebook(ModePage):
         layout = QVBoxLayout(self.body)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        layout.addLayout(row(self.go_on, self.stop, self.again, self.undo, self.redo, None, self.legend, self.coloured))
+        tools = QWidget()
+        line = FlowLayout(tools)
+        for tool in (self.go_on, self.stop, self.again, self.undo, self.redo, self.coloured, self.legend):
+            line.addWidget(tool)
+        layout.addWidget(tools)
         layout.addWidget(self.editor, 1)
         layout.addWidget(self.problem)
         layout.addWidget(self.status)

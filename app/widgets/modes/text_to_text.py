@@ -16,7 +16,7 @@ from app.glass.read_text import ReadText
 from app.one_reply import OneReply
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
-from app.widgets.basics import button, column, frame, label, panes, row
+from app.widgets.basics import button, column, frame, label, row
 from app.widgets.editors import FloatBox, IntBox
 from app.widgets.glass.token_box import TokenBox
 from app.widgets.modes.beam_question import Searched, search
@@ -26,6 +26,7 @@ from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.scrolling import scrolling
 from app.widgets.segments import Segments
 from app.widgets.text_box import TextBox
+from app.widgets.turning_splitter import TurningSplitter
 from models.inference.settings import SamplingConfig
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class TextToText(ModePage):
         right.setLayout(beside)
         whole = QVBoxLayout(self.body)
         whole.setContentsMargins(0, 0, 0, 0)
-        whole.addLayout(panes(left, right, sizes=(420, 420), grows=1))
+        whole.addWidget(TurningSplitter(left, right, sizes=(420, 420), grows=1))
 
     def _connect(self) -> None:
         self.source.text_changed.connect(self._show_state)

@@ -44,7 +44,7 @@ class MinimalPairs(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session = session
+        self._session, self._theme = session, theme
         self._answer: PronounAnswer | None = None
         self._open_reading: PairReading | None = None
         self._open_problem = ""
@@ -76,7 +76,7 @@ class MinimalPairs(QWidget):
         head = frame("card", margin=2 * SPACE)
         lines = head.layout()
         assert isinstance(lines, QVBoxLayout)
-        lines.addLayout(row(label("Minimal pairs", "heading"), None, self.source, self.export))
+        lines.addLayout(row(label("Minimal pairs", "subheading"), None, self.source, self.export))
         lines.addWidget(label(_ABOUT, "muted", wrap=True))
         for part in (self.sentences, self.problem, self.tokens):
             lines.addWidget(part)
@@ -125,7 +125,7 @@ class MinimalPairs(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         across, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
-        wide = self.width() >= _WIDE
+        wide = self.width() >= _WIDE * self._theme.text_scale
         self._sides.setDirection(across if wide else down)
         self._cards.setDirection(down if wide else across)
 

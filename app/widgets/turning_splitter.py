@@ -1,0 +1,39 @@
+"""Two parts beside each other where there is room for both, else below each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QSplitter, QWidget
+
+_LEAST = 240
+"""Pixels that a part is given at least, beside another."""
+
+
+class TurningSplitter(QSplitter):
+    """Args:
+    sizes: pixels at first, side by side. grows: the number of the part that takes spare room.
+    """
+
+    def __init__(self, *parts: QWidget, sizes: Sequence[int], grows: int) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.setChildrenCollapsible(False)
+        for part in parts:
+            self.addWidget(part)
+        self.setStretchFactor(grows, 1)
+        self.setSizes(list(sizes))
+
+    @property
+    def _needed(self) -> list[int]:
+        parts = [self.widget(i) for i in range(self.count())]
+        return [part.minimumSizeHint().width() for part in parts if part is not None]
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(max(self._needed, default=0), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        beside = sum(max(needed, _LEAST) for needed in self._needed) + self.handleWidth() * (self.count() - 1)
+        self.setOrientation(Qt.Orientation.Horizontal if beside <= self.width() else Qt.Orientation.Vertical)
+        super().resizeEvent(event)
