@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
 from app.pictures import Axis, Floats, HeatPicture
 from app.theme import SPACE, ThemeProvider
+from app.widgets.glass.token_colours import readable_on
 from app.widgets.heat_map import HeatMap, colour_table
 
 _FONT = 0.82
@@ -111,13 +112,12 @@ class LensGrid(HeatMap):
         table = self._table
         assert table is not None
         metrics, colours = self._cell_metrics(), colour_table(self._theme, "sequential")
-        is_dark = self._theme.theme.dark
         painter.setFont(self._theme.mono_font(_FONT))
         for row, words in enumerate(table.words):
             for column, word in enumerate(words):
                 cell = self.cell_rect(column, row, area)
                 ground = QColor.fromRgb(int(colours[int(255 * min(max(float(table.values[row, column]), 0.0), 1.0))]))
-                painter.setPen(self._theme.theme.color("window" if _is_light(ground) == is_dark else "text"))
+                painter.setPen(readable_on(ground))
                 shown = metrics.elidedText(word, Qt.TextElideMode.ElideRight, int(cell.width()) - 4)
                 painter.drawText(cell, _MIDDLE, shown)
         painter.setPen(QPen(self._theme.theme.color("border"), 1))
@@ -164,13 +164,8 @@ class LensGrid(HeatMap):
         if event.button() == Qt.MouseButton.LeftButton and spot is not None:
             self.chosen.emit(spot[1], spot[0])
 
-    def keyPressEvent(self, event: object) -> None:
-        key = event.key()  # type: ignore[attr-defined]
-        if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.spot is not None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space) and self.spot is not None:
             self.chosen.emit(self.spot[1], self.spot[0])
         else:
-            super().keyPressEvent(event)  # type: ignore[arg-type]
-
-
-def _is_light(color: QColor) -> bool:
-    return 0.299 * color.redF() + 0.587 * color.greenF() + 0.114 * color.blueF() > 0.5
+            super().keyPressEvent(event)

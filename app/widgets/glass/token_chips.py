@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.theme import ThemeProvider
@@ -133,7 +133,7 @@ class TokenChips(QWidget):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._point_at(self._chip_at(event.position()))
 
-    def leaveEvent(self, event: object) -> None:
+    def leaveEvent(self, event: QEvent) -> None:
         self._point_at(-1)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -141,14 +141,14 @@ class TokenChips(QWidget):
         if i >= 0 and event.button() == Qt.MouseButton.LeftButton:
             self.removed.emit(i)
 
-    def keyPressEvent(self, event: object) -> None:
-        key, n = event.key(), len(self._chips)  # type: ignore[attr-defined]
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key, n = event.key(), len(self._chips)
         if key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and n:
             self._point_at((self._at + (1 if key == Qt.Key.Key_Right else -1)) % n)
         elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self._at >= 0:
             self.removed.emit(self._at)
         else:
-            super().keyPressEvent(event)  # type: ignore[arg-type]
+            super().keyPressEvent(event)
 
     def _point_at(self, i: int) -> None:
         if i != self._at:
