@@ -50,7 +50,7 @@ def share_words(weight: float) -> str:
     return percent(weight, 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2)
 
 
-def token_names(words: Sequence[str]) -> list[str]:
+def short_names(words: Sequence[str]) -> list[str]:
     """What tokens are called beside a map: short, and with their place (from 1) where there are several alike."""
     counts: dict[str, int] = {}
     for word in words:

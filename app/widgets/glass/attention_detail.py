@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from app.glass.shown_row import ROWS
 from app.pictures import Floats
-from app.scenes.attention import Side, head_picture, side_of, token_names
+from app.scenes.attention import Side, head_picture, short_names, side_of
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import button, label, row
 from app.widgets.elided_label import ElidedLabel
@@ -104,5 +104,5 @@ def sides_of(
     words: Sequence[str], others: Sequence[str] | None, rows: Sequence[int], columns: Sequence[int]
 ) -> tuple[Side, Side]:
     """The sides of a map of tokens (rows) that look at each other or at `others`, in blocks that begin there."""
-    names = token_names(words)
-    return side_of(names, rows), side_of(names if others is None else token_names(others), columns)
+    names = short_names(words)
+    return side_of(names, rows), side_of(names if others is None else short_names(others), columns)

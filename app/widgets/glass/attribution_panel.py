@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 from app.glass.asked import Asked
 from app.glass.focus import Focus
 from app.glass.names import quoted, signed, token_names
-from app.scenes.attention import token_names as numbered
+from app.scenes.attention import short_names
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import column, label, row
@@ -122,7 +122,7 @@ class AttributionPanel(AnswerPanel):
 
     def _show_most(self, answer: _Answer) -> None:
         found, text = answer.found, answer.asked.text
-        source, tokens = numbered(text.source_words), numbered(text.words[: len(found.tokens)])
+        source, tokens = short_names(text.source_words), short_names(text.words[: len(found.tokens)])
         rows = [(source[i], value, "source, ", i) for i, value in enumerate(found.source)]
         rows += [(tokens[i], value, "", i) for i, value in enumerate(found.tokens)]
         rows.sort(key=lambda row: -abs(row[1]))

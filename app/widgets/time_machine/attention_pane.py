@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.pictures import Floats
 from app.run_history import KeptAttention
-from app.scenes.attention import SCALES, SCALES_TIP, head_picture, scaled, side_of, token_names
+from app.scenes.attention import SCALES, SCALES_TIP, head_picture, scaled, short_names, side_of
 from app.theme import SPACE, ThemeProvider
 from app.widgets.basics import EmptyState, label, row
 from app.widgets.elided_label import ElidedLabel
@@ -81,5 +81,5 @@ class AttentionPane(QWidget):
         title = f"{site_words(seen.site)}, head {head + 1}"
         self.title.setText(title)
         self.heads.show_heads(scaled(self._weights, self.scale.value), head)
-        side = side_of(token_names(self._tokens))
+        side = side_of(short_names(self._tokens))
         self.map.set_picture(head_picture(self._weights[head], title, side, side, self.scale.value))

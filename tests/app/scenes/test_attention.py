@@ -13,9 +13,9 @@ from app.scenes.attention import (
     scale_marks,
     scaled,
     share_words,
+    short_names,
     side_of,
     strongest,
-    token_names,
 )
 
 S = "\N{NO-BREAK SPACE}"
@@ -43,7 +43,7 @@ def test_weights_in_words() -> None:
 
 def test_tokens_that_occur_twice_are_told_apart() -> None:
     words = ["the", "cat", "the", "unbelievably", "unbelievably"]
-    assert token_names(words) == ["the₁", "cat", "the₃", "unbelie…₄", "unbelie…₅"]
+    assert short_names(words) == ["the₁", "cat", "the₃", "unbelie…₄", "unbelie…₅"]
 
 
 def test_a_map_is_read_by_its_cells() -> None:
