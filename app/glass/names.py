@@ -68,4 +68,5 @@ def share(p: float) -> str:
         return f">{percent(0.999, 1)}"
     if p < 1e-6:
         return f"{'<' if p > 0.0 else ''}{percent(1e-6 if p > 0.0 else 0.0, 4 if p > 0.0 else 0)}"
-    return percent(p, 1 if p >= 0.01 else min(4, 1 - math.floor(math.log10(100 * p))))
+    rounded = float(f"{100 * p:.1e}")  # to two digits, so that 0.999 % is 1.0 %
+    return percent(p, 1 if rounded >= 1 else min(4, 1 - math.floor(math.log10(rounded))))

@@ -227,7 +227,7 @@ class NextTokenPanel(AnswerPanel):
         final = f"{given}; {share(own.final)} in the end." if not own.cut else f"{given}; cut off by these settings."
         if xray.draw is None:
             by_hand = any(draw is not None for draw in text.draws)
-            return f"{final} {'It was chosen by hand.' if by_hand else 'What it was drawn with is not known.'}"
+            return f"{final} {'It was chosen by hand.' if by_hand else 'No draw is known of it.'}"
         if xray.lands == xray.chosen:
             return (
                 f"{final} The draw landed on it." if self.by.value == "drawn" else f"{final} The same draw lands on it."

@@ -223,6 +223,7 @@ class TextToText(ModePage):
             n_prompt=1,
             source_ids=searched.source_ids,
             source_words=tuple(searched.words[id] for id in searched.source_ids),
+            sampling=SamplingConfig(temperature=1.0),  # a beam search looks at what the model itself says
             step=self._examiner.step,
         )
         self.look_into(read)

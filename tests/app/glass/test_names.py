@@ -27,8 +27,8 @@ def test_parts_have_names(site: str, head: int | None, words: str) -> None:
 
 
 def test_small_shares_keep_two_digits() -> None:
-    values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.031, 0.412, 0.9996, 1.0)
-    words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
+    values = (0.0, 1e-9, 3.2e-6, 0.00042, 0.0031, 0.00999, 0.031, 0.412, 0.9996, 1.0)
+    words = ("0 %", "<0.0001 %", "0.0003 %", "0.042 %", "0.31 %", "1.0 %", "3.1 %", "41.2 %", ">99.9 %", "100.0 %")
     assert [share(p).replace("\N{NO-BREAK SPACE}", " ") for p in values] == list(words)
     assert [signed(v) for v in (1.2, -0.35, 0.0, -0.001)] == ["+1.20", "−0.35", "0.00", "0.00"]
 
