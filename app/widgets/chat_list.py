@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat_index import ChatLine
 from app.chat_tree import Chat
@@ -39,6 +39,9 @@ class ChatList(QFrame):
         self.list = ItemList("Chats", theme, can_rename=True, has_folders=True)
         self.new = button("New chat", theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
         self.take = button("", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…")
+        self.more = button(
+            "", theme, icon="dots-three", role="quiet-icon", tip="Rename, copy, export or delete this chat"
+        )
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search chats")
         self.search.setClearButtonEnabled(True)
@@ -46,11 +49,11 @@ class ChatList(QFrame):
         self.search.setToolTip("Chats with all these words in their name or in anything that was said (Ctrl+F)")
         self._pages = QStackedWidget()
         self._none = EmptyState("No chats yet", "What you say is kept here.")
-        clear = button("Show all chats", theme, self.search.clear, role="link")
+        clear = button("Show all chats", theme, self.search.clear, role="link", tip="Empty the search")
         self._no_match = EmptyState("Nothing found", "No chat has all these words.", clear)
         for page in (self.list, self._none, self._no_match):
             self._pages.addWidget(page)
-        top = row(self.new, self.take, spacing=SPACE // 2)
+        top = row(self.new, self.take, self.more, spacing=2)
         top.setStretch(0, 1)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
@@ -73,6 +76,9 @@ class ChatList(QFrame):
             action = QAction(words, chats)
             action.triggered.connect(lambda checked=False, ending=ending: self._ask_export(ending))
             chats.insertAction(chats.actions()[-1], action)
+        menu = QMenu(self.more)
+        menu.addActions(chats.actions())
+        self.more.setMenu(menu)
         self.search.textChanged.connect(self.refresh)
         shelf.changed.connect(self.refresh)
         shelf.found.connect(self._on_found)
@@ -94,6 +100,7 @@ class ChatList(QFrame):
     @Slot(object)
     def _on_found(self, lines: tuple[ChatLine, ...]) -> None:
         self.list.set_items([_item(line) for line in lines], self._talk.chat.id)
+        self._show_current()
         searching = bool(self.search.text().split())
         self._pages.setCurrentWidget(self.list if lines else self._no_match if searching else self._none)
         self.listed.emit()
@@ -101,6 +108,7 @@ class ChatList(QFrame):
     @Slot()
     def _show_current(self) -> None:
         self.list.select(self._talk.chat.id)
+        self.more.setEnabled(bool(self.list.current_key))
 
     @Slot()
     def _focus_search(self) -> None:

@@ -35,6 +35,19 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench
     assert "chat.md is not valid JSON" in failed.args[0]
 
 
+def test_what_can_be_done_to_a_chat_is_in_a_menu(qtbot: QtBot, asked: Bench) -> None:
+    chats = asked.chats
+    qtbot.waitUntil(lambda: chats.list.count() == 1)
+    assert chats.more.isEnabled()
+    menu = chats.more.menu()
+    assert menu is not None
+    duplicate = next(action for action in menu.actions() if action.text() == "Duplicate")
+    duplicate.trigger()
+    qtbot.waitUntil(lambda: chats.list.count() == 2)
+    chats.new_chat()
+    assert not chats.more.isEnabled(), "an empty chat is not kept yet"
+
+
 def test_a_chat_that_cannot_be_read_is_told_of_and_the_one_before_stays(
     qtbot: QtBot, asked: Bench, actor: Actor
 ) -> None:
