@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """Base of everything a generator yields."""
+
+
+def result_of(work: Generator[object, None, Result]) -> Result:
+    """Do all of some long work at one go -> what it returns; what it yields is not looked at."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from models.config import ModelConfig
-from models.events import Event
+from models.events import Event, result_of
 from models.files import DamagedError
 from models.interop.family import Weight
 from models.interop.filling import fill, state_names
@@ -34,13 +34,7 @@ def load_model(
         ValueError: where there is no model, a file of it is missing or damaged, or it is of a kind that our slots do
             not express; the sentence names the file.
     """
-    loading = load_model_events(path, device, dtype)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as end:
-            found: tuple[AnyModel, Tokenizer | None] = end.value
-            return found
+    return result_of(load_model_events(path, device, dtype))
 
 
 def load_model_events(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.events import Progress
+from models.events import Progress, result_of
 from models.inference.continuation import Continuation
 from models.inference.sampling import check_finite
 from models.transformer import AnyModel
@@ -42,21 +42,17 @@ def beam_search(
     length_penalty: float = 1.0,
 ) -> list[Hypothesis]:
     """`beam_events` to its end."""
-    events = beam_events(
-        model,
-        ids,
-        n_beam=n_beam,
-        max_tokens=max_tokens,
-        start_id=start_id,
-        end_id=end_id,
-        length_penalty=length_penalty,
+    return result_of(
+        beam_events(
+            model,
+            ids,
+            n_beam=n_beam,
+            max_tokens=max_tokens,
+            start_id=start_id,
+            end_id=end_id,
+            length_penalty=length_penalty,
+        )
     )
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            found: list[Hypothesis] = end.value
-            return found
 
 
 def beam_events(

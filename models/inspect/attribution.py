@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.events import Progress
+from models.events import Progress, result_of
 from models.inference.sampling import check_finite
 from models.inspect.reading import Text, block_sites, check_readable, read_up_to
 from models.stack import Stack
@@ -40,13 +40,7 @@ class Attribution:
 
 def attribute(model: AnyModel, text: Text, at: int, id: int, of: str = "logit") -> Attribution:
     """As `attribute_in_steps`, at one go."""
-    steps = attribute_in_steps(model, text, at, id, of)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Attribution = end.value
-            return found
+    return result_of(attribute_in_steps(model, text, at, id, of))
 
 
 def attribute_in_steps(

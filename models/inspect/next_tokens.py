@@ -5,6 +5,7 @@ Letters in shape comments: T tokens, N places, V vocab_size.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.events import Progress
+from models.events import Progress, result_of
 from models.inference.cache import KVCache
 from models.inference.continuation import evaluating
 from models.inference.likeliest import Floats
+from models.inference.pace import Pace
 from models.inference.prefill import piece_size
 from models.inference.sampling import as_floats
 from models.inference.sampling_steps import entropy, rank, softmax
@@ -48,13 +50,7 @@ class NextTokens:
 
 def read_logits(model: AnyModel, ids: Sequence[int], *, source_ids: Sequence[int] = (), last: int = 512) -> NextTokens:
     """As `read_logits_in_pieces`, at one go."""
-    pieces = read_logits_in_pieces(model, ids, source_ids=source_ids, last=last)
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            found: NextTokens = end.value
-            return found
+    return result_of(read_logits_in_pieces(model, ids, source_ids=source_ids, last=last))
 
 
 def read_logits_in_pieces(
@@ -109,8 +105,8 @@ def _hidden_in_pieces(model: AnyModel, text: Text) -> Iterator[Tensor]:
         yield hidden
         return
     check_readable(model, text)
-    cache, size = KVCache(model.config.n_layer), piece_size(model)
+    cache, size, pace = KVCache(model.config.n_layer), piece_size(model), Pace(is_small=False)
     for ids in torch.tensor([text.ids], device=model.embedding.weight.device).split(size, dim=1):
         with evaluating(model):
-            hidden = model.hidden(ids, cache=cache)[0]
+            hidden = pace.run(functools.partial(model.hidden, ids, cache=cache))[0]
         yield hidden

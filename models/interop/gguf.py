@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from models.config import ModelConfig
-from models.events import Event, Phase
+from models.events import Event, Phase, result_of
 from models.interop.family import Weight
 from models.interop.filling import fill
 from models.interop.gguf_file import read_description
@@ -147,12 +146,7 @@ def _scaling(raw: dict[str, Any], context: int) -> dict[str, Any]:
 
 def _stretched_as_llama3(config: ModelConfig, stored: Stored) -> ModelConfig:
     """With the scaling whose divisors of the rotations (D/2) the file holds; ValueError where it is not Llama 3's."""
-    reading = stored.read()
-    try:
-        while True:
-            next(reading)
-    except StopIteration as end:
-        divisors: Tensor = end.value
+    divisors = result_of(stored.read())
     low, high, original = _LLAMA3_ROTATIONS
     candidate = dataclasses.replace(
         config,

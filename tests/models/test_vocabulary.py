@@ -6,7 +6,7 @@ import csv
 import itertools
 import re
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers import models as cores
 
-from models.events import Progress
+from models.events import result_of
 from models.tokenizers import TokenBytes, TokenizerOptions, encode_text, pieces_of, read_tokenizer, train_tokenizer
 from models.tokenizers.token_counts import USE_NAMES, Counts, Usage, count_tokens
 from models.tokenizers.vocabulary import TYPE_NAMES, Vocabulary, vocabulary
@@ -34,17 +34,8 @@ def trained() -> dict[str, Tokenizer]:
     return {kind: train_tokenizer([TEXT], kind, size) for kind, size in sizes.items()}
 
 
-def finish(work: Generator[Progress, None, Counts]) -> Counts:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: Counts = end.value
-            return result
-
-
 def counted(tokenizer: Tokenizer, *texts: str) -> Counts:
-    return finish(count_tokens(tokenizer, texts, sum(len(text.encode()) for text in texts)))
+    return result_of(count_tokens(tokenizer, texts, sum(len(text.encode()) for text in texts)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

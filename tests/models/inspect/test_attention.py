@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
-from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 
 from models.config import ModelConfig
-from models.events import Event, Progress
+from models.events import Progress, result_of
 from models.inference import prefill
 from models.inference.prefill import ReadBefore
 from models.inspect import attention, attention_pass
@@ -20,8 +18,6 @@ from models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to,
 from models.presets import PRESETS
 from models.trace import Trace
 from models.transformer import AnyModel, Decoder, EncoderDecoder, build_model
-
-T = TypeVar("T")
 
 V = 40
 SMALL = {"vocab_size": V, "context_length": 64, "d_model": 32, "n_head": 4, "n_layer": 2, "d_ff": 48, "init_std": 0.3}
@@ -40,18 +36,9 @@ def make(config: ModelConfig) -> AnyModel:
     return build_model(dataclasses.replace(config, **small)).eval()  # type: ignore[arg-type]
 
 
-def returned(events: Generator[Event, None, T]) -> T:
-    """What a generator returns at its end."""
-    while True:
-        try:
-            next(events)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-
 def read(model: AnyModel) -> dict[str, StackMaps]:
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
-    return {stack.kind: stack for stack in returned(read_attention(model, IDS, source))}
+    return {stack.kind: stack for stack in result_of(read_attention(model, IDS, source))}
 
 
 def traced(model: AnyModel) -> dict[str, np.ndarray]:
@@ -143,7 +130,7 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
     for stack in whole.values():
         for rows, columns in ((range(5, 9), range(2, 12)), (range(7, 8), range(int(stack.columns[-1])))):
-            found = returned(read_window(model, IDS, source, stack.kind, rows, columns))
+            found = result_of(read_window(model, IDS, source, stack.kind, rows, columns))
             assert list(found) == [site.site for site in stack.sites]
             for site in stack.sites:
                 part = site.weights[:, rows.start : rows.stop, columns.start : columns.stop]
@@ -158,14 +145,14 @@ def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
     model, before = make(PRESETS[name]), ReadBefore()
     ids = (IDS * 3)[:50]
     source = SOURCE if isinstance(model, EncoderDecoder) else ()
-    stack = returned(read_attention(model, ids, source, before=before))[-1]
+    stack = result_of(read_attention(model, ids, source, before=before))[-1]
     for query in (49, 20, 40, 0):
         rows, columns = range(query, query + 1), range(int(stack.columns[-1]))
         events = read_window(model, ids, source, stack.kind, rows, columns, before)
         if isinstance(model, Decoder):
             n_pieces = sum(1 for _ in read_window(model, ids, source, stack.kind, rows, columns, before))
             assert n_pieces == (2 if query == 49 else 1)  # of the last tokens not all were taken up
-        found = returned(events)
+        found = result_of(events)
         for site in stack.sites:
             np.testing.assert_allclose(found[site.site][:, 0], site.weights[:, query], rtol=1e-4, atol=1e-6)
 
@@ -198,7 +185,7 @@ def test_all_weights_are_never_held_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     config = dataclasses.replace(PRESETS["gpt2-tiny"], **{**SMALL, "n_layer": 6, "context_length": 300})
     reading = read_attention(build_model(config), [i % V for i in range(300)])
     assert [(event.done, event.total) for event in [next(reading)] if isinstance(event, Progress)] == [(128, 300)]
-    (stack,) = returned(reading)
+    (stack,) = result_of(reading)
     assert sum(site.weights.nbytes for site in stack.sites) <= 40_000
     assert max(made) <= 4 * 128 * 300 * 4
     monkeypatch.setattr(attention_pass, "MOST_WEIGHTS", 1000)
@@ -217,11 +204,11 @@ def test_weights_that_are_no_numbers_are_said_so() -> None:
 def test_there_must_be_a_text() -> None:
     for name in FAMILIES:
         with pytest.raises(ValueError, match="no text"):
-            returned(read_attention(make(PRESETS[name]), ()))
+            result_of(read_attention(make(PRESETS[name]), ()))
     with pytest.raises(ValueError, match="no text"):
-        returned(read_attention(make(PRESETS["t5-tiny"]), IDS, ()))
+        result_of(read_attention(make(PRESETS["t5-tiny"]), IDS, ()))
     with pytest.raises(ValueError, match="do not fit the context"):
-        returned(read_attention(make(PRESETS["gpt2-tiny"]), IDS * 4))
+        result_of(read_attention(make(PRESETS["gpt2-tiny"]), IDS * 4))
 
 
 def test_pooling_by_hand() -> None:
@@ -252,7 +239,7 @@ def test_a_model_that_was_trained_to_copy_has_induction_heads() -> None:
         init_std=0.1,
     )
     model, others, text, length = build_model(config), range(1, 24), (0, 1, 2, 3), 10
-    (before,) = returned(read_attention(model, text, random_ids=others))
+    (before,) = result_of(read_attention(model, text, random_ids=others))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(150):
@@ -263,8 +250,8 @@ def test_a_model_that_was_trained_to_copy_has_induction_heads() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    (after,) = returned(read_attention(model, text, random_ids=others))
+    (after,) = result_of(read_attention(model, text, random_ids=others))
     assert before.sites[0].scores["induction"].max() < 0.1
     assert after.sites[0].scores["induction"].max() > 0.7
-    (untold,) = returned(read_attention(model, text))
+    (untold,) = result_of(read_attention(model, text))
     assert np.isnan(untold.sites[0].scores["induction"]).all()

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from models.data.preview import preview_data
 from models.data.tiny_world.pronouns import sentences
+from models.events import result_of
 from models.library import Library
 from models.pronouns import corpus
 from models.pronouns.corpus import build_pronoun_corpus
@@ -24,13 +25,7 @@ def test_the_noun_that_is_meant_is_marked(
     monkeypatch.setattr(corpus, "sentences", lambda *, held_out: islice(sentences(held_out=held_out), 0, None, 40))
     spec = pronoun_spec("encoder-only")
     design = dataclasses.replace(spec.model, context_length=128)
-    looking = preview_data(build_pronoun_corpus(library), byte_tokenizer, design, spec.train)
-    while True:
-        try:
-            next(looking)
-        except StopIteration as end:
-            preview = end.value
-            break
+    preview = result_of(preview_data(build_pronoun_corpus(library), byte_tokenizer, design, spec.train))
     assert preview.objective == "pronouns"
     for example in preview.examples:
         (place,) = example.says.predicted
