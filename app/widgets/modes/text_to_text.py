@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Slot
@@ -56,6 +56,7 @@ class TextToText(ModePage):
         """Asked for the settings of each text, its seed among them."""
         self._examiner, self._reply = session.examiner(self), OneReply(session, self)
         self.searched: Searched | None = None
+        self._asked = self._begun = ""
         self.source = TextBox()
         self.source.setAccessibleName("Source text")
         self.source.setPlaceholderText("Write a source text: the model writes a text of its own in answer to it.")
@@ -124,9 +125,11 @@ class TextToText(ModePage):
         self._examiner.done.connect(self._on_searched)
         self._examiner.failed.connect(self._on_failed)
         self._examiner.changed.connect(self._show_state)
+        self._reply.began.connect(self._on_began)
         self._reply.grew.connect(self._on_grew)
         self._reply.ended.connect(self._on_drawn)
         self._session.chat_changed.connect(self._show_state)
+        self._focus.branch_asked.connect(self._on_branch)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "encoder-decoder":
@@ -171,17 +174,38 @@ class TextToText(ModePage):
     def _on_write(self) -> None:
         text, sampling = self.source.text, self.draw()
         self.problem.say("")
+        self._asked = text
         if self.way.value == "draw":
-            self.target.setText("")
-            if self._reply.ask(text, sampling):
-                self.drawn_tokens.show_text(None)
-                self._targets.setCurrentIndex(2)
+            self._draw_target(text, sampling)
         else:
             n_beam, penalty = self.n_beam.value(), self.length_penalty.value()
             self._examiner.ask(
                 lambda model, tokenizer: search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
             )
         self._show_state()
+
+    def _draw_target(self, text: str, sampling: SamplingConfig, begun: Sequence[int] = ()) -> None:
+        """Let the model draw a text, which begins with the tokens `begun`."""
+        self.target.setText("")
+        self._begun = ""
+        if self._reply.ask(text, sampling, begun):
+            self.drawn_tokens.show_text(None)
+            self._targets.setCurrentIndex(2)
+
+    @Slot(int, int)
+    def _on_branch(self, place: int, id: int) -> None:
+        """Go on from another token in the place of one that was written, for the same source."""
+        read = self._read
+        if read is None or self._focus.text is not read or self._session.chat_state != "ready":
+            return
+        self.way.choose("draw")
+        self._draw_target(self._asked, self.draw(), (*read.ids[read.n_prompt : place], id))
+        self._show_state()
+
+    @Slot(str)
+    def _on_began(self, begun: str) -> None:
+        self._begun = begun
+        self.target.setText(begun)
 
     def _on_stop(self) -> None:
         self._reply.stop()
@@ -191,7 +215,7 @@ class TextToText(ModePage):
     @Slot(object)
     def _on_grew(self, tokens: object) -> None:
         assert self._reply.written is not None
-        self.target.setText(self._reply.written.text)
+        self.target.setText(self._begun + self._reply.written.text)
 
     @Slot()
     def _on_drawn(self) -> None:
@@ -200,7 +224,8 @@ class TextToText(ModePage):
         if written is not None and read is not None:
             self.look_into(read)
             self.drawn_tokens.show_text(read)
-            self.drawn_tokens.colour([(t.probability, t.entropy, t.rank) for t in written.tokens])
+            made = [(t.probability, t.entropy, t.rank) for t in written.tokens]
+            self.drawn_tokens.colour(made, len(read.ids) - len(made))
         self._show_state()
 
     @Slot(object)

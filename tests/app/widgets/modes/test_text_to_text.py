@@ -71,6 +71,14 @@ def test_drawing(page: TextToText, session: Session, heard: Heard, until: Until)
     assert (text.n_prompt, len(text.ids)) == (1, 1 + len(written.tokens))
     assert page.target.text() == written.text
     assert text.sampling.seed == 3
+    other = 5 + ord("x")
+    page._focus.branch_asked.emit(2, other)
+    until(lambda: page._focus.text is not text)
+    branched = page._focus.text
+    assert branched is not None
+    assert branched.ids[:3] == (*text.ids[:2], other)
+    assert "x" in page.target.text()
+    assert page.drawn_tokens.tokens._values[1] is None, "what was chosen was not drawn"
     page.grab()
     assert session.chat_state == "ready"
     assert not heard.failures
