@@ -59,11 +59,6 @@ class AttentionReading(QObject):
         self._closer.done.connect(self.window_read)
         self._closer.failed.connect(self.window_failed)
 
-    @property
-    def busy(self) -> bool:
-        """Whether the model is being asked."""
-        return self._whole.busy or self._closer.busy
-
     def is_of(self, text: ReadText | None) -> bool:
         """Whether the maps of this very text are there: a view that is out of sight may be behind."""
         return bool(self.stacks) and text is self._text

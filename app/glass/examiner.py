@@ -49,16 +49,17 @@ class Examiner(OneJob):
         super().__init__(worker, parent)
         self._open_model = open_model
         self._question: Question | None = None
-        self._is_long = threading.Event()
+        self._has_begun = self._is_long = threading.Event()
         self.step = 0
         """The training step of the model that gave the last answer."""
 
     def ask(self, question: Question) -> None:
         """Have `question` answered."""
-        self._question, self._is_long = question, threading.Event()
-        is_long = self._is_long
+        self._question = question
+        self._has_begun, self._is_long = has_begun, is_long = threading.Event(), threading.Event()
 
         def make() -> Iterator[Event]:
+            has_begun.set()
             model, tokenizer, step = self._open_model()
             answer = question(model, tokenizer)
             if isinstance(answer, Generator):
@@ -71,8 +72,11 @@ class Examiner(OneJob):
 
     @Slot()
     def give_way(self) -> None:
-        """Let what was given to the worker meanwhile go first: a long answer is begun once more after it."""
-        if self.busy and self._is_long.is_set() and self._question is not None:
+        """Let what was given to the worker meanwhile go first: a long answer is begun once more after it.
+
+        So is one that has not begun, since it may be long; a short one is all but there.
+        """
+        if self.busy and self._question is not None and (self._is_long.is_set() or not self._has_begun.is_set()):
             self.ask(self._question)
 
     def forget(self) -> None:

@@ -51,7 +51,6 @@ class AttentionPanel(AnswerPanel):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
         self._reading = AttentionReading(session, self.examiner, self)
-        self._interrupted = False
         self._kind = ""
         self._source = Focus(self)
         self._row: Window | None = None
@@ -68,7 +67,6 @@ class AttentionPanel(AnswerPanel):
         self._reading.read.connect(self._on_read)
         self._reading.window_read.connect(self._on_window)
         self._reading.window_failed.connect(self._on_refused)
-        session.chat_changed.connect(self._on_chat)
         focus.head_changed.connect(self._on_head)
         self._source.place_changed.connect(self._show_row)
         focus.lock_changed.connect(self._on_lock)
@@ -122,16 +120,6 @@ class AttentionPanel(AnswerPanel):
         self._reading.forget()
         self._row = self._part = None
         self._source.show(None)
-
-    @Slot()
-    def _on_chat(self) -> None:
-        """A reply goes before a text that is still being read."""
-        if self._session.chat_state == "waiting" and self._reading.busy and not self._reading.stacks:
-            self._reading.forget()
-            self._interrupted = True
-        elif self._session.chat_state == "ready" and self._interrupted:
-            self._interrupted = False
-            self._on_text()
 
     @Slot()
     def _on_read(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,12 @@ from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
 from app.glass.focus import Focus, Head
+from app.job import INTERACTIVE, Job
 from app.session import Session
 from app.theme import ThemeProvider
 from app.widgets.glass.attention_panel import AttentionPanel
 from app.widgets.glass.head_tiles import Tile, paint_tiles
+from models.events import Event
 from models.inspect import attention
 from models.trace import Trace
 from models.transformer import EncoderDecoder
@@ -220,13 +224,22 @@ def test_a_reply_goes_first(
     panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until
 ) -> None:
     _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    order: list[str] = []
+    panel._reading.read.connect(lambda: order.append("read"))
+    session.worker.job_finished.connect(lambda job: order.append("reply") if job.name == "Reply" else None)
+    go_on = threading.Event()
+
+    def before() -> Iterator[Event]:
+        assert go_on.wait(60)
+        yield from ()
+
+    session.worker.submit(Job("before", before, INTERACTIVE))
     focus.show(text_of(tokenizer, SENTENCE, 10))
-    session._chat.state = "waiting"
-    session.chat_changed.emit()
-    assert not panel.examiner.busy
-    session._chat.state = "ready"
-    session.chat_changed.emit()
+    session.worker.submit(Job("Reply", lambda: iter(()), INTERACTIVE))
+    session._chat.reply_asked.emit()
+    go_on.set()
     until(lambda: not panel.said)
+    assert order == ["reply", "read"]
 
 
 def test_out_of_sight_it_waits(opened: AttentionPanel, focus: Focus, byte_tokenizer: Tokenizer, until: Until) -> None:
