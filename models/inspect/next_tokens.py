@@ -72,6 +72,7 @@ def read_logits_in_pieces(
     earliest = 0 if answer_place(model.config, 0) is not None else 1
     first = max(earliest, len(ids) - n_kept)
     text = Text(ids=tuple(ids) if earliest == 0 else tuple(ids[:-1]), source_ids=tuple(source_ids))
+    check_readable(model, text)
     logits = np.empty((len(ids) - first, size), np.float32)  # a full context has no room for the last one
     probabilities, entropies, ranks = [], [], []
     place = earliest  # of the token that the next piece's first row was given to
@@ -104,7 +105,6 @@ def _hidden_in_pieces(model: AnyModel, text: Text) -> Iterator[Tensor]:
             hidden = read(model, text)[0]
         yield hidden
         return
-    check_readable(model, text)
     cache, size, pace = KVCache(model.config.n_layer), piece_size(model), Pace(is_small=False)
     for ids in torch.tensor([text.ids], device=model.embedding.weight.device).split(size, dim=1):
         with evaluating(model):

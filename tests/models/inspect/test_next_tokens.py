@@ -76,6 +76,12 @@ def test_a_full_context_is_read() -> None:
         read_logits(tiny("decoder-only"), [70] * 50)
 
 
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
+def test_no_text_is_a_sentence(topology: str) -> None:
+    with pytest.raises(ValueError, match="prompt is empty"):
+        read_logits(tiny(topology), [])
+
+
 def test_an_encoders_places_are_its_own() -> None:
     model, ids = tiny("encoder-only"), [70, 71, 3, 72]
     read = read_logits(model, ids)
