@@ -8,6 +8,7 @@ Letters in shape comments: B rows, T tokens, V vocab_size.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from models.inference.cache import KVCache
 from models.inference.fast_decoder import FastDecoder
+from models.inference.pace import Pace
 from models.inference.prefill import ReadBefore, piece_size
 from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 
@@ -54,6 +56,7 @@ class Continuation:
         self.first = [start_id, *begun] if self._source is not None else [*ids, *begun]
         """What has to be read before the first new token."""
         check_prompt(len(self.first), model.config.context_length)
+        self._reading_pace = Pace(is_small=False) if before is None else before.pace
         if before is not None and isinstance(model, Decoder):
             self._cache = before.take_up(model, self.first)
         else:
@@ -69,11 +72,11 @@ class Continuation:
     def read_pieces(self) -> Iterator[int]:
         """Read `first` but for the last piece, which is left for `next_logits`; yields `n_read` after each piece."""
         if isinstance(self._model, Decoder):
-            size, device = piece_size(self._model), self._model.embedding.weight.device
+            model, size = self._model, piece_size(self._model)
             while len(self.first) - self.n_read > size:
-                piece = self.first[self.n_read : self.n_read + size]
-                with evaluating(self._model):
-                    self._model.hidden(torch.tensor([piece], device=device), cache=self._cache)
+                piece = torch.tensor([self.first[self.n_read :][:size]], device=model.embedding.weight.device)
+                with evaluating(model):
+                    self._reading_pace.run(functools.partial(model.hidden, piece, cache=self._cache))
                 yield self.n_read
 
     def next_logits(self, new: Tensor) -> Tensor:
