@@ -9,6 +9,7 @@ Letters in shape comments: B rows of the batch, H heads, T tokens (queries), S t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from models.config import ModelConfig
 from models.inference.cache import KVCache
 from models.inference.continuation import evaluating
+from models.inference.pace import Pace
 from models.inference.prefill import ReadBefore
 from models.inspect.patterns import Floats, Seen
 from models.masks import distances, within_reach
@@ -119,7 +121,7 @@ def read_attention_of(
         yield ids.size(1)
         return
     source = torch.tensor([list(source_ids)] * len(texts), device=device)
-    cache = KVCache(model.config.n_layer)
+    cache, pace = KVCache(model.config.n_layer), Pace(is_small=False)
     if before is not None and isinstance(model, Decoder):
         known = before.take_up(model, ids[0].tolist())
         cache = known.beginning(start) if 0 < start < known.length else known
@@ -129,11 +131,9 @@ def read_attention_of(
     while at < end:
         upto = min(at + PIECE, end) if at >= start else min(at + PIECE, start)
         trace = _trace_into(take, at) if at >= start else None
+        texts_read = (source, ids[:, at:upto]) if isinstance(model, EncoderDecoder) else (ids[:, at:upto],)
         with evaluating(model):
-            if isinstance(model, EncoderDecoder):
-                model.hidden(source, ids[:, at:upto], cache=cache, trace=trace)
-            else:
-                model.hidden(ids[:, at:upto], cache=cache, trace=trace)
+            pace.run(functools.partial(model.hidden, *texts_read, cache=cache, trace=trace))
         at = upto
         yield at
 
