@@ -42,6 +42,7 @@ class Composer(QWidget):
         line.setStretch(0, 1)
         for widget in (self.send, self.stop):
             widget.setMinimumHeight(self.field.height())
+            widget.setMinimumWidth(self.send.sizeHint().width())  # they take turns
             line.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -160,6 +160,8 @@ class MessageView(QWidget):
     def _close_editor(self) -> None:
         editor, self.editor = self.editor, None
         if editor is not None:
+            if editor.isAncestorOf(self.focusWidget() or self):
+                self.buttons.edit.setFocus()  # else it would go to whatever comes next in the window
             self._layout.removeWidget(editor)
             editor.hide()
             editor.deleteLater()

@@ -50,6 +50,18 @@ def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(qtbot: QtBo
     assert asked.talk.chat == before
 
 
+def test_after_an_edit_that_is_given_up_the_keys_stay_with_the_message(qtbot: QtBot, asked: Bench) -> None:
+    asked.activateWindow()
+    message = asked.view.messages[0]
+    message.edit()
+    assert message.editor is not None
+    qtbot.waitUntil(message.editor.field.hasFocus)
+    qtbot.keyClick(message.editor.field, Qt.Key.Key_Escape)
+    assert message.buttons.edit.hasFocus()
+    following = message.buttons.edit.nextInFocusChain()
+    assert following is message.buttons.copy
+
+
 def test_a_reply_can_be_edited_and_says_so(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     qtbot.mouseClick(last(asked).buttons.edit, Qt.MouseButton.LeftButton)
     editor = last(asked).editor
