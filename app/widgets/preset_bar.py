@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QPushButton, QSizePolicy, QWidget
 
 from app.sampling_presets import BUILT_IN, SamplingPresets
@@ -37,13 +40,16 @@ class PresetBar(QWidget):
         more.setToolTip("Save these settings, delete a preset, or settle what a model begins with")
         theme.set_icon(more, "dots-three")
         menu = QMenu(more)
-        self.save = menu.addAction("Save as a preset…", self._on_save)
-        self.delete = menu.addAction("Delete this preset", self._on_delete)
+        self.save = self._action("Save as a preset…", self._on_save)
+        self.delete = self._action("Delete this preset", self._on_delete)
+        self.settle = self._action("Begin with these for this model", self._on_settle)
+        self.unsettle = self._action("Forget this model's own", self._on_unsettle)
+        self.reset = self._action("Reset", self._on_reset)
+        menu.addActions([self.save, self.delete])
         menu.addSeparator()
-        self.settle = menu.addAction("Begin with these for this model", self._on_settle)
-        self.unsettle = menu.addAction("Forget this model's own", self._on_unsettle)
+        menu.addActions([self.settle, self.unsettle])
         menu.addSeparator()
-        self.reset = menu.addAction("Reset", self._on_reset)
+        menu.addAction(self.reset)
         more.setMenu(menu)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
@@ -51,6 +57,12 @@ class PresetBar(QWidget):
         line.addWidget(self.list, 1)
         line.addWidget(more)
         self._fill()
+
+    def _action(self, words: str, do: Callable[[], object]) -> QAction:
+        """An action that is the bar's own: those that a menu makes may go from under the names that hold them."""
+        action = QAction(words, self)
+        action.triggered.connect(do)
+        return action
 
     def open_model(self, run_id: str, usual: SamplingConfig) -> None:
         """Belong to another model; `usual`: what it begins with where the user has settled nothing for it."""
