@@ -46,7 +46,8 @@ def generate(
             the new tokens, and only these are yielded.
         n_top: how many of the likeliest tokens each TokenMade tells about.
         end_ids: tokens that end the reply; none: the model's own (`roles.end_id`).
-        before: what was read last, which need not be read again; it is this text afterwards. The reply is the same.
+        before: what was read last, which need not be read again; it is this text afterwards. The reply is the same,
+            up to rounding where the number of threads was another.
 
     Raises:
         ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `begun`.

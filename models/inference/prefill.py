@@ -1,7 +1,8 @@
 """How a decoder reads a long prompt: in pieces, between which one can stop; and what of it need not be read again.
 
-What was read before is taken up in whole pieces only, so that each number comes from the very same products, and a
-reply is the same to the last bit whether its prompt was read anew or not.
+What was read before is taken up in whole pieces only, so that each number comes from the very same products: it makes
+no difference to a reply whether its prompt was read anew or not, beyond the last bits, where the number of threads was
+another (see `models.inference.pace`).
 """
 
 from __future__ import annotations
