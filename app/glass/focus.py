@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.glass.read_text import ReadText
 
@@ -20,7 +20,7 @@ class Focus(QObject):
     """What all panels of the glass box follow, and any of them may change.
 
     Signals:
-        text_changed(): `text` is another; there is no place in it yet.
+        text_changed(): `text` is another.
         place_changed(): `place` is another token of the text, or none.
         lock_changed(): another token is locked, or none; where `place` is another as well, this comes after it.
         head_changed(): `head` is another.
@@ -39,6 +39,8 @@ class Focus(QObject):
         self._hovered: int | None = None
         self._locked: int | None = None
         self._head: Head | None = None
+        self._branch = (-1, -1)
+        self.branch_asked.connect(self._on_branch_asked)
 
     @property
     def text(self) -> ReadText | None:
@@ -61,9 +63,13 @@ class Focus(QObject):
         return self._head
 
     def show(self, text: ReadText | None) -> None:
-        """Look into another text."""
+        """Look into another text: where it is the branch that was asked for, at the token that it branches off with."""
         if text is not self._text:
             self._text, self._hovered, self._locked = text, None, None
+            if text is not None:
+                place, id = self._branch
+                self._locked = place if 0 <= place < len(text.ids) and text.ids[place] == id else None
+                self._branch = (-1, -1)
             self.text_changed.emit()
             self.place_changed.emit()
             self.lock_changed.emit()
@@ -96,6 +102,10 @@ class Focus(QObject):
         if head != self._head:
             self._head = head
             self.head_changed.emit()
+
+    @Slot(int, int)
+    def _on_branch_asked(self, place: int, id: int) -> None:
+        self._branch = (place, id)
 
     def _change(self, hovered: int | None, locked: int | None) -> None:
         assert all(p is None or (self._text is not None and 0 <= p < len(self._text.ids)) for p in (hovered, locked))

@@ -69,6 +69,16 @@ def test_another_text_has_no_place_yet(focus: Focus, qtbot: QtBot) -> None:
     assert focus.place is None
 
 
+def test_a_branch_is_looked_into_where_it_branches_off(focus: Focus) -> None:
+    focus.lock(2)
+    focus.branch_asked.emit(2, 9)
+    focus.show(None)
+    focus.show(ReadText(ids=(1, 2, 9, 7), words=("a", "b", "x", "y"), n_prompt=2))
+    assert focus.locked == 2
+    focus.show(ReadText(ids=(1, 2, 9), words=("a", "b", "x"), n_prompt=2))
+    assert focus.locked is None
+
+
 def test_a_head_is_told_of_once(focus: Focus, qtbot: QtBot) -> None:
     with qtbot.waitSignal(focus.head_changed):
         focus.choose_head(Head("blocks.0.attention", 1))
