@@ -16,6 +16,7 @@ from app.one_job import OneJob
 from app.reply_events import Asked, ReplyStarted, reply_events
 from app.worker import Worker
 from models.events import Event, Phase, TokenMade
+from models.inference.prompting import Prompting
 from models.inference.settings import SamplingConfig
 from models.library import Library
 
@@ -95,8 +96,8 @@ class SideBySide(OneJob):
         self._library, self._folder_of, self._device = library, folder_of, device
         self._loaded: dict[Path, _Loaded] = {}  # by their checkpoints: the worker's thread alone uses it
 
-    def start(self, lanes: Sequence[Lane], prompt: str, sampling: SamplingConfig) -> None:
-        """Let every lane's model reply to `prompt`, one after the other.
+    def start(self, lanes: Sequence[Lane], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
+        """Let every lane's model reply to `prompt`, one after the other; `system`: what those that talk are told first.
 
         Raises:
             ValueError: where there are not two of them, the prompt is empty, or a run is gone.
@@ -122,7 +123,7 @@ class SideBySide(OneJob):
                 yield LaneOpened(lane=i, model=opened[-1].about)
             replies = []
             for i, loaded in enumerate(opened):
-                replies.append((yield from _reply(i, loaded, prompt, sampling)))
+                replies.append((yield from _reply(i, loaded, prompt, sampling, system)))
             yield from _judge_all(opened, replies)
 
         self._begin(Job("Compare models", make, INTERACTIVE))
@@ -156,14 +157,17 @@ def _checkpoint(run: RunFolder, step: int | None) -> Path:
     return (run.latest_checkpoint() or run.folder) if step is None else run.checkpoint_path(step)
 
 
-def _reply(lane: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig) -> Generator[Event, None, _Reply]:
+def _reply(
+    lane: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig, system: str
+) -> Generator[Event, None, _Reply]:
     from models.inference.summarising import Summaries
 
     about, ids = loaded.about, []
     started = ReplyStarted(step=about.step, n_prompt=0)
     if about.mode == "fill":
         raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
-    asked = Asked(messages=[{"role": "user", "content": prompt}] if about.talks else prompt, sampling=sampling)
+    said = [{"role": "user", "content": prompt}] if about.talks else prompt
+    asked = Asked(messages=said, sampling=sampling, prompting=Prompting(system=system))
     with _naming(about):
         for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):
             if isinstance(event, ReplyStarted):

@@ -55,7 +55,7 @@ class ChatTab(QWidget):
         self.replies = GlassReplies(session, self.talk, self.page.view, self.focus, theme)
         self.sampling = SamplingPanel(theme, SamplingPresets(session))
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
-        self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling)
+        self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
         self.side = ChatSide(
             session,
             theme,
@@ -155,6 +155,9 @@ class ChatTab(QWidget):
     def _drawn_sampling(self) -> SamplingConfig:
         self.sampling.draw_seed()
         return self.sampling.config
+
+    def _system_prompt(self) -> str:
+        return self.talk.chat.prompting.system
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,8 @@ class ChatModes(Views):
     """The pages in the middle of the chat tab. Only those that fit the open model are offered.
 
     Args:
-        chat: the page of the conversation. draw: gives the sampling settings for the next reply.
+        chat: the page of the conversation. draw: gives the sampling settings for the next reply. system: gives the
+            system prompt.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class ChatModes(Views):
         focus: Focus,
         chat: QWidget,
         draw: Callable[[], SamplingConfig],
+        system: Callable[[], str],
         parent: QWidget | None = None,
     ) -> None:
-        self._session, self._theme, self._focus, self._draw = session, theme, focus, draw
+        self._session, self._theme, self._focus = session, theme, focus
+        self._draw, self._system = draw, system
         self._mode = ""
         views = {
             "chat": View("Chat", "A conversation", lambda: chat),
@@ -98,7 +101,7 @@ class ChatModes(Views):
     def _make_compare(self) -> QWidget:
         from app.widgets.side_by_side import SideBySidePage
 
-        return SideBySidePage(self._session, self._theme, self._draw)
+        return SideBySidePage(self._session, self._theme, self._draw, self._system)
 
     def _make_pairs(self) -> QWidget:
         from app.widgets.pairs.page import MinimalPairs

@@ -37,7 +37,7 @@ class SideBySidePage(QWidget):
     """A page of the chat tab.
 
     Args:
-        draw: gives the sampling settings, as they are for the next reply.
+        draw: gives the sampling settings, as they are for the next reply; `system`: the system prompt.
     """
 
     def __init__(
@@ -45,10 +45,11 @@ class SideBySidePage(QWidget):
         session: Session,
         theme: ThemeProvider,
         draw: Callable[[], SamplingConfig],
+        system: Callable[[], str],
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._theme, self._draw = session, theme, draw
+        self._session, self._theme, self._draw, self._system = session, theme, draw, system
         self._judgements: dict[tuple[int, int], Judgement] = {}
         self._spans: dict[int, list[Span]] = {}
         self.columns: list[LaneColumn] = []
@@ -169,7 +170,7 @@ class SideBySidePage(QWidget):
         self._judgements, self._spans = {}, {}
         try:
             chosen = [lane for lane in lanes if lane is not None]
-            self.control.start(chosen, self.prompt.toPlainText(), self._draw())
+            self.control.start(chosen, self.prompt.toPlainText(), self._draw(), self._system())
             self.status.setText("")
         except ValueError as error:
             self.status.setText(str(error))

@@ -9,15 +9,21 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
 
 from app.job import INTERACTIVE, Job
+from app.reply_events import ReplyStarted
 from app.session import Session
-from app.side_by_side.control import Lane
+from app.side_by_side.control import Lane, LaneReplied
 from app.theme import ThemeProvider
 from app.widgets.side_by_side import SideBySidePage
+from models.data.chat_form import ChatForm
+from models.events import Event
 from models.inference.settings import SamplingConfig
+from models.library import Library
 from models.training.spec import RunSpec
 from tests.app.heard import Until
+from tests.app.small_models import put_model
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def page(qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpe
     """Two sides: the newest checkpoint of a run of 12 steps, and one before it."""
     session.start_training(tiny_spec)
     until(lambda: not session.training_active)
-    page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=12, temperature=0.0))
+    page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=12, temperature=0.0), str)
     qtbot.addWidget(page)
     page.resize(900, 600)
     page.show()
@@ -120,3 +126,22 @@ def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, ses
         assert page.columns[0].about.text().startswith(f"step {step},")
         folder = run.folder / "checkpoints"
         shutil.copytree(folder / "step-00000012", folder / "step-00000013", dirs_exist_ok=True)
+
+
+def test_models_that_talk_are_told_the_system_prompt(
+    session: Session, library: Library, theme: ThemeProvider, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+) -> None:
+    form = ChatForm(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    run_id = put_model(library, byte_tokenizer, "decoder-only", form=form)
+    [checkpoint] = (library.runs / run_id / "checkpoints").iterdir()
+    shutil.copytree(checkpoint, checkpoint.with_name("step-00000099"))
+    lanes = [Lane(run_id, step) for step in session.checkpoint_steps(run_id)]
+    page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=2), lambda: "Be kind.")
+    qtbot.addWidget(page)
+    heard: list[Event] = []
+    page.control.events_came.connect(heard.extend)
+    page.control.start(lanes, "Who?", page._draw(), page._system())
+    until(lambda: not page.control.busy)
+    started = [event.event for event in heard if isinstance(event, LaneReplied)]
+    prompts = [byte_tokenizer.decode(event.prompt_ids) for event in started if isinstance(event, ReplyStarted)]
+    assert prompts == ["[Be kind.][Who?]"] * 2
