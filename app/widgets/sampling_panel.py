@@ -99,10 +99,14 @@ class SamplingPanel(QWidget):
         """
         if run_id == self.presets.run_id:
             return
+        before = self.config
         self.bias.set_tokenizer(tokenizer)
         self.presets.open_model(run_id, usual)
         if self.presets.is_settled or not self._edited:
             self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
+        if self.config != before:
+            self._show()
+            self.changed.emit()
 
     def set_used(self, used: bool, why_not: str = "") -> None:
         """Whether the open model draws by these settings, else why not."""

@@ -77,8 +77,11 @@ def test_presets_are_chosen_saved_and_deleted(
 
 
 def test_what_belongs_to_a_model_comes_with_it(panel: SamplingPanel, byte_tokenizer: Tokenizer) -> None:
+    told: list[float] = []
+    panel.changed.connect(lambda: told.append(panel.config.temperature))
     panel.open_model("one", byte_tokenizer, SamplingConfig(temperature=0.3))
     assert panel.config.temperature == 0.3
+    assert told == [0.3]
     panel.slider("temperature").changed.emit(0.3)
     panel.set_config(dataclasses.replace(ALL, seed=5))
     panel.presets.settle.trigger()
