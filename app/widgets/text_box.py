@@ -24,6 +24,7 @@ class TextBox(QPlainTextEdit):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._held: str | None = None
+        self._told: str | None = ""
         self.textChanged.connect(self._on_edited)
 
     @property
@@ -45,6 +46,7 @@ class TextBox(QPlainTextEdit):
             self.setPlainText(text[:_SHOWN])
             self.blockSignals(False)
             self.setReadOnly(True)
+            self._told = None
             self.text_changed.emit()
             return
         self.setReadOnly(False)
@@ -81,7 +83,9 @@ class TextBox(QPlainTextEdit):
         self.set_text(before + pasted + after)
 
     def _on_edited(self) -> None:
-        if self._held is None:
+        """Qt tells of colours that are others, as when the theme changes, as it does of another text."""
+        if self._held is None and self.toPlainText() != self._told:
+            self._told = self.toPlainText()
             self.text_changed.emit()
 
 

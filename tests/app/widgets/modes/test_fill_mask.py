@@ -92,6 +92,8 @@ def test_pseudo_perplexity_is_measured(page: FillMask, session: Session, heard: 
     until(lambda: page.fits.number.text() != "–")
     assert float(page.fits.number.text().replace(",", "")) > 1
     page.grab()
+    page._theme.set_mode("dark")
+    assert page.fits.number.text() != "–", "other colours are no other text"
     page.editor.insertPlainText("s")
     assert page.fits.number.text() == "–"
     assert not heard.failures
