@@ -24,7 +24,7 @@ from app.widgets.flow_layout import FlowLayout
 from app.widgets.glass.token_legend import TokenLegend
 from app.widgets.modes.mode_page import ModePage, Problem
 from app.widgets.modes.notebook_editor import NotebookEditor
-from app.widgets.words import counted
+from app.widgets.modes.notebook_words import notebook_words
 from models.events import TokenMade
 from models.inference.settings import SamplingConfig
 
@@ -173,30 +173,13 @@ class Notebook(ModePage):
         self.undo.setEnabled(document.isUndoAvailable() and not busy)
         self.redo.setEnabled(document.isRedoAvailable() and not busy)
         self.editor.setReadOnly(busy)
-        self.status.setText(self._words())
+        self.status.setText(notebook_words(self._end, self._reply.written))
 
     @property
     def _stands(self) -> bool:
         """Whether the text is as it was after the last writing."""
         n = len(self._after.encode("utf-16-le", "surrogatepass")) // 2  # as Qt counts: quickly told from most others
         return n > 0 and self.editor.document().characterCount() == n + 1 and self.editor.text == self._after
-
-    def _words(self) -> str:
-        """What there is to say below the text."""
-        said = []
-        if self._end is not None:
-            if self._end.start:
-                said.append(f"The model reads the last {self._end.n_tokens:,} tokens; what is faint does not fit")
-            else:
-                said.append(counted(self._end.n_tokens, "token"))
-        written = self._reply.written
-        if written is not None and written.tokens:
-            n, rate = len(written.tokens), written.finished.tokens_per_s if written.finished is not None else 0.0
-            speed = f" at {rate:,.0f} tokens/s" if rate else ""
-            said.append(f"last written: {counted(n, 'token')}{speed}, seed {written.sampling.seed}")
-            if written.finished is not None and written.finished.reason == "stop":
-                said.append("the model ended the text here")
-        return " · ".join(said)
 
     @Slot()
     def _colour(self) -> None:
