@@ -12,6 +12,7 @@ from models.data.tiny_world.pronouns import IT
 from models.tokenizers.roles import MASK_SPELLINGS
 
 if TYPE_CHECKING:
+    from app.widgets.chart_export import Columns
     from models.inspect.minimal_pair import PairReading
 
 Floats = NDArray[np.float32]
@@ -94,17 +95,19 @@ def points(difference: float) -> str:
     return f"{100 * difference:.3g} points"
 
 
-def attention_columns(reading: PairReading, layer: int, head: int) -> dict[str, NDArray[np.float64]]:
+def attention_columns(reading: PairReading, layer: int, head: int) -> Columns:
     """One head's weights in both sentences as columns of a table, a row for each two tokens (counted from 1)."""
     first, second = (by_column(reading, side, layer, head) for side in (0, 1))
-    looking, seen = np.indices(first.shape)
-    columns = {
-        "layer": np.full(first.size, layer + 1),
-        "head": np.full(first.size, head + 1),
-        "looking": looking.ravel() + 1,
-        "seen": seen.ravel() + 1,
-        "A": first.ravel(),
-        "B": second.ravel(),
-        "B less A": masked(reading, reading.difference[layer, head]).ravel(),
+    looking, seen = (places.ravel() for places in np.indices(first.shape))
+    words = column_words(reading)
+    return {
+        "layer": [layer + 1] * first.size,
+        "head": [head + 1] * first.size,
+        "looking": looking + 1,
+        "looking_token": [words[i] for i in looking],
+        "seen": seen + 1,
+        "seen_token": [words[i] for i in seen],
+        "A": first.ravel().astype(np.float64),
+        "B": second.ravel().astype(np.float64),
+        "B less A": masked(reading, reading.difference[layer, head]).ravel().astype(np.float64),
     }
-    return {name: column.astype(np.float64) for name, column in columns.items()}

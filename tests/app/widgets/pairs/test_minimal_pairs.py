@@ -120,10 +120,11 @@ def test_pictures_and_numbers_are_written(page: MinimalPairs, qtbot: QtBot, tmp_
     reading = page.reading
     assert reading is not None
     lines = (tmp_path / "pair.csv").read_text().splitlines()
-    assert lines[0] == "layer,head,looking,seen,A,B,B less A"
+    assert lines[0] == "layer,head,looking,looking_token,seen,seen_token,A,B,B less A"
     assert len(lines) == 1 + len(reading.columns) ** 2
     columns = attention_columns(reading, 0, 0)
-    assert columns["A"][:13].sum() == pytest.approx(1, abs=1e-5)
+    assert sum(columns["A"][:13]) == pytest.approx(1, abs=1e-5)
+    assert list(columns["seen_token"][:13]) == column_words(reading)
 
 
 def test_without_an_open_model_that_is_said(page: MinimalPairs, qtbot: QtBot) -> None:
