@@ -22,5 +22,5 @@ def stops_in(place: QWidget) -> list[QWidget]:
 def put_after(before: QWidget, *stops: QWidget) -> None:
     """Let Tab go from `before` to these, one after the other; not where they are in another window as yet."""
     for one, next_one in itertools.pairwise([before, *stops]):
-        if one.window() is next_one.window():
+        if QWidget.window(one) is QWidget.window(next_one):  # some widgets call another thing their window
             QWidget.setTabOrder(one, next_one)
