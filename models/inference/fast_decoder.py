@@ -23,7 +23,7 @@ from models.experts import FeedForward, activate
 from models.heads import LanguageHead
 from models.inference.cache import KVCache, LayerCache
 from models.inference.matrices import Linear, Plain, linear_for_many, product
-from models.inference.pace import Pace
+from models.inference.pace import Pace, by_one_thread
 from models.layers import Block
 from models.norms import RMSNorm
 from models.positions import sinusoidal
@@ -201,9 +201,15 @@ class _Layer:
         keys, values = cache.extend_both(room.kept)  # each (1, G, S, D)
         if view.skipped:
             keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]
-        out = F.scaled_dot_product_attention(
-            room.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
-        )  # (1, H, T, D)
+
+        def attended() -> Tensor:
+            return F.scaled_dot_product_attention(
+                room.seen, keys, values, view.mask, 0.0, view.causal, scale=self._scale, enable_gqa=self._shares
+            )  # (1, H, T, D)
+
+        # Several threads share one query's keys, and so round in another order than one does. Which are used is a
+        # matter of time (`Pace`), and a reply must not be.
+        out = by_one_thread(attended) if len(x) == 1 else attended()
         self._output.add_to(x, out.view(1, -1) if len(x) == 1 else out.transpose(1, 2).reshape(len(x), -1))
 
     def _feed(self, x: Tensor, h: Tensor) -> None:

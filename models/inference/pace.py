@@ -19,6 +19,16 @@ _PATIENCE = 20
 """The slower way is tried again after so many times what it took last: it costs a twentieth at most."""
 
 
+def by_one_thread(step: Callable[[], Result]) -> Result:
+    """Do a step with one thread; the calling thread has as many as before afterwards."""
+    n_before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return step()
+    finally:
+        torch.set_num_threads(n_before)
+
+
 class Pace:
     """Runs steps of one kind of work, one after the other, on the calling thread."""
 

@@ -125,6 +125,27 @@ def test_a_model_in_training_is_read_as_it_is_now() -> None:
     assert model.training
 
 
+@pytest.mark.parametrize("changes", [{}, {"n_kv_head": 1}, {"position": "alibi"}, {"norm": "layernorm"}], ids=str)
+def test_a_step_is_the_same_to_the_last_bit_with_any_number_of_threads(changes: dict[str, object]) -> None:
+    config = dataclasses.replace(TINY, d_model=320, n_head=5, n_kv_head=5, context_length=200)
+    model = decoder(dataclasses.replace(config, **changes))
+    n_before, fast, read = torch.get_num_threads(), FastDecoder(model), torch.randint(101, (1, 150))
+    try:
+        caches = [KVCache(config.n_layer), KVCache(config.n_layer)]
+        with torch.inference_mode():
+            for cache in caches:
+                fast.next_logits(read, cache)
+            for new in torch.randint(101, (5, 1, 1)):
+                logits = []
+                for n_threads, cache in zip((1, 2), caches, strict=True):
+                    torch.set_num_threads(n_threads)
+                    logits.append(fast._read(new, cache))
+                    assert torch.get_num_threads() == n_threads
+                assert torch.equal(*logits)
+    finally:
+        torch.set_num_threads(n_before)
+
+
 def test_beams_take_the_ordinary_path_and_come_back() -> None:
     model = decoder(TINY)
     ids = torch.randint(TINY.vocab_size, (1, 5))
