@@ -17,7 +17,8 @@ from models.loading import load_model
 from models.training.spec import RunSpec
 from tests.app.heard import Heard, Until
 
-FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only": "text"}
+FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only": "talk"}
+"""What each does in a chat; a decoder talks, since the exported tokenizer says how."""
 
 
 def trained(session: Session, spec: RunSpec, until: Until, topology: str) -> str:
