@@ -50,7 +50,9 @@ def session(qapp: QApplication, library: Library) -> Iterator[Session]:
     session = Session(library)
     session.start(warm_up=False)
     yield session
-    session.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "unfreeze", lambda: None)  # see nothing_left_behind
+        session.close()
     assert session.worker.isFinished()
 
 
@@ -103,7 +105,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     gc.disable()
     gc.freeze()  # what stood before the test (some 240,000 objects) is not looked through after each
     yield
-    gc.collect(1)  # closing a session unfreezes all of that into the oldest generation
+    gc.collect()
     app = QApplication.instance()
     if isinstance(app, QApplication):
         left = [widget for widget in app.topLevelWidgets() if widget.isVisible()]
