@@ -108,9 +108,7 @@ class Stack(nn.Module):
             x = trace.follow_embedding(f"{self.site}embedding", x)
         return self.dropout(x)  # type: ignore[no-any-return]
 
-    def view(
-        self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0
-    ) -> View:
+    def view(self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0) -> View:
         """Who sees whom of tokens at positions (B or 1, T), after `past` others; mask (B, S), packing (B, T).
 
         Distances are counted in the row, whatever the positions: padding shifts both alike.
