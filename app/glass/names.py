@@ -62,6 +62,11 @@ def signed(value: float, digits: int = 2) -> str:
     return words.lstrip("+−") if not words.strip("+−0.") else words
 
 
+def digits_for(reach: float) -> int:
+    """So many decimals that amounts up to `reach` can be told apart: three, and more where all are tiny."""
+    return 3 if reach >= 0.1 or reach <= 0.0 else min(2 - math.floor(math.log10(reach)), 9)
+
+
 def share(p: float) -> str:
     """A probability in two digits or more: «41.2 %», «0.31 %», «0.0042 %», «<0.0001 %», «>99.9 %»."""
     if 0.9995 <= p < 1.0:

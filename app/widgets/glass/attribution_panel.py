@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.glass.asked import Asked
 from app.glass.focus import Focus
-from app.glass.names import quoted, signed, token_names
+from app.glass.names import digits_for, quoted, signed, token_names
 from app.scenes.attention import short_names
 from app.session import Session
 from app.theme import SPACE, ThemeProvider
@@ -102,19 +102,19 @@ class AttributionPanel(AnswerPanel):
         self._answer = answer
         found, text = answer.found, answer.asked.text
         reach = max((abs(value) for value in (*found.tokens, *found.source)), default=0.0)
-        n = len(found.tokens)
+        n, digits = len(found.tokens), digits_for(reach)
         for strip, ids, words, values in (
             (self.tokens, text.ids[:n], text.words[:n], found.tokens),
             (self.source, text.source_ids, text.source_words, found.source),
         ):
             strip.show_tokens(ids, words)
-            tips = [f"{quoted(word)}: {signed(value, 3)}" for word, value in zip(words, values, strict=True)]
+            tips = [f"{quoted(word)}: {signed(value, digits)}" for word, value in zip(words, values, strict=True)]
             strip.show_amounts(values, reach, tips)
         for widget in (self.source, self.source_title, self.tokens_title):
             widget.setVisible(bool(found.source))
-        self.scale.show_ends(signed(-reach), signed(reach))
+        self.scale.show_ends(signed(-reach, digits), signed(reach, digits))
         self.total.setText(
-            f"All tokens together {signed(found.total)}; the {answer.of} of {quoted(answer.name)} is "
+            f"All tokens together {signed(found.total, digits)}; the {answer.of} of {quoted(answer.name)} is "
             f"{signed(found.value)}. The two need not agree."
         )
         self._show_most(answer)

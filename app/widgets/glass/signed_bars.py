@@ -9,7 +9,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from app.glass.names import signed
+from app.glass.names import digits_for, signed
 from app.theme import SPACE, ThemeProvider
 from app.widgets.glass.painted_rows import PaintedRows
 from app.widgets.heat_map import colour_table
@@ -32,17 +32,24 @@ class SignedBars(PaintedRows):
     def __init__(self, name: str, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(name, theme, parent)
         self._amounts: Sequence[Amount] = ()
+        self._digits = 3
 
     def show_amounts(self, amounts: Sequence[Amount]) -> None:
         """Show others."""
         self._amounts = amounts
-        self.setAccessibleDescription(", ".join(f"{a.name} {signed(a.value, 3)}" for a in amounts))
+        self._digits = digits_for(self._reach)
+        self.setAccessibleDescription(", ".join(f"{a.name} {signed(a.value, self._digits)}" for a in amounts))
         self._restyle()
 
     @property
     def amounts(self) -> Sequence[Amount]:
         """What is shown."""
         return self._amounts
+
+    @property
+    def _reach(self) -> float:
+        """The largest amount."""
+        return max((abs(amount.value) for amount in self._amounts), default=1.0) or 1.0
 
     @property
     def _n_rows(self) -> int:
@@ -59,9 +66,9 @@ class SignedBars(PaintedRows):
         table = colour_table(self._theme, "diverging")
         ends = QColor.fromRgb(int(table[0])), QColor.fromRgb(int(table[-1]))
         name_width = min(int(0.3 * self.width()), 130)
-        number = metrics.horizontalAdvance("+00.000")
+        number = metrics.horizontalAdvance("+00." + self._digits * "0")
         track = QRectF(name_width, 0, self.width() - name_width - number - SPACE, self.height())
-        reach = max((abs(amount.value) for amount in self._amounts), default=1.0) or 1.0
+        reach = self._reach
         painter.setFont(font)
         for i, amount in enumerate(self._amounts):
             line = QRectF(0, i * height, self.width(), height)
@@ -69,7 +76,7 @@ class SignedBars(PaintedRows):
             name = metrics.elidedText(amount.name, Qt.TextElideMode.ElideRight, name_width - SPACE)
             painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(line, right, signed(amount.value, 3))
+            painter.drawText(line, right, signed(amount.value, self._digits))
             long = amount.value / reach * track.width() / 2
             bar = QRectF(track.center().x(), line.center().y() - _BAR / 2, long, _BAR).normalized()
             painter.setPen(Qt.PenStyle.NoPen)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from app.glass.names import share, signed, site_words, text_of, token_names
+from app.glass.names import digits_for, share, signed, site_words, text_of, token_names
 from app.glass.point_view import PointView
 
 
@@ -55,3 +55,8 @@ def test_the_place_under_the_pointer_stays_when_one_looks_closer() -> None:
     view.show_all()
     assert len(view.seen()) == 4
     assert PointView(np.zeros((0, 2), np.float32)).nearest(1, 1, 10) == -1
+
+
+def test_tiny_amounts_are_told_apart() -> None:
+    assert [digits_for(reach) for reach in (20.0, 0.1, 0.04, 0.0042, 0.0)] == [3, 3, 4, 5, 3]
+    assert signed(0.0042, digits_for(0.0042)) == "+0.00420"
