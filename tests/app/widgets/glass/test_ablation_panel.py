@@ -20,11 +20,6 @@ from tests.app.widgets.glass.opened import open_random, text_of
 
 
 @pytest.fixture
-def focus() -> Focus:
-    return Focus()
-
-
-@pytest.fixture
 def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> AblationPanel:
     panel = AblationPanel(session, theme, focus)
     qtbot.addWidget(panel)

@@ -31,11 +31,6 @@ SENTENCE = "the cat sat on the mat"
 
 
 @pytest.fixture
-def focus() -> Focus:
-    return Focus()
-
-
-@pytest.fixture
 def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> AttentionPanel:
     panel = AttentionPanel(session, theme, focus)
     qtbot.addWidget(panel)

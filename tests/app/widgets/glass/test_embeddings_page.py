@@ -17,11 +17,6 @@ from tests.app.widgets.glass.opened import open_random, text_of
 
 
 @pytest.fixture
-def focus() -> Focus:
-    return Focus()
-
-
-@pytest.fixture
 def page(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> EmbeddingsPage:
     page = EmbeddingsPage(session, theme, focus)
     qtbot.addWidget(page)

@@ -22,11 +22,6 @@ from tests.app.widgets.glass.opened import open_random, text_of
 
 
 @pytest.fixture
-def focus() -> Focus:
-    return Focus()
-
-
-@pytest.fixture
 def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> LensPanel:
     panel = LensPanel(session, theme, focus)
     qtbot.addWidget(panel)

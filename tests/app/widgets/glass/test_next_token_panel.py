@@ -29,11 +29,6 @@ SETTINGS = SamplingConfig(
 
 
 @pytest.fixture
-def focus() -> Focus:
-    return Focus()
-
-
-@pytest.fixture
 def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> NextTokenPanel:
     panel = NextTokenPanel(session, theme, focus)
     qtbot.addWidget(panel)

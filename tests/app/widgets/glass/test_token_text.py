@@ -25,11 +25,6 @@ SOME = text_of("Say", "·it", "·One", ",", "·two", "⏎", "·and", "·three", 
 
 
 @pytest.fixture
-def focus() -> Focus:
-    return Focus()
-
-
-@pytest.fixture
 def view(qtbot: QtBot, theme: ThemeProvider, focus: Focus) -> TokenText:
     view = TokenText(theme, focus)
     view.set_text(SOME)
