@@ -14,7 +14,7 @@ from app.chat_model import LIVE, ChatModel, describe_model
 from app.failures import Failure
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
-from app.reply_events import Asked, ReplyStarted, reply_events
+from app.reply_events import ReplyRequest, ReplyStarted, reply_events
 from app.worker import Worker
 from models.events import Event, Progress
 from models.inference.prompting import Prompting
@@ -157,7 +157,9 @@ class ChatControl(OneJob):
 
         def make() -> Iterator[Event]:
             model, tokenizer, step = self.open_model()
-            asked = Asked(messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting())
+            asked = ReplyRequest(
+                messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting()
+            )
             return reply_events(model, tokenizer, step, form, asked, self._summaries, self._read_before)
 
         self.state, self.reply_failed = "waiting", False

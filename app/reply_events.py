@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ReplyRequest:
     """What a model is asked for: a reply to messages ({"role", "content"}), or what becomes of a text.
 
     The reply begins with the tokens `begun`; it is drawn as `sampling` says.
@@ -57,7 +57,7 @@ def reply_events(
     tokenizer: Tokenizer,
     step: int,
     form: ChatForm,
-    asked: Asked,
+    asked: ReplyRequest,
     summaries: Summaries,
     before: ReadBefore | None = None,
 ) -> Iterator[Event]:

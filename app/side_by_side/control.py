@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Signal
 from app.chat_model import ChatModel, describe_model
 from app.job import INTERACTIVE, Job
 from app.one_job import OneJob
-from app.reply_events import Asked, ReplyStarted, reply_events
+from app.reply_events import ReplyRequest, ReplyStarted, reply_events
 from app.worker import Worker
 from models.events import Event, Phase, TokenMade
 from models.inference.prompting import Prompting
@@ -167,7 +167,7 @@ def _reply(
     if about.mode == "fill":
         raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
     said = [{"role": "user", "content": prompt}] if about.talks else prompt
-    asked = Asked(messages=said, sampling=sampling, prompting=Prompting(system=system))
+    asked = ReplyRequest(messages=said, sampling=sampling, prompting=Prompting(system=system))
     with _naming(about):
         for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):
             if isinstance(event, ReplyStarted):

@@ -32,7 +32,6 @@ from models.transformer import Decoder
 _N_TURNED = 256
 """Positions whose rotations are computed at once."""
 
-
 _SMALL = 8_000_000
 """Bytes of weights up to which one core keeps them in its own cache, and a second one gains nothing (measured)."""
 
@@ -142,9 +141,8 @@ class _Room:
         self.value = used.view(length, -1).split(parts, dim=1)[2]
         self.query_heads, self.key_heads = made[:, :n_head], made[:, n_head:-n_kv]  # (T, n, D)
         self.seen = used[:, :n_head].transpose(0, 1)[None]  # queries as attention takes them, (1, H, T, D)
-        self.kept = (
-            used[:, n_head:].unflatten(1, (2, n_kv)).permute(1, 2, 0, 3)[:, None]
-        )  # keys and values, (2, 1, G, T, D)
+        # Keys and values as the cache takes them, (2, 1, G, T, D):
+        self.kept = used[:, n_head:].unflatten(1, (2, n_kv)).permute(1, 2, 0, 3)[:, None]
         self._made, self._used = made[:, :-n_kv], used[:, :-n_kv]  # (T, H + G, D)
         self._made_halves = self._made[..., :half], self._made[..., half:]
         self._used_halves = self._used[..., :half], self._used[..., half:]
@@ -241,12 +239,8 @@ def _convolved(conv: ShortConv | None, h: Tensor, cache: LayerCache, site: str) 
 def _norm(module: nn.Module | None) -> Callable[[Tensor], Tensor]:
     """What norms (…, width) as `module` does."""
     if isinstance(module, RMSNorm):
-        weight, eps, width, zero = (
-            module.weight,
-            module.eps,
-            module.weight.numel(),
-            torch.zeros(1, module.weight.numel()),
-        )
+        weight, eps, width = module.weight, module.eps, module.weight.numel()
+        zero = torch.zeros(1, width)
         assert eps is not None
 
         def rms(x: Tensor) -> Tensor:

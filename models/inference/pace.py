@@ -54,10 +54,8 @@ class Pace:
     def _choose(self) -> int:
         if self._first:
             return self._first.pop(0)
-        fastest, slowest = (
-            min(self._seconds, key=self._seconds.__getitem__),
-            max(self._seconds, key=self._seconds.__getitem__),
-        )
+        fastest = min(self._seconds, key=self._seconds.__getitem__)
+        slowest = max(self._seconds, key=self._seconds.__getitem__)
         if self._since <= _PATIENCE * self._seconds[slowest]:
             return fastest
         self._since = 0.0
