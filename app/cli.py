@@ -15,9 +15,9 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from app.commands.common import UsageError
-from app.failures import describe
-from models.library import Library
-from models.training.team import end_process
+from app.worker.failures import describe
+from models.library.library import Library
+from models.training.parallel.team import end_process
 
 COMMANDS = (
     "quickstart",
@@ -77,7 +77,7 @@ def _guarded(args: argparse.Namespace) -> int:
     """Run what was asked for; a failure becomes one sentence on stderr, its traceback goes to the log."""
     try:
         if args.command is None:
-            from app.launch import run
+            from app.shell.launch import run
 
             code: int = run()
             return code

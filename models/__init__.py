@@ -1,10 +1,10 @@
-"""The language-model side. Names are exported lazily, so that `models.config` costs no torch import (PEP 562)."""
+"""The language-model side. Names are exported lazily, so that what needs no torch imports none (PEP 562)."""
 
 import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.loading import load_model
+    from models.interop.loading import load_model
 
 __all__ = ["load_model"]
 
@@ -16,7 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 def __getattr__(name: str) -> Any:
     if name == "load_model":
-        from models.loading import load_model
+        from models.interop.loading import load_model
 
         return load_model
     raise AttributeError(f"module 'models' has no attribute {name!r}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from models.config import ModelConfig
-from models.training.spec import TrainConfig
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
 
 DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 BFLOAT16_FROM = 256

@@ -145,7 +145,7 @@ class SampleMade(Event):
 class AttentionSeen(Event):
     """Where one layer looks in a pinned prompt: weights (H, T, S) of its heads, rows of `ids` over columns of them.
 
-    `site` is the module's path, as in models.trace.
+    `site` is the module's path, as in models.architecture.trace.
     """
 
     step: int

@@ -12,8 +12,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
-from models.library import Library
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
 from models.tokenizers import train_tokenizer
 
 torch.set_num_threads(1)

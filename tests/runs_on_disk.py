@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.config import ModelConfig
-from models.files import atomic_write_json
-from models.library import Library
+from models.files.atomic import atomic_write_json
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.record import metrics_row
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 
 def metrics_line(kind: str, step: int, loss: float | None, **values: float | None) -> str:

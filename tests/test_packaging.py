@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from app.cli import COMMANDS
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ON_UNIX = pytest.mark.skipif(sys.platform == "win32" or not shutil.which("make"), reason="the Makefile is for Unix")
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine, drive
-from models.library import Library
+from models.library.library import Library
 
 if TYPE_CHECKING:
     import torch
 
     from models.bench.result import Result
     from models.data.corpus import Corpus
-    from models.training.spec import DataSpec
+    from models.settings.run_spec import DataSpec
 
 PARTS = ("train", "overhead", "throughput", "decode", "generate", "tokenizer", "gui", "builder")
 SEEDS = 3
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_weights(args: argparse.Namespace) -> int:
-    from app.commands.bench_weights import bench_weights, table
+    from app.commands.bench_parts.weights import bench_weights, table
 
     with ProgressLine(as_json=args.json) as line:
         measured = bench_weights(args.model, args.device, line)
@@ -86,11 +86,11 @@ def measure(
     results = []
     for part in parts:
         if part == "gui":
-            from app.commands.bench_window import bench_window
+            from app.commands.bench_parts.window import bench_window
 
             results.append(bench_window(device_name, files, GUI_SECONDS, line))
         elif part == "builder":
-            from app.commands.bench_builder import bench_builder
+            from app.commands.bench_parts.builder import bench_builder
 
             results.append(bench_builder(line))
         else:
@@ -120,7 +120,7 @@ def _measure_models(
         return [drive(bench_overhead(library, device_name, _data(files)), line)]
     corpus = _read(library, files, line)
     if part == "tokenizer":
-        from app.commands.bench_keystrokes import bench_keystrokes
+        from app.commands.bench_parts.keystrokes import bench_keystrokes
         from models.bench.encoding import bench_encoding
         from models.bench.tokenizer_training import bench_tokenizer_training
 
@@ -143,7 +143,7 @@ def _device(name: str, line: ProgressLine) -> torch.device:
 
 
 def _data(files: Sequence[Path]) -> DataSpec:
-    from models.training.spec import DataSpec
+    from models.settings.run_spec import DataSpec
 
     return DataSpec(source="files", files=tuple(map(str, files))) if files else DataSpec(source="stdlib")
 

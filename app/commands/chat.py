@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
-from models.data.chat import Message
+from models.chat.own_template import Message
+from models.chat.prompting import WHEN_FULL, Prompt, Prompting
 from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
-from models.inference.prompting import WHEN_FULL, Prompt, Prompting
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.data.chat_form import ChatForm
-    from models.inference.settings import SamplingConfig
-    from models.transformer import AnyModel
+    from models.architecture.transformer import AnyModel
+    from models.chat.form import ChatForm
+    from models.settings.sampling_config import SamplingConfig
 
 HELP = (
     "Enter sends, /reset forgets the conversation, /tokens shows the exact prompt tokens of the last reply, "
@@ -110,7 +110,7 @@ class _Chat:
         *,
         quiet: bool,
     ) -> None:
-        from models.data.chat_form import reply_ends
+        from models.chat.form import reply_ends
         from models.inference.summarising import Summaries
 
         self._model, self._tokenizer, self._form = model, tokenizer, form
@@ -127,7 +127,7 @@ class _Chat:
 
     def show_tokens(self) -> None:
         """Print the tokens that the model read before its last reply: id and text of each."""
-        from models.tokenizers.encoded import TokenArrays
+        from models.tokenizers.text.encoded import TokenArrays
 
         if self._prompt is not None:
             for piece in TokenArrays(self._tokenizer, self._prompt.ids):

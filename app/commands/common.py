@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.inference.weight_kinds import KINDS
-from models.library import Library
+from models.library.library import Library
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-    from models.transformer import AnyModel
+    from models.architecture.transformer import AnyModel
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -80,7 +80,7 @@ def open_model(text: str, device_name: str, weights: str = KINDS[0]) -> tuple[An
     """
     from models.device import choose_device
     from models.inference.weights import prepare_weights
-    from models.loading import load_model
+    from models.interop.loading import load_model
 
     choice = choose_device(device_name)
     if choice.sentence:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from models.data.corpus import list_corpora
 from models.data.corpus_texts import CorpusChoice
-from models.library import Library
+from models.library.library import Library
 
 MADE = ("tiny-world", "stdlib")
 """Corpora that are built when they are first read."""

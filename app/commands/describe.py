@@ -7,10 +7,10 @@ from typing import Any
 
 from app.commands.common import add_common, find_model, print_json
 from models import cost
-from models.config import ModelConfig
-from models.design_files import read_design
-from models.library import Library
-from models.presets import PRESETS
+from models.library.library import Library
+from models.settings.design_files import read_design
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -90,8 +90,8 @@ def find_config(text: str) -> ModelConfig:
     """
     if text in PRESETS:
         return PRESETS[text]
-    from models.loading import load_config
-    from models.training.run_folder import RunFolder
+    from models.interop.loading import load_config
+    from models.runs.run_folder import RunFolder
 
     try:
         path = find_model(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, find_model, print_json
 from app.commands.progress import ProgressLine, drive
-from models.library import Library
+from models.library.library import Library
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -51,25 +51,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _export_run(args: argparse.Namespace) -> Path:
-    from models.training.run_folder import RunFolder
+    from models.runs.run_folder import RunFolder
 
     run = RunFolder.open(Library().find_run(args.model))
     out: Path = args.out.expanduser().absolute()
     if args.format == "toml":
-        from models.training.spec_file import write_spec
+        from models.settings.spec_file import write_spec
 
         if out.is_file():
             raise ValueError(f"{out} exists already: delete it, or choose another name.")
         write_spec(out, run.spec)
         return out
-    from models.training.tensorboard import write_tensorboard
+    from models.runs.tensorboard import write_tensorboard
 
     return write_tensorboard(run, out)
 
 
 def _export(args: argparse.Namespace) -> Generator[Event, None, Path]:
     from models.interop.export import export_hf
-    from models.loading import load_model_events
+    from models.interop.loading import load_model_events
 
     model, tokenizer = yield from load_model_events(find_model(args.model))
     return (yield from export_hf(model, tokenizer, args.out.expanduser().absolute()))

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine, drive
 from app.commands.train import add_spec_options, spec_from_arguments
-from app.status import duration
-from app.widgets.words import size_words
+from app.kit.words.value_words import size_words
+from app.session.status import duration
 from models.events import Event, Notice
-from models.library import Library
-from models.training.findings import DataPreview, RunCost
-from models.training.spec import RunSpec
+from models.library.library import Library
+from models.settings.run_spec import RunSpec
+from models.training.trials.findings import DataPreview, RunCost
 
 if TYPE_CHECKING:
-    from models.training.findings import BatchFound, BatchPoint, LrFound
+    from models.training.trials.findings import BatchFound, BatchPoint, LrFound
 
 DONE = 0
 _WHAT = {
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.training.lr_finder import find_lr
+    from models.training.trials.lr_finder import find_lr
 
     found: LrFound = yield from find_lr(Library(), spec, device)
     lines = [f"{point.lr:9.2e}  {point.smoothed:7.3f}" for point in found.points[:: max(1, len(found.points) // 24)]]
@@ -81,7 +81,7 @@ def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, An
 
 
 def _batch(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.training.batch_finder import find_batch, found_sentence
+    from models.training.trials.batch_finder import find_batch, found_sentence
 
     found: BatchFound = yield from find_batch(Library(), spec, device)
     lines = ["batch_size  tokens/s  memory", *map(_batch_line, found.points), found_sentence(found)]
@@ -96,7 +96,7 @@ def _batch_line(point: BatchPoint) -> str:
 
 
 def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, Any], str]]:
-    from models.training.forecast import forecast
+    from models.training.trials.forecast import forecast
 
     cost: RunCost | None = None
     for event in forecast(Library(), spec, device):

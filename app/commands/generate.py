@@ -15,8 +15,8 @@ from app.commands.replying import add_sampling_options, sampling_from, write_rep
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.inference.settings import SamplingConfig
-    from models.transformer import AnyModel
+    from models.architecture.transformer import AnyModel
+    from models.settings.sampling_config import SamplingConfig
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -84,7 +84,7 @@ def _search(
     from models.inference.beam import beam_search
     from models.inference.generate import first_id
     from models.tokenizers import decode
-    from models.tokenizers.roles import end_id
+    from models.tokenizers.special_tokens import end_id
 
     end = end_id(tokenizer, model.config)
     found = beam_search(
@@ -110,7 +110,7 @@ def _search(
 def _fill(model: AnyModel, tokenizer: Tokenizer, ids: list[int], *, as_json: bool) -> int:
     """The text with its masks filled; the candidates of each on stderr."""
     from models.inference.fill_mask import fill_mask, filled_text
-    from models.tokenizers.roles import mask_id
+    from models.tokenizers.special_tokens import mask_id
 
     mask = mask_id(tokenizer)
     if mask is None:

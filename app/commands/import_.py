@@ -8,7 +8,7 @@ from typing import Any
 
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine, drive
-from models.library import Library
+from models.library.library import Library
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

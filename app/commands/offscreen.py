@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QApplication
 
-from models.library import Library
+from models.library.library import Library
 
 if TYPE_CHECKING:
-    from app.main_window import MainWindow
+    from app.shell.main_window import MainWindow
 
 
 def application() -> QApplication:
@@ -33,9 +33,9 @@ def opened_window(library: Library, device: str = "") -> Iterator[MainWindow]:
     Args:
         device: where models are computed; "" loads no torch until something needs it.
     """
-    from app.main_window import MainWindow
-    from app.session import Session
-    from app.theme import ThemeProvider
+    from app.kit.theme import ThemeProvider
+    from app.session.session import Session
+    from app.shell.main_window import MainWindow
 
     theme = ThemeProvider(application(), "light")
     session = Session(library)

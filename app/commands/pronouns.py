@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
-from models.library import Library
+from models.library.library import Library
 
 if TYPE_CHECKING:
-    from models.pronouns.recipe import PronounRecipe
+    from models.recipes.pronouns import PronounRecipe
 
 DONE, INTERRUPTED = 0, 130
 _NAMES = {"encoder-only": "encoder", "decoder-only": "causal model"}
@@ -33,7 +33,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Grow both models; 130 where Ctrl-C stopped one and what there is was saved."""
-    from models.pronouns.recipe import PronounRecipe
+    from models.recipes.pronouns import PronounRecipe
 
     recipe = PronounRecipe(Library(), device=args.device, seed=args.seed)
     with ProgressLine(as_json=args.json) as line, stop_on_interrupt(recipe.request_stop) as interrupt:

@@ -11,16 +11,16 @@ from app.commands.common import add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
 from app.commands.train import add_spec_options, run_to_resume, spec_to_wait
-from app.failures import describe
+from app.worker.failures import describe
 from models.events import Notice, RunStarted
-from models.library import Library
-from models.training.run_queue import RunQueue, Waiting
+from models.library.library import Library
+from models.runs.run_queue import RunQueue, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from models.events import Event
-    from models.training.run_folder import RunFolder
+    from models.runs.run_folder import RunFolder
     from models.training.trainer import Trainer
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130

@@ -11,12 +11,12 @@ from app.commands.common import UsageError, add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
 from models.events import Evaluated, Event, SampleMade, ValMetrics
-from models.library import Library
+from models.library.library import Library
 
 if TYPE_CHECKING:
-    from models.evaluate import Answered
+    from models.evaluation.held_out_questions import Answered
     from models.events import KindAccuracy
-    from models.quickstart import QuickStart
+    from models.recipes.quickstart import QuickStart
 
 DONE, INTERRUPTED = 0, 130
 _COLUMNS = ("kind", "questions", "model", "most frequent", "last mentioned", "without story")
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Grow a model; 130 where Ctrl-C stopped it and what there is was saved."""
     if not math.isfinite(args.minutes) or args.minutes <= 0:
         raise UsageError(f"--minutes {args.minutes:g} is no length of time: use a number above 0.")
-    from models.quickstart import QuickStart
+    from models.recipes.quickstart import QuickStart
 
     quickstart = QuickStart(
         Library(), minutes=args.minutes, device=args.device, seed=args.seed, files=tuple(args.data or ())

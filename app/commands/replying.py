@@ -10,7 +10,7 @@ from typing import Any
 
 from app.commands.common import UsageError
 from models.events import Progress, ReplyFinished, TokenMade
-from models.inference.settings import SamplingConfig
+from models.settings.sampling_config import SamplingConfig
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from app.commands.common import add_common, print_json
 from app.commands.progress import ProgressLine
-from models.library import Library
+from models.library.library import Library
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
-    from app.main_window import MainWindow
-    from app.tabs.chat_tab import ChatTab
-    from app.widgets.views import Views
+    from app.chat.tab import ChatTab
+    from app.kit.layout.views import Views
+    from app.shell.main_window import MainWindow
 
 MODES = ("light", "dark")
 SIZES = ((1440, 900), (1280, 720))
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _copy_run(source: Library, name: str, target: Library) -> None:
     """Copy a run with its tokenizer and its text."""
+    from models.runs.run_folder import RunFolder
     from models.tokenizers import read_about, read_tokenizer, save_tokenizer
-    from models.training.run_folder import RunFolder
 
     folder = source.find_run(name)
     shutil.copytree(folder, target.runs / folder.name, ignore=shutil.ignore_patterns("lock"))
@@ -114,7 +114,7 @@ def _begin(mode: str, page: Any) -> None:
 
 def _has_answers(tab: ChatTab) -> bool:
     """Whether nothing in the tab waits for the worker."""
-    from app.one_job import OneJob
+    from app.worker.one_job import OneJob
 
     return not any(work.busy for work in tab.findChildren(OneJob))
 
@@ -137,7 +137,7 @@ class Photographer:
         Raises:
             ValueError: where the training or a reply fails.
         """
-        from app.tabs.training_tab import TrainingTab
+        from app.training.tab import TrainingTab
 
         self._wait_for(lambda: bool(self._session.device_label))
         if minutes is not None:
@@ -186,8 +186,8 @@ class Photographer:
         return not self._session.training_active or (state is not None and 0 < state.total_steps <= 2 * state.step)
 
     def _chat(self, run_id: str) -> None:
-        from app.chat_tree import Message
-        from app.tabs.chat_tab import ChatTab
+        from app.chat.archive.message_tree import Message
+        from app.chat.tab import ChatTab
 
         window, session = self._window, self._session
         tab = window.pages.page("chat")

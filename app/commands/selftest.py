@@ -24,7 +24,7 @@ from app.commands.progress import ProgressLine, drive
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
 
-    from models.library import Library
+    from models.library.library import Library
 
 TEXT = "Ben is in the barn. Clara has the kite. The goat eats hay, and the kite is red. Where is Ben? In the barn.\n"
 
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: at the first check that fails, naming it.
     """
-    from models.library import Library
+    from models.library.library import Library
 
     results = []
     with tempfile.TemporaryDirectory(prefix="terrarium-selftest-") as folder:
@@ -97,7 +97,7 @@ def check_tokenizer(library: Library) -> str:
 
 def check_chat_template() -> str:
     """The chat template that travels as a resource renders a conversation."""
-    from models.data.chat import render_chat
+    from models.chat.own_template import render_chat
 
     text = render_chat([{"role": "user", "content": "Where is Ben?"}], add_generation_prompt=True)
     _require(text.startswith("<|user|>") and text.endswith("<|assistant|>"), f"it rendered {text!r}")
@@ -106,9 +106,9 @@ def check_chat_template() -> str:
 
 def check_training(library: Library, device: str) -> str:
     """A tiny model is trained for two steps, which leaves a checkpoint."""
-    from models.config import ModelConfig
     from models.events import Saved, TrainMetrics
-    from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+    from models.settings.model_config import ModelConfig
+    from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
     from models.training.trainer import Trainer, prepare_run
 
     spec = RunSpec(
@@ -135,7 +135,7 @@ def check_generation(library: Library) -> str:
     from models.events import ReplyFinished, TokenMade
     from models.inference.generate import generate
     from models.inference.sampling import SamplingConfig
-    from models.loading import load_model
+    from models.interop.loading import load_model
     from models.tokenizers import encode_prompt
 
     model, tokenizer = load_model(library.find_run("selftest"))
@@ -151,11 +151,11 @@ def check_generation(library: Library) -> str:
 def check_serving(library: Library) -> str:
     """The checkpoint is served, and a request over HTTP is answered."""
     from app.commands.serve import open_served
-    from app.server.activity import Activity
-    from app.server.address import bind, url_of
-    from app.server.endpoints import make_endpoint
-    from app.server.http_server import HttpServer
-    from app.server.thread_engine import ThreadEngine
+    from app.serve.endpoint.activity import Activity
+    from app.serve.endpoint.address import bind, url_of
+    from app.serve.endpoint.endpoints import make_endpoint
+    from app.serve.endpoint.http_server import HttpServer
+    from app.serve.endpoint.thread_engine import ThreadEngine
 
     bound = bind(0)
     url, engine = url_of(bound), ThreadEngine(open_served(str(library.find_run("selftest")), "cpu"))

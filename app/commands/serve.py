@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
-from app.server.activity import Activity, Call
-from app.server.address import DEFAULT_PORT, bind, url_of
-from app.server.engine import Loan, Served
+from app.serve.endpoint.activity import Activity, Call
+from app.serve.endpoint.address import DEFAULT_PORT, bind, url_of
+from app.serve.endpoint.engine import Loan, Served
 from models.inference.weight_kinds import KINDS
 
 
@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     if not 0 <= args.port <= 65535:
         raise UsageError(f"--port is {args.port}, but must be between 0 (any that is free) and 65535.")
-    from app.server.endpoints import make_endpoint
-    from app.server.http_server import HttpServer
-    from app.server.thread_engine import ThreadEngine
+    from app.serve.endpoint.endpoints import make_endpoint
+    from app.serve.endpoint.http_server import HttpServer
+    from app.serve.endpoint.thread_engine import ThreadEngine
 
     bound = bind(args.port)  # before the model is read, which can take a while
     with bound:
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
 def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
     """Load the model, under the names that requests may call it by: a run's name and id, or a file's or folder's."""
     from models.interop.chat_forms import read_chat_form
-    from models.training.run_folder import RunFolder
-    from models.training.run_record import checkpoint_step
+    from models.library.run_record import checkpoint_step
+    from models.runs.run_folder import RunFolder
 
     path = find_model(text)
     names: tuple[str, ...] = (path.absolute().name,)

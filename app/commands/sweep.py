@@ -9,11 +9,11 @@ from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine
 from app.commands.queue import DONE, FAILED, INTERRUPTED, show_waiting, work_through
 from app.commands.train import add_spec_options, spec_to_wait
-from models.library import Library
-from models.training.run_queue import RunQueue
-from models.training.spec import RunSpec
-from models.training.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
-from models.training.sweep_result import SweepRun, sweep_runs, sweep_tag
+from models.library.library import Library
+from models.runs.run_queue import RunQueue
+from models.runs.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
+from models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
+from models.settings.run_spec import RunSpec
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

@@ -6,10 +6,12 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from app.commands import tokenizer_arguments, tokenizer_import, tokenizer_train
 from app.commands.common import add_common, print_json, read_argument
-from models.data.chat import Message, encode_messages
-from models.library import Library
+from app.commands.tokenizer_parts import arguments as tokenizer_arguments
+from app.commands.tokenizer_parts import import_ as tokenizer_import
+from app.commands.tokenizer_parts import train as tokenizer_train
+from models.chat.own_template import Message, encode_messages
+from models.library.library import Library
 from models.tokenizers import (
     encode_prompt,
     encode_text,
@@ -72,13 +74,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from app.commands import tokenizer_compare
+    from app.commands.tokenizer_parts import compare as tokenizer_compare
 
     tokenizer_compare.run(args)
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    from app.commands import tokenizer_inspect
+    from app.commands.tokenizer_parts import inspect_ as tokenizer_inspect
 
     tokenizer_inspect.run(args)
 
@@ -111,7 +113,7 @@ def _messages(written: str) -> list[Message]:
 
 
 def _decode(args: argparse.Namespace) -> None:
-    from models.tokenizers.decoding import decode_ids
+    from models.tokenizers.text.decoding import decode_ids
 
     written = read_argument("-") if args.ids == ["-"] else " ".join(args.ids)
     decoded = decode_ids(_load(args.tokenizer), written, skip_special=args.skip_special)

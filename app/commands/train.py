@@ -11,19 +11,19 @@ from app.commands.common import UsageError, add_common, print_json
 from app.commands.interrupt import leave_it_to_the_leader, stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
 from models.events import TrainMetrics, ValMetrics
-from models.library import Library
-from models.presets import PRESETS
+from models.library.library import Library
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.settings.spec_changes import changed_spec, parse_change
+from models.settings.spec_file import load_spec
 from models.tokenizers import KINDS, find_tokenizer
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
-from models.training.spec_changes import changed_spec, parse_change
-from models.training.spec_file import load_spec
-from models.training.team import Team, join
+from models.training.parallel.team import Team, join
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from models.events import Event
-    from models.training.run_folder import RunFolder
+    from models.runs.run_folder import RunFolder
     from models.training.trainer import Trainer
 
 DONE, INTERRUPTED = 0, 130
@@ -179,8 +179,8 @@ def _absolute(name: str, value: Any) -> Any:
 
 
 def _spec_like(args: argparse.Namespace) -> RunSpec:
-    from models.training.fork import spec_like
-    from models.training.run_folder import RunFolder
+    from models.runs.fork import spec_like
+    from models.runs.run_folder import RunFolder
 
     library = Library()
     return spec_like(library, RunFolder.open(library.find_run(args.like)))
@@ -217,8 +217,8 @@ def _prepare(args: argparse.Namespace, library: Library, line: ProgressLine) -> 
 
 
 def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
-    from models.training.fork import fork_run
-    from models.training.run_folder import RunFolder
+    from models.runs.fork import fork_run
+    from models.runs.run_folder import RunFolder
 
     given = [name for name in ("spec", "like", *_BY_OPTIONS) if getattr(args, name) is not None]
     if given:
@@ -252,7 +252,7 @@ def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
         raise UsageError(f"A resumed run goes on as it was begun: leave {given[0].replace('_', '-')} out.")
-    from models.training.run_folder import RunFolder
+    from models.runs.run_folder import RunFolder
 
     return RunFolder.open(library.find_run(args.resume))
 

@@ -10,8 +10,8 @@ from app.glass.read_text import ReadText
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from models.architecture.transformer import AnyModel
     from models.inspect.reading import Text
-    from models.transformer import AnyModel
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Asked:
 
     def token(self, model: AnyModel, tokenizer: Tokenizer) -> int:
         """The token that is asked for: the one that stands there; where that is a mask, -1 for the likeliest."""
-        from models.tokenizers.roles import mask_id
+        from models.tokenizers.special_tokens import mask_id
 
         id = self.text.ids[self.place]
         return -1 if model.config.topology == "encoder-only" and id == mask_id(tokenizer) else id

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.job import INTERACTIVE, Job
-from app.one_job import OneJob
-from app.worker import Worker
+from app.worker.job import INTERACTIVE, Job
+from app.worker.one_job import OneJob
+from app.worker.worker import Worker
 from models.events import Event, Progress
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from models.transformer import AnyModel
+    from models.architecture.transformer import AnyModel
 
 Question = Callable[["AnyModel", "Tokenizer"], object]
 

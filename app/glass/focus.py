@@ -10,7 +10,7 @@ from app.glass.read_text import ReadText
 
 
 class Head(NamedTuple):
-    """One attention head: its layer's site (see `models.trace.Trace`) and its number in there."""
+    """One attention head: its layer's site (see `models.architecture.trace.Trace`) and its number in there."""
 
     site: str
     head: int

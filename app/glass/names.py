@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from models.number_words import percent
-from models.tokenizers.pieces import decode, pieces_of
+from models.tokenizers.codec import decode, pieces_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.inference.settings import SamplingConfig
+from models.settings.sampling_config import SamplingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from collections.abc import Generator
 import torch
 from torch import Tensor
 
+from models.architecture.cache import KVCache
+from models.architecture.transformer import Decoder
 from models.bench.result import Result, compared
 from models.events import Event, Phase
-from models.inference.cache import KVCache
-from models.presets import PRESETS
-from models.transformer import Decoder
+from models.settings.presets import PRESETS
 
 PRESET = "terrarium-tiny"
 N_PROMPT, N_TOKENS, ROUNDS = 16, 200, 3

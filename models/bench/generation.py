@@ -19,15 +19,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.architecture.transformer import AnyModel, build_model
 from models.bench.result import Result, compared
 from models.bench.throughput import SKIPPED
-from models.config import ModelConfig
 from models.events import Event, Notice, Phase, Progress
 from models.inference.continuation import Continuation
 from models.interop.export import export_hf
-from models.loading import load_model_events
-from models.presets import PRESETS
-from models.transformer import AnyModel, build_model
+from models.interop.loading import load_model_events
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 
 N_PROMPT, ROUNDS = 32, 7
 Writer = Callable[[int], list[int]]

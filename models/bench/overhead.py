@@ -12,14 +12,14 @@ import torch
 from models.bench.result import Result
 from models.data.batch import Batch
 from models.events import Event, Notice, Phase, Progress, RunStarted, TrainMetrics
-from models.library import Library
-from models.presets import PRESETS
+from models.library.library import Library
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
 from models.training.prepare import prepare_run
 from models.training.schedule import lr_factor
 from models.training.setup import Parts
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.trainer import Trainer
 
 PRESET = "terrarium-tiny"

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.architecture.transformer import build_model
 from models.bench.result import Result, compared
-from models.config import ModelConfig
 from models.data.batch import Batch
 from models.events import Event, Notice, Phase, Progress
-from models.presets import PRESETS
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 from models.training.objective import weighted_nll
-from models.transformer import build_model
 
 SKIPPED = "pip install 'llm-terrarium[bench]'"
 ROUNDS = 5

@@ -13,17 +13,17 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim import Optimizer
 
+from models.architecture.transformer import Decoder
 from models.bench import reference
 from models.bench.reference import ReferenceGPT, make_adamw
 from models.bench.result import Result, compared
 from models.bench.text import CONTEXT, CharText
 from models.device import pick_precision
 from models.events import Event, Notice, Phase, Progress
-from models.presets import PRESETS
+from models.settings.presets import PRESETS
+from models.settings.run_spec import TrainConfig
 from models.training import schedule
 from models.training.optim import make_optimizers
-from models.training.spec import TrainConfig
-from models.transformer import Decoder
 
 PRESET = "terrarium-tiny"
 OUR_STEPS = 150

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.codegen.positions import head_dims
 from models.codegen.text import Line, block, join
-from models.config import ModelConfig
+from models.settings.model_config import ModelConfig
 
 
 def norm(config: ModelConfig, width: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from models.codegen.layers import activation, attention, feed_forward, layer, linear, norm, short_convolution
 from models.codegen.positions import head_dims, position_functions
 from models.codegen.text import Line, block, join
-from models.config import GATED, ModelConfig
 from models.cost import total_parameters
+from models.settings.model_config import GATED, ModelConfig
 
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:

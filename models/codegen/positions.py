@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from models.architecture.rope import attention_factor, yarn_edges
 from models.codegen.text import Line, block, join
-from models.config import ModelConfig
-from models.rope import attention_factor, yarn_edges
+from models.settings.model_config import ModelConfig
 
 
 def position_functions(config: ModelConfig) -> Line:

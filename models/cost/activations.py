@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from models.config import ModelConfig
 from models.cost.modules import DRAWN, FLOAT, LONG, Site
 from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, Parts, stacks
 from models.cost.tape import Tape, Value
+from models.settings.model_config import ModelConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Scores:
-    """What is added to attention scores, or hides some of them: as models.attention.View."""
+    """What is added to attention scores, or hides some of them: as models.architecture.attention.View."""
 
     is_bool: bool = False
     bias: Value | None = None
@@ -78,7 +78,7 @@ def _stack(
     memory: Value | None,
     source_length: int,
 ) -> Value:
-    """models.stack.Stack.transform, with cross-attention to `memory` where it is given."""
+    """models.architecture.stack.Stack.transform, with cross-attention to `memory` where it is given."""
     tape, rows = site.tape, batch * length
     tape.part = POSITIONS
     if config.position in ("learned", "sinusoidal"):
@@ -105,7 +105,7 @@ def _stack(
 
 
 def _scores(site: Site, config: ModelConfig, x: Value, length: int) -> _Scores:
-    """models.stack.Stack._view: the masks and biases that all layers share."""
+    """models.architecture.stack.Stack._view: the masks and biases that all layers share."""
     tape, square = site.tape, length * length
     has_window = 0 < config.sliding_window < length
     if config.position not in ("alibi", "t5"):
@@ -129,7 +129,7 @@ def _block(
     memory: Value | None,
     source_length: int,
 ) -> Value:
-    """models.layers.Block.forward."""
+    """models.architecture.block.Block.forward."""
     tape, rows = site.tape, batch * length
     is_pre = config.norm_place == "pre"
     for kind in ("attention", "cross", "feed") if memory is not None else ("attention", "feed"):
@@ -162,7 +162,7 @@ def _block(
 def _attention(
     site: Site, config: ModelConfig, x: Value, source: Value, batch: int, length: int, seen: int, scores: _Scores | None
 ) -> Value:
-    """models.attention.Attention.forward; scores = None in cross-attention."""
+    """models.architecture.attention.Attention.forward; scores = None in cross-attention."""
     tape, width = site.tape, config.head_dim
     inner, shared = config.n_head * width, config.kv_heads * width
     rows, seen_rows = batch * length, batch * seen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from models.config import ModelConfig
 from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, stacks
+from models.settings.model_config import ModelConfig
 
 
 def parameters(config: ModelConfig) -> dict[str, int]:

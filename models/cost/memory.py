@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from models.config import ModelConfig
 from models.cost.activations import Batch, activations
 from models.cost.counting import block_matrices, total_parameters
 from models.cost.parts import stacks
+from models.settings.model_config import ModelConfig
 
 FLOAT32_BYTES, BFLOAT16_BYTES = 4, 2
 

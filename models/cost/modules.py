@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.config import ModelConfig
 from models.cost.parts import Parts
 from models.cost.tape import Tape, Value
+from models.settings.model_config import ModelConfig
 
 FLOAT, HALF, LONG = 4, 2, 8
 """Bytes of a number in float32, in bfloat16, and of an index."""
@@ -77,7 +77,7 @@ class Site:
         return self.linear(self.activate(config.activation, h, gate), rows, config.d_model, bias=config.ff_bias)
 
     def activate(self, kind: str, h: Value, gate: Value | None) -> Value:
-        """As models.experts.activate."""
+        """As models.architecture.experts.activate."""
         tape = self.tape
         if gate is not None:
             curve = tape.add([gate], gate.numel, width=gate.width, saves=[gate])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.config import ModelConfig
+from models.settings.model_config import ModelConfig
 
 EMBEDDING, SEGMENTS, POSITIONS = "Token embedding", "Segments", "Positions"
 CONVOLUTION, NORMS, POOLER, HEAD = "Short convolution", "Norms", "Pooler", "Head"

@@ -10,13 +10,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.config import ModelConfig
+from models.chat.own_template import encode_conversations
 from models.data.batch import Batch, Rows
-from models.data.chat import encode_conversations
-from models.data.corruption import Objective, make_objective
+from models.data.plain_objectives import Objective, make_objective
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text
-from models.tokenizers.roles import end_id
-from models.training.spec import TrainConfig
+from models.tokenizers.special_tokens import end_id
 
 if TYPE_CHECKING:
     from models.data.corpus import Corpus

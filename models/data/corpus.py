@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files import atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
-from models.library import Library
+from models.files.atomic import atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
+from models.library.library import Library
 
 FORMAT = 1
 SPLITS = ("train", "val")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from models.data.corpus import SPLITS, open_corpus
 from models.events import Event
-from models.library import Library
-from models.tokenizers.texts import example_texts, read_texts
+from models.library.library import Library
+from models.tokenizers.making.texts import example_texts, read_texts
 
 _LOOK = 1 << 20
 """Characters of examples that are looked at to tell how much of them is text."""
@@ -51,8 +51,8 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
     if choice.source == "corpus":
         corpus = open_corpus(library, choice.sha)
     else:
+        from models.settings.run_spec import DataSpec
         from models.training.prepare import prepare_corpus  # imports torch
-        from models.training.spec import DataSpec
 
         corpus = yield from prepare_corpus(library, DataSpec(source=choice.source))
     paths = [corpus.path(split) for split in SPLITS]

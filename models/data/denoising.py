@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
 from models.data.batch import Batch, Rows
-from models.data.corruption import longest_ordinary, pair_batch, place_spans
+from models.data.plain_objectives import longest_ordinary, pair_batch, place_spans
+from models.settings.model_config import ModelConfig
 from models.tokenizers import special_ids
-from models.tokenizers.roles import end_id, mask_id, pad_id, start_id
+from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 from models.tokenizers.token_bytes import TokenBytes
 
 HIDDEN = 0.3

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.architecture.transformer import AnyModel
 from models.events import Progress, result_of
 from models.inference.continuation import Continuation
 from models.inference.sampling import check_finite
-from models.transformer import AnyModel
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.inference.cache import KVCache
+from models.architecture.cache import KVCache
+from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.fast_decoder import FastDecoder
-from models.inference.pace import Pace
 from models.inference.prefill import ReadBefore, piece_size
-from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from models.inference.threads import Pace
 
 
 class Continuation:

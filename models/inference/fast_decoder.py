@@ -17,17 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.config import ModelConfig
-from models.convolution import ShortConv, convolve
-from models.experts import FeedForward, activate
-from models.heads import LanguageHead
-from models.inference.cache import KVCache, LayerCache
-from models.inference.matrices import Linear, Plain, linear_for_many, product
-from models.inference.pace import Pace, by_one_thread
-from models.layers import Block
-from models.norms import RMSNorm
-from models.positions import sinusoidal
-from models.transformer import Decoder
+from models.architecture.block import Block
+from models.architecture.cache import KVCache, LayerCache
+from models.architecture.convolution import ShortConv, convolve
+from models.architecture.experts import FeedForward, activate
+from models.architecture.heads import LanguageHead
+from models.architecture.norms import RMSNorm
+from models.architecture.positions import sinusoidal
+from models.architecture.transformer import Decoder
+from models.inference.fast_matmul import Linear, Plain, linear_for_many, product
+from models.inference.threads import Pace, by_one_thread
+from models.settings.model_config import ModelConfig
 
 _N_TURNED = 256
 """Positions whose rotations are computed at once."""

@@ -14,12 +14,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.architecture.transformer import AnyModel, Encoder
 from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import check_prompt, evaluating
 from models.inference.sampling import as_floats, check_finite
 from models.inference.sampling_steps import entropy
-from models.tokenizers.roles import mask_id
-from models.transformer import AnyModel, Encoder
+from models.tokenizers.special_tokens import mask_id
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.architecture.cache import KVCache
+from models.architecture.transformer import AnyModel, Decoder
 from models.events import Progress, ReplyFinished, TokenMade
-from models.inference.cache import KVCache
 from models.inference.continuation import Continuation, check_prompt, next_logits
 from models.inference.prefill import ReadBefore
 from models.inference.sampling import SamplingConfig, draw_number, likeliest_log_probabilities, sample
 from models.tokenizers import IncrementalDecoder
-from models.tokenizers.roles import end_id, start_id
-from models.transformer import AnyModel, Decoder
+from models.tokenizers.special_tokens import end_id, start_id
 
 
 def generate(

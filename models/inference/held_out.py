@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.data.chat import encode_messages
+from models.chat.own_template import encode_messages
 from models.data.corpus import Corpus, open_corpus
 from models.data.tiny_world.parallel import stories
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.tokenizers import encode_text
-from models.training.run_folder import RunFolder
 
 _N_CHARACTERS = 40_000
 _N_EXAMPLES = 200

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
+from models.architecture.transformer import AnyModel, Decoder
 from models.events import Event, Phase, Progress
 from models.inference.continuation import Continuation, evaluating
 from models.inference.held_out import HeldOut
 from models.inference.sampling import check_finite
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
 from models.inference.weights import megabytes, prepare_weights, slower_reason
-from models.transformer import AnyModel, Decoder
 
 N_PREDICTED = 2048
 """Tokens whose prediction is scored."""

@@ -2,7 +2,7 @@
 
 What was read before is taken up in whole pieces only, so that each number comes from the very same products: it makes
 no difference to a reply whether its prompt was read anew or not, beyond the last bits, where the number of threads was
-another (see `models.inference.pace`).
+another (see `models.inference.threads`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 
-from models.inference.cache import KVCache
-from models.inference.pace import Pace
-from models.transformer import Decoder
+from models.architecture.cache import KVCache
+from models.architecture.transformer import Decoder
+from models.inference.threads import Pace
 
 _FLOPS_AT_ONCE = {"cpu": 24e9}
 """So many operations are short (a fifth of a second on two cores), and yet done at nearly full speed (measured at 135

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.settings.model_config import ModelConfig
 from models.tokenizers import encode_prompt, encode_text
-from models.tokenizers.roles import encode_gapped, encode_masked, end_id
+from models.tokenizers.special_tokens import encode_gapped, encode_masked, end_id
 
 
 def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int]:

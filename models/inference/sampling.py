@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.inference.likeliest import Floats, likeliest
 from models.inference.sampling_steps import DIVERGED, drawn_token, entropy, rank, sampling_steps
-from models.inference.settings import SamplingConfig
+from models.inference.top_tokens import Floats, likeliest
+from models.settings.sampling_config import SamplingConfig
 
 __all__ = [
     "Choice",

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inference.likeliest import Floats, falling, largest
-from models.inference.settings import SamplingConfig
+from models.inference.top_tokens import Floats, falling, largest
+from models.settings.sampling_config import SamplingConfig
 
 DIVERGED = "The model's output is not a number, so its training diverged: choose an earlier checkpoint."
 _COLDEST = 1e-30

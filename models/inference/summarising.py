@@ -13,15 +13,15 @@ from collections.abc import Generator, Sequence
 
 from tokenizers import Tokenizer
 
-from models.data.chat import Message, room_for_prompt
-from models.data.chat_form import ChatForm, reply_ends
-from models.data.chat_template import ChatTemplateError
+from models.architecture.transformer import AnyModel
+from models.chat.form import ChatForm, reply_ends
+from models.chat.own_template import Message, room_for_prompt
+from models.chat.prompting import Prompt, Prompting, build_prompt, check_fits, lay_out, newest_that_fit
+from models.chat.template import ChatTemplateError
 from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
 from models.inference.generate import generate
-from models.inference.prompting import Prompt, Prompting, build_prompt, check_fits, lay_out, newest_that_fit
-from models.inference.settings import SamplingConfig
+from models.settings.sampling_config import SamplingConfig
 from models.tokenizers import encode_text
-from models.transformer import AnyModel
 
 _ASK = (
     "Provide a concise, objective summary of the input conversation in up to three sentences. Keep names, numbers and "

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.heads import LanguageHead
+from models.architecture.heads import LanguageHead
+from models.architecture.transformer import AnyModel
 from models.inference.weight_kinds import KINDS
-from models.transformer import AnyModel
 
 _FEW = 16
 """Tokens up to which the int8 kernel is faster than to widen the weights first (measured)."""

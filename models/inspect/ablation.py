@@ -12,7 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.attention import Attention
+from models.architecture.attention import Attention
+from models.architecture.trace import Patch, Trace
+from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.inference.continuation import evaluating
 from models.inspect.reading import (
     Text,
@@ -23,8 +25,6 @@ from models.inspect.reading import (
     read,
     read_up_to,
 )
-from models.trace import Patch, Trace
-from models.transformer import AnyModel, EncoderDecoder
 
 FLOPS_AT_ONCE = 12e9
 """How much is computed between two chances to stop: a third of a second on a slow core."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.architecture.mask_tables import Ints, block_edges
+from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.events import Event, Progress
 from models.inference.prefill import ReadBefore
 from models.inspect.attention_maps import SiteMap, StackMaps, pool, pooled_to, with_aggregates
@@ -25,9 +27,7 @@ from models.inspect.attention_pass import (
     read_encoder_of,
     stacks_of,
 )
-from models.inspect.patterns import Floats, RowScores, mean_scores, prefix_matching, score_rows
-from models.mask_tables import Ints, block_edges
-from models.transformer import AnyModel, EncoderDecoder
+from models.inspect.head_patterns import Floats, RowScores, mean_scores, prefix_matching, score_rows
 
 MOST_BLOCKS = 256
 """Rows and columns of a map; of longer texts, blocks of tokens."""
@@ -173,7 +173,7 @@ def _side(stacks: Sequence[AttentionStack]) -> int:
 def _measure_induction(
     model: AnyModel, first_id: int, source_ids: Sequence[int], random_ids: Sequence[int], sites: Sequence[str]
 ) -> dict[str, Floats]:
-    """(H) by site: see `models.inspect.patterns.prefix_matching`, over a few random texts."""
+    """(H) by site: see `models.inspect.head_patterns.prefix_matching`, over a few random texts."""
     length = min(_PROBE_LENGTH, (model.config.context_length - 1) // 2, len(random_ids))
     if length < 2:
         return {}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inspect.patterns import Floats, Scores, Seen
-from models.mask_tables import Ints, block_edges
+from models.architecture.mask_tables import Ints, block_edges
+from models.inspect.head_patterns import Floats, Scores, Seen
 
 MEAN, MAX = -2, -1
 """After all heads of a map: the mean and the largest over them, of each pair of tokens."""
@@ -27,7 +27,7 @@ class SiteMap:
 
     weights: (H + 2, R, C), NaN where the mask lets nothing through: the heads, then MEAN and MAX over them.
     small: the same in fewer blocks, for a picture among many.
-    scores: of each head, by pattern (see `models.inspect.patterns`).
+    scores: of each head, by pattern (see `models.inspect.head_patterns`).
     """
 
     site: str

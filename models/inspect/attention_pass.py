@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.config import ModelConfig
-from models.inference.cache import KVCache
+from models.architecture.cache import KVCache
+from models.architecture.masks import distances, within_reach
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.continuation import evaluating
-from models.inference.pace import Pace
 from models.inference.prefill import ReadBefore
-from models.inspect.patterns import Floats, Seen
-from models.masks import distances, within_reach
-from models.trace import Trace
-from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from models.inference.threads import Pace
+from models.inspect.head_patterns import Floats, Seen
+from models.settings.model_config import ModelConfig
 
 PIECE = 128
 """Tokens that a causal stack reads at a time."""

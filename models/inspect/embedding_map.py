@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.heads import LanguageHead
-from models.transformer import AnyModel
+from models.architecture.heads import LanguageHead
+from models.architecture.transformer import AnyModel
 
 Floats = NDArray[np.float32]
 

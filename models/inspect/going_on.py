@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.inference.cache import KVCache
+from models.architecture.cache import KVCache
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.inference.continuation import evaluating
 from models.inference.sampling import as_floats, draw_number
 from models.inference.sampling_steps import drawn_token, sampling_steps
-from models.inference.settings import SamplingConfig
 from models.inspect.ablation import Donor, Part, patches_of
 from models.inspect.reading import Text, answer_logits, read
-from models.trace import Trace
-from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from models.settings.sampling_config import SamplingConfig
 
 
 def go_on(

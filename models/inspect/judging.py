@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.transformer import AnyModel
 from models.inference.continuation import check_prompt, evaluating
 from models.inspect.reading import Text, answer_logits, read
 from models.inspect.spans import Judgement
 from models.tokenizers import IncrementalDecoder
-from models.transformer import AnyModel
 
 _AT_ONCE = 64
 """Places whose logits are made at once: all of a long reply with a large vocabulary would take much memory."""

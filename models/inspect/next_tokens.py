@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.architecture.cache import KVCache
+from models.architecture.transformer import AnyModel, Decoder
 from models.events import Progress, result_of
-from models.inference.cache import KVCache
 from models.inference.continuation import evaluating
-from models.inference.likeliest import Floats
-from models.inference.pace import Pace
 from models.inference.prefill import piece_size
 from models.inference.sampling import as_floats
 from models.inference.sampling_steps import entropy, rank, softmax
+from models.inference.threads import Pace
+from models.inference.top_tokens import Floats
 from models.inspect.reading import Text, answer_logits, answer_place, check_readable, read
-from models.transformer import AnyModel, Decoder
 
 _LARGEST = 2**27
 """Bytes that logits are kept for: 512 places with a vocabulary of 65,536. In float32, since float16 would round a logit

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.config import ModelConfig
-from models.inference.cache import KVCache
+from models.architecture.cache import KVCache
+from models.architecture.stack import Stack
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
 from models.inference.continuation import check_prompt, evaluating
 from models.inference.sampling import check_finite
-from models.stack import Stack
-from models.trace import Trace
-from models.transformer import AnyModel, Encoder, EncoderDecoder
+from models.settings.model_config import ModelConfig
 
 _MOST_BYTES = 2**28
 """What is kept of a reading: 256 MB."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from models.config import ModelConfig
 from models.interop.family import Weight
 from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+from models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("BartForConditionalGeneration",)
 PREFIX = "model."

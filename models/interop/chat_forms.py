@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.data.chat_form import ChatForm
-from models.data.chat_template import MARKS
-from models.files import atomic_write_json, read_json
-from models.interop.gguf_file import read_description
-from models.loading import is_gguf, is_hugging_face
-from models.tokenizers.foreign import read_foreign
+from models.chat.form import ChatForm
+from models.chat.template import MARKS
+from models.files.atomic import atomic_write_json, read_json
+from models.files.gguf_file import read_description
+from models.interop.loading import is_gguf, is_hugging_face
+from models.tokenizers.foreign.reading import read_foreign
 
 FILE = "chat_form.json"
 

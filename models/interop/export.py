@@ -10,15 +10,15 @@ from typing import Any
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.config import ModelConfig
-from models.data.chat import CHAT_TEMPLATE
+from models.architecture.transformer import AnyModel
+from models.chat.own_template import CHAT_TEMPLATE
 from models.events import Event, Phase, Progress
 from models.interop.families import family_of
 from models.interop.family import Weight
 from models.interop.writing import new_folder, write_tensors
+from models.settings.model_config import ModelConfig
 from models.tokenizers import SPECIAL_TOKENS
-from models.tokenizers.roles import end_id, mask_id, pad_id, start_id
-from models.transformer import AnyModel
+from models.tokenizers.special_tokens import end_id, mask_id, pad_id, start_id
 
 SHARD_BYTES = 5_000_000_000
 """No file of weights gets larger than this, unless one tensor is."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.config import ModelConfig
 from models.interop import bart, bert, gpt2, llama, t5
 from models.interop.family import Family
+from models.settings.model_config import ModelConfig
 
 _GPT2: Family = gpt2
 _LLAMA: Family = llama

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.nn import init
 from torch.overrides import TorchFunctionMode
 
-from models.config import ModelConfig
+from models.architecture.positions import Alibi, Rotary
+from models.architecture.transformer import AnyModel, build_model
 from models.events import Event, Phase, Progress
 from models.interop.family import Weight
 from models.interop.stored import Stored
-from models.positions import Alibi, Rotary
-from models.transformer import AnyModel, build_model
+from models.settings.model_config import ModelConfig
 
 Result = TypeVar("Result")
 

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.architecture.positions import inverse_frequencies
+from models.architecture.transformer import AnyModel
 from models.events import Event, Phase, result_of
+from models.files.gguf_file import read_description
 from models.interop.family import Weight
 from models.interop.filling import fill
-from models.interop.gguf_file import read_description
-from models.interop.gguf_tokenizer import make_tokenizer
 from models.interop.options import number, whole
 from models.interop.stored import Stored
-from models.positions import inverse_frequencies
-from models.transformer import AnyModel
+from models.settings.model_config import ModelConfig
+from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 
 _LLAMA3_ROTATIONS = (1.0, 4.0, 8192)
 """What all Llama 3 models were stretched with; their GGUFs hold the result only."""

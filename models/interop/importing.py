@@ -12,17 +12,17 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
 from models.events import Event, Phase, Progress
 from models.interop.chat_forms import read_chat_form, write_chat_form
+from models.interop.loading import is_gguf, load_model_events
 from models.interop.writing import new_folder, write_tensors
-from models.library import Library
-from models.loading import is_gguf, load_model_events
+from models.library.library import Library
+from models.library.run_record import FORMAT
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.checkpoint import FORMAT as CHECKPOINT_FORMAT
 from models.training.checkpoint import TrainState
-from models.training.run_folder import RunFolder
-from models.training.run_record import FORMAT
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 
 
 def import_model(

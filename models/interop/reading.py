@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.architecture.transformer import AnyModel
 from models.events import Event, Notice, Phase
-from models.files import read_json
+from models.files.atomic import read_json
 from models.interop.families import FAMILIES
 from models.interop.family import Family
 from models.interop.filling import fill
 from models.interop.stored import read_headers
 from models.interop.tokenizer_files import read_tokenizer_files
-from models.transformer import AnyModel
+from models.settings.model_config import ModelConfig
 
 
 def read_folder(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.files import DamagedError, read_json
+from models.files.atomic import DamagedError, read_json
 
 _DTYPES = {
     "F64": torch.float64,

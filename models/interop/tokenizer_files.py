@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.tokenizers.foreign import PatternUnknownError, find_tokenizer_file, read_foreign
+from models.tokenizers.foreign.patterns import PatternUnknownError
+from models.tokenizers.foreign.reading import find_tokenizer_file, read_foreign
 
 
 def read_tokenizer_files(folder: Path, vocab_size: int) -> tuple[Tokenizer | None, str | None]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.files import sync_folder, temporary_beside
+from models.files.atomic import sync_folder, temporary_beside
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 _PIECE = 1 << 24

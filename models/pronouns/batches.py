@@ -11,7 +11,7 @@ from models.data.batch import Batch
 from models.data.batches import EpochOrders
 from models.data.corpus import Corpus
 from models.pronouns.reading import Candidate, Reading, as_read, read_sentences
-from models.training.spec import TrainConfig
+from models.settings.run_spec import TrainConfig
 
 
 class PronounBatches:

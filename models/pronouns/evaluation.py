@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.data.tiny_world.pronouns import MinimalPair, draw_pairs
-from models.files import atomic_write_json, read_json
+from models.files.atomic import atomic_write_json, read_json
 
 _FILE = "pronouns.json"
 N_PAIRS = 500

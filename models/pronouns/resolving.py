@@ -9,14 +9,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.data.tiny_world.pronouns import MinimalPair, Reference
 from models.inference.continuation import evaluating
 from models.pronouns.batches import pointing_batch
 from models.pronouns.evaluation import PronounEvaluation, evaluation_pairs, rule_accuracies, share
 from models.pronouns.pointing import pointer_scores
 from models.pronouns.reading import Reading, read_sentences
-from models.trace import Trace
-from models.transformer import AnyModel, EncoderDecoder
 
 _AT_ONCE = 256
 

@@ -1,8 +1,7 @@
 """Tokenizers on top of Hugging Face `tokenizers`: train, keep, encode, look inside. No torch."""
 
-from models.tokenizer_options import KINDS, TokenizerOptions
-from models.tokenizers.child import train_in_child
-from models.tokenizers.pieces import (
+from models.settings.tokenizer_options import KINDS, TokenizerOptions
+from models.tokenizers.codec import (
     SPECIAL_TOKENS,
     IncrementalDecoder,
     Piece,
@@ -13,6 +12,9 @@ from models.tokenizers.pieces import (
     show_bytes,
     token_pieces,
 )
+from models.tokenizers.making.child import train_in_child
+from models.tokenizers.making.texts import Cut, read_texts
+from models.tokenizers.making.train import SMALLEST, check_training, shortfall, tokenizer_kind, train_tokenizer
 from models.tokenizers.store import (
     change_about,
     duplicate_tokenizer,
@@ -25,9 +27,7 @@ from models.tokenizers.store import (
     save_tokenizer,
     write_tokenizer,
 )
-from models.tokenizers.texts import Cut, read_texts
 from models.tokenizers.token_bytes import TokenBytes, special_ids
-from models.tokenizers.train import SMALLEST, check_training, shortfall, tokenizer_kind, train_tokenizer
 
 __all__ = [
     "KINDS",

@@ -10,9 +10,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from models.files import atomic_write_json, atomic_write_text, read_json
-from models.library import Library, safe_name
-from models.tokenizers.train import tokenizer_kind
+from models.files.atomic import atomic_write_json, atomic_write_text, read_json
+from models.library.library import Library, safe_name
+from models.tokenizers.making.train import tokenizer_kind
 
 
 def save_tokenizer(tokenizer: Tokenizer, library: Library, name: str, about: dict[str, Any]) -> Path:

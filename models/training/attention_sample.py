@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.events import AttentionSeen
-from models.trace import Trace
 from models.training.samples import what_is_read
-from models.transformer import AnyModel, EncoderDecoder
 
 MOST_TOKENS = 32
 """The last tokens of a prompt that are kept: what is written must stay small, and legible."""

@@ -23,11 +23,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from models.config import ModelConfig, differences
-from models.files import DamagedError, atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
-from models.training.layout import Layout
-from models.training.run_record import checkpoint_step
-from models.transformer import AnyModel
+from models.architecture.transformer import AnyModel
+from models.files.atomic import DamagedError, atomic_write_json, read_json, sync_folder, temporary_beside, write_synced
+from models.library.run_record import checkpoint_step
+from models.settings.model_config import ModelConfig, differences
+from models.training.parallel.layout import Layout
 
 FORMAT = 2
 

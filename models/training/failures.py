@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from models.device import is_out_of_memory, out_of_memory_sentence
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import TrainConfig
+from models.training.parallel.team import Team
 from models.training.record import DISK_FULL
-from models.training.run_folder import RunFolder
-from models.training.spec import TrainConfig
-from models.training.team import Team
 
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.training.checkpoint import gather
 from models.training.looks import shown_together, sums_together, weights_are_finite
-from models.training.run_folder import RunFolder
+from models.training.parallel.team import Order, Team
 from models.training.setup import Parts, set_up
-from models.training.team import Order, Team
 from models.training.update import apply_gradients, compute_gradients
 
 

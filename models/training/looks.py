@@ -6,19 +6,19 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
+from models.architecture.transformer import AnyModel
 from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
+from models.settings.run_spec import TrainConfig, objective_of
 from models.training.attention_sample import see_attention
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
 from models.training.objective import Estimate, validate, validation_sums
+from models.training.parallel.team import Order
 from models.training.record import Recorder, bits_per_byte
 from models.training.samples import write_sample
 from models.training.saving import Saver
 from models.training.setup import Parts
-from models.training.spec import TrainConfig, objective_of
-from models.training.team import Order
-from models.transformer import AnyModel
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder
 from models.data.batch import Batch
 from models.data.batches import Batches
 from models.pronouns.pointing import pointing_nll
-from models.trace import Trace
-from models.transformer import AnyModel, Decoder, EncoderDecoder
 
 SPARSE_BELOW = 0.6
 """Below this share of targets that count, picking them out costs less than logits for all of them."""

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.config import ModelConfig
+from models.architecture.transformer import AnyModel
 from models.device import bf16_is_fast
-from models.training.spec import TrainConfig
-from models.transformer import AnyModel
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
 
 
 class Muon(torch.optim.Optimizer):

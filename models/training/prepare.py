@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
-from models.data.corruption import check_trainable
+from models.data.plain_objectives import check_trainable
 from models.data.tiny_world.corpus import build_tiny_world_corpus
+from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.events import Event, Phase
-from models.files import atomic_write_json, read_json
-from models.library import Library
-from models.pronouns.corpus import build_pronoun_corpus
+from models.files.atomic import atomic_write_json, read_json
+from models.library.library import Library
+from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
+from models.runs.run_folder import RunFolder
+from models.runs.run_queue import RunQueue, Waiting
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, objective_of
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
-from models.tokenizers.roles import add_roles
-from models.training.run_folder import RunFolder
-from models.training.run_notes import write_notes
-from models.training.run_queue import RunQueue, Waiting
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, objective_of
+from models.tokenizers.special_tokens import add_roles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 from models.events import AttentionSeen, Blocked, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
-from models.training.jsonl import Row
-from models.training.run_folder import RunFolder
+from models.files.jsonl import Row
+from models.runs.run_folder import RunFolder
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,7 +12,8 @@ import re
 import torch
 from tokenizers import Tokenizer
 
-from models.data.chat import encode_messages
+from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from models.chat.own_template import encode_messages
 from models.events import ARROW, TokenMade
 from models.inference.fill_mask import fill_mask
 from models.inference.generate import generate
@@ -20,8 +21,7 @@ from models.inference.sampling import SamplingConfig
 from models.pronouns.reading import as_read, read_sentence
 from models.pronouns.resolving import resolve
 from models.tokenizers import decode, encode_text
-from models.tokenizers.roles import encode_gapped, encode_masked, end_id, mask_id, sentinel_ids, start_id
-from models.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
+from models.tokenizers.special_tokens import encode_gapped, encode_masked, end_id, mask_id, sentinel_ids, start_id
 
 N_TOP = 10
 _LAST_WORD = re.compile(r" ?\w+(?=\W*$)")

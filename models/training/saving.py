@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from models.runs.run_folder import RunFolder
 from models.training.checkpoint import TrainState, write_checkpoint, write_lr_scale
-from models.training.run_folder import RunFolder
+from models.training.parallel.team import Order
 from models.training.setup import Parts
-from models.training.team import Order
 
 
 class Saver:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from models.training.spec import TrainConfig
+from models.settings.run_spec import TrainConfig
 
 DECAY_SHARE = 0.4
 """Of the steps after the warm-up, in which «wsd» (warm-up, stable, decay) falls."""

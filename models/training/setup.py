@@ -14,23 +14,23 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.optim import Optimizer
 
+from models.architecture.transformer import AnyModel, build_model
 from models.data.batch import Batch
 from models.data.batches import Batches, make_batches
 from models.data.corpus import open_corpus
 from models.device import DeviceChoice, choose_device, pick_precision
 from models.events import Event, Phase
-from models.files import DamagedError
-from models.library import Library
+from models.files.atomic import DamagedError
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.tokenizers import read_tokenizer
 from models.training.checkpoint import TrainState, read_checkpoint, restore
-from models.training.layout import Layout, lay_out
 from models.training.machine import matmul_peak
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
-from models.training.run_folder import RunFolder
-from models.training.team import ALONE, Team
+from models.training.parallel.layout import Layout, lay_out
+from models.training.parallel.team import ALONE, Team
 from models.training.unigram import unigram_entropy
-from models.transformer import AnyModel, build_model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,24 +10,24 @@ from typing import NoReturn
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.transformer import AnyModel
 from models.device import is_out_of_memory
 from models.events import Event, Finished, LayerMetrics, Noted, Notice, RunStarted, Saved, TrainMetrics
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock, Pace
 from models.training.failures import divergence_sentence, failure_sentence
 from models.training.looks import Looks, check_weights
 from models.training.machine import memory_taken
+from models.training.parallel.team import ALONE, Team
 from models.training.prepare import prepare_run
 from models.training.record import Recorder, bits_per_byte
-from models.training.remedy import try_smaller_batches
-from models.training.run_folder import RunFolder
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import Parts, set_up
-from models.training.team import ALONE, Team
+from models.training.trials.remedy import try_smaller_batches
 from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients
-from models.transformer import AnyModel
 
 __all__ = ["Trainer", "prepare_run"]
 

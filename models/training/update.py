@@ -8,18 +8,18 @@ from functools import lru_cache
 
 import torch
 
-from models.config import ModelConfig
+from models.architecture.experts import balance_loss
+from models.architecture.trace import Trace
 from models.cost.operations import TRAINING_FACTOR, operations
 from models.data.batch import Batch
 from models.device import seed_global
 from models.events import MicroStep
-from models.experts import balance_loss
-from models.trace import Trace
-from models.training.layers import UpdateRatios
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
 from models.training.objective import weighted_nll
+from models.training.parallel.team import Order
 from models.training.setup import Parts
-from models.training.spec import TrainConfig
-from models.training.team import Order
+from models.training.update_ratios import UpdateRatios
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ import pytest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app.session import Session
-from app.theme import ThemeProvider
-from app.worker import Worker
-from models import quickstart
-from models.config import ModelConfig
-from models.library import Library
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.worker.worker import Worker
+from models.library.library import Library
+from models.recipes import quickstart
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from tests.app.heard import Heard
 
 
@@ -101,7 +101,7 @@ def tiny_spec(text_file: Path, tiny_config: ModelConfig) -> RunSpec:
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail where a test leaves a visible top-level widget behind; collect cycles on this thread alone (app.garbage)."""
+    """Fail where a test leaves a visible top-level widget behind; collect cycles on this thread alone."""
     gc.disable()
     gc.freeze()  # what stood before the test (some 240,000 objects) is not looked through after each
     yield

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from app.session import Session
+from app.session.session import Session
 from models.events import Event
-from models.training.spec import RunSpec
+from models.settings.run_spec import RunSpec
 
 Until = Callable[[Callable[[], bool]], None]
 

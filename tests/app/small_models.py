@@ -6,12 +6,12 @@ import dataclasses
 
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
-from models.data.chat_form import ChatForm
-from models.files import atomic_write_json
+from models.chat.form import ChatForm
+from models.files.atomic import atomic_write_json
 from models.interop.chat_forms import write_chat_form
-from models.library import Library
-from models.tokenizers.roles import add_roles
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.tokenizers.special_tokens import add_roles
 from models.training.checkpoint import FORMAT, TrainState
 from tests.models.runs_on_disk import put_run
 

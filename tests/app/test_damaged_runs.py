@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
-from app.session import Session
-from models.config import ModelConfig
-from models.evaluation_record import write_evaluation
+from app.session.session import Session
+from models.evaluation.record import write_evaluation
 from models.events import Evaluated, KindAccuracy, TrainMetrics
-from models.library import Library
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
 from models.training.trainer import Trainer
 from tests.app.heard import Heard
 from tests.models.training.support import make_run

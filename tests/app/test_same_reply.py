@@ -8,11 +8,11 @@ import json
 import pytest
 
 from app.cli import main
-from app.session import Session
-from models.config import ModelConfig
+from app.session.session import Session
 from models.events import TokenMade
-from models.inference.settings import SamplingConfig
-from models.library import Library
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.settings.sampling_config import SamplingConfig
 from tests.app.heard import Heard, Until
 from tests.models.training.support import make_run, train
 

@@ -6,7 +6,7 @@ import dataclasses
 import random
 from typing import Any
 
-from models.config import ModelConfig
+from models.settings.model_config import ModelConfig
 
 TOPOLOGIES = ("decoder-only", "encoder-only", "encoder-decoder")
 

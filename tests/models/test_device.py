@@ -5,8 +5,8 @@ import torch
 
 from models import device
 from models.device import available_devices, bf16_is_fast, choose_device, is_out_of_memory, pick_precision
-from models.presets import PRESETS
-from models.training.spec import TrainConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import TrainConfig
 
 
 def test_auto_is_a_device_that_works() -> None:

@@ -17,10 +17,10 @@ from torch import Tensor
 from transformers import AutoTokenizer, BertModel
 
 from models import load_model
-from models.tokenizers.foreign import read_foreign
-from models.transformer import AnyModel, Encoder
-from tests.models.foreign.support import all_texts
+from models.architecture.transformer import AnyModel, Encoder
+from models.tokenizers.foreign.reading import read_foreign
 from tests.models.interop.support import assert_close
+from tests.models.tokenizers.foreign.support import all_texts
 
 SENTENCES = (
     "A cat sits on the mat.",

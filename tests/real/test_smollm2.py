@@ -18,18 +18,18 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from app.cli import main
 from models import load_model
+from models.architecture.transformer import AnyModel, Decoder
+from models.chat.template import render_template
 from models.cost import total_parameters
-from models.data.chat_template import render_template
 from models.events import TokenMade
 from models.inference.generate import generate
-from models.inference.settings import SamplingConfig
-from models.library import Library
-from models.loading import load_config
+from models.interop.loading import load_config
+from models.library.library import Library
+from models.settings.sampling_config import SamplingConfig
 from models.tokenizers import decode, encode_prompt, encode_text, load_tokenizer
-from models.tokenizers.foreign import import_tokenizer
-from models.transformer import AnyModel, Decoder
-from tests.models.foreign.support import all_texts, ids_of
+from models.tokenizers.importing import import_tokenizer
 from tests.models.interop.support import assert_close
+from tests.models.tokenizers.foreign.support import all_texts, ids_of
 
 TEXTS = (
     "The capital of France is Paris.",

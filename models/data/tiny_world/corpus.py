@@ -9,7 +9,7 @@ from models.data.corpus import Corpus, build_examples_corpus, list_corpora
 from models.data.tiny_world.dialogues import conversations
 from models.data.tiny_world.world import World
 from models.events import Event, Progress
-from models.library import Library
+from models.library.library import Library
 
 N_TRAIN, N_VAL = 24_000, 400
 EDITION = 1

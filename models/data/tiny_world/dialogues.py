@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from models.data.chat import Message
+from models.chat.own_template import Message
 from models.data.tiny_world import questions
 from models.data.tiny_world.questions import Question
 from models.data.tiny_world.world import World

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from models.files import DamagedError, read_json
+from models.files.atomic import DamagedError, read_json
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import looks_like_sentencepiece, read_sentencepiece_file
 from models.tokenizers.foreign.tiktoken_ranks import looks_like_ranks, read_ranks
@@ -181,8 +181,8 @@ def _whole(file: Path) -> Tokenizer:
 
 
 def _read_gguf(file: Path) -> Foreign:
-    from models.interop.gguf_file import read_description
-    from models.interop.gguf_tokenizer import make_tokenizer
+    from models.files.gguf_file import read_description
+    from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 
     about, _ = read_description(file)
     tokenizer = make_tokenizer(about, str(file))

@@ -10,7 +10,7 @@ import re
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from models.files import DamagedError
+from models.files.atomic import DamagedError
 from models.tokenizers.foreign.charsmap import read_charsmap
 from models.tokenizers.foreign.merges import derive_merges
 from models.tokenizers.foreign.replacing import replacing_steps

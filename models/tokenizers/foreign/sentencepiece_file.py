@@ -9,7 +9,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
 
-from models.files import DamagedError
+from models.files.atomic import DamagedError
 from models.tokenizers.foreign.merges import LONGEST_TOKEN
 from models.tokenizers.foreign.wire import read_fields
 from models.tokenizers.token_bytes import SPACE_MARK

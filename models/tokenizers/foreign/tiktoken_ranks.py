@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
-from models.files import DamagedError
+from models.files.atomic import DamagedError
 from models.tokenizers.foreign.merges import LONGEST_TOKEN, derive_merges
 from models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes

@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from models.files import DamagedError, read_json
+from models.files.atomic import DamagedError, read_json
 from models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes
 

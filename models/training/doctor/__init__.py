@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from models.settings.spec_changes import value_of
 from models.training.doctor import breakdown, data, pace
 from models.training.doctor.findings import TITLES, Check, Diagnosis, Examination, Finding, Remedy
 from models.training.doctor.log import RunLog
 from models.training.doctor.signs import Signs
-from models.training.spec_changes import value_of
 
 __all__ = ["TITLES", "Check", "Diagnosis", "Examination", "Remedy", "RunLog", "examine"]
 

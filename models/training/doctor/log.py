@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.jsonl import Row
-from models.training.run_folder import RunFolder
-from models.training.run_record import checkpoint_step
+from models.files.jsonl import Row
+from models.library.run_record import checkpoint_step
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import RunSpec
 from models.training.schedule import lr_factor
-from models.training.spec import RunSpec
 
 Numbers = NDArray[np.float64]
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from models.number_words import percent
+from models.settings.spec_changes import value_of
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.log import Numbers
 from models.training.doctor.remedies import GOOD_MOVEMENT, anew, scaled_rates, words_of
 from models.training.doctor.signs import Signs
 from models.training.schedule import DECAY_SHARE
-from models.training.spec_changes import value_of
 
 _LARGE_RATIO = 0.04
 """The largest share of the weights that single updates changed, from which on they are to blame for a lull."""

@@ -10,8 +10,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.glass.examiner import Examiner
-from app.job import INTERACTIVE, Job
-from app.worker import Worker
+from app.worker.job import INTERACTIVE, Job
+from app.worker.worker import Worker
 from models.events import Event, Phase, Progress
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from app.glass.embeddings.point_view import PointView
 from app.glass.names import digits_for, share, signed, site_words, text_of, token_names
-from app.glass.point_view import PointView
 
 
 @pytest.mark.parametrize(

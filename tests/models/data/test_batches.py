@@ -10,15 +10,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.chat.own_template import encode_messages
 from models.data.batch import Batch
 from models.data.batches import Batches, EpochOrders, ExampleBatches, TextBatches, make_batches
-from models.data.chat import encode_messages
 from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
-from models.data.corruption import NextToken
-from models.library import Library
+from models.data.plain_objectives import NextToken
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text
-from models.training.spec import TrainConfig
 
 CONTEXT = 16
 TRAIN = TrainConfig(batch_size=4, seed=3)

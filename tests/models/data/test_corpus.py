@@ -5,8 +5,8 @@ import pytest
 
 from models.data import corpus as corpora
 from models.data.corpus import build_examples_corpus, build_stdlib_corpus, build_text_corpus, open_corpus, split_place
-from models.files import atomic_write_json, read_json
-from models.library import Library
+from models.files.atomic import atomic_write_json, read_json
+from models.library.library import Library
 
 LINES = "".join(f"line {n}\n" for n in range(100))
 

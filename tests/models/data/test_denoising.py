@@ -10,14 +10,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
 from models.data.batch import Rows
-from models.data.corruption import make_objective
 from models.data.denoising import HIDDEN, Denoising
-from models.presets import PRESETS
+from models.data.plain_objectives import make_objective
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import objective_of
 from models.tokenizers import decode, encode_text
-from models.tokenizers.roles import add_roles, end_id, mask_id, start_id
-from models.training.spec import objective_of
+from models.tokenizers.special_tokens import add_roles, end_id, mask_id, start_id
 
 PAIR = ModelConfig(topology="encoder-decoder", context_length=64, n_layer=1, d_model=32, n_head=2)
 

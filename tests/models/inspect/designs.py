@@ -6,10 +6,10 @@ import dataclasses
 
 import torch
 
-from models.config import ModelConfig
+from models.architecture.transformer import AnyModel, build_model
 from models.inspect.reading import Text
-from models.presets import PRESETS
-from models.transformer import AnyModel, build_model
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 
 V = 30
 SMALL = {"vocab_size": V, "context_length": 24, "d_model": 32, "n_head": 4, "n_layer": 3, "init_std": 0.3}

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+from models.architecture.transformer import AnyModel
 from models.events import TokenMade
 from models.inference.continuation import evaluating
 from models.inference.generate import generate
@@ -15,7 +16,6 @@ from models.inspect.ablation import Part, Survey, answers, compare, listen, part
 from models.inspect.going_on import go_on
 from models.inspect.reading import Text, answer_logits, answering_stack, read
 from models.tokenizers import train_tokenizer
-from models.transformer import AnyModel
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from models.config import ModelConfig
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, Decoder, EncoderDecoder, build_model
 from models.events import Progress, result_of
 from models.inference import prefill
 from models.inference.prefill import ReadBefore
 from models.inspect import attention, attention_pass
 from models.inspect.attention import read_attention, read_window
 from models.inspect.attention_maps import MAX, MEAN, StackMaps, pool, pooled_to, with_aggregates
-from models.presets import PRESETS
-from models.trace import Trace
-from models.transformer import AnyModel, Decoder, EncoderDecoder, build_model
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 
 V = 40
 SMALL = {"vocab_size": V, "context_length": 64, "d_model": 32, "n_head": 4, "n_layer": 2, "d_ff": 48, "init_std": 0.3}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from models.architecture.transformer import EncoderDecoder
 from models.inference.continuation import evaluating
 from models.inspect.ablation import answers
-from models.inspect.attribution import OF, attribute
+from models.inspect.input_attribution import OF, attribute
 from models.inspect.reading import answer_logits, read, read_up_to
-from models.transformer import EncoderDecoder
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.architecture.transformer import Decoder, Encoder
 from models.events import TokenMade
 from models.inference.generate import generate
-from models.inference.settings import SamplingConfig
 from models.inspect.judging import judge, written
 from models.inspect.spans import Judgement, Span, shared_spans
-from models.transformer import Decoder, Encoder
+from models.settings.model_config import ModelConfig
+from models.settings.sampling_config import SamplingConfig
 
 
 @pytest.fixture

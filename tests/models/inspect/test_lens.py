@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from models.architecture.transformer import AnyModel
 from models.inference.continuation import evaluating
-from models.inspect.contributions import contributions
-from models.inspect.lens import look
+from models.inspect.logit_attribution import contributions
+from models.inspect.logit_lens import look
 from models.inspect.reading import Reader, answer_logits, answer_place, answering_stack, read, streams_of
-from models.transformer import AnyModel
 from tests.models.inspect.designs import CONFIGS, make, text_of
 
 SPLIT = [name for name in CONFIGS if name != "bert-tiny"]

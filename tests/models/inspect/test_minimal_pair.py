@@ -9,9 +9,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.architecture.transformer import build_model
 from models.inspect.minimal_pair import align, read_pair
-from models.transformer import build_model
+from models.settings.model_config import ModelConfig
 
 PAIR = ("it was too tired", "it was too wide")
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.inference.settings import SamplingConfig
+from models.architecture.transformer import AnyModel
 from models.inference.weights import prepare_weights
 from models.inspect.ablation import Part, Survey, answers, listen
-from models.inspect.attribution import attribute
-from models.inspect.contributions import contributions
 from models.inspect.embedding_map import tables
 from models.inspect.going_on import go_on
-from models.inspect.lens import look
+from models.inspect.input_attribution import attribute
+from models.inspect.logit_attribution import contributions
+from models.inspect.logit_lens import look
 from models.inspect.reading import answering_stack, n_weights, read_up_to, streams_of
-from models.transformer import AnyModel
+from models.settings.sampling_config import SamplingConfig
 from tests.models.inspect.designs import make, text_of
 
 

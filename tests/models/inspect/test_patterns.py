@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from models.inspect.patterns import (
+from models.inspect.head_patterns import (
     EXPLAINED,
     PATTERNS,
     leading_pattern,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from models import load_model
-from models.transformer import Encoder
+from models.architecture.transformer import Encoder
 from tests.models.interop.support import assert_close, padding_masks, shake
 
 from transformers import BertConfig  # isort: skip  (after support, which keeps it offline)

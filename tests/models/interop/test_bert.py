@@ -9,7 +9,7 @@ import pytest
 
 from models import load_model
 from models.interop.families import family_of
-from models.presets import PRESETS
+from models.settings.presets import PRESETS
 from tests.models.interop.one_text import compare, make_bert
 from tests.models.interop.support import (
     change_config,

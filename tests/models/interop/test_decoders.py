@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from models import load_model
-from models.config import ModelConfig
+from models.settings.model_config import ModelConfig
 from tests.models.interop.support import assert_close, padding_masks, save_theirs, shake
 
 from transformers import (  # isort: skip  (after support, which keeps it offline)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from models import load_model
-from models.config import ModelConfig
+from models.architecture.transformer import AnyModel, build_model
 from models.events import Progress
 from models.interop.export import export_hf
-from models.presets import PRESETS
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 from models.tokenizers import train_tokenizer
-from models.transformer import AnyModel, build_model
 from tests.models.interop.support import assert_close, drive
 
 from transformers import AutoModelForCausalLM, AutoTokenizer  # isort: skip  (after support, which keeps it offline)

@@ -14,13 +14,13 @@ import torch
 from tokenizers import Tokenizer
 
 from models import load_model
-from models.config import ModelConfig
+from models.architecture.positions import inverse_frequencies
+from models.architecture.transformer import AnyModel
 from models.interop.gguf import _weights
-from models.loading import load_config
-from models.positions import inverse_frequencies
-from models.presets import PRESETS
+from models.interop.loading import load_config
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 from models.tokenizers import decode, encode_prompt, encode_text, train_tokenizer
-from models.transformer import AnyModel
 from tests.models.interop.support import assert_close
 from tests.models.interop.test_export import random_model
 

@@ -12,9 +12,9 @@ from app.cli import main
 from models import load_model
 from models.events import Progress
 from models.interop.importing import import_model
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.tokenizers import train_tokenizer
-from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer
 from tests.models.interop.support import drive, save_theirs
 from tests.models.interop.test_decoders import llama

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models import load_model
+from models.architecture.transformer import Decoder
 from models.events import Notice, Phase, Progress
+from models.interop.loading import load_config, load_model_events
 from models.interop.stored import read_header
-from models.loading import load_config, load_model_events
 from models.tokenizers import train_tokenizer
-from models.transformer import Decoder
 from tests.models.interop.support import drive, save_theirs
 from tests.models.interop.test_decoders import gpt2, llama
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from models import load_model
-from models.transformer import EncoderDecoder
+from models.architecture.transformer import EncoderDecoder
 from tests.models.interop.support import assert_close, padding_masks, shake
 
 from transformers import (  # isort: skip  (after support, which keeps it offline)

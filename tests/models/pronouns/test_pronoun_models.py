@@ -11,13 +11,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from models.architecture.transformer import build_model
 from models.data.batches import make_batches
+from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.data.tiny_world.pronouns import NOUNS
 from models.events import ARROW, Event, Finished, SampleMade, ValMetrics
-from models.library import Library
-from models.loading import load_model
+from models.interop.loading import load_model
+from models.library.library import Library
 from models.pronouns.batches import pointing_batch
-from models.pronouns.corpus import build_pronoun_corpus
 from models.pronouns.evaluation import (
     PronounEvaluation,
     evaluation_pairs,
@@ -27,14 +28,13 @@ from models.pronouns.evaluation import (
 )
 from models.pronouns.pointing import check_pointing, pointer_scores
 from models.pronouns.reading import read_sentence, read_sentences
-from models.pronouns.recipe import PronounRecipe
 from models.pronouns.resolving import evaluate_pronouns, resolve
-from models.pronouns.specs import KINDS, pronoun_spec
+from models.recipes.pronoun_specs import KINDS, pronoun_spec
+from models.recipes.pronouns import PronounRecipe
 from models.tokenizers import decode, train_tokenizer
 from models.training.objective import weighted_nll
 from models.training.samples import write_sample
 from models.training.unigram import unigram_entropy
-from models.transformer import build_model
 
 TIRED, WIDE = (f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
 
@@ -193,7 +193,7 @@ def test_the_recipe_trains_and_asks_both(
     library: Library, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In sixty steps at a high learning rate the encoder has found out; the causal model never does."""
-    import models.pronouns.specs as specs
+    import models.recipes.pronoun_specs as specs
 
     training = dataclasses.replace(
         specs.TRAINING, steps=60, optimizer="muon", eval_interval=60, sample_interval=60, eval_batches=2

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from models.events import TrainMetrics
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
 from models.training.follow import follow
-from models.training.run_folder import RunFolder
-from models.training.team import Team, end_process, join
+from models.training.parallel.team import Team, end_process, join
 from models.training.trainer import Trainer
 
 

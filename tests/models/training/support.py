@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import safetensors.torch
 import torch
 
-from models.config import ModelConfig
 from models.events import Event
-from models.library import Library
-from models.training.run_folder import RunFolder
-from models.training.spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
 from models.training.trainer import Trainer, prepare_run
 
 R = TypeVar("R")

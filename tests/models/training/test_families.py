@@ -12,25 +12,25 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.architecture.experts import balance_loss
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.data.batches import make_batches
 from models.data.corpus import build_examples_corpus, open_corpus
-from models.data.corruption import restore
+from models.data.plain_objectives import restore
 from models.events import SampleMade, TokenMade, TrainMetrics, ValMetrics
-from models.experts import balance_loss
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec
 from models.tokenizers import encode_text, load_tokenizer, read_tokenizer
-from models.tokenizers.roles import end_id, mask_id, sentinel_ids
-from models.trace import Trace
+from models.tokenizers.special_tokens import end_id, mask_id, sentinel_ids
 from models.training.objective import weighted_nll
-from models.training.run_folder import RunFolder
 from models.training.samples import ARROW
-from models.training.spec import RunSpec
 from models.training.trainer import Trainer, prepare_run
 from models.training.update import compute_gradients
-from models.transformer import AnyModel, EncoderDecoder
 from tests.models.training.support import make_run, make_spec, numbers, result_of, train
 
 ENCODER = ModelConfig(

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from models.config import ModelConfig
-from models.library import Library
-from models.loading import load_model
+from models.architecture.transformer import Decoder
+from models.interop.loading import load_model
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
 from models.training.checkpoint import read_checkpoint
-from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer
-from models.transformer import Decoder
 from tests.models.training.support import make_run, numbers, train, train_alone
 
 

@@ -7,18 +7,18 @@ import math
 import pytest
 import torch
 
-from models.config import ModelConfig
+from models.architecture.transformer import build_model
 from models.cost import operations
 from models.events import AttentionSeen, Finished, LayerMetrics, SampleMade, TrainMetrics, ValMetrics
-from models.library import Library
-from models.presets import PRESETS
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
 from models.training.attention_sample import MOST_TOKENS, see_attention
 from models.training.checkpoint import read_checkpoint
-from models.training.layers import UpdateRatios, layer_of
-from models.training.layout import Layout
 from models.training.machine import matmul_peak, memory_taken
+from models.training.parallel.layout import Layout
 from models.training.trainer import Trainer
-from models.transformer import build_model
+from models.training.update_ratios import UpdateRatios, layer_of
 from tests.models.training.support import make_run, make_spec, numbers, train
 
 

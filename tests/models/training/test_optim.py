@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from models.config import ModelConfig
-from models.presets import PRESETS
+from models.architecture.transformer import Decoder
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import TrainConfig
 from models.training.optim import Muon, make_optimizers, orthogonalise
-from models.training.spec import TrainConfig
-from models.transformer import Decoder
 
 TRAIN = TrainConfig(lr=1e-3, muon_lr=0.03, weight_decay=0.1)
 

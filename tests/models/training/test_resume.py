@@ -9,27 +9,27 @@ import safetensors.torch
 import torch
 from tokenizers import Tokenizer
 
-from models.config import ModelConfig
+from models.architecture.transformer import AnyModel
 from models.events import Event, MicroStep, Notice, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.inference.beam import beam_search
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.inspect.ablation import Part, Survey, answers, listen
 from models.inspect.attention import read_attention, read_window
-from models.inspect.attribution import attribute
-from models.inspect.contributions import contributions
 from models.inspect.embedding_map import map_of, tables
 from models.inspect.going_on import go_on
+from models.inspect.input_attribution import attribute
 from models.inspect.judging import judge
-from models.inspect.lens import look
+from models.inspect.logit_attribution import contributions
+from models.inspect.logit_lens import look
 from models.inspect.minimal_pair import read_pair
 from models.inspect.next_tokens import read_logits
 from models.inspect.reading import Text, streams_of
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
 from models.training.checkpoint import FORMAT
-from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer
-from models.transformer import AnyModel
 from tests.models.training.support import assert_same_end, make_run, numbers, train
 
 

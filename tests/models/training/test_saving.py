@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from models.config import ModelConfig
 from models.events import Event, MicroStep, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
-from models.library import Library
-from models.training.run_folder import RunFolder
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
 from models.training.schedule import lr_factor
 from models.training.trainer import Trainer
 from tests.models.training.support import assert_same_end, make_run, train

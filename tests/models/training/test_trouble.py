@@ -11,11 +11,11 @@ import pytest
 import safetensors.torch
 import torch
 
-from models.config import ModelConfig
 from models.events import Blocked, Event, Finished, MicroStep, Notice, Phase, RunStarted, TrainMetrics
-from models.library import Library
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
 from models.training import checkpoint
-from models.training.run_folder import RunFolder
 from models.training.trainer import Trainer, prepare_run
 from tests.models.training.support import make_run, make_spec, numbers, result_of, train
 

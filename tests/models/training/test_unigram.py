@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config import ModelConfig
 from models.data.batch import Batch
-from models.library import Library
-from models.training.run_folder import RunFolder
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
 from models.training.unigram import N_TARGETS, unigram_entropy
 from tests.models.training.support import TEXT, make_run, train
 

@@ -1,0 +1,93 @@
+"""«Show me the code»: the design as a PyTorch module, to read, copy and save."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QGuiApplication, QKeySequence, QShortcut
+from PySide6.QtWidgets import QCheckBox, QFileDialog, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row, set_role
+from app.kit.text.code_editor import CodeEditor
+from app.kit.theme import SPACE, ThemeProvider
+from app.worker.failures import describe
+from models.codegen import module_source
+from models.files.atomic import atomic_write_text
+from models.settings.model_config import ModelConfig
+
+_HINT = "Needs only torch: save it, and run it with python."
+
+
+class CodeView(QWidget):
+    """The module that models.codegen writes of a design."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._name = ""
+        self._shown: tuple[ModelConfig, str] | None = None
+        self.editor = CodeEditor(theme)
+        self.editor.setAccessibleName("The design as a PyTorch module")
+        self.counts = label("", "caption")
+        self.said = label(_HINT, "caption", wrap=True)
+        self.numbers = QCheckBox("Line numbers")
+        self.numbers.setToolTip("Number the lines, here on screen only")
+        self.numbers.setChecked(True)
+        self.numbers.toggled.connect(self.editor.set_numbers_shown)
+        self.copy = button("Copy", theme, self.copy_code, icon="copy", tip="Put the whole module on the clipboard")
+        self.save = button("Save as…", theme, self.ask_where, icon="floppy-disk", tip="Write it into a file")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.counts, None, self.numbers, self.copy, self.save))
+        layout.addWidget(self.editor, 1)
+        layout.addWidget(self.said)
+        QShortcut(QKeySequence(QKeySequence.StandardKey.SaveAs), self, self.ask_where)
+
+    def set_design(self, config: ModelConfig, name: str = "This design") -> None:
+        """Show the code of `config`, which its first line calls `name`."""
+        if (config, name) == self._shown:
+            return
+        self._shown, self._name = (config, name), name
+        code = module_source(config, name)
+        self.editor.show_code(code)
+        self.counts.setText(f"{code.count(chr(10)):,} lines, {len(code):,} characters")
+        self._say(_HINT)
+
+    @property
+    def code(self) -> str:
+        """The module."""
+        return self.editor.toPlainText()
+
+    @Slot()
+    def copy_code(self) -> None:
+        """Put the module on the clipboard."""
+        QGuiApplication.clipboard().setText(self.code)
+        self._say("Copied.")
+
+    @Slot()
+    def ask_where(self) -> None:
+        """Ask for a file, and write the module into it."""
+        path, _ = QFileDialog.getSaveFileName(self, "Save the code", file_name(self._name), "Python (*.py)")
+        if path:
+            self.save_to(Path(path))
+
+    def save_to(self, path: Path) -> None:
+        """Write the module into a file; whether it worked is said below it."""
+        try:
+            atomic_write_text(path, self.code)
+        except (OSError, ValueError) as error:
+            self._say(describe(error).sentence, failed=True)
+            return
+        self._say(f"Saved to {path}")
+
+    def _say(self, words: str, *, failed: bool = False) -> None:
+        self.said.setText(words)
+        set_role(self.said, "error" if failed else "caption")
+
+
+def file_name(name: str) -> str:
+    """A file's name that Python can import, from a design's name."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name.lower()).strip("_")
+    words = "_".join(part for part in plain.split("_") if part)
+    return f"{'model_' if not words or words[0].isdigit() else ''}{words or 'design'}.py"

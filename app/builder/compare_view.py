@@ -1,0 +1,216 @@
+"""Designs side by side: their costs, and slot by slot what differs."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.builder.comparison import COSTS, ComparedDesign, ComparedRow, as_csv, as_markdown, compare
+from app.builder.design_menu import DesignMenu
+from app.kit.basics import button, row, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from models.settings.model_config import ModelConfig
+
+_WIDEST = 190  # pixels at the usual text size
+_PADDING = 28  # pixels: on both sides of a cell's words
+
+
+class CompareView(QWidget):
+    """The design that is edited, beside any others."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._mine = ComparedDesign("This design", session.design)
+        self._others: list[ComparedDesign] = []
+        self._rows: list[ComparedRow] = []
+        self._batch, self._length = 1, 1
+        self.add = button("Add design", theme, icon="plus", tip="Put a preset, a saved design or a run's design beside")
+        self.add.setMenu(DesignMenu(session, self.add_design, self.add))
+        self.markdown = button(
+            "Markdown", theme, self.copy_markdown, icon="copy", role="quiet", tip="Copy the table as Markdown (Ctrl+C)"
+        )
+        self.csv = button(
+            "CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy it as CSV, for a spreadsheet"
+        )
+        self.markdown.setAccessibleName("Copy as Markdown")
+        self.csv.setAccessibleName("Copy as CSV")
+        self.note = ElidedLabel()
+        set_role(self.note, "caption")
+        self.chips: list[QPushButton] = []
+        self._chips = QHBoxLayout()
+        self._chips.setSpacing(SPACE)
+        self.table = QTableWidget()
+        self._prepare_table()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        bar = row(self.add)
+        bar.addLayout(self._chips)
+        bar.addStretch(1)
+        layout.addLayout(bar)
+        layout.addWidget(self.table, 1)
+        layout.addLayout(row(self.note, self.markdown, self.csv))
+        copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table, self.copy_markdown)
+        remove = QShortcut(QKeySequence(QKeySequence.StandardKey.Delete), self.table, self._remove_current)
+        for shortcut in (copy, remove):
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+        theme.theme_changed.connect(self._fill)
+        session.device_changed.connect(self._fill)
+
+    @property
+    def designs(self) -> list[ComparedDesign]:
+        """All columns."""
+        return [self._mine, *self._others]
+
+    def set_design(self, config: ModelConfig, batch: int, length: int, title: str) -> None:
+        """Show `config` in the first column, and all costs for `batch` texts of `length` tokens."""
+        self._mine = ComparedDesign(title, config)
+        self._batch, self._length = batch, length
+        self._fill()
+
+    def add_design(self, design: ComparedDesign) -> None:
+        """Put a design beside the others; one that is there already stays once."""
+        if design not in self._others:
+            self._others.append(design)
+            self._show_chips()
+            self._fill()
+
+    def remove_design(self, design: ComparedDesign) -> None:
+        """Take a column away."""
+        self._others.remove(design)
+        self._show_chips()
+        self._fill()
+        self.add.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def copy_markdown(self) -> None:
+        """Put the table on the clipboard as Markdown."""
+        QGuiApplication.clipboard().setText(as_markdown(self.designs, self._rows))
+
+    def copy_csv(self) -> None:
+        """Put the table on the clipboard as CSV."""
+        QGuiApplication.clipboard().setText(as_csv(self.designs, self._rows))
+
+    def _remove_current(self) -> None:
+        column = self.table.currentColumn() - 1
+        if column >= 1:
+            self.remove_design(self._others[column - 1])
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._size_columns()
+
+    def _prepare_table(self) -> None:
+        table = self.table
+        table.setAccessibleName("Comparison of designs")
+        table.setProperty("role", "plain")
+        table.setShowGrid(False)
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setTabKeyNavigation(False)
+        table.verticalHeader().hide()
+        table.horizontalHeader().setHighlightSections(False)
+        table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def _show_chips(self) -> None:
+        while (item := self._chips.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        self.chips, before = [], self.add
+        for design in self._others:
+            chip = button(
+                design.title,
+                self._theme,
+                lambda design=design: self.remove_design(design),  # type: ignore[misc]
+                icon="x",
+                role="segment",
+                tip=f"Take {design.title} away (Delete in its column)",
+            )
+            chip.setAccessibleName(f"Take {design.title} away")
+            chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the × stands behind the name
+            self._chips.addWidget(chip)
+            self.chips.append(chip)
+            self.setTabOrder(before, chip)
+            before = chip
+
+    def _fill(self) -> None:
+        designs = self.designs
+        self._rows = compare(designs, self._batch, self._length, self._session.room)
+        table = self.table
+        place = table.verticalScrollBar().value(), table.currentRow(), table.currentColumn()
+        table.clear()
+        table.clearSpans()
+        table.setColumnCount(1 + len(designs))
+        groups = list(dict.fromkeys(row.group for row in self._rows))
+        table.setRowCount(len(self._rows) + len(groups))
+        table.setHorizontalHeaderLabels(["", *(design.title for design in designs)])
+        line = 0
+        for group in groups:
+            self._put_heading(line, group)
+            line += 1
+            for compared in self._rows:
+                if compared.group == group:
+                    self._put_row(line, compared)
+                    line += 1
+        self._size_columns()
+        table.setCurrentCell(place[1], place[2])
+        table.verticalScrollBar().setValue(place[0])
+        self.note.setText(self._note())
+
+    def _note(self) -> str:
+        n = sum(1 for row in self._rows if row.group != COSTS)
+        if not self._others:
+            return "Add a design to see what differs."
+        costs = f"costs for {self._batch} × {self._length:,} tokens"
+        return f"{n} slots differ; {costs}" if n else f"The same in every slot; {costs}"
+
+    def _put_heading(self, line: int, group: str) -> None:
+        item = QTableWidgetItem("Costs (estimated but for parameters)" if group == COSTS else group)
+        item.setFont(self._theme.font(0.95, bold=True))
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        self.table.setItem(line, 0, item)
+        self.table.setSpan(line, 0, 1, self.table.columnCount())
+
+    def _put_row(self, line: int, compared: ComparedRow) -> None:
+        colors = self._theme.theme
+        name = QTableWidgetItem(compared.label)
+        name.setForeground(colors.color("muted"))
+        name.setToolTip(compared.tip)
+        self.table.setItem(line, 0, name)
+        cells = zip(compared.cells, compared.exact, compared.differs, strict=True)
+        for column, (cell, exact, differs) in enumerate(cells, start=1):
+            item = QTableWidgetItem(cell)
+            item.setFont(self._theme.mono_font(0.95))
+            item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            item.setToolTip(f"{compared.tip}\n{int(exact):,}" if exact.isdecimal() else compared.tip)
+            if differs and compared.group != COSTS:
+                item.setForeground(colors.color("accent"))
+            self.table.setItem(line, column, item)
+
+    def _size_columns(self) -> None:
+        """Each column as wide as its words; what is left over goes to the designs, up to where they drift apart."""
+        header, scale = self.table.horizontalHeader(), self._theme.text_scale
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        names, cells = QFontMetrics(self._theme.font()), QFontMetrics(self._theme.mono_font(0.95))
+        first = max((names.horizontalAdvance(row.label) for row in self._rows), default=0) + _PADDING
+        self.table.setColumnWidth(0, first)
+        spare = min((self.table.viewport().width() - first) // len(self.designs), round(_WIDEST * scale))
+        for column, design in enumerate(self.designs):
+            words = [cells.horizontalAdvance(row.cells[column]) for row in self._rows]
+            words.append(header.fontMetrics().horizontalAdvance(design.title))
+            self.table.setColumnWidth(column + 1, max(spare, max(words) + _PADDING))
+        self.table.verticalHeader().setDefaultSectionSize(round(26 * scale))

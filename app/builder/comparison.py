@@ -1,0 +1,134 @@
+"""Designs side by side: what they cost, and the slots in which they differ, as a table of texts. No Qt, no torch."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.builder.costs.design_costs import costs_of
+from app.kit.words.slot_words import UNUSED, differs, label_of, value_in_use, value_words
+from app.kit.words.value_words import short_count, size_words
+from app.session.device_memory import Room
+from models import cost
+from models.settings.model_config import ModelConfig
+
+COSTS = "Costs"
+
+
+@dataclass(frozen=True)
+class ComparedDesign:
+    """One column: what the design is called, and what it is."""
+
+    title: str
+    config: ModelConfig
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """One line: the heading it stands under, its name, and per design its value as text, the same exactly (for other
+    programs), and whether it differs from the first design's; `slot` is the slot's name, '' for a cost."""
+
+    group: str
+    label: str
+    cells: tuple[str, ...]
+    exact: tuple[str, ...]
+    differs: tuple[bool, ...]
+    tip: str
+    slot: str = ""
+
+
+def compare(designs: Sequence[ComparedDesign], batch: int, length: int, room: Room | None) -> list[ComparedRow]:
+    """What the designs cost, training in `room` (None: as on a CPU) on `batch` texts of `length` tokens, and every slot
+    in which they differ."""
+    return [*_costs(designs, batch, length, room), *_slots(designs)]
+
+
+def _slots(designs: Sequence[ComparedDesign]) -> list[ComparedRow]:
+    configs = [design.config for design in designs]
+    return [_slot(configs, f) for f in dataclasses.fields(ModelConfig) if differs(configs, f)]
+
+
+def _slot(configs: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> ComparedRow:
+    values = [value_in_use(config, f) for config in configs]
+    return ComparedRow(
+        group=f.metadata["group"],
+        label=label_of(f),
+        cells=tuple(value_words(config, f) for config in configs),
+        exact=tuple("" if value is None else str(value) for value in values),
+        differs=tuple(value != values[0] for value in values),
+        tip=f.metadata["help"],
+        slot=f.name,
+    )
+
+
+def _costs(designs: Sequence[ComparedDesign], batch: int, length: int, room: Room | None) -> list[ComparedRow]:
+    pairs = [(design.config, min(length, design.config.context_length)) for design in designs]
+    at = f"{batch} × {length:,} tokens (or the context, where that is shorter)"
+    return [
+        _cost(
+            "Parameters",
+            [cost.total_parameters(config) for config, _ in pairs],
+            _count_words,
+            "Trained numbers, exactly those of the built model",
+        ),
+        _cost(
+            "Active parameters",
+            [cost.active_parameters(config) for config, _ in pairs],
+            _count_words,
+            "Those that work on one token: fewer than all in a mixture of experts",
+        ),
+        _cost(
+            "Work per token",
+            [cost.flops_per_token(config, n) for config, n in pairs],
+            lambda n: f"{short_count(n)}FLOP",
+            f"Estimated operations of the forward pass for one token of {length:,}",
+        ),
+        _cost(
+            "Memory to train",
+            [costs_of(config, batch, n, room).memory_bytes for config, n in pairs],
+            size_words,
+            f"Estimated, on {at}",
+        ),
+        _cost(
+            "KV cache",
+            [cost.kv_cache_bytes(config, n) if config.is_causal else None for config, n in pairs],
+            size_words,
+            f"Keys and values kept while one text of {length:,} tokens is written",
+        ),
+    ]
+
+
+def _cost(label: str, numbers: Sequence[int | None], in_words: Callable[[int], str], tip: str) -> ComparedRow:
+    return ComparedRow(
+        group=COSTS,
+        label=label,
+        cells=tuple(UNUSED if n is None else in_words(n) for n in numbers),
+        exact=tuple("" if n is None else str(n) for n in numbers),
+        differs=tuple(n != numbers[0] for n in numbers),
+        tip=tip,
+    )
+
+
+def _count_words(n: int) -> str:
+    return short_count(n, billion="B")
+
+
+def as_markdown(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) -> str:
+    """The comparison as a Markdown table."""
+    titles = [design.title for design in designs]
+    lines = [["", *titles], ["---", *["---:"] * len(titles)], *([row.label, *row.cells] for row in rows)]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def as_csv(designs: Sequence[ComparedDesign], rows: Sequence[ComparedRow]) -> str:
+    """The comparison as CSV with exact numbers, and the heading and slot's name of each line."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["group", "slot", "name", *(design.title for design in designs)])
+    for row in rows:
+        writer.writerow([row.group, row.slot, row.label, *row.exact])
+    return out.getvalue()

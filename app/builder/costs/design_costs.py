@@ -1,0 +1,120 @@
+"""What a design costs, in slices of a whole: parameters, work per token, memory in training. No Qt, no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.session.device_memory import Room
+from models import cost
+from models.settings.model_config import ModelConfig
+
+OPTIMIZER = "muon"
+"""What the memory is estimated with: a new training's optimizer."""
+
+_PINK, _YELLOW = 3, 6  # of the theme's categories
+_HUES: dict[str, tuple[int | str, float]] = {  # as the diagram marks its parts, where that tells neighbours apart
+    "Token embedding": (_PINK, 1.0),
+    "Positions": (_PINK, 0.6),
+    "Segments": (_PINK, 0.35),
+    "Attention": ("query", 1.0),
+    "Encoder attention": ("query", 0.5),
+    "Decoder attention": ("query", 1.0),
+    "Cross-attention": ("value", 1.0),
+    "Feed-forward": ("validation", 1.0),
+    "Encoder feed-forward": ("validation", 0.5),
+    "Decoder feed-forward": ("validation", 1.0),
+    "Experts": ("validation", 1.0),
+    "Encoder experts": ("validation", 0.5),
+    "Decoder experts": ("validation", 1.0),
+    "Router": ("warning", 0.6),
+    "Encoder router": ("warning", 0.3),
+    "Decoder router": ("warning", 0.6),
+    "Short convolution": (_YELLOW, 1.0),
+    "Norms": ("faint", 1.0),
+    "Head": ("accent", 1.0),
+    "Pooler": ("accent", 0.5),
+    "Weights": ("muted", 1.0),
+    "Gradients": ("muted", 0.65),
+    "Optimizer": ("muted", 0.4),
+    "Update": ("muted", 0.2),
+}
+_OTHER: tuple[int | str, float] = ("border_strong", 1.0)
+_MEANINGS = {
+    "Weights": "the trained numbers, in float32",
+    "Gradients": "one number for each weight",
+    "Optimizer": "what it remembers of past gradients: one number for each weight of the blocks, two for the others",
+    "Update": "what Muon needs while it updates the blocks, beyond the room that the activations leave behind",
+    "Activations": "what the forward pass keeps for the backward pass, when most of it is held",
+}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A share of a whole. hue: a role of the theme or one of its categories, as strong as `strength`.
+
+    A component has the same hue in every whole. is_sum: it only sums up the slices of the rows below
+    it, each of which `is_part`. meaning: what it is, where its name does not say so.
+    """
+
+    name: str
+    value: int
+    hue: int | str = "muted"
+    strength: float = 1.0
+    is_sum: bool = False
+    is_part: bool = False
+    meaning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignCosts:
+    """What a design costs; parameters are exact, the rest is estimated. Bytes and operations of one token.
+
+    memory: for training on one batch. cache: the keys and values of one text while it is written, 0 for an encoder.
+    """
+
+    parameters: tuple[Slice, ...]
+    n_parameters: int
+    n_active: int
+    work: tuple[Slice, ...]
+    flops: int
+    training_flops: int
+    memory: tuple[Slice, ...]
+    memory_bytes: int
+    cache_bytes: int
+
+
+def costs_of(config: ModelConfig, batch: int, length: int, room: Room | None) -> DesignCosts:
+    """The costs of training `config` on `batch` texts of `length` tokens in `room` (None: as on a CPU)."""
+    device, precision = ("cpu", "float32") if room is None else (room.kind, room.precision(config.d_model))
+    memory = cost.memory(config, batch, length, OPTIMIZER, device=device, precision=precision)
+    by_component = cost.activation_bytes(config, batch, length, device=device, precision=precision)
+    work = {name: n // length for name, n in cost.operations(config, length).items()}
+    parameters = cost.parameters(config)
+    # What happens to be zero at the peak keeps its row, so that rows do not come and go with the numbers.
+    names = dict.fromkeys([*(name for name, n in parameters.items() if n), *by_component])
+    in_memory = (
+        *(_slice(name, n) for name, n in memory.items() if name != "Activations"),
+        Slice("Activations", memory["Activations"], is_sum=True, meaning=_MEANINGS["Activations"]),
+        *(dataclasses.replace(_slice(name, by_component.get(name, 0)), is_part=True) for name in names),
+    )
+    return DesignCosts(
+        parameters=_slices(parameters),
+        n_parameters=sum(parameters.values()),
+        n_active=cost.active_parameters(config),
+        work=_slices(work),
+        flops=cost.flops_per_token(config, length),
+        training_flops=cost.training_flops_per_token(config, length),
+        memory=in_memory,
+        memory_bytes=sum(memory.values()),
+        cache_bytes=cost.kv_cache_bytes(config, length),
+    )
+
+
+def _slices(parts: Mapping[str, int]) -> tuple[Slice, ...]:
+    return tuple(_slice(name, n) for name, n in parts.items() if n)
+
+
+def _slice(name: str, n: int) -> Slice:
+    return Slice(name, n, *_HUES.get(name, _OTHER), meaning=_MEANINGS.get(name, ""))

@@ -1,0 +1,135 @@
+"""Tries a design out: three real training steps on the worker, when it has nothing else to do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from app.session.status import Status
+from app.worker.failures import Failure
+from app.worker.job import Job
+from app.worker.one_job import OneJob
+from app.worker.worker import Worker
+from models.events import Event, Notice, Phase, Progress
+from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from models.settings.run_spec import TrainConfig
+    from models.training.trials.dry_run import DryRun
+
+TIMED_STEPS = 3
+"""As models.training.trials.dry_run has it, which the window cannot import: it loads torch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Event):
+    """What the dry run of a design took; `run.length` may be shorter than the design's context."""
+
+    config: ModelConfig
+    run: DryRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRunState:
+    """What the dry run is, read from what it said.
+
+    result: the last one that came to its end. phase: what it is doing; when it is not running, why it ended without a
+    result, '' where it did not. problem: that sentence, as soon as it is known.
+    """
+
+    running: bool = False
+    phase: str = ""
+    problem: str = ""
+    done: int = 0
+    total: int = 0
+    result: Measured | None = None
+
+    @property
+    def status(self) -> Status | None:
+        """For the status bar, None while none is running."""
+        return Status(words=f"Dry run: {self.phase}", done=self.done, total=self.total) if self.running else None
+
+    def after(self, event: Event) -> DryRunState:
+        """The state when `event` has come."""
+        match event:
+            case Phase():
+                return dataclasses.replace(self, phase=event.name)
+            case Progress():
+                return dataclasses.replace(self, phase=_words(event), done=event.done, total=event.total)
+            case Notice():
+                return dataclasses.replace(self, phase=event.sentence, problem=event.sentence)
+            case Measured():
+                return dataclasses.replace(self, result=event)
+        return self
+
+
+class DryRunControl(OneJob):
+    """Runs one dry run at a time, as a background job.
+
+    Signals:
+        changed(): `state` is new.
+        failed(failure): it raised what nobody expected. What a user can mend is said in `state.phase`.
+    """
+
+    def __init__(self, worker: Worker, parent: QObject) -> None:
+        super().__init__(worker, parent)
+        self.state = DryRunState()
+
+    def start(self, config: ModelConfig, train: TrainConfig, device: str, length: int | None = None) -> None:
+        """Try `config` on texts of `length` tokens (default: its context), in batches as `train` says.
+
+        Raises:
+            ValueError: where a dry run is going on.
+        """
+        if self.busy:
+            raise ValueError("A dry run is going on already: wait for it or cancel it.")
+        tried = config if length is None else dataclasses.replace(config, context_length=length)
+
+        def make() -> Iterator[Event]:
+            from models.training.trials.dry_run import dry_run
+
+            try:
+                run = yield from dry_run(tried, train, device)
+            except ValueError as error:  # it does not fit, or has nothing to train: no failure of the program
+                yield Notice(sentence=str(error))
+            else:
+                yield Measured(config=config, run=run)
+
+        self._begin(Job("Dry run", make))
+        self._set(
+            dataclasses.replace(self.state, running=True, phase="Waiting for the worker", problem="", done=0, total=0)
+        )
+
+    def cancel(self) -> None:
+        """End it after the step that it is at; what an earlier one measured stands."""
+        super().cancel()
+        if self.busy:
+            self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
+
+    def _set(self, state: DryRunState) -> None:
+        self.state = state
+        self.changed.emit()
+
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+        state = self.state
+        for event in events:
+            if not job.cancelled or isinstance(event, Measured):
+                state = state.after(event)
+        self._set(state)
+
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        problem = self.state.problem if failure is None else failure.sentence
+        self._set(dataclasses.replace(self.state, running=False, phase=problem, problem=problem))
+
+
+def _words(progress: Progress) -> str:
+    """What comes after `progress`. On the CPU one more step follows those that are timed, watched for its memory."""
+    if not progress.done:
+        return f"Building the model, step 1 of {TIMED_STEPS}"
+    if progress.done < TIMED_STEPS:
+        return f"Step {progress.done + 1} of {TIMED_STEPS}"
+    return "Measuring the memory of a step"

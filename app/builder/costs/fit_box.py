@@ -1,0 +1,169 @@
+"""«Will it fit, and how long?»: the estimate against the device's memory, beside what a dry run measured."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
+
+from app.builder.costs.dry_run import Measured
+from app.kit.basics import button, label, row, set_role
+from app.kit.figures.fit_gauge import FitGauge
+from app.kit.labels import ElidedLabel
+from app.kit.number_label import NumberLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import percent, short_count, size_words
+from app.session.device_memory import Fit, Room, of_room
+from app.session.status import duration
+
+_STEPS = 1000
+_NONE = "–"
+
+
+class FitBox(QWidget):
+    """Estimate and measurement side by side. Its height does not depend on the numbers.
+
+    Signals:
+        wanted(): measure the design that is shown. cancelled(): stop measuring.
+    """
+
+    wanted = Signal()
+    cancelled = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.verdict = label("?", "pill")
+        self.amount = NumberLabel(20, "mono-small")
+        self.gauge = FitGauge(theme)
+        self.sentence = label("", "caption", wrap=True)
+        self.note = label("", "caption", wrap=True)
+        for text in (self.sentence, self.note):
+            text.setMinimumHeight(2 * text.fontMetrics().lineSpacing() + 2)
+            text.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self.estimated = {name: NumberLabel(8) for name in ("memory", "step", "speed")}
+        self.measured = {name: NumberLabel(8) for name in ("memory", "step", "speed")}
+        for widget in self.estimated.values():
+            widget.setText(_NONE)
+        self.origin = ElidedLabel()
+        set_role(self.origin, "caption")
+        self.start = button(
+            "Try three steps",
+            theme,
+            self.wanted.emit,
+            icon="timer",
+            tip="Build this design and train it for three steps on random ids, on the device that is chosen. "
+            "Nothing of it is kept.",
+        )
+        self.phase = ElidedLabel()
+        self.cancel = button("Cancel", theme, self.cancelled.emit, tip="Stop after the step that it is at")
+        self._switch = QStackedLayout()
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(label("Will it fit, and how long?", "subheading"))
+        lines.addLayout(row(self.verdict, None, self.amount))
+        lines.addWidget(self.gauge)
+        lines.addWidget(self.sentence)
+        lines.addLayout(self._table())
+        lines.addWidget(self.note)
+        lines.addLayout(self._switch)  # first: it shows its first page, which would be a window without a parent
+        for page in (_page(self.start), _page(self.phase, self.cancel)):
+            self._switch.addWidget(page)
+
+    def _table(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(SPACE + SPACE // 2)
+        grid.setVerticalSpacing(SPACE // 2)
+        grid.setColumnStretch(0, 1)
+        right = Qt.AlignmentFlag.AlignRight
+        for column, words in ((1, "estimated"), (2, "measured")):
+            grid.addWidget(label(words, "caption"), 0, column, right)
+        tips = {
+            "memory": ("Memory", "The most that a training step holds: weights, gradients, optimizer, activations"),
+            "step": ("Step", "One update of the weights. Only measured: how fast a device really is, nobody can tell"),
+            "speed": ("Tokens", "How much text is trained on in a second"),
+        }
+        for line, (key, (words, tip)) in enumerate(tips.items(), start=1):
+            name = label(words, "muted")
+            for column, widget in enumerate((name, self.estimated[key], self.measured[key])):
+                widget.setToolTip(tip)
+                grid.addWidget(widget, line, column, right if column else Qt.AlignmentFlag.AlignLeft)
+        grid.addWidget(self.origin, 4, 0, 1, 3)
+        return grid
+
+    def show_estimate(self, needed: int, fit: Fit, room: Room | None) -> None:
+        """The estimated bytes, and whether they fit."""
+        if self.verdict.text() != fit.headline or self.verdict.property("tone") != fit.tone:
+            self.verdict.setText(fit.headline)
+            set_role(self.verdict, "pill", tone=fit.tone)
+        self.amount.setText(of_room(needed, room))
+        self.sentence.setText(fit.sentence)
+        self.start.setEnabled(fit.level != "no")
+        self.estimated["memory"].setText(size_words(needed))
+
+    def show_shares(self, share: float, level: str, measured: float) -> None:
+        """Estimate and measured peak as shares of the device's memory."""
+        self.gauge.set_shares(share, level, measured)
+
+    def show_measured(self, result: Measured | None, origin: str) -> None:
+        """What the last dry run took. origin: of what else than the design shown, '' where of it: else it is greyed."""
+        is_stale = bool(origin)
+        for widget in self.measured.values():
+            widget.setEnabled(not is_stale)
+        if result is None:
+            for widget in self.measured.values():
+                widget.setText(_NONE)
+            self.origin.setText("")
+            return
+        run = result.run
+        self.measured["memory"].setText(_NONE if run.peak_bytes is None else size_words(run.peak_bytes))
+        self.measured["step"].setText(_milliseconds(run.ms_per_step))
+        self.measured["speed"].setText(f"{short_count(run.tokens_per_s)}/s")
+        self.origin.setText(origin or f"on {_texts(result)}, {run.precision}")
+
+    def show_run(self, note: str, is_problem: bool, running: bool, phase: str) -> None:
+        """The line below the table, and either the button that starts a dry run or what one is doing."""
+        self.note.setText(note)
+        role = "warning" if is_problem else "caption"
+        if self.note.property("role") != role:
+            set_role(self.note, role)
+        self.phase.setText(phase if running else "")
+        self._switch.setCurrentIndex(1 if running else 0)
+
+
+def note_of(result: Measured | None, origin: str, needed: int, level: str) -> str:
+    """What a measurement says beyond its numbers, or how to get one. level: see app.session.device_memory.Fit."""
+    if level == "no" and (result is None or origin):
+        return "It has to fit before it can be tried."
+    if result is None:
+        return "A dry run measures the time and the memory of real training steps on this device."
+    if origin:
+        return "Try it again to measure what is shown now."
+    run = result.run
+    sentence = f"{_STEPS:,} such steps take about {duration(_STEPS * run.ms_per_step / 1000)}."
+    if run.peak_bytes:
+        off = needed / run.peak_bytes - 1
+        words = "The estimate is right" if abs(off) < 0.005 else f"The estimate is {percent(abs(off))} too "
+        sentence += f" {words}{'' if abs(off) < 0.005 else 'high' if off > 0 else 'low'}."
+    return sentence
+
+
+def _texts(result: Measured) -> str:
+    run = result.run
+    length = f"{run.length:,}"
+    if result.config.topology == "encoder-decoder":  # sources and targets
+        length = f"({length} + {length})"
+    return f"{run.batch_size} × {length} tokens"
+
+
+def _milliseconds(ms: float) -> str:
+    if ms < 999.5:
+        return f"{ms:.1f} ms" if ms < 99.95 else f"{ms:.0f} ms"
+    return f"{ms / 1000:.2f} s" if ms < 99_950 else f"{ms / 1000:,.0f} s"
+
+
+def _page(*widgets: QWidget) -> QWidget:
+    page = QWidget()
+    layout = row(*widgets)
+    layout.setStretch(0, 1)
+    page.setLayout(layout)
+    return page

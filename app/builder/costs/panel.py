@@ -1,0 +1,227 @@
+"""What a design costs: whether a training of it fits and how long it takes, and where the cost lies."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QLabel, QLayout, QVBoxLayout, QWidget
+
+from app.builder.costs.design_costs import OPTIMIZER, DesignCosts, costs_of
+from app.builder.costs.dry_run import Measured
+from app.builder.costs.fit_box import FitBox, note_of
+from app.builder.costs.proposal_list import ProposalList
+from app.builder.costs.proposer import Proposer, Question
+from app.builder.costs.stacked_bar import StackedBar
+from app.kit.basics import label, row, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.number_label import NumberLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import short_count, size_words
+from app.session.device_memory import Room, budget, fit_of
+from models.cost.fit import Proposal
+from models.settings.model_config import ModelConfig
+
+DEFAULT_BATCH = 24
+
+
+class CostPanel(QWidget):
+    """The costs of one design, trained on batches of a size. Everything is redrawn at once when it changes; only the
+    proposals that would make it fit wait until it has stopped changing.
+
+    Signals:
+        dry_run_wanted(), dry_run_cancelled(): measure the design that is shown; stop that.
+        design_wanted(config): the user has chosen a smaller design. batch_wanted(n): a smaller batch.
+    """
+
+    dry_run_wanted = Signal()
+    dry_run_cancelled = Signal()
+    design_wanted = Signal(object)
+    batch_wanted = Signal(int)
+
+    def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._config, self._batch, self._length = config, DEFAULT_BATCH, config.context_length
+        self._room: Room | None = None
+        self._result: Measured | None = None
+        self._running, self._phase = False, ""
+        self._costs: DesignCosts
+        self._offered: Question | None = None
+        self.fit = FitBox(theme)
+        self.proposals = ProposalList(theme)
+        self.total, self.active = NumberLabel(14), NumberLabel(14)
+        self.flops, self.training_flops = NumberLabel(10), NumberLabel(10)
+        self.memory_total, self.cache = NumberLabel(8), NumberLabel(8)
+        self.parameters = StackedBar(theme, lambda n: f"{n:,.0f}")
+        self.work = StackedBar(theme, _operations)
+        self.memory = StackedBar(theme, size_words)
+        for bars, name in (
+            (self.parameters, "Parameters by component"),
+            (self.work, "Work per token by component"),
+            (self.memory, "Memory in training, by what it is for"),
+        ):
+            bars.setAccessibleName(name)
+        self._proposer = Proposer(self)
+        self._pause = QTimer(self, singleShot=True, interval=250)
+        self._build()
+        self.fit.wanted.connect(self.dry_run_wanted)
+        self.fit.cancelled.connect(self.dry_run_cancelled)
+        self.proposals.chosen.connect(self._on_chosen)
+        self._proposer.found.connect(self._on_found)
+        self._pause.timeout.connect(self._on_pause)
+        self.set_design(config, DEFAULT_BATCH, config.context_length)
+
+    def _build(self) -> None:
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, SPACE // 2, 0)  # beside a scroll bar
+        lines.setSpacing(SPACE)
+        exact = ("exact", "Trained numbers, exactly those of the built model")
+        work_tip = "Floating-point operations to read one token of a text of this length; training multiplies them by 3"
+        self._active_line = _line("active per token", self.active, "Those that work on one token: of each mixture only "
+                                  "the experts that are used")  # fmt: skip
+        for part in (
+            self.fit,
+            self.proposals,
+            None,
+            _heading("Parameters", *exact, self.total),
+            self.parameters,
+            self._active_line,
+            None,
+            _heading("Work per token", "estimated", work_tip, self.flops),
+            self.work,
+            _line("to train", self.training_flops, work_tip),
+            None,
+            _heading("Memory to train", "estimated", f"With {OPTIMIZER.capitalize()}, on one batch", self.memory_total),
+            self.memory,
+            _line("KV cache", self.cache, "What is kept while the model writes one text of this length, in float32"),
+        ):
+            if part is None:
+                lines.addSpacing(SPACE)
+            elif isinstance(part, QLayout):
+                lines.addLayout(part)
+            else:
+                lines.addWidget(part)
+        lines.addStretch(1)
+
+    def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
+        """Show what training `config` on `batch` texts of `length` tokens costs."""
+        if (config, batch, length) != (self._config, self._batch, self._length) and not self._running:
+            self._phase = ""  # why another design could not be measured
+        self._config, self._batch, self._length = config, batch, length
+        self._show()
+
+    def set_room(self, room: Room | None) -> None:
+        """What the device has: see Session.room."""
+        self._room = room
+        self._show()
+
+    def set_dry_run(self, result: Measured | None, running: bool, phase: str) -> None:
+        """The last measurement, whether one is going on, and what it is doing; or why it ended without a result."""
+        self._result, self._running, self._phase = result, running, phase
+        self._show_dry_run()
+
+    def _show(self) -> None:
+        costs = self._costs = costs_of(self._config, self._batch, self._length, self._room)
+        self.total.setText(f"{costs.n_parameters:,}")
+        self.active.setText(f"{costs.n_active:,}")
+        self._active_line.setVisible(costs.n_active != costs.n_parameters)
+        self.flops.setText(_operations(costs.flops))
+        self.training_flops.setText(_operations(costs.training_flops))
+        self.memory_total.setText(size_words(costs.memory_bytes))
+        self.cache.setText(size_words(costs.cache_bytes) if costs.cache_bytes else "none")
+        self.parameters.set_bars(costs.parameters)
+        self.work.set_bars(costs.work)
+        self.memory.set_bars(costs.memory)
+        self.fit.show_estimate(costs.memory_bytes, fit_of(costs.memory_bytes, self._room), self._room)
+        self._show_dry_run()
+        self.proposals.setEnabled(False)  # they are of the design before
+        self._pause.start()
+
+    def _show_dry_run(self) -> None:
+        needed, origin = self._costs.memory_bytes, self._origin()
+        have = (self._room.n_bytes if self._room is not None else None) or 0
+        peak = self._result.run.peak_bytes if self._result is not None and not origin else None
+        level = fit_of(needed, self._room).level
+        self.fit.show_shares(needed / have if have else 0.0, level, (peak or 0) / have if have else 0.0)
+        self.fit.show_measured(self._result, origin)
+        problem = "" if self._running else self._phase
+        note = problem or note_of(self._result, origin, needed, level)
+        self.fit.show_run(note, bool(problem), self._running, self._phase)
+
+    def _origin(self) -> str:
+        """What else than the design shown the last measurement is of; '' where it is of this one."""
+        if self._result is None:
+            return ""
+        config, run = self._result.config, self._result.run
+        if config != self._config:
+            return "of an earlier design"
+        if (run.batch_size, run.length) != (self._batch, self._length):
+            return f"of {run.batch_size} × {run.length:,} tokens"
+        return f"on {run.device}" if self._room is not None and run.device != self._room.label else ""
+
+    # -- Making it fit -------------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._pause.start()
+
+    @Slot()
+    def _on_pause(self) -> None:
+        fit = fit_of(self._costs.memory_bytes, self._room)
+        if fit.level not in ("tight", "no"):
+            self.proposals.hide()
+            self._offered = None
+            self._proposer.ask(None)
+        elif self._question() == self._offered:
+            self.proposals.setEnabled(True)
+        elif self.isVisible():
+            self._proposer.ask(self._question())
+
+    def _question(self) -> Question:
+        room = self._room
+        assert room is not None
+        have = budget(room)
+        assert have is not None
+        return Question(
+            config=dataclasses.replace(self._config, context_length=self._length),
+            batch_size=self._batch,
+            optimizer=OPTIMIZER,
+            budget_bytes=have,
+            device=room.kind,
+            precision=room.precision(self._config.d_model),
+        )
+
+    @Slot(object, object)
+    def _on_found(self, question: Question, found: list[Proposal]) -> None:
+        if fit_of(self._costs.memory_bytes, self._room).level in ("tight", "no") and question == self._question():
+            self._offered = question
+            self.proposals.set_proposals(found)
+
+    @Slot(object)
+    def _on_chosen(self, proposal: Proposal) -> None:
+        if proposal.model:
+            self.design_wanted.emit(dataclasses.replace(self._config, **proposal.model))
+        if "batch_size" in proposal.train:
+            self.batch_wanted.emit(proposal.train["batch_size"])
+
+
+def _operations(n: float) -> str:
+    return f"{short_count(n)}FLOP"
+
+
+def _heading(title: str, word: str, tip: str, total: QLabel) -> QLayout:
+    name, kind = label(title, "subheading"), ElidedLabel(word)
+    set_role(kind, "caption")
+    for widget in (name, total):
+        widget.setToolTip(tip)
+    return row(name, kind, total)
+
+
+def _line(name: str, number: QLabel, tip: str) -> QWidget:
+    line = QWidget()
+    words = label(name, "muted")
+    for widget in (words, number):
+        widget.setToolTip(tip)
+    line.setLayout(row(words, None, number))
+    return line

@@ -1,0 +1,141 @@
+"""A whole as one bar of coloured slices, and below it each slice with its number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QPainter, QPainterPath, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from app.builder.costs.design_costs import Slice
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import percent
+
+_BAR, _BELOW, _SWATCH, _LEADING = 14, 8, 9, 4  # pixels
+
+
+class StackedBar(QWidget):
+    """Slices side by side, each as wide as its share, then a row for each: its colour, its name, its number."""
+
+    def __init__(self, theme: ThemeProvider, words: Callable[[float], str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme, self._words = theme, words
+        self._bars: Sequence[Slice] = ()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        theme.theme_changed.connect(self._on_theme_changed)
+
+    def set_bars(self, bars: Sequence[Slice]) -> None:
+        """Show `bars`, in this order."""
+        is_resized = len(bars) != len(self._bars)
+        self._bars = bars
+        if is_resized:
+            self.updateGeometry()
+        self.setAccessibleDescription(", ".join(f"{bar.name} {self._words(bar.value)}" for bar in bars))
+        self.update()
+
+    @property
+    def bars(self) -> Sequence[Slice]:
+        """What is shown."""
+        return self._bars
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, self._height)
+
+    def minimumSizeHint(self) -> QSize:
+        # The same whatever the numbers are: a panel's width must not follow them.
+        return QSize(200, self._height)
+
+    @property
+    def _row_height(self) -> int:
+        return QFontMetrics(self._theme.font(0.95)).height() + _LEADING
+
+    @property
+    def _height(self) -> int:
+        return _BAR + _BELOW + len(self._bars) * self._row_height
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._paint_bar(painter)
+        colors, names, numbers = self._theme.theme, self._theme.font(0.95), self._theme.mono_font(0.92)
+        name_metrics, number_metrics = QFontMetrics(names), QFontMetrics(numbers)
+        for i, bar in enumerate(self._bars):
+            line = QRectF(0, _BAR + _BELOW + i * self._row_height, self.width(), self._row_height)
+            indent = 0.0
+            if not bar.is_sum:
+                swatch = QRectF(2 * SPACE if bar.is_part else 0, line.center().y() - _SWATCH / 2, _SWATCH, _SWATCH)
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(self._color(bar))
+                painter.drawRoundedRect(swatch, 2, 2)
+                indent = swatch.right() + 7
+            text = self._words(bar.value)
+            painter.setFont(numbers)
+            painter.setPen(colors.color("text" if bar.is_sum else "muted"))
+            painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
+            room = int(line.width() - indent - number_metrics.horizontalAdvance(text) - SPACE)
+            painter.setFont(names)
+            painter.setPen(colors.color("text"))
+            painter.drawText(
+                line.adjusted(indent, 0, 0, 0),
+                Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
+                name_metrics.elidedText(bar.name, Qt.TextElideMode.ElideRight, room),
+            )
+        painter.end()
+
+    def _paint_bar(self, painter: QPainter) -> None:
+        """All slices: together they are exactly as wide as the widget."""
+        track = QRectF(0, 0, self.width(), _BAR)
+        clip = QPainterPath()
+        clip.addRoundedRect(track, 4, 4)
+        painter.save()
+        painter.setClipPath(clip)
+        painter.fillRect(track, self._theme.theme.color("sunken"))
+        for bar, (left, right) in self._spans():
+            # A pixel between neighbours, where there is room for one.
+            gap = 1.0 if right - left > 3 else 0.0
+            painter.fillRect(QRectF(left, 0, right - left - gap, _BAR), self._color(bar))
+        painter.restore()
+
+    def _spans(self) -> list[tuple[Slice, tuple[float, float]]]:
+        shown = [bar for bar in self._bars if not bar.is_sum]
+        total = sum(bar.value for bar in shown)
+        spans, at = [], 0.0
+        for bar in shown:
+            right = at + self.width() * bar.value / total
+            spans.append((bar, (at, right)))
+            at = right
+        return spans
+
+    def _color(self, bar: Slice) -> QColor:
+        theme = self._theme.theme
+        color = QColor(theme.categories[bar.hue]) if isinstance(bar.hue, int) else theme.color(bar.hue)
+        color.setAlphaF(bar.strength)
+        return color
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            bar = self._at(event.pos())
+            if bar is None:
+                QToolTip.hideText()
+            else:
+                QToolTip.showText(event.globalPos(), self.tip(bar), self)
+            return True
+        return super().event(event)
+
+    def tip(self, bar: Slice) -> str:
+        """A slice with its share of the whole and its exact number, and what it is."""
+        total = sum(each.value for each in self._bars if not each.is_sum)
+        share = percent(bar.value / total, 1)
+        numbers = f"{bar.name}: {self._words(bar.value)}, {share} of all ({bar.value:,})"
+        return f"{numbers}\n{bar.meaning[0].upper()}{bar.meaning[1:]}" if bar.meaning else numbers
+
+    def _at(self, place: QPoint) -> Slice | None:
+        if place.y() < _BAR:
+            return next((bar for bar, (left, right) in self._spans() if left <= place.x() < right), None)
+        row = (place.y() - _BAR - _BELOW) // self._row_height
+        return self._bars[row] if 0 <= row < len(self._bars) else None
+
+    def _on_theme_changed(self) -> None:
+        self.updateGeometry()
+        self.update()

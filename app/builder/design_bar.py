@@ -1,0 +1,100 @@
+"""What stands above a design: its name, saving it and what else can be done with it, what is new, and training it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
+
+from app.kit.basics import button, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+
+_TRAIN_TIP = "Go to the Training tab with this design"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignActions:
+    """What the bar's controls do; the menu's in their order."""
+
+    save: Callable[[], object]
+    train: Callable[[], object]
+    rename: Callable[[], object]
+    duplicate: Callable[[], object]
+    delete: Callable[[], object]
+    revert: Callable[[], object]
+    import_json: Callable[[], object]
+    export_json: Callable[[], object]
+    export_svg: Callable[[], object]
+    export_png: Callable[[], object]
+
+
+_MENU = {
+    "rename": "Rename…",
+    "duplicate": "Duplicate",
+    "delete": "Delete",
+    "revert": "Undo all changes",
+    "import_json": "Import JSON…",
+    "export_json": "Export JSON…",
+    "export_svg": "Export diagram as SVG…",
+    "export_png": "Export diagram as PNG…",
+}
+_GROUP_ENDS = ("delete", "revert", "export_json")
+_NEEDS_LEGAL = ("duplicate", "export_json")
+
+
+class DesignBar(QWidget):
+    """One line; `line` says what is new or wrong."""
+
+    def __init__(self, theme: ThemeProvider, actions: DesignActions, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name of the design")
+        self.name.setToolTip("The name that the design is saved under")
+        self.name.setFixedWidth(200)
+        self.name.setMaxLength(80)
+        self.name.returnPressed.connect(lambda: actions.save())
+        self.save = button("Save", theme, actions.save, icon="floppy-disk", tip="Save this design (Ctrl+S)")
+        self.more = button("", theme, icon="dots-three", tip="More: rename, duplicate, delete, import, export")
+        self.more.setAccessibleName("More")
+        self.train = button("Train this design", theme, actions.train, icon="play-fill", role="primary", tip=_TRAIN_TIP)
+        self.line = ElidedLabel()
+        set_role(self.line, "caption")
+        self.menu = QMenu(self.more)
+        self.actions_by_name: dict[str, QAction] = {}
+        assert set(_MENU) <= {f.name for f in fields(actions)}
+        for name, words in _MENU.items():
+            action = self.menu.addAction(words)
+            action.triggered.connect(lambda checked=False, name=name: getattr(actions, name)())
+            self.actions_by_name[name] = action
+            if name in _GROUP_ENDS:
+                self.menu.addSeparator()
+        self.more.setMenu(self.menu)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        for widget in (self.name, self.save, self.more):
+            layout.addWidget(widget)
+        layout.addSpacing(SPACE)
+        layout.addWidget(self.line, 1)
+        layout.addSpacing(SPACE)
+        layout.addWidget(self.train)
+
+    def allow(self, *, is_own: bool, is_changed: bool, problem: str) -> None:
+        """Enable what makes sense: for the user's own designs, for changed ones, for legal ones."""
+        self.save.setEnabled(not problem)
+        self.train.setEnabled(not problem)
+        self.save.setToolTip(problem or "Save this design (Ctrl+S)")
+        self.train.setToolTip(problem or _TRAIN_TIP)
+        for name in ("rename", "delete"):
+            self.actions_by_name[name].setEnabled(is_own)
+        self.actions_by_name["revert"].setEnabled(is_changed or bool(problem))
+        for name in _NEEDS_LEGAL:
+            self.actions_by_name[name].setEnabled(not problem)
+
+    def say(self, sentence: str, *, is_problem: bool = False) -> None:
+        """Show one line about the design."""
+        self.line.setText(sentence)
+        set_role(self.line, "error" if is_problem else "caption")

@@ -1,0 +1,222 @@
+"""The designs to start from: a family on each line, its published sizes below it, and then the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import (
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QSignalBlocker,
+    QSize,
+    Qt,
+    Signal,
+    SignalInstance,
+)
+from PySide6.QtGui import QAction, QFontMetrics, QKeySequence, QPainter
+from PySide6.QtWidgets import (
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QTreeWidgetItemIterator,
+    QWidget,
+)
+
+from app.kit.theme import ThemeProvider
+from app.kit.words.preset_words import design_words, parameter_words, preset_families
+from models.library.library import DesignInfo
+from models.settings.presets import PRESETS
+
+_KEY, _SIZE, _PROBLEM, _HEADING = (Qt.ItemDataRole.UserRole + n for n in range(1, 5))
+_PAD, _ARROW = 6, 12  # pixels
+
+
+class DesignList(QTreeWidget):
+    """Presets by family, and saved designs. Delete deletes, F2 renames, where the design is the user's.
+
+    Signals:
+        chosen(name): clicked, or reached with the arrow keys.
+        rename_asked(name), duplicate_asked(name), delete_asked(name), compare_asked(name): by key or context menu.
+    """
+
+    chosen = Signal(str)
+    rename_asked = Signal(str)
+    duplicate_asked = Signal(str)
+    delete_asked = Signal(str)
+    compare_asked = Signal(str)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.setAccessibleName("Designs")
+        self.setProperty("role", "plain")
+        self.setHeaderHidden(True)
+        self.setIndentation(16)
+        self.setUniformRowHeights(True)
+        self.setExpandsOnDoubleClick(False)
+        self.setItemDelegate(_NameAndSize(theme, self))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self._own_actions: list[QAction] = []
+        self._add_action("Compare with this", QKeySequence(), self.compare_asked, own=False)
+        self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_asked, own=False)
+        self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_asked, own=True)
+        self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_asked, own=True)
+        self._saved: Sequence[DesignInfo] = ()
+        self._add_presets()
+        self._own = QTreeWidgetItem(["Your designs"])
+        self._own.setData(0, _HEADING, True)
+        self._own.setFlags(Qt.ItemFlag.ItemIsEnabled)
+        self.addTopLevelItem(self._own)
+        self._own.setHidden(True)
+        self.currentItemChanged.connect(self._on_current_changed)
+        self.itemDoubleClicked.connect(lambda item: item.setExpanded(not item.isExpanded()))
+        theme.theme_changed.connect(self.doItemsLayout)
+        self._allow_actions()
+
+    @property
+    def current_key(self) -> str:
+        """The selected design's name, '' for none."""
+        item = self.currentItem()
+        return "" if item is None else str(item.data(0, _KEY) or "")
+
+    @property
+    def keys(self) -> list[str]:
+        """All designs, from top to bottom."""
+        return [key for item in self._all_items() if (key := item.data(0, _KEY))]
+
+    def item_of(self, name: str) -> QTreeWidgetItem | None:
+        """The line of a design."""
+        return next((item for item in self._all_items() if item.data(0, _KEY) == name), None)
+
+    def set_designs(self, saved: Sequence[DesignInfo], current: str) -> None:
+        """Show the saved designs below the presets, with `current` selected ('' = none), without a signal."""
+        with QSignalBlocker(self):
+            if list(saved) != list(self._saved):
+                self._saved = saved
+                self._own.takeChildren()
+                for info in saved:
+                    self._own.addChild(_saved_item(info))
+                self._own.setHidden(not saved)
+                self._own.setExpanded(True)
+            item = self.item_of(current) if current else None
+            if item is not None:
+                self.setCurrentItem(item)
+                self.scrollToItem(item)
+            else:
+                self.setCurrentIndex(QModelIndex())
+        self._allow_actions()
+
+    def drawRow(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        # The whole line, arrow included, is one shape; the style would draw two.
+        if not index.data(_HEADING):
+            colors = self._theme.theme
+            selected = index.row() == self.currentIndex().row() and index.parent() == self.currentIndex().parent()
+            hovered = option.state & QStyle.StateFlag.State_MouseOver
+            painter.save()
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(colors.color("accent") if selected and self.hasFocus() else Qt.PenStyle.NoPen)
+            if selected or hovered:
+                painter.setBrush(colors.color("accent_soft" if selected else "sunken"))
+                painter.drawRoundedRect(QRect(option.rect).adjusted(1, 1, -2, -1), 6, 6)
+            painter.restore()
+        super().drawRow(painter, option, index)
+
+    def drawBranches(self, painter: QPainter, rect: QRect, index: QModelIndex | QPersistentModelIndex) -> None:
+        if index.model().hasChildren(index):
+            icon = self._theme.icon("caret-down" if self.isExpanded(index) else "caret-right", "muted")
+            place = QRect(0, 0, _ARROW, _ARROW)
+            place.moveCenter(QPoint(rect.right() - self.indentation() // 2, rect.center().y()))
+            icon.paint(painter, place)
+
+    def _add_presets(self) -> None:
+        for family in preset_families():
+            first = _preset_item(family.presets[0], family.title if family.presets[0].endswith("-tiny") else "")
+            self.addTopLevelItem(first)
+            for name in family.presets[1:]:
+                first.addChild(_preset_item(name))
+            if family.presets[1:]:
+                first.setToolTip(0, f"{first.toolTip(0)}\nPublished sizes: press →, or click the arrow")
+
+    def _all_items(self) -> list[QTreeWidgetItem]:
+        iterator = QTreeWidgetItemIterator(self)
+        items = []
+        while (item := iterator.value()) is not None:
+            items.append(item)
+            iterator += 1
+        return items
+
+    def _add_action(self, text: str, shortcut: QKeySequence, signal: SignalInstance, *, own: bool) -> None:
+        action = QAction(text, self)
+        action.setShortcut(shortcut)
+        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        action.triggered.connect(lambda: signal.emit(self.current_key) if self.current_key else None)
+        self.addAction(action)
+        if own:
+            self._own_actions.append(action)
+
+    def _on_current_changed(self) -> None:
+        self._allow_actions()
+        if self.current_key:
+            self.chosen.emit(self.current_key)
+
+    def _allow_actions(self) -> None:
+        for action in self._own_actions:
+            action.setEnabled(bool(self.current_key) and self.current_key not in PRESETS)
+
+
+def _preset_item(name: str, title: str = "") -> QTreeWidgetItem:
+    config, full = PRESETS[name], design_words(name)
+    item = QTreeWidgetItem([title or full])
+    item.setData(0, _KEY, name)
+    item.setData(0, _SIZE, parameter_words(config))
+    item.setData(0, Qt.ItemDataRole.AccessibleTextRole, f"{full}, {parameter_words(config)} parameters")
+    item.setToolTip(0, f"{full}: {parameter_words(config)} parameters, {config.topology} ({name})")
+    return item
+
+
+def _saved_item(info: DesignInfo) -> QTreeWidgetItem:
+    item = QTreeWidgetItem([info.name])
+    item.setData(0, _KEY, info.name)
+    item.setData(0, _SIZE, parameter_words(info.config) if info.config is not None else "damaged")
+    item.setData(0, _PROBLEM, info.problem)
+    item.setToolTip(0, info.problem or f"{info.name}\n{info.path}")
+    return item
+
+
+class _NameAndSize(QStyledItemDelegate):
+    """A name, and at the right how many parameters."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        return QSize(80, QFontMetrics(self._theme.font()).height() + 9)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        colors = self._theme.theme
+        place = QRect(option.rect).adjusted(0, 1, -2, -1)
+        painter.save()
+        heading = bool(index.data(_HEADING))
+        text = place.adjusted(_PAD, 0, -_PAD, 0)
+        size = index.data(_SIZE) or ""
+        numbers = self._theme.mono_font(0.9)
+        painter.setFont(numbers)
+        painter.setPen(colors.color("danger" if index.data(_PROBLEM) else "muted"))
+        painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, size)
+        text.setRight(text.right() - QFontMetrics(numbers).horizontalAdvance(size) - 2 * _PAD)
+        font = self._theme.font(0.9 if heading else 1.0)
+        painter.setFont(font)
+        painter.setPen(colors.color("muted" if heading else "danger" if index.data(_PROBLEM) else "text"))
+        name = QFontMetrics(font).elidedText(index.data(), Qt.TextElideMode.ElideRight, text.width())
+        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, name)
+        painter.restore()

@@ -1,0 +1,63 @@
+"""A menu with all designs there are: presets by family, saved ones, and those of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtWidgets import QMenu, QWidget
+
+from app.builder.comparison import ComparedDesign
+from app.kit.words.preset_words import design_words, parameter_words, preset_families
+from app.session.session import Session
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+
+_MOST_RUNS = 20
+
+
+class DesignMenu(QMenu):
+    """Read anew each time it is opened; what is chosen goes to `on_chosen`."""
+
+    def __init__(self, session: Session, on_chosen: Callable[[ComparedDesign], object], parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session, self._on_chosen = session, on_chosen
+        self.setToolTipsVisible(True)
+        self.aboutToShow.connect(self.fill)
+
+    def fill(self) -> None:
+        """Read what there is."""
+        self.clear()
+        for family in preset_families():
+            menu = self.addMenu(family.title)
+            for name in family.presets:
+                self._add(menu, design_words(name), PRESETS[name])
+        saved = [info for info in self._session.inspect_designs() if info.config is not None]
+        if saved:
+            self.addSeparator()
+            menu = self.addMenu("Your designs")
+            for info in saved:
+                assert info.config is not None
+                self._add(menu, info.name, info.config)
+        runs = [run for run in self._session.list_runs() if run.problem is None][:_MOST_RUNS]
+        if runs:
+            menu = self.addMenu("Runs")
+            for run in runs:
+                action = menu.addAction(_plain(run.name))
+                action.triggered.connect(partial(self._on_run, run.id, run.name))
+
+    def _add(self, menu: QMenu, title: str, config: ModelConfig) -> None:
+        action = menu.addAction(f"{_plain(title)}\t{parameter_words(config)}")
+        action.triggered.connect(lambda: self._on_chosen(ComparedDesign(title, config)))
+
+    def _on_run(self, run_id: str, name: str) -> None:
+        spec = self._session.run_spec(run_id)
+        if spec is None:
+            self._session.job_failed.emit(f"The design of the run «{name}» can no longer be read.", "")
+        else:
+            self._on_chosen(ComparedDesign(f"Run «{name}»", spec.model))
+
+
+def _plain(text: str) -> str:
+    """Text that a menu shows as it is: «&» would underline a letter, a tab begin the shortcut."""
+    return text.replace("&", "&&").replace("\t", " ")

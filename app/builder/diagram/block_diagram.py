@@ -1,0 +1,285 @@
+"""The architecture as a picture drawn from the config, which explains itself and is edited in place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PySide6.QtCore import QRect, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.builder.diagram.card import HoverCard
+from app.builder.diagram.describe import describe
+from app.builder.diagram.edits import STEPPED, step
+from app.builder.diagram.export import write_png, write_svg
+from app.builder.diagram.fonts import Fonts
+from app.builder.diagram.geometry import Picture
+from app.builder.diagram.items import AreaItem, Mark, NodeItem, StepItem, qrect
+from app.builder.diagram.layout import layout_blocks
+from app.builder.diagram.layout_area import layout_area
+from app.builder.diagram.lines import Backdrop, WireItem
+from app.builder.diagram.part import Part
+from app.builder.diagram.slot_card import SlotCard
+from app.builder.diagram.view import DiagramView
+from app.kit.theme import ThemeProvider
+from models.settings.model_config import ModelConfig
+
+VIEWS = ("blocks", "area")
+_FLASH_MS = 700
+_AREA_MARGIN = 24
+_HELP = (
+    "Arrow keys walk from part to part. Enter edits, Shift with up or down steps a number, plus and minus zoom, "
+    "0 fits the picture."
+)
+
+
+class BlockDiagram(QWidget):
+    """Draws one `ModelConfig`: as blocks, from token ids at the bottom to the result at the top, or to scale.
+
+    Signals:
+        edited(changes): a dict of slots and their new values, which the user made on the diagram.
+        slot_focused(name): the slot that the clicked part stands for.
+    """
+
+    edited = Signal(object)
+    slot_focused = Signal(str)
+
+    def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._config, self._theme = config, theme
+        self._batch, self._length = 1, config.context_length
+        self._kind = "blocks"
+        self._problem = ""
+        self._parts: dict[str, Part] = {}
+        self._total = 1
+        self._picture = Picture()
+        self._fonts = Fonts(theme)
+        self.view = DiagramView(theme, self)
+        self.view.setAccessibleName("Block diagram")
+        self.view.setWhatsThis(_HELP)
+        self.card = HoverCard(theme, self)
+        self.editor: SlotCard | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.view)
+        self._calm = QTimer(self, singleShot=True, interval=_FLASH_MS)
+        self._calm.timeout.connect(self._end_flash)
+        self.view.pointed.connect(self._on_pointed)
+        self.view.chosen.connect(self._on_chosen)
+        self.view.stepped.connect(self._on_stepped)
+        self.view.moved.connect(self._on_moved)
+        theme.theme_changed.connect(self._on_theme_changed)
+        self._draw()
+
+    # -- what is drawn -------------------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> ModelConfig:
+        """What is drawn."""
+        return self._config
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What is drawn, by key."""
+        return dict(self._parts)
+
+    @property
+    def picture(self) -> Picture:
+        """Where it is drawn."""
+        return self._picture
+
+    def set_design(self, config: ModelConfig, batch: int, length: int) -> None:
+        """Draw `config`, its shapes for `batch` texts of `length` tokens; what is different is marked for a moment."""
+        if (config, batch, length) == (self._config, self._batch, self._length):
+            return
+        before, is_new = self._parts, config != self._config
+        self._config, self._batch, self._length = config, batch, length
+        self._draw()
+        if is_new:
+            self._flash(before)
+        if self.editor is not None:
+            if self.editor.part.key in self._parts:
+                self.editor.show_config(config)
+            else:
+                self._close_editor()
+
+    def set_view(self, kind: str) -> None:
+        """Show the "blocks" or the "area" view."""
+        assert kind in VIEWS, kind
+        if kind != self._kind:
+            self._kind = kind
+            self._close_editor()
+            self._draw()
+            self.view.fit()
+
+    def set_problem(self, name: str) -> None:
+        """Outline the parts that stand for a slot (or a heading of the form) that has a problem; '' = none."""
+        self._problem = name
+        for mark in self.view.marks:
+            mark.set_state("faulty", bool(name) and name in (mark.part.slot, mark.part.group))
+
+    # -- zoom and files ------------------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Show the whole picture."""
+        self.view.fit()
+        if self._kind == "area":
+            self._draw()
+
+    def zoom(self, factor: float) -> None:
+        """Show the picture `factor` times as large."""
+        self.view.zoom(factor)
+
+    def export_svg(self, path: Path) -> None:
+        """Write the picture as SVG, in the colours on screen, without the buttons on it."""
+        with self._as_print():
+            scene, ground = self.view.scene(), self._theme.theme.color("surface")
+            write_svg(scene, self.view.sceneRect(), ground, self.view.accessibleDescription(), path)
+
+    def export_png(self, path: Path) -> None:
+        """Write the picture as PNG, in twice the pixels that it has on screen at zoom 1."""
+        with self._as_print():
+            write_png(self.view.scene(), self.view.sceneRect(), self._theme.theme.color("surface"), path)
+
+    @contextmanager
+    def _as_print(self) -> Iterator[None]:
+        """Without what belongs to the screen only: buttons, and marks of pointer, focus and change."""
+        steps = [mark for mark in self.view.marks if isinstance(mark, StepItem)]
+        focused = self.view.focused
+        self._end_flash()
+        for mark in self.view.marks:
+            mark.set_state("lit", False)
+            mark.set_state("focused", False)
+        for mark in steps:
+            mark.setVisible(False)
+        try:
+            yield
+        finally:
+            for mark in steps:
+                mark.setVisible(True)
+            if focused is not None:
+                focused.set_state("focused", self.view.hasFocus())
+
+    # -- drawing -------------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        self._parts = describe(self._config, self._batch, self._length)
+        self._total = sum(part.total_parameters for part in self._parts.values())
+        self.card.hide()
+        scene = self.view.scene()
+        scene.clear()
+        marks = self._draw_blocks() if self._kind == "blocks" else self._draw_area()
+        for item in (Backdrop(self._picture, self._theme, self._fonts, behind=b) for b in (True, False)):
+            scene.addItem(item)
+        for mark in marks:
+            scene.addItem(mark)
+        self.view.show_marks(marks, qrect(self._picture.frame))
+        self.set_problem(self._problem)
+        self.view.setAccessibleDescription(self._summary())
+
+    def _draw_blocks(self) -> list[Mark]:
+        config = self._config
+        picture = layout_blocks(config, self._parts, self._batch, self._length, self._fonts.measure)
+        self._picture = picture
+        marks: list[Mark] = [WireItem(wire, self._parts[wire.key], self._theme) for wire in picture.wires]
+        marks += [NodeItem(node, self._parts[node.key], self._theme, self._fonts) for node in picture.nodes]
+        for button in picture.steps:
+            enabled = bool(step(config, button.slot, button.direction))
+            marks.append(StepItem(button, self._parts[button.key], self._theme, enabled=enabled))
+        return marks
+
+    def _draw_area(self) -> list[Mark]:
+        room, text = self.view.viewport().rect(), self._theme.text_scale
+        width = max(room.width() / text - _AREA_MARGIN, 240.0)
+        height = max(room.height() / text - _AREA_MARGIN, 240.0)
+        picture = layout_area(self._config, self._parts, width, height, self._fonts.measure)
+        self._picture = picture
+        return [
+            AreaItem(node, self._parts[node.key], self._theme, self._fonts, self._share(node.key))
+            for node in picture.nodes
+            if node.look == "area"
+        ]
+
+    def _share(self, key: str) -> float:
+        return self._parts[key].total_parameters / self._total
+
+    def _flash(self, before: dict[str, Part]) -> None:
+        for mark in self.view.marks:
+            if isinstance(mark, NodeItem):
+                mark.set_state("fresh", self._parts[mark.part.key] != before.get(mark.part.key))
+        self._calm.start()
+
+    def _end_flash(self) -> None:
+        for mark in self.view.marks:
+            mark.set_state("fresh", False)
+
+    def _summary(self) -> str:
+        named = (f"{part.title} {part.detail}".strip() for part in self._parts.values() if part.kind != "sum")
+        return f"{self._config.topology}, {self._total:,} parameters: {', '.join(named)}."
+
+    def _on_theme_changed(self) -> None:
+        self._fonts = Fonts(self._theme)
+        self._draw()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._kind == "area" and self.view.is_fitted:
+            self._draw()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.view.is_fitted:
+            self.view.fit()
+
+    # -- pointing and editing ------------------------------------------------------------------------------------------
+
+    def _on_pointed(self, mark: Mark | None) -> None:
+        if mark is None or self.editor is not None:
+            self.card.hide()
+            return
+        self.card.explain(mark.part, self._total, self._place(mark), is_line=isinstance(mark, WireItem))
+
+    def _place(self, mark: Mark) -> QRect:
+        place = self.view.place_of(mark)
+        return QRect(self.view.viewport().mapTo(self, place.topLeft()), place.size())
+
+    def _on_chosen(self, mark: Mark | None) -> None:
+        was_open = self.editor.part.key if self.editor is not None else ""
+        self._close_editor()
+        if isinstance(mark, StepItem):
+            self._step(mark.step.slot, mark.step.direction)
+        elif mark is not None and mark.part.key != was_open:
+            self.slot_focused.emit(mark.part.slot)
+            self._open_editor(mark)
+
+    def _on_stepped(self, mark: Mark, direction: int) -> None:
+        slot = next((name for name in mark.part.slots if name in STEPPED), "")
+        if slot:
+            self._step(slot, direction)
+
+    def _step(self, slot: str, direction: int) -> None:
+        changes = step(self._config, slot, direction)
+        if changes:
+            self.edited.emit(changes)
+
+    def _open_editor(self, mark: Mark) -> None:
+        self.card.hide()
+        editor = self.editor = SlotCard(mark.part, self._config, self._theme, self)
+        editor.edited.connect(self.edited)
+        editor.closed.connect(self._on_editor_closed)
+        editor.open(self._place(mark))
+
+    def _on_editor_closed(self) -> None:
+        self._close_editor()
+        self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _close_editor(self) -> None:
+        if self.editor is not None:
+            editor, self.editor = self.editor, None
+            editor.hide()
+            editor.deleteLater()
+
+    def _on_moved(self) -> None:
+        self.card.hide()

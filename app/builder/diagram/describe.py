@@ -1,0 +1,301 @@
+"""What a design consists of, in words and numbers, from its settings alone. No Qt, no torch."""
+
+from __future__ import annotations
+
+from app.builder.diagram.activations import NAMES
+from app.builder.diagram.describe_attention import attention_parts
+from app.builder.diagram.describe_feed_forward import feed_forward_parts
+from app.builder.diagram.part import Part, StackSpec, norm_parameters, norm_part, shape_words, stacks_of
+from models.settings.model_config import GATED, ModelConfig
+
+
+def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
+    """Every part of the design by key, with the shapes that `batch` texts of `length` tokens have.
+
+    Parts of a block are described once, with as many copies as there are blocks. All `total_parameters` together are
+    those of the model.
+    """
+    stacks = stacks_of(config, batch, length)
+    parts = [_ids(config, stack) for stack in stacks]
+    parts.append(_embedding(config, stacks[-1]))
+    for stack in stacks:
+        parts += _entry(stack)
+        parts.append(_block(stack))
+        parts += _block_parts(stack)
+        parts += _exit(stack)
+        parts.append(_stream(stack))
+    if len(stacks) == 2:
+        parts.append(_memory(stacks[-1]))
+    parts += _head(config, stacks[-1])
+    return {part.key: part for part in parts}
+
+
+def has_language_head(config: ModelConfig) -> bool:
+    """Whether the model ends in logits over its vocabulary."""
+    return config.topology != "encoder-only" or config.head == "language"
+
+
+def _ids(config: ModelConfig, stack: StackSpec) -> Part:
+    word = {"encoder": "source ids", "decoder": "target ids"}.get(stack.name, "token ids")
+    return Part(
+        key=stack.prefix + "ids",
+        title=word,
+        formula=f"ids {shape_words(stack.batch, stack.length)}\neach below {config.vocab_size:,}",
+        meaning=f"The text, as one number for each token: {stack.batch:,} texts of {stack.length:,} tokens "
+        f"(at most {config.context_length:,}).",
+        kind="io",
+        slots=("context_length", "topology"),
+        shape=shape_words(stack.batch, stack.length),
+    )
+
+
+def _embedding(config: ModelConfig, stack: StackSpec) -> Part:
+    c, v = config.d_model, config.vocab_size
+    scale = f" · √{c:,}" if config.scaled_embeddings else ""
+    return Part(
+        key="embedding",
+        title="Embedding",
+        detail=f"{v:,} × {c:,}",
+        formula=f"x = E[id]{scale},   E: {v:,} × {c:,}\n{shape_words(stack.batch, stack.length)} → {stack.stream}",
+        meaning=f"Looks up each token's row of {c:,} numbers in a table."
+        + (" Encoder and decoder share it." if stack.source else "")
+        + (" The head uses it again." if config.tied_embeddings and has_language_head(config) else ""),
+        kind="embedding",
+        slots=("vocab_size", "d_model", "position", "embedding_norm", "scaled_embeddings", "tied_embeddings"),
+        shape=stack.stream,
+        n_parameters=v * c,
+    )
+
+
+def _entry(stack: StackSpec) -> list[Part]:
+    """What is added to the embeddings before the first block."""
+    config, parts = stack.config, []
+    c, rows = config.d_model, config.context_length
+    if config.n_segment and not stack.prefix and config.topology == "encoder-only":
+        parts.append(
+            Part(
+                key="segment",
+                title="Segments",
+                detail=f"{config.n_segment} × {c:,}",
+                formula=f"x = x + S[segment],   S: {config.n_segment} × {c:,}\n{stack.stream}",
+                meaning="Adds a learned row that says which part of the text a token belongs to.",
+                kind="position",
+                slots=("n_segment",),
+                shape=stack.stream,
+                n_parameters=config.n_segment * c,
+            )
+        )
+    if config.position == "learned":
+        parts.append(
+            Part(
+                key=stack.prefix + "position",
+                title="Positions",
+                detail=f"{rows:,} × {c:,}",
+                formula=f"x = x + P[position],   P: {rows:,} × {c:,}\n{stack.stream}",
+                meaning="Adds a learned row for each place in the text, so that the model knows the order.",
+                kind="position",
+                slots=("position", "context_length"),
+                shape=stack.stream,
+                n_parameters=rows * c,
+            )
+        )
+    elif config.position == "sinusoidal":
+        parts.append(
+            Part(
+                key=stack.prefix + "position",
+                title="Sinusoids",
+                detail="sin, cos",
+                formula=f"x = x + P[t],   P[t, 2i] = sin(t / 10000^(2i/{c:,})),  P[t, 2i+1] = cos(…)\n{stack.stream}",
+                meaning="Adds waves of many lengths, so that the model knows the order. Nothing is learned.",
+                kind="position",
+                slots=("position",),
+                shape=stack.stream,
+            )
+        )
+    if config.embedding_norm:
+        meaning = "Brings the sum of the embeddings into one range before the first block."
+        parts.append(norm_part(stack, "embedding_norm", meaning, first_slot="embedding_norm"))
+    return parts
+
+
+def _block(stack: StackSpec) -> Part:
+    config, n = stack.config, stack.config.n_layer
+    word = f"{stack.name} block".strip().capitalize()
+    each = sum(part.n_parameters * part.copies for part in _block_parts(stack) if part.copies > 1 or n == 1) // n
+    if config.position == "t5":
+        each -= config.n_bucket * config.n_head if n == 1 else 0
+    return Part(
+        key=stack.prefix + "block",
+        title=word,
+        detail=f"× {n}",
+        formula=f"x = block(x),   {n} times\n{stack.stream} → {stack.stream}",
+        meaning=f"{n} {'block' if n == 1 else 'blocks'} of this shape, one after the other, each with "
+        f"{each:,} numbers of its own.",
+        kind="block",
+        slots=(stack.layers_slot, "norm_place", "conv_width", "bias", "dropout"),
+        shape=stack.stream,
+    )
+
+
+def _block_parts(stack: StackSpec) -> list[Part]:
+    parts = attention_parts(stack, "attention")
+    if stack.source:
+        parts += attention_parts(stack, "cross_attention")
+    return parts + feed_forward_parts(stack)
+
+
+def _stream(stack: StackSpec) -> Part:
+    c = stack.config.d_model
+    return Part(
+        key=stack.prefix + "stream",
+        title="Residual stream",
+        formula=f"x: {stack.stream}\n{stack.batch:,} texts × {stack.length:,} tokens × {c:,} numbers",
+        meaning=f"{c:,} numbers for each token, from the embedding to the head. Every loop reads the stream and adds "
+        "to it.",
+        kind="stream",
+        slots=("d_model",),
+        shape=stack.stream,
+    )
+
+
+def _exit(stack: StackSpec) -> list[Part]:
+    if stack.config.norm_place != "pre":
+        return []
+    return [norm_part(stack, "final_norm", "The last norm of the stack, before its result is used.")]
+
+
+def _memory(stack: StackSpec) -> Part:
+    return Part(
+        key="memory",
+        title="Encoder's result",
+        formula=f"m: {stack.memory}\nkeys and values of every decoder block",
+        meaning="What the encoder read goes to the cross-attention of every decoder block, which makes keys and values "
+        "of it. It is read once per text.",
+        kind="memory",
+        slots=("topology",),
+        shape=stack.memory,
+    )
+
+
+def _head(config: ModelConfig, stack: StackSpec) -> list[Part]:
+    if has_language_head(config):
+        return _language_head(config, stack)
+    parts = _pooler(config, stack)
+    b, t, c, labels = stack.batch, stack.length, config.d_model, config.n_label
+    if config.head == "none":
+        return [*parts, _result("hidden states", stack.stream, "The last layer's numbers for each token.", "head")]
+    is_sequence = config.head == "sequence"
+    shape = shape_words(b, labels) if is_sequence else shape_words(b, t, labels)
+    source = shape_words(b, c) if is_sequence else stack.stream
+    parts.append(
+        Part(
+            key="head",
+            title="Label head",
+            detail=f"{c:,} → {labels:,}",
+            formula=f"scores = x W + b,   W: {c:,} × {labels:,}\n{source} → {shape}",
+            meaning="Gives every class a score"
+            + (", for the text as a whole, from its first token." if is_sequence else ", for each token."),
+            kind="head",
+            slots=("head", "n_label", "pooler"),
+            shape=shape,
+            n_parameters=(c + 1) * labels,
+        )
+    )
+    meaning = "How probable each class is, for the text." if is_sequence else "How probable each class is, per token."
+    return [*parts, _result("class probabilities", shape, meaning, "n_label")]
+
+
+def _pooler(config: ModelConfig, stack: StackSpec) -> list[Part]:
+    if not config.pooler or config.topology != "encoder-only":
+        return []
+    c = config.d_model
+    used = config.head == "sequence"
+    return [
+        Part(
+            key="pooler",
+            title="Pooler",
+            detail="first token",
+            formula=f"y = tanh(x₀ W + b),   W: {c:,} × {c:,}\n{stack.stream} → {shape_words(stack.batch, c)}",
+            meaning="A matrix and tanh over the first token's numbers"
+            + (", from which the text is classified." if used else ". The head does not use it."),
+            kind="head",
+            slots=("pooler",),
+            shape=shape_words(stack.batch, c),
+            n_parameters=c * c + c,
+        )
+    ]
+
+
+def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
+    b, t, c, v = stack.batch, stack.length, config.d_model, config.vocab_size
+    logits = shape_words(b, t, v)
+    parts = _pooler(config, stack)
+    if config.has_head_transform:
+        act = NAMES["gelu" if config.activation in GATED else config.activation]
+        norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
+        one = int(config.bias == "all")
+        parts.append(
+            Part(
+                key="head.transform",
+                title="Transform",
+                detail=f"{act}, {norm}",
+                formula=f"x = {norm}({act}(x W{' + b' if one else ''})),   W: {c:,} × {c:,}\n{stack.stream}",
+                meaning="One more matrix, activation and norm before the guess at tokens, as in BERT.",
+                kind="head",
+                slots=("head_transform",),
+                shape=stack.stream,
+                n_parameters=(c + one) * c + norm_parameters(config, c),
+            )
+        )
+    scale = f" / √{c:,}" if config.scaled_logits else ""
+    plus = " + b" if config.head_bias else ""
+    tied = config.tied_embeddings
+    parts.append(
+        Part(
+            key="head",
+            title="Output head",
+            detail="tied to embedding" if tied else f"{c:,} → {v:,}",
+            formula=f"logits = x{scale} {'Eᵀ' if tied else 'W'}{plus},   {c:,} × {v:,}\n{stack.stream} → {logits}",
+            meaning="Gives every token of the vocabulary a score. "
+            + ("It is the embedding's table once more." if tied else "It has a table of its own."),
+            kind="head",
+            slots=(
+                *(("head",) if config.topology == "encoder-only" else ()),
+                "tied_embeddings",
+                "head_bias",
+                *(("head_transform", "pooler") if config.topology == "encoder-only" else ()),
+                "scaled_logits",
+            ),
+            shape=logits,
+            n_parameters=(0 if tied else v * c) + (v if config.head_bias else 0),
+        )
+    )
+    if tied:
+        parts.append(
+            Part(
+                key="tied",
+                title="Tied embeddings",
+                formula=f"head = Eᵀ,   E: {v:,} × {c:,}\none table saves {v * c:,} numbers",
+                meaning="One table reads tokens and writes them: what is learned about a word serves both.",
+                kind="link",
+                slots=("tied_embeddings",),
+            )
+        )
+    if config.topology == "encoder-only":
+        title, meaning = "guesses at tokens", "How probable each token of the vocabulary is at each (masked) place."
+    else:
+        title, meaning = "next token", "How probable each token of the vocabulary is to come next, after every token."
+    return [*parts, _result(title, logits, f"{meaning} softmax of the logits.", "vocab_size")]
+
+
+def _result(title: str, shape: str, meaning: str, slot: str) -> Part:
+    softmax = "softmax(scores)" if title != "hidden states" else "x"
+    return Part(
+        key="result",
+        title=title,
+        formula=f"{softmax}\n{shape}",
+        meaning=meaning,
+        kind="io",
+        slots=(slot,),
+        shape=shape,
+    )

@@ -1,0 +1,158 @@
+"""The parts of attention and cross-attention, in words and numbers. No Qt."""
+
+from __future__ import annotations
+
+from app.builder.diagram.part import Part, StackSpec, norm_parameters, shape_words
+from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+
+
+def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
+    config, b, t = stack.config, stack.batch, stack.length
+    is_cross = sublayer == "cross_attention"
+    c, d, h, g, layers = config.d_model, config.head_dim, config.n_head, config.kv_heads, config.n_layer
+    seen = stack.source if is_cross else t
+    one, plus = int(config.attention_bias), " + b" if config.attention_bias else ""
+    prefix = f"{stack.prefix}{sublayer}."
+    word = "cross-attention" if is_cross else "attention"
+
+    def projection(letter: str, title: str, heads: int, length: int, slots: tuple[str, ...], meaning: str) -> Part:
+        source, x = ("m", "m (the encoder's result)") if is_cross and letter != "q" else ("x", "x")
+        return Part(
+            key=prefix + title,
+            title=letter.upper(),
+            detail=f"{heads} × {d}",
+            formula=f"{letter} = {source} W_{letter}{plus},   W_{letter}: {c:,} × {heads * d:,}\n"
+            f"{shape_words(b, length, c)} → {shape_words(b, heads, length, d)}",
+            meaning=meaning if x == "x" else f"{meaning} Made of m, what the encoder read.",
+            kind=title,
+            slots=slots,
+            shape=shape_words(b, heads, length, d),
+            n_parameters=(c + one) * heads * d,
+            copies=layers,
+        )
+
+    kv_slots = ("n_head", "d_head", "bias") if stack.is_second_settings and config.n_kv_head == 0 else ("n_kv_head",)
+    parts = [
+        sublayer_norm(stack, sublayer, word),
+        *([] if is_cross else conv_parts(stack, sublayer, word)),
+        projection("q", "query", h, t, (stack.heads_slot, "d_head", "bias"), "What each token is looking for."),
+        projection("k", "key", g, seen, (*kv_slots, "d_head", "bias"), "What each token offers to be found by."),
+        projection("v", "value", g, seen, (*kv_slots, "d_head", "bias"), "What each token hands over when found."),
+        *_score_parts(stack, sublayer, is_cross),
+        _attention_core(stack, sublayer, is_cross, seen),
+        Part(
+            key=prefix + "output",
+            title="Output",
+            detail=f"{h * d:,} → {c:,}",
+            formula=f"x = a W_o{plus},   W_o: {h * d:,} × {c:,}\n{shape_words(b, t, h * d)} → {stack.stream}",
+            meaning="Mixes what the heads collected, ready to be added to the residual stream.",
+            kind="attention",
+            slots=("bias", stack.heads_slot, "d_head", "zero_init_output"),
+            shape=stack.stream,
+            n_parameters=(h * d + one) * c,
+            copies=layers,
+        ),
+        sum_part(stack, sublayer, word),
+    ]
+    return list({part.key: part for part in parts}.values())
+
+
+def _attention_core(stack: StackSpec, sublayer: str, is_cross: bool, seen: int) -> Part:
+    config, b, t = stack.config, stack.batch, stack.length
+    d, h, g, window = config.head_dim, config.n_head, config.kv_heads, config.sliding_window
+    kind = config.attention_kind.capitalize()
+    bias = "" if is_cross else {"alibi": " − slope · distance", "t5": " + bias[distance]"}.get(config.position, "")
+    scale = f" / √{d}" if config.scaled_scores else ""
+    if is_cross:
+        mask, rule, reach = "cross", "", "the whole text that the encoder read"
+    elif window:
+        mask = "causal window" if config.is_causal else "window"
+        rule = f",   {'0 ≤ i − j' if config.is_causal else '|i − j|'} < {window:,}"
+        reach = f"{'the last' if config.is_causal else 'on either side up to'} {window:,} tokens, itself included"
+        reach = reach if config.is_causal else f"tokens less than {window:,} places away, on both sides"
+    elif config.is_causal:
+        mask, rule, reach = "causal", ",   j ≤ i", "itself and the tokens before it"
+    else:
+        mask, rule, reach = "full", "", "all tokens, before and after it"
+    shared = "" if g == h else f" {h // g} heads share each key and value."
+    patterns = "one pattern" if h == 1 else f"{h} patterns at once"
+    slots = (stack.heads_slot, "n_kv_head", "sliding_window", "qk_norm", "scaled_scores")
+    return Part(
+        key=f"{stack.prefix}{sublayer}.core",
+        title="Cross-attention" if is_cross else "Attention",
+        detail=f"{h} × {d}, window {window:,}"
+        if window and not is_cross
+        else f"{h} {'head' if h == 1 else 'heads'} × {d}",
+        formula=f"a = softmax(q kᵀ{scale}{bias}) v{rule}\n"
+        f"scores {shape_words(b, h, t, seen)} → {shape_words(b, h, t, d)}",
+        meaning=f"{kind} attention: each token collects from {reach}, in {patterns}.{shared}",
+        kind="attention",
+        slots=slots if not is_cross else (stack.heads_slot, "n_kv_head", "qk_norm", "scaled_scores"),
+        shape=shape_words(b, h, t, d),
+        mask=mask,
+        heads=(h, g),
+    )
+
+
+def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
+    """What shapes queries and keys (QK-norm, rotation) or is added to the scores (ALiBi, T5)."""
+    config, d, layers = stack.config, stack.config.head_dim, stack.config.n_layer
+    prefix, parts = f"{stack.prefix}{sublayer}.", []
+    if config.qk_norm:
+        norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
+        parts.append(
+            Part(
+                key=prefix + "qk_norm",
+                title="QK-norm",
+                detail=f"over {d}",
+                formula=f"q = {norm}(q),   k = {norm}(k)\nover each head's {d} numbers",
+                meaning="Keeps the scores of attention from growing too large.",
+                kind="norm",
+                slots=("qk_norm", "norm"),
+                n_parameters=2 * norm_parameters(config, d),
+                copies=layers,
+            )
+        )
+    if is_cross:
+        return parts
+    if config.position == "rope":
+        stretch = "" if config.rope_scaling == "none" else f", {config.rope_scaling} × {config.rope_factor:g}"
+        parts.append(
+            Part(
+                key=prefix + "rope",
+                title="RoPE",
+                detail=f"{config.rope_theta:,.6g}{stretch}",
+                formula=f"(qᵢ, qᵢ₊{d // 2}) turned by position · {config.rope_theta:,.6g}^(−2i/{d})\n"
+                f"i = 0 … {d // 2 - 1}, keys alike{stretch}",
+                meaning="Turns queries and keys by their position, so that their match depends on the distance.",
+                kind="position",
+                slots=("position", "rope_theta", "rope_scaling", "rope_factor"),
+            )
+        )
+    if config.position == "alibi":
+        parts.append(
+            Part(
+                key=prefix + "alibi",
+                title="ALiBi",
+                detail=f"{config.n_head} slopes",
+                formula=f"scores − slopeₕ · |i − j|\nh = 1 … {config.n_head}, slopes fixed",
+                meaning="A penalty that grows with the distance, for each head at another rate. Nothing is learned.",
+                kind="position",
+                slots=("position",),
+            )
+        )
+    if config.position == "t5":
+        parts.append(
+            Part(
+                key=prefix + "t5",
+                title="T5 bias",
+                detail=f"{config.n_bucket} × {config.n_head}",
+                formula=f"scores + B[bucket(i − j), head]\nB: {config.n_bucket} × {config.n_head}, "
+                f"distances up to {config.max_distance:,}",
+                meaning="Adds a learned number by distance and head. One table serves all layers of the stack.",
+                kind="position",
+                slots=("position", "n_bucket", "max_distance"),
+                n_parameters=config.n_bucket * config.n_head,
+            )
+        )
+    return parts

@@ -1,0 +1,101 @@
+"""The parts of the feed-forward, of one for all tokens or of a mixture of experts. No Qt."""
+
+from __future__ import annotations
+
+from app.builder.diagram.activations import FORMULAS, NAMES
+from app.builder.diagram.part import Part, StackSpec, shape_words
+from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+
+
+def feed_forward_parts(stack: StackSpec) -> list[Part]:
+    config, b, t = stack.config, stack.batch, stack.length
+    c, f, one = config.d_model, config.ff_width, int(config.ff_bias)
+    plus = " + b" if config.ff_bias else ""
+    prefix, copies = f"{stack.prefix}feed_forward.", config.n_layer * max(config.n_expert, 1)
+    inner = shape_words(b, t, f)
+    slots = (stack.ff_slot, "activation", "n_expert", "bias")
+
+    def matrix(key: str, title: str, letter: str, meaning: str) -> Part:
+        is_down = key == "down"
+        sizes = (f, c) if is_down else (c, f)
+        formula = f"{letter} W_{key}{plus},   W_{key}: {sizes[0]:,} × {sizes[1]:,}"
+        return Part(
+            key=prefix + key,
+            title=title,
+            detail=f"{sizes[0]:,} → {sizes[1]:,}",
+            formula=f"{'y' if is_down else 'g' if key == 'gate' else 'a'} = {formula}\n"
+            f"{inner if is_down else stack.stream} → {stack.stream if is_down else inner}",
+            meaning=meaning,
+            kind="feed-forward",
+            slots=slots,
+            shape=stack.stream if is_down else inner,
+            n_parameters=(sizes[0] + one) * sizes[1],
+            copies=copies,
+        )
+
+    parts = [
+        sublayer_norm(stack, "feed_forward", "the feed-forward part"),
+        *conv_parts(stack, "feed_forward", "the feed-forward part"),
+        *(_router(stack) if config.n_expert else []),
+        matrix("up", "Up", "x", "Spreads each token over a wider row of features."),
+        Part(
+            key=prefix + "activation",
+            title=NAMES[config.activation],
+            detail=f"{f:,}",
+            formula=f"h = {FORMULAS[config.activation]}\n{inner}, number by number",
+            meaning="The non-linearity: passes what is positive"
+            + (", squared" if config.activation == "relu2" else "")
+            + ("; here it opens the gate." if config.is_gated else "."),
+            kind="feed-forward",
+            slots=("activation", stack.ff_slot),
+            shape=inner,
+            curve=config.activation,
+        ),
+        matrix("down", "Down", "h", "Brings the features back to the model's width."),
+        sum_part(stack, "feed_forward", "feed_forward"),
+    ]
+    if config.is_gated:
+        parts.append(matrix("gate", "Gate", "x", "Decides how far each feature is let through."))
+        parts.append(
+            Part(
+                key=prefix + "times",
+                title="Gate × up",
+                formula=f"h = {NAMES[config.activation]}(g) · a\n{inner} · {inner}",
+                meaning="Each feature is multiplied by its gate: what the gate closes is not passed on.",
+                kind="sum",
+                slots=("activation", stack.ff_slot),
+                shape=inner,
+            )
+        )
+    return parts
+
+
+def _router(stack: StackSpec) -> list[Part]:
+    config, b, t = stack.config, stack.batch, stack.length
+    n, used, slots = config.n_expert, config.n_expert_used, ("n_expert", "n_expert_used", "router_balance")
+    prefix = f"{stack.prefix}feed_forward."
+    return [
+        Part(
+            key=prefix + "router",
+            title="Router",
+            detail=f"{config.d_model:,} → {n}",
+            formula=f"p = softmax(x W_r),   W_r: {config.d_model:,} × {n}\n{stack.stream} → {shape_words(b, t, n)}",
+            meaning=f"Finds for each token the {used} of {n} experts that suit it best.",
+            kind="router",
+            slots=slots,
+            shape=shape_words(b, t, n),
+            n_parameters=config.d_model * n,
+            copies=config.n_layer,
+        ),
+        Part(
+            key=prefix + "experts",
+            title=f"Experts × {n}",
+            detail=f"{used} of {n} per token",
+            formula=f"y = Σ pₑ · expertₑ(x),   {used} of {n} experts\np of the chosen ones scaled to a sum of 1",
+            meaning=f"{n} feed-forwards of the same shape. Each token is worked on by {used} of them; "
+            "which ones differs from token to token.",
+            kind="router",
+            slots=slots,
+            shape=stack.stream,
+        ),
+    ]

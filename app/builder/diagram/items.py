@@ -1,0 +1,226 @@
+"""The graphics items that draw what can be pointed at. They show state, which the view decides."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+
+from app.builder.diagram.fonts import Fonts
+from app.builder.diagram.geometry import Node, Rect, Step
+from app.builder.diagram.glyphs import paint_curve, paint_heads, paint_mask
+from app.builder.diagram.part import Part
+from app.builder.diagram.sketch import STEP
+from app.builder.diagram.tones import tone
+from app.kit.theme import ThemeProvider
+from app.kit.words.value_words import percent
+
+_CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+_HIT = 4.0  # how far around small things the pointer counts
+
+
+def qrect(rect: Rect) -> QRectF:
+    """The same for Qt."""
+    return QRectF(rect.left, rect.top, rect.width, rect.height)
+
+
+class Mark(QGraphicsItem):
+    """What can be pointed at: it stands for a part. `lit`: pointed at; `focused`; `fresh`: just changed; `faulty`."""
+
+    def __init__(self, part: Part, place: QRectF, theme: ThemeProvider) -> None:
+        super().__init__()
+        self.part, self.place, self._theme = part, place, theme
+        self.lit = self.focused = self.fresh = self.faulty = False
+
+    def set_state(self, name: str, value: bool) -> None:
+        """Set `lit`, `focused`, `fresh` or `faulty`."""
+        if getattr(self, name) != value:
+            setattr(self, name, value)
+            self.update()
+
+    def boundingRect(self) -> QRectF:
+        return self.place.adjusted(-_HIT, -_HIT, _HIT, _HIT)
+
+
+class NodeItem(Mark):
+    """A part's box."""
+
+    def __init__(self, node: Node, part: Part, theme: ThemeProvider, fonts: Fonts) -> None:
+        super().__init__(part, qrect(node.rect), theme)
+        self.node, self._fonts = node, fonts
+        self.setZValue(3 if node.look in ("sum", "times") else 2)
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        look, place = self.node.look, self.place
+        if look in ("sum", "times"):
+            self._paint_sum(painter)
+        elif look == "words":
+            self._paint_words(painter)
+        else:
+            self._paint_frame(painter)
+            if look == "attention":
+                self._paint_attention(painter)
+            elif look == "activation":
+                self._paint_activation(painter)
+            elif look in ("tag", "chip", "plain"):
+                self._one_line(painter, place, with_detail=look == "tag")
+            else:
+                self._two_lines(painter, place)
+        if self.focused:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(self._theme.theme.color("accent"), 2))
+            painter.drawRoundedRect(place.adjusted(-3, -3, 3, 3), 8, 8)
+
+    def _border(self) -> QPen:
+        colors = self._theme.theme
+        if self.faulty:
+            return QPen(colors.color("danger"), 1.8)
+        if self.lit or self.fresh:
+            return QPen(colors.color("accent"), 1.6)
+        pen = QPen(colors.color("border_strong"), 1)
+        if self.node.shared:
+            pen.setStyle(Qt.PenStyle.DashLine)
+        return pen
+
+    def _paint_frame(self, painter: QPainter) -> None:
+        colors, place = self._theme.theme, self.place
+        painter.setPen(self._border())
+        fill = "accent_soft" if self.fresh else "danger_soft" if self.faulty else "surface"
+        painter.setBrush(colors.color("sunken" if self.node.look == "chip" and fill == "surface" else fill))
+        radius = place.height() / 2 if self.node.look == "chip" else 6
+        painter.drawRoundedRect(place, radius, radius)
+        role = tone(self.part.kind)
+        if role and self.node.look != "chip":
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colors.color(role))
+            painter.drawRoundedRect(QRectF(place.left() + 3, place.top() + 5, 3, place.height() - 10), 1.5, 1.5)
+
+    def _text(self, painter: QPainter, place: QRectF, text: str, font: str, align: Qt.AlignmentFlag, role: str) -> None:
+        painter.setFont(self._fonts.font(font))
+        painter.setPen(self._theme.theme.color(role))
+        painter.drawText(place, align, text)
+
+    def _one_line(self, painter: QPainter, place: QRectF, *, with_detail: bool) -> None:
+        title, detail = self.part.title, self.part.detail if with_detail else ""
+        place = place.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
+        if not detail:
+            self._text(painter, place, title, "title", _CENTRE, "muted" if self.node.look == "chip" else "text")
+            return
+        width = self._fonts.measure(title, "title") + 8 + self._fonts.measure(detail, "detail")
+        inside = QRectF(place.center().x() - width / 2, place.top(), width + 1, place.height())
+        self._text(painter, inside, title, "title", _LEFT, "text")
+        self._text(painter, inside, detail, "detail", _RIGHT, "muted")
+
+    def _two_lines(self, painter: QPainter, place: QRectF) -> None:
+        middle = place.center().y()
+        place = place.adjusted(4 if tone(self.part.kind) else 0, 0, 0, 0)
+        self._text(
+            painter, QRectF(place.left(), middle - 16, place.width(), 17), self.part.title, "title", _CENTRE, "text"
+        )
+        below = QRectF(place.left(), middle, place.width(), 15)
+        self._text(painter, below, self.part.detail, "detail", _CENTRE, "muted")
+
+    def _paint_attention(self, painter: QPainter) -> None:
+        place, colors = self.place, self._theme.theme
+        side = 34.0
+        paint_mask(
+            painter, self.part.mask, QRectF(place.left() + 11, place.center().y() - side / 2, side, side), colors
+        )
+        left = place.left() + side + 20
+        words = QRectF(left, place.top() + 5, place.right() - left, 17)
+        self._text(painter, words, self.part.title, "title", _LEFT, "text")
+        self._text(painter, QRectF(left, words.bottom(), words.width(), 14), self.part.detail, "detail", _LEFT, "muted")
+        marks = QRectF(left, place.bottom() - 14, place.right() - left - 10, 9)
+        paint_heads(painter, *self.part.heads, marks, colors)
+
+    def _paint_activation(self, painter: QPainter) -> None:
+        place, width = self.place, 30.0
+        words = self._fonts.measure(self.part.title, "title")
+        free = (place.width() - width - words - 10) / 2
+        curve = QRectF(place.left() + max(free, 8), place.top() + 8, width, place.height() - 16)
+        paint_curve(painter, self.part.curve, curve, self._theme.theme)
+        self._text(
+            painter,
+            QRectF(curve.right() + 10, place.top(), words + 4, place.height()),
+            self.part.title,
+            "title",
+            _LEFT,
+            "text",
+        )
+
+    def _paint_sum(self, painter: QPainter) -> None:
+        colors, centre = self._theme.theme, self.place.center()
+        painter.setPen(QPen(colors.color("accent"), 2.2 if self.lit else 1.6))
+        painter.setBrush(colors.color("accent_soft" if self.lit or self.fresh else "surface"))
+        painter.drawEllipse(self.place)
+        d = 4.5 if self.node.look == "sum" else 3.4
+        if self.node.look == "sum":
+            painter.drawLine(centre - QPointF(d, 0), centre + QPointF(d, 0))
+            painter.drawLine(centre - QPointF(0, d), centre + QPointF(0, d))
+        else:
+            painter.drawLine(centre - QPointF(d, d), centre + QPointF(d, d))
+            painter.drawLine(centre - QPointF(d, -d), centre + QPointF(d, -d))
+
+    def _paint_words(self, painter: QPainter) -> None:
+        if self.lit or self.fresh or self.faulty:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(self._theme.theme.color("danger_soft" if self.faulty else "accent_soft"))
+            painter.drawRoundedRect(self.place, 5, 5)
+        self._text(painter, self.place, self.part.title, "title", _CENTRE, "muted")
+
+
+class AreaItem(NodeItem):
+    """A part to scale, named where its words fit."""
+
+    def __init__(self, node: Node, part: Part, theme: ThemeProvider, fonts: Fonts, share: float) -> None:
+        super().__init__(node, part, theme, fonts)
+        self._share = percent(share, 0 if share >= 0.0995 else 1)
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        colors, place = self._theme.theme, self.place
+        role = tone(self.part.kind) or "border_strong"
+        strength = 0.5 if self.lit or self.focused else 0.24
+        painter.setBrush(colors.color(role, min(1.0, strength + (0.25 if self.fresh else 0))))
+        thin = min(place.width(), place.height()) < 3
+        edge = QPen(QColor(colors.surface), 1) if not (self.lit or self.focused) else QPen(colors.color("accent"), 2)
+        painter.setPen(Qt.PenStyle.NoPen if thin and not (self.lit or self.focused) else edge)
+        painter.drawRect(place)
+        if self.node.lit < 1:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.drawRect(QRectF(place.left(), place.top(), self.node.lit * place.width(), place.height()))
+        self._paint_name(painter, place)
+
+    def _paint_name(self, painter: QPainter, place: QRectF) -> None:
+        title, share = self.part.title, self._share
+        wide = max(self._fonts.measure(title, "title"), self._fonts.measure(share, "detail")) + 8
+        if place.width() >= wide and place.height() >= 34:
+            middle = place.center().y()
+            self._text(painter, QRectF(place.left(), middle - 16, place.width(), 16), title, "title", _CENTRE, "text")
+            self._text(painter, QRectF(place.left(), middle, place.width(), 15), share, "detail", _CENTRE, "muted")
+        elif place.width() >= wide + self._fonts.measure(share, "detail") and place.height() >= 16:
+            words = self._fonts.measure(title, "title") + 8 + self._fonts.measure(share, "detail")
+            inside = QRectF(place.center().x() - words / 2, place.top(), words + 1, place.height())
+            self._text(painter, inside, title, "title", _LEFT, "text")
+            self._text(painter, inside, share, "detail", _RIGHT, "muted")
+
+
+class StepItem(Mark):
+    """A round − or + button."""
+
+    def __init__(self, step: Step, part: Part, theme: ThemeProvider, *, enabled: bool) -> None:
+        place = QRectF(step.at.x - STEP, step.at.y - STEP, 2 * STEP, 2 * STEP)
+        super().__init__(part, place, theme)
+        self.step, self.enabled = step, enabled
+        self.setZValue(4)
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        colors, centre, r = self._theme.theme, self.place.center(), STEP - 1.5
+        hot = self.lit and self.enabled
+        painter.setPen(QPen(colors.color("accent" if hot else "border"), 1))
+        painter.setBrush(colors.color("accent_soft" if hot else "surface"))
+        painter.drawEllipse(centre, r, r)
+        painter.setPen(QPen(colors.color("accent" if hot else "muted" if self.enabled else "border_strong"), 1.5))
+        painter.drawLine(centre - QPointF(3.2, 0), centre + QPointF(3.2, 0))
+        if self.step.direction > 0:
+            painter.drawLine(centre - QPointF(0, 3.2), centre + QPointF(0, 3.2))

@@ -1,0 +1,144 @@
+"""One part of an architecture in words and numbers, and how its numbers are written. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from models.settings.model_config import ModelConfig
+
+_GROUPS = {f.name: f.metadata["group"] for f in fields(ModelConfig)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What the diagram draws as a box, a sum or a line, and explains.
+
+    `key` is its place in the model ("decoder.attention.query"); `formula` has the numbers filled in, a line each for
+    what is computed and for the sizes; `shape` is that of the result; `slots` are what can be edited there, the first
+    being what the part stands for; `n_parameters` counts one of its `copies`.
+    """
+
+    key: str
+    title: str
+    detail: str = ""
+    formula: str
+    meaning: str
+    kind: str
+    slots: tuple[str, ...]
+    shape: str = ""
+    n_parameters: int = 0
+    copies: int = 1
+    mask: str = ""
+    """What attention sees: 'causal', 'full', 'cross', 'window' or 'causal window'."""
+    heads: tuple[int, int] = (0, 0)
+    """Query heads and the key/value heads that they share."""
+    curve: str = ""
+    """The activation whose curve is drawn."""
+
+    @property
+    def slot(self) -> str:
+        """The setting that the part stands for."""
+        return self.slots[0]
+
+    @property
+    def group(self) -> str:
+        """The heading under which a form shows that setting."""
+        return str(_GROUPS[self.slot])
+
+    @property
+    def total_parameters(self) -> int:
+        """Trained numbers of all copies."""
+        return self.n_parameters * self.copies
+
+
+def shape_words(*sizes: int) -> str:
+    """A shape as people write it: '[8, 256, 1,024]'."""
+    return "[" + ", ".join(f"{size:,}" for size in sizes) + "]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSpec:
+    """One stack of blocks: its own settings, and what it reads.
+
+    `prefix` begins the keys of its parts ("", "encoder." or "decoder."); `length` is its text's, `source` that of the
+    text an encoder read for it (0 = none).
+    """
+
+    config: ModelConfig
+    prefix: str
+    batch: int
+    length: int
+    source: int = 0
+
+    @property
+    def name(self) -> str:
+        """'encoder' or 'decoder' where there are both, else ''."""
+        return self.prefix.rstrip(".")
+
+    @property
+    def is_second_settings(self) -> bool:
+        """Whether slots of its own (n_encoder_layer …) say what differs from the decoder."""
+        return self.name == "encoder"
+
+    @property
+    def layers_slot(self) -> str:
+        """The setting for its number of blocks."""
+        return "n_encoder_layer" if self.is_second_settings else "n_layer"
+
+    @property
+    def heads_slot(self) -> str:
+        """The setting for its heads."""
+        return "n_encoder_head" if self.is_second_settings else "n_head"
+
+    @property
+    def ff_slot(self) -> str:
+        """The setting for its feed-forward width."""
+        return "d_encoder_ff" if self.is_second_settings else "d_ff"
+
+    @property
+    def stream(self) -> str:
+        """The shape of the residual stream."""
+        return shape_words(self.batch, self.length, self.config.d_model)
+
+    @property
+    def memory(self) -> str:
+        """The shape of the encoder's result."""
+        return shape_words(self.batch, self.source, self.config.d_model)
+
+
+def stacks_of(config: ModelConfig, batch: int, length: int) -> tuple[StackSpec, ...]:
+    """The design's stacks, an encoder before its decoder; texts are no longer than the context."""
+    length = min(length, config.context_length)
+    if config.topology != "encoder-decoder":
+        return (StackSpec(config=config, prefix="", batch=batch, length=length),)
+    return (
+        StackSpec(config=config.encoder(), prefix="encoder.", batch=batch, length=length),
+        StackSpec(config=config, prefix="decoder.", batch=batch, length=length, source=length),
+    )
+
+
+def norm_parameters(config: ModelConfig, width: int) -> int:
+    """Trained numbers of a norm over `width` numbers."""
+    return width * (2 if config.norm_bias else 1)
+
+
+def norm_part(stack: StackSpec, key: str, meaning: str, *, copies: int = 1, first_slot: str = "norm") -> Part:
+    """The norm called `key` over the stream's width."""
+    config = stack.config
+    plus = " + b" if config.norm_bias else ""
+    name, formula = "LayerNorm", f"y = (x − mean) / √(var + {config.norm_eps:g}) · g{plus}"
+    if config.norm == "rmsnorm":
+        name, formula = "RMSNorm", f"y = x / √(mean(x²) + {config.norm_eps:g}) · g"
+    slots = ("norm", "norm_place", "norm_eps", "bias")
+    return Part(
+        key=stack.prefix + key,
+        title=name,
+        detail=f"{config.d_model:,}",
+        formula=f"{formula}\nover each token's {config.d_model:,} numbers",
+        meaning=meaning,
+        kind="norm",
+        slots=slots if first_slot == "norm" else (first_slot, *slots),
+        shape=stack.stream,
+        n_parameters=norm_parameters(config, config.d_model),
+        copies=copies,
+    )

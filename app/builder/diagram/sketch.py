@@ -1,0 +1,109 @@
+"""Places boxes and lines along one spine: across is measured away from it, to the right or, mirrored, to the left."""
+
+from __future__ import annotations
+
+from app.builder.diagram.geometry import Dot, Label, Measure, Node, Picture, Point, Rect, Sheet, Step, Wire
+from app.builder.diagram.part import Part
+
+TALL, LOW, ATTENTION = 34.0, 24.0, 50.0  # heights of boxes with two lines, with one, and of attention's
+PAD, RADIUS, STEP = 10.0, 9.0, 9.0  # beside text; of a sum; of a ± button
+
+
+class Sketch:
+    """Draws into `picture` around a spine at x = `spine`. `overhang`: how far boxes in the spine's way may stand out on
+    the side without loops, None = they stand in its middle."""
+
+    def __init__(
+        self,
+        picture: Picture,
+        parts: dict[str, Part],
+        measure: Measure,
+        spine: float,
+        *,
+        mirrored: bool = False,
+        overhang: float | None = None,
+    ) -> None:
+        self.picture, self.parts, self.measure = picture, parts, measure
+        self.spine, self._sign, self._overhang = spine, -1 if mirrored else 1, overhang
+
+    def x(self, across: float) -> float:
+        """The x of a place so far from the spine."""
+        return self.spine + self._sign * across
+
+    def width_of(self, key: str, look: str = "box") -> float:
+        """How wide the box of part `key` must be for its words; 0 where the design has no such part."""
+        if key not in self.parts:
+            return 0.0
+        part = self.parts[key]
+        title, detail = self.measure(part.title, "title"), self.measure(part.detail, "detail")
+        if look == "tag":
+            return round(title + (8 + detail if part.detail else 0) + 2 * PAD)
+        return round((title if look == "plain" else max(title, detail)) + 2 * PAD)
+
+    def box(
+        self, key: str, across: float, y: float, width: float, height: float, look: str = "box", *, shared: bool = False
+    ) -> Rect:
+        """A box that begins `across` from the spine, its middle at `y`."""
+        left = self.x(across) if self._sign > 0 else self.x(across + width)
+        rect = Rect(left, y - height / 2, width, height)
+        self.picture.nodes.append(Node(key=key, rect=rect, look=look, shared=shared))
+        return rect
+
+    def on_spine(self, key: str, bottom: float, look: str = "tag", width: float = 0.0) -> float:
+        """A box in the spine's way, its lower edge at `bottom`; returns its upper edge."""
+        width = width or self.width_of(key, look)
+        return self.box(key, -self.outside(width), bottom - LOW / 2, width, LOW, look).top
+
+    def outside(self, width: float) -> float:
+        """How much of a box so wide, in the spine's way, stands on the side without loops."""
+        return width / 2 if self._overhang is None else min(width / 2, self._overhang)
+
+    def sum(self, key: str, y: float, across: float = 0.0, look: str = "sum") -> None:
+        """⊕ on the spine, or ⊗ beside it."""
+        x = self.x(across)
+        rect = Rect(x - RADIUS, y - RADIUS, 2 * RADIUS, 2 * RADIUS)
+        self.picture.nodes.append(Node(key=key, rect=rect, look=look))
+
+    def wire(self, key: str, *points: tuple[float, float], look: str = "thin", arrow: bool = True) -> None:
+        """A line through (across, y) points that carries what part `key` makes."""
+        places = tuple(Point(self.x(across), y) for across, y in points)
+        self.picture.wires.append(Wire(key=key, points=places, look=look, arrow=arrow))
+
+    def climb(self, key: str, bottom: float, top: float, *, arrow: bool = False) -> None:
+        """A piece of the spine."""
+        if bottom - top > 0.5:
+            self.wire(key, (0, bottom), (0, top), look="spine", arrow=arrow)
+
+    def tap(self, y: float) -> None:
+        """Where a loop leaves the spine."""
+        self.picture.dots.append(Dot(at=Point(self.spine, y)))
+
+    def dot(self, key: str, across: float, y: float, look: str, size: float) -> None:
+        """One of many."""
+        self.picture.dots.append(Dot(at=Point(self.x(across), y), look=look, key=key, size=size))
+
+    def label(self, text: str, across: float, y: float, key: str = "", look: str = "caption") -> None:
+        """Words that begin `across` from the spine and run away from it."""
+        at, align = Point(self.x(across), y), "left" if self._sign > 0 else "right"
+        self.picture.labels.append(Label(text=text, at=at, align=align, key=key, look=look))
+
+    def label_over(self, text: str, across: float, bottom: float, key: str = "") -> None:
+        """Words centred over a place, their lower edge at `bottom`."""
+        self.picture.labels.append(Label(text=text, at=Point(self.x(across), bottom - 7), align="centre", key=key))
+
+    def sheet(self, low: float, high: float, top: float, bottom: float, copies: int, *, dashed: bool = False) -> Rect:
+        """A panel between two distances from the spine."""
+        left = min(self.x(low), self.x(high))
+        rect = Rect(left, top, high - low, bottom - top)
+        self.picture.sheets.append(Sheet(rect=rect, copies=copies, dashed=dashed))
+        return rect
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the loops are on the left."""
+        return self._sign < 0
+
+    def steps(self, slot: str, key: str, right: float, y: float, *, apart: float = 0.0) -> None:
+        """− and + buttons, the right one's right edge at x = `right`, with room for a number between them."""
+        for direction, x in ((1, right - STEP), (-1, right - 3 * STEP - 4 - apart)):
+            self.picture.steps.append(Step(slot=slot, direction=direction, at=Point(x, y), key=key))

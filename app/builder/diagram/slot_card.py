@@ -1,0 +1,131 @@
+"""The little form that opens on a part of the diagram: its settings, changed in place."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from PySide6.QtCore import QEvent, QRect, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from app.builder.diagram.card import place_beside
+from app.builder.diagram.edits import STEPPED, repaired, step
+from app.builder.diagram.part import Part
+from app.kit.basics import label
+from app.kit.forms.editors import Editor, IntBox, make_editor
+from app.kit.theme import ThemeProvider
+from app.kit.words.slot_words import zero_words
+from models.settings.model_config import ModelConfig
+from models.settings.slots import is_used
+
+_FIELDS = {f.name: f for f in fields(ModelConfig)}
+
+
+class SlotCard(QFrame):
+    """Edits the slots of one `Part`. Enter and Esc close it.
+
+    Signals:
+        edited(changes): a dict of slots and their new values, made legal where a simple change does that.
+        closed(): the user is done.
+    """
+
+    edited = Signal(object)
+    closed = Signal()
+
+    def __init__(self, part: Part, config: ModelConfig, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.part, self._config, self._room = part, config, parent
+        self.setProperty("role", "toast")
+        self.setAccessibleName(f"Settings of {part.title}")
+        self.editors: dict[str, Editor] = {}
+        self.problem = label("", "error", wrap=True)
+        self.problem.hide()
+        self._zeros = zero_words()
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(14, 10, 14, 12)
+        lines.setSpacing(8)
+        lines.addWidget(label(part.title, "subheading"))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(6)
+        for name in dict.fromkeys(part.slots):
+            if is_used(config, _FIELDS[name]):
+                self._add(grid, name, theme)
+        lines.addLayout(grid)
+        lines.addWidget(self.problem)
+        self.show_config(config)
+        self.adjustSize()
+
+    def open(self, beside: QRect) -> None:
+        """Appear beside a rectangle of the parent, ready to type."""
+        self.move(place_beside(self.sizeHint(), beside, self._room.size()))
+        self.show()
+        self.raise_()
+        if self.editors:
+            first = next(iter(self.editors.values())).widget
+            first.setFocus(Qt.FocusReason.PopupFocusReason)
+            if isinstance(first, IntBox):
+                first.selectAll()
+
+    def show_config(self, config: ModelConfig) -> None:
+        """Show the values of `config`."""
+        self._config = config
+        for name, editor in self.editors.items():
+            if isinstance(editor.widget, IntBox) and name in self._zeros:
+                editor.widget.set_zero_words(self._zeros[name](config))
+            editor.write(getattr(config, name))
+
+    def _add(self, grid: QGridLayout, name: str, theme: ThemeProvider) -> None:
+        f = _FIELDS[name]
+        editor = make_editor(f)
+        self.editors[name] = editor
+        words = QLabel(f.metadata["label"])
+        words.setBuddy(editor.widget)
+        for widget in (words, editor.widget):
+            widget.setToolTip(f"<p>{f.metadata['help']}</p>")
+        editor.widget.setAccessibleName(f.metadata["label"])
+        if not isinstance(editor.widget, QCheckBox):
+            editor.widget.setFixedWidth(editor.widget.fontMetrics().averageCharWidth() * 17 + 46)
+        row = grid.rowCount()
+        grid.addWidget(words, row, 0)
+        grid.addWidget(editor.widget, row, 1, Qt.AlignmentFlag.AlignRight)
+        editor.widget.installEventFilter(self)
+        editor.changed.connect(lambda *_: self._on_changed(name))
+
+    def _on_changed(self, name: str) -> None:
+        value, before = self.editors[name].read(), getattr(self._config, name)
+        if value == before:
+            return
+        changes = repaired(self._config, name, value)
+        if name in STEPPED and isinstance(value, int) and abs(value - before) == 1 and changes.get(name) != value:
+            # The arrows of the box: on to the next value that is possible.
+            changes = step(self._config, name, 1 if value > before else -1) or changes
+        problems = ModelConfig.problems({**vars(self._config), **changes})
+        self.problem.setText(problems[0].sentence if problems else "")
+        self.problem.setVisible(bool(problems))
+        self.adjustSize()
+        self.edited.emit(changes)
+        if not problems:
+            self.editors[name].write(changes[name])
+
+    def focusNextPrevChild(self, is_next: bool) -> bool:
+        """Tab goes round within the card: what comes behind it is not in sight."""
+        stops = [editor.widget for editor in self.editors.values()]
+        focused = self.focusWidget()
+        if focused not in stops:
+            return super().focusNextPrevChild(is_next)
+        following = stops[(stops.index(focused) + (1 if is_next else -1)) % len(stops)]
+        following.setFocus(Qt.FocusReason.TabFocusReason if is_next else Qt.FocusReason.BacktabFocusReason)
+        return True
+
+    def eventFilter(self, watched: object, event: QEvent) -> bool:
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            if event.key() == Qt.Key.Key_Escape:
+                self.closed.emit()
+                return True
+            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and isinstance(watched, QWidget):
+                if isinstance(watched, IntBox):
+                    watched.interpretText()
+                self.closed.emit()
+                return True
+        return False

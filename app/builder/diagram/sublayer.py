@@ -1,0 +1,46 @@
+"""What every loop of a block has: its norm, its short convolution, and the sum. No Qt."""
+
+from __future__ import annotations
+
+from app.builder.diagram.part import Part, StackSpec, norm_part
+
+
+def sublayer_norm(stack: StackSpec, sublayer: str, reader: str) -> Part:
+    if stack.config.norm_place == "pre":
+        meaning = f"Brings the numbers into one range before {reader} reads them; the stream itself stays as it is."
+    else:
+        meaning = f"Brings the stream into one range after {reader} has added to it (post-norm)."
+    return norm_part(stack, f"{sublayer}_norm", meaning, copies=stack.config.n_layer)
+
+
+def sum_part(stack: StackSpec, sublayer: str, word: str) -> Part:
+    return Part(
+        key=f"{stack.prefix}{sublayer}.sum",
+        title="Add back",
+        formula=f"x = x + {word}(x)\n{stack.stream} + {stack.stream}",
+        meaning="What the loop found is added to the residual stream, number by number, so nothing is overwritten.",
+        kind="sum",
+        slots=("norm_place", "dropout"),
+        shape=stack.stream,
+    )
+
+
+def conv_parts(stack: StackSpec, sublayer: str, word: str) -> list[Part]:
+    config, width = stack.config, stack.config.conv_width
+    if not width:
+        return []
+    before = f"the {width - 1} before it" if width > 2 else "the one before it" if width == 2 else "itself"
+    return [
+        Part(
+            key=f"{stack.prefix}{sublayer}_conv",
+            title="Short conv",
+            detail=f"last {width}",
+            formula=f"yₜ = xₜ + Σ wᵢ · xₜ₋ᵢ,  i = 0 … {width - 1}\nfor each of {config.d_model:,} channels",
+            meaning=f"Mixes each token with {before}, ahead of {word} (a Canon layer).",
+            kind="conv",
+            slots=("conv_width",),
+            shape=stack.stream,
+            n_parameters=width * config.d_model,
+            copies=config.n_layer,
+        )
+    ]

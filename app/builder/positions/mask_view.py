@@ -1,0 +1,186 @@
+"""Which token may look at which, in each stack of a design."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, Slot
+from PySide6.QtWidgets import QBoxLayout, QCheckBox, QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+
+from app.builder.positions.mask_grid import MaskGrid
+from app.builder.positions.masks import MOST_BLOCKS, grids, mask_words
+from app.kit.basics import label, row
+from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from models.architecture.mask_tables import MaskedText
+from models.settings.model_config import ModelConfig
+
+_FEW = 16
+"""Tokens at first: each cell is large enough to point at."""
+_HINT = "Point at a cell, or walk with the arrow keys, to read it."
+
+
+class MaskView(QWidget):
+    """The masks of a design as grids, with a length, padding and packing to try."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._config: ModelConfig | None = None
+        self._offered: tuple[int, ...] = ()
+        self.words = label("", "muted", wrap=True)
+        self.length = QComboBox()
+        self.length.setAccessibleName("Length")
+        self.length.setToolTip(f"Tokens of the text. More than {MOST_BLOCKS} are drawn as {MOST_BLOCKS} blocks of them")
+        self.padding = QSlider(Qt.Orientation.Horizontal)
+        self.padding.setAccessibleName("Padding")
+        self.padding.setToolTip("How many tokens at the end only fill the row: the texts of a batch are equally long")
+        self.padding.setMinimumWidth(72)
+        keep_wheel_for_scrolling(self.padding)
+        self.padding_words = label("")
+        self.packed = QCheckBox("Two documents")
+        self.shaded = QCheckBox("Shade by ALiBi, head")
+        self.shaded.setToolTip("How much of a weight the penalty leaves")
+        self.head = IntBox(1, 1, 1)
+        self.head.setAccessibleName("Head")
+        self.grids = tuple(MaskGrid(theme) for _ in range(3))
+        self.sentence = label(_HINT, wrap=True)
+        self._build()
+        self._connect()
+
+    def set_design(self, config: ModelConfig, length: int) -> None:
+        """Show the masks of `config`; `length`, of the user's texts, is one of those to choose from."""
+        self._config = config
+        self.words.setText(mask_words(config))
+        self._offer_lengths(config, length)
+        may_pack = config.topology != "encoder-decoder" and not config.n_segment
+        self.packed.setEnabled(may_pack)
+        self.packed.setToolTip(
+            "Two texts packed into one row, which do not see each other"
+            if may_pack
+            else "Only stacks without a partner and without segment embeddings are given packed texts"
+        )
+        self.alibi.setVisible(config.position == "alibi")
+        with QSignalBlocker(self.head):
+            self.head.setMaximum(config.n_head)
+        self._draw()
+
+    # -- Layout --------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        name = label("Length", "muted")
+        name.setBuddy(self.length)
+        self.alibi = QWidget()
+        self.alibi.setLayout(row(self.shaded, self.head))
+        self.alibi.hide()
+        bar = row(name, self.length)
+        bar.addSpacing(SPACE)
+        bar.addWidget(label("Padding", "muted"))
+        bar.addWidget(self.padding)
+        bar.addWidget(self.padding_words)
+        bar.addSpacing(SPACE)
+        bar.addWidget(self.packed)
+        bar.addStretch(1)
+        figures = QHBoxLayout()
+        figures.setSpacing(SPACE)
+        for grid in self.grids:
+            figures.addWidget(grid)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.words)
+        layout.addLayout(bar)
+        layout.addLayout(row(self.alibi, None))
+        self._body = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._body.setSpacing(2 * SPACE)
+        self._body.addLayout(figures, 1)
+        self._body.addWidget(self.sentence, 1)
+        layout.addLayout(self._body, 1)
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.padding_words.setMinimumWidth(self.fontMetrics().horizontalAdvance("88,888"))
+
+    def _connect(self) -> None:
+        self.length.activated.connect(self._on_length)
+        self.padding.valueChanged.connect(self._draw)
+        self.packed.toggled.connect(self._draw)
+        self.shaded.toggled.connect(self._draw)
+        self.head.valueChanged.connect(self._on_head)
+        for grid in self.grids:
+            grid.read.connect(self._say)
+
+    # -- Choosing ------------------------------------------------------------------------------------------------------
+
+    def _offer_lengths(self, config: ModelConfig, length: int) -> None:
+        """Powers of two up to the context, which is there itself, as is the user's; the chosen one stays if it can."""
+        context = config.context_length
+        powers = [2**i for i in range(3, 7)] + [2**i for i in range(8, 24, 2)]
+        offered = tuple(sorted({min(max(length, 1), context), context, *(n for n in powers if n < context)}))
+        if offered == self._offered:
+            return
+        before = self.length.currentData()
+        with QSignalBlocker(self.length):
+            self.length.clear()
+            for n in offered:
+                self.length.addItem(f"{n:,}" if n <= MOST_BLOCKS else f"{n:,} in blocks", n)
+            few = min(context, _FEW)
+            # A window shows where the text is longer than it.
+            at_first = next((n for n in offered if n >= max(few, 2 * config.sliding_window)), context)
+            wanted = before if before in offered and self._offered else at_first
+            self.length.setCurrentIndex(offered.index(wanted))
+        self._offered = offered
+        self._limit_padding()
+
+    def _limit_padding(self) -> None:
+        length: int = self.length.currentData()
+        share = self.padding.value() / self.padding.maximum() if self.padding.maximum() else 0
+        with QSignalBlocker(self.padding):
+            self.padding.setRange(0, length // 2)
+            self.padding.setPageStep(max(1, length // 8))
+            self.padding.setValue(round(share * (length // 2)))
+
+    @Slot()
+    def _on_length(self) -> None:
+        self._limit_padding()
+        self._draw()
+
+    @Slot()
+    def _on_head(self) -> None:
+        self.shaded.setChecked(True)
+        self._draw()
+
+    # -- Drawing -------------------------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> MaskedText:
+        """What the masks are drawn for."""
+        length: int = self.length.currentData()
+        is_packed = self.packed.isChecked() and self.packed.isEnabled()
+        return MaskedText(
+            length=length, n_padding=self.padding.value(), second_start=length * 2 // 5 if is_packed else 0
+        )
+
+    @Slot()
+    def _draw(self) -> None:
+        config = self._config
+        if config is None:
+            return
+        self.padding_words.setText(f"{self.padding.value():,}")
+        head = self.head.value() - 1 if config.position == "alibi" and self.shaded.isChecked() else None
+        shown = grids(config, self.text, head)
+        # One grid leaves room beside it, three only below.
+        is_one = len(shown) == 1
+        down, right = QBoxLayout.Direction.TopToBottom, QBoxLayout.Direction.LeftToRight
+        self._body.setDirection(right if is_one else down)
+        self._body.setStretch(0, 3 if is_one else 0)
+        self._body.setStretch(1, 2 if is_one else 1)
+        four_lines = 4 * self.sentence.fontMetrics().height() + 4
+        self.sentence.setMinimumHeight(four_lines)  # so that nothing moves when it says more
+        for i, widget in enumerate(self.grids):
+            widget.setVisible(i < len(shown))
+            if i < len(shown):
+                widget.set_grid(shown[i])
+        self._say("")
+
+    @Slot(str)
+    def _say(self, words: str) -> None:
+        if not words:
+            shown = [widget.grid for widget in self.grids if not widget.isHidden() and widget.grid is not None]
+            words = "\n".join([*(f"{grid.title}: {grid.summary}" for grid in shown), "", _HINT][-5:])
+        self.sentence.setText(words)

@@ -1,0 +1,297 @@
+"""How a design tells the order of its tokens: the numbers of its scheme themselves, drawn."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, Slot
+from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
+
+from app.builder.positions import biases, rotations, tables
+from app.builder.positions.nothing import nothing_words
+from app.builder.positions.scene import Scene
+from app.kit.basics import EmptyState, label, row
+from app.kit.figures.heat_map import HeatMap
+from app.kit.figures.line_plot import LinePlot
+from app.kit.figures.pictures import HeatPicture, LinePicture
+from app.kit.forms.editors import IntBox
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from models.inspect.position_weights import (
+    LEARNED,
+    PositionRun,
+    PositionRunsFound,
+    PositionWeightsRead,
+    has_same_tables,
+    stacks,
+)
+from models.settings.model_config import ModelConfig
+
+_SHOW = {"cos": "cos", "angle": "Angle"}
+_ORDER = {"stored": "As stored", "sorted": "Sines, then cosines"}
+_STRETCH = {"on": "Stretched", "off": "As without"}
+_STACK = {"decoder": "Decoder", "encoder": "Encoder"}
+
+
+class PositionView(QWidget):
+    """One scheme as two pictures, with a few words. What only training gives is taken from trained runs, never made up.
+
+    Args:
+        session: finds trained runs and reads their tables; without it none are offered.
+    """
+
+    def __init__(self, theme: ThemeProvider, session: Session | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._config: ModelConfig | None = None
+        self._length = 1
+        self._chose_head = False
+        self._searched: ModelConfig | None = None
+        self._runs: tuple[PositionRun, ...] = ()
+        self._weights: PositionWeightsRead | None = None
+        self.scene: Scene | None = None
+        self.words = label("", "muted", wrap=True)
+        self.stack = Segments("Stack", _STACK, "Encoder and decoder have positions of their own")
+        self.show_as = Segments("Show", _SHOW, "The cosine of each angle, or how far a pair has turned")
+        self.order = Segments("Order", _ORDER, "The model has a sine and its cosine in turn")
+        self.stretch = Segments("Scaling", _STRETCH, "With the design's RoPE scaling, or as if it had none")
+        self.head = IntBox(1, 1, 1)
+        self.head.setAccessibleName("Head")
+        self.head.setToolTip("Which head's numbers are drawn as a matrix")
+        self.head_words = label("Head", "muted")
+        self.source = QComboBox()
+        self.source.setAccessibleName("Trained run")
+        self.source.setToolTip("Runs of your library that have learned positions of this kind")
+        self.source.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.source.setMinimumContentsLength(24)
+        self.heat = (HeatMap(theme), HeatMap(theme))
+        self.lines = LinePlot(theme)
+        self.nothing: EmptyState | None = None
+        self._build()
+        self._connect()
+
+    def set_design(self, config: ModelConfig, length: int) -> None:
+        """Show the positions of `config`, for texts of `length` tokens."""
+        self._config, self._length = config, max(1, length)
+        if config.position not in LEARNED:
+            self._searched = None
+        elif self._searched is None or not has_same_tables(self._searched, config):
+            self._weights = None
+            self._find_runs()
+        self._draw()
+
+    # -- Layout --------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self._figures = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._figures.setSpacing(SPACE)
+        for figure in (self.heat[0], self.lines, self.heat[1]):
+            self._figures.addWidget(figure)
+        self._empty = QVBoxLayout()
+        self.controls = QWidget()
+        self._all_controls = (self.stack, self.order, self.show_as, self.stretch, self.source, self.head)
+        for widget in (*self._all_controls, self.head_words):
+            widget.hide()
+        bar = row(self.stack, self.order, self.show_as, self.stretch, self.source, self.head_words, self.head, None)
+        self.controls.setLayout(bar)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.words)
+        layout.addWidget(self.controls)
+        layout.addLayout(self._figures, 1)
+        layout.addLayout(self._empty)
+
+    def _connect(self) -> None:
+        for segments in (self.stack, self.order, self.show_as, self.stretch):
+            segments.changed.connect(self._draw)
+        self.head.valueChanged.connect(self._on_head)
+        self.source.activated.connect(self._on_source)
+        if self._session is not None:
+            self._session.position_runs_found.connect(self._on_runs_found)
+            self._session.position_weights_read.connect(self._on_weights_read)
+            self._session.training_ended.connect(self._on_library_changed)
+            self._session.library_changed.connect(self._on_library_changed)
+
+    # -- Trained runs --------------------------------------------------------------------------------------------------
+
+    def _find_runs(self) -> None:
+        if self._session is not None and self._config is not None:
+            self._searched = self._config
+            self._session.find_position_runs(self._config)
+
+    @Slot()
+    def _on_library_changed(self) -> None:
+        if self._searched is not None:
+            self._find_runs()
+
+    @Slot(object)
+    def _on_runs_found(self, found: PositionRunsFound) -> None:
+        if found.config != self._searched or self._config is None:
+            return
+        self._runs = found.runs
+        self._fill_source()
+        best = next((run for run in self._runs if has_same_tables(run.config, self._config)), None)
+        # T5's buckets are worth seeing by themselves; a learned table is nothing without training.
+        if best is not None and self._config.position == "learned" and self._weights is None and self._session:
+            self._session.read_position_weights(best)
+        self._draw()
+
+    @Slot(object)
+    def _on_weights_read(self, weights: PositionWeightsRead) -> None:
+        config = self._config
+        if config is None or weights.run not in self._runs or weights.run.config.position != config.position:
+            return
+        self._weights = weights
+        self._fill_source()
+        self._draw()
+
+    @Slot()
+    def _on_head(self) -> None:
+        self._chose_head = True
+        self._draw()
+
+    @Slot(int)
+    def _on_source(self, index: int) -> None:
+        run = self.source.itemData(index)
+        if run is None:
+            self._weights = None
+            self._draw()
+        elif self._session is not None:
+            self._session.read_position_weights(run)
+
+    def _fill_source(self) -> None:
+        assert self._config is not None
+        with QSignalBlocker(self.source):
+            self.source.clear()
+            self.source.addItem("Buckets only" if self._config.position == "t5" else "Trained runs …", None)
+            for run in self._runs:
+                other = "" if has_same_tables(run.config, self._config) else f", {_shape_words(run.config)}"
+                self.source.addItem(f"«{run.name}», step {run.step:,}{other}", run)
+            shown = self._weights.run.checkpoint if self._weights is not None else None
+            at = next((i for i, run in enumerate(self._runs) if run.checkpoint == shown), -1)
+            self.source.setCurrentIndex(at + 1)
+
+    # -- Drawing -------------------------------------------------------------------------------------------------------
+
+    def _stack(self) -> ModelConfig:
+        """The settings of the stack that is shown."""
+        assert self._config is not None
+        both = stacks(self._config)
+        return both[self.stack.value] if len(both) > 1 else both[""]
+
+    def _has_two_stacks(self) -> bool:
+        """Whether encoder and decoder have something of their own to show."""
+        assert self._config is not None
+        if self._config.topology != "encoder-decoder":
+            return False
+        scheme = self._config.position
+        if scheme == "rope":
+            return self._config.head_dim != self._config.encoder().head_dim
+        return scheme in ("alibi", "t5") or (scheme == "learned" and self._weights is not None)
+
+    @Slot()
+    def _draw(self) -> None:
+        config = self._config
+        if config is None:
+            return
+        scheme, learned = config.position, self._weights is not None and config.position in LEARNED
+        stack = self._stack()
+        self._allow_heads(stack.n_head)
+        has_heads = scheme == "alibi" or (scheme == "t5" and learned)
+        self._show(self.stack, self._has_two_stacks())
+        self._show(self.order, scheme == "sinusoidal")
+        self._show(self.show_as, scheme == "rope")
+        self._show(self.stretch, scheme == "rope" and config.rope_scaling != "none")
+        self._show(self.source, scheme in LEARNED and bool(self._runs))
+        self._show(self.head, has_heads)
+        self._show(self.head_words, has_heads)
+        self.controls.setVisible(any(not widget.isHidden() for widget in self._all_controls))
+        self.scene = self._scene(stack)
+        self._show_scene()
+
+    def _show(self, widget: QWidget, shown: bool) -> None:
+        focused = self.focusWidget()
+        if not shown and focused is not None and (focused is widget or widget.isAncestorOf(focused)):
+            self.setFocus(Qt.FocusReason.OtherFocusReason)  # else it would go on to a picture, as if by Tab
+        widget.setVisible(shown)
+
+    def _scene(self, stack: ModelConfig) -> Scene | None:
+        """The pictures, None where there is nothing to draw."""
+        head = self.head.value() - 1
+        match stack.position:
+            case "sinusoidal":
+                return tables.waves(stack, self._length, sorted_out=self.order.value == "sorted")
+            case "rope":
+                angles = self.show_as.value == "angle"
+                return rotations.rotations(stack, self._length, angles=angles, scaled=self.stretch.value == "on")
+            case "alibi":
+                return biases.penalties(stack, self._length, head)
+            case "t5" if self._weights is None:
+                return biases.buckets(stack, self._length)
+            case "learned" | "t5" if self._weights is not None:
+                return self._learned(self._weights)
+        return None
+
+    def _learned(self, weights: PositionWeightsRead) -> Scene:
+        assert self._config is not None
+        run = weights.run
+        name = self.stack.value if len(weights.tables) > 1 else ""
+        source = f"Learned by «{run.name}» in {run.step:,} steps"
+        if not has_same_tables(run.config, self._config):
+            source += f" (another design, {_shape_words(run.config)})"
+        own = stacks(run.config)[name]
+        if own.position == "learned":
+            return tables.learned_table(weights.tables[name], source)
+        self._allow_heads(own.n_head)
+        return biases.bucket_biases(own, self._length, weights.tables[name], self.head.value() - 1, source)
+
+    def _allow_heads(self, n_head: int) -> None:
+        """Let a head of so many be chosen; at first it is that in the middle, which looks neither near nor far."""
+        if n_head != self.head.maximum():
+            with QSignalBlocker(self.head):
+                self.head.setMaximum(n_head)
+                if not self._chose_head:
+                    self.head.setValue((n_head + 1) // 2)
+            self.head_words.setText(f"Head, of {n_head}")
+
+    def _show_scene(self) -> None:
+        scene = self.scene
+        self.words.setVisible(scene is not None)
+        layout = self.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.setStretchFactor(self._figures, 0 if scene is None else 1)
+        layout.setStretchFactor(self._empty, 1 if scene is None else 0)
+        if self.nothing is not None:
+            self._empty.removeWidget(self.nothing)
+            self.nothing.hide()
+            self.nothing.deleteLater()
+            self.nothing = None
+        pictures = (scene.first, scene.second) if scene is not None else ()
+        heats = [picture for picture in pictures if isinstance(picture, HeatPicture)]
+        lines = [picture for picture in pictures if isinstance(picture, LinePicture)]
+        beside = scene is not None and scene.beside
+        self.heat[0].setVisible(bool(heats) and not beside)
+        self.heat[1].setVisible(bool(heats) and beside)
+        self.lines.setVisible(bool(lines))
+        if scene is None:
+            assert self._config is not None
+            self.nothing = EmptyState(*nothing_words(self._config, has_runs=bool(self._runs)))
+            self._empty.addWidget(self.nothing)
+            self.nothing.show()
+            return
+        self.words.setText(scene.words)
+        right, down = QBoxLayout.Direction.LeftToRight, QBoxLayout.Direction.TopToBottom
+        self._figures.setDirection(right if beside else down)
+        for i, weight in enumerate((0, 4, 5) if beside else (5, 4, 0)):
+            self._figures.setStretch(i, weight)
+        self.lines.beside = self.heat[1] if beside else None
+        for heat in heats:
+            self.heat[beside].set_picture(heat)
+        for line in lines:
+            self.lines.set_picture(line)
+
+
+def _shape_words(config: ModelConfig) -> str:
+    if config.position == "t5":
+        return f"{config.n_bucket} buckets × {config.n_head} heads"
+    return f"{config.context_length:,} × {config.d_model:,}"

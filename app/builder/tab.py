@@ -1,0 +1,301 @@
+"""The builder tab: fill the slots of an architecture, see it drawn, and see what it costs."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
+
+from app.builder.comparison import ComparedDesign
+from app.builder.costs.panel import CostPanel
+from app.builder.design_bar import DesignActions, DesignBar
+from app.builder.design_files import DesignFiles
+from app.builder.design_list import DesignList
+from app.builder.views import DesignViews, stale_mark
+from app.builder.work_size import WorkSize
+from app.kit.basics import label, titled_card
+from app.kit.forms.config_form import ConfigForm
+from app.kit.scrolling import scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.preset_words import design_words, same_preset
+from app.kit.words.slot_words import change_words, changed_slots, zero_words
+from app.session.session import Session
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import TrainConfig
+
+_NOTES = {"vocab_size": "Training sets it to the tokenizer's."}
+
+
+class BuilderTab(QWidget):
+    """Left designs and slots, in the middle the views of the design, right its costs, above them its name."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        # What was opened last, from which edits are told.
+        self._origin = ComparedDesign(session.design_name, session.design)
+        self.setProperty("role", "page")
+        self.files = DesignFiles(session, self)
+        self.list = DesignList(theme)
+        self.form = ConfigForm(session.design, theme, folded=("Details",), zero_words=zero_words(), notes=_NOTES)
+        self.views = DesignViews(session, theme)
+        self.work = WorkSize()
+        self.costs = CostPanel(session.design, theme)
+        self.bar = DesignBar(theme, self._actions())
+        # Redrawing follows every edit; the session, which writes to the disk, is told when edits pause.
+        self._hand_over = QTimer(self, singleShot=True, interval=200)
+        self._build()
+        self._connect()
+        self._own = {info.name: info for info in session.inspect_designs()}
+        self.bar.name.setText("my-design")
+        self._on_design_changed()
+        self.costs.set_room(session.room)
+        self._on_dry_run_changed()
+
+    def _actions(self) -> DesignActions:
+        return DesignActions(
+            save=self._on_save,
+            train=self._on_train,
+            rename=lambda: self._on_rename(self._origin.title),
+            duplicate=lambda: self._on_duplicate(self._origin.title),
+            delete=lambda: self._session.delete_design(self._origin.title),
+            revert=self._on_revert,
+            import_json=self.files.ask_for_designs,
+            export_json=self._on_export,
+            export_svg=lambda: self.files.export_picture(self.bar.name.text(), "svg", self.views.diagram),
+            export_png=lambda: self.files.export_picture(self.bar.name.text(), "png", self.views.diagram),
+        )
+
+    # -- Layout --------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        left = QSplitter(Qt.Orientation.Vertical)
+        left.addWidget(titled_card("Designs", self.list, aside=label("parameters", "caption")))
+        slots = scrolling(self.form)
+        slots.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
+        left.addWidget(titled_card("Slots", slots))
+        left.setStretchFactor(0, 2)
+        left.setStretchFactor(1, 3)
+        left.setSizes([270, 420])
+        self.stale = stale_mark()
+        costs = scrolling(self.costs)
+        costs.setAccessibleName("Costs")
+        right = titled_card("Costs", self.work, costs, aside=self.stale)
+        self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
+        splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        for widget in (left, titled_card("", self.views), right):
+            splitter.addWidget(widget)
+        for each in (splitter, left):
+            each.setChildrenCollapsible(False)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([336, 790, 304])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(*[2 * SPACE] * 4)
+        layout.setSpacing(SPACE + SPACE // 2)
+        layout.addWidget(self.bar)
+        layout.addWidget(splitter, 1)
+
+    def _connect(self) -> None:
+        session = self._session
+        self._hand_over.timeout.connect(self._on_pause)
+        self.form.changed.connect(self._on_edited)
+        self.form.problem_changed.connect(self._on_problem_changed)
+        self.work.changed.connect(self._draw)
+        self.views.edited.connect(self.form.apply)
+        self.views.slot_focused.connect(self._on_slot_focused)
+        self.views.view_changed.connect(self._on_view_changed)
+        self.costs.dry_run_wanted.connect(self._on_dry_run)
+        self.costs.dry_run_cancelled.connect(session.cancel_dry_run)
+        self.costs.design_wanted.connect(lambda config: self.form.apply(config.to_dict()))
+        self.costs.batch_wanted.connect(self.work.batch.setValue)
+        self.list.chosen.connect(self._on_chosen)
+        self.list.rename_asked.connect(self._on_rename)
+        self.list.duplicate_asked.connect(self._on_duplicate)
+        self.list.delete_asked.connect(session.delete_design)
+        self.list.compare_asked.connect(self._on_compare)
+        session.design_changed.connect(self._on_design_changed)
+        session.library_changed.connect(self._on_library_changed)
+        session.device_changed.connect(self._on_device_changed)
+        session.dry_run_changed.connect(self._on_dry_run_changed)
+        self.files.written.connect(lambda name: self.bar.say(f"Written to {name}"))
+        save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
+        save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+
+    # -- Following the session -----------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_library_changed(self) -> None:
+        self._own = {info.name: info for info in self._session.inspect_designs()}
+        self.list.set_designs(list(self._own.values()), self._session.design_name)
+        self._allow()
+        if not self._session.design_name and not self._hand_over.isActive():
+            self._on_pause()  # a deleted design that is back has its name again
+
+    @Slot()
+    def _on_design_changed(self) -> None:
+        self._hand_over.stop()
+        config, name = self._session.design, self._session.design_name
+        shown, shown_as = self.form.config, self._title()
+        if name:
+            self._origin = ComparedDesign(name, config)
+            self.bar.name.setText(self._session.free_design_name(f"my-{name}") if name in PRESETS else name)
+        if config != shown or self.form.problem:
+            self.form.set_config(config)
+            changed = changed_slots(shown, config)
+            self.form.mark({f.name for f in changed})
+            self.bar.say(change_words(changed, f"changed from {shown_as}"))
+        elif name:
+            self.bar.say("")
+        self._draw()
+        self.list.set_designs(list(self._own.values()), name)
+        self._allow()
+
+    def _title(self) -> str:
+        """What the design in the form is called."""
+        if self._origin.title and self.form.config == self._origin.config:
+            return design_words(self._origin.title)
+        return f"{design_words(self._origin.title)}, edited" if self._origin.title else "an edited design"
+
+    def _allow(self) -> None:
+        self.bar.allow(
+            is_own=self._origin.title in self._own,
+            is_changed=self.form.config != self._origin.config,
+            problem=self.form.problem,
+        )
+
+    # -- Following edits -----------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_edited(self, config: ModelConfig) -> None:
+        self._draw()
+        origin = design_words(self._origin.title) or "the start"
+        changed = changed_slots(self._origin.config, config)
+        self.bar.say(change_words(changed, f"{'differs' if len(changed) == 1 else 'differ'} from {origin}"))
+        self._allow()
+        self._hand_over.start()
+
+    def _draw(self) -> None:
+        config: ModelConfig = self.form.config
+        self.work.set_context(config.context_length)
+        batch, length = self.work.values
+        self.views.set_design(config, batch, length, self._title())
+        self.costs.set_design(config, batch, length)
+
+    @Slot()
+    def _on_pause(self) -> None:
+        """Make what the form holds the session's design."""
+        config, origin = self.form.config, self._origin
+        is_same = config == origin.config and (origin.title in PRESETS or origin.title in self._own)
+        same = origin.title if is_same else same_preset(config)
+        self._session.set_design(config, same)
+        self._allow()
+
+    def _hand_over_now(self) -> None:
+        if self._hand_over.isActive():
+            self._hand_over.stop()
+            self._on_pause()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self._hand_over_now()
+        super().hideEvent(event)
+
+    @Slot(str)
+    def _on_problem_changed(self, sentences: str) -> None:
+        self.views.diagram.set_problem(self.form.problem_slot)
+        self.views.stale.setVisible(bool(sentences))
+        self.stale.setVisible(bool(sentences))
+        if sentences:
+            self.bar.say(
+                f"{sentences.splitlines()[0]} The views and costs show the last legal design.", is_problem=True
+            )
+        else:
+            self.bar.say("")
+        self._allow()
+
+    @Slot(str)
+    def _on_slot_focused(self, name: str) -> None:
+        if name in self.form.values:
+            self.form.show_slot(name)
+        else:
+            self.form.show_group(name)
+
+    @Slot(str)
+    def _on_view_changed(self, name: str) -> None:
+        if name == "compare" and len(self.views.view(name).designs) == 1:  # alone it would show nothing
+            self._on_compare("gpt2-tiny" if self._origin.title != "gpt2-tiny" else "llama-tiny")
+
+    @Slot()
+    def _on_device_changed(self) -> None:
+        self.costs.set_room(self._session.room)
+
+    @Slot()
+    def _on_dry_run(self) -> None:
+        batch, length = self.work.values
+        self._session.start_dry_run(self.form.config, TrainConfig(batch_size=batch), length=length)
+
+    @Slot()
+    def _on_dry_run_changed(self) -> None:
+        state = self._session.dry_run
+        self.costs.set_dry_run(state.result, state.running, state.phase)
+
+    # -- Designs -------------------------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_chosen(self, name: str) -> None:
+        if not self._session.load_design(name):
+            self._on_library_changed()
+
+    @Slot(str)
+    def _on_compare(self, name: str) -> None:
+        config = PRESETS.get(name) or self._own[name].config
+        if config is not None:
+            self.views.view("compare").add_design(ComparedDesign(design_words(name), config))
+            self.views.show_view("compare")
+
+    @Slot(str)
+    def _on_rename(self, name: str) -> None:
+        new, agreed = QInputDialog.getText(self, "Rename design", "New name", text=name)
+        new = new.strip()
+        if agreed and new and new != name and self._session.rename_design(name, new) and name == self._origin.title:
+            self._origin = ComparedDesign(new, self._origin.config)
+            self.bar.name.setText(new)
+
+    @Slot(str)
+    def _on_duplicate(self, name: str) -> None:
+        self._take_up()
+        if name != self._origin.title or not name:
+            self._session.duplicate_design(name)
+        elif not self.form.problem:  # with its edits
+            self._session.save_design(self._session.free_design_name(name))
+
+    @Slot()
+    def _on_revert(self) -> None:
+        self._hand_over.stop()
+        self.form.set_config(self._origin.config)
+        self._on_edited(self._origin.config)
+        self._on_pause()
+
+    def _on_save(self) -> None:
+        self._take_up()
+        if self.form.problem:
+            return
+        name = self.bar.name.text().strip()
+        if name != self._origin.title or name in PRESETS:
+            name = self._session.free_design_name(name)  # nothing is overwritten but the design that was opened
+        if self._session.save_design(name):
+            self.bar.say(f"Saved as «{name}»")
+
+    def _on_train(self) -> None:
+        self._take_up()
+        if not self.form.problem:
+            self._session.tab_requested.emit("training")
+
+    def _take_up(self) -> None:
+        self.form.commit()
+        self._hand_over_now()
+
+    def _on_export(self) -> None:
+        self._take_up()
+        if not self.form.problem:
+            self.files.export_design(self.bar.name.text())

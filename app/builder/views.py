@@ -1,0 +1,114 @@
+"""The ways of looking at one design."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLabel, QWidget
+
+from app.kit.basics import label
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.settings.model_config import ModelConfig
+
+if TYPE_CHECKING:
+    from app.builder.diagram.block_diagram import BlockDiagram
+    from app.builder.diagram.diagram_page import DiagramPage
+
+
+class DesignViews(Views):
+    """The design as a diagram, its positions, its mask, its code, and beside other designs.
+
+    Signals:
+        edited(changes): a dict of slots was changed on the diagram.
+        slot_focused(name): a slot's part of the diagram was clicked.
+    """
+
+    edited = Signal(object)
+    slot_focused = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        views = {
+            "diagram": View("Diagram", "The model as a picture, drawn from the slots", self._make_diagram),
+            "positions": View("Positions", "How the model tells the first token from the fifth", self._make_positions),
+            "mask": View("Mask", "Which token may look at which", self._make_mask),
+            "compare": View(
+                "Compare", "This design beside others: what differs, and what it costs", self._make_compare
+            ),
+            "code": View("Code", "The design as a short PyTorch module", self._make_code),
+        }
+        super().__init__("Views of the design", views, parent)
+        self._session, self._theme = session, theme
+        self._design: tuple[ModelConfig, int, int, str] = (session.design, 1, 1, "This design")
+        self._shown: dict[str, tuple[ModelConfig, int, int, str]] = {}
+        self.stale = stale_mark()
+        self.top.addWidget(self.stale, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.show_view("diagram")
+
+    @property
+    def diagram(self) -> BlockDiagram:
+        """The block diagram, up to date."""
+        page: DiagramPage = self.view("diagram")
+        return page.diagram
+
+    def set_design(self, config: ModelConfig, batch: int, length: int, title: str) -> None:
+        """Show a design that works on `batch` texts of `length` tokens."""
+        self._design = (config, batch, length, title)
+        if self.current:
+            self._update(self.current)
+
+    def _update(self, name: str) -> None:
+        if self._shown.get(name) == self._design:
+            return
+        self._shown[name] = self._design
+        config, batch, length, title = self._design
+        page: Any = self.pages.page(name)
+        if name == "compare":
+            page.set_design(config, batch, length, title)
+        elif name == "diagram":
+            page.diagram.set_design(config, batch, length)
+        elif name == "code":
+            page.set_design(config, title)
+        else:
+            page.set_design(config, length)
+
+    # -- Making them ---------------------------------------------------------------------------------------------------
+
+    def _make_diagram(self) -> QWidget:
+        from app.builder.diagram.diagram_page import DiagramPage
+
+        page = DiagramPage(self._design[0], self._theme)
+        page.diagram.edited.connect(self.edited)
+        page.diagram.slot_focused.connect(self.slot_focused)
+        return page
+
+    def _make_positions(self) -> QWidget:
+        from app.builder.positions.position_view import PositionView
+
+        return PositionView(self._theme, self._session)
+
+    def _make_mask(self) -> QWidget:
+        from app.builder.positions.mask_view import MaskView
+
+        return MaskView(self._theme)
+
+    def _make_compare(self) -> QWidget:
+        from app.builder.compare_view import CompareView
+
+        return CompareView(self._session, self._theme)
+
+    def _make_code(self) -> QWidget:
+        from app.builder.code_view import CodeView
+
+        return CodeView(self._theme)
+
+
+def stale_mark() -> QLabel:
+    """Says, where it is shown, that what is below it is not what the slots hold now."""
+    mark = label("last legal design", "pill")
+    mark.setProperty("tone", "danger")
+    mark.setToolTip("The slots hold something that cannot be built: this shows the design before that")
+    mark.hide()
+    return mark

@@ -1,0 +1,73 @@
+"""How much text a design works on at a time: so many texts, so many tokens long."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QSignalBlocker, Signal
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.forms.editors import IntBox
+from app.kit.theme import SPACE
+
+DEFAULT_BATCH = 24
+
+
+class WorkSize(QWidget):
+    """Batch and length. The length is the design's context until the user chooses another one.
+
+    Signals:
+        changed(): the user has changed one of them.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._follows = True
+        self.batch = IntBox(1, 65_536, 1)
+        self.length = IntBox(1, 16_777_216, 16)
+        self.batch.setValue(DEFAULT_BATCH)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, SPACE // 2, 0, SPACE + SPACE // 2)
+        grid.setVerticalSpacing(SPACE // 2)
+        grid.setColumnStretch(0, 1)
+        tips = (
+            ("Batch, texts", self.batch, "How many texts are worked on side by side: B in the diagram"),
+            ("Length, tokens", self.length, "How long each of them is, up to the context length: T in the diagram"),
+        )
+        for line, (words, box, tip) in enumerate(tips):
+            name = label(words, "muted")
+            name.setBuddy(box)
+            box.setAccessibleName(words)
+            for widget in (name, box):
+                widget.setToolTip(tip)
+            grid.addWidget(name, line, 0)
+            grid.addWidget(box, line, 1)
+        self._size_boxes()
+        self.batch.valueChanged.connect(self.changed)
+        self.length.valueChanged.connect(self._on_length)
+
+    @property
+    def values(self) -> tuple[int, int]:
+        """Batch and length."""
+        return self.batch.value(), self.length.value()
+
+    def set_context(self, context_length: int) -> None:
+        """Allow lengths up to this; silent."""
+        with QSignalBlocker(self.length):
+            self.length.setRange(1, context_length)
+            if self._follows:
+                self.length.setValue(context_length)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._size_boxes()
+
+    def _size_boxes(self) -> None:
+        for box in (self.batch, self.length):
+            box.setFixedWidth(box.fontMetrics().horizontalAdvance("16,777,216") + 42)
+
+    def _on_length(self, length: int) -> None:
+        self._follows = length == self.length.maximum()
+        self.changed.emit()

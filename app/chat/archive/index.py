@@ -1,0 +1,61 @@
+"""What the list of chats says of each, read from the files beside the window; a file is read again when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.chat.archive.store import load_chat
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatLine:
+    """A conversation in the list. `latest`: when somebody last said something. `problem`: why it cannot be read."""
+
+    id: str
+    title: str
+    latest: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Known:
+    stamp: tuple[int, int]
+    line: ChatLine
+    words: str
+
+
+class ChatIndex:
+    """The chats in a folder. For one thread at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, _Known] = {}
+
+    def find(self, query: str = "") -> tuple[ChatLine, ...]:
+        """The chats that have all words of the query in their title or in what was ever said; the latest first."""
+        self._known = dict(self._read())
+        wanted = query.casefold().split()
+        found = [known.line for known in self._known.values() if all(word in known.words for word in wanted)]
+        return tuple(sorted(found, key=lambda line: (line.latest, line.id), reverse=True))
+
+    def _read(self) -> Iterator[tuple[str, _Known]]:
+        for path in self._folder.glob("[!.]*.json"):
+            try:
+                status = path.stat()
+            except OSError:  # deleted in this moment
+                continue
+            stamp = status.st_mtime_ns, status.st_size
+            known = self._known.get(path.stem)
+            yield path.stem, known if known is not None and known.stamp == stamp else _look(path, stamp)
+
+
+def _look(path: Path, stamp: tuple[int, int]) -> _Known:
+    try:
+        chat = load_chat(path)
+    except ValueError as error:
+        return _Known(stamp, ChatLine(id=path.stem, title=path.stem, problem=str(error)), path.stem.casefold())
+    latest = max((message.created for message in chat.messages), default=chat.created)
+    words = "\n".join((chat.title, *(message.content for message in chat.messages)))
+    return _Known(stamp, ChatLine(id=chat.id, title=chat.title, latest=latest), words.casefold())

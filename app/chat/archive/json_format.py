@@ -1,0 +1,224 @@
+"""Conversations as JSON: format 2, the tree of messages; and format 1, a row of turns, which is still read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from app.chat.archive.message_tree import Chat, DrawnToken, Made, Message
+from models.chat.prompting import Prompting
+from models.settings.sampling_config import SamplingConfig
+
+FORMAT = 2
+_MOST_IDS = 2**31
+_ROLES = ("user", "assistant")
+
+
+def chat_text(chat: Chat) -> str:
+    """The file of a conversation: one line for each message."""
+    head = {"format": FORMAT, "id": chat.id, "created": chat.created, "name": chat.name, "run_id": chat.run_id}
+    head |= {"prompting": dataclasses.asdict(chat.prompting), "shown": dict(chat.shown)}
+    lines = [f" {json.dumps(key)}: {_json(value)}" for key, value in head.items()]
+    messages = ",\n".join("  " + _json(_message_dict(message)) for message in chat.messages)
+    lines.append(f' "messages": [\n{messages}\n ]' if messages else ' "messages": []')
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def chat_from(data: Mapping[str, Any], where: str) -> Chat:
+    """The conversation that parsed JSON holds.
+
+    Raises:
+        ValueError: where it does not hold one, naming `where`.
+    """
+    form = data.get("format", 1)
+    if isinstance(form, int) and form > FORMAT:
+        raise ValueError(f"{where} was written by a newer Terrarium: open it with that one.")
+    try:
+        return _read_turns(data) if form == 1 else _read_tree(data)
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"{where} is damaged: {error!s:.80} is missing or wrong.") from error
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _message_dict(message: Message) -> dict[str, Any]:
+    """What a message has to say, without what is as always."""
+    found = _told(message, ("id", "parent", "role", "content", "created"))
+    if message.made is not None:
+        found["made"] = _told(message.made, ("model", "step", "seed"))
+        if message.made.sampling is not None:
+            found["made"]["sampling"] = dataclasses.asdict(message.made.sampling)
+    return found
+
+
+def _told(value: Message | Made, always: tuple[str, ...]) -> dict[str, Any]:
+    defaults = {f.name: f.default for f in dataclasses.fields(value)}
+    return {
+        name: getattr(value, name)
+        for name, default in defaults.items()
+        if name in always or getattr(value, name) != default
+    }
+
+
+# -- Format 2 ----------------------------------------------------------------------------------------------------------
+
+
+def _read_tree(data: Mapping[str, Any]) -> Chat:
+    messages: dict[str, Message] = {}
+    for item in data["messages"]:
+        message = _message(item)
+        if message.id in messages or not message.id or (message.parent and message.parent not in messages):
+            raise KeyError(f"the place of message {message.id!r}")
+        messages[message.id] = message
+    shown = {
+        str(parent): str(child)
+        for parent, child in data["shown"].items()
+        if child in messages and messages[child].parent == parent
+    }
+    return Chat(
+        id=_text(data["id"]),
+        created=_text(data["created"]),
+        name=_text(data["name"]),
+        run_id=_text(data["run_id"]),
+        prompting=_prompting(data.get("prompting", {})),
+        messages=tuple(messages.values()),
+        shown=shown,
+    )
+
+
+def _message(data: Mapping[str, Any]) -> Message:
+    if data["role"] not in _ROLES:
+        raise KeyError(f"the role {data['role']!r}")
+    made = data.get("made")
+    return Message(
+        id=_text(data["id"]),
+        parent=_text(data["parent"]),
+        role=data["role"],
+        content=_text(data["content"]),
+        created=_text(data["created"]),
+        kind=_text(data.get("kind", "")),
+        gold=_text(data.get("gold", "")),
+        topic=tuple(map(_text, data.get("topic", ()))),
+        fresh=bool(data.get("fresh", False)),
+        goes_on=bool(data.get("goes_on", False)),
+        made=None if made is None else _made(made),
+        edited=bool(data.get("edited", False)),
+    )
+
+
+def _made(data: Mapping[str, Any]) -> Made:
+    sampling = data.get("sampling")
+    numbers = ("step", "seed", "n_begun", "n_prompt", "n_tokens", "n_left_out", "context_length")
+    return Made(
+        model=_text(data["model"]),
+        run_id=_text(data.get("run_id", "")),
+        sampling=None if sampling is None else _sampling(sampling),
+        prompt_ids=tuple(map(_id, data.get("prompt_ids", ()))),
+        source_ids=tuple(map(_id, data.get("source_ids", ()))),
+        tokens=tuple(_token(*token) for token in data.get("tokens", ())),
+        first_token_s=_number(data.get("first_token_s", 0.0)),
+        tokens_per_s=_number(data.get("tokens_per_s", 0.0)),
+        reason=_text(data.get("reason", "")),
+        summary=_text(data.get("summary", "")),
+        **{name: int(data.get(name, 0)) for name in numbers},
+    )
+
+
+def _token(
+    id: int, probability: float | None, entropy: float | None, rank: int | None, draw: float | None
+) -> DrawnToken:
+    likely, uncertain, drawn = (None if value is None else _number(value) for value in (probability, entropy, draw))
+    return DrawnToken(_id(id), likely, uncertain, None if rank is None else int(rank), drawn)
+
+
+def _id(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < _MOST_IDS:
+        raise TypeError(f"the token {value!r:.40}")
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"the number {value!r:.40}")
+    return float(value)
+
+
+def _prompting(data: Mapping[str, Any]) -> Prompting:
+    """As far as it can be read: the words are worth more."""
+    names = {f.name for f in dataclasses.fields(Prompting)}
+    try:
+        return Prompting(**{name: _text(value) for name, value in data.items() if name in names})
+    except (ValueError, TypeError, AttributeError):
+        return Prompting()
+
+
+def _sampling(data: Mapping[str, Any]) -> SamplingConfig | None:
+    """Settings as far as this version knows them; None where they cannot be read."""
+    names = {f.name for f in dataclasses.fields(SamplingConfig)}
+    try:
+        return SamplingConfig(**{name: _tuples(value) for name, value in data.items() if name in names})
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"the text {value!r:.40}")
+    return whole_characters(value)
+
+
+def whole_characters(text: str) -> str:
+    """A text from JSON, which can say half of a character ("\\ud83d"), as neither files nor tokenizers take it."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+# -- Format 1 ----------------------------------------------------------------------------------------------------------
+
+
+def _read_turns(data: Mapping[str, Any]) -> Chat:
+    """Turns of a prompt and all replies to it. What came next was said after the reply that is shown."""
+    messages: list[Message] = []
+    shown: dict[str, str] = {}
+    parent, created = "", str(data["created"])
+    for number, turn in enumerate(data["turns"]):
+        asked = Message(
+            id=f"{number}",
+            parent=parent,
+            content=_text(turn["prompt"]),
+            created=created,
+            kind=_text(turn["kind"]),
+            gold=_text(turn["gold"]),
+            topic=tuple(map(_text, turn["topic"])),
+            fresh=bool(turn["fresh"]),
+            goes_on=bool(turn["goes_on"]),
+        )
+        replies = list(_old_replies(turn["replies"], asked))
+        messages += [asked, *replies]
+        shown[parent] = parent = asked.id
+        if replies:
+            kept = replies[min(max(int(turn["shown"]), 0), len(replies) - 1)]
+            shown[parent] = parent = kept.id
+    run_id, id = str(data["run_id"]), str(data["id"])
+    return Chat(id=id, created=created, run_id=run_id, messages=tuple(messages), shown=shown)
+
+
+def _old_replies(replies: Any, asked: Message) -> Iterator[Message]:
+    for number, reply in enumerate(replies):
+        made = _made({key: value for key, value in reply.items() if key != "text"})
+        yield Message(
+            id=f"{asked.id}.{number}",
+            parent=asked.id,
+            role="assistant",
+            content=_text(reply["text"]),
+            created=asked.created,
+            made=made,
+        )

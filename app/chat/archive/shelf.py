@@ -1,0 +1,161 @@
+"""All conversations of the library: found, kept, renamed, copied, deleted, exported and imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from app.chat.archive.exchange import as_markdown, import_chat
+from app.chat.archive.index import ChatIndex
+from app.chat.archive.json_format import chat_text
+from app.chat.archive.message_tree import Chat
+from app.chat.archive.store import ChatSaver, ChatStore
+from app.session.session import Session
+from app.worker.aside import Aside
+from app.worker.failures import Failure, describe
+from models.files.atomic import atomic_write_text
+
+_POLL_MS = 20
+_AGAIN_MS = 3000
+"""After which what the disk did not take is tried again."""
+EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdown}
+"""What a chat can be written as, by the file's ending."""
+
+
+class ChatShelf(QObject):
+    """The chats on disk. What fails is said by the session, in a sentence.
+
+    Signals:
+        changed(): something on disk is new.
+        found(lines): a tuple of ChatLine, after `find`.
+        opened(chat): after `open`.
+        imported(chat): after `import_file`; it is kept already.
+    """
+
+    changed = Signal()
+    found = Signal(object)
+    opened = Signal(object)
+    imported = Signal(object)
+
+    def __init__(self, session: Session, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.store = ChatStore(session.library)
+        self._saver = ChatSaver(self.store)
+        self._index = ChatIndex(self.store.folder)
+        self._finder, self._opener, self._importer = Aside(self), Aside(self), Aside(self)
+        self._poll = QTimer(self, interval=_POLL_MS)
+        self._poll.timeout.connect(self._on_poll)
+        self._again = QTimer(self, singleShot=True, interval=_AGAIN_MS)
+        self._again.timeout.connect(self._try_again)
+        self._finder.done.connect(self.found)
+        self._opener.done.connect(self.opened)
+        self._importer.done.connect(self._on_imported)
+        for aside in (self._opener, self._importer):
+            aside.failed.connect(self._on_failed)
+        session.library_changed.connect(self.changed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether chats are being looked for, read or written."""
+        return self._saver.busy or any(aside.busy for aside in (self._finder, self._opener, self._importer))
+
+    def find(self, query: str) -> None:
+        """Look for the chats with these words; they come by a signal."""
+        self._finder.ask(lambda: self._index.find(query))
+
+    def save(self, chat: Chat) -> None:
+        """Keep a chat as soon as possible, beside the window."""
+        self._saver.save(chat)
+        self._poll.start()
+
+    def flush(self) -> None:
+        """Wait until all that was to be kept is on the disk, or has failed, which is said."""
+        if self._saver.holds:
+            self._saver.try_again()
+        self._saver.wait()
+        self._on_poll()
+
+    def load(self, chat_id: str) -> Chat | None:
+        """The chat with this id; None where it cannot be read, which is said."""
+        self.flush()
+        try:
+            return self.store.load(chat_id)
+        except ValueError as error:
+            self._session.job_failed.emit(str(error), "")
+            return None
+
+    def open(self, chat_id: str) -> None:
+        """Read the chat with this id; it comes by a signal."""
+
+        def read() -> Chat:
+            self._saver.wait()
+            return self.store.load(chat_id)
+
+        self._opener.ask(read)
+
+    def cancel_opening(self) -> None:
+        """Another one is wanted now."""
+        self._opener.cancel()
+
+    def delete(self, chat_id: str) -> None:
+        """Move a chat to the trash."""
+        self.flush()
+        if self.store.path(chat_id).exists():
+            self._session.delete_chat(chat_id)
+
+    def duplicate(self, chat_id: str) -> None:
+        """Keep a copy of a chat."""
+        chat = self.load(chat_id)
+        if chat is not None:
+            self.save(chat.copy())
+
+    def rename(self, chat_id: str, name: str) -> None:
+        """Give a chat a name; "" for the beginning of what was said first."""
+        chat = self.load(chat_id)
+        if chat is not None:
+            self.save(chat.called(name))
+
+    def export(self, chat_id: str, path: Path) -> bool:
+        """Write a chat to a file, as its ending says (one of EXPORTS, else JSON); whether it worked."""
+        chat = self.load(chat_id)
+        if chat is None:
+            return False
+        write = EXPORTS.get(path.suffix.lower().lstrip("."), chat_text)
+        return self._session.export_picture(path, lambda file: atomic_write_text(file, write(chat)))
+
+    def import_file(self, path: Path) -> None:
+        """Take in a conversation from a file; it comes by a signal."""
+        self._importer.ask(lambda: import_chat(path))
+
+    @Slot()
+    def _on_poll(self) -> None:
+        if self._saver.busy:
+            return
+        self._poll.stop()
+        problem = self._saver.take_problem()
+        if problem is not None:
+            self._session.job_failed.emit(
+                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works.", ""
+            )
+        if self._saver.holds:
+            self._again.start()
+        self.changed.emit()
+
+    @Slot()
+    def _try_again(self) -> None:
+        if self._saver.holds:
+            self._saver.try_again()
+            self._poll.start()
+
+    @Slot(object)
+    def _on_imported(self, chat: Chat) -> None:
+        self.save(chat)
+        self.imported.emit(chat)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._session.job_failed.emit(failure.sentence, failure.details)
+        self.changed.emit()  # the list may show as chosen what could not be opened

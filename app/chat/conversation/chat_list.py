@@ -1,0 +1,161 @@
+"""The conversations of the library: found by their words, opened, renamed, copied, deleted, exported and imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QAction, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
+
+from app.chat.archive.index import ChatLine
+from app.chat.archive.message_tree import Chat
+from app.chat.conversation.conversation import Conversation
+from app.kit.basics import EmptyState, button, row
+from app.kit.file_dialogs import ask_where_to_save
+from app.kit.item_list import Item, ItemList
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import date_words
+from app.shell.diagnostics import reveal
+
+_NARROWEST = 200
+"""Pixels, in which a name can still be told from another."""
+_FILTERS = {"json": "Whole conversation (*.json)", "md": "What is shown, as Markdown (*.md)"}
+
+
+class ChatList(QFrame):
+    """The chats in a card, with a search above them. Opening another one stops the reply that is being written.
+
+    Signals:
+        listed(): what the list shows is up to date.
+    """
+
+    listed = Signal()
+
+    def __init__(self, talk: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._talk = talk
+        self.setProperty("role", "card")
+        self.list = ItemList("Chats", theme, can_rename=True, has_folders=True)
+        self.new = button("New chat", theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
+        self.take = button("", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…")
+        self.more = button(
+            "", theme, icon="dots-three", role="quiet-icon", tip="Rename, copy, export or delete this chat"
+        )
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search chats")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search chats")
+        self.search.setToolTip("Chats with all these words in their name or in anything that was said (Ctrl+F)")
+        self._pages = QStackedWidget()
+        self._none = EmptyState("No chats yet", "What you say is kept here.")
+        clear = button("Show all chats", theme, self.search.clear, role="link", tip="Empty the search")
+        self._no_match = EmptyState("Nothing found", "No chat has all these words.", clear)
+        for page in (self.list, self._none, self._no_match):
+            self._pages.addWidget(page)
+        top = row(self.new, self.take, self.more, spacing=2)
+        top.setStretch(0, 1)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        lines.setSpacing(SPACE)
+        lines.addLayout(top)
+        lines.addWidget(self.search)
+        lines.addWidget(self._pages, 1)
+        self._connect()
+        self.refresh()
+
+    def _connect(self) -> None:
+        talk, shelf, chats = self._talk, self._talk.shelf, self.list
+        chats.chosen.connect(self._on_chosen)
+        chats.rename_asked.connect(self._ask_name)
+        chats.duplicate_asked.connect(shelf.duplicate)
+        chats.delete_asked.connect(lambda id: talk.when_free(lambda: talk.delete(id)))
+        chats.reveal_asked.connect(lambda id: reveal(shelf.store.path(id).parent))
+        chats.doubleClicked.connect(self._on_double_clicked)
+        for ending, words in (("json", "Export as JSON…"), ("md", "Export as Markdown…")):
+            action = QAction(words, chats)
+            action.triggered.connect(lambda checked=False, ending=ending: self._ask_export(ending))
+            chats.insertAction(chats.actions()[-1], action)
+        menu = QMenu(self.more)
+        menu.addActions(chats.actions())
+        self.more.setMenu(menu)
+        self.search.textChanged.connect(self.refresh)
+        shelf.changed.connect(self.refresh)
+        shelf.found.connect(self._on_found)
+        shelf.imported.connect(lambda chat: talk.when_free(lambda: talk.open(chat)))
+        talk.chat_changed.connect(self._show_current)
+        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self._focus_search)
+        find.setContext(Qt.ShortcutContext.WindowShortcut)
+
+    def minimumSizeHint(self) -> QSize:
+        return super().minimumSizeHint().expandedTo(QSize(_NARROWEST, 0))
+
+    # -- What is listed ------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def refresh(self) -> None:
+        """Look for the chats again."""
+        self._talk.shelf.find(self.search.text())
+
+    @Slot(object)
+    def _on_found(self, lines: tuple[ChatLine, ...]) -> None:
+        self.list.set_items([_item(line) for line in lines], self._talk.chat.id)
+        self._show_current()
+        searching = bool(self.search.text().split())
+        self._pages.setCurrentWidget(self.list if lines else self._no_match if searching else self._none)
+        self.listed.emit()
+
+    @Slot()
+    def _show_current(self) -> None:
+        self.list.select(self._talk.chat.id)
+        self.more.setEnabled(bool(self.list.current_key))
+
+    @Slot()
+    def _focus_search(self) -> None:
+        self.search.setFocus()
+        self.search.selectAll()
+
+    # -- What is done to a chat ----------------------------------------------------------------------------------------
+
+    @Slot()
+    def new_chat(self) -> None:
+        """Start an empty conversation; the one before is kept."""
+        self._talk.when_free(lambda: self._talk.open(Chat(prompting=self._talk.chat.prompting)))
+
+    @Slot(str)
+    def _on_chosen(self, chat_id: str) -> None:
+        if chat_id != self._talk.chat.id:
+            self._talk.open_saved(chat_id)
+
+    @Slot(QModelIndex)
+    def _on_double_clicked(self, index: QModelIndex) -> None:
+        self._ask_name(self.list.current_key)
+
+    @Slot(str)
+    def _ask_name(self, chat_id: str) -> None:
+        item = self.list.item_of(chat_id)
+        if item is None or item.problem:
+            return
+        name, agreed = QInputDialog.getText(self, "Rename chat", "Name", text=item.name)
+        if agreed:
+            self._talk.rename(chat_id, name)
+
+    def _ask_export(self, ending: str) -> None:
+        item = self.list.item_of(self.list.current_key)
+        if item is None or item.problem:
+            return
+        path = ask_where_to_save(self, "Export chat", item.name, ending, _FILTERS[ending])
+        if path is not None:
+            self._talk.shelf.export(item.key, path)
+
+    @Slot()
+    def _ask_import(self) -> None:
+        file, _ = QFileDialog.getOpenFileName(self, "Import a chat", "", "Chats (*.json)")
+        if file:
+            self._talk.shelf.import_file(Path(file))
+
+
+def _item(line: ChatLine) -> Item:
+    if line.problem:
+        return Item(line.id, line.title, "", problem=line.problem, brief="Cannot be read")
+    return Item(line.id, line.title, date_words(line.latest))

@@ -1,0 +1,98 @@
+"""Where one writes: Enter sends, Shift+Enter makes a new line, and the button stops a reply that is being written."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.text.growing_field import GrowingField
+from app.kit.theme import SPACE, ThemeProvider
+
+
+class Composer(QWidget):
+    """A text field that grows with its text, beside a button that is Send or Stop.
+
+    Signals:
+        sent(text): the user sends this text; the field is empty then.
+        stop_asked(): the user wants the reply to end.
+        edit_asked(): Up was pressed in the empty field: the last message is to be edited.
+    """
+
+    sent = Signal(str)
+    stop_asked = Signal()
+    edit_asked = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._can_send, self._replying, self._why_not = False, False, ""
+        self.field = GrowingField()
+        self.field.setAccessibleName("Message")
+        self.field.textChanged.connect(self._on_text_changed)
+        self.field.send_pressed.connect(self._send)
+        self.field.refused.connect(self._say)
+        self.field.installEventFilter(self)
+        self.problem = label("", "error", wrap=True)
+        self.problem.hide()
+        self.send = button("Send", theme, self._send, icon="paper-plane-right", role="primary")
+        self.stop = button("Stop", theme, self.stop_asked.emit, icon="stop", tip="End the reply here (Esc)")
+        self.stop.setShortcut(Qt.Key.Key_Escape)
+        line = row(self.field)
+        line.setStretch(0, 1)
+        for widget in (self.send, self.stop):
+            widget.setMinimumHeight(self.field.height())
+            widget.setMinimumWidth(self.send.sizeHint().width())  # they take turns
+            line.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(self.problem)
+        layout.addLayout(line)
+        self.set_state(can_send=False, replying=False)
+
+    def set_state(self, *, can_send: bool, replying: bool, why_not: str = "") -> None:
+        """Whether there is a model to send to, else why not; and whether it is writing."""
+        self._can_send, self._replying, self._why_not = can_send, replying, why_not
+        self.send.setVisible(not replying)
+        self.stop.setVisible(replying)
+        self._show_state()
+
+    def set_hint(self, text: str) -> None:
+        """What the empty field says."""
+        self.field.setPlaceholderText(text)
+
+    def _show_state(self) -> None:
+        is_empty = self.field.document().isEmpty() or not self.field.toPlainText().strip()
+        self.send.setEnabled(self._can_send and not is_empty)
+        why = self._why_not if not self._can_send else "Write something first" if is_empty else "Send (Enter)"
+        self.send.setToolTip(why)
+
+    @Slot()
+    def _on_text_changed(self) -> None:
+        self.problem.hide()
+        self._show_state()
+
+    @Slot(str)
+    def _say(self, sentence: str) -> None:
+        self.problem.setText(sentence)
+        self.problem.show()
+
+    @Slot()
+    def _send(self) -> None:
+        text = self.field.toPlainText().strip()
+        if text and self._can_send and not self._replying:
+            self.field.clear()
+            self.sent.emit(text)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if (
+            watched is self.field
+            and isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.KeyPress
+            and event.key() == Qt.Key.Key_Up
+            and self.field.document().isEmpty()
+        ):
+            self.edit_asked.emit()
+            return True
+        return super().eventFilter(watched, event)

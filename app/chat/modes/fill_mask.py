@@ -1,0 +1,243 @@
+"""Masks of an encoder's text, each with what might stand there; and how well the whole text fits the model."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QShowEvent, QTextCursor
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.chat.modes.fits_view import FitsView
+from app.chat.modes.mask_colours import MASKS, MaskColours
+from app.chat.modes.mask_list import MaskList
+from app.chat.modes.mask_questions import Filled, Fits, fill, measure
+from app.chat.modes.mode_page import ModePage, Problem
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from app.kit.basics import button, column, row
+from app.kit.layout.turning_splitter import TurningSplitter
+from app.kit.scrolling import scrolling
+from app.kit.text.text_box import TextBox
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.worker.failures import Failure
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+_PATIENCE_MS = 200
+_LINES = 6
+_HINT = "Write a text, and put a mask where a word is missing."
+
+
+class FillMask(ModePage):
+    """At the left a text with masks, at the right each mask's candidates; below the text its pseudo-perplexity."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self._mask = ""
+        self.filled: Filled | None = None
+        self._examiner, self._measurer = session.examiner(self), session.examiner(self)
+        self.editor = TextBox()
+        self.editor.setPlaceholderText(_HINT)
+        self.editor.setAccessibleName("Text with masks")
+        self.editor.setTabChangesFocus(True)
+        self.editor.setMinimumHeight(self.editor.fontMetrics().lineSpacing() * _LINES + 2 * SPACE)
+        self._colours = MaskColours(self.editor.document(), theme)
+        self.insert = button(
+            "Insert mask", theme, self._insert_mask, icon="plus", tip="Put a mask where the cursor stands (Ctrl+M)"
+        )
+        self.insert.setShortcut("Ctrl+M")
+        self.fill_all = button(
+            "Fill in the likeliest", theme, self._fill_all, icon="magic-wand", tip="Put the best candidate in each mask"
+        )
+        self.measure = button(
+            "Measure",
+            theme,
+            self._on_measure,
+            icon="gauge",
+            tip="Mask each token in turn, and see how likely the model finds it there: one forward pass per token",
+        )
+        self.problem = Problem()
+        self.masks = MaskList(theme)
+        self.fits = FitsView(theme, focus, self.measure)
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._build()
+        self.editor.text_changed.connect(self._on_edited)
+        self.masks.chosen.connect(self._on_chosen)
+        self._patience.timeout.connect(self._ask)
+        self._examiner.done.connect(self._show)
+        self._examiner.failed.connect(self._on_failed)
+        self._measurer.done.connect(self._on_measured)
+        self._measurer.failed.connect(self._on_failed)
+        self._measurer.changed.connect(self._show_state)
+        self.model_is_new()
+
+    def _build(self) -> None:
+        left = QWidget()
+        lines = column(self.editor)
+        lines.addLayout(row(self.insert, self.fill_all, None))
+        lines.addWidget(self.problem)
+        lines.addSpacing(SPACE)
+        lines.addWidget(self.fits)
+        lines.addStretch(1)
+        left.setLayout(lines)
+        layout = QVBoxLayout(self.body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(TurningSplitter(left, scrolling(self.masks), sizes=(520, 300), grows=0))
+
+    def refusal(self, model: ChatModel) -> tuple[str, str] | None:
+        if model.config.topology != "encoder-only":
+            return "No masks with this model", "Masks are filled by encoders, such as BERT: choose one above."
+        if model.config.head != "language":
+            sentence = (
+                "It turns texts into vectors, and has no head that guesses tokens. Choose an encoder that was trained "
+                "on masked tokens."
+            )
+            return "This encoder fills no masks", sentence
+        return None
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.filled is None and self._n_masks:
+            self._patience.start()
+
+    @Slot()
+    def model_is_new(self) -> None:
+        super().model_is_new()
+        self._examiner.forget()
+        self._measurer.forget()
+        tokenizer = self._session.chat_tokenizer
+        self._mask = "" if tokenizer is None or self.words else _mask_token(tokenizer)
+        self._on_edited()
+
+    # -- the text ------------------------------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The text with its masks."""
+        return self.editor.text
+
+    def set_text(self, text: str) -> None:
+        """Show another text; it can be undone."""
+        cursor = QTextCursor(self.editor.document())
+        cursor.select(QTextCursor.SelectionType.Document)
+        cursor.insertText(text)
+
+    def _insert_mask(self) -> None:
+        self.editor.insertPlainText(self._mask)
+        self.editor.setFocus()
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self.filled = None
+        self.fits.clear()
+        self._measurer.forget()
+        self.problem.say("")
+        if self.words:
+            return
+        if self._n_masks:
+            self._patience.start()
+        else:
+            self._patience.stop()
+            self._examiner.forget()
+            self.masks.say("No masks yet: put one where a word is missing." if self.text.strip() else _HINT)
+        self._show_state()
+
+    @property
+    def _n_masks(self) -> int:
+        return len(MASKS.findall(self.text)) if self._mask else 0
+
+    @Slot()
+    def _show_state(self) -> None:
+        self.insert.setEnabled(bool(self._mask))
+        self.fill_all.setEnabled(self.filled is not None)
+        self.measure.setEnabled(bool(self.text.strip()) and not self._n_masks and not self._measurer.busy)
+        self.fits.set_hint(
+            "Fill the masks first: it is measured of a whole text." if self._n_masks else "", busy=self._measurer.busy
+        )
+
+    # -- masks ---------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _ask(self) -> None:
+        text = self.text
+        if self.words or not self.isVisible():  # asked when it is shown
+            return
+        self._examiner.ask(lambda model, tokenizer: fill(model, tokenizer, text))
+
+    @Slot(object)
+    def _show(self, filled: Filled) -> None:
+        if filled.text != self.text:
+            return
+        self.filled = filled
+        self.masks.show_masks(filled.candidates, _around(filled.text))
+        read = ReadText(ids=filled.ids, words=filled.words, n_prompt=len(filled.ids), step=self._examiner.step)
+        self.look_into(read)
+        self.fits.show_text(read)
+        self._show_state()
+
+    @Slot(int, int)
+    def _on_chosen(self, mask: int, candidate: int) -> None:
+        """Put a candidate in the place of a mask."""
+        if self.filled is not None:
+            self._put({mask: self.filled.candidates[mask][candidate].text})
+
+    def _fill_all(self) -> None:
+        if self.filled is not None:
+            self._put({mask: candidates[0].text for mask, candidates in enumerate(self.filled.candidates)})
+
+    def _put(self, words: dict[int, str]) -> None:
+        """Replace masks by words, in one step that can be undone."""
+        parts, spelled = MASKS.split(self.text), MASKS.findall(self.text)
+        text = parts[0]
+        for i, part in enumerate(parts[1:]):
+            text = (_joined(text, words[i]) if i in words else text + spelled[i]) + part
+        self.set_text(text)
+
+    # -- the whole text ------------------------------------------------------------------------------------------------
+
+    def _on_measure(self) -> None:
+        text = self.text
+        self._measurer.ask(lambda model, tokenizer: measure(model, tokenizer, text))
+
+    @Slot(object)
+    def _on_measured(self, fits: Fits) -> None:
+        if fits.text == self.text:
+            read = ReadText(ids=fits.ids, words=fits.words, n_prompt=len(fits.ids), step=self._measurer.step)
+            self.look_into(read)
+            self.fits.show_fits(read, fits.fits, fits.perplexity)
+        self._show_state()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.problem.say(failure.sentence)
+        self._show_state()
+
+
+def _mask_token(tokenizer: Tokenizer) -> str:
+    from models.tokenizers.special_tokens import mask_id
+
+    id = mask_id(tokenizer)
+    return "" if id is None else tokenizer.id_to_token(id) or ""
+
+
+def _joined(before: str, word: str) -> str:
+    """A text and the word after it: pieces of words stand close, and there are no two spaces."""
+    if word.startswith("##"):
+        return before.rstrip() + word[2:]
+    return before + (word.lstrip() if not before or before[-1].isspace() else word)
+
+
+def _around(text: str) -> list[str]:
+    """For each mask, the few words around it."""
+    parts = MASKS.split(text)
+    found = []
+    for before, after in pairwise(parts):
+        left, right = before.split()[-3:], after.split()[:3]
+        found.append(" ".join([*left, "▁▁▁", *right]))
+    return found

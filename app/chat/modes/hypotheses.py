@@ -1,0 +1,108 @@
+"""What a beam search ended with: whole texts with their scores, of which one is looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from app.glass.tokens.token_box import Given
+from app.kit.basics import label, row, set_role
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+
+
+@dataclass(frozen=True)
+class Found:
+    """One text: its tokens, its words, and its score (nats, see models.inference.beam).
+
+    given: what the model gave the last tokens of it, in its own distributions.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    score: float
+    ended: bool
+    given: tuple[Given, ...] = ()
+
+
+class HypothesisList(QWidget):
+    """A card for each, best first.
+
+    Signals:
+        picked(i): number `i` is to be looked into.
+    """
+
+    picked = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.cards: list[_Card] = []
+        self._lines = QVBoxLayout(self)
+        self._lines.setContentsMargins(0, 0, SPACE, 0)
+        self._lines.setSpacing(SPACE)
+        self._lines.addStretch(1)
+
+    def show_found(self, found: Sequence[Found]) -> None:
+        """Show these texts; the first is picked, without a signal."""
+        for card in self.cards:
+            self._lines.removeWidget(card)
+            card.hide()
+            card.deleteLater()
+        self.cards = []
+        for number, one in enumerate(found):
+            card = _Card(number, one)
+            card.pressed.connect(self.pick)
+            self._lines.insertWidget(number, card)
+            self.cards.append(card)
+        self._mark(0)
+
+    def pick(self, number: int) -> None:
+        """Look into this one."""
+        self._mark(number)
+        self.picked.emit(number)
+
+    def _mark(self, number: int) -> None:
+        for i, card in enumerate(self.cards):
+            set_role(card, "banner" if i == number else "card")
+
+
+class _Card(QFrame):
+    """One text.
+
+    Signals:
+        pressed(number): it was clicked, or Enter was pressed on it.
+    """
+
+    pressed = Signal(int)
+
+    def __init__(self, number: int, found: Found) -> None:
+        super().__init__()
+        self._number = number
+        self.setProperty("role", "card")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAccessibleName(f"Hypothesis {number + 1}: {found.text}")
+        self.setToolTip("Click to look into this one")
+        words = label(found.text or "(nothing)", "" if found.text else "muted", wrap=True)
+        n = len(found.ids)
+        end = "" if found.ended else ", cut off at the longest reply"
+        about = label(f"score {found.score:.3f}, {counted(n, 'token')}{end}".replace("-", "−"), "caption")
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(SPACE + 4, SPACE, SPACE + 4, SPACE)
+        lines.setSpacing(SPACE // 2)
+        lines.addLayout(row(label(f"{number + 1}", "caption"), about, None))
+        lines.addWidget(words)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.pressed.emit(self._number)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self.pressed.emit(self._number)
+        else:
+            super().keyPressEvent(event)

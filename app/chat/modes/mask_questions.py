@@ -1,0 +1,74 @@
+"""What the fill-mask page asks an encoder, answered on the worker's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.glass.names import token_names
+from models.events import Progress
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.inference.fill_mask import Candidate, TokenFit
+
+N_BEST = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """What the model found for the masks of a text."""
+
+    text: str
+    ids: tuple[int, ...]
+    words: tuple[str, ...]
+    candidates: tuple[tuple[Candidate, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """How well each token of a text fits."""
+
+    text: str
+    ids: tuple[int, ...]
+    words: tuple[str, ...]
+    fits: tuple[TokenFit, ...]
+    perplexity: float
+
+
+def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    from models.inference.prompts import encode_for
+
+    ids = tuple(encode_for(model.config, tokenizer, text))
+    names = token_names(tokenizer, ids)
+    return ids, tuple(names[id] for id in ids)
+
+
+def fill(model: AnyModel, tokenizer: Tokenizer, text: str) -> Filled:
+    """What might stand in each mask of a text; ValueError as `fill_mask`."""
+    from models.inference.fill_mask import fill_mask
+    from models.tokenizers.special_tokens import mask_id
+
+    ids, words = _read(model, tokenizer, text)
+    mask = mask_id(tokenizer)
+    assert mask is not None
+    found = fill_mask(model, tokenizer, ids, mask, N_BEST)
+    return Filled(text, ids, words, tuple(map(tuple, found)))
+
+
+def measure(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, Fits]:
+    """How well each token of a text fits; ValueError as `fill_mask`."""
+    from models.inference.fill_mask import perplexity_of, token_fits
+    from models.tokenizers import special_ids
+    from models.tokenizers.special_tokens import mask_id
+
+    ids, words = _read(model, tokenizer, text)
+    mask = mask_id(tokenizer)
+    assert mask is not None
+    fits: Sequence[TokenFit] = yield from token_fits(model, ids, mask, skip=special_ids(tokenizer))
+    if not fits:
+        raise ValueError("There is nothing to measure: the text has special tokens only. Write some words.")
+    return Fits(text, ids, words, tuple(fits), perplexity_of(fits))

@@ -1,0 +1,104 @@
+"""Which characters of a document a model wrote, token by token: kept in their formats, and shown by their grounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import (
+    QSyntaxHighlighter,
+    QTextBlock,
+    QTextBlockUserData,
+    QTextCharFormat,
+    QTextDocument,
+    QTextFormat,
+    QTextFragment,
+)
+
+from app.chat.notebook.file import Piece, Token
+from app.glass.tokens.colours import QUANTITIES, Shades
+from app.kit.theme import ThemeProvider
+
+_FIRST = int(QTextFormat.Property.UserProperty.value)
+_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX = range(_FIRST, _FIRST + 6)
+
+
+def fragments(block: QTextBlock) -> Iterator[QTextFragment]:
+    """The parts of a block that look the same."""
+    for part in cast("Iterable[Any]", block):
+        yield part.fragment()
+
+
+def look_of(token: Token, writing: int, index: int) -> QTextCharFormat:
+    """A format that says which token a text is."""
+    look = QTextCharFormat()
+    values = (token.id, token.probability, token.entropy, token.rank, writing, index)
+    for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX), values, strict=True):
+        look.setProperty(name, value)
+    return look
+
+
+def token_of(look: QTextCharFormat) -> Token | None:
+    """The token that a text of this format is; None for what a person wrote."""
+    if not look.hasProperty(_ID):
+        return None
+    return Token(*(look.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
+
+
+def pieces_of(block: QTextBlock) -> Sequence[Piece]:
+    """The parts of a block by who wrote them; of one that has not changed, those that were found before."""
+    known = block.userData()
+    if not isinstance(known, _Known) or known.revision != block.revision():
+        pieces = [Piece(part.text(), token_of(part.charFormat())) for part in fragments(block)]
+        known = _Known(block.revision(), pieces)
+        block.setUserData(known)
+    return known.pieces
+
+
+class _Known(QTextBlockUserData):
+    def __init__(self, revision: int, pieces: Sequence[Piece]) -> None:
+        super().__init__()
+        self.revision, self.pieces = revision, pieces
+
+
+def place_of(look: QTextCharFormat) -> tuple[int, int]:
+    """The writing that a text is of, and the number of its token in there; (-1, -1) for what a person wrote."""
+    return (look.property(_WRITING), look.property(_INDEX)) if look.hasProperty(_ID) else (-1, -1)
+
+
+class NotebookColours(QSyntaxHighlighter):
+    """Grounds for what a model wrote: no part of the text, so that undo knows nothing of them."""
+
+    def __init__(self, document: QTextDocument, theme: ThemeProvider) -> None:
+        super().__init__(document)
+        self._theme, self._quantity = theme, ""
+        self._shades: Shades | None = None
+        theme.theme_changed.connect(self._restyle)
+
+    def set_quantity(self, quantity: str) -> None:
+        self._quantity = quantity
+        self._restyle()
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._shades = Shades(self._theme, QUANTITIES[self._quantity]) if self._quantity else None
+        self.rehighlight()
+
+    def highlightBlock(self, text: str) -> None:
+        block = self.currentBlock()
+        for fragment in fragments(block):
+            token = token_of(fragment.charFormat())
+            if token is not None:
+                self.setFormat(fragment.position() - block.position(), fragment.length(), self._ground(token))
+
+    def _ground(self, token: Token) -> QTextCharFormat:
+        look = QTextCharFormat()
+        if self._shades is None or not token.rank:
+            look.setBackground(self._theme.theme.color("selection"))
+            return look
+        value = QUANTITIES[self._quantity].of(token.probability, token.entropy, token.rank)
+        ground, words = self._shades.of(value)
+        look.setBackground(ground)
+        look.setForeground(words)
+        return look

@@ -1,0 +1,32 @@
+"""How much of a long text's end a model reads before it goes on with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_CHARACTERS_PER_TOKEN = 8
+"""More than tokens have on average: so much of a long text's end is looked at."""
+
+
+class End(NamedTuple):
+    """The end of a text that the model reads: what is before character `start` does not fit into its context."""
+
+    text: str
+    start: int
+    n_tokens: int
+
+
+def end_of(tokenizer: Tokenizer, text: str, context_length: int) -> End:
+    """As much of a text as leaves a quarter of the context for what is written."""
+    from models.chat.own_template import room_for_prompt
+    from models.tokenizers.text.encoded import EncodedText
+
+    room = room_for_prompt(context_length)
+    part = text[-room * _CHARACTERS_PER_TOKEN :]
+    tokens = EncodedText(tokenizer, part)
+    n = min(len(tokens), room)
+    start = len(part.encode()[: int(tokens.starts[-n])].decode(errors="ignore")) if n < len(tokens) else 0
+    return End(text, len(text) - len(part) + start, n)

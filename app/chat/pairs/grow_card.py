@@ -1,0 +1,87 @@
+"""Where there are no pronoun models yet: what they are, and the button that grows them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
+
+from app.chat.pairs.pronoun_growth import PronounGrowth
+from app.kit.basics import button, label, row
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import short_count
+from app.session.session import Session
+from app.session.status import duration
+from models import cost
+from models.recipes.pronoun_specs import KINDS, TRAINING, pronoun_spec
+
+
+class GrowCard(QFrame):
+    """Offers to grow the models of the topologies that are missing, and follows that."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._session = session
+        self._missing: tuple[str, ...] = KINDS
+        self.growth = PronounGrowth(session, self)
+        self.title = label("", "heading")
+        n = cost.total_parameters(pronoun_spec(KINDS[0]).model)
+        self.about = label(
+            f"Two models of one size ({short_count(n)} parameters) learn from thousands of sentences what “it” is: an "
+            "encoder, which reads both ways, and a causal model, which reads from left to right. The answer is read at "
+            "“it”, by scoring the positions of the nouns. Both are ordinary runs "
+            f"of {TRAINING.steps:,} steps, so the training tab shows their curves.",
+            "muted",
+            wrap=True,
+        )
+        self.grow = button("", theme, self._on_grow, icon="leaf", role="primary", tip="Train them now, one by one")
+        self.cancel = button("Stop", theme, self.growth.cancel, icon="stop-fill", tip="Stop after this step")
+        self.curves = button(
+            "Watch the curves",
+            theme,
+            lambda: session.tab_requested.emit("training"),
+            role="link",
+            tip="Go to the training tab",
+        )
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Progress")
+        self.words = label("", "mono-small")
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.title)
+        lines.addWidget(self.about)
+        lines.addWidget(self.bar)
+        lines.addLayout(row(self.grow, self.cancel, self.words, None, self.curves))
+        self.growth.changed.connect(self._show)
+        session.training_changed.connect(self._show)
+        self._show()
+
+    def show_missing(self, topologies: tuple[str, ...]) -> None:
+        """Say which there are none of yet."""
+        self._missing = topologies
+        self._show()
+
+    def _on_grow(self) -> None:
+        self.growth.start(self._missing or KINDS)
+
+    @Slot()
+    def _show(self) -> None:
+        growing, both = self.growth.active, len(self._missing) != 1
+        busy = self._session.training_active and not growing
+        name = "pronoun models" if both else "encoder" if self._missing == KINDS[:1] else "causal model"
+        self.title.setText("Growing the pronoun models" if growing else f"Grow the {name}")
+        self.grow.setText(f"Grow the {name}")
+        for widget in (self.cancel, self.bar, self.curves):
+            widget.setVisible(growing)
+        self.grow.setVisible(not growing)
+        self.grow.setEnabled(not busy)
+        self.bar.setValue(round(1000 * self.growth.progress))
+        state = self._session.training
+        left = state.seconds_left if growing and state is not None else None
+        words = (
+            self.growth.words if growing else "A training is going on: wait until it ends, or stop it." if busy else ""
+        )
+        self.words.setText(words if left is None else f"{words} · {duration(left)} left")

@@ -1,0 +1,113 @@
+"""Two sentences and their difference as words and tables: what the page's pictures are made of. No widgets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.glass.names import share
+from models.data.tiny_world.pronouns import IT
+from models.tokenizers.special_tokens import MASK_SPELLINGS
+
+if TYPE_CHECKING:
+    from app.kit.chart_export import Columns
+    from models.inspect.minimal_pair import PairReading
+
+Floats = NDArray[np.float32]
+NOTHING = "–"
+_TELLING = (frozenset({IT}), frozenset(mask.lower() for mask in MASK_SPELLINGS))
+
+
+def side_words(reading: PairReading, side: int) -> list[str]:
+    """The tokens of one sentence by column; – where it has none."""
+    places = (column[side] for column in reading.columns)
+    return [NOTHING if place is None else reading.words[side][place] for place in places]
+
+
+def column_words(reading: PairReading) -> list[str]:
+    """The tokens of both sentences: one where they are the same, else both."""
+    both = zip(side_words(reading, 0), side_words(reading, 1), strict=True)
+    return [first if first == second else f"{first}/{second}" for first, second in both]
+
+
+def differing(reading: PairReading) -> frozenset[int]:
+    """The columns where the sentences differ."""
+    both = zip(side_words(reading, 0), side_words(reading, 1), strict=True)
+    return frozenset(k for k, (first, second) in enumerate(both) if first != second)
+
+
+def telling_column(reading: PairReading) -> int:
+    """Where to look first: at the last "it" that both have, or at a mask, else at the last token of both."""
+    both = [k for k, (i, j) in enumerate(reading.columns) if i is not None and j is not None]
+    words = side_words(reading, 0)
+    for wanted in _TELLING:
+        found = [k for k in both if words[k].strip("·Ġ▁ ").lower() in wanted]
+        if found:
+            return found[-1]
+    return both[-1]
+
+
+def by_column(reading: PairReading, side: int, layer: int, head: int) -> Floats:
+    """(K, K): one head's attention in one sentence; NaN where it has no such token, or does not see it."""
+    places = [column[side] for column in reading.columns]
+    there = [k for k, place in enumerate(places) if place is not None]
+    found = np.full((len(places), len(places)), np.nan, np.float32)
+    found[np.ix_(there, there)] = reading.attention[side][layer, head]
+    return masked(reading, found)
+
+
+def masked(reading: PairReading, table: Floats) -> Floats:
+    """The same (K, K) with NaN for what comes later, where a model does not see that."""
+    if not reading.is_causal:
+        return table
+    found = table.copy()
+    found[np.triu_indices(len(found), 1)] = np.nan
+    return found
+
+
+def row_differences(reading: PairReading, row: int) -> Floats:
+    """(L, H): by how much each head differs most in the row of one column; 0 where nothing can be compared."""
+    rows = np.abs(reading.difference[:, :, row])
+    found: Floats = np.where(np.isnan(rows), 0.0, rows).max(axis=2)
+    return found
+
+
+def row_sentence(reading: PairReading, layer: int, head: int, row: int) -> str:
+    """Where the token of a row looks in both sentences, and how far that differs."""
+    words = column_words(reading)
+    looks = []
+    for side, name in ((0, "A"), (1, "B")):
+        weights = by_column(reading, side, layer, head)[row]
+        if np.isnan(weights).all():
+            return f"«{words[row]}» stands in one of the sentences only, so there is nothing to compare."
+        most = int(np.nanargmax(weights))
+        looks.append(f"in {name} most at «{side_words(reading, side)[most]}» ({share(float(weights[most]))})")
+    largest = float(row_differences(reading, row)[layer, head])
+    if largest == 0.0:
+        return f"«{words[row]}» looks {looks[0]}. In B it is the same: the difference of its row is exactly 0."
+    return f"«{words[row]}» looks {' and '.join(looks)}. The largest difference in its row: {points(largest)}."
+
+
+def points(difference: float) -> str:
+    """A difference of two shares: «12.5 points», as percentage points are called for short."""
+    return f"{100 * difference:.3g} points"
+
+
+def attention_columns(reading: PairReading, layer: int, head: int) -> Columns:
+    """One head's weights in both sentences as columns of a table, a row for each two tokens (counted from 1)."""
+    first, second = (by_column(reading, side, layer, head) for side in (0, 1))
+    looking, seen = (places.ravel() for places in np.indices(first.shape))
+    words = column_words(reading)
+    return {
+        "layer": [layer + 1] * first.size,
+        "head": [head + 1] * first.size,
+        "looking": looking + 1,
+        "looking_token": [words[i] for i in looking],
+        "seen": seen + 1,
+        "seen_token": [words[i] for i in seen],
+        "A": first.ravel().astype(np.float64),
+        "B": second.ravel().astype(np.float64),
+        "B less A": masked(reading, reading.difference[layer, head]).ravel().astype(np.float64),
+    }

@@ -1,0 +1,88 @@
+"""The pronoun recipe in the window: two ordinary trainings, the second after the first."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.session.run_queue import Queueing
+from models.recipes.pronoun_specs import NAMES, pronoun_spec
+
+
+class PronounGrowth(QObject):
+    """Trains the pronoun models one after the other, as runs like any other.
+
+    Signals:
+        changed(): `active`, `progress` or `words` is new.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Queueing, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._left: list[str] = []
+        self._total = 0
+        self.active = False
+        """Whether one of them is being trained."""
+        session.training_changed.connect(self._on_changed)
+        session.training_ended.connect(self._on_ended)
+
+    def start(self, topologies: tuple[str, ...]) -> bool:
+        """Train a new run of each; whether the first began (the session says why not)."""
+        self._left, self._total = list(topologies), len(topologies)
+        return self._next()
+
+    def cancel(self) -> None:
+        """Stop after this step, and begin nothing more. What was trained stays."""
+        self._left.clear()
+        if self.active:
+            self._session.stop()
+
+    @property
+    def progress(self) -> float:
+        """How much of all training steps is done."""
+        state = self._session.training
+        if not self.active or state is None:
+            return 0.0
+        done = self._total - len(self._left) - 1
+        return (done + (state.step / state.total_steps if state.total_steps else 0.0)) / self._total
+
+    @property
+    def words(self) -> str:
+        """What is going on."""
+        state = self._session.training
+        if not self.active or state is None:
+            return ""
+        which = f"{self._total - len(self._left)} of {self._total}"
+        return (
+            f"{state.name} ({which}): step {state.step:,}"
+            if state.total_steps
+            else f"{state.name} ({which}): preparing"
+        )
+
+    def _next(self) -> bool:
+        topology = self._left.pop(0)
+        name = self._session.free_run_name(NAMES[topology])
+        self.active = True  # before anything is said of the new training
+        self.active = self._session.start_training(pronoun_spec(topology, name))
+        if not self.active:
+            self._left.clear()
+        self.changed.emit()
+        return self.active
+
+    @Slot()
+    def _on_changed(self) -> None:
+        if self.active:
+            self.changed.emit()
+
+    @Slot()
+    def _on_ended(self) -> None:
+        if not self.active:
+            return
+        state = self._session.training
+        self.active = False
+        if self._left and state is not None and state.status == "finished" and not self._session.training_active:
+            self._next()
+            return
+        self._left.clear()
+        self.changed.emit()

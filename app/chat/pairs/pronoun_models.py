@@ -1,0 +1,187 @@
+"""The newest pronoun models of the library, asked about two sentences on the worker's thread."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.worker.job import INTERACTIVE, Job
+from app.worker.one_job import OneJob
+from app.worker.worker import Worker
+from models.events import Event
+from models.library.library import Library
+
+if TYPE_CHECKING:
+    from models.inspect.minimal_pair import PairReading
+    from models.pronouns.evaluation import PronounEvaluation
+
+Texts = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NounScores:
+    """Of one sentence: the nouns that "it" may be, and their probabilities and scores (logits)."""
+
+    nouns: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def best(self) -> str:
+        """The noun with the highest score."""
+        return self.nouns[max(range(len(self.nouns)), key=self.scores.__getitem__)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PronounModel:
+    """One pronoun model of the library, and what it makes of two sentences.
+
+    problem: why the sentences tell nothing, '' where they do.
+    """
+
+    run_id: str
+    name: str
+    step: int
+    evaluation: PronounEvaluation
+    reading: PairReading | None = None
+    nouns: tuple[NounScores, NounScores] | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PronounAnswer(Event):
+    """The newest model of each topology that there is, about `texts`."""
+
+    texts: Texts
+    models: Mapping[str, PronounModel]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A model that stays in memory for the next question."""
+
+    checkpoint: Path
+    model: Any
+    tokenizer: Any
+    evaluation: PronounEvaluation
+
+
+class PronounControl(OneJob):
+    """Finds the models, asks them, and keeps what they reach on held-out pairs with their runs.
+
+    Signals (and `changed` and `failed` of OneJob):
+        answered(PronounAnswer): what the newest question found.
+    """
+
+    answered = Signal(object)
+
+    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
+        super().__init__(worker, parent)
+        self._library = library
+        # Used by the worker's thread alone:
+        self._topologies: dict[str, str] = {}
+        self._loaded: dict[str, _Loaded] = {}
+
+    def ask(self, texts: Texts) -> None:
+        """What "it" is in both sentences, as far as there are models."""
+
+        def make() -> Iterator[Event]:
+            models: dict[str, PronounModel] = {}
+            for topology, folder in self._newest().items():
+                models[topology] = self._ask(topology, folder, texts)
+            yield PronounAnswer(texts=texts, models=models)
+
+        self._begin(Job("Resolve pronouns", make, INTERACTIVE))
+        self.changed.emit()
+
+    def forget(self) -> None:
+        """No answer is wanted any more."""
+        self._drop()
+        self.changed.emit()
+
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, PronounAnswer):
+                self.answered.emit(event)
+
+    # -- The worker's thread -------------------------------------------------------------------------------------------
+
+    def _newest(self) -> dict[str, Path]:
+        """The newest run of each topology that was trained on pronouns and has a checkpoint."""
+        from models.runs.run_folder import RunFolder
+
+        found: dict[str, RunFolder] = {}
+        for folder in sorted(self._library.runs.glob("*/run.json")):
+            name = folder.parent.name
+            if self._topologies.get(name) == "":
+                continue
+            with contextlib.suppress(ValueError):  # damaged, or just being deleted
+                run = RunFolder.open(folder.parent)
+                topology = run.spec.model.topology if run.spec.data.source == "pronouns" else ""
+                self._topologies[name] = topology
+                older = found.get(topology)
+                if topology and run.latest_checkpoint() and (older is None or older.created < run.created):
+                    found[topology] = run
+        return {topology: run.folder for topology, run in found.items()}
+
+    def _ask(self, topology: str, folder: Path, texts: Texts) -> PronounModel:
+        import torch
+
+        from models.inspect.minimal_pair import read_pair
+        from models.pronouns.reading import as_read, read_sentence
+        from models.pronouns.resolving import resolve
+        from models.runs.run_folder import RunFolder
+
+        run = RunFolder.open(folder)
+        loaded = self._load(topology, run)
+        known = PronounModel(run_id=run.id, name=run.name, step=loaded.evaluation.step, evaluation=loaded.evaluation)
+        readings = []
+        for name, text in zip("AB", texts, strict=True):
+            try:
+                readings.append(read_sentence(loaded.tokenizer, text))
+            except ValueError as error:
+                return dataclasses.replace(known, problem=f"Sentence {name}: {error}")
+        try:
+            pair = read_pair(loaded.model, loaded.tokenizer, (as_read(texts[0]), as_read(texts[1])))
+        except ValueError as error:
+            return dataclasses.replace(known, problem=str(error))
+        scores = [resolve(loaded.model, [reading])[0] for reading in readings]
+        first, second = (
+            NounScores(
+                nouns=tuple(candidate.noun for candidate in reading.candidates),
+                probabilities=tuple(torch.tensor(each).softmax(0).tolist()),
+                scores=tuple(each),
+            )
+            for reading, each in zip(readings, scores, strict=True)
+        )
+        return dataclasses.replace(known, reading=pair, nouns=(first, second))
+
+    def _load(self, topology: str, run: Any) -> _Loaded:
+        """The model of the latest checkpoint, evaluated where that was not done yet."""
+        from models.interop.loading import load_model
+        from models.library.run_record import checkpoint_step
+        from models.pronouns.evaluation import read_pronouns, write_pronouns
+        from models.pronouns.resolving import evaluate_pronouns
+
+        checkpoint = run.latest_checkpoint()
+        known = self._loaded.get(topology)
+        if known is not None and known.checkpoint == checkpoint:
+            return known
+        model, tokenizer = load_model(checkpoint)
+        assert tokenizer is not None
+        step = checkpoint_step(checkpoint)
+        evaluation = None
+        with contextlib.suppress(ValueError):  # damaged: measured anew
+            evaluation = read_pronouns(run.folder)
+        if evaluation is None or evaluation.step != step:
+            evaluation = evaluate_pronouns(model, tokenizer, step)
+            with contextlib.suppress(OSError):  # a full disk: it is measured again the next time
+                write_pronouns(run.folder, evaluation)
+        self._loaded[topology] = loaded = _Loaded(checkpoint, model, tokenizer, evaluation)
+        return loaded

@@ -1,0 +1,129 @@
+"""Tokens that are made more or less likely throughout: found by their text, each with its bias."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
+
+from app.chat.settings.token_search import TokenSearch
+from app.glass.names import token_names
+from app.glass.tokens.token_chips import Chip, TokenChips
+from app.kit.basics import label, row
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from models.settings.sampling_config import LARGEST_BIAS
+
+_MOST_FOUND = 6
+_USUAL = -5.0
+
+
+class BiasEditor(QWidget):
+    """A bias, a field to look for tokens, what was found, and the tokens that have a bias.
+
+    Signals:
+        changed(): a token has another bias, or none any more.
+    """
+
+    changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, title: str, tip: str) -> None:
+        super().__init__()
+        self.search = TokenSearch(self)
+        self._biases: dict[int, float] = {}
+        name = label(title)
+        self.bias = QDoubleSpinBox()
+        self.bias.setRange(-LARGEST_BIAS, LARGEST_BIAS)
+        self.bias.setDecimals(1)
+        self.bias.setValue(_USUAL)
+        self.bias.setPrefix("bias ")
+        self.bias.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.bias.setAccessibleName("Bias")
+        self.bias.setToolTip("Added to the token's logit: -100 all but forbids it, 100 all but enforces it")
+        keep_wheel_for_scrolling(self.bias)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText("Find a token by its text")
+        self.field.setClearButtonEnabled(True)
+        self.field.setAccessibleName(title)
+        self.field.setAccessibleDescription(tip)
+        name.setBuddy(self.field)
+        for told in (name, self.field):
+            told.setToolTip(tip)
+        self.found = QListWidget()
+        self.found.setFont(theme.mono_font())
+        self.found.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.found.setAccessibleName("Tokens with this text")
+        self.found.hide()
+        self.chips = TokenChips("Tokens with a bias", theme, mono=True)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE // 2)
+        lines.addLayout(row(name, None, self.bias))
+        for widget in (self.field, self.found, self.chips):
+            lines.addWidget(widget)
+        self.field.textChanged.connect(self._on_typed)
+        self.field.returnPressed.connect(self._on_entered)
+        self.found.itemClicked.connect(self._on_chosen)
+        self.found.itemActivated.connect(self._on_chosen)
+        self.chips.removed.connect(self._on_removed)
+        self.search.changed.connect(self._on_typed)
+
+    @property
+    def biases(self) -> tuple[tuple[int, float], ...]:
+        """Token ids and their biases."""
+        return tuple(self._biases.items())
+
+    def set_biases(self, biases: tuple[tuple[int, float], ...]) -> None:
+        """Show others, without a signal."""
+        self._biases = dict(biases)
+        self._show_chips()
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
+        """Biases are of this one's tokens from now on; what had one before under an id that is another token has none.
+
+        Without a signal.
+        """
+        before = self.search.tokenizer
+        if before is not None and tokenizer is not None:
+            same = (id for id in self._biases if before.id_to_token(id) == tokenizer.id_to_token(id))
+            self._biases = {id: self._biases[id] for id in same}
+        self.search.set_tokenizer(tokenizer)
+        self._show_chips()
+
+    def _show_chips(self) -> None:
+        tip, names = "Click to take the bias away", token_names(self.search.tokenizer, self._biases)
+        self.chips.show_chips(
+            [Chip(f"{names[id]} {f'{bias:+g}'.replace('-', '−')}", tip) for id, bias in self._biases.items()]
+        )
+        self.chips.setVisible(bool(self._biases))
+
+    @Slot()
+    def _on_typed(self) -> None:
+        self.found.clear()
+        for piece in self.search.find(self.field.text(), _MOST_FOUND):
+            item = QListWidgetItem(piece.display)
+            item.setData(Qt.ItemDataRole.UserRole, piece.id)
+            item.setToolTip(f"Token {piece.id:,}")
+            self.found.addItem(item)
+        self.found.setVisible(self.found.count() > 0)
+        self.found.setFixedHeight(self.found.sizeHintForRow(0) * self.found.count() + 2 * self.found.frameWidth())
+
+    @Slot()
+    def _on_entered(self) -> None:
+        if self.found.count():
+            self._on_chosen(self.found.item(0))
+
+    @Slot(QListWidgetItem)
+    def _on_chosen(self, item: QListWidgetItem) -> None:
+        self._biases[item.data(Qt.ItemDataRole.UserRole)] = self.bias.value()
+        self._tell()
+        self.field.clear()
+
+    @Slot(int)
+    def _on_removed(self, i: int) -> None:
+        del self._biases[list(self._biases)[i]]
+        self._tell()
+
+    def _tell(self) -> None:
+        self._show_chips()
+        self.changed.emit()

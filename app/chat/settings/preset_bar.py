@@ -1,0 +1,138 @@
+"""The presets of sampling in one row: choosing, saving, deleting, and what belongs to the open model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QInputDialog, QMenu, QPushButton, QSizePolicy, QWidget
+
+from app.chat.settings.sampling_presets import BUILT_IN, SamplingPresets
+from app.kit.theme import SPACE, ThemeProvider
+from models.settings.sampling_config import SamplingConfig
+
+_NONE = "Own settings"
+
+
+class PresetBar(QWidget):
+    """A list of presets and a menu.
+
+    Signals:
+        chosen(config): these settings shall be used.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, presets: SamplingPresets, theme: ThemeProvider) -> None:
+        super().__init__()
+        self._presets = presets
+        self._config = self._usual = SamplingConfig()
+        self.run_id = ""
+        """The open model's, "" for none."""
+        self.list = QComboBox()
+        self.list.setAccessibleName("Preset")
+        self.list.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.list.activated.connect(self._on_activated)
+        more = QPushButton()
+        more.setProperty("role", "quiet-icon")
+        more.setAccessibleName("Presets and defaults")
+        more.setToolTip("Save these settings, delete a preset, or settle what a model begins with")
+        theme.set_icon(more, "dots-three")
+        menu = QMenu(more)
+        self.save = self._action("Save as a preset…", self._on_save)
+        self.delete = self._action("Delete this preset", self._on_delete)
+        self.settle = self._action("Begin with these for this model", self._on_settle)
+        self.unsettle = self._action("Forget this model's own", self._on_unsettle)
+        self.reset = self._action("Reset", self._on_reset)
+        menu.addActions([self.save, self.delete])
+        menu.addSeparator()
+        menu.addActions([self.settle, self.unsettle])
+        menu.addSeparator()
+        menu.addAction(self.reset)
+        more.setMenu(menu)
+        line = QHBoxLayout(self)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(SPACE // 2)
+        line.addWidget(self.list, 1)
+        line.addWidget(more)
+        self._fill()
+
+    def _action(self, words: str, do: Callable[[], object]) -> QAction:
+        """An action that is the bar's own: those that a menu makes may go from under the names that hold them."""
+        action = QAction(words, self)
+        action.triggered.connect(do)
+        return action
+
+    def open_model(self, run_id: str, usual: SamplingConfig) -> None:
+        """Belong to another model; `usual`: what it begins with where the user has settled nothing for it."""
+        self.run_id, self._usual = run_id, usual
+        self.show_config(self._config)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the user has settled what the open model begins with."""
+        return self._presets.of_model(self.run_id) is not None
+
+    @property
+    def defaults(self) -> SamplingConfig:
+        """What the open model begins with."""
+        return self._presets.of_model(self.run_id) or self._usual
+
+    def show_config(self, config: SamplingConfig) -> None:
+        """Say which preset these settings are."""
+        self._config = config
+        name = self._presets.matching(config)
+        with QSignalBlocker(self.list):
+            self.list.setCurrentIndex(max(self.list.findData(name), 0))
+        own = name in self._presets.own
+        self.list.setToolTip(BUILT_IN[name][0] if name in BUILT_IN else "")
+        self.delete.setEnabled(own)
+        self.settle.setEnabled(bool(self.run_id))
+        self.unsettle.setEnabled(self.is_settled)
+
+    def _fill(self) -> None:
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            self.list.addItem(_NONE, "")
+            for name, (tip, _) in BUILT_IN.items():
+                self.list.addItem(name, name)
+                self.list.setItemData(self.list.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            if self._presets.own:
+                self.list.insertSeparator(self.list.count())
+            for name in self._presets.own:
+                self.list.addItem(name, name)
+        self.show_config(self._config)
+
+    @Slot(int)
+    def _on_activated(self, i: int) -> None:
+        name = self.list.itemData(i)
+        if name:
+            self.chosen.emit(self._presets.applied(name, self._config))
+        else:  # nothing to choose: it is what there is when no preset fits
+            self.show_config(self._config)
+
+    @Slot()
+    def _on_save(self) -> None:
+        name, agreed = QInputDialog.getText(self, "Save as a preset", "Name")
+        if agreed and self._presets.save(name, self._config):
+            self._fill()
+
+    @Slot()
+    def _on_delete(self) -> None:
+        self._presets.delete(self._presets.matching(self._config))
+        self._fill()
+
+    @Slot()
+    def _on_settle(self) -> None:
+        self._presets.settle_for_model(self.run_id, self._config)
+        self.show_config(self._config)
+
+    @Slot()
+    def _on_unsettle(self) -> None:
+        self._presets.settle_for_model(self.run_id, None)
+        self.show_config(self._config)
+
+    @Slot()
+    def _on_reset(self) -> None:
+        self.chosen.emit(self.defaults)

@@ -1,0 +1,123 @@
+"""The exact tokens that a model reads before its next reply, in the colours of who says them."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QDialog, QStackedWidget, QVBoxLayout, QWidget
+
+from app.chat.conversation.next_prompt import NextPrompt, Outlook
+from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.tokens.conversation_tokens import ChatTokenView
+from app.kit.tokens.role_legend import RoleLegend
+from app.kit.words.value_words import counted, percent
+from app.tokenizer.conversation_editor import ROLE_WORDS
+from models.chat.tokens import ChatTokens
+from models.tokenizers.text.encoded import TokenArrays
+
+_HINT = "Point at a token to see whose it is. Special tokens are outlined."
+
+
+class PromptTokens(QDialog):
+    """A window of its own that bars no other; it follows what is being written."""
+
+    def __init__(self, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._next = next_prompt
+        self._outlook: Outlook | None = None
+        self.setWindowTitle("Exact prompt tokens")
+        self.resize(820, 560)
+        self.view = ChatTokenView(theme)
+        self.summary = label("", "subheading")
+        self.left_out = label("", "warning", wrap=True)
+        self._about = ElidedLabel()
+        self._about.setProperty("role", "caption")
+        self._nothing = EmptyState("No prompt", "")
+        self._pages = QStackedWidget()
+        pills = frame("card", margin=4, spacing=4)
+        inside = pills.layout()
+        assert inside is not None
+        inside.addWidget(self.view)
+        self._pages.addWidget(pills)
+        self._pages.addWidget(self._nothing)
+        self.copy = button("Copy ids", theme, self._copy, icon="copy", role="quiet", tip="Copy all ids as a list")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addLayout(row(self.summary, None, self.copy))
+        layout.addWidget(RoleLegend(theme))
+        layout.addWidget(self.left_out)
+        layout.addWidget(self._pages, 1)
+        layout.addWidget(self._about)
+        close = button("Close", theme, self.close, tip="Close this window")
+        close.setDefault(True)
+        self.copy.setAutoDefault(False)
+        layout.addLayout(row(None, close))
+        self.view.hovered.connect(self._tell)
+        self.view.picked.connect(self._tell)
+        next_prompt.changed.connect(self._follow)
+
+    def open_on_top(self) -> None:
+        """Show it, or bring it to the front."""
+        self.show()
+        self.activateWindow()
+        self._follow()
+
+    @Slot()
+    def _follow(self) -> None:
+        if not self.isVisible():
+            return
+        self._outlook = outlook = self._next.outlook
+        self.copy.setEnabled(outlook is not None)
+        self._pages.setCurrentIndex(1 if outlook is None else 0)
+        self.left_out.setVisible(outlook is not None and outlook.given.n_left_out > 0)
+        if outlook is None:
+            failure = self._next.failure
+            self._nothing.set_words("No prompt", failure.sentence if failure is not None else "Open a model first.")
+            self.summary.setText("")
+            self.view.set_chat(None, ())
+            self._about.setText("")
+            return
+        given = outlook.given
+        n, whole = len(given.ids), given.context_length
+        self.summary.setText(f"{counted(n, 'token')}, {percent(n / whole)} of the context of {whole:,}")
+        self.left_out.setText(_left_out_words(given.n_left_out, self._next.prompting.when_full))
+        roles = ["system", *(message["role"] for message in given.messages)]  # the template speaks first
+        counts = tuple(given.count(i, i + 1) for i in range(-1, len(given.messages) + 1))
+        tokens = TokenArrays(outlook.tokenizer, given.ids)
+        self.view.set_chat(ChatTokens(tokens, given.sources + 1, given.sources < -1, counts, range(0)), roles)
+        self._tell()
+
+    @Slot()
+    def _tell(self) -> None:
+        index = self.view.current
+        self._about.setText(_HINT if self._outlook is None or index < 0 else self.describe(index))
+
+    def describe(self, index: int) -> str:
+        """Whose a token is."""
+        assert self._outlook is not None
+        given = self._outlook.given
+        source = int(given.sources[index])
+        if source < 0:
+            whose = "said by the template itself, before all messages"
+        elif source == len(given.messages):
+            whose = "asks for the reply: what follows is the model's"
+        else:
+            whose = f"of message {source + 1}: {ROLE_WORDS[given.messages[source]['role']]}"
+        piece = TokenArrays(self._outlook.tokenizer, given.ids[index : index + 1])[0]
+        return f"{piece.display}   id {piece.id} · place {index:,} · {whose}"
+
+    def _copy(self) -> None:
+        if self._outlook is not None:
+            QGuiApplication.clipboard().setText(str(self._outlook.given.ids.tolist()))
+
+
+def _left_out_words(n: int, when_full: str) -> str:
+    oldest = "The oldest message does" if n == 1 else f"The oldest {n} messages do"
+    then = {
+        "slide": "left out",
+        "summarise": "left out here; when you send, the model first summarises what is missing",
+        "stop": "left out here; when you send, you are told that the context is full",
+    }[when_full]
+    return f"{oldest} not fit, and {'is' if n == 1 else 'are'} {then}."

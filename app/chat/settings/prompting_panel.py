@@ -1,0 +1,181 @@
+"""How a chat's messages become a prompt: system prompt, chat template, and what happens when the context is full."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QButtonGroup, QRadioButton, QVBoxLayout, QWidget
+
+from app.chat.conversation.next_prompt import NextPrompt
+from app.chat.settings.prompt_tokens import PromptTokens
+from app.chat.settings.template_window import TemplateWindow
+from app.kit.basics import button, label, row
+from app.kit.text.text_box import TextBox
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from models.chat.prompting import WHEN_FULL, Prompting
+
+_LINES = 4
+_WHEN_FULL_TIPS = {
+    "slide": "The model no longer knows of what was said first. The system prompt and the newest message always stay.",
+    "summarise": (
+        "Before it replies, the model writes a few sentences that stand for the oldest messages. Small models do this "
+        "badly: where no summary comes about, the messages are left out, and you are told."
+    ),
+    "stop": "The message is not sent, and a sentence says so. Nothing is left out behind your back.",
+}
+
+
+class PromptingPanel(QWidget):
+    """Edits a `Prompting`, and says so to `next_prompt`.
+
+    Signals:
+        changed(prompting): the user has set it to this.
+    """
+
+    changed = Signal(object)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._next = session, next_prompt
+        self._prompting = Prompting()
+        self.template_window = TemplateWindow(session, theme, next_prompt, self)
+        self.tokens_window = PromptTokens(theme, next_prompt, self)
+        self.system = TextBox()
+        self.system.setAccessibleName("System prompt")
+        self.system.setTabChangesFocus(True)
+        self.system.setFixedHeight(self.system.fontMetrics().lineSpacing() * _LINES + 2 * SPACE + 4)
+        self.system.setToolTip("What the model is told before the conversation: who it is, and how to answer")
+        self._template = label("", "muted", wrap=True)
+        self.problem = label("", "error", wrap=True)
+        self.edit = button("Edit …", theme, self._edit, icon="code", tip="Look at the template, and change it")
+        self.own = button("Use the model's own", theme, self._use_own, role="link", tip="Drop what was edited")
+        self.choices: dict[str, QRadioButton] = {}
+        self._group = QButtonGroup(self)
+        for value, words in WHEN_FULL.items():
+            choice = QRadioButton(words)
+            choice.setToolTip(_WHEN_FULL_TIPS[value])
+            self._group.addButton(choice)
+            self.choices[value] = choice
+            choice.clicked.connect(self._on_edited)
+        self.show_tokens = button(
+            "Show the exact prompt tokens",
+            theme,
+            self.tokens_window.open_on_top,
+            icon="list-numbers",
+            tip="Every token that the model reads before its next reply, with its id",
+        )
+        self._build()
+        self.set_prompting(self._prompting)
+        self.system.text_changed.connect(self._on_edited)
+        self.template_window.edited.connect(self._on_template)
+        next_prompt.changed.connect(self._show_state)
+        session.chat_model_changed.connect(self._on_model)
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        about = label("System prompt", "subheading")
+        about.setBuddy(self.system)
+        layout.addWidget(about)
+        layout.addWidget(self.system)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(label("Chat template", "subheading"), None, self.edit))
+        layout.addWidget(self._template)
+        layout.addWidget(self.problem)
+        layout.addLayout(row(self.own, None))
+        layout.addSpacing(SPACE)
+        layout.addWidget(label("When the context is full", "subheading"))
+        for choice in self.choices.values():
+            layout.addWidget(choice)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(self.show_tokens, None))
+        layout.addStretch(1)
+
+    @property
+    def prompting(self) -> Prompting:
+        """The settings on screen."""
+        return self._prompting
+
+    def set_prompting(self, prompting: Prompting) -> None:
+        """Show the settings of another chat, without a signal."""
+        self._prompting = prompting
+        self.system.blockSignals(True)
+        if self.system.text != prompting.system:
+            self.system.set_text(prompting.system)
+        self.system.blockSignals(False)
+        self.choices[prompting.when_full].setChecked(True)
+        self._next.set_prompting(prompting)
+        self._show_template()
+        self._show_state()
+
+    @Slot()
+    def _on_model(self) -> None:
+        self._show_template()
+        self._show_state()
+
+    def _show_template(self) -> None:
+        """In its window, if that is open: the one before was another chat's, or another model's."""
+        window, template = self.template_window, self._prompting.template
+        if window.isVisible() and window.template != (template or window.own):
+            window.show_template(template)
+
+    @Slot()
+    def _on_edited(self) -> None:
+        when_full = next(value for value, choice in self.choices.items() if choice.isChecked())
+        self._set(dataclasses.replace(self._prompting, system=self.system.text, when_full=when_full))
+
+    @Slot(str)
+    def _on_template(self, template: str) -> None:
+        self._set(dataclasses.replace(self._prompting, template=template))
+
+    def _use_own(self) -> None:
+        self._set(dataclasses.replace(self._prompting, template=""))
+        self.template_window.show_template("")
+
+    def _set(self, prompting: Prompting) -> None:
+        self._prompting = prompting
+        self._next.set_prompting(prompting)
+        self._show_state()
+        self.changed.emit(prompting)
+
+    def _edit(self) -> None:
+        self.template_window.show_template(self._prompting.template)
+        self.template_window.show()
+        self.template_window.activateWindow()
+
+    @Slot()
+    def _show_state(self) -> None:
+        model, failure = self._session.chat_model, self._next.failure
+        talks = model is not None and model.talks
+        for widget in (self.system, self.edit, *self.choices.values()):
+            widget.setEnabled(talks)
+        self.problem.setText(failure.sentence if failure is not None else "")
+        self.problem.setVisible(failure is not None)
+        self.own.setVisible(bool(self._prompting.template))
+        self._template.setText(self._template_words())
+        outlook = self._next.outlook
+        said = _said_by_template(outlook.given.messages, outlook.given.count(-1, 0)) if outlook is not None else 0
+        self.system.setPlaceholderText(
+            f"None. The template says something of its own first, in {said} tokens." if said else "None"
+        )
+
+    def _template_words(self) -> str:
+        model = self._session.chat_model
+        if model is None:
+            return "No model is open."
+        if not model.talks:
+            return "This model holds no conversations, so nothing is put around what you write."
+        if self._prompting.template:
+            return "Edited here, for this chat."
+        return "The model's own, as it came with it." if model.form.template else "Terrarium's, as in its training."
+
+
+def _said_by_template(messages: tuple[dict[str, str], ...], n: int) -> int:
+    """How many tokens a template says by itself where it is given no system message; one may be a mere mark."""
+    has_system = bool(messages) and messages[0]["role"] == "system"
+    return 0 if has_system or n < 3 else n

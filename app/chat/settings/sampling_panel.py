@@ -1,0 +1,164 @@
+"""How replies are drawn: a slider and a number for each setting, made from SamplingConfig's own words."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
+
+from app.chat.settings.bias_editor import BiasEditor
+from app.chat.settings.preset_bar import PresetBar
+from app.chat.settings.sampling_presets import SamplingPresets
+from app.chat.settings.stop_texts import StopTexts
+from app.kit.basics import column, label, row
+from app.kit.forms.editors import IntBox
+from app.kit.forms.sampling_sliders import SLIDERS, sampling_slider, sampling_words
+from app.kit.forms.slider_row import SliderRow
+from app.kit.layout.section import Section
+from app.kit.theme import SPACE, ThemeProvider
+from models.settings.sampling_config import SamplingConfig
+
+_SIMPLE = ("temperature", "top_p", "max_tokens")
+_MORE = tuple(name for name in SLIDERS if name not in _SIMPLE)
+_LARGEST_SEED = 2**31 - 1
+
+
+class SamplingPanel(QWidget):
+    """Edits a `SamplingConfig`.
+
+    Signals:
+        changed(): some setting is new.
+    """
+
+    changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, presets: SamplingPresets, config: SamplingConfig | None = None) -> None:
+        super().__init__()
+        self._edited = False
+        self._sliders: dict[str, SliderRow] = {}
+        self.presets = PresetBar(presets, theme)
+        self.stop = StopTexts(theme, *sampling_words("stop"))
+        self.bias = BiasEditor(theme, *sampling_words("logit_bias"))
+        self._more = Section("More", theme, folded=True)
+        self._settings = QWidget()
+        self.why_not = label("", "muted", wrap=True)
+        self._build()
+        self.stop.changed.connect(self._on_edited)
+        self.bias.changed.connect(self._on_edited)
+        self.presets.chosen.connect(self.use)
+        self.set_config(config or SamplingConfig())
+
+    def _build(self) -> None:
+        self.why_not.hide()
+        self.setLayout(column(self.why_not, self._settings))
+        layout = QVBoxLayout(self._settings)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE + SPACE // 2)
+        layout.addWidget(self.presets)
+        for name in _SIMPLE:
+            layout.addWidget(self._make_slider(name))
+        layout.addLayout(self._seed_row())
+        more = QWidget()
+        sliders = [self._make_slider(name) for name in _MORE]
+        more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
+        self._more.set_body(more)
+        layout.addWidget(self._more)
+        layout.addStretch(1)
+
+    @property
+    def config(self) -> SamplingConfig:
+        """The settings on screen."""
+        values: dict[str, Any] = {name: slider.value for name, slider in self._sliders.items()}
+        return SamplingConfig(**values, seed=self.seed.value(), stop=self.stop.texts, logit_bias=self.bias.biases)
+
+    def set_config(self, config: SamplingConfig) -> None:
+        """Show `config`, without a signal."""
+        for name, slider in self._sliders.items():
+            slider.set_value(getattr(config, name))
+        self.seed.setValue(config.seed)
+        self.stop.set_texts(config.stop)
+        self.bias.set_biases(config.logit_bias)
+        self._show()
+
+    @Slot(object)
+    def use(self, config: SamplingConfig) -> None:
+        """Take over settings that the user has chosen elsewhere."""
+        self.set_config(config)
+        self._on_edited()
+
+    def open_model(self, run_id: str, tokenizer: Tokenizer | None, usual: SamplingConfig) -> None:
+        """A model is open. If it is another: what was settled for it is shown; else `usual`, unless the user has set
+        anything.
+
+        Args:
+            tokenizer: the model's, whose tokens can have biases.
+        """
+        if run_id == self.presets.run_id:
+            return
+        before = self.config
+        self.bias.set_tokenizer(tokenizer)
+        self.presets.open_model(run_id, usual)
+        if self.presets.is_settled or not self._edited:
+            self.set_config(dataclasses.replace(self.presets.defaults, seed=self.seed.value()))
+        if self.config != before:
+            self._show()
+            self.changed.emit()
+
+    def set_used(self, used: bool, why_not: str = "") -> None:
+        """Whether the open model draws by these settings, else why not."""
+        self._settings.setEnabled(used)
+        self.why_not.setText(why_not)
+        self.why_not.setVisible(not used)
+
+    def set_context_length(self, n_tokens: int) -> None:
+        """No reply can be longer than the model's context."""
+        self._sliders["max_tokens"].set_high(n_tokens)
+
+    def slider(self, name: str) -> SliderRow:
+        """The row that edits the field `name`."""
+        return self._sliders[name]
+
+    def draw_seed(self) -> None:
+        """Before a reply: take a new seed where the user wants one each time."""
+        if self.new_each_time.isChecked():
+            self.seed.setValue(random.randrange(_LARGEST_SEED))
+
+    def _make_slider(self, name: str) -> SliderRow:
+        slider = sampling_slider(name)
+        slider.changed.connect(self._on_edited)
+        self._sliders[name] = slider
+        return slider
+
+    def _seed_row(self) -> QVBoxLayout:
+        title, tip = sampling_words("seed")
+        self.seed = IntBox(0, _LARGEST_SEED, 1)
+        self.seed.setAccessibleName(title)
+        self.seed.setMinimumWidth(self.seed.fontMetrics().averageCharWidth() * 17)
+        self.new_each_time = QCheckBox("New for each reply")
+        self.new_each_time.setChecked(True)
+        self.new_each_time.setToolTip("Take another seed each time; the one that was used is shown below the reply")
+        name = label(title)
+        name.setBuddy(self.seed)
+        for widget in (name, self.seed):
+            widget.setToolTip(tip)
+        lines = QVBoxLayout()
+        lines.addLayout(row(name, None, self.seed))
+        lines.addWidget(self.new_each_time)
+        return lines
+
+    def _show(self) -> None:
+        """Say which preset this is, and how much of what is folded away is set."""
+        config, usual = self.config, SamplingConfig()
+        self.presets.show_config(config)
+        n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
+        self._more.set_title(f"More: {n_set} set" if n_set else "More")
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self._edited = True
+        self._show()
+        self.changed.emit()

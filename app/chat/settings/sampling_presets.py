@@ -1,0 +1,86 @@
+"""Ways to draw replies that have a name, ours and the user's own, and those that belong to a model. No widgets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from app.session.designs import Choices
+from models.settings.sampling_config import SamplingConfig, sampling_from_dict
+
+BUILT_IN: dict[str, tuple[str, dict[str, float | int]]] = {
+    "Exact": ("Always the likeliest token: the same reply every time", {"temperature": 0.0}),
+    "Careful": ("Close to the likeliest tokens: for answers that should be right", {"temperature": 0.3}),
+    "Balanced": ("A little sharper than the model's own probabilities", {"temperature": 0.8}),
+    "As it is": ("The model's own probabilities, taken at their word", {"temperature": 1.0}),
+    "Creative": ("More surprises, without the unlikeliest tokens", {"temperature": 1.1, "min_p": 0.03}),
+}
+"""Name -> what it is for, and its settings; the others of those that change probabilities are off."""
+
+_KEPT = ("seed", "max_tokens", "stop", "logit_bias")
+"""What a preset of ours leaves as it is."""
+_OWN, _OF_MODELS = "sampling presets", "sampling of models"
+
+
+class SamplingPresets:
+    """Remembered in the settings. A user's own preset holds all but the seed."""
+
+    def __init__(self, choices: Choices) -> None:
+        self._choices = choices
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The names of the user's, the oldest first."""
+        return tuple(name for name in self._saved(_OWN) if self._read(_OWN, name) is not None)
+
+    def applied(self, name: str, config: SamplingConfig) -> SamplingConfig:
+        """The settings after a preset was chosen while `config` was in use."""
+        own = self._read(_OWN, name)
+        if own is not None:
+            return dataclasses.replace(own, seed=config.seed)
+        kept = {field: getattr(config, field) for field in _KEPT}
+        return SamplingConfig(**kept, **BUILT_IN[name][1])  # type: ignore[arg-type]
+
+    def matching(self, config: SamplingConfig) -> str:
+        """The preset that these settings are, one of the user's own if possible; "" for none."""
+        return next((name for name in (*self.own, *BUILT_IN) if self.applied(name, config) == config), "")
+
+    def save(self, name: str, config: SamplingConfig) -> bool:
+        """Keep settings under a name, in place of what had it; False where that cannot be, `job_failed` says why."""
+        name = name.strip()
+        if name and name not in BUILT_IN:
+            self._keep(_OWN, name, config)
+            return True
+        why = f"«{name}» comes with the program and stays as it is: choose another name." if name else ""
+        self._choices.job_failed.emit(why or "A preset needs a name: write one.", "")
+        return False
+
+    def delete(self, name: str) -> None:
+        """Forget one of the user's own."""
+        self._keep(_OWN, name, None)
+
+    def of_model(self, run_id: str) -> SamplingConfig | None:
+        """What a model's replies are drawn with at first, where that was settled."""
+        return self._read(_OF_MODELS, run_id)
+
+    def settle_for_model(self, run_id: str, config: SamplingConfig | None) -> None:
+        """Begin with these settings whenever the model is opened; None for no settled ones any more."""
+        self._keep(_OF_MODELS, run_id, config)
+
+    def _saved(self, key: str) -> Mapping[str, Any]:
+        saved: dict[str, Any] = self._choices.settings.get(key, {})
+        return saved
+
+    def _read(self, key: str, name: str) -> SamplingConfig | None:
+        saved = self._saved(key).get(name)
+        try:
+            return None if saved is None else sampling_from_dict(saved, f"The settings «{name}»")
+        except ValueError:  # written by another version, or by hand: as if there were none
+            return None
+
+    def _keep(self, key: str, name: str, config: SamplingConfig | None) -> None:
+        others = {other: values for other, values in self._saved(key).items() if other != name}
+        if config is not None:
+            others[name] = dataclasses.asdict(config)
+        self._choices.remember(key, others)

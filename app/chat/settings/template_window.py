@@ -1,0 +1,186 @@
+"""A chat template to look at and to edit, beside what it makes of the conversation."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QDialog, QPlainTextEdit, QVBoxLayout, QWidget
+
+from app.chat.conversation.next_prompt import NextPrompt
+from app.kit.basics import button, column, label, panes, row
+from app.kit.text.code_editor import CodeEditor
+from app.kit.text.jinja_colours import JinjaColours
+from app.kit.text.text_box import highlight
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.aside import Aside
+from models.chat.prompting import with_system
+from models.chat.template import ChatTemplateError, render_template
+
+_PATIENCE_MS = 150
+_SHOWN, _LONGEST = 20_000, 100_000  # characters
+_EXAMPLE = [
+    {"role": "user", "content": "Hello!"},
+    {"role": "assistant", "content": "Hello, how can I help you?"},
+    {"role": "user", "content": "What is a template?"},
+]
+_ABOUT = (
+    "A template is written in Jinja. It is given messages, each with a role and a content, and add_generation_prompt, "
+    "which is true where a reply is asked for. It can reach nothing else, and is stopped where it does not end."
+)
+
+
+class TemplateWindow(QDialog):
+    """A window of its own that bars no other, so that one can go on chatting beside it.
+
+    Signals:
+        edited(str): the template is this now.
+    """
+
+    edited = Signal(str)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._next, self._theme = session, next_prompt, theme
+        self.setWindowTitle("Chat template")
+        self.resize(1000, 600)
+        self.editor = _TemplateEditor(theme)
+        self.preview = CodeEditor(theme, colours=JinjaColours)
+        self.preview.set_numbers_shown(False)
+        self.preview.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
+        self.preview.setAccessibleName("What the template makes of the conversation")
+        self.problem = label("", "error", wrap=True, selectable=True)
+        self._of_what = label("", "caption", wrap=True)
+        self.revert = button(
+            "Back to the model's own", theme, self._revert, icon="arrow-counter-clockwise", tip="Drop what was edited"
+        )
+        self._line = 0
+        self._aside = Aside(self)
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._build()
+        self.editor.textChanged.connect(self._on_edited)
+        self.editor.refused.connect(self.problem.setText)
+        self._patience.timeout.connect(self._render)
+        self._aside.done.connect(self._show)
+        next_prompt.changed.connect(self._on_next)
+        theme.theme_changed.connect(self._mark)
+
+    def _build(self) -> None:
+        left, right = QWidget(), QWidget()
+        lines = column(label("Template", "subheading"), label(_ABOUT, "caption", wrap=True))
+        lines.addWidget(self.editor, 1)
+        left.setLayout(lines)
+        below = column(label("What it makes of the conversation", "subheading"), self._of_what)
+        below.addWidget(self.preview, 1)
+        right.setLayout(below)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addLayout(panes(left, right, sizes=(560, 420), grows=0), 1)
+        layout.addWidget(self.problem)
+        close = button("Close", self._theme, self.close, tip="What was edited stays")
+        layout.addLayout(row(self.revert, None, close))
+        for one in (self.revert, close):
+            one.setAutoDefault(False)  # Enter is for the editor
+
+    @property
+    def own(self) -> str:
+        """The model's own template, "" where it has none."""
+        model = self._session.chat_model
+        return "" if model is None else model.template
+
+    @property
+    def template(self) -> str:
+        """What is in the editor."""
+        return self.editor.toPlainText()
+
+    def show_template(self, template: str) -> None:
+        """Edit this one, the model's own where it is ""; without a signal."""
+        self.editor.blockSignals(True)
+        self.editor.show_code(template or self.own)
+        self.editor.blockSignals(False)
+        self._on_changed()
+
+    @Slot()
+    def _on_edited(self) -> None:
+        self._on_changed()
+        self.edited.emit("" if self.template == self.own else self.template)
+
+    def _on_changed(self) -> None:
+        self.revert.setEnabled(self.template != self.own)
+        self._patience.start()
+
+    def _revert(self) -> None:
+        self.editor.setPlainText(self.own)
+
+    @Slot()
+    def _on_next(self) -> None:
+        if self.isVisible():
+            self._patience.start()
+
+    @Slot()
+    def _render(self) -> None:
+        """Beside the window: a template may take its time."""
+        model, template = self._session.chat_model, self.template
+        said = [message for message in self._next.messages if message["content"]]
+        example = not said
+        messages = with_system(said or _EXAMPLE, self._next.prompting)
+        marks = model.form.marks if model is not None else {}
+        self._of_what.setText("An example, since nothing was said yet." if example else "With what is being written.")
+
+        def render() -> str | ChatTemplateError:
+            try:
+                return render_template(template, messages, asks=True, marks=marks)
+            except ChatTemplateError as error:
+                return error
+
+        self._aside.ask(render)
+
+    @Slot(object)
+    def _show(self, result: str | ChatTemplateError) -> None:
+        """The text, or the sentence and the line of what fails; the last text that could be made stays."""
+        if isinstance(result, str):
+            self.preview.show_code(result if len(result) <= _SHOWN else result[:_SHOWN] + " …")
+            self.problem.setText("")
+            self._line = 0
+        else:
+            self.problem.setText(str(result))
+            self._of_what.setText("As it was before the template failed.")
+            self._line = result.line
+        self._mark()
+
+    @Slot()
+    def _mark(self) -> None:
+        """Underline the line that fails."""
+        block = self.editor.document().findBlockByNumber(self._line - 1)
+        marks = []
+        if self._line and block.isValid():
+            cursor = self.editor.textCursor()
+            cursor.setPosition(block.position())
+            cursor.setPosition(block.position() + block.length() - 1, cursor.MoveMode.KeepAnchor)
+            marks.append(highlight(cursor, self._theme.theme.color("danger"), wrong=True))
+        self.editor.setExtraSelections(marks)
+
+
+class _TemplateEditor(CodeEditor):
+    """Jinja that can be edited.
+
+    Signals:
+        refused(sentence): what was pasted is no template, by its length; the text is as it was.
+    """
+
+    refused = Signal(str)
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__(theme, colours=JinjaColours)
+        self.setReadOnly(False)
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextEditorInteraction)
+        self.setAccessibleName("Chat template")
+
+    def insertFromMimeData(self, source: QMimeData) -> None:
+        n = len(source.text())
+        if n <= _LONGEST:
+            super().insertFromMimeData(source)
+        else:
+            self.refused.emit(f"That text has {n:,} characters, and a template takes up to {_LONGEST:,}.")

@@ -1,0 +1,74 @@
+"""Measures what each kind of weights gains and costs with one model, on the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from PySide6.QtCore import QObject
+
+from app.session.chat_model import LIVE, ChatModel
+from app.worker.failures import Failure
+from app.worker.job import INTERACTIVE, Job
+from app.worker.one_job import OneJob
+from app.worker.worker import Worker
+from models.events import Event, Phase, Progress
+from models.inference.weight_kinds import WeightsMeasured
+from models.library.library import Library
+
+
+class WeightsControl(OneJob):
+    """One measurement at a time; `doing` and `share` say how far it is, `measured` what came of it, `problem` why not.
+
+    Signals:
+        changed(): one of these, or `busy`, is new.
+    """
+
+    def __init__(self, worker: Worker, library: Library, device_name: Callable[[], str], parent: QObject) -> None:
+        super().__init__(worker, parent)
+        self._library, self._device_name = library, device_name
+        self.doing, self.share = "", 0.0
+        self.measured: WeightsMeasured | None = None
+        self.problem = ""
+
+    def measure(self, model: ChatModel) -> None:
+        """Load the run's checkpoint once more and measure it; the open model stays as it is."""
+        assert model.which != LIVE
+        library, device_name = self._library, self._device_name()
+
+        def make() -> Iterator[Event]:
+            from models.device import choose_device
+            from models.inference.held_out import held_out_texts
+            from models.inference.measure_weights import measure_weights
+            from models.interop.loading import load_model_events
+            from models.runs.run_folder import RunFolder
+
+            run = RunFolder.open(library.runs / model.run_id)
+            device = choose_device(device_name).device
+            loaded, tokenizer = yield from load_model_events(run.checkpoint_path(model.step), device)
+            if tokenizer is None:
+                raise ValueError(f"{run.name} has no tokenizer, so there is no text to measure it on.")
+            yield from measure_weights(loaded, held_out_texts(run.folder, tokenizer, library))
+
+        self.forget()
+        self._begin(Job("Measure weights", make, INTERACTIVE))
+        self.changed.emit()
+
+    def forget(self) -> None:
+        """Another model is open: nothing is known of it."""
+        self._drop()
+        self.doing, self.share, self.measured, self.problem = "", 0.0, None, ""
+        self.changed.emit()
+
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, Phase):
+                self.doing, self.share = event.name, 0.0
+            elif isinstance(event, Progress) and event.total:
+                self.share = event.done / event.total
+            elif isinstance(event, WeightsMeasured):
+                self.measured = event
+        self.changed.emit()
+
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        self.problem = failure.sentence if failure is not None else ""
+        super()._over(job, failure)

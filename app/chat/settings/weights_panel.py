@@ -1,0 +1,169 @@
+"""How the open model's matrices are kept, and what each way gains and costs: chosen and measured."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row, set_role
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.chat_model import LIVE, ChatModel
+from app.session.session import Session
+from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
+from models.number_words import percent
+
+_ABOUT = (
+    "For each token that it writes, a model reads all its weights once. In fewer bytes they can be read faster; they "
+    "are rounded, which costs a little of what it knows. How much of each, only measuring says."
+)
+_MINUS = "\N{MINUS SIGN}"
+_COLUMNS = ("", "MB", "writes/s", "reads/s", "perplexity", "change")
+_TIPS = (
+    "How the matrices are kept; embeddings and norms stay in float32",
+    "Megabytes that the model takes in memory",
+    "Tokens per second, written one by one",
+    "Tokens per second, read at once as of a prompt",
+    "How many tokens it wavers between, on average, on text that it was not trained on: lower is better",
+    "Of the perplexity, against float32",
+)
+
+
+class WeightsPanel(QWidget):
+    """A choice, a button and a table, about the model one talks to."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.control = session.weights(self)
+        self._model: ChatModel | None = None
+        self.kind = Segments("Weights", {kind: kind for kind in KINDS}, "The model is opened again with these weights")
+        self.about = label(_ABOUT, "muted", wrap=True)
+        self.measure = button(
+            "Measure", theme, self._on_measure, icon="gauge", tip="Speed and perplexity of each, on this computer"
+        )
+        self.cancel = button("Cancel", theme, self.control.cancel, role="quiet", tip="Leave off measuring")
+        self.doing = label("", "caption")
+        self.problem = label("", "error", wrap=True)
+        self.verdict = label("", wrap=True)
+        self.source = label("", "caption", wrap=True)
+        self.cells: list[list[QLabel]] = []
+        self._table = self._make_table()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.kind, None))
+        for widget in (self.about, self._table, self.verdict, self.source, self.problem):
+            layout.addWidget(widget)
+        layout.addLayout(row(self.measure, self.cancel, self.doing, None))
+        self.kind.changed.connect(self._on_kind)
+        self.control.changed.connect(self._show)
+        session.chat_model_changed.connect(self._on_model)
+        session.chat_changed.connect(self._show)
+        self._on_model()
+
+    def _make_table(self) -> QWidget:
+        table = QWidget()
+        grid = QGridLayout(table)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setHorizontalSpacing(SPACE + SPACE // 2)
+        grid.setVerticalSpacing(SPACE // 2)
+        for i, words in enumerate(("header", *KINDS)):
+            cells = []
+            for j, title in enumerate(_COLUMNS):
+                cell = label(title if words == "header" else "", "caption" if words == "header" else "")
+                cell.setToolTip(_TIPS[j])
+                cell.setAlignment(Qt.AlignmentFlag.AlignLeft if j == 0 else Qt.AlignmentFlag.AlignRight)
+                grid.addWidget(cell, i, j)
+                cells.append(cell)
+            if words != "header":
+                self.cells.append(cells)
+        grid.setColumnStretch(0, 1)
+        return table
+
+    @Slot()
+    def _on_model(self) -> None:
+        """Another model is open; the same one with other weights keeps what was measured."""
+        before, self._model = self._model, self._session.chat_model
+        if _checkpoint(before) != _checkpoint(self._model):
+            self.control.forget()
+        self._show()
+
+    @Slot(str)
+    def _on_kind(self, kind: str) -> None:
+        model = self._session.chat_model
+        if model is None or not self._session.open_chat_model(model.which, model.step, weights=kind):
+            self._show()
+
+    def _on_measure(self) -> None:
+        model = self._session.chat_model
+        if model is not None and model.which != LIVE:
+            self.control.measure(model)
+
+    @Slot()
+    def _show(self) -> None:
+        model, control = self._session.chat_model, self.control
+        stored = model is not None and model.which != LIVE
+        self.kind.setEnabled(stored and self._session.chat_state == "ready" and not control.busy)
+        self.kind.choose(model.weights if model is not None else KINDS[0])
+        self.measure.setVisible(not control.busy)
+        self.measure.setEnabled(stored and model is not None and model.mode in ("talk", "text"))
+        self.measure.setText("Measure again" if control.measured is not None else "Measure")
+        self.cancel.setVisible(control.busy)
+        self.doing.setText(f"{control.doing} … {percent(control.share)}" if control.busy and control.doing else "")
+        self.about.setText(_about(model))
+        self.about.setVisible(control.measured is None)
+        self.problem.setText(control.problem)
+        self.problem.setVisible(bool(control.problem))
+        for widget in (self._table, self.verdict, self.source):
+            widget.setVisible(control.measured is not None)
+        if control.measured is not None:
+            self._show_table(control.measured, model.weights if model is not None else "")
+
+    def _show_table(self, measured: WeightsMeasured, current: str) -> None:
+        for cells, figures in zip(self.cells, measured.rows, strict=True):
+            words = (
+                figures.kind,
+                f"{figures.megabytes:,.1f}",
+                _rate(figures.tokens_per_s),
+                _rate(figures.read_per_s),
+                f"{figures.perplexity:.3f}",
+                "" if figures is measured.rows[0] else _signed(figures.change),
+            )
+            for cell, text in zip(cells, words, strict=True):
+                cell.setText(text)
+                set_role(cell, "subheading" if figures.kind == current else "")
+        self.verdict.setText(" ".join(_verdict(figures, measured.rows[0]) for figures in measured.rows[1:]))
+        self.source.setText(
+            f"Tokens written and read each second, measured by turns. Perplexity of {measured.n_predicted:,} tokens of "
+            f"{measured.text}."
+        )
+
+
+def _checkpoint(model: ChatModel | None) -> tuple[str, int] | None:
+    return None if model is None else (model.which, model.step)
+
+
+def _about(model: ChatModel | None) -> str:
+    if model is not None and model.which == LIVE:
+        return "The weights of a model in training change with every step, in float32: open a checkpoint to choose."
+    if model is not None and model.mode not in ("talk", "text"):
+        return f"{_ABOUT} Only models that go on with a text can be measured here."
+    return _ABOUT
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 99.5 else f"{per_second:.1f}"
+
+
+def _signed(change: float) -> str:
+    return f"{'+' if change >= 0 else _MINUS}{percent(abs(change), 2)}"
+
+
+def _verdict(figures: WeightsFigures, exact: WeightsFigures) -> str:
+    """A kind against float32, in a sentence."""
+    if figures.problem:
+        return figures.problem
+    writes, reads = figures.tokens_per_s / exact.tokens_per_s, figures.read_per_s / exact.read_per_s
+    how = "faster" if min(writes, reads) > 1 else "slower" if max(writes, reads) < 1 else "not faster in all"
+    return f"{figures.kind} is {how} here: it writes {writes:.2f} times and reads {reads:.2f} times as fast as float32."

@@ -1,0 +1,172 @@
+"""The right side of the chat tab, which folds away: how replies are made, and the glass box for the token in focus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.chat.settings.sampling_panel import SamplingPanel
+from app.glass.focus import Focus
+from app.kit.basics import button, separator
+from app.kit.layout.rail import Rail
+from app.kit.layout.section import Section
+from app.kit.layout.views import View, Views
+from app.kit.scrolling import scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+
+SETTINGS = "settings"
+_FOLD, _UNFOLD = "caret-double-right", "caret-double-left"
+_ICONS = {
+    SETTINGS: "sliders-horizontal",
+    "next": "chart-bar-horizontal",
+    "attention": "eye",
+    "layers": "stack",
+    "ablation": "power",
+    "inputs": "text-aa",
+}
+
+
+class ChatSide(Views):
+    """Settings, and the panels of the glass box; each is made when it is first looked at.
+
+    `strip` goes beside it: the names of the views, which stay when the side is folded, and the button that folds it.
+
+    Args:
+        settings: the settings' parts by their titles; those of `folded` are folded at first.
+        sampling: among them how replies are drawn.
+
+    Signals:
+        folded_changed(bool): the user has folded the side away (True) or wants it back.
+    """
+
+    folded_changed = Signal(bool)
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        focus: Focus,
+        settings: Mapping[str, QWidget],
+        sampling: SamplingPanel,
+        folded: frozenset[str],
+        parent: QWidget | None = None,
+    ) -> None:
+        self._session, self._theme, self._focus = session, theme, focus
+        self._settings, self._sampling, self._folded = settings, sampling, folded
+        views = {
+            SETTINGS: View("Settings", "How prompts and replies are made", self._make_settings),
+            "next": View("Next token", "What could have stood here, and how the choice fell", self._make_next),
+            "attention": View("Attention", "Where each head looks", self._make_attention),
+            "layers": View("Layers", "Logit lens: how the answer forms layer by layer", self._make_layers),
+            "ablation": View(
+                "Switch off", "Ablate and patch: what becomes of the answer without a part", self._make_ablation
+            ),
+            "inputs": View("Inputs", "Input attribution: which tokens the answer hangs on", self._make_inputs),
+        }
+        title = "How replies are made"
+        self.rail = Rail(title, [_ICONS[name] for name in views], theme)
+        super().__init__(title, views, parent, bar=self.rail)
+        self._is_folded = False
+        self.fold = button("", theme, self._on_fold, icon=_FOLD, role="quiet-icon")
+        self.strip = QWidget()
+        lines = QVBoxLayout(self.strip)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE // 2)
+        lines.addWidget(self.fold)
+        lines.addWidget(self.rail)
+        lines.addStretch(1)
+        self.rail.pressed_again.connect(self._on_fold)
+        self.show_view(SETTINGS)
+        self.set_folded(False)
+        self.view_changed.connect(self._on_view)
+        self.pages.ask_for_current_only()
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether it is away."""
+        return self._is_folded
+
+    def set_folded(self, folded: bool) -> None:
+        """Fold it away or not, as it is called; who holds it hides it."""
+        self._is_folded = folded
+        self.rail.set_shows(not folded)
+        self._theme.set_icon(self.fold, _UNFOLD if folded else _FOLD, "muted")
+        words = "Show this side" if folded else "Hide this side: more room for the middle"
+        self.fold.setToolTip(words)
+        self.fold.setAccessibleName(words)
+
+    def set_glass_enabled(self, enabled: bool) -> None:
+        """Whether there is a model to look into; where not, the settings are shown."""
+        if not enabled and self.current != SETTINGS:
+            folded, self._is_folded = self._is_folded, False  # nobody asked to see them
+            self.show_view(SETTINGS)
+            self._is_folded = folded
+        for i, name in enumerate(self.names):
+            self.rail.setTabEnabled(i, enabled or name == SETTINGS)
+
+    @Slot()
+    def _on_fold(self) -> None:
+        self.set_folded(not self._is_folded)
+        self.folded_changed.emit(self._is_folded)
+
+    @Slot(str)
+    def _on_view(self, name: str) -> None:
+        if self._is_folded:
+            self._on_fold()
+
+    @property
+    def is_glass(self) -> bool:
+        """Whether one looks into the model."""
+        return self.current != SETTINGS and not self._is_folded
+
+    def _update(self, name: str) -> None:
+        """Each of them follows the focus by itself."""
+
+    def _make_settings(self) -> QWidget:
+        page = QWidget()
+        lines = QVBoxLayout(page)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(SPACE + SPACE // 2)
+        for i, (title, body) in enumerate(self._settings.items()):
+            if i:
+                lines.addWidget(separator())
+            section = Section(title, self._theme, folded=title in self._folded)
+            section.set_body(body)
+            lines.addWidget(section)
+        lines.addStretch(1)
+        return scrolling(page)
+
+    def _make_next(self) -> QWidget:
+        from app.glass.next_token.panel import NextTokenPanel
+
+        panel = NextTokenPanel(self._session, self._theme, self._focus)
+        panel.set_sampling(self._sampling.config)
+        self._sampling.changed.connect(lambda: panel.set_sampling(self._sampling.config))
+        panel.sampling_changed.connect(self._sampling.use)
+        return panel
+
+    def _make_attention(self) -> QWidget:
+        from app.glass.attention.panel import AttentionPanel
+
+        return self._made(AttentionPanel)
+
+    def _make_layers(self) -> QWidget:
+        from app.glass.layers.panel import LensPanel
+
+        return self._made(LensPanel)
+
+    def _make_ablation(self) -> QWidget:
+        from app.glass.causes.ablation_panel import AblationPanel
+
+        return self._made(AblationPanel)
+
+    def _make_inputs(self) -> QWidget:
+        from app.glass.causes.attribution_panel import AttributionPanel
+
+        return self._made(AttributionPanel)
+
+    def _made(self, panel: Callable[[Session, ThemeProvider, Focus], QWidget]) -> QWidget:
+        return panel(self._session, self._theme, self._focus)

@@ -1,0 +1,110 @@
+"""A reply whose pieces are coloured by how much likelier one model finds them than another."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QCursor
+from PySide6.QtWidgets import QLabel, QToolTip, QWidget
+
+from app.glass.names import signed
+from app.glass.tokens.colours import readable_on
+from app.kit.theme import ThemeProvider
+from models.inspect.spans import Span
+
+FULL_COLOUR = 4.0
+"""Nats at which a colour is as strong as it gets: one model gives the piece 55 times the other's probability."""
+
+_FADED = 0.25
+"""Below this share of the full colour, more and more of the ground comes through."""
+
+
+class DifferenceText(QLabel):
+    """A text that grows while it is written, and is coloured when it has been judged.
+
+    Signals:
+        hovered(index): the pointer is on that span, −1 for none.
+    """
+
+    hovered = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._spans: Sequence[Span] = ()
+        self._names = ("", "")
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.setAccessibleName("Reply")
+        self.linkHovered.connect(self._on_hover)
+        theme.theme_changed.connect(self._draw)
+        self._written = ""
+
+    @property
+    def written(self) -> str:
+        """The text."""
+        return self._written
+
+    def clear_text(self) -> None:
+        """Begin anew."""
+        self._written, self._spans = "", ()
+        self._draw()
+
+    def append(self, text: str) -> None:
+        """The reply goes on with this."""
+        self._written += text
+        self._draw()
+
+    def show_spans(self, spans: Sequence[Span], ours: str, theirs: str) -> None:
+        """Colour the text by what two models, called `ours` and `theirs`, make of its pieces."""
+        self._spans, self._names = spans, (ours, theirs)
+        self._draw()
+
+    @Slot()
+    def _draw(self) -> None:
+        if not self._spans:
+            self.setText(_marked_up(self._written))
+            return
+        self.setText("".join(self._span_markup(i, span) for i, span in enumerate(self._spans)))
+
+    def _span_markup(self, index: int, span: Span) -> str:
+        ground = difference_colour(self._theme, span.ours - span.theirs)
+        ink = readable_on(ground)
+        style = f"background-color:{ground.name()};color:{ink.name()};text-decoration:none"
+        return f'<a href="{index}" style="{style}">{_marked_up(span.text)}</a>'
+
+    @Slot(str)
+    def _on_hover(self, link: str) -> None:
+        if not link:
+            QToolTip.hideText()
+            self.hovered.emit(-1)
+            return
+        span, (ours, theirs) = self._spans[int(link)], self._names
+        words = (
+            f"«{span.text}»: {signed(span.ours)} nats under {ours}, {signed(span.theirs)} under {theirs}; "
+            f"difference {signed(span.ours - span.theirs)}"
+        )
+        QToolTip.showText(QCursor.pos(), f"<p>{html.escape(words)}</p>", self)
+        self.hovered.emit(int(link))
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave:
+            self._on_hover("")
+        return super().event(event)
+
+
+def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
+    """The colour of a difference in nats; none has the ground's, into which small ones fade."""
+    place = min(max(difference / FULL_COLOUR, -1.0), 1.0)
+    colour: QColor = theme.diverging_map().map(0.5 + 0.5 * place, mode="qcolor")
+    ground, share = QColor(theme.theme.surface), min(abs(place) / _FADED, 1.0)
+    ours, theirs = (colour.red(), colour.green(), colour.blue()), (ground.red(), ground.green(), ground.blue())
+    return QColor(*(round(share * c + (1 - share) * g) for c, g in zip(ours, theirs, strict=True)))
+
+
+def _marked_up(text: str) -> str:
+    """Text as markup that keeps its spaces and lines."""
+    return html.escape(text).replace("  ", "&nbsp; ").replace("\n", "<br>")

@@ -1,0 +1,172 @@
+"""One of the models side by side: which it is, its reply, and what the others make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSignalBlocker, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
+
+from app.chat.conversation.reply_words import duration
+from app.chat.side_by_side.comparison import Lane
+from app.chat.side_by_side.difference_text import DifferenceText
+from app.glass.names import signed
+from app.kit.basics import button, column, frame, label, row
+from app.kit.elided_combo import ElidedCombo
+from app.kit.scrolling import scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import short_count
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from models.events import Event, ReplyFinished, TokenMade
+from models.inspect.spans import Judgement, Span, shared_spans
+
+_NEWEST = -1
+_HINT = "Its reply will stand here: write a prompt above, and compare."
+
+
+class LaneColumn(QWidget):
+    """A model and its reply.
+
+    Signals:
+        lane_changed(): the user has chosen another model or checkpoint.
+        remove_asked(): it shall go.
+    """
+
+    lane_changed = Signal()
+    remove_asked = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.runs = ElidedCombo()
+        self.runs.setAccessibleName("Model")
+        self.runs.setPlaceholderText("Choose a model")
+        self.runs.setToolTip("Which run replies in this column")
+        self.runs.setMinimumContentsLength(12)
+        self.runs.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.steps = QComboBox()
+        self.steps.setAccessibleName("Checkpoint")
+        self.steps.setToolTip("Which of the run's checkpoints")
+        self._remove = button("", theme, self.remove_asked.emit, icon="x", role="quiet", tip="Take this model away")
+        self.about = label("", "caption")
+        self.text = DifferenceText(theme)
+        self.verdict = label("", "caption", wrap=True)
+        self.facts = label("", "caption")
+        box = frame("card", margin=SPACE + SPACE // 2)
+        lines = box.layout()
+        assert isinstance(lines, QVBoxLayout)
+        choice = row(self.runs, self.steps, self._remove, spacing=SPACE // 2)
+        choice.setStretch(0, 1)
+        lines.addLayout(choice)
+        lines.addWidget(self.about)
+        reply = QWidget()
+        self._hint = label(_HINT, "muted", wrap=True)
+        reply.setLayout(column(self._hint, self.text, self.facts, self.verdict, None))
+        lines.addWidget(scrolling(reply), 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(box)
+        self.runs.activated.connect(self._on_run)
+        self.steps.activated.connect(lambda _: self.lane_changed.emit())
+
+    # -- which model ---------------------------------------------------------------------------------------------------
+
+    @property
+    def lane(self) -> Lane | None:
+        """The model that is chosen, None while there is none."""
+        run_id, step = self.runs.currentData(), self.steps.currentData()
+        return Lane(str(run_id), None if step in (None, _NEWEST) else int(step)) if run_id else None
+
+    @property
+    def name(self) -> str:
+        """What it is called here: with its step where another checkpoint than the newest is chosen."""
+        lane = self.lane
+        if lane is None:
+            return ""
+        words = str(self.runs.currentText())
+        return words if lane.step is None else f"{words} at step {lane.step:,}"
+
+    def offer(self, runs: Sequence[tuple[str, str]]) -> None:
+        """Offer these runs, as (id, name); the chosen one stays where it is among them."""
+        chosen, step = self.runs.currentData(), self.steps.currentData()
+        with QSignalBlocker(self.runs):
+            self.runs.clear()
+            for run_id, name in runs:
+                self.runs.addItem(name, run_id)
+            self.runs.setCurrentIndex(self.runs.findData(chosen) if chosen else -1)
+        self._offer_steps(step)
+
+    def choose(self, lane: Lane) -> None:
+        """Choose a model, without a signal."""
+        self.runs.setCurrentIndex(self.runs.findData(lane.run_id))
+        self._offer_steps(_NEWEST if lane.step is None else lane.step)
+        self.clear_reply()
+
+    def set_removable(self, removable: bool) -> None:
+        """Whether there are enough others."""
+        self._remove.setVisible(removable)
+
+    def _offer_steps(self, chosen: object) -> None:
+        run_id = self.runs.currentData()
+        with QSignalBlocker(self.steps):
+            self.steps.clear()
+            self.steps.addItem("newest", _NEWEST)
+            for step in self._session.checkpoint_steps(str(run_id)) if run_id else ():
+                self.steps.addItem(f"step {step:,}", step)
+            self.steps.setCurrentIndex(max(self.steps.findData(chosen), 0))
+        self.steps.setEnabled(self.steps.count() > 1)
+
+    @Slot()
+    def _on_run(self) -> None:
+        self._offer_steps(_NEWEST)
+        self.lane_changed.emit()
+
+    # -- its reply -----------------------------------------------------------------------------------------------------
+
+    def clear_reply(self) -> None:
+        """There is none yet."""
+        self.text.clear_text()
+        self._hint.setText(_HINT if self.lane is not None else "Choose a model above.")
+        self._hint.show()
+        for words in (self.about, self.facts, self.verdict):
+            words.setText("")
+
+    def show_model(self, model: ChatModel) -> None:
+        """Say what was loaded."""
+        step = f"step {model.step:,}, " if model.step else ""
+        self.about.setText(f"{step}{short_count(model.n_parameters)} parameters, on {model.device}")
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Show what came of its reply: all that is new at once, since Qt lays the whole text out anew."""
+        text = "".join(event.text for event in events if isinstance(event, TokenMade))
+        if text:
+            self._hint.hide()
+            self.text.append(text if self.text.written else text.lstrip())
+        for event in events:
+            if isinstance(event, ReplyFinished):
+                rate = f", {event.tokens_per_s:,.0f} tokens/s" if event.tokens_per_s else ""
+                self.facts.setText(f"{event.n_tokens:,} tokens{rate}, first after {duration(event.prefill_s)}")
+
+    def show_verdict(self, own: Judgement, other: Judgement, other_name: str) -> list[Span]:
+        """Colour its reply by the difference between its own judgement and another model's; what was laid side by side.
+
+        Texts that two tokenizers do not share are compared as a whole only.
+        """
+        difference = own.total - other.total
+        likelier = self.name if difference >= 0 else other_name
+        words = (
+            f"This reply: {signed(own.total, 1)} nats under {self.name}, {signed(other.total, 1)} under {other_name}. "
+            f"{likelier} finds it likelier, by {abs(difference):.1f} nats."
+        )
+        if not own.pieces:
+            self.verdict.setText("The reply is empty: it ended at once.")
+            return []
+        try:
+            spans = shared_spans(own, other)
+        except ValueError as error:
+            self.verdict.setText(f"{words} {error}")
+            return []
+        self.verdict.setText(words)
+        self.text.show_spans(spans, self.name, other_name)
+        return spans

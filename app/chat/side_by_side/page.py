@@ -1,0 +1,227 @@
+"""Two to four models or checkpoints side by side: the same prompt, the same seed, and what each makes of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.chat.side_by_side.comparison import Lane, LaneJudged, LaneOpened, LaneReplied
+from app.chat.side_by_side.lane_column import LaneColumn
+from app.chat.side_by_side.legend import DifferenceLegend
+from app.glass.panel_head import About, PanelHead
+from app.kit.basics import button, label, row
+from app.kit.export_button import Columns, ExportButton
+from app.kit.text.growing_field import GrowingField
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.failures import Failure
+from models.events import Event, Phase
+from models.inspect.spans import Judgement, Span
+from models.settings.sampling_config import SamplingConfig
+
+_MOST = 4
+_ABOUT = About(
+    title="Side by side",
+    shows="Every model replies to the same prompt with the same settings and the same seed. "
+    "Each reply is coloured by how much likelier its own model finds each piece than another one does.",
+    source="Each model reads prompt and reply once; what it gave each token is exact, in nats over its whole "
+    "vocabulary. Where two tokenizers cut the text differently, pieces reach to where both cut it.",
+    limits="A model finds its own reply likely because it wrote it, which says nothing about which one is right.",
+)
+
+
+class SideBySidePage(QWidget):
+    """A page of the chat tab.
+
+    Args:
+        draw: gives the sampling settings, as they are for the next reply; `system`: the system prompt.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        draw: Callable[[], SamplingConfig],
+        system: Callable[[], str],
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._theme, self._draw, self._system = session, theme, draw, system
+        self._judgements: dict[tuple[int, int], Judgement] = {}
+        self._spans: dict[int, list[Span]] = {}
+        self.columns: list[LaneColumn] = []
+        self.control = session.side_by_side(self)
+        self.prompt = GrowingField()
+        self.prompt.setPlaceholderText("Write what all of them shall reply to")
+        self.prompt.setAccessibleName("Prompt")
+        self.run_button = button(
+            "Compare", theme, self.compare, icon="columns", role="primary", tip="Ask every model for its reply (Enter)"
+        )
+        self.stop_button = button("Stop", theme, self.control.cancel, icon="stop", tip="End it here (Esc)")
+        self.stop_button.setShortcut(Qt.Key.Key_Escape)
+        self.add_button = button(
+            "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="One column more, up to four"
+        )
+        self.status = label("", "caption")
+        self._lanes = QHBoxLayout()
+        self._lanes.setSpacing(SPACE)
+        self._build()
+        self.prompt.send_pressed.connect(self.compare)
+        self.prompt.refused.connect(self.status.setText)
+        self.control.events_came.connect(self._on_events)
+        self.control.failed.connect(self._on_failed)
+        self.control.changed.connect(self._show_state)
+        session.runs_changed.connect(self._offer_runs)
+        for _ in range(2):
+            self.add_column()
+        self._choose_first()
+        self._show_state()
+
+    def _build(self) -> None:
+        self.export = ExportButton(self._session, self._theme, self, self._numbers)
+        self.head = PanelHead(self._theme, _ABOUT, self.export)
+        self.head.add(self.add_button)
+        ask = row(self.prompt, self.run_button, self.stop_button)
+        ask.setStretch(0, 1)
+        ask.setAlignment(self.run_button, Qt.AlignmentFlag.AlignBottom)
+        ask.setAlignment(self.stop_button, Qt.AlignmentFlag.AlignBottom)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.head)
+        lines.addLayout(ask)
+        lines.addLayout(row(self.status, None, DifferenceLegend(self._theme)))
+        lines.addLayout(self._lanes, 1)
+
+    # -- the models ----------------------------------------------------------------------------------------------------
+
+    def add_column(self) -> None:
+        """One model more."""
+        if len(self.columns) == _MOST:
+            return
+        column = LaneColumn(self._session, self._theme)
+        column.offer(self._runs())
+        column.lane_changed.connect(self._on_lane)
+        column.remove_asked.connect(partial(self._remove, column))
+        self.columns.append(column)
+        self._lanes.addWidget(column, 1)
+        self._on_lane()
+
+    def _remove(self, column: LaneColumn) -> None:
+        self.columns.remove(column)
+        self._lanes.removeWidget(column)
+        column.deleteLater()
+        self._on_lane()
+
+    def _runs(self) -> list[tuple[str, str]]:
+        found = self._session.list_runs()
+        return [(run.id, run.name) for run in found if not run.problem and (run.step > 0 or run.status == "imported")]
+
+    def _choose_first(self) -> None:
+        """The open model, beside what it was forked from, its own beginning, or some other model."""
+        runs = [run_id for run_id, _ in self._runs()]
+        model = self._session.chat_model
+        first = model.run_id if model is not None and model.run_id in runs else next(iter(runs), "")
+        if not first:
+            return
+        parent, steps = self._session.find_run(first).parent, self._session.checkpoint_steps(first)
+        if parent is not None and parent[0] in runs:
+            other = Lane(parent[0])
+        elif len(steps) > 1:
+            other = Lane(first, steps[-1])
+        else:
+            other = Lane(next((run_id for run_id in runs if run_id != first and self._writes(run_id)), first))
+        for column, lane in zip(self.columns, (Lane(first), other), strict=True):
+            column.choose(lane)
+
+    def _writes(self, run_id: str) -> bool:
+        """Whether a run's model can reply, unlike an encoder."""
+        spec = self._session.run_spec(run_id)
+        return spec is not None and spec.model.topology != "encoder-only"
+
+    @Slot()
+    def _offer_runs(self) -> None:
+        runs = self._runs()
+        for column in self.columns:
+            column.offer(runs)
+
+    @Slot()
+    def _on_lane(self) -> None:
+        for column in self.columns:
+            column.clear_reply()
+            column.set_removable(len(self.columns) > 2)
+        self._judgements, self._spans = {}, {}
+        self.add_button.setEnabled(len(self.columns) < _MOST)
+        self.control.forget()
+
+    # -- comparing -----------------------------------------------------------------------------------------------------
+
+    def compare(self) -> None:
+        """Ask all of them."""
+        lanes = [column.lane for column in self.columns]
+        if any(lane is None for lane in lanes):
+            self.status.setText("Choose a model for every side first.")
+            return
+        for column in self.columns:
+            column.clear_reply()
+        self._judgements, self._spans = {}, {}
+        try:
+            chosen = [lane for lane in lanes if lane is not None]
+            self.control.start(chosen, self.prompt.toPlainText(), self._draw(), self._system())
+            self.status.setText("")
+        except ValueError as error:
+            self.status.setText(str(error))
+        self._show_state()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        replied: dict[int, list[Event]] = {}
+        for event in events:
+            if isinstance(event, Phase):
+                self.status.setText(f"{event.name}…")
+            elif isinstance(event, LaneOpened):
+                self.columns[event.lane].show_model(event.model)
+                self.status.setText("")
+            elif isinstance(event, LaneReplied):
+                replied.setdefault(event.lane, []).append(event.event)
+            elif isinstance(event, LaneJudged):
+                self._judgements[event.reply, event.by] = event.judgement
+        for lane, told in replied.items():
+            self.columns[lane].take(told)
+        for reply in {event.reply for event in events if isinstance(event, LaneJudged)}:
+            self._show_judgements(reply)
+
+    def _show_judgements(self, reply: int) -> None:
+        """A reply is compared with the first model's view of it, the first one's own with the second's."""
+        other = 1 if reply == 0 else 0
+        own, theirs = self._judgements.get((reply, reply)), self._judgements.get((reply, other))
+        if own is not None and theirs is not None:
+            self._spans[reply] = self.columns[reply].show_verdict(own, theirs, self.columns[other].name)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self.status.setText(failure.sentence)
+
+    @Slot()
+    def _show_state(self) -> None:
+        self.run_button.setVisible(not self.control.busy)
+        self.stop_button.setVisible(self.control.busy)
+
+    def _numbers(self) -> Callable[[], Columns]:
+        names = [column.name for column in self.columns]
+        spans = [(reply, span) for reply, found in self._spans.items() for span in found]
+
+        def columns() -> Columns:
+            others = [names[1 if reply == 0 else 0] for reply, _ in spans]
+            return {
+                "reply_of": [names[reply] for reply, _ in spans],
+                "text": [span.text for _, span in spans],
+                "own_log_probability": [span.ours for _, span in spans],
+                "compared_with": others,
+                "its_log_probability": [span.theirs for _, span in spans],
+            }
+
+        return columns

@@ -1,0 +1,212 @@
+"""The chat tab: talk to a model of the library, or to the one in training as it is at this step, with the lid off."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+
+from app.chat.conversation.chat_list import ChatList
+from app.chat.conversation.conversation import Conversation
+from app.chat.conversation.glass_replies import GlassReplies
+from app.chat.conversation.next_prompt import NextPrompt
+from app.chat.conversation.page import ChatPage
+from app.chat.conversation.tree_view import ChatTree
+from app.chat.model_bar import ModelBar
+from app.chat.settings.prompting_panel import PromptingPanel
+from app.chat.settings.sampling_panel import SamplingPanel
+from app.chat.settings.sampling_presets import SamplingPresets
+from app.chat.settings.weights_panel import WeightsPanel
+from app.chat.side import ChatSide
+from app.chat.views import ChatModes
+from app.glass.focus import Focus
+from app.kit.basics import frame
+from app.kit.layout.section import Section
+from app.kit.layout.tab_order import put_after, stops_in
+from app.kit.theme import SPACE, ThemeProvider
+from app.serve.panel import ServePanel
+from app.session.session import Session
+from models.settings.sampling_config import SamplingConfig, with_advice
+
+_TALK_TEMPERATURE, _TEXT_TEMPERATURE = 0.3, 0.8  # answers should be right, texts should not go round in circles
+_WHOLE = ("pairs", "embeddings")
+"""Modes in which nothing is drawn by the settings, and no token is looked into."""
+_DRAWS_NOTHING = "This model fills masks and draws nothing: these settings are for models that write."
+_FOLDED = "chat side folded"
+_NARROW = 1100
+"""Pixels of the window below which the right side is folded until the user wants it."""
+
+
+class ChatTab(QWidget):
+    """Left the conversations and their branches, in the middle what one does, right how replies come about."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.talk = Conversation(session, self)
+        self.talk.draw = self._drawn_sampling
+        self.focus = Focus(self)
+        self.next_prompt = NextPrompt(session, self)
+        self.chats = ChatList(self.talk, theme)
+        self.tree = ChatTree(self.talk, theme)
+        self.models = ModelBar(session, theme)
+        self.page = ChatPage(session, theme, self.talk, self.next_prompt)
+        self.replies = GlassReplies(session, self.talk, self.page.view, self.focus, theme)
+        self.sampling = SamplingPanel(theme, SamplingPresets(session))
+        self.prompting = PromptingPanel(session, theme, self.next_prompt)
+        self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
+        self.side = ChatSide(
+            session,
+            theme,
+            self.focus,
+            {
+                "Sampling": self.sampling,
+                "Prompt": self.prompting,
+                "Weights": WeightsPanel(session, theme),
+                "Serve to other programs": ServePanel(session, theme),
+            },
+            self.sampling,
+            folded=frozenset({"Weights", "Serve to other programs"}),
+        )
+        self._build()
+        self._connect()
+        self._on_choices()
+        self._on_model()
+        self._on_path()
+
+    def _build(self) -> None:
+        self._left, self._right = self._left_side(), frame("card")
+        lines = self._right.layout()
+        assert lines is not None
+        lines.addWidget(self.side)
+        centre = self._centre = QWidget()
+        middle = self._middle = QVBoxLayout(centre)
+        middle.setSpacing(SPACE)
+        middle.addWidget(self.models)
+        middle.addWidget(self.modes, 1)
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        for panel in (self._left, centre, self._right):
+            splitter.addWidget(panel)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([210, 760, 380])
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(splitter, 1)
+        layout.addWidget(self.side.strip)
+        put_after(self.page.composer.stop, *stops_in(self.side.strip), *stops_in(self.side))
+
+    def _left_side(self) -> QWidget:
+        panel = QWidget()
+        self._branches = Section("Branches", self._theme)
+        self._branches.set_body(self.tree)
+        lines = QVBoxLayout(panel)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.chats, 2)
+        lines.addWidget(self._branches, 1)
+        return panel
+
+    def _connect(self) -> None:
+        session, talk = self._session, self.talk
+        session.chat_model_changed.connect(self._on_model)
+        self.models.picked.connect(self._on_model_picked)
+        self.models.choices_changed.connect(self._on_choices)
+        self.page.newest_asked.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
+        self.page.train_asked.connect(lambda: session.tab_requested.emit("training"))
+        self.prompting.changed.connect(talk.set_prompting)
+        self.modes.view_changed.connect(self._on_mode)
+        self.side.view_changed.connect(self._show_sides)
+        self.side.folded_changed.connect(self._on_folded)
+        self.page.legend.chosen.connect(self.replies.set_quantity)
+        self.tree.went.connect(self.page.view.go_to)
+        for signal in (talk.chat_changed, talk.path_changed):
+            signal.connect(self._on_path)
+        talk.chat_changed.connect(self._on_chat)
+        new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self, self._new_chat)
+        new.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+
+    # -- The model -----------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_choices(self) -> None:
+        self.page.offer_newest(self.models.picker.newest_run[1])
+
+    @Slot()
+    def _on_model(self) -> None:
+        model = self._session.chat_model
+        self.sampling.set_used(model is None or model.mode != "fill", _DRAWS_NOTHING)
+        if model is not None:
+            usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
+            self.sampling.set_context_length(model.context_length)
+            advised = with_advice(usual, model.form.sampling)
+            self.sampling.open_model(model.run_id, self._session.chat_tokenizer, advised)
+
+    @Slot(str)
+    def _on_model_picked(self, which: str) -> None:
+        def open_it() -> None:
+            if not self._session.open_chat_model(which):
+                self.models.show_choices()
+
+        self.talk.when_free(open_it)
+
+    def _drawn_sampling(self) -> SamplingConfig:
+        self.sampling.draw_seed()
+        return self.sampling.config
+
+    def _system_prompt(self) -> str:
+        return self.talk.chat.prompting.system
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        wished = self._session.settings.get(_FOLDED, None)
+        self.side.set_folded(wished if isinstance(wished, bool) else self.width() < _NARROW)
+        self._show_sides()
+
+    @Slot(bool)
+    def _on_folded(self, folded: bool) -> None:
+        self._session.remember(_FOLDED, folded)
+        self._show_sides()
+
+    @Slot(str)
+    def _on_mode(self, name: str) -> None:
+        self.side.set_glass_enabled(name != "compare")  # its models are not the open one, into which the panels look
+        self._show_sides()
+
+    @Slot()
+    def _show_sides(self) -> None:
+        """Which of the sides there are, and whether replies are shown as tokens, for the panels at the right."""
+        mode = self.modes.current
+        has_side = mode not in _WHOLE
+        has_right = has_side and not self.side.is_folded
+        has_left = mode == "chat" and (not has_right or self._has_room_for_all())
+        self._left.setVisible(has_left)
+        self._right.setVisible(has_right)
+        self.side.strip.setVisible(has_side)
+        self._middle.setContentsMargins(SPACE if has_left else 0, 0, SPACE, 0)
+        self.page.set_glass(self.side.is_glass)
+        self.replies.set_on(self.side.is_glass)
+
+    def _has_room_for_all(self) -> bool:
+        """Whether both sides can stand beside the middle."""
+        columns = (self._left, self._centre, self._right, self.side.strip)
+        return sum(column.minimumSizeHint().width() for column in columns) + 6 * SPACE <= self.width()
+
+    @Slot()
+    def _on_chat(self) -> None:
+        self.prompting.set_prompting(self.talk.chat.prompting)
+        self.page.composer.field.setFocus()
+
+    @Slot()
+    def _on_path(self) -> None:
+        """The tree is of use where there are branches."""
+        chat = self.talk.chat
+        self._branches.setVisible(len(chat.messages) > len(chat.path))
+
+    def _new_chat(self) -> None:
+        self.modes.show_view("chat")
+        self.chats.new_chat()

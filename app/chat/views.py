@@ -1,0 +1,114 @@
+"""What one can do with the open model: chat with it, and whatever else its kind is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QWidget
+
+from app.glass.focus import Focus
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from models.settings.sampling_config import SamplingConfig
+
+_MODES = {
+    "chat": ("talk", "text", "answer", "fill"),
+    "notebook": ("talk", "text"),
+    "fill": ("fill",),
+    "answer": ("answer",),
+}
+"""What is only offered with some models: by their `ChatModel.mode`."""
+_FIRST = {"fill": "fill", "answer": "answer"}
+"""Where one begins with a model that does not talk."""
+
+
+class ChatModes(Views):
+    """The pages in the middle of the chat tab. Only those that fit the open model are offered.
+
+    Args:
+        chat: the page of the conversation. draw: gives the sampling settings for the next reply. system: gives the
+            system prompt.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        focus: Focus,
+        chat: QWidget,
+        draw: Callable[[], SamplingConfig],
+        system: Callable[[], str],
+        parent: QWidget | None = None,
+    ) -> None:
+        self._session, self._theme, self._focus = session, theme, focus
+        self._draw, self._system = draw, system
+        self._mode = ""
+        views = {
+            "chat": View("Chat", "A conversation", lambda: chat),
+            "notebook": View("Notebook", "A text that you and the model write together", self._make_notebook),
+            "fill": View("Fill masks", "What may stand where a word is hidden", self._make_fill),
+            "answer": View("Text to text", "A text that the model makes of yours", self._make_answer),
+            "compare": View("Side by side", "Several models on one prompt", self._make_compare),
+            "pairs": View("Minimal pairs", "Two texts that differ in a word, inside one model", self._make_pairs),
+            "embeddings": View("Embeddings", "Which tokens the model holds for alike", self._make_embeddings),
+        }
+        super().__init__("What to do with the model", views, parent)
+        self.pages.ask_for_current_only()
+        session.chat_model_changed.connect(self._offer)
+        self.show_view("chat")
+        self._offer()
+
+    @Slot()
+    def _offer(self) -> None:
+        """Offer what fits the open model; of another kind than the one before, what it is for is shown."""
+        model: ChatModel | None = self._session.chat_model
+        mode = model.mode if model is not None else ""
+        for i, name in enumerate(self.names):
+            is_offered = name not in _MODES or mode in _MODES[name] or (name == "chat" and not mode)
+            if is_offered != self.bar.isTabVisible(i):  # Qt takes the same again for "nothing is to be laid out"
+                self.bar.setTabVisible(i, is_offered)
+        self.bar.setElideMode(self.bar.elideMode())  # lays the tabs out anew
+        if mode and mode != self._mode:
+            self._mode = mode
+            if mode in _FIRST or not self.bar.isTabVisible(self.names.index(self.current)):
+                self.show_view(_FIRST.get(mode, "chat"))
+
+    def _update(self, name: str) -> None:
+        """Each of them follows the open model by itself."""
+
+    def _make_notebook(self) -> QWidget:
+        from app.chat.notebook.page import Notebook
+
+        page = Notebook(self._session, self._theme, self._focus)
+        page.draw = self._draw
+        return page
+
+    def _make_fill(self) -> QWidget:
+        from app.chat.modes.fill_mask import FillMask
+
+        return FillMask(self._session, self._theme, self._focus)
+
+    def _make_answer(self) -> QWidget:
+        from app.chat.modes.text_to_text import TextToText
+
+        page = TextToText(self._session, self._theme, self._focus)
+        page.draw = self._draw
+        return page
+
+    def _make_compare(self) -> QWidget:
+        from app.chat.side_by_side.page import SideBySidePage
+
+        return SideBySidePage(self._session, self._theme, self._draw, self._system)
+
+    def _make_pairs(self) -> QWidget:
+        from app.chat.pairs.page import MinimalPairs
+
+        return MinimalPairs(self._session, self._theme)
+
+    def _make_embeddings(self) -> QWidget:
+        from app.glass.embeddings.page import EmbeddingsPage
+
+        return EmbeddingsPage(self._session, self._theme, self._focus)

@@ -1,0 +1,67 @@
+"""The builder's part of the bench: how long the window takes over a changed slot. The real window, without a screen."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.commands.progress import ProgressLine
+from models.bench.result import Result
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+
+if TYPE_CHECKING:
+    from app.builder.tab import BuilderTab
+
+TARGET_MS = 33.0
+VALUES = {"norm": ("layernorm", "rmsnorm"), "position": ("rope", "alibi"), "activation": ("relu", "swiglu")}
+
+
+def bench_builder(line: ProgressLine) -> Result:
+    """Milliseconds from a changed slot to diagram and costs redrawn: the median of the preset where it is longest."""
+    from app.builder.tab import BuilderTab
+    from app.commands.offscreen import opened_window
+
+    medians = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="terrarium-bench-", ignore_cleanup_errors=True) as home,
+        opened_window(Library(Path(home))) as window,
+    ):
+        window.show_tab("builder")
+        tab = window.pages.page("builder")
+        assert isinstance(tab, BuilderTab)
+        for name, config in PRESETS.items():
+            line.say(f"builder: {name}")
+            window.session.load_design(name)
+            medians[name] = 1000 * statistics.median(_changes(tab, config))
+    slowest = max(medians, key=lambda name: medians[name])
+    middle = statistics.median(medians.values())
+    line.say(f"builder: slowest for {slowest}; half of the presets take less than {middle:.1f} ms")
+    return Result(
+        name="builder",
+        ours=medians[slowest],
+        unit=f"ms until a changed slot of {slowest} is drawn",
+        target=TARGET_MS,
+        met=medians[slowest] < TARGET_MS,
+    )
+
+
+def _changes(tab: BuilderTab, config: ModelConfig) -> list[float]:
+    """The seconds that each of some changes takes, with everything that follows from it in the window."""
+    from PySide6.QtWidgets import QApplication
+
+    QApplication.processEvents()
+    seconds = []
+    deeper = {"n_layer": (config.n_layer + 1, config.n_layer)}
+    for slot, values in {**deeper, **VALUES}.items():
+        for value in values:
+            start = time.perf_counter()
+            tab.form.apply({slot: value})
+            QApplication.processEvents()
+            seconds.append(time.perf_counter() - start)
+            assert not tab.form.problem
+    return seconds

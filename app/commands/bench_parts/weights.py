@@ -1,0 +1,47 @@
+"""`terrarium bench weights MODEL`: what bfloat16 and int8 weights gain and cost, of one model."""
+
+from __future__ import annotations
+
+from app.commands.common import find_model, open_model
+from app.commands.progress import ProgressLine
+from models.inference.weight_kinds import WeightsMeasured
+from models.library.library import Library
+
+
+def bench_weights(text: str, device_name: str, line: ProgressLine) -> WeightsMeasured:
+    """Measure MODEL; ValueError where there is none, or it is no decoder."""
+    from models.inference.held_out import held_out_texts
+    from models.inference.measure_weights import measure_weights
+
+    model, tokenizer, _ = open_model(text, device_name)
+    for event in measure_weights(model, held_out_texts(find_model(text), tokenizer, Library())):
+        if isinstance(event, WeightsMeasured):
+            return event
+        line.show(event)
+    raise AssertionError("measure_weights ends with WeightsMeasured")
+
+
+def table(measured: WeightsMeasured) -> str:
+    """One row for each kind, and what they were measured on."""
+    rows = [("weights", "MB", "tokens/s written", "tokens/s read", "perplexity", "change")]
+    rows += [
+        (
+            row.kind,
+            f"{row.megabytes:,.1f}",
+            f"{row.tokens_per_s:,.1f}",
+            f"{row.read_per_s:,.0f}",
+            f"{row.perplexity:.3f}",
+            "" if row is measured.rows[0] else f"{row.change:+.2%}",
+        )
+        for row in measured.rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    problems = [row.problem for row in measured.rows if row.problem]
+    return "\n".join([*lines, f"Perplexity of {measured.n_predicted:,} tokens of {measured.text}.", *problems])

@@ -1,0 +1,68 @@
+"""The options of what needs numpy to do its work: apart, so that a child that trains a tokenizer starts at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from app.commands.corpora import MADE
+from models.data.language_texts import LANGUAGE_NAMES
+from models.tokenizers.vocabulary.token_types import TYPES
+
+LANGUAGES = "languages"
+_USES = ("produced", "once", "step", "never", "unreachable")
+_COLUMNS = ("id", "token", "bytes", "length", "type", "count", "made")
+_LIMIT = 50
+
+
+def add_compare(actions: Any) -> argparse.ArgumentParser:
+    """Add the options of `terrarium tokenizer compare`."""
+    parser: argparse.ArgumentParser = actions.add_parser("compare", help="compare tokenizers on the same texts")
+    parser.add_argument("tokenizers", nargs="+", metavar="TOKENIZER", help="paths or names")
+    parser.add_argument("--text", metavar="T", help="the text; - reads stdin")
+    parser.add_argument(
+        "--data", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="files, each measured apart"
+    )
+    parser.add_argument(
+        "--corpus",
+        action="append",
+        default=[],
+        metavar="C",
+        help=f"{', '.join(MADE)}, {LANGUAGES} (the same stories in {', '.join(LANGUAGE_NAMES)}), or a corpus of the "
+        "library by its label or the digits of its SHA-256; repeatable, each is measured apart",
+    )
+    parser.add_argument(
+        "--design",
+        metavar="D",
+        help="also what each vocabulary costs this preset, design or run, and what fits into it",
+    )
+    return parser
+
+
+def add_inspect(actions: Any) -> argparse.ArgumentParser:
+    """Add the options of `terrarium tokenizer inspect`."""
+    parser: argparse.ArgumentParser = actions.add_parser(
+        "inspect", help="say what a tokenizer is, browse its vocabulary, and show the tokens of a text"
+    )
+    parser.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--text", metavar="T", help="show the tokens of this text; - reads stdin")
+    group.add_argument("--data", type=Path, metavar="FILE", help="show the tokens of the text in this file")
+    parser.add_argument(
+        "--corpus",
+        metavar="C",
+        help=f"count on {', '.join(MADE)}, a text file, or a corpus of the library by label or SHA-256",
+    )
+    parser.add_argument("--find", metavar="Q", help="list the tokens with this text, /regular expression/ or #id")
+    parser.add_argument("--type", choices=TYPES, help="list only tokens of this type")
+    parser.add_argument("--use", choices=_USES, help="list only tokens of which the corpus makes this use")
+    parser.add_argument("--sort", choices=_COLUMNS, help="list by this column (default: id)")
+    parser.add_argument("--descending", action="store_true", help="the highest first")
+    parser.add_argument(
+        "--limit", type=int, default=_LIMIT, metavar="N", help=f"list so many at most (default: {_LIMIT}); 0: all"
+    )
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write the listed tokens, without a limit, into a file"
+    )
+    return parser

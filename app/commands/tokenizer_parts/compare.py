@@ -1,0 +1,144 @@
+"""`terrarium tokenizer compare`: what tokenizers make of the same texts, and what each costs a design."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from app.commands.common import UsageError, print_json, read_argument
+from app.commands.corpora import find_corpus
+from app.commands.describe import find_config
+from app.commands.progress import ProgressLine, drive
+from app.commands.tokenizer_parts.arguments import LANGUAGES
+from models.data.corpus_texts import CorpusChoice, corpus_texts
+from models.data.language_texts import LANGUAGE_NAMES, language_texts
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.tokenizers import load_tokenizer, tokenizer_kind
+from models.tokenizers.text.compare import MeasuredPart, Source, compare, model_cost
+from models.tokenizers.text.text_measures import Figures
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the tables, or one JSON object."""
+    library = Library()
+    sources = _sources(args, library)
+    loaded = {name: load_tokenizer(name, library) for name in dict.fromkeys(args.tokenizers)}
+    design = None if args.design is None else find_config(args.design)
+    with ProgressLine(as_json=args.json) as line:
+        parts = drive(compare(loaded, sources), line)
+    rows = []
+    for name, tokenizer in loaded.items():
+        total = sum((part.figures[name] for part in parts), Figures())
+        size = tokenizer.get_vocab_size()
+        row = {"tokenizer": name, "kind": tokenizer_kind(tokenizer), "vocab_size": size, **_facts(total)}
+        row["parts"] = [{"part": part.label, **_facts(part.figures[name])} for part in parts]
+        if design is not None:
+            row["cost"] = _cost_facts(design, size, total)
+        rows.append(row)
+    if args.json:
+        print_json(
+            {"bytes": total.n_bytes, "characters": total.n_characters, "words": total.n_words} | _about(rows, parts)
+        )
+    else:
+        _print_tables(rows, parts)
+
+
+def _sources(args: argparse.Namespace, library: Library) -> list[Source]:
+    choices = [] if args.text is None else [CorpusChoice(source="text", text=read_argument(args.text))]
+    choices += [CorpusChoice(source="files", files=(str(file),)) for file in args.data]
+    sources: list[Source] = [partial(corpus_texts, library, choice) for choice in choices]
+    for name in args.corpus:
+        if name == LANGUAGES:
+            sources += [partial(language_texts, language) for language in LANGUAGE_NAMES]
+        else:
+            sources.append(partial(corpus_texts, library, find_corpus(name, library, [LANGUAGES])))
+    if not sources:
+        raise UsageError("There is nothing to compare on: give --text, --data or --corpus.")
+    return sources
+
+
+def _facts(figures: Figures) -> dict[str, Any]:
+    ratios = {
+        "bytes_per_token": figures.bytes_per_token,
+        "characters_per_token": figures.characters_per_token,
+        "tokens_per_word": figures.tokens_per_word,
+        "whole_word_share": figures.whole_share,
+        "unknown_share": figures.unknown_share,
+    }
+    return {
+        "tokens": figures.n_tokens,
+        "unknown": figures.n_unknown,
+        **{name: None if math.isnan(value) else value for name, value in ratios.items()},
+    }
+
+
+def _cost_facts(design: ModelConfig, vocab_size: int, figures: Figures) -> dict[str, Any]:
+    cost = model_cost(design, vocab_size, figures)
+    return {
+        "vocabulary_parameters": cost.vocabulary_parameters,
+        "total_parameters": cost.total_parameters,
+        "context_length": design.context_length,
+        "context_characters": cost.context_characters,
+        "context_words": cost.context_words,
+    }
+
+
+def _about(rows: Sequence[dict[str, Any]], parts: Sequence[MeasuredPart]) -> dict[str, Any]:
+    texts = [(part.label, next(iter(part.figures.values()))) for part in parts]
+    about = [
+        {"part": label, "bytes": each.n_bytes, "characters": each.n_characters, "words": each.n_words}
+        for label, each in texts
+    ]
+    return {"parts": about, "tokenizers": rows}
+
+
+def _print_tables(rows: Sequence[dict[str, Any]], parts: Sequence[MeasuredPart]) -> None:
+    columns = {
+        "kind": [row["kind"] for row in rows],
+        "vocabulary": [f"{row['vocab_size']:,}" for row in rows],
+        "tokens": [f"{row['tokens']:,}" for row in rows],
+        "tokens/word": [_number(row["tokens_per_word"]) for row in rows],
+        "characters/token": [_number(row["characters_per_token"]) for row in rows],
+        "bytes/token": [_number(row["bytes_per_token"]) for row in rows],
+        "whole words": [_share(row["whole_word_share"]) for row in rows],
+        "unknown": [f"{row['unknown']:,}" for row in rows],
+    }
+    names = [row["tokenizer"] for row in rows]
+    _print_table(names, columns)
+    if len(parts) > 1:
+        for title, fact in (("tokens per word", "tokens_per_word"), ("bytes per token", "bytes_per_token")):
+            print(f"\n{title}:")
+            by_part = {part.label: [_number(row["parts"][i][fact]) for row in rows] for i, part in enumerate(parts)}
+            _print_table(names, by_part)
+    if "cost" in rows[0]:
+        costs = [row["cost"] for row in rows]
+        print(f"\nfor the design, with {costs[0]['context_length']:,} tokens of context:")
+        columns = {
+            "vocabulary's parameters": [f"{each['vocabulary_parameters']:,}" for each in costs],
+            "of all": [_share(each["vocabulary_parameters"] / each["total_parameters"]) for each in costs],
+            "characters in the context": [f"{each['context_characters']:,.0f}" for each in costs],
+            "words": [f"{each['context_words']:,.0f}" for each in costs],
+        }
+        _print_table(names, columns)
+
+
+def _print_table(names: Sequence[str], columns: dict[str, list[str]]) -> None:
+    """Names at the left, numbers below the right ends of their headings."""
+    first = max(map(len, ("tokenizer", *names)))
+    widths = [max(map(len, (title, *cells))) for title, cells in columns.items()]
+    print("  ".join([f"{'tokenizer':<{first}}", *(f"{t:>{w}}" for t, w in zip(columns, widths, strict=True))]))
+    for i, name in enumerate(names):
+        cells = (f"{cells[i]:>{width}}" for cells, width in zip(columns.values(), widths, strict=True))
+        print("  ".join([f"{name:<{first}}", *cells]))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

@@ -1,0 +1,140 @@
+"""`terrarium tokenizer train`: by what may be the child of another Terrarium, or with a child of its own."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.commands.common import UsageError, print_json
+from app.commands.progress import ProgressLine, drive
+from models.events import Phase, Progress, VocabularyGrowth
+from models.tokenizers import (
+    KINDS,
+    Cut,
+    TokenizerOptions,
+    read_texts,
+    shortfall,
+    train_in_child,
+    train_tokenizer,
+    write_tokenizer,
+)
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+TOLD_FROM_BYTES, TOLD_FROM_TOKENS = 4_000_000, 16_384
+"""From either on, each merge is told of, which costs 50 µs: below, it would cost a third of the time (of a second)."""
+
+
+def add_parser(actions: Any) -> argparse.ArgumentParser:
+    """Add this action's options."""
+    train: argparse.ArgumentParser = actions.add_parser("train", help="learn a vocabulary from text files")
+    train.add_argument("--data", nargs="+", action="extend", required=True, type=Path, metavar="FILE")
+    train.add_argument("--kind", choices=KINDS, default="bpe", help="default: bpe")
+    train.add_argument("--vocab-size", type=int, default=1024, metavar="V", help="default: 1024")
+    _add_options(train)
+    train.add_argument(
+        "--growth",
+        action="store_true",
+        help="also measure, for bpe, how well smaller vocabularies of the same text compress its first megabyte",
+    )
+    train.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to write")
+    return train
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """One option for each field of TokenizerOptions."""
+    for field in fields(TokenizerOptions):
+        option, words = f"--{field.name.replace('_', '-')}", str(field.metadata["help"]).replace("%", "%%")
+        if field.name == "special_tokens":
+            parser.add_argument(
+                "--special-token",
+                dest=field.name,
+                action="append",
+                default=[],
+                metavar="T",
+                help=words + " Repeatable.",
+            )
+        elif isinstance(field.default, bool):
+            parser.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default, help=words)
+        else:
+            choices = field.metadata.get("choices")
+            parser.add_argument(
+                option,
+                type=type(field.default),
+                choices=choices,
+                default=field.default,
+                metavar=None if choices else "N",
+                help=f"{words} Default: {field.default}.",
+            )
+
+
+def _options_from(args: argparse.Namespace) -> TokenizerOptions:
+    """The options that were asked for; UsageError where they cannot be."""
+    values = {field.name: getattr(args, field.name) for field in fields(TokenizerOptions)}
+    try:
+        return TokenizerOptions(**{**values, "special_tokens": tuple(values["special_tokens"])})
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def run(args: argparse.Namespace) -> None:
+    """With --json the work is done in this process; else in a child, which Ctrl-C ends."""
+    if args.json:
+        with ProgressLine(as_json=True) as line:
+            print_json(_train_here(args, line))
+        return
+    with ProgressLine() as line:
+        options = _options_from(args)
+        events = train_in_child(args.data, args.kind, args.vocab_size, args.out, options, growth=args.growth)
+        about = drive(events, line)
+        line.say(f"{about['vocab_size']:,} tokens, kind {about['kind']}")
+    print(args.out)
+
+
+def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
+    texts, options = _read_with_progress(args.data, line), _options_from(args)
+    cut = Cut()
+    takes_long = _total_bytes(args.data) >= TOLD_FROM_BYTES or args.vocab_size >= TOLD_FROM_TOKENS
+    tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, options, progress=takes_long, cut=cut)
+    growth = list(_grow(tokenizer, args.data, line)) if args.growth and args.kind == "bpe" else []
+    notices = (cut.sentence, shortfall(tokenizer, args.kind, args.vocab_size))
+    about = {
+        "trained_on": [str(path.resolve()) for path in args.data],
+        "bytes": _total_bytes(args.data),
+        "asked_vocab_size": args.vocab_size,
+        "options": asdict(options),
+        **({"growth": growth} if growth else {}),
+        "notice": " ".join(filter(None, notices)) or None,
+    }
+    facts = write_tokenizer(tokenizer, args.out, about)
+    return {"folder": str(args.out), **facts}
+
+
+def _grow(tokenizer: Tokenizer, files: list[Path], line: ProgressLine) -> Iterator[dict[str, Any]]:
+    """Measure growth, showing each point; yields them as about.json keeps them."""
+    from models.tokenizers.making.growth import measure_growth, sample_of
+
+    line.show(Phase(name="Measuring compression"))
+    sample = sample_of(read_texts(files))
+    for size, bytes_per_token in measure_growth(tokenizer, sample):
+        point = VocabularyGrowth(vocab_size=size, bytes_per_token=bytes_per_token, sample_bytes=len(sample.encode()))
+        line.show(point)
+        yield asdict(point)
+
+
+def _read_with_progress(paths: list[Path], line: ProgressLine) -> Iterator[str]:
+    total, done = _total_bytes(paths), 0
+    line.show(Phase(name="Reading the text"))
+    for text in read_texts(paths):
+        yield text
+        done += len(text)
+        line.show(Progress(done=min(done, total), total=total))
+
+
+def _total_bytes(paths: list[Path]) -> int:
+    return sum(path.stat().st_size for path in paths if path.is_file())

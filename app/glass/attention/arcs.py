@@ -1,0 +1,286 @@
+"""Where one token looks, as arcs over the text; across two texts, from one up to the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Slot
+from PySide6.QtGui import (
+    QBrush,
+    QFontMetrics,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from app.glass.focus import Focus
+from app.glass.tokens.token_flow import ARC_ROOM, TokenFlow
+from app.kit.figures.attention_pictures import share_words, strongest
+from app.kit.figures.pictures import Floats
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+
+_MOST_ROWS = 10
+_WALK = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+
+
+class AttentionArcs(QWidget):
+    """A text whose tokens say how much of one token's attention they get: by an arc, a bar and a number.
+
+    The pointer hovers over the tokens of the looking text, a click locks, arrow keys walk and Esc unlocks: in a Focus.
+    """
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._words: Sequence[str] = ()
+        self._others: Sequence[str] | None = None
+        self._focus: Focus | None = None
+        self._row: Floats | None = None
+        self._query: int | None = None
+        self._marked: int | None = None
+        self._kept: list[int] = []
+        self._flow: TokenFlow | None = None
+        self._keys: TokenFlow | None = None
+        self._pointed: int | None = None
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setSizePolicy(policy)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Where the token looks")
+        theme.theme_changed.connect(self._arrange)
+
+    def show_texts(self, words: Sequence[str], others: Sequence[str] | None, focus: Focus) -> None:
+        """Show a text, that of `focus`, whose tokens look at each other, or at those of another text."""
+        self._words, self._others, self._focus = words, others, focus
+        self._row, self._query, self._marked, self._kept = None, None, None, []
+        self._arrange()
+
+    def show_row(self, row: Floats | None, query: int | None, marked: int | None) -> None:
+        """Show where token `query` looks.
+
+        Args:
+            row: (S) shares of its attention, NaN for what it cannot see; None where they are not known.
+            marked: the token that is asked about, where that is another.
+        """
+        self._row, self._query, self._marked = row, query, marked
+        self._kept = strongest(row) if row is not None else []
+        words = [] if row is None else [f"{self._key_words[i]} {share_words(float(row[i]))}" for i in self._kept]
+        self.setAccessibleDescription(", ".join(words))
+        self._fold()
+        self.update()
+
+    @property
+    def kept(self) -> list[int]:
+        """The tokens with an arc, those that get most first."""
+        return self._kept
+
+    @property
+    def _key_words(self) -> Sequence[str]:
+        return self._words if self._others is None else self._others
+
+    def place_of(self, place: int) -> QRectF:
+        """Where a token of the looking text stands."""
+        assert self._flow is not None
+        return self._flow.rect(place)
+
+    # -- Layout --------------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _arrange(self) -> None:
+        if not self._words:
+            return
+        width = max(self.width() - 2, 60)
+        if self._others is None:
+            self._flow = self._keys = TokenFlow(self._theme, self._words, width, 0)
+        else:
+            line = self._caption_line
+            self._keys = TokenFlow(self._theme, self._others, width, line - ARC_ROOM + SPACE // 2)
+            self._flow = TokenFlow(self._theme, self._words, width, self._keys.bottom + line)
+        self._fold()
+        self.update()
+
+    def _fold(self) -> None:
+        """Of a long text only lines with something to see."""
+        if self._flow is None:
+            return
+        if self.is_folded:
+            places = [place for place in (self._query, self._marked) if place is not None]
+            self._flow.fold([*self._kept, *places] if self._others is None else places)
+        height = self._flow.bottom + 2
+        if height != self.minimumHeight():
+            self.setFixedHeight(height)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether the text is so long that lines without an arc are left out."""
+        return self._flow is not None and self._flow.n_rows > _MOST_ROWS
+
+    @property
+    def _caption_line(self) -> int:
+        return QFontMetrics(self._theme.font(0.85)).height()
+
+    def sizeHint(self) -> QSize:
+        return QSize(420, self._flow.bottom + 2 if self._flow is not None else 60)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(120, self.minimumHeight())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        if event.size().width() != event.oldSize().width():
+            self._arrange()
+
+    # -- Input ---------------------------------------------------------------------------------------------------------
+
+    def _place_at(self, point: QPointF) -> int | None:
+        return self._flow.at(point) if self._flow is not None else None
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if not self.is_folded:  # or lines would come and go under the pointer
+            self._point(self._place_at(event.position()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._point(None)
+
+    def _point(self, place: int | None) -> None:
+        if place != self._pointed and self._focus is not None:
+            self._pointed = place
+            self._focus.hover(place)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        place = self._place_at(event.position())
+        if place is not None and self._focus is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._focus.press(place)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        way = _WALK.get(Qt.Key(event.key()))
+        if self._focus is not None and way is not None:
+            self._focus.walk(way)
+        elif self._focus is not None and event.key() == Qt.Key.Key_Escape:
+            self._focus.unlock()
+        else:
+            super().keyPressEvent(event)
+
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and self._keys is not None:
+            key = self._keys.at(QPointF(event.pos()))
+            if key is not None and self._row is not None:
+                QToolTip.showText(event.globalPos(), self.told(key), self)
+                return True
+        return super().event(event)
+
+    def told(self, key: int) -> str:
+        """What is said of a token that is looked at."""
+        assert self._row is not None
+        weight = float(self._row[key])
+        share = "cannot be seen from here" if math.isnan(weight) else f"gets {share_words(weight)} of the attention"
+        return f"{self._key_words[key]} ({key + 1}) {share}"
+
+    # -- Painting ------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._flow is None or self._keys is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        seen = event.rect()
+        self._draw_tokens(painter, self._keys, seen, are_keys=True)
+        if self._flow is not self._keys:
+            self._draw_captions(painter, self._keys, self._flow)
+            self._draw_tokens(painter, self._flow, seen, are_keys=False)
+        self._draw_gaps(painter, self._flow)
+        if self._row is not None and self._query is not None:
+            for key in reversed(self._kept):
+                self._draw_arc(painter, self._flow, self._keys, key)
+
+    def _draw_gaps(self, painter: QPainter, flow: TokenFlow) -> None:
+        painter.setFont(self._theme.font(0.75))
+        painter.setPen(self._theme.theme.color("faint"))
+        for middle, n in flow.gaps():
+            words = f"⋯ {counted(n, 'line')} left out ⋯"
+            painter.drawText(QRectF(0, middle - 10, self.width(), 20), Qt.AlignmentFlag.AlignCenter, words)
+
+    def _draw_captions(self, painter: QPainter, keys: TokenFlow, flow: TokenFlow) -> None:
+        painter.setFont(self._theme.font(0.85))
+        painter.setPen(self._theme.theme.color("muted"))
+        line, align = self._caption_line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(QRectF(0, 0, self.width(), line), align, "Source: what is looked at")
+        painter.drawText(QRectF(0, keys.bottom, self.width(), line), align, "Target: who looks")
+
+    def _draw_tokens(self, painter: QPainter, flow: TokenFlow, seen: QRect, *, are_keys: bool) -> None:
+        colors = self._theme.theme
+        for i in flow.within(seen.top(), seen.bottom()):
+            pill = flow.rect(i)
+            weight = float(self._row[i]) if are_keys and self._row is not None else 0.0
+            is_hidden = math.isnan(weight)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colors.color("sunken"))
+            painter.drawRoundedRect(pill, 4, 4)
+            if is_hidden:
+                painter.setBrush(QBrush(colors.color("border_strong", 0.45), Qt.BrushStyle.BDiagPattern))
+                painter.drawRoundedRect(pill, 4, 4)
+            elif weight > 0:
+                painter.setBrush(colors.color("accent", min(0.55 * math.sqrt(weight), 0.55)))
+                painter.drawRoundedRect(pill, 4, 4)
+            self._draw_outline(painter, flow, i, pill)
+            painter.setFont(self._theme.mono_font(0.92))
+            painter.setPen(colors.color("faint" if is_hidden else "text"))
+            painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, flow.words[i])
+            if are_keys and weight > 0:
+                self._draw_amount(painter, flow, pill, weight, named=i in self._kept)
+
+    def _draw_outline(self, painter: QPainter, flow: TokenFlow, place: int, pill: QRectF) -> None:
+        if flow is not self._flow or place not in (self._query, self._marked):
+            return
+        dashed = place != self._query
+        painter.setPen(
+            QPen(self._theme.theme.color("accent"), 1.5, Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine)
+        )
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(pill.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
+
+    def _draw_amount(self, painter: QPainter, flow: TokenFlow, pill: QRectF, weight: float, *, named: bool) -> None:
+        """A bar as long as the weight, and for those with an arc the number."""
+        colors = self._theme.theme
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colors.color("accent"))
+        painter.drawRect(QRectF(pill.left(), pill.bottom() + 1.5, max(weight * pill.width(), 0.5), 2.5))
+        if named:
+            painter.setFont(self._theme.font(0.75))
+            painter.setPen(colors.color("muted"))
+            below = QRectF(pill.left() - 10, pill.bottom() + 4, pill.width() + 20, flow.below - 4)
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, share_words(weight))
+
+    def _draw_arc(self, painter: QPainter, flow: TokenFlow, keys: TokenFlow, key: int) -> None:
+        assert self._row is not None
+        assert self._query is not None
+        weight = float(self._row[key])
+        looking, seen = flow.rect(self._query), keys.rect(key)
+        start, end = QPointF(looking.center().x(), looking.top()), QPointF(seen.center().x(), seen.top())
+        path = QPainterPath(start)
+        apart = abs(start.x() - end.x())
+        if flow is keys and flow.row_of(self._query) == keys.row_of(key):
+            # Of a cubic curve three quarters of the way to its control points are reached.
+            high = min(14 + 0.42 * apart, (ARC_ROOM - 3) / 0.75)
+            if key == self._query:
+                path.cubicTo(start + QPointF(-12, -18), start + QPointF(12, -18), end)
+            else:
+                path.cubicTo(start - QPointF(0, high), end - QPointF(0, high), end)
+        else:
+            if seen.center().y() < looking.center().y():
+                end.setY(seen.bottom() + keys.below)
+            else:
+                start.setY(looking.bottom() + flow.below)
+            middle = (start.y() + end.y()) / 2
+            path.cubicTo(QPointF(start.x(), middle), QPointF(end.x(), middle), end)
+        color = self._theme.theme.color("accent", 0.25 + 0.75 * weight)
+        painter.setPen(QPen(color, 1 + 6 * weight, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawPath(path)

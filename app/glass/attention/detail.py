@@ -1,0 +1,108 @@
+"""One head large: where one token looks, as arcs over the text, and the map of all tokens with their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from app.glass.attention.arcs import AttentionArcs
+from app.glass.attention.shown_row import ROWS
+from app.kit.basics import button, label, row
+from app.kit.figures.attention_pictures import Side, head_picture, short_names, side_of
+from app.kit.figures.pictures import Floats
+from app.kit.figures.token_map import TokenMap
+from app.kit.labels import ElidedLabel
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from models.inspect.head_patterns import EXPLAINED, PATTERNS
+
+_POOLED = (
+    "The text is long: a cell stands for a block of pairs of tokens, by the largest weight among them. Click into the "
+    "map to see that part of it exactly."
+)
+_PART = "Part of the map, exactly."
+
+_MAP_HEIGHTS = (360, 470)
+
+
+class HeadDetail(QWidget):
+    """Shows what it is given; the map may be a part of the head's, and its cells blocks of tokens.
+
+    Signals:
+        cell_clicked(row, column): of the map.
+        whole_asked(): the user wants to see the whole map again.
+    """
+
+    cell_clicked = Signal(int, int)
+    whole_asked = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._sides = (side_of(()), side_of(()))
+        self.title = ElidedLabel()
+        self.title.setProperty("role", "subheading")
+        self.whole: QPushButton = button("Whole map", theme, self.whole_asked.emit, role="link")
+        policy = self.whole.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.whole.setSizePolicy(policy)
+        self.whole.hide()
+        self.scores = label("", "caption", wrap=True)
+        self.scores.setToolTip("\n".join(f"{PATTERNS[name]}: {words}" for name, words in EXPLAINED.items()))
+        self.map = TokenMap(theme)
+        self.pooled = label("", "caption", wrap=True)
+        self.which_row = Segments(
+            "Row",
+            ROWS,
+            "A token was chosen from what the model made of the one before it: that row predicts it.\n"
+            "Its own row predicts the token after it.",
+        )
+        self.row_words = label("", "caption", wrap=True)
+        self.arcs = AttentionArcs(theme)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(self.title)
+        layout.addWidget(self.scores)
+        layout.addLayout(row(self.which_row, None))
+        layout.addWidget(self.row_words)
+        layout.addWidget(self.arcs)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(label("All rows: each looks at the columns", "caption"), None, self.whole))
+        layout.addWidget(self.map)
+        layout.addWidget(self.pooled)
+        self.map.clicked.connect(self.cell_clicked)
+
+    def show_sides(self, rows: Side, columns: Side, *, is_part: bool) -> None:
+        """Show maps with such rows and columns from now on."""
+        self._sides = rows, columns
+        self.whole.setVisible(is_part)
+        self.pooled.setVisible(is_part or rows.has_blocks or columns.has_blocks)
+        self.pooled.setText(_PART if is_part else _POOLED)
+
+    def show_head(self, weights: Floats, title: str, scores: str, scale: str) -> None:
+        """Show a head's map (rows, columns), called `title`; `scores`: what was measured of it."""
+        self.title.setText(title)
+        self.scores.setText(scores)
+        self.scores.setVisible(bool(scores))
+        self.map.set_picture(head_picture(weights, title, *self._sides, scale))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        lowest, highest = _MAP_HEIGHTS
+        most = min(max(lowest, round(0.72 * self.width())), highest)
+        self.map.setFixedHeight(self.map.height_at(self.width(), most))
+
+
+def sides_of(
+    words: Sequence[str], others: Sequence[str] | None, rows: Sequence[int], columns: Sequence[int]
+) -> tuple[Side, Side]:
+    """The sides of a map of tokens (rows) that look at each other or at `others`, in blocks that begin there."""
+    names = short_names(words)
+    return side_of(names, rows), side_of(names if others is None else short_names(others), columns)

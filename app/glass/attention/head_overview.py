@@ -1,0 +1,119 @@
+"""All heads of one kind of attention: by layer, or sorted by what they were measured to do; and their colours."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QRect, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from app.glass.attention.head_montage import HeadMontage
+from app.glass.attention.head_tiles import Tile
+from app.glass.attention.head_words import SORTS
+from app.kit.basics import label, row
+from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, share_words
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from models.inspect.attention_maps import StackMaps
+from models.inspect.head_patterns import EXPLAINED, order_by
+
+_HEIGHTS = (130, 280)  # pixels that are enough, and that there are at the most
+
+_SPARE = 40
+"""Pixels that a bar's width makes of difference in height, and more."""
+
+
+class HeadOverview(QWidget):
+    """The montage with its controls.
+
+    Signals:
+        scale_changed(): maps are coloured in another way.
+    """
+
+    scale_changed = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._stack: StackMaps | None = None
+        self._highest = _HEIGHTS[1]
+        self.sort = QComboBox()
+        self.sort.setAccessibleName("Sort heads by")
+        for pattern, words in SORTS.items():
+            self.sort.addItem(words, pattern)
+            tip = EXPLAINED.get(pattern, "layers down, heads across")
+            self.sort.setItemData(self.sort.count() - 1, tip[0].upper() + tip[1:], Qt.ItemDataRole.ToolTipRole)
+        self.scale = Segments("Colour scale", SCALES, SCALES_TIP)
+        self.montage = HeadMontage(theme)
+        self.montage.setProperty("role", "scrolled")
+        self._area = QScrollArea()
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area.setWidgetResizable(True)
+        self._area.setWidget(self.montage)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(label("Sort by", "caption"), self.sort, None, self.scale))
+        layout.addWidget(self._area)
+        self.sort.activated.connect(self._arrange)
+        self.scale.changed.connect(self._on_scale)
+        self.montage.moved.connect(self._reveal)
+        self._fitting = QTimer(
+            self, singleShot=True, interval=0
+        )  # resized within a resize, it would keep its old height
+        self._fitting.timeout.connect(self._fit)
+        self.montage.height_changed.connect(self._fitting.start)
+
+    def show_stack(self, stack: StackMaps) -> None:
+        """Show other heads. What could not be measured of them they cannot be sorted by."""
+        self._stack = stack
+        items = self.sort.model()
+        assert isinstance(items, QStandardItemModel)
+        for i, pattern in enumerate(SORTS):
+            can = not pattern or not all(math.isnan(score) for site in stack.sites for score in site.scores[pattern])
+            items.item(i).setEnabled(can)
+            if not can and self.sort.currentIndex() == i:
+                self.sort.setCurrentIndex(0)
+        self._arrange()
+
+    def set_room(self, height: int) -> None:
+        """Take no more than a good third of a height; the rest scrolls."""
+        least, most = _HEIGHTS
+        self._highest = min(max(round(0.36 * height), least), most)
+        self._fit()
+
+    @Slot()
+    def _arrange(self) -> None:
+        stack, pattern = self._stack, self.sort.currentData()
+        if stack is None:
+            return
+        if not pattern:
+            self.montage.show_stack(stack)
+            return
+        scores = [site.scores[pattern] for site in stack.sites]
+
+        def caption(tile: Tile) -> str:
+            score = float(scores[tile.site][tile.head])
+            return f"L{tile.site + 1} H{tile.head + 1}\n{'–' if math.isnan(score) else share_words(score)}"
+
+        order = order_by(pattern, [site.scores for site in stack.sites])
+        self.montage.show_stack(stack, [Tile(*at) for at in order], caption)
+
+    @Slot(str)
+    def _on_scale(self, scale: str) -> None:
+        self.montage.set_scale(scale)
+        self.scale_changed.emit()
+
+    @Slot()
+    def _fit(self) -> None:
+        """A bar takes width: the tiles get smaller, and may fit without one. Then it stays, or it would come and go."""
+        height, policy = self.montage.minimumHeight(), Qt.ScrollBarPolicy
+        has_bar = self._area.verticalScrollBarPolicy() == policy.ScrollBarAlwaysOn
+        scrolls = height > self._highest - (_SPARE if has_bar else 0)
+        self._area.setVerticalScrollBarPolicy(policy.ScrollBarAlwaysOn if scrolls else policy.ScrollBarAlwaysOff)
+        self._area.setFixedHeight(min(height, self._highest))
+
+    @Slot(QRect)
+    def _reveal(self, place: QRect) -> None:
+        self._area.ensureVisible(place.center().x(), place.center().y(), 0, place.height())

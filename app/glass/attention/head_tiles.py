@@ -1,0 +1,122 @@
+"""All heads of a model as one image of small maps: where each stands, and the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRect
+from PySide6.QtGui import QColor, QImage
+
+from app.kit.figures.attention_pictures import scaled
+from app.kit.figures.heat_map import colour_table
+from app.kit.figures.pictures import Floats
+from app.kit.theme import ThemeProvider
+from models.inspect.attention_maps import StackMaps, pooled_to
+
+GUTTER = 2
+_SMALLEST, _LARGEST = 16, 64  # pixels of a tile
+_RANKED = 56
+_APART = 10  # before what is made of all heads
+_HATCH = 5  # pixels from one line to the next
+
+
+class Tile(NamedTuple):
+    """A layer's number and a head's; after its last head come the mean and the largest over all of them."""
+
+    site: int
+    head: int
+
+
+@dataclass(frozen=True)
+class TileLayout:
+    """Tiles in `n_columns`, row by row.
+
+    left, top: pixels for names beside and above all rows. below: pixels for words below each row. n_heads: so many
+    tiles of a row come before the gap; all where there is none.
+    """
+
+    tiles: tuple[Tile, ...]
+    n_columns: int
+    side: int
+    left: int
+    top: int
+    below: int
+    n_heads: int
+
+    @property
+    def height(self) -> int:
+        """Pixels that all rows take."""
+        return self.top + -(-len(self.tiles) // self.n_columns) * self._row
+
+    @property
+    def _row(self) -> int:
+        return self.side + GUTTER + self.below
+
+    def rect(self, index: int) -> QRect:
+        """Where tile number `index` stands."""
+        row, column = divmod(index, self.n_columns)
+        x = self.left + column * (self.side + GUTTER) + (_APART if column >= self.n_heads else 0)
+        return QRect(x, self.top + row * self._row, self.side, self.side)
+
+    def at(self, point: QPointF) -> int | None:
+        """The number of the tile under a point, with its gutter; by division, however many there are."""
+        x, y = point.x() - self.left, point.y() - self.top
+        column = int(x // (self.side + GUTTER))
+        if column >= self.n_heads:
+            column = max(int((x - _APART) // (self.side + GUTTER)), self.n_heads)
+            if x < self.n_heads * (self.side + GUTTER) + _APART:
+                return None
+        index = int(y // self._row) * self.n_columns + column
+        return index if x >= 0 and y >= 0 and column < self.n_columns and index < len(self.tiles) else None
+
+
+def grid_layout(stack: StackMaps, width: int, left: int, top: int) -> TileLayout:
+    """Layers down, heads across, and at the right the mean and the largest over each layer's heads."""
+    n_heads = stack.sites[0].n_head
+    side = (width - left - _APART) // (n_heads + 2) - GUTTER
+    tiles = tuple(Tile(site, head) for site in range(len(stack.sites)) for head in range(n_heads + 2))
+    return TileLayout(tiles, n_heads + 2, min(max(side, _SMALLEST), _LARGEST), left, top, 0, n_heads)
+
+
+def ranked_layout(order: Sequence[Tile], width: int, below: int) -> TileLayout:
+    """Heads in an order, as many in a row as there is room for, each with words below it."""
+    columns = max(width // (_RANKED + GUTTER), 1)
+    return TileLayout(tuple(order), columns, _RANKED, 0, 0, below, columns)
+
+
+def paint_tiles(stack: StackMaps, layout: TileLayout, scale: str, theme: ThemeProvider, ratio: float) -> QImage:
+    """All tiles of a layout in one image; hatched where the mask lets nothing through. `ratio`: pixels per pixel."""
+    side = round(layout.side * ratio)
+    maps = np.stack([stack.sites[tile.site].small[tile.head] for tile in layout.tiles])
+    values = scaled(pooled_to(maps, side), scale)
+    down, across = (np.arange(side) * n // side for n in values.shape[1:])
+    pixels = _coloured(values, theme)[:, down[:, None], across]
+    hidden = np.isnan(values)[:, down[:, None], across]
+    lines = (np.add.outer(np.arange(side), np.arange(side)) % round(_HATCH * ratio)) < ratio
+    ground, line = (_argb(theme.theme.color(role)) for role in ("sunken", "border_strong"))
+    pixels = np.where(hidden, np.where(lines, line, ground), pixels)
+    rects = [layout.rect(i) for i in range(len(layout.tiles))]
+    right = max((rect.right() for rect in rects[: layout.n_columns]), default=0) + 1
+    image = np.zeros((round(layout.height * ratio), round(right * ratio)), np.uint32)
+    for tile, rect in zip(pixels, rects, strict=True):
+        x, y = int(rect.left() * ratio), int(rect.top() * ratio)
+        part = image[y : y + side, x : x + side]
+        part[:] = tile[: part.shape[0], : part.shape[1]]
+    rows, columns = image.shape
+    shown = QImage(image.data, columns, rows, 4 * columns, QImage.Format.Format_ARGB32).copy()
+    shown.setDevicePixelRatio(ratio)
+    return shown
+
+
+def _coloured(values: Floats, theme: ThemeProvider) -> np.ndarray:
+    table = colour_table(theme, "sequential")
+    places: np.ndarray = (np.nan_to_num(values).clip(0, 1) * 255 + 0.5).astype(np.intp)
+    colours: np.ndarray = table[places]
+    return colours
+
+
+def _argb(color: QColor) -> np.uint32:
+    return np.uint32(color.rgba())

@@ -1,0 +1,40 @@
+"""Attention heads in words: which one, and what it was measured to do. No widgets."""
+
+from __future__ import annotations
+
+import math
+
+from app.glass.names import site_words
+from app.kit.figures.attention_pictures import share_words
+from models.inspect.attention_maps import SiteMap
+from models.inspect.head_patterns import PATTERNS, leading_pattern
+
+STACKS = {"self": "Self-attention", "encoder": "Encoder", "decoder": "Decoder", "cross": "Cross-attention"}
+"""What kinds of attention are called."""
+
+SORTS = {"": "Layer", **PATTERNS}
+"""What heads can be sorted by."""
+
+_MIXED = "mixed"
+
+
+def head_words(site: SiteMap, head: int) -> str:
+    """«Layer 2, head 3: induction», «Layer 2: mean of its 4 heads»."""
+    if head >= site.n_head:
+        what = ("mean", "largest")[head - site.n_head]
+        return f"{site_words(site.site).removesuffix(', attention')}: {what} of its {site.n_head} heads"
+    name = PATTERNS.get(leading_pattern(scores_of(site, head)), _MIXED)
+    return f"{site_words(site.site, head)}: {name[0].lower()}{name[1:]}"
+
+
+def score_words(site: SiteMap, head: int) -> str:
+    """What was measured of a head: «previous token 12 % · first token 40 % · …»; '' of what is made of all heads."""
+    if head >= site.n_head:
+        return ""
+    measured = ((PATTERNS[name].lower(), score) for name, score in scores_of(site, head).items())
+    return " · ".join(f"{name} {share_words(score)}" for name, score in measured if not math.isnan(score))
+
+
+def scores_of(site: SiteMap, head: int) -> dict[str, float]:
+    """A head's score by pattern."""
+    return {name: float(of[head]) for name, of in site.scores.items()}

@@ -1,0 +1,288 @@
+"""The glass box's view of attention: all heads, one of them large, and where one token looks.
+
+The token that the glass box is about stands at `focus.place`; `app.glass.attention.shown_row` says which row is shown
+for it. Of an encoder-decoder's source, which the focus says nothing of, the token is chosen in the text here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QWidget
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.asked import Asked
+from app.glass.attention.attention_numbers import head_numbers
+from app.glass.attention.detail import HeadDetail, sides_of
+from app.glass.attention.head_overview import HeadOverview
+from app.glass.attention.head_tiles import Tile
+from app.glass.attention.head_words import STACKS, head_words, score_words
+from app.glass.attention.reading import AttentionReading, Window
+from app.glass.attention.shown_row import place_of_row, shown_row
+from app.glass.focus import Focus, Head
+from app.glass.panel_head import About
+from app.glass.read_text import ReadText
+from app.glass.sheet import Sheet
+from app.kit.chart_export import Columns
+from app.kit.figures.pictures import Floats
+from app.kit.layout.segments import Segments
+from app.kit.theme import ThemeProvider
+from app.kit.words.value_words import percent
+from app.session.session import Session
+from models.inspect.attention_maps import StackMaps, around
+
+ABOUT = About(
+    title="Attention",
+    shows="Where each head looks: a row is a token, and shares its attention out over what it sees. Hatched: masked.",
+    source="The model reads the text once more with the softmax written out, which gives the same result as its fast "
+    "attention; every weight is measured. Induction is measured on 4 texts of 25 random tokens, each read twice.",
+    limits="Attention is not explanation: it says from where a head takes something, not what, nor whether that "
+    "matters for the answer. Switching the head off tells more.",
+)
+
+
+class AttentionPanel(AnswerPanel):
+    """Overview, head and row; the chosen head is `focus.head`."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self._reading = AttentionReading(session, self.examiner, self)
+        self._kind = ""
+        self._source = Focus(self)
+        self._row: Window | None = None
+        self._part: Window | None = None
+        self.kinds = Segments("Which attention", {kind: STACKS[kind] for kind in ("encoder", "decoder", "cross")})
+        self.overview = HeadOverview(theme)
+        self.detail = HeadDetail(theme)
+        for widget in (self.kinds, self.overview, self.detail):
+            self.lines.addWidget(widget)
+        self.lines.addStretch(1)
+        self.export.picture = Sheet(theme, self._heading, self.overview.montage, self.detail, parent=self)
+        montage = self.overview.montage
+        self.examiner.got_on.connect(self._say_share)
+        self._reading.read.connect(self._on_read)
+        self._reading.window_read.connect(self._on_window)
+        self._reading.window_failed.connect(self._on_refused)
+        focus.head_changed.connect(self._on_head)
+        self._source.place_changed.connect(self._show_row)
+        focus.lock_changed.connect(self._on_lock)
+        self._source.lock_changed.connect(self._on_lock)
+        self.kinds.changed.connect(self._on_kind)
+        self.overview.scale_changed.connect(self._show_head)
+        montage.previewed.connect(self._show_head)
+        montage.chosen.connect(self._on_tile)
+        montage.walked.connect(lambda by: self._pointed.walk(by))
+        self.detail.which_row.changed.connect(self._show_row)
+        self.detail.cell_clicked.connect(self._on_cell)
+        self.detail.whole_asked.connect(partial(self._show_part, None))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.overview.set_room(event.size().height())
+
+    @property
+    def _is_there(self) -> bool:
+        return self._reading.is_of(self.focus.text)
+
+    @property
+    def stack(self) -> StackMaps:
+        """The attention that is shown."""
+        return self._reading.stacks[self._kind]
+
+    # -- The text ------------------------------------------------------------------------------------------------------
+
+    def show_text(self) -> None:
+        super().show_text()
+        text = self.focus.text
+        if text is not None and self._session.chat_model is not None:
+            self._say_share(0.0)
+            self._reading.begin(text)
+            self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=0))
+
+    @Slot(float)
+    def _say_share(self, share: float) -> None:
+        so_far = f" {percent(share)} so far." if 0 < share < 1 else ""
+        self.say("Looking …", f"The model reads the text once more, to show where its heads look.{so_far}")
+
+    def show_place(self) -> None:
+        super().show_place()
+        if self.asked is None:
+            self._show_row()
+
+    def ask(self, asked: Asked) -> None:
+        self._show_row()
+
+    def forget(self) -> None:
+        self._reading.forget()
+        self._row = self._part = None
+        self._source.show(None)
+
+    @Slot()
+    def _on_read(self) -> None:
+        if not self._is_there:
+            return
+        stacks = self._reading.stacks
+        if self._kind not in stacks:
+            self._kind = "cross" if "cross" in stacks else "self"
+        self.kinds.setVisible(len(stacks) > 1)
+        if self._kind != "self":
+            self.kinds.choose(self._kind)
+        self._show_stack()
+        self.show_body()
+
+    @Slot(str)
+    def _on_kind(self, kind: str) -> None:
+        self._kind = kind
+        self._row = self._part = None
+        self._show_stack()
+
+    def _show_stack(self) -> None:
+        self.overview.show_stack(self.stack)
+        self.detail.arcs.show_texts(*self._texts, self._pointed)
+        self.detail.which_row.setVisible(self._which_row is not None)
+        self._show_sides()
+        self._keep_head()
+        self._show_row()
+
+    @property
+    def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+        """The words of who looks, and of what is looked at where that is another text."""
+        text = self.focus.text
+        assert text is not None
+        if self._kind == "cross":
+            return text.words, text.source_words
+        return (text.source_words if self._kind == "encoder" else text.words), None
+
+    # -- Heads ---------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_tile(self, tile: Tile | None) -> None:
+        if tile is None:
+            self.focus.choose_head(None)
+        elif tile.head < self.stack.sites[tile.site].n_head:
+            self.focus.choose_head(Head(self.stack.sites[tile.site].site, tile.head))
+        self._show_head()
+
+    @Slot()
+    def _on_head(self) -> None:
+        if not self._is_there:
+            return
+        found = self._reading.site_of(self.focus.head)
+        if found is not None and found[0] != self._kind:
+            self.kinds.choose(found[0])
+            self._on_kind(found[0])
+        self._keep_head()
+
+    def _keep_head(self) -> None:
+        kind, site = self._reading.site_of(self.focus.head) or ("", 0)
+        head = self.focus.head if kind == self._kind else None
+        self.overview.montage.keep(Tile(site, head.head) if head is not None else None)
+        self._show_head()
+
+    @Slot()
+    def _show_head(self) -> None:
+        if not self._is_there:
+            return
+        (number, head), part = self.overview.montage.shown, self._part
+        site = self.stack.sites[number]
+        weights = site.weights[head] if part is None else part.weights[site.site][head]
+        self.detail.show_head(weights, head_words(site, head), score_words(site, head), self.overview.scale.value)
+        self._draw_row()
+
+    # -- Rows ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _pointed(self) -> Focus:
+        """Who knows the token that is pointed at."""
+        return self._source if self._kind == "encoder" else self.focus
+
+    @property
+    def _which_row(self) -> str | None:
+        sees_both_sides = self._kind == "encoder" or (self._kind == "self" and not self.stack.is_causal)
+        return None if sees_both_sides else self.detail.which_row.value
+
+    @Slot()
+    def _show_row(self) -> None:
+        """Show the row of the token that is pointed at; of a pooled map, that of a token that is kept is read again."""
+        if not self._is_there:
+            return
+        query = self._draw_row()
+        if self._row_weights(query) is None and self._pointed.locked is not None:
+            n_keys = int(self.stack.columns[-1])
+            self._reading.ask_window(self._kind, range(query, query + 1), range(n_keys))
+
+    @Slot()
+    def _on_lock(self) -> None:
+        if self.isVisible() and self._pointed.locked is not None:  # what was pointed at before is no new place
+            self._show_row()
+
+    def _row_weights(self, query: int) -> Floats | None:
+        """(S): a row of the head that is shown; None where it has not been read."""
+        tile, read = self.overview.montage.shown, self._row
+        site = self.stack.sites[tile.site]
+        found: Floats | None = None
+        if not self.stack.is_pooled:
+            found = site.weights[tile.head, query]
+        elif read is not None and query in read.rows:
+            found = read.weights[site.site][tile.head, 0]
+        return found
+
+    def _draw_row(self) -> int:
+        """Draw the row of the token that is pointed at, and return its number."""
+        row = shown_row(self._texts[0], self._pointed.place, self._which_row)
+        weights = self._row_weights(row.query)
+        missing = "" if weights is not None else " Click a token to have its row read exactly."
+        self.detail.row_words.setText(row.words + missing)
+        self.detail.arcs.show_row(weights, row.query, row.marked)
+        if self._part is None:
+            self.detail.map.mark_row(int(np.searchsorted(self.stack.rows, row.query, "right")) - 1)
+        else:
+            self.detail.map.mark_row(row.query - self._part.rows.start if row.query in self._part.rows else None)
+        return row.query
+
+    @Slot(int, int)
+    def _on_cell(self, row: int, column: int) -> None:
+        """In a pooled map see a part of it; in an exact one choose the row."""
+        if self.stack.is_pooled and self._part is None:
+            self._reading.ask_window(self._kind, around(self.stack.rows, row), around(self.stack.columns, column))
+            return
+        query = row if self._part is None else self._part.rows[row]
+        place = place_of_row(query, len(self._texts[0]), self._which_row)
+        if place is None:
+            self.detail.which_row.choose("own")
+            place = query
+        self._pointed.lock(place)
+        self._show_row()
+
+    @Slot(object)
+    def _on_window(self, window: Window) -> None:
+        if not self._is_there or window.kind != self._kind:
+            return
+        if len(window.rows) == 1:
+            self._row = window
+            self._draw_row()
+        else:
+            self._show_part(window)
+
+    def _show_part(self, part: Window | None) -> None:
+        self._part = part
+        self._show_sides()
+        self._show_head()
+
+    def _show_sides(self) -> None:
+        part = self._part
+        rows, columns = self.stack.rows.tolist(), self.stack.columns.tolist()
+        if part is not None:
+            rows, columns = [*part.rows, part.rows.stop], [*part.columns, part.columns.stop]
+        self.detail.show_sides(*sides_of(*self._texts, rows, columns), is_part=part is not None)
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """Of the head that is shown."""
+        if not self._is_there:
+            return dict
+        tile = self.overview.montage.shown
+        return partial(head_numbers, self.stack, tile.site, tile.head, *self._texts)

@@ -1,0 +1,141 @@
+"""The questions of the ablation panel: an answer, and a continuation, before and after something is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from app.glass.asked import Asked
+from app.glass.names import text_of, token_names
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.inspect.ablation import Change, Donor, Part
+    from models.inspect.reading import Text
+
+SURVEYED_AT_ONCE = 2e10
+"""Floating-point operations of a survey that is short enough to be made for every token that is pointed at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disturbance:
+    """What is done to the model: `parts` are off, or hear `other` (a text) where that is given; `masked` and
+    `masked_source` tokens cannot be seen, or are masks to an encoder."""
+
+    parts: tuple[Part, ...] = ()
+    other: str | None = None
+    masked: frozenset[int] = frozenset()
+    masked_source: frozenset[int] = frozenset()
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether all stays as it is."""
+        return not (self.parts or self.masked or self.masked_source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationAnswer:
+    """What became of the answer. token: the one asked for. read: the text up to there, for another to be made of it.
+
+    blocks: all parts of the model by their blocks' sites. n_read, n_other: tokens of the text that the parts read, and
+    of the other one (0 for none). survey_cost: floating-point operations of a survey. sees_itself: as in Asked.
+    """
+
+    asked: Asked
+    token: int
+    change: Change
+    names: dict[int, str]
+    read: str
+    blocks: list[tuple[str, list[Part]]]
+    n_read: int
+    n_other: int
+    survey_cost: float
+    sees_itself: bool
+
+
+def compare_at(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance) -> AblationAnswer:
+    """Worker's thread: the answer at the place that is asked about, before and after."""
+    from models.inspect.ablation import answers, compare, listen, parts_of
+    from models.inspect.reading import n_weights
+
+    at, plain = asked.at(model), asked.engine_text()
+    other = other_text(model, tokenizer, asked, how.other)
+    donor: Donor | None = listen(model, other) if other is not None and how.parts else None
+    before = answers(model, plain, at, [()])[0]
+    after = answers(model, disturbed(model, tokenizer, asked, how), at, [how.parts], donor)[0]
+    token = asked.token(model, tokenizer)
+    token = int(before.argmax()) if token < 0 else token
+    change = compare(before, after, token)
+    blocks, has_source = parts_of(model), bool(plain.source_ids)
+    end = at + 1 if model.config.is_causal else len(plain.ids)
+    n_tokens = max(end, len(plain.source_ids))
+    weights = n_weights(model) - model.embedding.weight.numel()
+    return AblationAnswer(
+        asked=asked,
+        token=token,
+        change=change,
+        names=token_names(tokenizer, [id for id, _, _ in change.tokens]),
+        read=text_of(tokenizer, plain.source_ids if has_source else plain.ids[:end]),
+        blocks=blocks,
+        n_read=len(plain.source_ids) if has_source else end,
+        n_other=0 if other is None else len(other.source_ids if has_source else other.ids),
+        survey_cost=2.0 * weights * n_tokens * sum(len(parts) for _, parts in blocks),
+        sees_itself=asked.sees_itself(model, tokenizer),
+    )
+
+
+def disturbed(model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance) -> Text:
+    """The text with its masked tokens: nothing looks at them, and an encoder sees its mask in their places."""
+    from models.tokenizers.special_tokens import mask_id
+
+    text, mask = asked.engine_text(), mask_id(tokenizer)
+    if model.config.topology == "encoder-only" and mask is not None:
+        return replace(text, ids=tuple(mask if i in how.masked else id for i, id in enumerate(text.ids)))
+    return replace(text, hidden=how.masked, hidden_source=how.masked_source)
+
+
+def other_text(model: AnyModel, tokenizer: Tokenizer, asked: Asked, words: str | None) -> Text | None:
+    """What else is read: `words`, special tokens in it being meant; for an encoder-decoder as the source."""
+    from models.inspect.reading import Text
+    from models.tokenizers import encode_prompt
+
+    if words is None:
+        return None
+    ids = tuple(encode_prompt(tokenizer, words))
+    if not ids:
+        raise ValueError("The other text is empty: write one, for instance this one with another word in it.")
+    if model.config.topology == "encoder-decoder":
+        return Text(ids=asked.text.ids[: asked.at(model) + 1], source_ids=ids)  # as far as the first text is read
+    return Text(ids=ids)
+
+
+def go_on_from(
+    model: AnyModel, tokenizer: Tokenizer, asked: Asked, how: Disturbance, n_tokens: int, sampling: SamplingConfig
+) -> tuple[str, str]:
+    """Worker's thread: how the text goes on from before the place in focus, untouched and disturbed.
+
+    Drawn with the numbers that the text itself was drawn with, as far as they are known.
+
+    Raises:
+        ValueError: for an encoder, and for a text's first token.
+    """
+    from models.inspect.ablation import listen
+    from models.inspect.going_on import go_on
+    from models.inspect.reading import read_up_to
+    from models.tokenizers.special_tokens import end_id
+
+    at, other = asked.at(model), other_text(model, tokenizer, asked, how.other)
+    donor = listen(model, other) if other is not None and how.parts else None
+    end, nothing = end_id(tokenizer, model.config), Disturbance()
+    n_prompt = min(asked.text.n_prompt, at + 1)
+    draws = asked.text.draws[at + 1 - n_prompt :]
+    rows: list[Sequence[int]] = []
+    for this in (nothing, how) if how.masked or how.masked_source else (how,):
+        text = read_up_to(model.config, disturbed(model, tokenizer, asked, this), at)
+        rows += go_on(model, text, this.parts, donor, n_tokens, sampling, end, draws=draws, n_prompt=n_prompt)
+    before, after = rows[0], rows[-1]
+    return text_of(tokenizer, before), text_of(tokenizer, after)

@@ -1,0 +1,284 @@
+"""Parts of the model switched off, tokens hidden, results taken from another text: and what becomes of the answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.asked import Asked
+from app.glass.causes.ablation_answer import AblationAnswer, Disturbance, compare_at, go_on_from
+from app.glass.causes.before_after import BeforeAfter, Pair
+from app.glass.causes.part_survey import PartSurvey
+from app.glass.focus import Focus
+from app.glass.names import quoted, share, signed, site_words
+from app.glass.panel_head import About
+from app.glass.tokens.token_chips import Chip, TokenChips
+from app.glass.tokens.token_strip import TokenStrip
+from app.kit.basics import button, column, label, row
+from app.kit.chart_export import Columns
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+from app.session.session import Session
+from app.worker.failures import Failure
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from models.inspect.ablation import Part
+
+ABOUT = About(
+    title="Ablate and patch",
+    shows="Switch parts of the model off, or hide tokens, and see what becomes of the answer.",
+    source=(
+        "The open model reads the text again, as it is and changed, in one pass each. A head or part that is off adds "
+        "nothing to the residual stream, at every place; norms and biases of other parts stay. With another text, a "
+        "part says what it said there instead (activation patching), both texts being laid end to end. Probabilities "
+        "are over the whole vocabulary, before temperature and cuts."
+    ),
+    limits=(
+        "A part whose loss changes nothing may still matter: others can stand in for it. And one whose loss changes "
+        "much may only have kept the numbers in the range that later layers are used to."
+    ),
+)
+
+_PAUSE_MS = 400  # after the last letter that was typed
+_N_TOKENS = 16
+
+
+class AblationPanel(AnswerPanel):
+    """For the token in focus."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self._answer: AblationAnswer | None = None
+        self._parts: list[Part] = []
+        self._masked: set[int] = set()
+        self._masked_source: set[int] = set()
+        self._writer = session.examiner(self)
+        self.how = Segments("Chosen parts", {"off": "Off", "other": "From another text"})
+        self.other = QPlainTextEdit()
+        self.other.setAccessibleName("The other text")
+        self.other.setFixedHeight(58)
+        self.other_note = label("", "caption", wrap=True)
+        self._typed = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self.survey = PartSurvey(session, theme)
+        self.chips = TokenChips("What is changed", theme)
+        self.source_title = label("Source: click tokens to hide them", "caption")
+        self.source = TokenStrip("Source tokens", theme, most_rows=3)
+        self.tokens_title = label("Click tokens to hide them", "caption")
+        self.tokens = TokenStrip("Tokens that were read", theme, most_rows=3)
+        self.result = label("", "subheading", wrap=True)
+        self.facts = label("", "caption", wrap=True)
+        self.pairs = BeforeAfter(theme)
+        self.on_title = label("From here on", "subheading")
+        self.draws = Segments("How tokens are chosen", {"greedy": "Likeliest", "drawn": "As drawn"})
+        self.draws.setToolTip("Always the likeliest token, or drawn with the reply's settings and its very numbers")
+        self.go_on = button("Write on", theme, self._on_go_on, icon="play")
+        self.before, self.after = (label("", "mono-small", wrap=True, selectable=True) for _ in range(2))
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        self.lines.addLayout(row(label("Chosen parts are", "caption"), self.how, None))
+        self.lines.addLayout(column(self.other, self.other_note, self.survey, spacing=SPACE // 2))
+        self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
+        self.lines.addLayout(column(self.tokens_title, self.tokens, self.chips, spacing=SPACE // 2))
+        self.lines.addLayout(column(self.result, self.facts, self.pairs, spacing=SPACE // 2))
+        self.lines.addWidget(self.on_title)
+        self.lines.addLayout(row(self.draws, None, self.go_on))
+        self.lines.addWidget(self.before)
+        self.lines.addWidget(self.after)
+        self.lines.addStretch(1)
+
+    def _connect(self) -> None:
+        self.examiner.done.connect(self._on_answer)
+        self._writer.done.connect(self._on_written)
+        self._writer.failed.connect(self._on_not_written)
+        self.survey.chosen.connect(self._on_part)
+        self.tokens.chosen.connect(lambda i: self._toggle(self._masked, i))
+        self.source.chosen.connect(lambda i: self._toggle(self._masked_source, i))
+        self.chips.removed.connect(self._on_removed)
+        self.how.changed.connect(self._ask_again)
+        self.other.textChanged.connect(self._typed.start)
+        self._typed.timeout.connect(self._ask_again)
+
+    @property
+    def disturbance(self) -> Disturbance:
+        """What is changed just now."""
+        return Disturbance(
+            parts=tuple(self._parts),
+            other=self.other.toPlainText() if self.how.value == "other" and self.other.toPlainText() else None,
+            masked=frozenset(self._masked),
+            masked_source=frozenset(self._masked_source),
+        )
+
+    # -- Asking --------------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        self._answer = None
+        self._parts.clear()
+        self._masked.clear()
+        self._masked_source.clear()
+        self.survey.cancel()
+        self._writer.forget()
+        self.other.blockSignals(True)
+        self.other.clear()
+        self.other.blockSignals(False)
+
+    def ask(self, asked: Asked) -> None:
+        how = self.disturbance
+        self.examiner.ask(lambda model, tokenizer: compare_at(model, tokenizer, asked, how))
+
+    @Slot()
+    def _ask_again(self) -> None:
+        asked = self.asked
+        if asked is not None:
+            self.ask(asked)
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_answer(self, answer: AblationAnswer) -> None:
+        asked = self.asked
+        if asked is None or asked != answer.asked:
+            return
+        if self._answer is None or self._answer.asked != asked:
+            self._writer.forget()
+            self.before.clear()
+            self.after.clear()
+        self._answer = answer
+        patches = self.how.value == "other"
+        if patches and not self.other.toPlainText():
+            self.other.setPlainText(answer.read)  # for a word of it to be changed
+        self.other.setVisible(patches)
+        self.other_note.setVisible(patches)
+        self.other_note.setText(self._other_words(answer))
+        self.survey.show_answer(answer, self.disturbance.other, self._parts)
+        self._show_tokens(asked)
+        self._show_chips()
+        self._show_change(answer)
+        self.show_body(sees_itself=answer.sees_itself)
+
+    def _other_words(self, answer: AblationAnswer) -> str:
+        here, there = counted(answer.n_read, "token"), counted(answer.n_other, "token")
+        if not answer.n_other or answer.n_read == answer.n_other:
+            return f"Change a word in it. Both texts have {here}." if answer.n_other else "Change a word in it."
+        return f"The other text has {there}, this one {here}: they are laid end to end."
+
+    def _show_tokens(self, asked: Asked) -> None:
+        text = asked.text
+        end = len(text.ids) if self._is_encoder else asked.place
+        self.tokens.show_tokens(text.ids[:end], text.words[:end])
+        self.tokens.cross_out(self._masked)
+        self.source.show_tokens(text.source_ids, text.source_words)
+        self.source.cross_out(self._masked_source)
+        self.source.setVisible(bool(text.source_ids))
+        self.source_title.setVisible(bool(text.source_ids))
+        does = "put a mask in their place" if self._is_encoder else "hide them from all others"
+        self.tokens_title.setText(f"Click tokens to {does}")
+
+    def _show_chips(self) -> None:
+        text, asked = self.focus.text, self.asked
+        assert text is not None
+        assert asked is not None
+        chips = [Chip(site_words(part.site, part.head), "Click to leave it as it is") for part in self._parts]
+        does = "masked" if self._is_encoder else "hidden"
+        chips += [Chip(f"{quoted(text.words[i])} {does}", "Click to show it again") for i in sorted(self._masked)]
+        chips += [
+            Chip(f"{quoted(text.source_words[i])} hidden", "Click to show it again")
+            for i in sorted(self._masked_source)
+        ]
+        self.chips.show_chips(chips)
+        self.chips.setVisible(bool(chips))
+
+    def _show_change(self, answer: AblationAnswer) -> None:
+        change, names = answer.change, answer.names
+        how = self.disturbance
+        before, after = next((p, q) for id, p, q in change.tokens if id == answer.token)
+        name = quoted(names[answer.token])
+        if how.is_nothing:
+            self.result.setText(f"{name} is given {share(before)}.")
+            self.facts.setText("Click parts or tokens above to change something.")
+        else:
+            self.result.setText(f"{name}: {share(before)} as it is, {share(after)} changed")
+            self.facts.setText(
+                f"Its log-probability changes by {signed(change.log_ratio, 3)} nats; the whole answer by "
+                f"{change.divergence:.3f} nats of divergence (Kullback-Leibler)."
+            )
+        self.pairs.show_pairs([Pair(names[id], p, q, id == answer.token) for id, p, q in change.tokens])
+        for widget in (self.on_title, self.go_on, self.draws, self.before, self.after):
+            widget.setVisible(not self._is_encoder)
+
+    # -- Choosing ------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_part(self, part: Part) -> None:
+        if part in self._parts:
+            self._parts.remove(part)
+        else:
+            self._parts.append(part)
+        self._ask_again()
+
+    def _toggle(self, masked: set[int], i: int) -> None:
+        masked ^= {i}
+        self._ask_again()
+
+    @Slot(int)
+    def _on_removed(self, i: int) -> None:
+        n, m = len(self._parts), len(self._masked)
+        if i < n:
+            del self._parts[i]
+        elif i < n + m:
+            self._masked.remove(sorted(self._masked)[i - n])
+        else:
+            self._masked_source.remove(sorted(self._masked_source)[i - n - m])
+        self._ask_again()
+
+    # -- Writing on ----------------------------------------------------------------------------------------------------
+
+    def _on_go_on(self) -> None:
+        asked, how = self.asked, self.disturbance
+        if asked is None:
+            return
+        sampling = asked.text.sampling if self.draws.value == "drawn" else SamplingConfig(temperature=0.0)
+        self.before.setText("Writing…")
+        self.after.clear()
+        self._writer.ask(lambda model, tokenizer: go_on_from(model, tokenizer, asked, how, _N_TOKENS, sampling))
+
+    @Slot(object)
+    def _on_written(self, texts: tuple[str, str]) -> None:
+        self.before.setText(f"As it is: {texts[0]}")
+        self.after.setText(f"Changed:  {texts[1]}")
+
+    @Slot(object)
+    def _on_not_written(self, failure: Failure) -> None:
+        self.before.setText(failure.sentence)
+
+    # -- Export --------------------------------------------------------------------------------------------------------
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """The change without each part alone, as far as it is measured; then the answer before and after, token by
+        token, with all that is changed."""
+        answer, found, changed = self._answer, dict(self.survey.found), [chip.words for chip in self.chips.chips]
+
+        def make() -> Columns:
+            keys = ("what", "part", "head", "token", "before", "after", "log_probability_change")
+            if answer is None:
+                return {key: [] for key in keys}
+            name, what = answer.names[answer.token], "; ".join(changed) or "nothing changed"
+            rows: list[tuple[str | float | None, ...]] = [
+                ("one part alone", part.site, None if part.head is None else part.head + 1, name, None, None, change)
+                for part, change in found.items()
+            ]
+            rows += [
+                (what, None, None, answer.names[id], p, q, math.log(q / p) if p > 0 and q > 0 else None)
+                for id, p, q in answer.change.tokens
+            ]
+            return dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True))
+
+        return make

@@ -1,0 +1,165 @@
+"""How much each token that was read counts for the token in focus, to first order: gradient × input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QWidget
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.asked import Asked
+from app.glass.causes.signed_bars import Amount, SignedBars
+from app.glass.colour_scale import ColourScale
+from app.glass.focus import Focus
+from app.glass.names import digits_for, quoted, signed, token_names
+from app.glass.panel_head import About
+from app.glass.tokens.token_strip import TokenStrip
+from app.kit.basics import column, label, row
+from app.kit.chart_export import Columns
+from app.kit.figures.attention_pictures import short_names
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.events import Event
+    from models.inspect.input_attribution import Attribution
+
+ABOUT = About(
+    title="Input attribution",
+    shows="How much each token that was read counts for this one: ochre speaks for it, blue against it.",
+    source=(
+        "Gradient × input: the slope of the token's logit, or log-probability, along each embedding that was read, "
+        "times that embedding; one pass forward and one back through the open model, before temperature and cuts."
+    ),
+    limits=(
+        "It is a slope at one point, not what would happen without a token: for that, hide the token under Ablate. The "
+        "sum would be the logit only in a model that is linear; norms take out the size of what they read, so that it "
+        "is often far from it."
+    ),
+)
+
+_N_ROWS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    asked: Asked
+    of: str
+    name: str
+    found: Attribution
+    sees_itself: bool
+
+
+class AttributionPanel(AnswerPanel):
+    """For the token in focus."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self._answer: _Answer | None = None
+        self.of = Segments("Of the", {"logit": "Logit", "log-probability": "Log-probability"})
+        self.of.setToolTip("The log-probability also falls where a token speaks for the rivals")
+        self.scale = ColourScale(theme, "diverging")
+        self.source_title = label("Source", "caption")
+        self.source = TokenStrip("Source tokens", theme, most_rows=6)
+        self.tokens_title = label("Target so far", "caption")
+        self.tokens = TokenStrip("Tokens that were read", theme, most_rows=8)
+        self.total = label("", "caption", wrap=True)
+        self.bars = SignedBars("The tokens that count most", theme)
+        self.lines.addLayout(row(label("Of the", "caption"), self.of, None))
+        self.lines.addLayout(column(self.source_title, self.source, spacing=SPACE // 2))
+        self.lines.addLayout(column(self.tokens_title, self.tokens, spacing=SPACE // 2))
+        self.lines.addLayout(row(None, self.scale))
+        self.lines.addWidget(self.total)
+        self.lines.addWidget(label("What counts most", "subheading"))
+        self.lines.addWidget(self.bars)
+        self.lines.addStretch(1)
+        self.examiner.done.connect(self._on_answer)
+        self.of.changed.connect(self._on_of)
+
+    def forget(self) -> None:
+        self._answer = None
+
+    def ask(self, asked: Asked) -> None:
+        of = self.of.value
+        self.examiner.ask(lambda model, tokenizer: _attribute(model, tokenizer, asked, of))
+
+    @Slot()
+    def _on_of(self) -> None:
+        if self.asked is not None:
+            self.ask(self.asked)
+
+    @Slot(object)
+    def _on_answer(self, answer: _Answer) -> None:
+        if self.asked is None or answer.asked != self.asked:
+            return
+        self._answer = answer
+        found, text = answer.found, answer.asked.text
+        reach = max((abs(value) for value in (*found.tokens, *found.source)), default=0.0)
+        n, digits = len(found.tokens), digits_for(reach)
+        for strip, ids, words, values in (
+            (self.tokens, text.ids[:n], text.words[:n], found.tokens),
+            (self.source, text.source_ids, text.source_words, found.source),
+        ):
+            strip.show_tokens(ids, words)
+            tips = [f"{quoted(word)}: {signed(value, digits)}" for word, value in zip(words, values, strict=True)]
+            strip.show_amounts(values, reach, tips)
+        for widget in (self.source, self.source_title, self.tokens_title):
+            widget.setVisible(bool(found.source))
+        self.scale.show_ends(signed(-reach, digits), signed(reach, digits))
+        self.total.setText(
+            f"All tokens together {signed(found.total, digits)}; the {answer.of} of {quoted(answer.name)} is "
+            f"{signed(found.value)}. The two need not agree."
+        )
+        self._show_most(answer)
+        self.show_body(sees_itself=answer.sees_itself)
+
+    def _show_most(self, answer: _Answer) -> None:
+        found, text = answer.found, answer.asked.text
+        source, tokens = short_names(text.source_words), short_names(text.words[: len(found.tokens)])
+        rows = [(source[i], value, "source, ", i) for i, value in enumerate(found.source)]
+        rows += [(tokens[i], value, "", i) for i, value in enumerate(found.tokens)]
+        rows.sort(key=lambda row: -abs(row[1]))
+        self.bars.show_amounts([Amount(word, value, f"{side}token {i + 1}") for word, value, side, i in rows[:_N_ROWS]])
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """Every token with what it counts for."""
+        answer = self._answer
+
+        def make() -> Columns:
+            if answer is None:
+                return {"side": [], "place": [], "token": [], "amount": []}
+            text, found = answer.asked.text, answer.found
+            n, m = len(found.source), len(found.tokens)
+            return {
+                "side": ["source"] * n + ["text"] * m,
+                "place": [*range(1, n + 1), *range(1, m + 1)],
+                "token": [*text.source_words[:n], *text.words[:m]],
+                "amount": [*found.source, *found.tokens],
+            }
+
+        return make
+
+
+def _attribute(model: AnyModel, tokenizer: Tokenizer, asked: Asked, of: str) -> Generator[Event, None, _Answer]:
+    """Worker's thread."""
+    from models.inspect.ablation import answers
+    from models.inspect.input_attribution import attribute_in_steps
+
+    text, at, token = asked.engine_text(), asked.at(model), asked.token(model, tokenizer)
+    if token < 0:
+        token = int(answers(model, text, at, [()])[0].argmax())
+    found = yield from attribute_in_steps(model, text, at, token, of)
+    return _Answer(
+        asked=asked,
+        of=of,
+        name=token_names(tokenizer, [token])[token],
+        found=found,
+        sees_itself=asked.sees_itself(model, tokenizer),
+    )

@@ -1,0 +1,156 @@
+"""What happens to a token without each part of the model: measured part by part, and shown as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+
+from app.glass.causes.ablation_answer import SURVEYED_AT_ONCE, AblationAnswer, other_text
+from app.glass.causes.part_grid import PartGrid
+from app.glass.colour_scale import ColourScale
+from app.glass.examiner import Question
+from app.glass.names import quoted, signed, site_words
+from app.kit.basics import button, label, row
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.worker.failures import Failure
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.inspect.ablation import Part, Survey
+
+
+class PartSurvey(QWidget):
+    """A grid of all parts, measured at once where that is quick, else on asking.
+
+    It is one short question after another, so that replies and trainings go on between them.
+
+    Signals:
+        chosen(part): the user points out a part.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._examiner = session.examiner(self)
+        self._answer: AblationAnswer | None = None
+        self._other: str | None = None
+        self._marked: Collection[Part] = ()
+        self._question: Question | None = None
+        """What is asked again and again while it is being measured; None while it is not."""
+        self._found: dict[Part, float] = {}
+        self._total = 0
+        self.grid = PartGrid(theme)
+        self.scale = ColourScale(theme, "diverging")
+        self.title = label("", "caption", wrap=True)
+        self.measure = button("Measure all parts", theme, self.start, icon="chart-bar")
+        self.stop = button("Stop", theme, self.cancel, icon="stop")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(6)
+        self.progress.setMinimumWidth(24)
+        for widget in (self.measure, self.stop, self.progress):
+            widget.hide()  # until there is something to measure
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE // 2)
+        lines.addWidget(self.title)
+        lines.addWidget(self.grid)
+        lines.addLayout(row(self.measure, self.stop, self.progress, None, self.scale))
+        self.grid.chosen.connect(self.chosen)
+        self._examiner.done.connect(self._on_found)
+        self._examiner.failed.connect(self._on_failed)
+
+    @property
+    def found(self) -> dict[Part, float]:
+        """The changes in log-probability (nats) that are known."""
+        return self._found
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is being measured."""
+        return self._question is not None
+
+    def show_answer(self, answer: AblationAnswer, other: str | None, marked: Collection[Part]) -> None:
+        """Be about another answer, or another text to take the parts' results from; `marked` parts are outlined."""
+        before, was_other = self._answer, self._other
+        self._answer, self._other, self._marked = answer, other, marked
+        if before is None or [site for site, _ in before.blocks] != [site for site, _ in answer.blocks]:
+            self.grid.show_blocks(answer.blocks)
+        if before is None or (before.asked, before.token, was_other) != (answer.asked, answer.token, other):
+            self.cancel()
+            self._found = {}
+            if answer.survey_cost <= SURVEYED_AT_ONCE:
+                self.start()
+        self._show()
+
+    def start(self) -> None:
+        """Measure, from the last layer to the first."""
+        from models.inspect.ablation import Survey
+
+        answer, words = self._answer, self._other
+        if answer is None:
+            return
+        asked, token = answer.asked, answer.token
+        self._found, self._total = {}, sum(len(parts) for _, parts in answer.blocks)
+        made: list[Survey] = []
+
+        def go_on(model: AnyModel, tokenizer: Tokenizer) -> list[tuple[Part, float]]:
+            if not made:
+                other = other_text(model, tokenizer, asked, words)
+                made.append(Survey(asked.engine_text(), asked.at(model), token, other))
+            return made[0].go_on(model)
+
+        self._question = go_on
+        self._examiner.ask(go_on)
+        self._show()
+
+    def cancel(self) -> None:
+        """Leave it as it is."""
+        self._examiner.forget()
+        self._question = None
+        self._show()
+
+    @Slot(object)
+    def _on_found(self, found: list[tuple[Part, float]]) -> None:
+        self._found.update(found)
+        if found and len(self._found) < self._total:
+            assert self._question is not None
+            self._examiner.ask(self._question)
+        else:
+            self._question = None
+        self._show()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._question = None
+        self._show()
+        self.title.setText(failure.sentence)
+
+    def _show(self) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        name = quoted(answer.names[answer.token])
+        does = "is off" if self._other is None else "hears the other text"
+        self.title.setText(f"Change of the log-probability of {name} when one part alone {does}, in nats.")
+        reach = self.grid.show_amounts(self._found, self._marked, self._describe)
+        self.scale.show_ends(signed(-reach), signed(reach))
+        self.scale.setToolTip("On a root scale: a quarter of the change has half of the colour")
+        self.scale.setVisible(bool(self._found))
+        self.measure.setVisible(not self.busy and len(self._found) < sum(len(p) for _, p in answer.blocks))
+        self.stop.setVisible(self.busy)
+        self.progress.setVisible(self.busy)
+        self.progress.setRange(0, max(self._total, 1))
+        self.progress.setValue(len(self._found))
+
+    def _describe(self, part: Part) -> str:
+        words = site_words(part.site, part.head)
+        change = self._found.get(part)
+        return f"{words}\nnot measured yet" if change is None else f"{words}\n{signed(change, 3)} nats"

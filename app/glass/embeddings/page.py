@@ -1,0 +1,266 @@
+"""The model's vocabulary as it knows it: which tokens lie near which, and a map of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+
+from app.glass.embeddings.neighbour_list import NeighbourList
+from app.glass.embeddings.scatter import MOST_MARKED, EmbeddingScatter
+from app.glass.embeddings.table import EmbeddingTable, find_nearest, read_table
+from app.glass.focus import Focus
+from app.glass.names import quoted
+from app.glass.panel import GlassPanel
+from app.glass.panel_head import About, PanelHead
+from app.glass.sheet import Sheet
+from app.kit.basics import EmptyState, label, row
+from app.kit.chart_export import Columns
+from app.kit.export_button import ExportButton
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted, percent
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from app.worker.failures import Failure
+
+ABOUT = About(
+    title="Embeddings",
+    shows="Every token as a point; what is nearest to the chosen one in a list.",
+    source=(
+        "The model's table of embeddings, read as it is. The map is a principal component analysis: the two directions "
+        "along which the table varies most. Nearness is the cosine of two rows, in all dimensions."
+    ),
+    limits=(
+        "Two points that lie together on the map may be far apart in the dimensions that it leaves out: the list is "
+        "what counts. And a token's embedding is only what the first layer starts from."
+    ),
+)
+
+
+_WIDE, _BESIDE = 820, 360  # pixels: from where on the list stands beside the map, and how wide it is there
+_NO_LIMIT = 16_777_215  # Qt's own
+
+
+class EmbeddingsPage(GlassPanel):
+    """Follows the open model; and the token in focus, where it is told to."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, parent)
+        self._session = session
+        self._seeker = session.examiner(self)
+        self._table: EmbeddingTable | None = None
+        self._read_of: ChatModel | None = None
+        self._chosen = -1
+        self.which = Segments("Table", {"input": "Read", "output": "Written"})
+        self.which.setToolTip("The table that tokens are read by, or that the logits are made with")
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find a token")
+        self.search.setAccessibleName("Find a token")
+        self.search.setClearButtonEnabled(True)
+        self.follow = QPushButton("Follow the cursor")
+        self.follow.setCheckable(True)
+        self.follow.setToolTip("Choose the token of the text that the pointer is at")
+        self.found = label("", "caption")
+        self.scatter = EmbeddingScatter(theme)
+        self.near_title = label("", "subheading", wrap=True)
+        self.near = NeighbourList(theme)
+        self._beside = QWidget()
+        picture = Sheet(theme, self._heading, self.scatter, self._beside, parent=self)
+        self.head = PanelHead(theme, ABOUT, ExportButton(session, theme, picture, self._numbers))
+        self._nothing = EmptyState("", "")
+        self._pages = QStackedWidget()
+        self._both = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._build()
+        self._connect()
+
+    def _build(self) -> None:
+        page = QWidget()
+        lines = QVBoxLayout(page)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        top = row(self.search, None, self.which, self.follow)
+        top.setStretch(0, 4)
+        lines.addLayout(top)
+        lines.addWidget(self.found)
+        lines.addLayout(self._both, 1)
+        self._both.setSpacing(SPACE)
+        self._both.addWidget(self.scatter, 1)
+        self._both.addWidget(self._beside)
+        beside = QVBoxLayout(self._beside)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(SPACE)
+        beside.addWidget(self.near_title)
+        beside.addWidget(self.near)
+        beside.addStretch(1)
+        self._pages.addWidget(page)
+        self._pages.addWidget(self._nothing)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.head)
+        layout.addWidget(self._pages, 1)
+
+    def _connect(self) -> None:
+        self.examiner.done.connect(self._on_table)
+        self.examiner.failed.connect(self._on_failed)
+        self._seeker.done.connect(self._on_nearest)
+        self._seeker.failed.connect(self._on_failed)
+        self.which.changed.connect(self._read)
+        self.search.textChanged.connect(self._on_search)
+        self.search.returnPressed.connect(self._on_search_entered)
+        self.follow.toggled.connect(self.show_place)
+        self.scatter.chosen.connect(self.choose)
+        self.near.chosen.connect(self.choose)
+
+    @property
+    def table(self) -> EmbeddingTable | None:
+        """What is shown."""
+        return self._table
+
+    @property
+    def chosen(self) -> int:
+        """The token whose neighbours are shown, -1 for none."""
+        return self._chosen
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        is_wide = event.size().width() >= _WIDE
+        directions = QBoxLayout.Direction
+        self._both.setDirection(directions.LeftToRight if is_wide else directions.TopToBottom)
+        self._beside.setMinimumWidth(_BESIDE if is_wide else 0)
+        self._beside.setMaximumWidth(_BESIDE if is_wide else _NO_LIMIT)
+        self.search.setMaximumWidth(_BESIDE if is_wide else _NO_LIMIT)
+
+    # -- Following -----------------------------------------------------------------------------------------------------
+
+    def show_text(self) -> None:
+        model = self._session.chat_model
+        if model is None:
+            self._table = self._read_of = None
+            self.examiner.forget()
+            self._say("No model is open", "Choose a model above: its table of embeddings is shown here.")
+        elif model is not self._read_of:
+            self._table = None  # another model's rows: nothing can be chosen from them any more
+            self._seeker.forget()
+            self.head.set_note("")
+            self._read()
+
+    @Slot()
+    def show_place(self) -> None:
+        text, place = self.focus.text, self.focus.place
+        if self.follow.isChecked() and text is not None and place is not None:
+            self.choose(text.ids[place])
+
+    @Slot()
+    def _read(self) -> None:
+        self._read_of = self._session.chat_model
+        which = self.which.value
+        if self._table is None:
+            self._say("Reading the table…", "The map is worked out once for each model.")
+        self.examiner.ask(lambda model, tokenizer: read_table(model, tokenizer, which))
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_table(self, table: EmbeddingTable) -> None:
+        self._table = table
+        shares = table.map.shares
+        rest = 1.0 - sum(shares)
+        self.scatter.show_points(
+            table.map.points,
+            table.names,
+            (
+                f"Across {percent(shares[0], 1)} and up {percent(shares[1], 1)} of the variance; "
+                f"{percent(rest, 1)} lies in {table.width - 2:,} other directions.",
+                "Wheel: look closer. Drag: move. Double-click: everything.",
+            ),
+        )
+        self.which.setVisible(table.has_both)
+        self.which.choose(table.which)
+        n_read = table.map.n_read
+        size = f"{counted(len(table.names), 'token')} of {table.width:,} numbers each, at step {self.examiner.step:,}."
+        part = "" if n_read == len(table.names) else f" The directions are those of {n_read:,} of them."
+        self.head.set_note(size + part)
+        self._pages.setCurrentIndex(0)
+        self._on_search()
+        chosen, self._chosen = self._chosen, -1
+        self.near.show_rows(())
+        self.near_title.setText("Click a point, or search, to see what is near")
+        if 0 <= chosen < len(table.names):
+            self.choose(chosen)
+        self.show_place()
+
+    @Slot(int)
+    def choose(self, id: int) -> None:
+        """Show what is near a token."""
+        table = self._table
+        if table is None or not 0 <= id < len(table.names):
+            return
+        self._chosen = id
+        self.scatter.mark(id)
+        which = table.which
+        self._seeker.ask(lambda model, tokenizer: find_nearest(model, tokenizer, which, id))
+
+    @Slot(object)
+    def _on_nearest(self, answer: tuple[int, list[tuple[int, float]]]) -> None:
+        id, near = answer
+        table = self._table
+        if table is None or id != self._chosen:
+            return
+        self.scatter.mark(id, [other for other, _ in near])
+        length = float(table.map.lengths[id])
+        self.near_title.setText(f"Nearest to {quoted(table.names[id])} (length {length:.2f}) by cosine")
+        self.near.show_rows([(other, table.names[other], cosine) for other, cosine in near])
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._say("This cannot be shown", failure.sentence)
+
+    def _say(self, heading: str, sentence: str) -> None:
+        self._nothing.set_words(heading, sentence)
+        self._pages.setCurrentIndex(1)
+
+    # -- Searching -----------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_search(self) -> None:
+        words = self.search.text()
+        found = self._table.find(words) if self._table is not None else []
+        self.scatter.mark_found(found)
+        self.found.setVisible(bool(words))
+        marked = "" if len(found) <= MOST_MARKED else f" The shortest {MOST_MARKED} are marked."
+        number = counted(len(found), "token holds", "tokens hold")
+        self.found.setText(f"{number} it; Return chooses the best match.{marked}")
+
+    @Slot()
+    def _on_search_entered(self) -> None:
+        found = self._table.find(self.search.text()) if self._table is not None else []
+        if found:
+            self.choose(found[0])
+
+    # -- Export --------------------------------------------------------------------------------------------------------
+
+    def _heading(self) -> str:
+        model = self._session.chat_model
+        return f"{ABOUT.title} · {model.name}, step {self.examiner.step:,}" if model is not None else ABOUT.title
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """Every token with its place on the map; those nearest to the chosen one with their cosines."""
+        table, near = self._table, {id: cosine for id, _, cosine in self.near.rows}
+
+        def make() -> Columns:
+            if table is None:
+                return {key: [] for key in ("id", "token", "x", "y", "length", "cosine_to_chosen")}
+            return {
+                "id": list(range(len(table.names))),
+                "token": table.names,
+                "x": table.map.points[:, 0],
+                "y": table.map.points[:, 1],
+                "length": table.map.lengths,
+                "cosine_to_chosen": [near.get(id) for id in range(len(table.names))],
+            }
+
+        return make

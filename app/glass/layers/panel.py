@@ -1,0 +1,290 @@
+"""How the answer forms, layer by layer: the logit lens, chosen tokens through the layers, and what each part adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.asked import Asked
+from app.glass.colour_scale import ColourScale
+from app.glass.focus import Focus
+from app.glass.layers.contribution_bars import ContributionBars
+from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, look_at
+from app.glass.layers.lens_grid import LensGrid, LensTable
+from app.glass.layers.tracked_lines import TrackedLines, line_color
+from app.glass.names import quoted, share, signed
+from app.glass.panel_head import About
+from app.glass.tokens.token_chips import Chip, TokenChips
+from app.kit.basics import label, row
+from app.kit.chart_export import Columns
+from app.kit.labels import ElidedLabel
+from app.kit.layout.segments import Segments
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+
+if TYPE_CHECKING:
+    from models.inspect.reading import Reader
+
+ABOUT = About(
+    title="Logit lens",
+    shows="What the model would say if it ended after each layer.",
+    source=(
+        "The text is read once more by the open model. Each layer's result goes through the final norm, where the "
+        "design has one, and the head; probabilities are over the whole vocabulary, before temperature and cuts. The "
+        "last row is the model's own answer."
+    ),
+    limits=(
+        "Layers were never trained to be read this way: an early layer that says nothing legible may know much. What a "
+        "part adds is its direct share of the logit; what later layers make of it is counted as theirs."
+    ),
+)
+
+_N_FOLLOWED, _MOST_FOLLOWED = 4, 7
+
+
+class LensPanel(AnswerPanel):
+    """For the token in focus: the grid over the last places, the tracked tokens and the contributions there."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self._columns: dict[int, LensColumn] = {}
+        self._names: dict[int, str] = {}
+        self._answer: LensAnswer | None = None
+        self._reader: Reader | None = None
+        self._followed: list[int] = []
+        self._chosen: list[int] = []  # by the user: they stay from place to place
+        self._step = -1
+        self.grid = LensGrid(theme)
+        self.no_norm = label(
+            "This design norms behind every sum: the head reads each layer as it is, since there is no final norm.",
+            "caption",
+            wrap=True,
+        )
+        self.scale = Segments("Height", {"share": "Probability", "rank": "Rank"})
+        self.chips = TokenChips("Tracked tokens", theme, mono=True)
+        self.tracked = TrackedLines(theme)
+        self.track = QLineEdit()
+        self.track.setPlaceholderText("Track a word…")
+        self.track.setAccessibleName("Track a word's first token")
+        self.track.setMaximumWidth(150)
+        self._finder = session.examiner(self)
+        self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})
+        self.of.setToolTip("The token's logit itself, or how far it leads over its strongest rival")
+        self.split_title = ElidedLabel("What each part adds")
+        self.split_title.setProperty("role", "subheading")
+        self.bars = ContributionBars(theme)
+        self.no_split = label("", "caption", wrap=True)
+        self.total = label("", "caption", wrap=True)
+        self.lines.addWidget(self.grid)
+        scale = ColourScale(theme, "sequential", "0 %", "100 %")
+        self.lines.addLayout(row(label("Click a cell to track it.", "caption", wrap=True), scale))
+        self.lines.addWidget(self.no_norm)
+        self.lines.addLayout(row(label("Tracked", "subheading"), self.track, None, self.scale))
+        self.lines.addWidget(self.chips)
+        self.lines.addWidget(self.tracked, 1)
+        self.lines.addLayout(row(self.split_title, self.of))
+        self.lines.addWidget(self.bars, 1)
+        self.lines.addWidget(self.total)
+        self.lines.addWidget(self.no_split)
+        self.lines.addStretch()
+        self.examiner.done.connect(self._on_answer)
+        self.grid.chosen.connect(self._on_cell)
+        self.chips.removed.connect(self._on_removed)
+        self.track.returnPressed.connect(self._on_track)
+        self._finder.done.connect(self._on_track_found)
+        self.scale.changed.connect(lambda which: self.tracked.show_ranks(which == "rank"))
+        self.of.changed.connect(self._show_split)
+        theme.theme_changed.connect(self._show_followed)
+
+    # -- Asking --------------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        self._columns.clear()
+        self._chosen.clear()
+        self._answer = self._reader = None
+        self._finder.forget()
+
+    def ask(self, asked: Asked) -> None:
+        wanted = self._places(asked.place)
+        missing = [place for place in wanted if place not in self._columns and place != asked.place]
+        if self._reader is None:
+            from models.inspect.reading import Reader
+
+            self._reader = Reader()
+        reader = self._reader
+        self.examiner.ask(lambda model, tokenizer: look_at(model, tokenizer, asked, missing, reader))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        asked = self.asked
+        if asked is not None and self._answer is not None and self.isVisible():
+            if any(place not in self._columns for place in self._places(asked.place)):
+                self.ask(asked)
+            else:
+                self._show_grid()
+
+    def _places(self, place: int) -> list[int]:
+        """The tokens whose answers stand in the grid: the one in focus, and as many before it as there is room for."""
+        first = 0 if self._is_encoder else 1
+        n = self.grid.columns_for(self.width())
+        return list(range(max(first, place - n + 1), place + 1))
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_answer(self, answer: LensAnswer) -> None:
+        asked = self.asked
+        if asked is None or asked != answer.asked:
+            return
+        if self._step != self.examiner.step:  # the model has learned on: what it said before is another's
+            self._step = self.examiner.step
+            self._columns.clear()
+        self._answer = answer
+        self._names |= answer.names
+        self._columns |= answer.columns()
+        if any(place not in self._columns for place in self._places(asked.place)):
+            self._columns.clear()  # all in one, or a model that learns would never be caught up with
+            self.ask(asked)
+            return
+        self._followed = list(dict.fromkeys([answer.token, *self._chosen, *answer.lens.striking(_N_FOLLOWED)]))
+        self._followed = self._followed[: max(_N_FOLLOWED, 1 + len(self._chosen))][:_MOST_FOLLOWED]
+        self.no_norm.setVisible(not answer.has_final_norm)
+        self.show_body(sees_itself=answer.sees_itself)
+        self._show_grid()
+        self._show_followed()
+        self._show_split()
+
+    def _show_grid(self) -> None:
+        answer = self._answer
+        assert answer is not None
+        text, places = answer.asked.text, self._places(answer.asked.place)
+        columns = [self._columns[place] for place in places]
+        n_rows = len(columns[0].best)
+        layers = ["Embedding", *(f"Layer {i}" for i in range(1, n_rows))]
+        back = 0 if self._is_encoder else 1
+
+        def describe(row: int, column: int) -> str:
+            told = columns[column]
+            lines = [f"{self._names[id]}  {share(p)}" for id, p in told.best[row]]
+            own = f"{quoted(text.words[places[column]])}: {share(told.own[row])}, rank {told.ranks[row]:,}"
+            return "\n".join((layers[row], *lines, own))
+
+        self.grid.show_table(
+            LensTable(
+                layers=layers,
+                reads=[text.words[place - back] for place in places],
+                goes_on=[text.words[place] if back else "" for place in places],
+                words=[[self._names[column.best[i][0][0]] for column in columns] for i in range(n_rows)],
+                values=np.array([[column.best[i][0][1] for column in columns] for i in range(n_rows)], np.float32),
+                describe=describe,
+            ),
+            len(places) - 1,
+        )
+
+    @Slot()
+    def _show_followed(self) -> None:
+        if self._answer is None:
+            return
+        names = [self._names[id] for id in self._followed]
+        values, ranks = self._answer.lens.follow(self._followed)
+        slots = ["emb", *(str(i) for i in range(1, len(values)))]
+        self.tracked.show_lines(slots, names, values, ranks)
+        shares = values[-1].tolist()
+        self.chips.show_chips(
+            [
+                Chip(f"{name} {share(p)}", "Click to track it no more", line_color(self._theme, i))
+                for i, (name, p) in enumerate(zip(names, shares, strict=True))
+            ]
+        )
+
+    @Slot()
+    def _show_split(self) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        leads = self.of.value == "lead"
+        split = answer.lead if leads else answer.split
+        for widget in (self.bars, self.total, self.of):
+            widget.setVisible(split is not None)
+        self.no_split.setVisible(split is None)
+        self.no_split.setText(answer.no_split)
+        token, rival = quoted(self._names[answer.token]), quoted(self._names[answer.rival])
+        if split is None:
+            self.split_title.setText("What each part adds")
+            return
+        self.split_title.setText(f"What each part adds to {token}" + (f", over {rival}" if leads else ""))
+        self.bars.show_parts(split.parts, split.constant)
+        names = ("attention", "cross_attention", "feed_forward")
+        sums = {name: sum(v for site, v in split.parts if site.endswith(f".{name}")) for name in names}
+        words = [f"attention {signed(sums['attention'])}"]
+        words += [f"cross-attention {signed(sums['cross_attention'])}"] if sums["cross_attention"] else []
+        words += [f"feed-forward {signed(sums['feed_forward'])}", f"embedding {signed(split.parts[0][1])}"]
+        what = f"The lead of {token} over {rival}" if leads else f"The logit of {token}"
+        self.total.setText(f"{what} is {signed(split.total)}: {', '.join(words)}, biases {signed(split.constant)}.")
+
+    # -- Tracking ------------------------------------------------------------------------------------------------------
+
+    @Slot(int, int)
+    def _on_cell(self, row: int, column: int) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        self._track(self._columns[self._places(answer.asked.place)[column]].best[row][0][0])
+
+    def _track(self, id: int) -> None:
+        if id not in self._followed:
+            self._followed = [*self._followed[: _MOST_FOLLOWED - 1], id]
+            self._chosen.append(id)
+            self._show_followed()
+
+    @Slot()
+    def _on_track(self) -> None:
+        word = self.track.text()
+        if word and self._answer is not None:
+            self._finder.ask(lambda model, tokenizer: first_token(tokenizer, word))
+
+    @Slot(object)
+    def _on_track_found(self, found: tuple[int, str]) -> None:
+        id, name = found
+        if self._answer is not None and id < self._answer.lens.logs.size(-1):
+            self._names[id] = name
+            self.track.clear()
+            self._track(id)
+
+    @Slot(int)
+    def _on_removed(self, i: int) -> None:
+        if len(self._followed) > 1:
+            id = self._followed.pop(i)
+            if id in self._chosen:
+                self._chosen.remove(id)
+            self._show_followed()
+
+    # -- Export --------------------------------------------------------------------------------------------------------
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """Every cell of the grid with its best tokens; then what each part adds to the logit at the place in focus."""
+        answer, columns, names = self._answer, dict(self._columns), dict(self._names)
+        places = self._places(answer.asked.place) if answer is not None else []
+
+        def make() -> Columns:
+            keys = ("what", "place", "stood_there", "layer", "part", "rank", "token", "amount")
+            if answer is None:
+                return {key: [] for key in keys}
+            words, at = answer.asked.text.words, answer.asked.place
+            rows: list[tuple[str | float | None, ...]] = [
+                ("probability", place + 1, words[place], layer, None, rank, names[id], p)
+                for place in places
+                for layer, best in enumerate(columns[place].best)
+                for rank, (id, p) in enumerate(best, start=1)
+            ]
+            split = [*answer.split.parts, ("biases", answer.split.constant)] if answer.split is not None else []
+            rows += [("logit", at + 1, words[at], None, part, None, names[answer.token], v) for part, v in split]
+            return dict(zip(keys, map(list, zip(*rows, strict=True)), strict=True))
+
+        return make

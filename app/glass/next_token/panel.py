@@ -1,0 +1,286 @@
+"""The X-ray of one token: the distribution it came from, what each setting made of it, and the draw itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QRect, Signal, Slot
+from PySide6.QtWidgets import QScrollArea, QWidget
+
+from app.glass.answer_panel import AnswerPanel
+from app.glass.asked import Asked
+from app.glass.focus import Focus
+from app.glass.names import quoted, share, token_names
+from app.glass.next_token.stage_bars import StageBars
+from app.glass.next_token.xray import Xray, all_rows, same_draw, x_ray
+from app.glass.next_token.xray_table import XrayTable
+from app.glass.panel_head import About
+from app.glass.read_text import ReadText
+from app.kit.basics import column, label, row
+from app.kit.chart_export import Columns
+from app.kit.forms.sampling_sliders import sampling_slider
+from app.kit.layout.segments import Segments
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.architecture.transformer import AnyModel
+    from models.events import Event
+    from models.inspect.next_tokens import NextTokens
+
+ABOUT = About(
+    title="Next token",
+    shows="What the model gave each token at this place, and what the settings made of it before one was drawn.",
+    source=(
+        "The open model reads the whole text once more; of the last 512 tokens all logits are kept, as float32. The "
+        "steps are the very ones that replies are drawn by, over the whole vocabulary, so moving a setting needs no "
+        "model. Bars show the likeliest 40 tokens one by one, all others in grey; the number of the draw is the one "
+        "that the reply was made with."
+    ),
+    limits=(
+        "A probability says how usual the model finds a token here, not how true what it says is. The draw is chance: "
+        "nothing in the text caused that number."
+    ),
+)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A text as the open model read it again; `mask`: the id of its tokenizer's mask, None for none."""
+
+    text: ReadText
+    given: NextTokens
+    mask: int | None
+
+
+_TRIED = ("temperature", "top_k", "top_p", "min_p")
+"""What has a slider here. More would leave the bars no room; the others are among the settings."""
+
+
+class NextTokenPanel(AnswerPanel):
+    """For the token in focus: bars and a table, by the settings it was drawn with or those of the sampling panel.
+
+    Its own sliders are for trying others, with the bars in sight.
+
+    Signals:
+        sampling_changed(config): the settings that were tried last.
+    """
+
+    sampling_changed = Signal(object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(session, theme, focus, ABOUT, self._numbers, parent)
+        self._read: _Read | None = None
+        self._asked_for: ReadText | None = None
+        self._sampling = SamplingConfig()
+        self._tokenizer: Tokenizer | None = None
+        self._words: dict[int, str] = {}
+        self.xray: Xray | None = None
+        """What is shown."""
+        self.by = Segments(
+            "Settings", {"drawn": "As drawn", "now": "Set now"}, "The settings of the reply, or of the sampling panel"
+        )
+        self.summary = label("", wrap=True)
+        self.bars = StageBars(theme)
+        self.table = XrayTable(theme)
+        self.others = label("", "caption", wrap=True)
+        self._sliders = {name: sampling_slider(name, in_line=True) for name in _TRIED}
+        widest = max(slider.label_width for slider in self._sliders.values())
+        for name, slider in self._sliders.items():
+            slider.set_label_width(widest)
+            slider.changed.connect(partial(self._on_tried, name))
+        self._tried = QWidget()
+        self._tried.setLayout(column(*self._sliders.values(), spacing=2))
+        self._settings = QWidget()
+        self._settings.setLayout(row(label("Settings", "caption"), self.by, None))
+        self.lines.addWidget(self._settings)
+        self.lines.addWidget(self._tried)
+        for widget in (self.summary, self.bars, self.table, self.others):
+            self.lines.addWidget(widget)
+        self.lines.addStretch(1)
+        self.examiner.done.connect(self._on_read)
+        self.by.changed.connect(self._look)
+        for view in (self.bars, self.table):
+            view.chosen.connect(self._on_chosen)
+        self.table.walked.connect(self._on_walked)
+
+    def set_sampling(self, config: SamplingConfig) -> None:
+        """What the sampling panel says now: shown at once where it differs from what the reply was drawn with."""
+        is_new, self._sampling = not same_draw(config, self._sampling), config
+        text = self.focus.text
+        if is_new and text is not None and not self._is_encoder:
+            self.by.choose("drawn" if same_draw(config, text.sampling) else "now")
+            self._look()
+
+    def _on_tried(self, name: str, value: float) -> None:
+        """A slider was moved: from what is shown, but with the length, seed and stop texts of the sampling panel."""
+        asked = self.asked
+        shown = self._config(asked.text) if asked is not None else self._sampling
+        kept: dict[str, Any] = {each: getattr(self._sampling, each) for each in ("seed", "max_tokens", "stop")}
+        self._sampling = dataclasses.replace(shown, **(kept | {name: value}))
+        self.by.choose("now")
+        self._look()
+        self.sampling_changed.emit(self._sampling)
+
+    # -- Asking --------------------------------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        self._read = self._asked_for = self.xray = None
+        self.by.choose("drawn")
+        self._tokenizer = self._session.chat_tokenizer
+        self._words.clear()
+
+    def ask(self, asked: Asked) -> None:
+        text = asked.text
+        if self._read is not None and self._read.text is text:
+            self._look()
+        elif self._asked_for is not text:
+            self._asked_for = text
+            self.examiner.ask(lambda model, tokenizer: _read(model, tokenizer, text))
+
+    @Slot(object)
+    def _on_read(self, read: _Read) -> None:
+        if read.text is self.focus.text:
+            self._read = read
+            self._look()
+
+    @Slot()
+    def _look(self) -> None:
+        """Look at the place in focus: some 3 ms for a vocabulary of 49,152 tokens and all settings in use."""
+        asked, read = self.asked, self._read
+        if asked is None or read is None or read.text is not asked.text:
+            return
+        text, place = asked.text, asked.place
+        logits = read.given.at(place)
+        if logits is None:
+            self._say_nothing(place)
+            return
+        draw = text.draws[place - text.n_prompt] if text.draws and place >= text.n_prompt else None
+        config, before = self._config(text), text.ids[:place]
+        try:
+            xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw)
+        except ValueError as error:  # a bias for a token that this model does not have
+            self.say("This cannot be looked into", str(error))
+            return
+        self.xray = dataclasses.replace(xray, bars=xray.bars[:1]) if self._is_encoder else xray
+        self.show_body()
+        self._draw()
+
+    def _config(self, text: ReadText) -> SamplingConfig:
+        if self._is_encoder:  # nothing is ever drawn there
+            return SamplingConfig(temperature=1.0)
+        return text.sampling if self.by.value == "drawn" else self._sampling
+
+    def _say_nothing(self, place: int) -> None:
+        if place == 0 and not self._is_encoder:
+            self.say("Nothing chose the first token", "Nothing stands before it: point at a later one.")
+        else:
+            n = len(self._read.given.logits) if self._read is not None else 0
+            self.say("Too far back", f"The distributions of the last {n:,} tokens are kept: point at one of those.")
+
+    # -- Showing -------------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> None:
+        asked, xray = self.asked, self.xray
+        if asked is None or xray is None:
+            return
+        can_choose = asked.place >= asked.text.n_prompt and not self._is_encoder
+        ids = {*xray.order, *(each.id for each in xray.rows)}
+        self._words |= token_names(self._tokenizer, ids - self._words.keys())
+        self.table.set_drawn(not self._is_encoder)
+        for view in (self.bars, self.table):
+            view.show_xray(xray, self._words.__getitem__, can_choose=can_choose)
+        for widget in (self._settings, self._tried):
+            widget.setVisible(not self._is_encoder)
+        for name, slider in self._sliders.items():
+            if slider.value != getattr(xray.config, name):  # else it would move under the hand that drags it
+                slider.set_value(getattr(xray.config, name))
+        self.summary.setText(self._told(asked, xray))
+        left = f"{xray.n_left:,} of {xray.n_tokens:,} tokens can be drawn"
+        self.others.setText(f"{left}; cut off are {share(xray.removed)}." if xray.removed > 0 else f"{left}.")
+        self.others.setVisible(not self._is_encoder)
+
+    def _told(self, asked: Asked, xray: Xray) -> str:
+        """What happened here, in a sentence or two."""
+        text, place = asked.text, asked.place
+        own = xray.row_of(xray.chosen)
+        word = quoted(text.words[place])
+        given = f"{word}: {share(own.own)} by the model itself, number {own.rank:,} of {xray.n_tokens:,}"
+        if self._is_encoder:
+            if self._read is not None and text.ids[place] == self._read.mask:
+                best = xray.rows[0]
+                fits = f"{quoted(self._words[best.id])} fits best, with {share(best.own)}"
+                return f"A masked place: {fits}. Nothing is drawn."
+            return f"{given}. The model sees the token itself here: mask it to see what else would fit."
+        if place < text.n_prompt:
+            return f"{given}. It was read, not drawn."
+        if xray.config.temperature == 0.0:
+            taken = "It was taken" if xray.lands == xray.chosen else f"{self._hit(xray)} is taken"
+            return f"{given}. {taken}, being the likeliest: nothing is drawn."
+        final = f"{given}; {share(own.final)} in the end." if not own.cut else f"{given}; cut off by these settings."
+        if xray.draw is None:
+            by_hand = any(draw is not None for draw in text.draws)
+            return f"{final} {'It was chosen by hand.' if by_hand else 'No draw is known of it.'}"
+        if xray.lands == xray.chosen:
+            return (
+                f"{final} The draw landed on it." if self.by.value == "drawn" else f"{final} The same draw lands on it."
+            )
+        return f"{final} With these settings the same draw lands on {self._hit(xray)}."
+
+    def _hit(self, xray: Xray) -> str:
+        return quoted(self._words[xray.lands]) if xray.lands is not None else ""
+
+    @Slot(int)
+    def _on_chosen(self, id: int) -> None:
+        place = self.focus.place
+        if place is not None:
+            self.focus.branch_asked.emit(place, id)
+
+    @Slot(QRect)
+    def _on_walked(self, rect: QRect) -> None:
+        area, at = self._pages.widget(0), self.table.mapTo(self.body, rect.center())
+        assert isinstance(area, QScrollArea)
+        area.ensureVisible(at.x(), at.y(), 0, rect.height())
+
+    def _numbers(self) -> Callable[[], Columns]:
+        asked, read, tokenizer = self.asked, self._read, self._tokenizer
+        logits = read.given.at(asked.place) if asked is not None and read is not None else None
+        if asked is None or logits is None:
+            return dict
+        text, config, is_encoder = asked.text, self._config(asked.text), self._is_encoder
+        chosen = text.ids[asked.place]
+
+        def columns() -> Columns:
+            rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt)
+            names = token_names(tokenizer, (each.id for each in rows))
+            own: Columns = {
+                "rank": [each.rank for each in rows],
+                "id": [each.id for each in rows],
+                "token": [names[each.id] for each in rows],
+                "stands_here": [each.id == chosen for each in rows],
+                "own": [each.own for each in rows],
+            }
+            drawn: Columns = {
+                "after_temperature": [each.tempered for each in rows],
+                "cut_by": [each.cut for each in rows],
+                "final": [each.final for each in rows],
+            }
+            return own if is_encoder else {**own, **drawn}
+
+        return columns
+
+
+def _read(model: AnyModel, tokenizer: Tokenizer, text: ReadText) -> Generator[Event, None, _Read]:
+    """Worker's thread: the text once more."""
+    from models.inspect.next_tokens import read_logits_in_pieces
+    from models.tokenizers.special_tokens import mask_id
+
+    given = yield from read_logits_in_pieces(model, text.ids, source_ids=text.source_ids)
+    return _Read(text, given, mask_id(tokenizer))

@@ -1,0 +1,236 @@
+"""The stages of a draw as bars over one another: what each step leaves, and where the random number lands."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QBrush, QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from app.glass.names import share
+from app.glass.next_token.xray import Xray, XrayBar
+from app.kit.theme import SPACE, ThemeProvider
+
+_BAR, _GAP, _MARKER = 18, 9, 6  # pixels
+_TITLES = {
+    "model": "The model's own",
+    "penalties": "After penalties and biases",
+    "temperature": "Temperature {temperature:g}",
+    "top_k": "Top-k {top_k}",
+    "typical_p": "Typical {typical_p:g}",
+    "top_p": "Top-p {top_p:g}",
+    "min_p": "Min-p {min_p:g}",
+    "drawn": "Drawn from",
+}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A piece of a bar: from where to where (0 to 1), which token, None for all others; and whether it is left."""
+
+    start: float
+    end: float
+    id: int | None
+    is_left: bool
+
+
+class StageBars(QWidget):
+    """Below a title and its numbers, each bar shows the likeliest tokens from left to right, then all others in one.
+
+    The token that stands in the text is in the accent colour. What a cut takes away is hatched.
+
+    Signals:
+        chosen(int): the token with this id was clicked.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._xray: Xray | None = None
+        self._name: Callable[[int], str] = str
+        self._can_choose = False
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMouseTracking(True)
+        self.setAccessibleName("From the model's distribution to the draw")
+        theme.theme_changed.connect(self._restyle)
+
+    def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
+        """Show another one. name: what a token is called; `can_choose`: whether a click on one means something."""
+        is_resized = self._xray is None or self._n_bars(self._xray) != self._n_bars(xray)
+        self._xray, self._name, self._can_choose = xray, name, can_choose
+        self.setAccessibleDescription("; ".join(f"{self._title(bar)}: {_numbers(bar)}" for bar in xray.bars))
+        if is_resized:
+            self.updateGeometry()
+        self.update()
+
+    def _n_bars(self, xray: Xray) -> tuple[int, bool]:
+        return len(xray.bars), xray.draw is not None
+
+    def sizeHint(self) -> QSize:
+        return QSize(320, self._height)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(200, self._height)
+
+    @property
+    def _line(self) -> int:
+        return QFontMetrics(self._theme.font(0.9)).height()
+
+    @property
+    def _step(self) -> int:
+        return self._line + 2 + _BAR + _GAP
+
+    @property
+    def _height(self) -> int:
+        if self._xray is None:
+            return 0
+        return len(self._xray.bars) * self._step + (self._line + _MARKER - _GAP + 2 if self._has_draw else 0)
+
+    @property
+    def _has_draw(self) -> bool:
+        return self._xray is not None and self._xray.draw is not None and self._xray.config.temperature > 0
+
+    def _title(self, bar: XrayBar) -> str:
+        assert self._xray is not None
+        config = self._xray.config
+        if bar.name == "temperature" and config.temperature == 0.0:
+            return "Temperature 0: the likeliest"
+        return _TITLES[bar.name].format(**{name: getattr(config, name) for name in vars(config)})
+
+    # -- Painting ------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._xray is None:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        for i, bar in enumerate(self._xray.bars):
+            self._paint_words(painter, i, bar)
+            box = self._box(i)
+            painter.fillRect(box, self._theme.theme.color("sunken"))
+            for number, part in enumerate(self._parts(bar)):
+                self._paint_part(painter, box, part, number)
+        if self._has_draw:
+            self._paint_draw(painter)
+        painter.end()
+
+    def _box(self, i: int) -> QRectF:
+        return QRectF(0, i * self._step + self._line + 2, self.width(), _BAR)
+
+    def _parts(self, bar: XrayBar) -> list[_Part]:
+        assert self._xray is not None
+        parts, at = list[_Part](), 0.0
+        for id, width, is_cut in zip(self._xray.order, bar.widths, bar.is_cut, strict=True):
+            parts.append(_Part(at, at + width, id, not is_cut))
+            at += width
+        parts.append(_Part(at, at + bar.rest_left, None, True))
+        parts.append(_Part(at + bar.rest_left, at + bar.rest, None, False))
+        return parts
+
+    def _paint_words(self, painter: QPainter, i: int, bar: XrayBar) -> None:
+        colors, line = self._theme.theme, QRectF(0, i * self._step, self.width(), self._line)
+        painter.setFont(self._theme.font(0.9))
+        painter.setPen(colors.color("muted"))
+        right = _numbers(bar)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, right)
+        metrics = painter.fontMetrics()
+        room = int(line.width()) - metrics.horizontalAdvance(right) - SPACE
+        painter.setPen(colors.color("text"))
+        painter.drawText(
+            line, Qt.AlignmentFlag.AlignLeft, metrics.elidedText(self._title(bar), Qt.TextElideMode.ElideRight, room)
+        )
+
+    def _paint_part(self, painter: QPainter, box: QRectF, part: _Part, number: int) -> None:
+        colors = self._theme.theme
+        left, right = box.left() + part.start * box.width(), box.left() + part.end * box.width()
+        if right - left < 0.3:
+            return
+        gap = 1.0 if right - left > 3 else 0.0
+        shape = QRectF(left, box.top(), right - left - gap, box.height())
+        if not part.is_left:
+            painter.fillRect(shape, QBrush(colors.color("muted", 0.7), Qt.BrushStyle.BDiagPattern))
+            return
+        if part.id is None:
+            painter.fillRect(shape, colors.color("border_strong"))
+            return
+        assert self._xray is not None
+        is_chosen = part.id == self._xray.chosen
+        ground = "accent" if is_chosen else ("pill_a", "pill_b")[number % 2]
+        painter.fillRect(shape, colors.color(ground))
+        font = self._theme.mono_font(0.85)
+        metrics, words = QFontMetrics(font), self._name(part.id)
+        if metrics.horizontalAdvance(words) + 6 <= shape.width():
+            painter.setFont(font)
+            painter.setPen(colors.color("on_accent" if is_chosen else "pill_text"))
+            painter.drawText(shape, Qt.AlignmentFlag.AlignCenter, words)
+
+    def _paint_draw(self, painter: QPainter) -> None:
+        assert self._xray is not None
+        assert self._xray.draw is not None
+        colors, box = self._theme.theme, self._box(len(self._xray.bars) - 1)
+        x = box.left() + self._xray.draw * box.width()
+        painter.setPen(QPen(colors.color("text"), 2))
+        painter.drawLine(QPointF(x, box.top() - 3), QPointF(x, box.bottom() + _MARKER))
+        font = self._theme.mono_font(0.85)
+        words, metrics = f"draw {self._xray.draw:.4f}", QFontMetrics(font)
+        width = metrics.horizontalAdvance(words) + 2
+        start = min(max(x - width / 2, 0.0), self.width() - width)
+        painter.setFont(font)
+        painter.drawText(
+            QRectF(start, box.bottom() + _MARKER, width, metrics.height()), Qt.AlignmentFlag.AlignLeft, words
+        )
+
+    # -- Input ---------------------------------------------------------------------------------------------------------
+
+    def part_at(self, point: QPointF) -> tuple[XrayBar, _Part] | None:
+        """What stands at a point of the widget."""
+        if self._xray is None:
+            return None
+        i = int(point.y() // self._step)
+        if not 0 <= i < len(self._xray.bars) or not self._box(i).contains(point):
+            return None
+        share_of = point.x() / max(self.width(), 1)
+        bar = self._xray.bars[i]
+        return next(((bar, part) for part in self._parts(bar) if part.start <= share_of < part.end), None)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        found = self.part_at(event.position())
+        can = found is not None and found[1].id is not None and self._can_choose
+        self.setCursor(Qt.CursorShape.PointingHandCursor if can else Qt.CursorShape.ArrowCursor)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        found = self.part_at(event.position())
+        if found is not None and found[1].id is not None and self._can_choose:
+            self.chosen.emit(found[1].id)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            found = self.part_at(QPointF(event.pos()))
+            QToolTip.showText(event.globalPos(), f"<p>{html.escape(self._tip(*found))}</p>" if found else "", self)
+            return True
+        return super().event(event)
+
+    def _tip(self, bar: XrayBar, part: _Part) -> str:
+        width = share(part.end - part.start)
+        who = "all other tokens" if part.id is None else self._name(part.id)
+        if not part.is_left:
+            return f"{who}: cut off, {width} of what there was after the temperature"
+        goes_on = ". Click: go on from here with it" if part.id is not None and self._can_choose else ""
+        return f"{who}: {width}{goes_on}"
+
+    @Slot()
+    def _restyle(self) -> None:
+        self.updateGeometry()
+        self.update()
+
+
+def _numbers(bar: XrayBar) -> str:
+    few = "<0.01\N{NO-BREAK SPACE}%"
+    removed = f"cuts {share(bar.removed) if bar.removed >= 1e-4 else few}   " if bar.removed > 0 else ""
+    entropy = "<0.01" if 0 < bar.entropy < 0.005 else f"{bar.entropy:.2f}"
+    return f"{removed}{entropy} nats"

@@ -1,0 +1,240 @@
+"""The tokens that might have stood at a place, with their probabilities at each step of the draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QRect, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from app.glass.names import share
+from app.glass.next_token.xray import Xray, XrayRow
+from app.kit.theme import ThemeProvider
+from app.kit.words.value_words import percent
+
+_TITLES = ("#", "Token", "Own", "Tempered", "Kept", "Final")
+_TIPS = (
+    "Rank in the model's own distribution, over the whole vocabulary",
+    "The token; that of the text is marked",
+    "The model's own probability",
+    "After biases, penalties and temperature",
+    "Whether it could still be drawn after the cuts; else what cut it off",
+    "The probability that it was drawn with",
+)
+_CUTS = {"top_k": "top-k", "typical_p": "typical", "top_p": "top-p", "min_p": "min-p", "temperature": "no"}
+_NUMBER = "<0.1\N{NO-BREAK SPACE}%."
+_WIDEST = ("49,152", "", _NUMBER, _NUMBER, "typical", _NUMBER)
+"""What there is room for in each column."""
+_TOKEN, _OWN = 1, 2
+_GIVE_WAY = {3: 66, 4: 56}
+"""Columns that are hidden where the token has less room than so many pixels: a row's tip has all of it."""
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class XrayTable(QTableView):
+    """A row for each token, the likeliest after the temperature first. A click, or Enter, chooses one.
+
+    As high as its rows: it is for a panel that scrolls.
+
+    Signals:
+        chosen(int): the token with this id.
+        walked(QRect): the arrow keys have led to the row in this rectangle of the table.
+    """
+
+    chosen = Signal(int)
+    walked = Signal(QRect)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._rows = _Rows(theme, self)
+        self.setModel(self._rows)
+        self.setProperty("dense", True)
+        self.setProperty("role", "plain")
+        self.setAccessibleName("The likeliest tokens")
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAutoScroll(False)
+        self.verticalHeader().hide()
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setSectionsClickable(False)
+        self.horizontalHeader().setMinimumSectionSize(20)
+        self.clicked.connect(self._on_chosen)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+
+    def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
+        """Show another one; see StageBars."""
+        self._rows.show_xray(xray, name, can_choose=can_choose)
+        self._take_height()
+        self.viewport().setCursor(Qt.CursorShape.PointingHandCursor if can_choose else Qt.CursorShape.ArrowCursor)
+
+    def set_drawn(self, drawn: bool) -> None:
+        """Whether tokens are drawn at all: where not, there is but the model's own probability."""
+        if drawn != self._rows.is_drawn:
+            self._rows.is_drawn = drawn
+            self._size_columns()
+
+    @property
+    def words(self) -> list[list[str]]:
+        """What stands in the table, row by row."""
+        rows, columns = range(self._rows.rowCount()), range(self._rows.columnCount())
+        return [[str(self._rows.index(r, c).data()) for c in columns] for r in rows]
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self._on_chosen(self.currentIndex())
+            return
+        before = self.currentIndex().row()
+        super().keyPressEvent(event)
+        if self.currentIndex().row() != before:
+            self.walked.emit(self.visualRect(self.currentIndex()).translated(self.viewport().pos()))
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()  # the panel scrolls
+
+    def _take_height(self) -> None:
+        rows = self._rows.rowCount() * self.verticalHeader().defaultSectionSize()
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + rows + 2)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._size_columns()
+
+    def _size_columns(self) -> None:
+        """All but the token as wide as their widest words."""
+        metrics = QFontMetrics(self._theme.mono_font(0.9))
+        header = QFontMetrics(self._theme.font(0.9, bold=True))
+        widths = [
+            max(metrics.horizontalAdvance(words), header.horizontalAdvance(title)) + 12
+            for words, title in zip(_WIDEST, _TITLES, strict=True)
+        ]
+        room = self.viewport().width() - sum(widths) + widths[_TOKEN]
+        for column in range(_OWN + 1, len(widths)):
+            is_hidden = not self._rows.is_drawn or room < _GIVE_WAY.get(column, 0)
+            self.setColumnHidden(column, is_hidden)
+            room += widths[column] if is_hidden else 0
+        widths[_TOKEN] = max(room, 40)
+        for column, width in enumerate(widths):
+            self.setColumnWidth(column, width)
+
+    @Slot()
+    def _restyle(self) -> None:
+        self.verticalHeader().setDefaultSectionSize(QFontMetrics(self._theme.mono_font(0.9)).height() + 8)
+        self._size_columns()
+        self._take_height()
+
+    @Slot(QModelIndex)
+    def _on_chosen(self, index: QModelIndex) -> None:
+        if self._rows.can_choose:
+            self.chosen.emit(self._rows.row(index.row()).id)
+
+
+class _Rows(QAbstractTableModel):
+    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._xray: Xray | None = None
+        self._name: Callable[[int], str] = str
+        self.can_choose, self.is_drawn = False, True
+        self._take_font()
+        theme.theme_changed.connect(self._take_font)
+
+    @Slot()
+    def _take_font(self) -> None:
+        self._font = self._theme.mono_font(0.9)  # once: a screenful asks for it some hundred times
+
+    def show_xray(self, xray: Xray, name: Callable[[int], str], *, can_choose: bool) -> None:
+        """Show another one."""
+        is_alike = self._xray is not None and len(self._xray.rows) == len(xray.rows)
+        if not is_alike:
+            self.beginResetModel()
+        self._xray, self._name, self.can_choose = xray, name, can_choose
+        if is_alike:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(xray.rows) - 1, len(_TITLES) - 1))
+        else:
+            self.endResetModel()
+
+    def row(self, i: int) -> XrayRow:
+        """The token of a row."""
+        assert self._xray is not None
+        return self._xray.rows[i]
+
+    def rowCount(self, parent: _Index | None = None) -> int:
+        return 0 if self._xray is None or (parent is not None and parent.isValid()) else len(self._xray.rows)
+
+    def columnCount(self, parent: _Index | None = None) -> int:
+        return len(_TITLES)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if orientation == Qt.Orientation.Vertical:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _TITLES[section]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _TIPS[section]
+        return _side(section) if role == Qt.ItemDataRole.TextAlignmentRole else None
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if self._xray is None:
+            return None
+        row, column, colors = self._xray.rows[index.row()], index.column(), self._theme.theme
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._words(row, column)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return self._tip(row)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _side(column)
+        if role == Qt.ItemDataRole.FontRole:
+            return self._font
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return colors.color("accent" if row.id == self._xray.chosen else "faint" if row.cut else "text")
+        return None
+
+    def _words(self, row: XrayRow, column: int) -> str:
+        assert self._xray is not None
+        if column == 0:
+            return f"{row.rank:,}"
+        if column == 1:
+            marks = ("● " if row.id == self._xray.chosen else "") + ("▼ " if self._is_hit(row) else "")
+            return marks + self._name(row.id)
+        if column == 4:
+            return _CUTS[row.cut] if row.cut else "✓"
+        return _short({2: row.own, 3: row.tempered, 5: row.final}[column])
+
+    def _tip(self, row: XrayRow) -> str:
+        lines = [f"{self._name(row.id)}   token {row.id:,}, rank {row.rank:,}"]
+        lines.append(f"own: {share(row.own)}")
+        if self.is_drawn:
+            lines += [f"after temperature: {share(row.tempered)}", f"final: {share(row.final)}"]
+        if row.cut:
+            lines.append(
+                f"cut off by: {_CUTS[row.cut]}" if row.cut != "temperature" else "never drawn at temperature 0"
+            )
+        if self.can_choose:
+            lines.append("Click: go on from here with it")
+        return "\n".join(lines)
+
+    def _is_hit(self, row: XrayRow) -> bool:
+        """Whether the draw lands on it, while another token stands in the text."""
+        assert self._xray is not None
+        return row.id == self._xray.lands and row.id != self._xray.chosen
+
+
+def _short(p: float) -> str:
+    """A probability in few characters: its tip has all digits."""
+    if p == 0.0:
+        return percent(p)
+    return "<0.1\N{NO-BREAK SPACE}%" if p < 0.001 else share(p)
+
+
+def _side(column: int) -> Qt.AlignmentFlag:
+    side = Qt.AlignmentFlag.AlignLeft if column in (1, 4) else Qt.AlignmentFlag.AlignRight
+    return side | Qt.AlignmentFlag.AlignVCenter

@@ -1,0 +1,83 @@
+"""What stands above each panel of the glass box: what it shows, where that comes from, and what it does not mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QToolButton, QVBoxLayout, QWidget
+
+from app.kit.basics import label, row
+from app.kit.export_button import ExportButton
+from app.kit.theme import SPACE, ThemeProvider
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """A panel in words, each a sentence or two. `shows` stands below the title, the others behind the question mark.
+
+    source: where the numbers come from: measured in which pass, of which model, exact or pooled.
+    limits: what they do not mean.
+    """
+
+    title: str
+    shows: str
+    source: str
+    limits: str
+
+
+class PanelHead(QWidget):
+    """A title, a line about what is shown, a question mark that tells the rest, and the export.
+
+    More controls go to the right of the title with `add`.
+    """
+
+    def __init__(self, theme: ThemeProvider, about: About, export: ExportButton | None = None) -> None:
+        super().__init__()
+        title = label(about.title, "subheading")
+        self._ask = QToolButton()
+        theme.set_icon(self._ask, "question", "muted")
+        self._ask.setCheckable(True)
+        self._ask.setAccessibleName(f"About: {about.title}")
+        told = f"<p>Where the numbers come from: {about.source}</p><p>What they do not mean: {about.limits}</p>"
+        self._ask.setToolTip(told)
+        self._ask.toggled.connect(self._on_asked)
+        self._title_row = row(title, self._ask, None, spacing=SPACE // 2)
+        if export is not None:
+            export.name = about.title
+            export.setText("")
+            export.setAccessibleName("Export")
+            export.setProperty("role", "quiet-icon")
+            self._title_row.addWidget(export)
+        self._shows = label(about.shows, "caption", wrap=True)
+        self._more = label(f"{about.source} {about.limits}", "caption", wrap=True)
+        self._note = label("", "caption", wrap=True)
+        for hidden in (self._more, self._note):
+            hidden.hide()
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(2)
+        lines.addLayout(self._title_row)
+        for line in (self._shows, self._more, self._note):
+            lines.addWidget(line)
+
+    def add(self, widget: QWidget) -> None:
+        """Put a control to the right of the title, before the export."""
+        at = 3
+        while (item := self._title_row.itemAt(at)) is not None and not isinstance(item.widget(), ExportButton):
+            at += 1
+        self._title_row.insertWidget(at, widget)
+
+    def set_note(self, words: str) -> None:
+        """Say something about what is shown just now, such as that the model has learned on; '' for nothing."""
+        self._note.setText(words)
+        self._note.setVisible(bool(words))
+
+    @property
+    def note(self) -> str:
+        """What is said about what is shown just now."""
+        return self._note.text()
+
+    @Slot(bool)
+    def _on_asked(self, asked: bool) -> None:
+        self._more.setVisible(asked)

@@ -1,0 +1,49 @@
+"""A text's tokens to point at, in a frame, and above them what they are coloured by, where that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from app.glass.tokens.legend import TokenLegend
+from app.glass.tokens.token_text import TokenText
+from app.kit.basics import frame
+from app.kit.theme import SPACE, ThemeProvider
+
+Given = tuple[float, float, int]
+"""What a model gave a token: its probability, the distribution's entropy (nats), and its rank from 1."""
+
+
+class TokenBox(QWidget):
+    """Hidden while there is no text."""
+
+    def __init__(self, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.tokens = TokenText(theme, focus)
+        self.legend = TokenLegend(theme)
+        self.legend.chosen.connect(self.tokens.set_quantity)
+        box = frame("card", margin=SPACE)
+        inside = box.layout()
+        assert inside is not None
+        inside.addWidget(self.tokens)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.addWidget(self.legend)
+        lines.addWidget(box)
+        self.show_text(None)
+
+    def show_text(self, text: ReadText | None, *, with_prompt: bool = False) -> None:
+        """Show another text, not coloured yet; as TokenText."""
+        self.tokens.set_text(text, with_prompt=with_prompt)
+        self.legend.hide()
+        self.setVisible(text is not None)
+
+    def colour(self, given: Sequence[Given], first: int | None = None) -> None:
+        """Colour the tokens from place `first` of the text on, by default from the first that was drawn."""
+        if given:
+            probabilities, entropies, ranks = zip(*given, strict=True)
+            self.tokens.set_values(probabilities, entropies, ranks, first)
+            self.legend.show()

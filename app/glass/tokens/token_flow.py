@@ -1,0 +1,93 @@
+"""Where tokens stand in a text that wraps, with room above each line for arcs and below for numbers; lines may fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QFontMetrics
+
+from app.kit.theme import ThemeProvider
+from app.kit.tokens.pill_layout import PillLayout
+
+ARC_ROOM = 20  # pixels above a line
+_PAD, _GAP = 5, 4
+_LONGEST = 18
+"""Characters of a token that are shown."""
+
+
+class TokenFlow:
+    """Tokens, in order, in lines no wider than `width` from `top` down; made anew when the theme changes.
+
+    words: as they are shown.
+    """
+
+    def __init__(self, theme: ThemeProvider, words: Sequence[str], width: int, top: int) -> None:
+        self.words = [word if len(word) <= _LONGEST else f"{word[: _LONGEST - 1]}…" for word in words]
+        metrics, numbers = QFontMetrics(theme.mono_font(0.92)), QFontMetrics(theme.font(0.75))
+        self.pill_height = metrics.height() + 4
+        self.below = numbers.height() + 4
+        self.row_height = ARC_ROOM + self.pill_height + self.below
+        self._top = top
+        least = numbers.horizontalAdvance("100 %")
+        wide = {word: max(metrics.horizontalAdvance(word) + 2 * _PAD, least) + _GAP for word in set(self.words)}
+        widths = np.array([wide[word] for word in self.words], np.int64)
+        ends = np.array([word.endswith(("⏎", "\n")) for word in self.words], np.bool_)
+        self._layout = PillLayout(widths, ends, width)
+        self._fold_height = numbers.height() + 4
+        self._tops = np.zeros(0, np.int64)
+        self.unfold()
+
+    @property
+    def n_rows(self) -> int:
+        """Lines, folded or not."""
+        return self._layout.n_rows
+
+    @property
+    def bottom(self) -> int:
+        """Below the last line."""
+        return int(self._tops[-1])
+
+    def unfold(self) -> None:
+        """Show all lines."""
+        self._place(np.ones(self.n_rows, np.bool_))
+
+    def fold(self, places: Iterable[int]) -> None:
+        """Show only the lines of these tokens; others in a row become one narrow gap."""
+        shown = np.zeros(self.n_rows, np.bool_)
+        shown[[self._layout.row_of(place) for place in places]] = True
+        self._place(shown)
+
+    def _place(self, shown: NDArray[np.bool_]) -> None:
+        self._shown = shown
+        begins_gap = ~shown & np.concatenate(([True], shown[:-1]))
+        heights = np.where(shown, self.row_height, np.where(begins_gap, self._fold_height, 0))
+        self._tops = self._top + np.concatenate(([0], np.cumsum(heights)))
+
+    def gaps(self) -> list[tuple[float, int]]:
+        """(middle, number of lines) of what is folded."""
+        edges = np.flatnonzero(np.diff(np.concatenate(([True], self._shown, [True])).astype(np.int8)))
+        pairs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+        return [(float(self._tops[first]) + self._fold_height / 2, end - first) for first, end in pairs]
+
+    def rect(self, index: int) -> QRectF:
+        """Where a token's pill stands."""
+        y = int(self._tops[self._layout.row_of(index)]) + ARC_ROOM
+        return QRectF(self._layout.x_of(index), y, self._layout.width_of(index) - _GAP, self.pill_height)
+
+    def row_of(self, index: int) -> int:
+        """A token's line."""
+        return self._layout.row_of(index)
+
+    def at(self, point: QPointF) -> int | None:
+        """The token under a point, its arcs and numbers included."""
+        row = int(np.searchsorted(self._tops, point.y(), "right")) - 1
+        return self._layout.at(int(point.x()), row) if 0 <= row < self.n_rows and self._shown[row] else None
+
+    def within(self, top: float, bottom: float) -> list[int]:
+        """The tokens of all lines that are shown between two heights."""
+        first = max(int(np.searchsorted(self._tops, top, "right")) - 1, 0)
+        rows = (row for row in range(first, self.n_rows) if self._tops[row] <= bottom and self._shown[row])
+        return [place for row in rows for place in self._layout.pills_in(row)]

@@ -1,0 +1,267 @@
+"""A text token by token, coloured by what the model gave each: as high as its lines need, painted where it is seen."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, Signal, Slot
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from app.glass.tokens.colours import QUANTITIES, Shades, token_facts
+from app.kit.theme import ThemeProvider
+from app.kit.tokens.pill_layout import PillLayout
+
+_PAD, _LEADING = 1, 5  # pixels at either side of a token's words; between the rows
+_SPACE, _LINE_FEED = "·", "⏎"
+_MOST_WORDS = 40
+"""Characters of a token that are shown."""
+
+
+class TokenText(QWidget):
+    """The tokens of a reply, or of all that was read and written, as text that wraps.
+
+    The pointer hovers, a click locks, the arrow keys walk and Esc unlocks: all of it in `focus`, which any other view
+    may follow. While a token of another text is locked, the pointer changes nothing.
+
+    Signals:
+        walked(QRect): the keys have led to the token in this rectangle of the widget.
+    """
+
+    walked = Signal(QRect)
+
+    def __init__(self, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme, self._focus = theme, focus
+        self._text: ReadText | None = None
+        self._first = 0
+        self._values: list[tuple[float, float, int] | None] = []
+        self._quantity = "surprisal"
+        self._place: int | None = None
+        self._layout: PillLayout | None = None
+        self._laid_out = -1
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Tokens")
+        for signal in (focus.text_changed, focus.place_changed, focus.lock_changed):
+            signal.connect(self._on_focus)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+
+    # -- what is shown -------------------------------------------------------------------------------------------------
+
+    def set_text(self, text: ReadText | None, *, with_prompt: bool = False) -> None:
+        """Show another text, not coloured yet; without its prompt where that is not wanted."""
+        self._text = text
+        self._first = text.n_prompt if text is not None and not with_prompt else 0
+        self._values = [None] * len(self._words)
+        self._place = None
+        self.setAccessibleDescription(f"{len(self._words)} tokens. Arrow keys walk through them.")
+        self._measure()
+
+    def set_values(
+        self, probabilities: Sequence[float], entropies: Sequence[float], ranks: Sequence[int], first: int | None = None
+    ) -> None:
+        """Colour the tokens from place `first` of the text on, by default from the first that was drawn.
+
+        Args:
+            probabilities, entropies (nats), ranks: as in `TokenMade`, one of each for each of these tokens.
+        """
+        start = (self._text.n_prompt if self._text is not None else 0) if first is None else first
+        for i, values in enumerate(zip(probabilities, entropies, ranks, strict=True), start=start - self._first):
+            if 0 <= i < len(self._values):
+                self._values[i] = values
+        self.update()
+
+    def set_quantity(self, name: str) -> None:
+        """Colour by one of QUANTITIES."""
+        if name != self._quantity:
+            self._quantity = name
+            self._shades = Shades(self._theme, QUANTITIES[name])
+            self.update()
+
+    @property
+    def quantity(self) -> str:
+        """By what is coloured: one of QUANTITIES."""
+        return self._quantity
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        return self._text.words[self._first :] if self._text is not None else ()
+
+    # -- geometry ------------------------------------------------------------------------------------------------------
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return self._layout_for(width).n_rows * self._row_height + 2
+
+    def sizeHint(self) -> QSize:
+        width = max(min(int(self._widths.sum()), 480), 40)
+        return QSize(width, self.heightForWidth(self.width() if self.width() > 40 else width))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(40, self._row_height)
+
+    def place_at(self, point: QPointF) -> int | None:
+        """The place in the text of the token at a point of the widget."""
+        index = self._layout_for(self.width()).at(int(point.x()), int(point.y()) // self._row_height)
+        return None if index is None or index >= len(self._words) else self._first + index
+
+    def rect_of(self, place: int) -> QRect:
+        """Where the token at a place of the text stands in the widget."""
+        layout, index = self._layout_for(self.width()), place - self._first
+        left, top = layout.x_of(index), layout.row_of(index) * self._row_height
+        return QRect(left, top, min(layout.width_of(index), self.width() - left), self._row_height - _LEADING + 2)
+
+    def _measure(self) -> None:
+        """How wide each token is, and at which rows end."""
+        metrics = QFontMetrics(self._theme.font())
+        known: dict[str, int] = {}
+        for word in self._words:
+            if word not in known:
+                known[word] = metrics.horizontalAdvance(word[:_MOST_WORDS]) + 2 * _PAD
+        self._widths = np.array([known[word] for word in self._words], np.int64)
+        self._row_height = metrics.height() + _LEADING
+        self._layout = None
+        self.updateGeometry()
+        self.update()
+
+    def _layout_for(self, width: int) -> PillLayout:
+        if self._layout is None or self._laid_out != width:
+            ends = np.array([_LINE_FEED in word for word in self._words], bool)
+            self._layout, self._laid_out = PillLayout(np.minimum(self._widths, width), ends, width), width
+        return self._layout
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.updateGeometry()
+
+    # -- painting ------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setFont(self._theme.font())
+        layout = self._layout_for(self.width())
+        first = max(event.rect().top() // self._row_height, 0)
+        for row in range(first, min(event.rect().bottom() // self._row_height + 1, layout.n_rows)):
+            for index in layout.pills_in(row):
+                self._paint_token(painter, index)
+        if self._place is not None:
+            is_locked = self._focus.locked == self._place
+            painter.setPen(QPen(self._theme.theme.color("text"), 2 if is_locked else 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(self.rect_of(self._place).adjusted(-1, 0, 0, 0))
+        painter.end()
+
+    def _paint_token(self, painter: QPainter, index: int) -> None:
+        values, word = self._values[index], self._words[index][:_MOST_WORDS]
+        rect = self.rect_of(self._first + index)
+        if values is None:
+            ink = self._theme.theme.color("muted")
+        else:
+            ground, ink = self._shades.of(QUANTITIES[self._quantity].of(*values))
+            painter.fillRect(rect.adjusted(0, 0, -1, 0), ground)
+        text = rect.adjusted(_PAD, 0, 0, 0)
+        middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        n_marks = len(word) - len(word.lstrip(_SPACE))
+        if 0 < n_marks < len(word):  # the marks of spaces are there, but out of the way
+            faint = QColor(ink)
+            faint.setAlphaF(0.4)
+            painter.setPen(faint)
+            painter.drawText(text, middle, word[:n_marks])
+            text.adjust(painter.fontMetrics().horizontalAdvance(word[:n_marks]), 0, 0, 0)
+            word = word[n_marks:]
+        painter.setPen(ink)
+        painter.drawText(text, middle, word)
+
+    # -- input ---------------------------------------------------------------------------------------------------------
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._hover(self.place_at(event.position()))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        place = self.place_at(event.position())
+        if event.button() != Qt.MouseButton.LeftButton or place is None or self._text is None:
+            event.ignore()
+        else:
+            self._focus.show(self._text)
+            self._focus.press(place)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+        rows = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
+        if event.key() == Qt.Key.Key_Escape and self._place is not None:
+            self._focus.unlock()
+        elif event.key() in steps and self._text is not None:
+            self._walk(steps[Qt.Key(event.key())])
+        elif event.key() in rows and self._place is not None:
+            index = self._place - self._first
+            self._walk(self._layout_for(self.width()).neighbour(index, rows[Qt.Key(event.key())]) - index)
+        else:
+            super().keyPressEvent(event)
+
+    def _walk(self, by: int) -> None:
+        assert self._text is not None
+        self._focus.show(self._text)
+        self._focus.walk(by)
+        if self._place is not None:
+            self.walked.emit(self.rect_of(self._place))
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave:
+            self._hover(None)
+        elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            self._show_tip(event.globalPos(), self.place_at(QPointF(event.pos())))
+            return True
+        return super().event(event)
+
+    def _show_tip(self, at: QPoint, place: int | None) -> None:
+        values = self._values[place - self._first] if place is not None else None
+        if place is None or values is None or self._text is None:
+            QToolTip.hideText()
+        else:
+            facts = html.escape(token_facts(self._text.words[place], *values))  # a token may look like markup
+            QToolTip.showText(at, f"<p>{facts}</p>", self, self.rect_of(place))
+
+    @property
+    def _is_mine(self) -> bool:
+        return self._text is not None and self._focus.text is self._text
+
+    def _hover(self, place: int | None) -> None:
+        if self._focus.locked is not None or self._text is None or (place is None and not self._is_mine):
+            return
+        if place is not None:
+            self._focus.show(self._text)
+        self._focus.hover(place)
+
+    @Slot()
+    def _on_focus(self) -> None:
+        place = self._focus.place if self._is_mine else None
+        shown = None if place is None or place < self._first else place
+        if shown != self._place or shown is not None:
+            self._place = shown
+            self.update()
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._shades = Shades(self._theme, QUANTITIES[self._quantity])
+        self._measure()

@@ -1,0 +1,161 @@
+"""The small pieces every screen is made of: labels, cards and buttons with a role of the style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QBoxLayout, QFrame, QHBoxLayout, QLabel, QPushButton, QSplitter, QVBoxLayout, QWidget
+
+from app.kit.theme import SPACE, ThemeProvider
+
+
+def label(text: str, role: str = "", *, wrap: bool = False, selectable: bool = False) -> QLabel:
+    """A label in one of the style sheet's roles: title, heading, subheading, caption, muted, mono, error, pill …"""
+    widget = QLabel(text)
+    widget.setTextFormat(Qt.TextFormat.PlainText)
+    if role:
+        widget.setProperty("role", role)
+    widget.setWordWrap(wrap)
+    if selectable:
+        widget.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return widget
+
+
+def set_role(widget: QWidget, role: str, **properties: str) -> None:
+    """Change a widget's role (and other properties the style sheet knows, like tone) while it is shown."""
+    for name, value in {"role": role, **properties}.items():
+        widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def button(
+    text: str,
+    theme: ThemeProvider,
+    on_click: Callable[[], object] | None = None,
+    *,
+    icon: str = "",
+    role: str = "",
+    tip: str = "",
+) -> QPushButton:
+    """A push button. role: '' (plain), primary, danger, quiet, link or hero; `icon` is a Phosphor name."""
+    widget = QPushButton(text)
+    if role:
+        widget.setProperty("role", role)
+    if icon:
+        colours = {"primary": "on_accent", "hero": "on_accent", "danger": "danger", "link": "accent"}
+        theme.set_icon(widget, icon, colours.get(role, "text"))
+    widget.setToolTip(tip)
+    widget.setAccessibleName(text or tip)
+    if on_click is not None:
+        widget.clicked.connect(lambda: on_click())
+    return widget
+
+
+def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPACE, spacing: int = SPACE) -> QFrame:
+    """A framed box with a layout (`box.layout()`). role: card, sunken, banner, top-bar, status-bar."""
+    box = QFrame()
+    box.setProperty("role", role)
+    layout: QBoxLayout = QHBoxLayout(box) if horizontal else QVBoxLayout(box)
+    layout.setContentsMargins(margin, margin, margin, margin)
+    layout.setSpacing(spacing)
+    return box
+
+
+def titled_card(title: str, *widgets: QWidget, aside: QWidget | None = None) -> QFrame:
+    """A card with a heading, `aside` at its right, over widgets of which the last takes the room that is left.
+
+    Args:
+        title: '' for none.
+    """
+    box = frame("card", margin=SPACE + SPACE // 2, spacing=SPACE // 2)
+    lines = box.layout()
+    assert isinstance(lines, QVBoxLayout)
+    if title:
+        lines.addLayout(row(label(title, "subheading"), None, *([aside] if aside is not None else [])))
+    for widget in widgets:
+        lines.addWidget(widget)
+    lines.setStretch(lines.count() - 1, 1)
+    return box
+
+
+def separator() -> QFrame:
+    """A hairline across its layout."""
+    line = QFrame()
+    line.setProperty("role", "separator")
+    line.setFixedHeight(1)
+    return line
+
+
+def row(*widgets: QWidget | None, spacing: int = SPACE) -> QHBoxLayout:
+    """Widgets side by side; None is a stretch."""
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        if widget is None:
+            layout.addStretch(1)
+        else:
+            layout.addWidget(widget)
+    return layout
+
+
+def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
+    """Widgets above each other; None is a stretch."""
+    layout = QVBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(spacing)
+    for widget in widgets:
+        if widget is None:
+            layout.addStretch(1)
+        else:
+            layout.addWidget(widget)
+    return layout
+
+
+def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:
+    """Widgets side by side that can be dragged wider: `sizes` in pixels at first; number `grows` takes spare room."""
+    splitter = QSplitter(Qt.Orientation.Horizontal)
+    splitter.setChildrenCollapsible(False)
+    for widget in widgets:
+        splitter.addWidget(widget)
+    splitter.setStretchFactor(grows, 1)
+    splitter.setSizes(list(sizes))
+    return column(splitter)
+
+
+class EmptyState(QWidget):
+    """What stands where content will be: a heading, what to do next, and the button that does it."""
+
+    def __init__(self, heading: str, sentence: str, action: QPushButton | None = None) -> None:
+        super().__init__()
+        layout = QVBoxLayout(self)
+        layout.setSpacing(SPACE)
+        self._heading = title = label(heading, "heading")
+        self._sentence = text = label(sentence, "muted", wrap=True)
+        text.setMaximumWidth(420)
+        layout.addStretch(1)
+        for widget in (title, text):
+            widget.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            widget.setWordWrap(True)
+            # Between weak stretches rather than aligned: an aligned label that wraps gets no height for its lines.
+            line = QHBoxLayout()
+            line.addStretch(1)
+            line.addWidget(widget, 100)
+            line.addStretch(1)
+            layout.addLayout(line)
+        if action is not None:
+            layout.addSpacing(SPACE)
+            layout.addWidget(action, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(1)
+
+    def set_words(self, heading: str, sentence: str) -> None:
+        """Say something else."""
+        self._heading.setText(heading)
+        self._sentence.setText(sentence)
+
+    @property
+    def words(self) -> str:
+        """What it says."""
+        return f"{self._heading.text()}: {self._sentence.text()}"

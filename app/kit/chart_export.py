@@ -1,0 +1,104 @@
+"""Charts as files: what a widget shows as PNG or SVG, and the numbers behind it as CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QPoint, QRectF
+from PySide6.QtGui import QColor, QImage, QPainter
+from PySide6.QtSvg import QSvgGenerator
+from PySide6.QtWidgets import QWidget
+
+from models.files.atomic import atomic_write_bytes
+
+PNG_SCALE = 2
+
+
+def write_png(widget: QWidget, ground: QColor, path: Path) -> None:
+    """Draw a widget as PNG on `ground`, two pixels for each of its own; OSError where the file cannot be written."""
+    image = QImage(widget.size() * PNG_SCALE, QImage.Format.Format_ARGB32)
+    image.setDevicePixelRatio(PNG_SCALE)
+    image.fill(ground)
+    _render(widget, QPainter(image))
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    image.save(buffer, "PNG")  # type: ignore[call-overload]
+    atomic_write_bytes(path, bytes(buffer.data().data()))
+
+
+def write_svg(widget: QWidget, ground: QColor, title: str, path: Path) -> None:
+    """Draw a widget as SVG, with its words as text; OSError where the file cannot be written."""
+    data = QByteArray()
+    buffer = QBuffer(data)
+    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+    generator = QSvgGenerator()
+    generator.setOutputDevice(buffer)
+    generator.setResolution(widget.logicalDpiX())  # or words would be smaller than their places
+    generator.setSize(widget.size())
+    generator.setViewBox(QRectF(widget.rect()))
+    generator.setTitle(title)
+    painter = QPainter(generator)
+    painter.fillRect(widget.rect(), ground)
+    _render(widget, painter)
+    buffer.close()
+    atomic_write_bytes(path, bytes(data.data()))
+
+
+def _render(widget: QWidget, painter: QPainter) -> None:
+    painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
+    widget.render(painter, QPoint(0, 0))
+    painter.end()
+
+
+Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+"""Columns of one length by their names: numbers, words, or None where there is nothing."""
+
+
+def write_csv(columns: Columns, path: Path) -> None:
+    """Write columns under their names, every digit of their numbers; what is no number is left empty.
+
+    Raises:
+        OSError: where the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(zip(*([_exact(value) for value in _values(column)] for column in columns.values()), strict=True))
+    atomic_write_bytes(path, text.getvalue().encode())
+
+
+def write_json(columns: Columns, path: Path) -> None:
+    """Write columns as an object of lists, every digit of their numbers; what is no number is null.
+
+    Raises:
+        OSError: where the file cannot be written.
+    """
+    lists = {
+        name: [None if _is_nothing(value) else value for value in _values(column)] for name, column in columns.items()
+    }
+    atomic_write_bytes(path, json.dumps(lists, ensure_ascii=False, indent=1).encode())
+
+
+def _values(column: Sequence[Any] | NDArray[Any]) -> Sequence[Any]:
+    return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _exact(value: Any) -> str:
+    """The shortest decimal that reads as this very number again; words as they are."""
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    if math.isnan(value):
+        return ""
+    return str(int(value)) if abs(value) < 2**53 and value == int(value) else repr(value)

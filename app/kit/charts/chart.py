@@ -1,0 +1,247 @@
+"""What all charts of runs share: axes with plain numbers, and a view that shows the whole run until it is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+
+from app.kit.charts.curve import Curve
+from app.kit.charts.number_axis import NumberAxis
+from app.kit.theme import SPACE, ThemeProvider
+
+Heights = Callable[[float, float], tuple[float, float]]
+"""From where to where a chart is shown upwards, of the part between two x."""
+
+_TICK = 0.03
+"""How high a tick is, as a share of the chart."""
+
+
+class _View(pg.ViewBox):  # type: ignore[misc]
+    """The pointer moves along the chart only; over the left axis also up and down."""
+
+    def wheelEvent(self, ev: Any, axis: int | None = None) -> None:
+        super().wheelEvent(ev, axis=0 if axis is None else axis)
+
+    def mouseDragEvent(self, ev: Any, axis: int | None = None) -> None:
+        super().mouseDragEvent(ev, axis=0 if axis is None else axis)
+
+
+class Chart(pg.PlotWidget):  # type: ignore[misc]
+    """A chart in the theme's style, without frame or menus. Wheel and drag look closer; double-click shows everything.
+
+    As high as what is seen of it needs, until the user moves the left axis.
+
+    Signals:
+        window_moved(window): the user looks at another part: (first, last) x, or None for everything.
+        pointed(place): the pointer is over this QPointF of the chart, or None: it has left.
+
+    Args:
+        margins: pixels that stay free at the left, top and right of what is shown.
+        below: those below it; None for so many that the number of the lowest value is written.
+    """
+
+    window_moved = Signal(object)
+    pointed = Signal(object)
+
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        *,
+        x: str = "",
+        y: str = "",
+        margins: tuple[int, int, int] = (6, 6, 6),
+        below: int | None = None,
+    ) -> None:
+        super().__init__(viewBox=_View(), axisItems={"left": NumberAxis("left"), "bottom": NumberAxis("bottom")})
+        self._theme, self._margins, self._below = theme, margins, below
+        self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
+        self._window: tuple[float, float] | None = None
+        self._heights: Heights = _between(0.0, 1.0)
+        self._own_height = False
+        self._fitted = (0.0, 1.0)
+        self._widest = "88,888"
+        self.setMenuEnabled(False)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        plot = self.getPlotItem()
+        self._has_label = bool(y)
+        if x:
+            plot.setLabel("bottom", x)
+        if y:
+            plot.setLabel("left", y)
+        plot.disableAutoRange()
+        self._mark_lines, self._mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
+        self._cursor_line = pg.InfiniteLine(angle=90, movable=False)
+        self._said = pg.TextItem(anchor=(0.5, 0.5))
+        for item in (self._mark_lines, self._mark_ticks, self._cursor_line, self._said):
+            self.addItem(item, ignoreBounds=True)
+        self.set_marks(())
+        self.show_cursor(None)
+        self.say("")
+        view = plot.getViewBox()
+        view.sigRangeChangedManually.connect(self._on_moved)
+        view.sigRangeChanged.connect(self._place_said)
+        # Kept as a member: the proxy lives as long as the chart.
+        self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=60, slot=self._on_mouse)
+        self.restyle()
+        theme.theme_changed.connect(self.restyle)
+
+    @Slot()
+    def restyle(self) -> None:
+        """Take the theme's colours."""
+        theme = self._theme
+        theme.style_plot(self.getPlotItem())
+        # As wide as any number will be, so that nothing moves when the numbers grow.
+        width = QFontMetrics(theme.font(0.9)).horizontalAdvance(self._widest)
+        self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
+        self._mark_lines.setPen(theme.pen("muted", style=Qt.PenStyle.DashLine))
+        self._mark_ticks.setPen(theme.pen("muted"))
+        self._cursor_line.setPen(theme.pen("text", alpha=0.6))
+        self._said.setColor(theme.theme.muted)
+        self._said.setFont(theme.font(0.9))
+        self.show_scales(self._has_scales)
+
+    # -- What is shown ----------------------------------------------------------------------------------
+
+    def set_margins(self, left: int, top: int, right: int) -> None:
+        """Keep other margins free."""
+        self._margins = (left, top, right)
+        self._fit()
+
+    def set_widest(self, words: str) -> None:
+        """Give the words along the left axis as much room as these need."""
+        self._widest = words
+        self.restyle()
+
+    def show_range(self, x: tuple[float, float], y: tuple[float, float] | Heights) -> None:
+        """Say what there is to see (in log mode, y is log10). It is shown, unless the user looks closer at a part.
+
+        Args:
+            y: from where to where, or what says that of the part between two x.
+        """
+        self._heights = y if callable(y) else _between(*y)
+        self._whole = (x, self._heights(*x))
+        self._fit()
+
+    def show_window(self, window: tuple[float, float] | None) -> None:
+        """Show the part between two x, or everything."""
+        self._window, self._own_height = window, False
+        self._fit()
+
+    @Slot()
+    def show_whole(self) -> None:
+        """Show everything again."""
+        self.show_window(None)
+        self.window_moved.emit(None)
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """Which part is shown, None for everything."""
+        return self._window
+
+    def show_scales(self, shown: bool) -> None:
+        """Draw the axes, or not, where there is nothing to measure yet; their room stays."""
+        self._has_scales = shown
+        for side in ("left", "bottom"):
+            self.getPlotItem().getAxis(side).setOpacity(1.0 if shown else 0.0)
+
+    def say(self, words: str) -> None:
+        """Write words in the middle, "" for none."""
+        self._said.setText(words)
+        self._said.setVisible(bool(words))
+
+    def curve(self, *, smooth: bool = False) -> Curve:
+        """A line. `smooth` draws fine edges: for lines without noise, since with it that is slow."""
+        line = Curve(smooth=smooth)
+        self.addItem(line)
+        return line
+
+    def set_marks(self, lines: Sequence[float], ticks: Sequence[float] = ()) -> None:
+        """Mark some x by dashed lines across the chart, others by ticks at its foot."""
+        for group, places in ((self._mark_lines, lines), (self._mark_ticks, ticks)):
+            group.setXVals(places)
+            group.setVisible(bool(places))
+            group.update()
+
+    def show_cursor(self, x: float | None) -> None:
+        """Draw a line at this x, or none."""
+        self._cursor_line.setVisible(x is not None)
+        if x is not None:
+            self._cursor_line.setValue(x)
+
+    def zoom(self, factor: float, x: float) -> None:
+        """Look closer (below 1) or from farther at what is around x."""
+        self.getPlotItem().getViewBox().scaleBy((factor, 1.0), QPointF(x, 0.0))
+        self._on_moved()
+
+    def reveal(self, x: float) -> None:
+        """Go along, where x is not in the part that is shown."""
+        if self._window is None or self._window[0] <= x <= self._window[1]:
+            return
+        first, last = self._window
+        by = x - last if x > last else x - first
+        self._window = (first + by, last + by)
+        self._fit()
+        self.window_moved.emit(self._window)
+
+    # -- Moving -----------------------------------------------------------------------------------------
+
+    def mouseDoubleClickEvent(self, event: object) -> None:
+        self.show_whole()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self.pointed.emit(None)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        super().resizeEvent(event)
+        if event is not None:  # pyqtgraph calls it without one while it is being made
+            self._fit()
+
+    def _on_mouse(self, args: tuple[QPointF]) -> None:
+        view = self.getPlotItem().getViewBox()
+        self.pointed.emit(view.mapSceneToView(args[0]) if view.sceneBoundingRect().contains(args[0]) else None)
+
+    @Slot()
+    def _on_moved(self) -> None:
+        view = self.getPlotItem().getViewBox()
+        (left, right), heights = view.viewRange()
+        per_pixel = (right - left) / max(view.width(), 1.0)
+        first, last = left + self._margins[0] * per_pixel, right - self._margins[2] * per_pixel
+        x0, x1 = self._whole[0]
+        slack = 1e-6 * (x1 - x0)
+        everything = first <= x0 + slack and last >= x1 - slack
+        self._window = None if everything else (first, last)
+        self._own_height = self._own_height or not np.allclose(heights, self._fitted, rtol=1e-6, atol=0.0)
+        self._fit()
+        self.window_moved.emit(self._window)
+
+    def _fit(self) -> None:
+        view = self.getPlotItem().getViewBox()
+        x0, x1 = self._window or self._whole[0]
+        y0, y1 = self._heights(x0, x1)
+        left, top, right = self._margins
+        # pyqtgraph leaves out a number that would be cut off at the foot.
+        below = QFontMetrics(self._theme.font(0.9)).height() / 2 + 1 if self._below is None else self._below
+        per_x = (x1 - x0) / max(view.width() - left - right, 1.0)
+        per_y = (y1 - y0) / max(view.height() - top - below, 1.0)
+        self.getPlotItem().getAxis("bottom").end = x1
+        across, up = (x0 - left * per_x, x1 + right * per_x), (y0 - below * per_y, y1 + top * per_y)
+        if self._own_height:
+            view.setRange(xRange=across, padding=0)
+            return
+        self._fitted = up
+        view.setRange(xRange=across, yRange=up, padding=0)
+
+    @Slot()
+    def _place_said(self) -> None:
+        (left, right), (low, high) = self.getPlotItem().getViewBox().viewRange()
+        self._said.setPos((left + right) / 2, (low + high) / 2)
+
+
+def _between(low: float, high: float) -> Heights:
+    return lambda first, last: (low, high)

@@ -1,0 +1,87 @@
+"""The button that writes charts into files: asks which kind and where to, and says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QMenu, QPushButton, QWidget
+
+from app.kit.chart_export import Columns, write_csv, write_json, write_png, write_svg
+from app.kit.file_dialogs import ask_where_to_save
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+
+__all__ = ["Columns", "ExportButton", "Numbers"]
+
+Numbers = Callable[[], Callable[[], Columns]]
+"""Called on the window's thread; what it returns makes the columns, on another one."""
+
+_KINDS = (
+    ("png", "Picture (PNG)…", "PNG pictures (*.png)"),
+    ("svg", "Drawing (SVG)…", "SVG pictures (*.svg)"),
+    ("csv", "All numbers (CSV)…", "Tables (*.csv)"),
+    ("json", "All numbers (JSON)…", "JSON (*.json)"),
+)
+
+
+class ExportButton(QPushButton):
+    """Offers what `picture` shows as PNG and SVG, and the numbers behind it as CSV and JSON.
+
+    Args:
+        numbers: gives the columns, all of one length, whatever part of them is shown.
+    """
+
+    def __init__(self, session: Session, theme: ThemeProvider, picture: QWidget, numbers: Numbers) -> None:
+        super().__init__("Export")
+        self.name = "charts"
+        """What a file is called where the user does not say."""
+        self.picture = picture
+        """What a picture shows."""
+        self._session, self._theme, self._numbers = session, theme, numbers
+        theme.set_icon(self, "export")
+        self.setToolTip("Write the charts, or all the numbers behind them, into a file")
+        menu = QMenu(self)
+        for kind, words, _ in _KINDS:
+            menu.addAction(words).triggered.connect(lambda checked=False, kind=kind: self.ask_where(kind))
+        self.setMenu(menu)
+        self._writing = Aside(self)
+        self._writing.done.connect(self._on_written)
+        self._writing.failed.connect(self._on_failed)
+
+    def ask_where(self, kind: str) -> None:
+        """Ask for a file of a kind, png, svg, csv or json, and write it."""
+        filters = next(words for name, _, words in _KINDS if name == kind)
+        path = ask_where_to_save(self, "Export", self.name, kind, filters)
+        if path is not None:
+            self.export_to(path, kind)
+
+    def export_to(self, path: Path, kind: str) -> None:
+        """Write a file; the session says whether it worked."""
+        if kind in ("csv", "json"):
+            make_columns, write_numbers = self._numbers(), write_csv if kind == "csv" else write_json
+
+            def write() -> Path:
+                write_numbers(make_columns(), path)
+                return path
+
+            self._writing.ask(write)
+            return
+        ground = self._theme.theme.color("window")
+        if kind == "png":
+            written = self._session.export_picture(path, lambda path: write_png(self.picture, ground, path))
+        else:
+            written = self._session.export_picture(path, lambda path: write_svg(self.picture, ground, self.name, path))
+        if written:
+            self._on_written(path)
+
+    @Slot(object)
+    def _on_written(self, path: Path) -> None:
+        self._session.notice.emit(f"{path.name} was written to {path.parent}.")
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._session.job_failed.emit(failure.sentence, failure.details)

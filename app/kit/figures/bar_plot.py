@@ -1,0 +1,81 @@
+"""Bars side by side over an axis of things in an order."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRectF
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
+
+from app.kit.figures.figure import Figure
+from app.kit.figures.pictures import BarPicture
+from app.kit.theme import SPACE, ThemeProvider
+
+
+class BarPlot(Figure):
+    """Shows a BarPicture; the pointer or the arrow keys read a bar."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(theme, parent)
+        self._picture: BarPicture | None = None
+
+    @property
+    def picture(self) -> BarPicture | None:
+        """What is shown."""
+        return self._picture
+
+    def set_picture(self, picture: BarPicture) -> None:
+        """Show other bars."""
+        self.set_spot(None)
+        self._picture = picture
+        self.setAccessibleName(f"{picture.title}: {picture.y.title} by {picture.x.title}. Arrow keys read it.")
+        self.update()
+
+    def _room(self) -> QRectF:
+        room = super()._room()
+        room.setRight(self.width() - 1.5 * SPACE)  # no colour bar stands there
+        return room
+
+    def _shape(self) -> tuple[int, int]:
+        return (len(self._picture.values), 1) if self._picture is not None else (0, 0)
+
+    def _spot_at(self, point: QPointF) -> tuple[int, int] | None:
+        room = self._room()
+        if self._picture is None or not room.contains(point):
+            return None
+        axis = self._picture.x
+        i = round(axis.low + (point.x() - room.left()) / room.width() * (axis.high - axis.low)) - 1
+        return min(max(i, 0), len(self._picture.values) - 1), 0
+
+    def _words(self, spot: tuple[int, int]) -> str:
+        assert self._picture is not None
+        return self._picture.describe(spot[0])
+
+    def bar_rect(self, i: int) -> QRectF:
+        """Where bar number `i` is drawn."""
+        assert self._picture is not None
+        room, axis = self._room(), self._picture.x
+        step = room.width() / (axis.high - axis.low)
+        height = float(self._picture.values[i]) / self._picture.y.high * room.height()
+        left = room.left() + (i + 1 - axis.low - 0.4) * step
+        return QRectF(left, room.bottom() - height, 0.8 * step, height)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        picture = self._picture
+        if picture is None:
+            return
+        painter = QPainter(self)
+        colors, room = self._theme.theme, self._room()
+        for place, _ in self._ticks(picture.y, room.height(), lying=False):
+            y = round(room.bottom() - place / picture.y.high * room.height()) + 0.5
+            painter.setPen(QPen(colors.color("border_strong" if place == 0 else "border"), 1))
+            painter.drawLine(QPointF(room.left(), y), QPointF(room.right(), y))
+        self._draw_frame(painter, room, picture.title, picture.x, picture.y)
+        for i in range(len(picture.values)):
+            is_read = self.spot is not None and self.spot[0] == i
+            painter.fillRect(self.bar_rect(i), colors.color("accent", 1.0 if is_read or self.spot is None else 0.45))
+        if self._shows_focus:
+            painter.setPen(QPen(colors.color("accent"), 1))
+            painter.drawRect(room.adjusted(-2, -2, 2, 2))
+        if self.spot is not None:
+            bar = self.bar_rect(self.spot[0])
+            self._draw_read_out(painter, QPointF(bar.center().x(), room.top()), self._words(self.spot))

@@ -1,0 +1,286 @@
+"""A form generated from a settings dataclass: one editor per field, by group, with problems beside their cause."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
+
+from app.kit.forms.editors import FloatBox, IntBox, make_editor
+from app.kit.forms.slot_group import SlotGroup
+from app.kit.forms.slot_row import SlotRow
+from app.kit.motion import prefers_reduced_motion
+from app.kit.theme import ThemeProvider
+from app.kit.words.slot_words import with_labels
+from models.settings.slots import Problem, SettingError, draft, is_used
+
+_FLASH_MS = 2200
+
+
+class ConfigForm(QWidget):
+    """Edits one frozen dataclass whose fields were made by `models.settings.slots.slot`.
+
+    Only fields that mean something in the current settings have a visible row. What was typed stays in its editor while
+    it is illegal.
+
+    Args:
+        config: what to show first; its type decides the fields.
+        hidden: names of fields that keep their value and get no editor. A field with a single choice never gets one.
+        folded: groups that start folded away.
+        zero_words: for fields whose least value means "choose for me": the text shown for it, given the settings.
+        notes: a line below a field's editor that always stands there.
+
+    Signals:
+        changed(object): a new, legal settings object, after the user's edit.
+        problem_changed(str): the sentences that say why the form's content is illegal; empty when it is legal again.
+    """
+
+    changed = Signal(object)
+    problem_changed = Signal(str)
+
+    def __init__(
+        self,
+        config: Any,
+        theme: ThemeProvider,
+        *,
+        hidden: Collection[str] = (),
+        folded: Collection[str] = (),
+        zero_words: Mapping[str, Callable[[Any], str]] | None = None,
+        notes: Mapping[str, str] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._config = config
+        self._problems: dict[str, str] = {}
+        self._zero_words = dict(zero_words or {})
+        self._meaningless: frozenset[str] = frozenset()
+        self._fields = {
+            f.name: f
+            for f in dataclasses.fields(config)
+            if f.name not in hidden and len(f.metadata.get("choices", (1, 2))) > 1
+        }
+        notes = notes or {}
+        self._rows = {name: SlotRow(f, make_editor(f), theme, notes.get(name, "")) for name, f in self._fields.items()}
+        self._groups: dict[str, SlotGroup] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        for name in dict.fromkeys(map(_group_of, self._fields.values())):
+            rows = [row for row in self._rows.values() if _group_of(row.field) == name]
+            self._groups[name] = SlotGroup(name, rows, theme, folded=name in folded)
+            layout.addWidget(self._groups[name])
+        layout.addStretch(1)
+        for row in self._rows.values():
+            row.editor.changed.connect(lambda *_: self._on_edited())
+            row.advised.connect(lambda name, value: self.apply({name: value}))
+        self._marked: list[SlotRow] = []
+        self._fading = QVariantAnimation(self)
+        self._fading.setDuration(_FLASH_MS)
+        self._fading.setStartValue(1.0)
+        self._fading.setKeyValueAt(0.4, 1.0)
+        self._fading.setEndValue(0.0)
+        self._fading.valueChanged.connect(self._on_fading)
+        self._size_editors()
+        self._show(config)
+
+    # -- What it holds -------------------------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Any:
+        """The last legal settings that the form held."""
+        return self._config
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What stands in the form, legal or not."""
+        kept = {f.name: getattr(self._config, f.name) for f in dataclasses.fields(self._config)}
+        return kept | {name: row.editor.read() for name, row in self._rows.items()}
+
+    @property
+    def problem(self) -> str:
+        """Why the form's content is illegal, in sentences; empty where it is legal."""
+        return "\n".join(self._problems.values())
+
+    @property
+    def problem_slot(self) -> str:
+        """The field that causes the first problem; '' where there is none."""
+        return next(iter(self._problems), "")
+
+    @property
+    def problem_group(self) -> str:
+        """The group of that field."""
+        return _group_of(self._fields[self.problem_slot]) if self._problems else ""
+
+    def editor(self, name: str) -> QWidget:
+        """The widget that edits the field `name`."""
+        return self._rows[name].editor.widget
+
+    def row(self, name: str) -> SlotRow:
+        """The line of the field `name`."""
+        return self._rows[name]
+
+    def group(self, name: str) -> SlotGroup:
+        """The heading `name` with its lines."""
+        return self._groups[name]
+
+    # -- Changing it ---------------------------------------------------------------------------------------------------
+
+    def set_config(self, config: Any) -> None:
+        """Show `config`, without a signal but for a problem that this ends."""
+        self._config = config
+        self._show(config)
+        self._set_problems([])
+
+    def set_meaningless(self, names: Collection[str]) -> None:
+        """Hide these fields, which change nothing beside what is chosen elsewhere; they keep their values."""
+        self._meaningless = frozenset(names)
+        self._refresh(self._config)
+
+    def apply(self, changes: Mapping[str, Any]) -> None:
+        """Change fields as if the user had typed them, all at once."""
+        for name, value in changes.items():
+            self._rows[name].editor.write(value)
+        self._on_edited()
+
+    def commit(self) -> None:
+        """Take up what was typed but not yet entered; call it before acting on `config`."""
+        for row in self._rows.values():
+            if isinstance(row.editor.widget, IntBox | FloatBox):
+                row.editor.widget.interpretText()
+
+    # -- Showing it ----------------------------------------------------------------------------------------------------
+
+    def show_group(self, group: str) -> None:
+        """Unfold `group` and give its first editor the focus."""
+        first = next(name for name, f in self._fields.items() if _group_of(f) == group)
+        self.show_slot(first)
+
+    def show_slot(self, name: str) -> None:
+        """Bring the field `name` into view and give its editor the focus."""
+        row = self._rows[name]
+        self._groups[_group_of(row.field)].reveal(name)
+        row.editor.widget.setFocus(Qt.FocusReason.OtherFocusReason)
+        self._scroll_to(name)
+
+    def mark(self, names: Collection[str]) -> None:
+        """Make these fields stand out: for a moment, or until the next change where the system wants no movement."""
+        self._fading.stop()
+        for row in self._marked:
+            row.set_glow(0.0)
+        self._marked = [row for name, row in self._rows.items() if name in names]
+        if not self._marked:
+            return
+        self._on_fading(1.0)
+        if not prefers_reduced_motion():
+            self._fading.start()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._size_editors()
+
+    def _scroll_to(self, name: str) -> None:
+        """Scroll to a row, once the layout knows of what was just unfolded or written there."""
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QScrollArea):
+            parent = parent.parentWidget()
+        if parent is not None:
+            QTimer.singleShot(0, self, lambda: parent.ensureWidgetVisible(self._rows[name], 0, 24))
+
+    def _size_editors(self) -> None:
+        width = self.fontMetrics().averageCharWidth() * 18 + 48
+        for row in self._rows.values():
+            if isinstance(row.editor.widget, QComboBox):
+                width = max(width, row.editor.widget.sizeHint().width())
+        for row in self._rows.values():
+            if not isinstance(row.editor.widget, QPlainTextEdit | QCheckBox):
+                row.editor.widget.setFixedWidth(width)
+
+    def _on_fading(self, glow: float) -> None:
+        for row in self._marked:
+            row.set_glow(glow)
+
+    # -- Following edits -----------------------------------------------------------------------------------------------
+
+    def _on_edited(self) -> None:
+        if self._marked and self._fading.state() != QVariantAnimation.State.Running:
+            self.mark(())
+        values = self.values
+        problems = self._find_problems(values)
+        if problems:
+            self._show_rows(draft(type(self._config), values), {problem.slot for problem in problems})
+            self._set_problems(problems)
+            return
+        config = dataclasses.replace(self._config, **values)
+        unchanged = config == self._config
+        self._config = config
+        self._set_problems([])
+        self._refresh(config)
+        if not unchanged:
+            self.changed.emit(config)
+
+    def _find_problems(self, values: dict[str, Any]) -> list[Problem]:
+        """All that is wrong with the values, each on a field that has an editor."""
+        kind = type(self._config)
+        if hasattr(kind, "problems"):
+            found: list[Problem] = kind.problems(values)
+        else:
+            try:
+                kind(**values)
+            except SettingError as error:
+                found = [error.problem]
+            except ValueError as error:
+                found = [Problem(self._guilty_field(str(error)), str(error))]
+            else:
+                found = []
+        first = next(iter(self._fields))
+        return [Problem(p.slot if p.slot in self._fields else first, p.sentence) for p in found]
+
+    def _guilty_field(self, sentence: str) -> str:
+        """The field that `sentence` names first; the form's first field where it names none."""
+        places = {name: re.search(rf"\b{name}\b", sentence) for name in self._fields}
+        found = {name: place.start() for name, place in places.items() if place}
+        return min(found, key=lambda name: found[name]) if found else next(iter(self._fields))
+
+    def _show(self, config: Any) -> None:
+        for name, row in self._rows.items():
+            row.editor.write(getattr(config, name))
+        self._refresh(config)
+
+    def _refresh(self, config: Any) -> None:
+        """Bring up to date what depends on other fields: the words for 0, and which rows show."""
+        for name, make_words in self._zero_words.items():
+            widget = self._rows[name].editor.widget
+            assert isinstance(widget, IntBox)
+            widget.set_zero_words(make_words(config))
+        self._show_rows(config, set())
+
+    def _show_rows(self, config: Any, always: set[str]) -> None:
+        used = {name for name, f in self._fields.items() if is_used(config, f)}
+        names = (used - self._meaningless) | always
+        changed = {name: getattr(config, name) != f.default for name, f in self._fields.items()}
+        for group in self._groups.values():
+            group.show_rows(names, changed)
+
+    def _set_problems(self, problems: list[Problem]) -> None:
+        before = self.problem
+        self._problems = {}
+        for problem in problems:
+            self._problems.setdefault(problem.slot, with_labels(problem.sentence, self._fields.values()))
+        advice = {problem.slot: problem.sentence for problem in reversed(problems)}
+        for name, row in self._rows.items():
+            row.set_problem(self._problems.get(name, ""), advice.get(name, ""))
+        for name in self._problems:
+            self._groups[_group_of(self._fields[name])].reveal(name)
+        if self._problems and self.problem != before:
+            self._scroll_to(self.problem_slot)
+        if self.problem != before:
+            self.problem_changed.emit(self.problem)
+
+
+def _group_of(f: dataclasses.Field[Any]) -> str:
+    return str(f.metadata.get("group", ""))

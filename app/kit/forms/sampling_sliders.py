@@ -1,0 +1,37 @@
+"""The sliders of sampling, made from SamplingConfig's own words: the same wherever they stand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from app.kit.forms.slider_row import SliderRow
+from models.settings.sampling_config import SamplingConfig
+
+# name -> lowest, highest, decimals, power, words for the lowest
+_SHAPES: dict[str, tuple[float, float, int, float, str]] = {
+    "temperature": (0.0, 2.0, 2, 1.0, "greedy"),
+    "top_p": (0.01, 1.0, 2, 1.0, ""),
+    "max_tokens": (1, 1024, 0, 2.0, ""),
+    "top_k": (0, 200, 0, 2.0, "off"),
+    "min_p": (0.0, 0.5, 3, 2.0, "off"),
+    "typical_p": (0.01, 1.0, 2, 1.0, ""),
+    "repetition_penalty": (1.0, 2.0, 2, 1.0, "off"),
+    "frequency_penalty": (-2.0, 2.0, 2, 1.0, ""),
+    "presence_penalty": (-2.0, 2.0, 2, 1.0, ""),
+}
+SLIDERS = tuple(_SHAPES)
+_FIELDS = {field.name: field for field in dataclasses.fields(SamplingConfig)}
+
+
+def sampling_words(name: str) -> tuple[str, str]:
+    """The label of a setting, and what it does."""
+    about = _FIELDS[name].metadata
+    return about["label"], about["help"]
+
+
+def sampling_slider(name: str, *, in_line: bool = False) -> SliderRow:
+    """The row that edits a field of SamplingConfig, one of SLIDERS; `in_line`: all of it beside each other."""
+    low, high, decimals, power, zero_words = _SHAPES[name]
+    return SliderRow(
+        *sampling_words(name), low, high, decimals=decimals, power=power, zero_words=zero_words, in_line=in_line
+    )

@@ -1,0 +1,145 @@
+"""One line of a generated form: a setting's name, its editor, and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.forms.editors import Editor
+from app.kit.theme import ThemeProvider
+from app.kit.words.value_words import words
+
+_ADVICE = re.compile(r"\buse (.+?)\.?$")
+_BAR = 3  # pixels: the mark at the left of what is new
+
+
+class SlotRow(QWidget):
+    """A setting with its editor; `note` is a line below it that always stands there.
+
+    Signals:
+        advised(name, value): the user wants the value that a problem's sentence names.
+    """
+
+    advised = Signal(str, object)
+
+    def __init__(self, f: dataclasses.Field[Any], editor: Editor, theme: ThemeProvider, note: str = "") -> None:
+        super().__init__()
+        self.field, self.editor, self._theme = f, editor, theme
+        self._glow = 0.0
+        self._problem: QWidget | None = None
+        self._sentence = ""
+        text = f.metadata.get("label", f.name)
+        self.title = QLabel(text)
+        self.title.setBuddy(editor.widget)
+        self.title.setWordWrap(True)
+        editor.widget.setAccessibleName(text)
+        editor.widget.setAccessibleDescription(f.metadata.get("help", ""))
+        for widget in (self.title, editor.widget):
+            widget.setToolTip(f"<p>{f.metadata.get('help', '')}</p><p><code>{f.name}</code></p>")
+        self._grid = grid = QGridLayout(self)
+        grid.setContentsMargins(8, 2, 6, 2)
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(3)
+        grid.setColumnStretch(0, 1)
+        if isinstance(editor.widget, QPlainTextEdit):
+            grid.addWidget(self.title, 0, 0, 1, 2)
+            grid.addWidget(editor.widget, 1, 0, 1, 2)
+        else:
+            side = Qt.AlignmentFlag.AlignRight if isinstance(editor.widget, QCheckBox) else Qt.AlignmentFlag(0)
+            grid.addWidget(self.title, 0, 0)
+            grid.addWidget(editor.widget, 0, 1, side)
+        if note:
+            grid.addWidget(label(note, "caption", wrap=True), 2, 0, 1, 2)
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, '' where all is well."""
+        return self._sentence
+
+    @property
+    def glow(self) -> float:
+        """How strongly the row is marked as new, 0 to 1."""
+        return self._glow
+
+    def set_glow(self, glow: float) -> None:
+        """Mark the row as new."""
+        if glow != self._glow:
+            self._glow = glow
+            self.update()
+
+    def set_problem(self, sentence: str, advice: str = "") -> None:
+        """Say what is wrong below the editor, with a button for each value that `advice` tells to use; '' = well.
+
+        Args:
+            advice: the sentence before names were put into words, whose values are read; `sentence` where it is ''.
+        """
+        if sentence == self._sentence:
+            return
+        self._sentence = sentence
+        if self._problem is not None:
+            self._grid.removeWidget(self._problem)
+            self._problem.hide()
+            self._problem.deleteLater()
+            self._problem = None
+        if sentence:
+            self._problem = self._make_problem(sentence, self.advice(advice or sentence))
+            self._grid.addWidget(self._problem, 3, 0, 1, 2)
+            self._problem.show()
+        widget = self.editor.widget
+        if bool(widget.property("invalid")) != bool(sentence):
+            widget.setProperty("invalid", bool(sentence))
+            widget.style().polish(widget)
+
+    def advice(self, sentence: str) -> list[Any]:
+        """The values of this setting that the sentence advises: [4, 6] of «… : use 4 or 6.»."""
+        found = _ADVICE.search(sentence)
+        named = re.split(r", or | or |, ", found.group(1)) if found else []
+        values = [self._value(word.strip()) for word in named]
+        return [value for value in values if value is not None]
+
+    def _value(self, word: str) -> Any:
+        choices = self.field.metadata.get("choices")
+        if choices:
+            return word if word in choices else None
+        kind = type(self.field.default)
+        if kind not in (int, float) or not re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", word):
+            return None
+        return kind(float(word)) if kind is float or float(word).is_integer() else None
+
+    def _make_problem(self, sentence: str, values: list[Any]) -> QWidget:
+        box = QWidget()
+        lines = QVBoxLayout(box)
+        lines.setContentsMargins(0, 0, 0, 2)
+        lines.setSpacing(4)
+        lines.addWidget(label(sentence, "error", wrap=True, selectable=True))
+        buttons = [
+            button(
+                f"Use {words(value) if isinstance(value, str) else value}",
+                self._theme,
+                lambda value=value: self.advised.emit(self.field.name, value),  # type: ignore[misc]
+                role="segment",
+                tip=f"Set {self.title.text()} to this value",
+            )
+            for value in values
+        ]
+        if buttons:
+            lines.addLayout(row(*buttons, None, spacing=6))
+        return box
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._glow <= 0:
+            return
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setOpacity(self._glow)
+        painter.setBrush(self._theme.theme.color("accent_soft"))
+        painter.drawRoundedRect(self.rect(), 6, 6)
+        painter.setBrush(self._theme.theme.color("accent"))
+        painter.drawRoundedRect(0, 4, _BAR, self.height() - 8, 1.5, 1.5)

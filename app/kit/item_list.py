@@ -1,0 +1,186 @@
+"""A list of things with a name and a line about each, which can be deleted: tokenizers, designs, chats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSignalBlocker, QSize, Qt, Signal, SignalInstance
+from PySide6.QtGui import QAction, QFontMetrics, QKeySequence, QPainter
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.kit.colours import Theme
+from app.kit.theme import ThemeProvider
+
+_DETAIL, _PROBLEM = Qt.ItemDataRole.UserRole + 1, Qt.ItemDataRole.UserRole + 2
+_PAD = 8
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line: `key` identifies it, `problem` is a sentence where it cannot be used, `brief` the same in two words."""
+
+    key: str
+    name: str
+    detail: str = ""
+    problem: str = ""
+    can_change: bool = True
+    brief: str = ""
+
+
+class ItemList(QListWidget):
+    """Items to choose from. Delete deletes, F2 renames, where the item allows it.
+
+    Signals:
+        chosen(key): clicked, or reached with the arrow keys.
+        rename_asked(key), duplicate_asked(key), delete_asked(key), reveal_asked(key): by key or from the context menu.
+    """
+
+    chosen = Signal(str)
+    rename_asked = Signal(str)
+    duplicate_asked = Signal(str)
+    delete_asked = Signal(str)
+    reveal_asked = Signal(str)
+
+    def __init__(self, name: str, theme: ThemeProvider, *, can_rename: bool = False, has_folders: bool = False) -> None:
+        super().__init__()
+        self._theme = theme
+        self.setProperty("role", "plain")
+        self.setAccessibleName(name)
+        self.setItemDelegate(_TwoLines(theme, self))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self._items: dict[str, Item] = {}
+        self._actions: list[QAction] = []
+        if can_rename:
+            self._add_action("Rename…", QKeySequence(Qt.Key.Key_F2), self.rename_asked)
+        if has_folders:
+            self._add_action("Duplicate", QKeySequence("Ctrl+D"), self.duplicate_asked)
+            self._add_action("Reveal in folder", QKeySequence(), self.reveal_asked)
+        self._add_action("Delete", QKeySequence(QKeySequence.StandardKey.Delete), self.delete_asked)
+        self.currentItemChanged.connect(self._on_current_changed)
+        self._visible_rows = 0
+        theme.theme_changed.connect(self._on_theme_changed)
+
+    def set_items(self, items: Sequence[Item], current: str = "") -> None:
+        """Show `items` with `current` selected, without a signal."""
+        with QSignalBlocker(self):
+            if tuple(items) != tuple(self._items.values()):
+                self._items = {item.key: item for item in items}
+                self.clear()
+                for item in items:
+                    self._add(item)
+        self.select(current)
+
+    def select(self, key: str) -> None:
+        """Have this item selected, or none where there is none of it, without a signal."""
+        with QSignalBlocker(self):
+            keys = list(self._items)
+            self.setCurrentRow(keys.index(key) if key in self._items else -1)
+        self._allow_actions()
+
+    def item_of(self, key: str) -> Item | None:
+        """The item of this key."""
+        return self._items.get(key)
+
+    def show_rows(self, n: int) -> None:
+        """Be as high as `n` rows of two lines, at any text size."""
+        self._visible_rows = n
+        self._on_theme_changed()
+
+    @property
+    def current_key(self) -> str:
+        """The selected item's key, '' for none."""
+        item = self.currentItem()
+        return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
+
+    def _on_theme_changed(self) -> None:
+        self.doItemsLayout()
+        if self._visible_rows:
+            row = two_lines_height(self._theme)
+            self.setFixedHeight(self._visible_rows * row + 2 * self.frameWidth())
+
+    def _add(self, item: Item) -> None:
+        row = QListWidgetItem(item.name)
+        row.setData(Qt.ItemDataRole.UserRole, item.key)
+        row.setData(_DETAIL, item.brief or item.problem or item.detail)
+        row.setData(_PROBLEM, bool(item.problem))
+        row.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.name}, {item.problem or item.detail}")
+        row.setToolTip(item.problem or f"{item.name}\n{item.detail}".strip())
+        self.addItem(row)
+
+    def _add_action(self, text: str, shortcut: QKeySequence, signal: SignalInstance) -> None:
+        action = QAction(text, self)
+        action.setShortcut(shortcut)
+        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        action.triggered.connect(lambda: signal.emit(self.current_key))
+        self.addAction(action)
+        self._actions.append(action)
+
+    def _on_current_changed(self) -> None:
+        self._allow_actions()
+        if self.current_key:
+            self.chosen.emit(self.current_key)
+
+    def _allow_actions(self) -> None:
+        item = self._items.get(self.current_key)
+        for action in self._actions:
+            action.setEnabled(item is not None and item.can_change)
+
+
+def two_lines_height(theme: ThemeProvider) -> int:
+    """Pixels of a row with a name and a line below it."""
+    return QFontMetrics(theme.font()).height() + QFontMetrics(theme.font(0.9)).height() + 13
+
+
+def draw_ground(painter: QPainter, place: QRect, option: QStyleOptionViewItem, colors: Theme) -> None:
+    """What lies under a row's words where it is selected or under the pointer, with a frame where the keys go to it."""
+    state = option.state
+    selected, hovered = state & QStyle.StateFlag.State_Selected, state & QStyle.StateFlag.State_MouseOver
+    if selected or hovered:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colors.color("accent_soft" if selected else "sunken"))
+        painter.drawRoundedRect(place, 6, 6)
+    if state & QStyle.StateFlag.State_HasFocus and selected:
+        painter.setPen(colors.color("accent"))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(place, 6, 6)
+
+
+class _TwoLines(QStyledItemDelegate):
+    """A name above a smaller line."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        if index.data(_DETAIL):
+            return QSize(80, two_lines_height(self._theme))
+        return QSize(80, QFontMetrics(self._theme.font()).height() + 12)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        colors = self._theme.theme
+        place = QRect(option.rect).adjusted(2, 1, -2, -1)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        draw_ground(painter, place, option, colors)
+        text = place.adjusted(_PAD, 4, -_PAD, -4)
+        for font, role, words in (
+            (self._theme.font(), "text", index.data(Qt.ItemDataRole.DisplayRole)),
+            (self._theme.font(0.9), "danger" if index.data(_PROBLEM) else "muted", index.data(_DETAIL)),
+        ):
+            if words:
+                metrics = QFontMetrics(font)
+                painter.setFont(font)
+                painter.setPen(colors.color(role))
+                line = QRect(text.left(), text.top(), text.width(), metrics.height())
+                painter.drawText(
+                    line,
+                    Qt.AlignmentFlag.AlignLeft,
+                    metrics.elidedText(words, Qt.TextElideMode.ElideRight, text.width()),
+                )
+                text.setTop(line.bottom() + 2)
+        painter.restore()

@@ -1,0 +1,143 @@
+"""Names of views below each other, each under its icon, at the side of what they show: room for words where there is
+little across."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QTabBar, QWidget
+
+from app.kit.theme import SPACE, ThemeProvider
+
+_ICON, _BETWEEN = 20, 2
+"""Pixels of an icon at the usual text size, and between it and its name."""
+_ROOMY, _TIGHT = 2 * SPACE, SPACE // 2
+"""Pixels above and below icon and name together, as there is room."""
+
+
+class Rail(QTabBar):
+    """A tab bar that stands upright.
+
+    Args:
+        icons: a Phosphor name for each of the views that will be added.
+
+    Signals:
+        pressed_again(): the view that is shown was clicked, or Enter or Space was pressed.
+    """
+
+    pressed_again = Signal()
+
+    def __init__(self, title: str, icons: Sequence[str], theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme, self._icons = theme, tuple(icons)
+        self._shows = True
+        self.setShape(QTabBar.Shape.RoundedEast)
+        self.setDrawBase(False)
+        self.setExpanding(False)
+        self.setUsesScrollButtons(False)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.setMouseTracking(True)
+        self.setAccessibleName(title)
+        self.tabBarClicked.connect(self._on_clicked)
+        theme.theme_changed.connect(self._on_theme)
+
+    def set_shows(self, shows: bool) -> None:
+        """Whether the current view is seen: then its name is marked."""
+        self._shows = shows
+        self.update()
+
+    # -- Sizes ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def _icon_size(self) -> int:
+        return round(_ICON * self._theme.text_scale)
+
+    def _metrics_height(self) -> int:
+        return self._icon_size + _BETWEEN + self.fontMetrics().height()
+
+    def tabSizeHint(self, index: int) -> QSize:
+        width = max(self.fontMetrics().horizontalAdvance(self.tabText(i)) for i in range(self.count()))
+        inside = self._metrics_height()
+        room = self.height() // max(self.count(), 1) if self.isVisible() else inside + _ROOMY
+        return QSize(width + 2 * SPACE, min(max(room, inside + _TIGHT), inside + _ROOMY))
+
+    def minimumTabSizeHint(self, index: int) -> QSize:
+        return self.tabSizeHint(index)
+
+    def sizeHint(self) -> QSize:
+        if not self.count():
+            return QSize(0, 0)
+        return QSize(self.tabSizeHint(0).width(), self.count() * (self._metrics_height() + _ROOMY))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.sizeHint().width(), self.count() * (self._metrics_height() + _TIGHT))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        self.setElideMode(self.elideMode())  # lays the tabs out anew, which no other call does
+
+    @Slot()
+    def _on_theme(self) -> None:
+        self._lay_out()
+        self.updateGeometry()
+        self.update()
+
+    # -- Choosing ------------------------------------------------------------------------------------------------------
+
+    @Slot(int)
+    def _on_clicked(self, index: int) -> None:
+        if index >= 0 and index == self.currentIndex():
+            self.pressed_again.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self.pressed_again.emit()
+        elif event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self._step(1 if event.key() == Qt.Key.Key_Down else -1)
+        else:
+            super().keyPressEvent(event)
+
+    def _step(self, by: int) -> None:
+        index = self.currentIndex() + by
+        while 0 <= index < self.count() and not self.isTabEnabled(index):
+            index += by
+        if 0 <= index < self.count():
+            self.setCurrentIndex(index)
+
+    # -- Drawing -------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(self.font())
+        under = self.mapFromGlobal(self.cursor().pos())
+        for index in range(self.count()):
+            place = self.tabRect(index)
+            self._draw(painter, place, index, hovered=self.underMouse() and place.contains(under))
+        painter.end()
+
+    def _draw(self, painter: QPainter, place: QRect, index: int, *, hovered: bool) -> None:
+        colors, current = self._theme.theme, index == self.currentIndex()
+        shown, enabled = current and self._shows, self.isTabEnabled(index)
+        box = QRectF(place).adjusted(1, 1, -1, -1)
+        painter.setPen(Qt.PenStyle.NoPen)
+        if shown or (hovered and enabled):
+            painter.setBrush(colors.color("accent_soft" if shown else "sunken"))
+            painter.drawRoundedRect(box, 7, 7)
+        if current and self.hasFocus():
+            painter.setPen(QPen(colors.color("accent"), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(box, 7, 7)
+        role = "faint" if not enabled else "accent" if shown else "text" if hovered else "muted"
+        size, inside = self._icon_size, self._metrics_height()
+        top = place.top() + (place.height() - inside) // 2
+        icon = QRect(place.left() + (place.width() - size) // 2, top, size, size)
+        self._theme.icon(self._icons[index], role).paint(painter, icon)
+        words = QRect(place.left(), top + size + _BETWEEN, place.width(), self.fontMetrics().height())
+        painter.setPen(colors.color(role))
+        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, self.tabText(index))

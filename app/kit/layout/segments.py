@@ -1,0 +1,51 @@
+"""A few words side by side, of which one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QWidget
+
+from app.kit.theme import SPACE
+
+
+class Segments(QWidget):
+    """Buttons of which exactly one is down; the arrow keys go from one to the next.
+
+    Args:
+        choices: the words of each value.
+
+    Signals:
+        changed(str): the user has chosen another value.
+    """
+
+    changed = Signal(str)
+
+    def __init__(self, name: str, choices: Mapping[str, str], tip: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName(name)
+        self._group = QButtonGroup(self)
+        self._values = tuple(choices)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        for i, words in enumerate(choices.values()):
+            button = QPushButton(words)
+            button.setCheckable(True)
+            button.setProperty("role", "segment")
+            button.setAccessibleName(f"{name}: {words}")
+            button.setToolTip(tip)
+            self._group.addButton(button, i)
+            layout.addWidget(button)
+        self._group.button(0).setChecked(True)
+        self._group.idClicked.connect(lambda i: self.changed.emit(self._values[i]))
+
+    @property
+    def value(self) -> str:
+        """The value that holds."""
+        return self._values[self._group.checkedId()]
+
+    def choose(self, value: str) -> None:
+        """Let another value hold, without a signal."""
+        self._group.button(self._values.index(value)).setChecked(True)

@@ -1,0 +1,130 @@
+"""Ways of looking at one thing: a row of names above the one that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from PySide6.QtCore import QEvent, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QTabBar, QVBoxLayout, QWidget
+
+from app.kit.layout.pages import Pages
+from app.kit.layout.tab_order import put_after, stops_in
+from app.kit.theme import SPACE
+
+_SPARED = 16  # pixels of a tab's padding, where the tabs are compact (see the style sheet)
+
+
+class View(NamedTuple):
+    """A name to click, what it shows in a sentence, and what makes it when it is first wanted."""
+
+    words: str
+    tip: str
+    make: Callable[[], QWidget]
+
+
+class Views(QWidget):
+    """Only the view that is shown follows a change; the others do when they are shown.
+
+    Args:
+        bar: what the names stand in, where that is put elsewhere; None for a row above the views.
+
+    Signals:
+        view_changed(name): another view is shown.
+    """
+
+    view_changed = Signal(str)
+
+    def __init__(
+        self, title: str, views: Mapping[str, View], parent: QWidget | None = None, *, bar: QTabBar | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.names = tuple(views)
+        self.pages = Pages({name: view.make for name, view in views.items()})
+        self.pages.page_made.connect(self._on_page_made)
+        self.bar = _ViewBar(title) if bar is None else bar
+        for i, view in enumerate(views.values()):
+            self.bar.addTab(view.words)
+            self.bar.setTabToolTip(i, view.tip)
+        self.bar.currentChanged.connect(self._on_tab)
+        self.top = QHBoxLayout()
+        if bar is None:
+            self.top.addWidget(self.bar, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(self.top)
+        layout.addWidget(self.pages, 1)
+
+    @property
+    def current(self) -> str:
+        """The name of the view that is shown."""
+        return self.pages.current
+
+    def view(self, name: str) -> Any:
+        """A view, made now where it does not exist yet, and up to date."""
+        page = self.pages.page(name)
+        self._update(name)
+        return page
+
+    def show_view(self, name: str) -> None:
+        """Show the view of that name."""
+        index = self.names.index(name)
+        if index == self.bar.currentIndex():
+            self._on_tab(index)  # the bar tells only of another one
+        else:
+            self.bar.setCurrentIndex(index)
+
+    def _update(self, name: str) -> None:
+        """Bring a view up to date."""
+        raise NotImplementedError
+
+    @Slot(int)
+    def _on_tab(self, index: int) -> None:
+        name = self.names[index]
+        self.view(name)
+        self.pages.show_page(name)
+        self.view_changed.emit(name)
+
+    @Slot(str, QWidget)
+    def _on_page_made(self, name: str, page: QWidget) -> None:
+        """Let Tab go from the bar into the page: by itself it would come last, behind all that was made before."""
+        put_after(self.bar, *stops_in(page))
+
+
+class _ViewBar(QTabBar):
+    """The names of the views; closer together where there is little room."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.setDrawBase(False)
+        self.setExpanding(False)
+        self.setUsesScrollButtons(False)
+        self.setElideMode(Qt.TextElideMode.ElideRight)
+        self.setAccessibleName(title)
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for every name."""
+        hint = self.sizeHint()
+        return QSize(hint.width() - (0 if self._is_compact else _SPARED * self.count()), hint.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._space_out()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._space_out()
+
+    @property
+    def _is_compact(self) -> bool:
+        return bool(self.property("compact"))
+
+    def _space_out(self) -> None:
+        wide = self.sizeHint().width() + (_SPARED * self.count() if self._is_compact else 0)
+        if self._is_compact != (wide > self.width()):
+            self.setProperty("compact", not self._is_compact)
+            self.style().polish(self)
+            self.setElideMode(self.elideMode())  # lays the tabs out anew, which no other call does

@@ -1,0 +1,82 @@
+"""A few measured numbers in a row, each with its name; nothing moves when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QLabel, QLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.theme import SPACE, ThemeProvider
+
+
+class StatStrip(QWidget):
+    """Numbers above their names; in several rows where one has no room.
+
+    Args:
+        stats: name -> what it means, for the tooltip.
+        widest: a number as wide as any will be: each place keeps that width.
+    """
+
+    def __init__(self, stats: Mapping[str, str], theme: ThemeProvider, *, widest: str = "88,888") -> None:
+        super().__init__()
+        self._theme, self._widest = theme, widest
+        self._numbers: dict[str, QLabel] = {}
+        self._cells: list[QWidget] = []
+        self._columns = len(stats)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # it gives way by taking another row
+        self._grid.setHorizontalSpacing(3 * SPACE)
+        self._grid.setVerticalSpacing(SPACE // 2)
+        self._grid.setColumnStretch(len(stats), 1)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        for name, tip in stats.items():
+            number, caption = label("–", "number"), label(name, "caption")
+            number.setAccessibleName(name)
+            self._numbers[name] = number
+            cell = QWidget()
+            column = QVBoxLayout(cell)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(0)
+            for widget in (number, caption):
+                widget.setToolTip(tip)
+                column.addWidget(widget)
+            self._cells.append(cell)
+        self._keep_width()
+        self._arrange()
+        theme.theme_changed.connect(self._keep_width)
+
+    def set_number(self, name: str, text: str) -> None:
+        """Show `text` as the number called `name`."""
+        self._numbers[name].setText(text)
+
+    def number(self, name: str) -> str:
+        """What is shown."""
+        return self._numbers[name].text()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        columns = next((n for n in range(len(self._cells), 1, -1) if self._needed(n) <= self.width()), 1)
+        if columns != self._columns:
+            self._columns = columns
+            self._arrange()
+
+    def _needed(self, columns: int) -> int:
+        """The pixels across of so many columns."""
+        widths = [cell.sizeHint().width() for cell in self._cells]
+        return sum(max(widths[i::columns]) for i in range(columns)) + 3 * SPACE * (columns - 1)
+
+    def _arrange(self) -> None:
+        for i, cell in enumerate(self._cells):
+            self._grid.addWidget(cell, i // self._columns, i % self._columns)
+
+    def _keep_width(self) -> None:
+        metrics = QFontMetrics(self._theme.mono_font(1.25))
+        for number in self._numbers.values():
+            number.setMinimumWidth(metrics.horizontalAdvance(self._widest))

@@ -1,0 +1,113 @@
+"""Code to read: monospaced, coloured, with line numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QRect, QSize, Qt, Slot
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent, QSyntaxHighlighter, QTextDocument
+from PySide6.QtWidgets import QFrame, QPlainTextEdit, QWidget
+
+from app.kit.text.code_colours import CodeColours
+from app.kit.theme import SPACE, ThemeProvider
+
+
+class CodeEditor(QPlainTextEdit):
+    """Read-only code that can be selected and copied: Python, or what `colours` knows."""
+
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        parent: QWidget | None = None,
+        *,
+        colours: Callable[[QTextDocument, ThemeProvider], QSyntaxHighlighter] = CodeColours,
+    ) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.setReadOnly(True)
+        self.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setTabChangesFocus(True)
+        self.setProperty("role", "code")
+        self._numbers = _LineNumbers(self)
+        self._colours = colours(self.document(), theme)
+        self.updateRequest.connect(self._on_update)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+
+    def show_code(self, code: str) -> None:
+        """Show `code`; what was at the top stays there, so that a change is seen where it happens."""
+        if code == self.toPlainText():
+            return
+        line, column = self.verticalScrollBar().value(), self.horizontalScrollBar().value()
+        self.setPlainText(code)
+        self._make_room()
+        self.verticalScrollBar().setValue(line)
+        self.horizontalScrollBar().setValue(column)
+
+    def set_numbers_shown(self, shown: bool) -> None:
+        """Show or hide line numbers."""
+        self._numbers.setVisible(shown)
+        self._make_room()
+
+    @property
+    def gutter_width(self) -> int:
+        """Pixels that line numbers take."""
+        if self._numbers.isHidden():
+            return 0
+        return self.fontMetrics().horizontalAdvance("0") * max(3, len(str(self.blockCount()))) + 2 * SPACE
+
+    def paint_numbers(self, painter: QPainter, area: QRect) -> None:
+        """Draw the numbers of the lines in sight."""
+        painter.fillRect(area, self._theme.theme.color("surface"))
+        painter.setPen(self._theme.theme.color("faint"))
+        painter.setFont(self.font())
+        block, height = self.firstVisibleBlock(), self.fontMetrics().height()
+        top = round(self.blockBoundingGeometry(block).translated(self.contentOffset()).top())
+        width = self.gutter_width - SPACE
+        while block.isValid() and top <= area.bottom():
+            box = QRect(0, top, width, height)
+            painter.drawText(box, int(Qt.AlignmentFlag.AlignRight), str(block.blockNumber() + 1))
+            top += round(self.blockBoundingRect(block).height())
+            block = block.next()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self.setViewportMargins(self.gutter_width, 0, 0, 0)
+        inside = self.contentsRect()
+        self._numbers.setGeometry(QRect(inside.left(), inside.top(), self.gutter_width, inside.height()))
+
+    @Slot(QRect, int)
+    def _on_update(self, area: QRect, scrolled: int) -> None:
+        if scrolled:
+            self._numbers.scroll(0, scrolled)
+        else:
+            self._numbers.update(0, area.y(), self._numbers.width(), area.height())
+
+    @Slot()
+    def _restyle(self) -> None:
+        self.setFont(self._theme.mono_font(0.95))
+        # The application's style sheet sets a font for the whole, which counts for more than setFont.
+        self.document().setDefaultFont(self._theme.mono_font(0.95))
+        self._make_room()
+
+
+class _LineNumbers(QWidget):
+    """The gutter of a CodeEditor."""
+
+    def __init__(self, editor: CodeEditor) -> None:
+        super().__init__(editor)
+        self._editor = editor
+
+    def sizeHint(self) -> QSize:
+        return QSize(self._editor.gutter_width, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        self._editor.paint_numbers(painter, event.rect())

@@ -1,0 +1,38 @@
+"""A syntax highlighter in the theme's colours, which it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from PySide6.QtCore import Slot
+from PySide6.QtGui import QSyntaxHighlighter, QTextCharFormat, QTextDocument
+
+from app.kit.theme import ThemeProvider
+
+
+class Highlighter(QSyntaxHighlighter):
+    """Subclasses say in `restyle_formats` what is more than a colour, and paint in `highlightBlock`.
+
+    Attributes:
+        formats: what each kind of thing looks like.
+    """
+
+    def __init__(self, document: QTextDocument, theme: ThemeProvider, roles: Mapping[str, str]) -> None:
+        """roles: kinds of things -> the theme's role of their colour."""
+        super().__init__(document)
+        self._theme, self._roles = theme, roles
+        self.formats: dict[str, QTextCharFormat] = {}
+        self._restyle()
+        theme.theme_changed.connect(self._restyle)
+
+    def restyle_formats(self) -> None:
+        """Change `formats` beyond their colours."""
+
+    @Slot()
+    def _restyle(self) -> None:
+        self.formats = {}
+        for kind, role in self._roles.items():
+            self.formats[kind] = QTextCharFormat()
+            self.formats[kind].setForeground(self._theme.theme.color(role))
+        self.restyle_formats()
+        self.rehighlight()

@@ -1,0 +1,206 @@
+"""How Terrarium looks: what turns its colours (app.kit.colours) into palettes, style sheets, fonts, icons and charts.
+
+Widgets never name a colour. They take a role, through the dynamic property `role` (see resources/style/terrarium.qss)
+or through a field of `ThemeProvider.theme`, and repaint on `theme_changed`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import qtawesome
+from PySide6.QtCore import QDir, QObject, Qt, QTemporaryDir, Signal
+from PySide6.QtGui import QAction, QFont, QFontDatabase, QFontInfo, QGuiApplication, QIcon
+from PySide6.QtWidgets import QAbstractButton, QApplication
+
+from app.kit.colours import DARK, LIGHT, Theme, palette_of
+
+if TYPE_CHECKING:
+    import pyqtgraph as pg
+
+SPACE = 8
+"""The grid, in pixels: every margin and gap is a multiple of it (or half of one)."""
+
+MODES = ("system", "light", "dark")
+TEXT_SCALES = (0.9, 1.0, 1.1, 1.25, 1.5)
+
+
+class ThemeProvider(QObject):
+    """The current theme of an application, and its fonts, icons and chart styles.
+
+    Signals:
+        theme_changed(): colours or text size are different; repaint what the style sheet does not reach.
+    """
+
+    theme_changed = Signal()
+
+    def __init__(self, app: QApplication, mode: str = "system", text_scale: float = 1.0) -> None:
+        super().__init__(app)
+        self._app = app
+        self._mode = mode
+        self._text_scale = text_scale
+        self._base_size = app.font().pointSizeF()
+        if self._base_size <= 0:
+            self._base_size = QFontInfo(app.font()).pointSizeF()
+        self._glyphs = QTemporaryDir()
+        self.theme = LIGHT
+        app.setStyle("Fusion")
+        app.styleHints().colorSchemeChanged.connect(self._on_system_scheme)
+        self._apply()
+
+    @property
+    def mode(self) -> str:
+        """One of MODES: what the user asked for."""
+        return self._mode
+
+    @property
+    def text_scale(self) -> float:
+        """The user's text size, 1.0 being the system's."""
+        return self._text_scale
+
+    def set_mode(self, mode: str) -> None:
+        """Show `mode`, one of MODES."""
+        assert mode in MODES, mode
+        if mode != self._mode:
+            self._mode = mode
+            self._apply()
+
+    def set_text_scale(self, scale: float) -> None:
+        """Show text at `scale` times the system's size, kept between 0.9 and 1.5."""
+        scale = min(max(scale, TEXT_SCALES[0]), TEXT_SCALES[-1])
+        if scale != self._text_scale:
+            self._text_scale = scale
+            self._apply()
+
+    def font(self, size: float = 1.0, *, bold: bool = False) -> QFont:
+        """The interface's font at `size` times its usual size."""
+        font = QFont(self._app.font())
+        font.setPointSizeF(self._base_size * self._text_scale * size)
+        font.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
+        return font
+
+    def mono_font(self, size: float = 1.0) -> QFont:
+        """The fixed-width font, for tokens, ids and numbers."""
+        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        font.setPointSizeF(self._base_size * self._text_scale * size)
+        return font
+
+    def icon(self, name: str, role: str = "text") -> QIcon:
+        """The Phosphor icon `name` ('play', 'chat-circle-fill' …) in the colour of the theme's field `role`."""
+        full = name if "." in name else f"ph.{name}"
+        disabled = self.theme.faint
+        icon: QIcon = qtawesome.icon(full, color=getattr(self.theme, role), color_disabled=disabled)
+        return icon
+
+    def set_icon(self, target: QAbstractButton | QAction, name: str, role: str = "text") -> None:
+        """Give a button or action an icon that follows the theme from now on."""
+        target.setProperty("iconName", name)
+        target.setProperty("iconRole", role)
+        target.setIcon(self.icon(name, role))
+
+    def style_plot(self, plot: pg.PlotItem) -> None:
+        """Give a chart the theme's axes, labels, grid and background; call again on `theme_changed`."""
+        view = plot.getViewWidget()
+        if view is not None:
+            view.setBackground(self.theme.color("surface"))
+        for side in ("left", "bottom"):
+            axis = plot.getAxis(side)
+            axis.setPen(self.theme.border_strong)
+            axis.setTextPen(self.theme.muted)
+            axis.setTickFont(self.font(0.9))
+            axis.setStyle(tickLength=0, tickTextOffset=6)
+            axis.label.setFont(self.font(0.9))
+            axis.label.setDefaultTextColor(self.theme.color("muted"))
+        plot.hideButtons()
+        plot.showGrid(x=False, y=True, alpha=0.12)
+
+    def pen(self, role: str, width: float = 1, alpha: float = 1.0, **kwargs: Any) -> Any:
+        """A pyqtgraph pen in the colour of a field of the theme."""
+        import pyqtgraph as pg
+
+        return pg.mkPen(self.theme.color(role, alpha), width=width, **kwargs)
+
+    def sequential_map(self) -> pg.ColorMap:
+        """For attention and probability: zero is the background."""
+        import pyqtgraph as pg
+
+        return pg.colormap.get("inferno" if self.theme.dark else "CET-L17")
+
+    def quantity_map(self) -> pg.ColorMap:
+        """For entropy, rank, position: quantities without a natural zero."""
+        import pyqtgraph as pg
+
+        return pg.colormap.get("viridis")
+
+    def diverging_map(self) -> pg.ColorMap:
+        """For weights, gradients and differences: zero is the background's grey."""
+        import pyqtgraph as pg
+
+        if self.theme.dark:
+            return pg.ColorMap([0.0, 0.5, 1.0], ["#58a6ff", self.theme.surface, "#e3a008"])
+        return pg.colormap.get("CET-CBD1")
+
+    def _on_system_scheme(self) -> None:
+        if self._mode == "system":
+            self._apply()
+
+    def _wanted(self) -> Theme:
+        if self._mode == "system":
+            dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+            return DARK if dark else LIGHT
+        return DARK if self._mode == "dark" else LIGHT
+
+    def _apply(self) -> None:
+        hints = QGuiApplication.styleHints()
+        scheme = {"dark": Qt.ColorScheme.Dark, "light": Qt.ColorScheme.Light}.get(self._mode, Qt.ColorScheme.Unknown)
+        hints.setColorScheme(scheme)
+        self.theme = self._wanted()
+        self._app.setPalette(palette_of(self.theme))
+        self._app.setFont(self.font())
+        self._app.setStyleSheet(self._style_sheet())
+        self._refresh_icons()
+        self.theme_changed.emit()
+
+    def _refresh_icons(self) -> None:
+        for widget in self._app.allWidgets():
+            targets: list[QObject] = [widget, *widget.actions()]
+            for target in targets:
+                name = target.property("iconName")
+                if name and isinstance(target, QAbstractButton | QAction):
+                    target.setIcon(self.icon(name, target.property("iconRole")))
+
+    def _style_sheet(self) -> str:
+        folder = QDir(self._glyphs.path())
+        source = files("resources") / "style"
+        colours = {f.name: getattr(self.theme, f.name) for f in dataclasses.fields(self.theme)}
+        # Qt reads images of a style sheet from files only: write our few glyphs in this theme's colours.
+        for glyph, role in _GLYPHS.items():
+            svg = (source / f"{glyph.partition('@')[0]}.svg").read_text("utf-8").replace("currentColor", colours[role])
+            path = folder.filePath(f"{self.theme.name}-{glyph}.svg")
+            with open(path, "w", encoding="utf-8") as out:
+                out.write(svg)
+            colours[f"glyph_{glyph.replace('-', '_').replace('@', '_')}"] = path.replace("\\", "/")
+        size = self._base_size * self._text_scale
+        colours |= {
+            "size": f"{size:.1f}pt",
+            "size_small": f"{size * 0.9:.1f}pt",
+            "size_lead": f"{size * 1.15:.1f}pt",
+            "size_heading": f"{size * 1.25:.1f}pt",
+            "size_title": f"{size * 1.9:.1f}pt",
+            "icon": f"{round(16 * self._text_scale)}px",
+            "icon_large": f"{round(22 * self._text_scale)}px",
+            "mono": QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont).family(),
+        }
+        return Template((source / "terrarium.qss").read_text("utf-8")).substitute(colours)
+
+
+_GLYPHS = {
+    "chevron-down": "muted",
+    "chevron-up": "muted",
+    "chevron-right": "muted",
+    "check": "on_accent",
+    "dot": "on_accent",
+}

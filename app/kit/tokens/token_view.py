@@ -1,0 +1,288 @@
+"""Tokens as pills: one custom-painted scroll area, so that a million tokens cost little more than a screenful."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
+
+from app.kit.theme import ThemeProvider
+from app.kit.tokens.pill_layout import PillLayout
+from app.kit.tokens.pill_words import PillWords
+from models.tokenizers import Piece
+from models.tokenizers.text.encoded import TokenArrays
+
+_GAP, _MARGIN = 2, 8  # pixels between pills, around all
+_AT_ONCE = 150_000
+"""Pills that are laid out before the window gets time for something else: some 20 ms."""
+
+
+class TokenView(QAbstractScrollArea):
+    """The tokens of a text as pills with alternating fills; special tokens are outlined.
+
+    The pointer hovers; a click or the arrow keys pick a token, which stays told about until it is clicked again or
+    Escape lets go of it.
+
+    Signals:
+        hovered(int): the token under the pointer, -1 for none.
+        picked(int): the token that was clicked or walked to, -1 for none.
+    """
+
+    hovered = Signal(int)
+    picked = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._pieces: Sequence[Piece] = ()
+        self._layout = PillLayout(np.zeros(0, np.int64), np.zeros(0, bool), 1)
+        self._hover, self._pick, self._marked = -1, -1, range(0)
+        self._show_ids = True
+        self._words = PillWords(theme, show_ids=True)
+        self._laid_out = -1  # pixels across
+        self._going_on = QTimer(self, singleShot=True, interval=0)
+        self._going_on.timeout.connect(self._go_on)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Tokens")
+        self.viewport().setMouseTracking(True)
+        theme.theme_changed.connect(self._restyle)
+
+    def set_pieces(self, pieces: Sequence[Piece]) -> None:
+        """Show `pieces`; the scroll position stays, hover and pick end."""
+        self._pieces = pieces
+        self._marked = range(0)
+        self._set_hover(-1)
+        self.pick(-1)
+        self._relayout()
+        self.setAccessibleDescription(f"{len(pieces)} tokens. Arrow keys walk through them.")
+
+    def set_show_ids(self, show: bool) -> None:
+        """Show or hide the id under each pill."""
+        self._show_ids = show
+        self._restyle()
+
+    def mark(self, tokens: range) -> None:
+        """Highlight the tokens of `tokens` and bring them into sight; an empty range for none."""
+        if tokens != self._marked:
+            self._marked = tokens
+            if tokens:
+                self._scroll_to(tokens.start)
+            self.viewport().update()
+
+    def pick(self, index: int) -> None:
+        """Pick token `index`, -1 for none, and tell."""
+        if index != self._pick:
+            self._pick = index
+            if index >= 0:
+                self._scroll_to(index)
+                self.setAccessibleDescription(describe_token(self._pieces[index]))
+            self.picked.emit(index)
+            self.viewport().update()
+
+    @property
+    def current(self) -> int:
+        """The token to tell about: the picked one, else the one under the pointer, else -1."""
+        return self._pick if self._pick >= 0 else self._hover
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether a token is picked, so that the pointer changes nothing."""
+        return self._pick >= 0
+
+    def sizeHint(self) -> QSize:
+        return QSize(480, 240)
+
+    # -- geometry ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _row_height(self) -> int:
+        return self._words.row_height
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._words = PillWords(self._theme, show_ids=self._show_ids)
+        self._relayout()
+
+    @property
+    def _available(self) -> int:
+        """The pixels for pills: the same with and without a scroll bar, so that its coming changes no row."""
+        return max(self.width() - self.verticalScrollBar().sizeHint().width() - 2 * _MARGIN, 40)
+
+    def _relayout(self) -> None:
+        self._laid_out = self._available
+        widths = np.minimum(self._of_each(self._words.width, np.int64), self._laid_out) + _GAP
+        self._layout = PillLayout(widths, self._line_ends(), self._laid_out + _GAP, _AT_ONCE)
+        in_sight = self.verticalScrollBar().value() + self.viewport().height()
+        while not self._layout.is_complete and self._layout.n_rows * self._row_height < in_sight:
+            self._layout.extend(_AT_ONCE)
+        self._set_range()
+        self._going_on.start()
+
+    @Slot()
+    def _go_on(self) -> None:
+        """Lay out some more of a long text, and leave the window time for other things."""
+        if not self._layout.is_complete:
+            self._layout.extend(_AT_ONCE)
+            self._set_range()
+            self._going_on.start()
+
+    def _lay_out_to(self, index: int) -> None:
+        while self._layout.n_laid_out <= index and not self._layout.is_complete:
+            self._layout.extend(_AT_ONCE)
+            self._set_range()
+
+    def _line_ends(self) -> NDArray[np.bool]:
+        """For each token whether the next one begins a row."""
+        return self._of_each(_ends_line, bool)
+
+    def _of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
+        """(n,) A fact of each token that depends on its id alone."""
+        pieces = self._pieces
+        if isinstance(pieces, TokenArrays):
+            return pieces.of_each(fact, dtype)
+        return np.fromiter(map(fact, pieces), dtype, len(pieces))
+
+    def _set_range(self) -> None:
+        bar = self.verticalScrollBar()
+        bar.setRange(0, max(0, self._layout.n_rows * self._row_height + 2 * _MARGIN - self.viewport().height()))
+        bar.setPageStep(self.viewport().height())
+        bar.setSingleStep(self._row_height)
+        self.viewport().update()
+
+    def _pill_rect(self, index: int) -> QRect:
+        """Where the fill of pill `index` stands in the viewport."""
+        self._lay_out_to(index)
+        row = self._layout.row_of(index)
+        top = _MARGIN + row * self._row_height - self.verticalScrollBar().value()
+        left = _MARGIN + self._layout.x_of(index)
+        return QRect(left, top, self._layout.width_of(index) - _GAP, self._words.pill_height)
+
+    def token_at(self, point: QPointF) -> int:
+        """The token at a point of the viewport, -1 for none."""
+        y = int(point.y()) - _MARGIN + self.verticalScrollBar().value()
+        index = self._layout.at(int(point.x()) - _MARGIN, y // self._row_height)
+        return -1 if index is None else index
+
+    def _scroll_to(self, index: int) -> None:
+        rect, bar = self._pill_rect(index), self.verticalScrollBar()
+        if rect.top() < 0:
+            bar.setValue(bar.value() + rect.top() - _MARGIN)
+        elif rect.top() + self._row_height > self.viewport().height():
+            bar.setValue(bar.value() + rect.top() + self._row_height + _MARGIN - self.viewport().height())
+
+    # -- painting ------------------------------------------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self.viewport())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        offset = self.verticalScrollBar().value() - _MARGIN
+        first = max((event.rect().top() + offset) // self._row_height, 0)
+        last = min((event.rect().bottom() + offset) // self._row_height, self._layout.n_rows - 1)
+        for row in range(first, last + 1):
+            for index in self._layout.pills_in(row):
+                self._paint_pill(painter, index)
+        painter.end()
+
+    def _paint_ground(self, painter: QPainter, index: int, piece: Piece, shape: QRectF) -> None:
+        """A pill without its words."""
+        colors = self._theme.theme
+        if piece.special:
+            painter.setPen(QPen(QColor(colors.muted), 1, Qt.PenStyle.DashLine))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+        else:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(colors.pill_a if index % 2 == 0 else colors.pill_b))
+        painter.drawRoundedRect(shape, 4, 4)
+
+    def _paint_pill(self, painter: QPainter, index: int) -> None:
+        piece, rect = self._pieces[index], self._pill_rect(index)
+        shape = QRectF(rect).adjusted(0.5, 0.5, -0.5, -0.5)
+        self._paint_ground(painter, index, piece, shape)
+        if index in self._marked or index in (self._hover, self._pick):
+            strong = index in (self._hover, self._pick)
+            painter.setPen(QPen(QColor(self._theme.theme.accent), 2 if strong else 1.4))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(shape, 4, 4)
+        self._words.paint(painter, rect, piece)
+
+    # -- input ---------------------------------------------------------------------------------------------------------
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._set_hover(self.token_at(event.position()))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            index = self.token_at(event.position())
+            self.pick(-1 if index == self._pick else index)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        target = self._key_target(event.key())
+        if target is None:
+            super().keyPressEvent(event)
+        elif self._pieces:
+            self.pick(target)
+
+    def _key_target(self, key: int) -> int | None:
+        """The token that a key walks to, -1 for letting go; None where the key means nothing here."""
+        last, pick = len(self._pieces) - 1, self._pick
+        if key == Qt.Key.Key_Escape and pick >= 0:
+            return -1
+        if key in (Qt.Key.Key_Up, Qt.Key.Key_Down) and self._pieces:
+            return self._vertical_neighbour(-1 if key == Qt.Key.Key_Up else 1)
+        moves = {
+            Qt.Key.Key_Right: min(pick + 1, last),
+            Qt.Key.Key_Left: max(pick - 1, 0),
+            Qt.Key.Key_Home: 0,
+            Qt.Key.Key_End: last,
+        }
+        return moves.get(Qt.Key(key))
+
+    def _vertical_neighbour(self, rows: int) -> int:
+        pick = max(self._pick, 0)
+        self._lay_out_to(pick)
+        return self._layout.neighbour(pick, rows)
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave:
+            self._set_hover(-1)
+        elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            index = self.token_at(QPointF(event.pos()))
+            if index >= 0:
+                tip = f"<p>{html.escape(describe_token(self._pieces[index]))}</p>"  # a token may look like markup
+                QToolTip.showText(event.globalPos(), tip, self.viewport(), self._pill_rect(index))
+            else:
+                QToolTip.hideText()
+            return True
+        return super().viewportEvent(event)
+
+    def resizeEvent(self, event: object) -> None:
+        if self._available == self._laid_out:
+            self._set_range()
+        else:
+            self._relayout()
+
+    def _set_hover(self, index: int) -> None:
+        if index != self._hover:
+            self._hover = index
+            self.hovered.emit(index)
+            self.viewport().update()
+
+
+def _ends_line(piece: Piece) -> bool:
+    return b"\n" in piece.bytes
+
+
+def describe_token(piece: Piece) -> str:
+    """One line about a token: its text, id and bytes."""
+    return f"{piece.display}   id {piece.id}   bytes {piece.bytes.hex(' ').upper()}"

@@ -1,0 +1,64 @@
+"""The presets by family, in the order in which they are shown, and how big each is in words. No Qt, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from app.kit.words.value_words import short_count, words
+from models import cost
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+
+_PREFIXES = {
+    "Terrarium": ("terrarium",),
+    "Transformer 2017": ("transformer",),
+    "GPT-2": ("gpt2",),
+    "LLaMA": ("llama",),
+    "Mixture of experts": ("moe", "mixtral"),
+    "BERT": ("bert",),
+    "T5": ("t5",),
+    "BART": ("bart",),
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """Presets that share everything but their size, the tiny one first, published ones after it from small to large."""
+
+    title: str
+    presets: tuple[str, ...]
+
+
+@cache
+def preset_families() -> tuple[Family, ...]:
+    """All presets, each in one family; those of no known family stand in a last one."""
+    left = dict(PRESETS)
+    families = []
+    for title, prefixes in _PREFIXES.items():
+        names = [name for name in left if name.startswith(prefixes)]
+        families.append(Family(title, tuple(sorted(names, key=_order))))
+        for name in names:
+            del left[name]
+    if left:
+        families.append(Family("Others", tuple(sorted(left, key=_order))))
+    return tuple(families)
+
+
+def _order(name: str) -> tuple[bool, int]:
+    return not name.endswith("-tiny"), cost.total_parameters(PRESETS[name])
+
+
+def parameter_words(config: ModelConfig) -> str:
+    """How many parameters, in three digits: '1.05 M', '6.74 B'."""
+    return short_count(cost.total_parameters(config), billion="B")
+
+
+def same_preset(config: ModelConfig) -> str:
+    """The name of the preset that `config` is, '' where it is none."""
+    return next((name for name, preset in PRESETS.items() if preset == config), "")
+
+
+def design_words(name: str) -> str:
+    """What a preset, or a saved design, is called on screen."""
+    return words(name) if name in PRESETS else name

@@ -1,0 +1,195 @@
+"""The quick start as it goes: stages, the loss falling, what the model writes, and how well it answers in the end."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import percent
+from app.quickstart.accuracy_chart import AccuracyChart
+from app.quickstart.stepper import Stepper
+from app.quickstart.text_result import TextResult
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from app.session.status import duration
+from app.session.training_state import TrainingState
+from app.training.curves.loss_chart import LossChart
+from app.training.curves.sample_feed import SampleFeed
+
+STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
+DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
+_REDRAW_MS = 500
+"""Drawing a chart takes a core away from the training: ten times a second cost it a quarter of its speed (measured)."""
+
+
+def stage_of(state: TrainingState) -> int:
+    """Which of STAGES is going on; the last one when the model can be talked to."""
+    if state.evaluated is not None or (state.over and state.status != "failed"):
+        return CHAT
+    if state.outcome:
+        return EVALUATION
+    if state.total_steps:
+        return TRAINING
+    return TOKENIZER if any("tokenizer" in phase.lower() for phase in state.phases) else DATA
+
+
+class QuickStartView(QWidget):
+    """Follows `session.training` while it is a quick start.
+
+    Signals:
+        chat_asked(run_id): go on to the chat.
+        closed(): back to the first screen or the tabs.
+    """
+
+    chat_asked = Signal(str)
+    closed = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.setProperty("role", "page")
+        self.stepper = Stepper(theme, STAGES)
+        self._title = label("Growing a small model", "title")
+        self._phase = ElidedLabel()
+        self._progress = QProgressBar()
+        self._progress.setRange(0, 1000)
+        self._progress.setTextVisible(False)
+        self._progress.setAccessibleName("Progress")
+        self._left = label("", "mono")
+        self.loss = LossChart(theme, controls=False)
+        self.samples = SampleFeed(theme)
+        self.accuracy = AccuracyChart(theme)
+        self._headline = label("", "title")
+        self.text_result = TextResult(theme)
+        self.stop = button(
+            "Stop", theme, self._on_stop, icon="stop-fill", tip="End the quick start; a model stays as it is"
+        )
+        self.again = button("Try again", theme, self._on_again, icon="arrow-counter-clockwise")
+        self.back = button("Back", theme, self.closed.emit, role="quiet", tip="It goes on in the background")
+        self.chat = button(
+            "Chat with your model",
+            theme,
+            self._on_chat,
+            icon="chat-circle",
+            role="primary",
+            tip="Talk to what has grown",
+        )
+        self._build()
+        self._dirty = False
+        self._redraw = QTimer(self)
+        self._redraw.setInterval(_REDRAW_MS)
+        self._redraw.timeout.connect(self._on_redraw)
+        self._redraw.start()
+        session.training_changed.connect(self._on_training)
+        session.training_events.connect(self._on_events)
+        self._shown: tuple[RunHistory, str] | None = None
+        self._on_training()
+
+    def _build(self) -> None:
+        result = QWidget()
+        lines = QVBoxLayout(result)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.addWidget(label("Held-out accuracy, mean of the main kinds", "muted"))
+        lines.addWidget(self._headline)
+        lines.addSpacing(SPACE)
+        lines.addWidget(self.accuracy)
+        lines.addStretch(1)
+        self._side = QStackedWidget()
+        self._side.addWidget(self.samples)
+        self._side.addWidget(result)
+        self._side.addWidget(self.text_result)
+        charts = QHBoxLayout()
+        charts.setSpacing(2 * SPACE)
+        for widget, stretch in ((self.loss, 3), (self._side, 2)):
+            card = frame("card")
+            layout = card.layout()
+            assert layout is not None
+            layout.addWidget(widget)
+            charts.addWidget(card, stretch)
+        head = frame("card", margin=3 * SPACE)
+        head_lines = head.layout()
+        assert isinstance(head_lines, QVBoxLayout)
+        head_lines.setSpacing(2 * SPACE)
+        head_lines.addLayout(row(self._title, None, self.back, self.stop, self.again, self.chat))
+        head_lines.addWidget(self.stepper)
+        head_lines.addLayout(row(self._phase, self._left, spacing=2 * SPACE))
+        head_lines.addWidget(self._progress)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4 * SPACE, 3 * SPACE, 4 * SPACE, 3 * SPACE)
+        layout.setSpacing(2 * SPACE)
+        layout.addWidget(head)
+        layout.addLayout(charts, 1)
+
+    @Slot()
+    def _on_training(self) -> None:
+        state = self._session.training
+        if state is None or not state.quickstart:
+            return
+        stage, failed = stage_of(state), state.status == "failed"
+        shown = (self._session.history, state.run_id)
+        if shown != self._shown:
+            self._shown = shown
+            spec = self._session.run_spec(state.run_id) if state.run_id else None
+            self.loss.show_history(self._session.history, spec.model.vocab_size if spec is not None else 0)
+            self.samples.show_history(self._session.history, spec)
+        self.stepper.show_stage(stage, failed=failed)
+        done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
+        self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
+        self._phase.setText(self._words(state, stage))
+        left = state.seconds_left if stage != CHAT else None
+        self._left.setText("" if left is None else f"{duration(left)} left")
+        self._title.setText(
+            "It did not work out" if failed else "Your model has grown" if stage == CHAT else "Growing a small model"
+        )
+        self.stop.setVisible(self._session.training_active)
+        self.stop.setEnabled(state.status != "stopping")
+        self.again.setVisible(state.over and (failed or not state.run_id))
+        self.chat.setVisible(bool(state.run_id) and stage >= TRAINING and not failed)
+        self.chat.setText("Chat with your model" if stage == CHAT else "Chat with it as it learns")
+        if state.evaluated is not None:
+            self._headline.setText(percent(state.evaluated.accuracy, 1))
+            self.accuracy.show_result(state.evaluated)
+        measured = state.files and state.over and len(self._session.history.val) > 0
+        if measured:
+            self.text_result.show_result(self._session.history)
+        self._side.setCurrentIndex(2 if measured else 1 if state.evaluated is not None else 0)
+
+    def _words(self, state: TrainingState, stage: int) -> str:
+        if state.status == "failed":
+            return state.problem
+        if state.status in ("paused", "blocked", "stopping", "stopped"):
+            return f"{state.status.capitalize()}. {state.problem}"
+        if stage == TRAINING:
+            return f"Training: step {state.step:,} of {state.total_steps:,}"
+        if stage == CHAT:
+            what = "goes on with whatever you write" if state.files else "is ready to talk"
+            return f"{state.name} is in your library, and {what}."
+        return state.phase
+
+    @Slot(object)
+    def _on_events(self, events: object) -> None:
+        self._dirty = True
+
+    @Slot()
+    def _on_redraw(self) -> None:
+        state = self._session.training
+        if self._dirty and self.isVisible() and state is not None and state.quickstart:
+            self._dirty = False
+            self.loss.refresh()
+            self.samples.refresh()
+
+    def _on_stop(self) -> None:
+        self._session.stop()
+
+    def _on_again(self) -> None:
+        state = self._session.training
+        self._session.start_quickstart(files=state.files if state is not None else ())
+
+    def _on_chat(self) -> None:
+        state = self._session.training
+        if state is not None:
+            training = self._session.training_active and stage_of(state) == TRAINING
+            self.chat_asked.emit("live" if training else state.run_id)

@@ -1,0 +1,182 @@
+"""The first screen: what Terrarium is in one sentence, the quick start, and the other ways in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label, row
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.shell.top_bar import program_mark
+
+
+class Welcome(QWidget):
+    """The first screen.
+
+    Signals:
+        quickstart_asked(), file_asked(), tokenizer_asked(), design_asked(), runs_asked()
+        file_quickstart_asked(), file_run_asked(): grow a model on `files` at once, or set a run on them up.
+    """
+
+    quickstart_asked = Signal()
+    file_asked = Signal()
+    file_quickstart_asked = Signal()
+    file_run_asked = Signal()
+    tokenizer_asked = Signal()
+    design_asked = Signal()
+    runs_asked = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        mark = QLabel()
+        mark.setPixmap(program_mark(88))
+        mark.setAccessibleName("Terrarium's mark: a plant under glass")
+        self._sentence = label(
+            "Grow a small language model behind glass: make a tokenizer, design the model, watch it learn, and talk "
+            "with it, all on this computer.",
+            "lead",
+            wrap=True,
+        )
+        self._sentence.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        self.quickstart = button(
+            "Quick start",
+            theme,
+            self.quickstart_asked.emit,
+            icon="mdi6.sprout",
+            role="hero",
+            tip="Data, tokenizer, training, chat",
+        )
+        self.hint = label("Grow a small model in about 3 minutes", "muted")
+        ways = QGridLayout()
+        ways.setSpacing(2 * SPACE)
+        cards = (
+            ("Open a text file", "Train on your own words: a book, notes, code.", "file-text", self.file_asked),
+            (
+                "Make a tokenizer",
+                "Choose how text is cut into the pieces a model reads.",
+                "puzzle-piece",
+                self.tokenizer_asked,
+            ),
+            ("Build a design", "Put an architecture together, and see it as a diagram.", "stack", self.design_asked),
+        )
+        self.ways: list[QPushButton] = []
+        self.files: tuple[str, ...] = ()
+        self._cards: list[QFrame] = []
+        self._captions: list[QLabel] = []
+        self.file_quickstart = button(
+            "Quick start on it",
+            theme,
+            self.file_quickstart_asked.emit,
+            icon="mdi6.sprout",
+            role="primary",
+            tip="Tokenizer, training and a measurement on this text, in about 3 minutes",
+        )
+        self.file_run = button(
+            "Set up a run", theme, self.file_run_asked.emit, icon="sliders", tip="Choose design and training yourself"
+        )
+        for column, (words, caption, icon, signal) in enumerate(cards):
+            card = frame("card")
+            lines = card.layout()
+            assert isinstance(lines, QVBoxLayout)
+            way = button(words, theme, signal.emit, icon=icon, tip=caption)
+            text = label(caption, "caption", wrap=True)
+            lines.addWidget(text)
+            lines.addStretch(1)
+            if column == 0:
+                lines.addWidget(self.file_quickstart)
+                lines.addWidget(self.file_run)
+            lines.addWidget(way)
+            self._cards.append(card)
+            self._captions.append(text)
+            self.ways.append(way)
+            ways.addWidget(card, 0, column)
+        self._runs = button("Look at earlier runs", theme, self.runs_asked.emit, icon="chart-line", role="link")
+        inner = QWidget()
+        inner.setProperty("role", "scrolled")
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 3 * SPACE)
+        layout.setSpacing(2 * SPACE)
+        centre = Qt.AlignmentFlag.AlignHCenter
+        layout.addStretch(2)
+        layout.addWidget(mark, 0, centre)
+        layout.addWidget(label("Terrarium", "title"), 0, centre)
+        layout.addLayout(_centred(self._sentence))
+        layout.addSpacing(SPACE)
+        layout.addWidget(self.quickstart, 0, centre)
+        layout.addWidget(self.hint, 0, centre)
+        layout.addSpacing(2 * SPACE)
+        ways_row = row(None, None)
+        ways_row.insertLayout(1, ways)
+        layout.addLayout(ways_row)
+        layout.addWidget(self._runs, 0, centre)
+        layout.addStretch(3)
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QScrollArea.Shape.NoFrame)
+        self._area.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._area)
+        session.runs_changed.connect(self._show_runs)
+        session.training_changed.connect(self._show_training)
+        theme.theme_changed.connect(self._fit)
+        self._fit()
+        self._show_runs()
+        self._show_training()
+        self._show_files()
+
+    def offer_files(self, files: tuple[str, ...]) -> None:
+        """Offer what can be done with these text files."""
+        self.files = files
+        self._show_files()
+        self.file_quickstart.setFocus()
+        QTimer.singleShot(0, self, lambda: self._area.ensureWidgetVisible(self.ways[0]))  # once it has its place
+
+    def _show_files(self) -> None:
+        for way in (self.file_quickstart, self.file_run):
+            way.setVisible(bool(self.files))
+        if self.files:
+            more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+            self._captions[0].setText(f"Grow a model on «{Path(self.files[0]).name}»{more}:")
+            self.ways[0].setText("Another file…")
+
+    @Slot()
+    def _fit(self) -> None:
+        """Cards of one width, in which no button is cut off, and a sentence of two lines, at any text size."""
+        self._sentence.setMaximumWidth(round(600 * self._theme.text_scale))
+        buttons = [*self.ways, self.file_quickstart, self.file_run]
+        for each in buttons:
+            each.ensurePolished()
+        widest = max(each.sizeHint().width() for each in buttons)
+        for card in self._cards:
+            around = card.contentsMargins().left() + 2 * SPACE
+            card.setFixedWidth(max(232, widest + 2 * around))
+
+    @Slot()
+    def _show_runs(self) -> None:
+        self._runs.setVisible(bool(self._session.list_runs()))
+
+    @Slot()
+    def _show_training(self) -> None:
+        busy = self._session.training_active
+        self.quickstart.setEnabled(not busy)
+        self.file_quickstart.setEnabled(not busy)
+        self.hint.setText(
+            "A training is going on: the quick start has to wait until it ends."
+            if busy
+            else "Grow a small model in about 3 minutes"
+        )
+
+
+def _centred(widget: QWidget) -> QHBoxLayout:
+    """A widget that wraps its text, in the middle of its line and as wide as it may be."""
+    line = QHBoxLayout()
+    line.addStretch(1)
+    line.addWidget(widget, 100)
+    line.addStretch(1)
+    return line

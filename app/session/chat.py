@@ -1,0 +1,233 @@
+"""The model that one talks to: loaded from a run, or the live one «as it is at this step»; and its replies."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.session.chat_model import LIVE, ChatModel, describe_model
+from app.worker.failures import Failure
+from app.worker.job import INTERACTIVE, Job
+from app.worker.one_job import OneJob
+from app.worker.worker import Worker
+from models.chat.prompting import Prompting
+from models.events import Event, Progress
+from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
+from models.inference.weight_kinds import KINDS
+from models.library.library import Library
+from models.settings.sampling_config import SamplingConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from models.runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOpened(Event):
+    """A model can be talked to now. loaded: itself, its tokenizer and step; None for the one that is being trained."""
+
+    model: ChatModel
+    loaded: tuple[Any, Any, int] | None
+
+
+class ChatControl(OneJob):
+    """Opens models and makes replies, one at a time.
+
+    Signals (and those of OneJob):
+        changed(): `model` or `state` is new.
+        model_changed(): another model is open, or none; not where it has only learned.
+        events_came(events): ReplyStarted, then TokenMade …, then ReplyFinished.
+        reply_asked(): a reply is wanted: what it may have to wait for can give way.
+        reply_ended(): the reply is over: complete, stopped, or failed.
+
+    state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
+    """
+
+    model_changed = Signal()
+    events_came = Signal(object)
+    reply_asked = Signal()
+    reply_ended = Signal()
+
+    def __init__(self, worker: Worker, live_trainer: Callable[[], Any], library: Library, parent: QObject) -> None:
+        super().__init__(worker, parent)
+        self._library = library
+        self._live_trainer = live_trainer
+        self._loaded: tuple[Any, Any, int] | None = None
+        self._summaries: Any = None  # these two are of models.inference, which is loaded on the worker's thread
+        self._read_before: Any = None
+        self.model: ChatModel | None = None
+        self.state = "none"
+        self.opening = ""
+        """What the model is called that is being opened, or was last."""
+        self.loaded_share = 0.0
+        """How much of a model that is being opened has been read."""
+        self.reply_failed = False
+        """Whether the last reply ended since something went wrong."""
+        worker.job_started.connect(self._on_started)
+
+    def open_run(self, folder: Path, device: str, step: int | None = None, weights: str = KINDS[0]) -> None:
+        """Load a run's checkpoint of `step`, its latest one where that is None; its matrices are kept as `weights`."""
+        from models.runs.run_folder import RunFolder
+
+        run = RunFolder.open(folder)
+
+        def make() -> Iterator[Event]:
+            from models.device import choose_device
+            from models.inference.weights import prepare_weights
+            from models.interop.loading import load_model_events
+            from models.library.run_record import checkpoint_step
+
+            choice = choose_device(device)
+            # There may be a newer one when the latest is read.
+            checkpoint = run.latest_checkpoint() if step is None else run.checkpoint_path(step)
+            model, tokenizer = yield from load_model_events(checkpoint or folder, choice.device)
+            if tokenizer is None:
+                raise ValueError(f"{run.name} has no tokenizer, so text cannot be turned into tokens for it.")
+            at = checkpoint_step(checkpoint) if checkpoint is not None else 0
+            about = self._describe(run.id, run, model, tokenizer, at, choice.label)
+            loaded = (prepare_weights(model, weights), tokenizer, at)
+            yield ModelOpened(model=dataclasses.replace(about, weights=weights), loaded=loaded)
+
+        self._open(run.name, make)
+
+    def open_live(self) -> None:
+        """Talk to the model that is being trained, as it is at each step."""
+
+        def make() -> Iterator[Event]:
+            trainer = self._live_trainer()
+            if trainer is None:
+                raise ValueError("Nothing is being trained right now: choose a run instead.")
+            device = str(next(trainer.model.parameters()).device.type).upper()
+            about = self._describe(LIVE, trainer.run, trainer.model, trainer.tokenizer, trainer.step, device)
+            yield ModelOpened(model=about, loaded=None)
+
+        self._open("the model in training", make)
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """The open model's tokenizer, which any thread may use; None while no model is open."""
+        if self.model is None:
+            return None
+        trainer = self._live_trainer() if self._loaded is None else None
+        tokenizer: Tokenizer | None = (
+            self._loaded[1] if self._loaded is not None else getattr(trainer, "tokenizer", None)
+        )
+        return tokenizer
+
+    def open_model(self) -> tuple[Any, Any, int]:
+        """Worker's thread: the model one talks to, its tokenizer, and its training step.
+
+        Raises:
+            ValueError: where there is none any more.
+        """
+        if self._loaded is not None:
+            return self._loaded
+        trainer = self._live_trainer()
+        if trainer is None:
+            raise ValueError("The model is not open any more: choose one above the chat.")
+        return trainer.model, trainer.tokenizer, trainer.step
+
+    def close_model(self) -> None:
+        """Forget the model, for instance because its run was deleted."""
+        self._drop_job()
+        self._loaded, self.model, self.state = None, None, "none"
+        self._read_before = None
+        self.changed.emit()
+        self.model_changed.emit()
+
+    def send(
+        self,
+        messages: Sequence[Mapping[str, str]] | str,
+        sampling: SamplingConfig,
+        begun: Sequence[int] = (),
+        prompting: Prompting | None = None,
+    ) -> None:
+        """Reply to a conversation, or go on with a text, drawn as `sampling` says; the reply begins with `begun`."""
+        assert self.model is not None
+        if self.busy:
+            what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
+            raise ValueError(f"There can be no reply right now. {what}")
+        form = self.model.form
+
+        def make() -> Iterator[Event]:
+            model, tokenizer, step = self.open_model()
+            asked = ReplyRequest(
+                messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting()
+            )
+            return reply_events(model, tokenizer, step, form, asked, self._summaries, self._read_before)
+
+        self.state, self.reply_failed = "waiting", False
+        self._begin(Job("Reply", make, INTERACTIVE))
+        self.reply_asked.emit()
+        self.changed.emit()
+
+    def stop(self) -> None:
+        """End the reply that is being made, at once: what there is of it stands, and what the worker is at comes to
+        nothing."""
+        if self.state in ("waiting", "replying"):
+            self._drop()
+            self.state = "ready"
+            self.changed.emit()
+            self.reply_ended.emit()
+
+    def cancel_opening(self) -> None:
+        """Leave off opening a model; there is none then."""
+        if self.state == "loading":
+            self.close_model()
+
+    def _drop_job(self) -> None:
+        """Stop what is going on, and have its reply count as ended from now on."""
+        was_reply = self.state in ("waiting", "replying")
+        self._drop()
+        if was_reply:
+            self.reply_ended.emit()
+
+    def _open(self, name: str, make: Callable[[], Iterator[Event]]) -> None:
+        self._drop_job()
+        self.state, self.opening, self.loaded_share = "loading", name, 0.0
+        self._begin(Job("Open model", make, INTERACTIVE))
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        if job is self._job and self.state == "waiting":
+            self.state = "replying"
+            self.changed.emit()
+
+    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+        for event in events:
+            if isinstance(event, ModelOpened):
+                self.model, self._loaded = event.model, event.loaded
+                self.model_changed.emit()
+            elif isinstance(event, Progress) and event.total and self.state == "loading":
+                self.loaded_share = event.done / event.total
+                self.changed.emit()
+            elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
+                self.model = dataclasses.replace(self.model, step=event.step)
+                self.changed.emit()
+        self.events_came.emit(events)
+
+    def _over(self, job: Job, failure: Failure | None) -> None:
+        was_reply = self.state in ("waiting", "replying")
+        if failure is not None and self.state == "loading":
+            self.model = self._loaded = None
+            self.model_changed.emit()
+        self.state = "ready" if self.model is not None else "none"
+        self.changed.emit()
+        if was_reply:
+            self.reply_failed = failure is not None
+            self.reply_ended.emit()
+
+    def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
+        """Worker's thread: the model is open from now on."""
+        from models.inference.prefill import ReadBefore
+        from models.inference.summarising import Summaries
+
+        self._summaries, self._read_before = Summaries(), ReadBefore()  # another model's would be no good
+        return describe_model(self._library, which, run, model, tokenizer, step, device)

@@ -1,0 +1,144 @@
+"""Which device the work runs on: asked of torch on the worker, so that the window never waits for it."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.session.device_memory import Room
+from app.shell.diagnostics import free_memory_bytes
+from app.worker.failures import Failure
+from app.worker.job import INTERACTIVE, Job
+from app.worker.worker import Worker
+from models.events import Event
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceFound(Event):
+    """What a device's name means on this machine; `sentence`: why it is not what was asked for.
+
+    kind: cpu, cuda or mps. memory_bytes: all that it has. bfloat16_from: see Room.
+    """
+
+    label: str
+    sentence: str | None
+    available: tuple[str, ...]
+    kind: str
+    memory_bytes: int | None
+    bfloat16_from: int | None
+
+
+class DeviceControl(QObject):
+    """The chosen device.
+
+    Signals:
+        changed(): name, label or available devices are new.
+        noticed(sentence): why it fell back to another.
+        failed(failure): torch cannot be loaded.
+    """
+
+    changed = Signal()
+    noticed = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, worker: Worker, name: str, parent: QObject) -> None:
+        super().__init__(parent)
+        self._worker = worker
+        self._jobs: list[Job] = []
+        self.name = name if name in DEVICES else "auto"
+        self.label = ""
+        self.available: tuple[str, ...] = ("auto", "cpu")
+        self.ready = False
+        self._found: DeviceFound | None = None
+        worker.job_events.connect(self._on_events)
+        worker.job_finished.connect(self._on_over)
+        worker.job_failed.connect(self._on_failed)
+
+    @property
+    def room(self) -> Room | None:
+        """The device with its memory: of main memory what is free now. None until torch is loaded."""
+        found = self._found
+        if found is None:
+            return None
+        free = free_memory_bytes() if found.kind == "cpu" else None
+        n_bytes = found.memory_bytes if free is None else free
+        return Room(
+            kind=found.kind,
+            label=found.label,
+            n_bytes=n_bytes,
+            is_free=free is not None,
+            bfloat16_from=found.bfloat16_from,
+        )
+
+    def warm_up(self) -> None:
+        """Import torch on the worker, give it its threads, and look the chosen device up."""
+        self._submit("Load torch", self.name, set_threads=True)
+
+    def choose(self, name: str) -> None:
+        """Use `name`, one of DEVICES, from the next job on."""
+        self.name = name if name in DEVICES else "auto"
+        self.changed.emit()
+        self._submit("Look up device", self.name)
+
+    def _submit(self, title: str, name: str, *, set_threads: bool = False) -> None:
+        def make() -> Iterator[Event]:
+            import torch
+
+            from models.device import BFLOAT16_FROM, available_devices, bf16_is_fast, choose_device
+
+            if set_threads:
+                # What importing it made stays for good: no collection on the window's thread, where looking through it
+                # would be felt, need do so (see app.worker.garbage).
+                gc.freeze()
+                cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+                # On Linux the worker is at low priority and takes all cores; elsewhere the window keeps one.
+                torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
+            choice = choose_device(name)
+            yield DeviceFound(
+                label=choice.label,
+                sentence=choice.sentence,
+                available=("auto", *available_devices()),
+                kind=choice.device.type,
+                memory_bytes=choice.memory_bytes,
+                bfloat16_from=BFLOAT16_FROM if bf16_is_fast(choice.device) else None,
+            )
+            if set_threads:
+                # Colours and charts need it. It takes half a second to import, and makes no Qt object by that.
+                importlib.import_module("pyqtgraph")
+
+        job = Job(title, make, INTERACTIVE)
+        self._jobs.append(job)
+        self._worker.submit(job)
+
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
+        if job not in self._jobs:
+            return
+        for event in events:
+            assert isinstance(event, DeviceFound)
+            self.ready = True
+            self._found = event
+            self.label = event.label
+            self.available = tuple(dict.fromkeys(event.available))
+            if event.sentence:
+                self.noticed.emit(event.sentence)
+        self.changed.emit()
+
+    @Slot(object)
+    def _on_over(self, job: Job) -> None:
+        if job in self._jobs:
+            self._jobs.remove(job)
+
+    @Slot(object, object)
+    def _on_failed(self, job: Job | None, failure: Failure) -> None:
+        if job in self._jobs:
+            self._jobs.remove(job)
+            self.failed.emit(failure)

@@ -1,0 +1,37 @@
+"""What the window remembers between launches: one JSON file in the library's home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from models.files.atomic import atomic_write_json, read_json
+
+FILE_NAME = "settings.json"
+
+
+class Settings:
+    """Named JSON values, written as they change. `problem`: a sentence where the file is damaged, and left alone."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / FILE_NAME
+        self._values: dict[str, Any] = {}
+        self.problem: str | None = None
+        if self._path.exists():
+            try:
+                self._values = read_json(self._path)
+            except ValueError as error:
+                self.problem = f"{error} Delete it to start with fresh settings; until then nothing is remembered."
+
+    def get(self, key: str, default: Any) -> Any:
+        """The value of `key`, or the default where there is none of the default's type."""
+        value = self._values.get(key, default)
+        return value if default is None or isinstance(value, type(default)) else default
+
+    def set(self, key: str, value: Any) -> None:
+        """Remember a JSON-able value. OSError where it cannot be written is the caller's to report."""
+        if self._values.get(key) == value:
+            return
+        self._values[key] = value
+        if self.problem is None:
+            atomic_write_json(self._path, self._values)

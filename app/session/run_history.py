@@ -1,0 +1,185 @@
+"""A run's curves and samples as the charts need them: filled from its folder, then from its events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import AttentionSeen, Event, LayerMetrics, Noted, SampleMade, TrainMetrics, ValMetrics
+from models.files.log_tail import LogTail
+from models.runs.run_folder import LOG_NAMES, RunFolder
+
+PLACE_COLUMNS = ("step", "tokens", "elapsed_s")
+_TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
+TRAIN_COLUMNS = (*PLACE_COLUMNS, *_TRAIN_MEASURED)
+VAL_COLUMNS = (*PLACE_COLUMNS, "loss", "bits_per_byte", "loss_error")
+
+READING = "Reading the run …"
+
+
+class Table:
+    """Rows of numbers that grow cheaply; a column is a float64 view of shape (rows,)."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = {name: i for i, name in enumerate(columns)}
+        self._data = np.empty((len(columns), 256))
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row; what is missing or null becomes NaN."""
+        self._make_room(1)
+        for name, i in self._columns.items():
+            value = row.get(name)
+            self._data[i, self._n] = math.nan if value is None else value
+        self._n += 1
+
+    def extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows, many times as fast as one by one; those in which a value is no number are left out."""
+        try:
+            try:
+                cells: list[Any] = list(map(itemgetter(*self._columns), rows))
+            except KeyError:  # runs of an older Terrarium
+                cells = [[row.get(name) for name in self._columns] for row in rows]
+            values = np.array(cells, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            for row in rows:
+                with suppress(TypeError, ValueError, OverflowError):
+                    self.append(row)
+            return
+        if len(values):
+            self._make_room(len(values))
+            self._data[:, self._n : self._n + len(values)] = values.T
+            self._n += len(values)
+
+    def _make_room(self, n: int) -> None:
+        needed, room = self._n + n, self._data.shape[1]
+        if needed > room:
+            grown = np.empty((len(self._columns), max(needed, 2 * room)))
+            grown[:, : self._n] = self._data[:, : self._n]
+            self._data = grown
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        return self._data[self._columns[name], : self._n]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KeptAttention:
+    """What AttentionSeen tells, with the weights (H, T, T) in a tenth of the memory: a long run has hundreds."""
+
+    step: int
+    prompt: str
+    site: str
+    ids: tuple[int, ...]
+    weights: NDArray[np.float32]
+
+
+class RunHistory:
+    """Everything measured of one run so far.
+
+    `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of PLACE_COLUMNS; `marks`
+    is what happened to the run and when. `is_loading` tells that its folder is still being read for the first time,
+    `problem` why that cannot be done.
+    """
+
+    def __init__(self) -> None:
+        self.train = Table(TRAIN_COLUMNS)
+        self.val = Table(VAL_COLUMNS)
+        self.layer_names: tuple[str, ...] = ()
+        self.layers = Table(PLACE_COLUMNS)
+        self.samples: list[SampleMade] = []
+        self.attention: list[KeptAttention] = []
+        self.marks: list[Noted] = []
+        self.is_loading, self.problem = False, ""
+
+    @classmethod
+    def read(cls, run: RunFolder) -> RunHistory:
+        """From the logs in a run's folder; ValueError names a damaged one."""
+        history = cls()
+        for log in LOG_NAMES:
+            for rows in LogTail(run.folder / f"{log}.jsonl").blocks():
+                history.take(log, rows)
+        return history
+
+    def take(self, log: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take rows of one of LOG_NAMES; those of an unknown shape are left out."""
+        if log == "metrics":
+            known = [row for row in rows if isinstance(row.get("step"), int)]
+            for kind, table in (("train", self.train), ("val", self.val)):
+                table.extend([row for row in known if row.get("kind") == kind])
+            return
+        take = {
+            "samples": self._take_sample,
+            "layers": self._take_layers,
+            "attention": self._take_attention,
+            "events": self._take_mark,
+        }[log]
+        for row in rows:
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
+                take(row)
+
+    @property
+    def why_empty(self) -> str:
+        """Why nothing can be shown of it, where that is not because nothing was measured."""
+        return READING if self.is_loading else self.problem
+
+    @property
+    def why_bare(self) -> str:
+        """The same in as few words as a chart has room for."""
+        return READING if self.is_loading else "Its log is damaged" if self.problem else ""
+
+    def become(self, other: RunHistory) -> None:
+        """Hold what `other` holds, for all that look at this one."""
+        self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
+        self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
+
+    def add(self, event: Event) -> bool:
+        """Take what belongs in the curves; whether the event did."""
+        match event:
+            case TrainMetrics():
+                self.train.append(vars(event))
+            case ValMetrics():
+                self.val.append(vars(event))
+            case LayerMetrics():
+                self._take_layers({**vars(event), "update_ratio": dict(event.update_ratio)})
+            case SampleMade():
+                self.samples.append(event)
+            case AttentionSeen():
+                self._take_attention(vars(event))
+            case Noted():
+                self.marks.append(event)
+            case _:
+                return False
+        return True
+
+    def _take_layers(self, row: Mapping[str, Any]) -> None:
+        ratios = row["update_ratio"]
+        if not self.layer_names:
+            self.layer_names = tuple(ratios)
+            self.layers = Table((*PLACE_COLUMNS, *ratios))
+        self.layers.append({**ratios, **{name: row[name] for name in PLACE_COLUMNS}})
+
+    def _take_sample(self, row: Mapping[str, Any]) -> None:
+        top = tuple((int(token), float(p)) for token, p in row.get("top", ()) if p is not None)
+        step, seed = int(row["step"]), int(row.get("seed") or 0)
+        self.samples.append(SampleMade(step=step, prompt=str(row["prompt"]), seed=seed, text=str(row["text"]), top=top))
+
+    def _take_attention(self, row: Mapping[str, Any]) -> None:
+        weights = np.array(row["weights"], np.float32)
+        ids = tuple(int(token) for token in row["ids"])
+        if weights.ndim != 3 or weights.shape[1:] != (len(ids), len(ids)):
+            raise ValueError(f"Weights of the shape {weights.shape} are not those of heads over {len(ids)} tokens.")
+        step, prompt, site = int(row["step"]), str(row["prompt"]), str(row["site"])
+        self.attention.append(KeptAttention(step=step, prompt=prompt, site=site, ids=ids, weights=weights))
+
+    def _take_mark(self, row: Mapping[str, Any]) -> None:
+        self.marks.append(Noted(step=int(row["step"]), event=str(row["event"]), detail=str(row.get("detail", ""))))

@@ -1,0 +1,90 @@
+"""Runs tried out before they start, and the data of those that there are looked at: on the worker, for the session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.session.tokenizer_jobs import TokenizerJobs
+from app.training.trials.trials import TrialControl, TrialState
+from app.worker.job import INTERACTIVE
+from models.library.library import Library
+
+if TYPE_CHECKING:
+    from models.settings.run_spec import RunSpec
+
+
+class Trials(TokenizerJobs):
+    """The making of tokenizers and the trainings, and what is tried out before.
+
+    Signals (and those of TokenizerJobs, Trainings and Choices):
+        trial_changed(): `trial` is new.
+        run_preview_changed(): `run_preview` is new.
+    """
+
+    trial_changed = Signal()
+    run_preview_changed = Signal()
+
+    def __init__(self, library: Library, parent: QObject | None = None) -> None:
+        super().__init__(library, parent)
+        self._trials = trials = TrialControl(self.worker, library, self)
+        self._previews = previews = TrialControl(self.worker, library, self, INTERACTIVE)
+        trials.changed.connect(self.trial_changed)
+        trials.changed.connect(self.status_changed)
+        trials.changed.connect(self._on_trial_over)
+        trials.failed.connect(self._on_failed)
+        previews.changed.connect(self.run_preview_changed)
+        previews.failed.connect(self._on_failed)
+        self.training_changed.connect(self._make_way)
+
+    @property
+    def trial(self) -> TrialState:
+        """The trial that is going on, and what the last ones found."""
+        return self._trials.state
+
+    @property
+    def run_preview(self) -> TrialState:
+        """The look at a run's data: `spec` is that run's."""
+        return self._previews.state
+
+    def start_trial(self, kind: str, spec: RunSpec, *, below: int | None = None) -> bool:
+        """Try a run out (a kind of TITLES) in place of any other trial; whether it began: never beside a training."""
+        if self.training_active:
+            name = self.training.name if self.training is not None else ""
+            return self._refuse(
+                f"«{name}» is being trained: a trial beside it would hold it up and share its memory. Stop the "
+                "training first, or wait until it ends."
+            )
+        return self._try(lambda: self._trials.start(kind, spec, self.device_name, below=below))
+
+    def cancel_trial(self) -> None:
+        """End it after the step that it is at."""
+        self._trials.cancel()
+
+    def preview_run(self, folder: Path, spec: RunSpec) -> None:
+        """Look at the data of a run in the library, even beside a training."""
+        self._previews.start_run(folder, spec)
+
+    def run_tokenizer(self, run_id: str) -> str:
+        """The name of a run's tokenizer in the library, '' where that is gone, or is not the same any more."""
+        from models.runs.run_folder import RunFolder
+
+        try:
+            made_of = RunFolder.open(self.find_run(run_id).folder).lineage["tokenizer"]
+        except (ValueError, KeyError):
+            return ""
+        names = {info.name for info in self.list_tokenizers() if info.problem is None}
+        return str(made_of["name"]) if made_of["name"] in names else ""
+
+    @Slot()
+    def _on_trial_over(self) -> None:
+        if not self._trials.state.running:
+            self.device_changed.emit()  # its memory is free again
+            self.library_changed.emit()  # it may have trained the tokenizer that the run wants
+
+    @Slot()
+    def _make_way(self) -> None:
+        if self.training_active and self._trials.state.running:
+            self._trials.cancel()  # the training is queued behind it

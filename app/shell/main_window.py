@@ -1,0 +1,234 @@
+"""The window: builds top bar, screens, menus and status bar, and wires them together. No logic of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Signal, Slot
+from PySide6.QtGui import QCloseEvent, QPaintEvent
+from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
+
+from app.kit.layout.pages import Pages
+from app.kit.theme import ThemeProvider
+from app.quickstart.welcome import Welcome
+from app.session.session import Session
+from app.shell.closing import ClosingQuestion, remember_training, take_remembered
+from app.shell.import_dialog import ImportDialog
+from app.shell.menus import MenuActions, build_menus
+from app.shell.screens import page_factories
+from app.shell.splitters import remember_splitters, restore_splitters
+from app.shell.status_bar import StatusBar
+from app.shell.toasts import Toasts
+from app.shell.top_bar import TABS, TopBar, program_icon
+from app.shell.view_and_help import ViewAndHelp
+from app.training.new_run.data_picker import FILE_FILTER
+
+if TYPE_CHECKING:
+    from app.training.tab import TrainingTab
+
+
+class MainWindow(QMainWindow):
+    """Everything that is seen. The pages are made when they are first shown, or by `make_pages`.
+
+    Signals:
+        painted(): the window was drawn for the first time.
+    """
+
+    painted = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider) -> None:
+        super().__init__()
+        self.session, self.theme = session, theme
+        self.setWindowTitle("Terrarium")
+        self.setWindowIcon(program_icon())
+        self.setMinimumSize(960, 600)
+        self.resize(1440, 900)
+        self._was_painted = self._may_close = False
+        self.closing = ClosingQuestion(session, self)
+        self.closing.agreed.connect(self.quit)
+        self.top_bar = TopBar(theme)
+        self.pages = Pages(page_factories(session, theme))
+        body = QWidget()
+        layout = QVBoxLayout(body)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.top_bar)
+        layout.addWidget(self.pages, 1)
+        layout.addWidget(StatusBar(session))
+        self.setCentralWidget(body)
+        self.toasts = Toasts(theme, self.pages)
+        self._build_menus()
+        self._connect()
+        self.show_welcome()
+
+    def _build_menus(self) -> None:
+        self.imports = ImportDialog(self.session, self.toasts, self)
+        others = ViewAndHelp(self.session, self.theme, self.toasts)
+        actions = MenuActions(
+            new_run=self.show_new_run,
+            open_text=self.open_text,
+            import_folder=self.imports.ask_for_folder,
+            import_file=self.imports.ask_for_file,
+            quickstart=self.start_quickstart,
+            reveal_library=others.reveal_library,
+            show_tab=self.show_tab,
+            show_welcome=self.show_welcome,
+            set_mode=others.set_mode,
+            set_text_scale=others.set_text_scale,
+            open_log=others.open_log,
+            copy_diagnostics=others.copy_diagnostics,
+            about=lambda: others.show_about(self),
+        )
+        build_menus(self, self.theme, actions)
+
+    def _connect(self) -> None:
+        session = self.session
+        self.pages.page_made.connect(self._on_page_made)
+        self.top_bar.tab_chosen.connect(self.show_tab)
+        self.top_bar.quickstart_asked.connect(self.show_quickstart)
+        session.tab_requested.connect(self.show_tab)
+        session.notice.connect(self.toasts.notice)
+        session.job_failed.connect(self.toasts.failure)
+        session.deleted.connect(self._on_deleted)
+
+    @Slot(str, QWidget)
+    def _on_page_made(self, name: str, page: QWidget) -> None:
+        restore_splitters(self.session, page)
+        if isinstance(page, Welcome):
+            page.quickstart_asked.connect(self.start_quickstart)
+            page.file_asked.connect(self.open_text)
+            page.file_quickstart_asked.connect(self.start_quickstart_on_files)
+            page.file_run_asked.connect(self.show_new_run_on_files)
+            page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
+            page.design_asked.connect(lambda: self.show_tab("builder"))
+            page.runs_asked.connect(lambda: self.show_tab("training"))
+        elif name == "training":
+            page.undo_offered.connect(self.toasts.undo)  # type: ignore[attr-defined]
+        elif name == "quickstart":
+            page.chat_asked.connect(self._on_chat_asked)  # type: ignore[attr-defined]
+            page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
+
+    # -- Screens ----------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def show_tab(self, name: str) -> None:
+        """Show a tab by its name in `top_bar.TABS`."""
+        self.pages.show_page(name).setFocus()
+        self.top_bar.show_current(name)
+        self.session.remember("tab", name)
+
+    @Slot()
+    def show_welcome(self) -> None:
+        """Show the first screen."""
+        self.pages.show_page("welcome")
+        self.welcome.quickstart.setFocus()
+        self.top_bar.show_current("")
+
+    @Slot()
+    def show_quickstart(self) -> None:
+        """Show the quick start that is going on or has just ended, or the first screen, where one can begin."""
+        state = self.session.training
+        if state is not None and state.quickstart and (self.session.training_active or state.has_result):
+            self.pages.show_page("quickstart").setFocus()
+            self.top_bar.show_current("")
+        else:
+            self.show_welcome()
+
+    @Slot()
+    def start_quickstart(self) -> None:
+        """Begin the quick start and show it."""
+        if self.session.start_quickstart():
+            self.show_quickstart()
+
+    @property
+    def welcome(self) -> Welcome:
+        """The first screen, made now where it does not exist yet."""
+        page = self.pages.page("welcome")
+        assert isinstance(page, Welcome)
+        return page
+
+    @property
+    def training(self) -> TrainingTab:
+        """The training tab, made now where it does not exist yet."""
+        from app.training.tab import TrainingTab
+
+        tab = self.pages.page("training")
+        assert isinstance(tab, TrainingTab)
+        return tab
+
+    def show_new_run(self) -> None:
+        """Show the form for a new run."""
+        self.show_tab("training")
+        self.training.show_new_run()
+
+    @Slot()
+    def open_text(self) -> None:
+        """Choose text files, and offer on the first screen what can be done with them."""
+        files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
+        if files:
+            self.show_welcome()
+            self.welcome.offer_files(tuple(files))
+
+    @Slot()
+    def start_quickstart_on_files(self) -> None:
+        """Begin the quick start on the text files that were opened."""
+        if self.session.start_quickstart(files=self.welcome.files):
+            self.show_quickstart()
+
+    @Slot()
+    def show_new_run_on_files(self) -> None:
+        """Show the form for a run on the text files that were opened."""
+        self.show_new_run()
+        self.training.new_run.data.set_files(self.welcome.files)
+
+    def show_last_tab(self) -> None:
+        """Show the tab that was shown at the end of the last launch, where there is something in the library."""
+        tab = self.session.settings.get("tab", "")
+        if tab in {name for name, *_ in TABS} and self.session.list_runs():
+            self.show_tab(tab)
+
+    # -- Following --------------------------------------------------------------------------------------
+
+    @Slot(str)
+    def _on_chat_asked(self, which: str) -> None:
+        if self.session.open_chat_model(which):
+            self.show_tab("chat")
+
+    @Slot(str, object)
+    def _on_deleted(self, words: str, tokens: tuple[str, ...]) -> None:
+        self.toasts.undo(words, lambda: self.session.undo_delete(tokens))
+
+    def offer_interrupted(self) -> None:
+        """At launch: offer to go on with the run that was interrupted last, or was saved when the window closed."""
+        interrupted = self.session.check_library()
+        closed = take_remembered(self.session)
+        saved = [run for run in self.session.list_runs() if run.id == closed and run.status == "paused"]
+        for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
+            words = f"«{run.name}» {what} at step {run.step:,} of {run.total_steps:,}."
+            self.toasts.offer(f"{words} It can go on from its last checkpoint.", "Go on", partial(self._go_on, run.id))
+
+    def _go_on(self, run_id: str) -> None:
+        if self.session.resume_run(run_id):
+            self.show_tab("training")
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        if not self._was_painted:
+            self._was_painted = True
+            QTimer.singleShot(0, self.painted.emit)
+
+    def quit(self) -> None:
+        """Save what is trained, and close without asking."""
+        self._may_close = True
+        self.close()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self.session.training_active and not self._may_close:
+            event.ignore()
+            self.closing.ask()
+            return
+        remember_splitters(self.session, self.pages)
+        remember_training(self.session)
+        self.session.close()
+        event.accept()

@@ -1,0 +1,49 @@
+"""How each page of the window is made. Imports wait until then, so that the window is there before the charts are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QWidget
+
+from app.kit.theme import ThemeProvider
+from app.quickstart.welcome import Welcome
+from app.session.session import Session
+
+
+def page_factories(session: Session, theme: ThemeProvider) -> dict[str, Callable[[], QWidget]]:
+    """A factory for each page, in the order in which they are likely to be wanted."""
+
+    def training() -> QWidget:
+        from app.training.tab import TrainingTab
+
+        return TrainingTab(session, theme)
+
+    def tokenizer() -> QWidget:
+        from app.tokenizer.tab import TokenizerTab
+
+        return TokenizerTab(session, theme)
+
+    def builder() -> QWidget:
+        from app.builder.tab import BuilderTab
+
+        return BuilderTab(session, theme)
+
+    def chat() -> QWidget:
+        from app.chat.tab import ChatTab
+
+        return ChatTab(session, theme)
+
+    def quickstart() -> QWidget:
+        from app.quickstart.view import QuickStartView
+
+        return QuickStartView(session, theme)
+
+    return {
+        "welcome": lambda: Welcome(session, theme),
+        "training": training,
+        "tokenizer": tokenizer,
+        "builder": builder,
+        "chat": chat,
+        "quickstart": quickstart,
+    }

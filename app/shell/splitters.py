@@ -1,0 +1,55 @@
+"""Splitters that stand where they were at the last launch, also in views that are made later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QSplitter, QWidget
+
+from app.kit.layout.pages import Pages
+from app.session.session import Session
+
+
+def restore_splitters(session: Session, page: QWidget) -> None:
+    """Put a page's splitters where they were, and those of the pages within it as soon as these are made."""
+    for key, splitter in _splitters(page):
+        sizes = session.settings.get(key, [])
+        if len(sizes) == splitter.count() and all(isinstance(size, int) for size in sizes):
+            splitter.setSizes(sizes)
+    for pages in page.findChildren(Pages):
+        pages.page_made.connect(lambda _, made: restore_splitters(session, made))
+
+
+def remember_splitters(session: Session, pages: Pages) -> None:
+    """Keep where the splitters are for the next launch."""
+    for page in pages.made.values():
+        for key, splitter in _splitters(page):
+            session.remember(key, _sizes(splitter, session.settings.get(key, [])))
+
+
+def _sizes(splitter: QSplitter, kept: list[int]) -> list[int]:
+    """The sizes as they are; of a part that is hidden just now the one that it had last, here or at the last launch."""
+    sizes, across = splitter.sizes(), splitter.orientation() == Qt.Orientation.Horizontal
+    for i, was in enumerate(kept if len(kept) == len(sizes) else sizes):
+        part = splitter.widget(i)
+        if part is not None and part.isHidden():
+            had = part.width() if across else part.height()
+            sizes[i] = had if part.testAttribute(Qt.WidgetAttribute.WA_Resized) else was
+    return sizes
+
+
+def _splitters(page: QWidget) -> Iterator[tuple[str, QSplitter]]:
+    """The splitters within a page, named after the widget of ours that has them: which others there are may change."""
+    numbers: dict[str, int] = {}
+    for splitter in page.findChildren(QSplitter):
+        owner = _owner(splitter)
+        numbers[owner] = number = numbers.get(owner, -1) + 1
+        yield f"splitter {owner} {number}", splitter
+
+
+def _owner(splitter: QSplitter) -> str:
+    widget: QWidget | None = splitter
+    while widget is not None and not type(widget).__module__.startswith("app."):
+        widget = widget.parentWidget()
+    return type(widget).__name__

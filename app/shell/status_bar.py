@@ -1,0 +1,95 @@
+"""The bar at the bottom: device, memory, what the worker is doing, how far it is, and the time left."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, QTimer, Slot
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWidget
+
+from app.kit.basics import label
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE
+from app.kit.words.value_words import percent
+from app.session.session import Session
+from app.session.status import duration
+from app.shell.diagnostics import bytes_in_words, memory_bytes
+
+_DEVICE_WORDS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
+_MEMORY_INTERVAL_MS = 2000
+
+
+class StatusBar(QFrame):
+    """Shows `session.status`, and lets the user choose the device."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "status-bar")
+        self._session = session
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
+        layout.setSpacing(SPACE)
+        self._devices = QComboBox()
+        self._devices.setAccessibleName("Device")
+        self._devices.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._devices.setMinimumContentsLength(8)
+        self._devices.view().setMinimumWidth(220)
+        self._devices.setToolTip("Where models are computed. A change counts from the next start on.")
+        for name, words in _DEVICE_WORDS.items():
+            self._devices.addItem(words, name)
+        self._devices.activated.connect(self._on_device_chosen)
+        self._device = label("", "caption")
+        self._memory = label("", "caption")
+        self._memory.setToolTip("Main memory that Terrarium uses now")
+        self._words = ElidedLabel()
+        self._words.setAccessibleName("What the worker is doing")
+        self._progress = QProgressBar()
+        self._progress.setFixedWidth(180)
+        self._progress.setTextVisible(False)
+        self._progress.setAccessibleName("Progress")
+        self._numbers = label("", "mono-small")
+        layout.addWidget(self._devices)
+        layout.addWidget(self._device)
+        layout.addSpacing(SPACE)
+        layout.addWidget(self._memory)
+        layout.addSpacing(2 * SPACE)
+        layout.addWidget(self._words, 1)
+        layout.addWidget(self._progress)
+        layout.addWidget(self._numbers)
+        timer = QTimer(self)
+        timer.timeout.connect(self._show_memory)
+        timer.start(_MEMORY_INTERVAL_MS)
+        session.status_changed.connect(self._show_status)
+        session.device_changed.connect(self._show_device)
+        self._show_status()
+        self._show_device()
+        self._show_memory()
+
+    @Slot()
+    def _show_status(self) -> None:
+        status = self._session.status
+        self._words.setText(status.words)
+        self._progress.setVisible(status.total > 0)
+        if status.total > 0:
+            # Counters can exceed what a progress bar holds: show thousandths.
+            self._progress.setRange(0, 1000)
+            self._progress.setValue(round(1000 * status.done / status.total))
+        left = f"{duration(status.seconds_left)} left" if status.seconds_left is not None else ""
+        share = f"{percent(status.done / status.total):>5}" if status.total else ""
+        self._numbers.setText("  ".join(filter(None, (share, left))))
+
+    @Slot()
+    def _show_device(self) -> None:
+        with QSignalBlocker(self._devices):
+            self._devices.setCurrentIndex(self._devices.findData(self._session.device_name))
+        self._device.setText(self._session.device_label)
+        model = self._devices.model()
+        for row, name in enumerate(_DEVICE_WORDS):
+            usable = name in self._session.devices
+            model.setData(model.index(row, 0), _DEVICE_WORDS[name] + ("" if usable else " · not here"), 0)
+
+    @Slot()
+    def _show_memory(self) -> None:
+        self._memory.setText(bytes_in_words(memory_bytes()))
+
+    @Slot(int)
+    def _on_device_chosen(self, row: int) -> None:
+        self._session.set_device(self._devices.itemData(row))

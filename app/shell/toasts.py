@@ -1,0 +1,176 @@
+"""Sentences that lie over the window's lower edge: notices, failures with their details, deletions with Undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QGraphicsDropShadowEffect,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import button, label
+from app.kit.theme import SPACE, ThemeProvider
+
+_MOST = 3
+_WIDTH = 560
+_BUTTON = 28
+_UNDO_MS = 15_000
+_NOTICE_MS = 20_000
+
+
+class Toasts(QWidget):
+    """A stack of sentences over `parent`, the newest below. A failure stays until it is closed."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._area = parent
+        self._theme = theme
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(SPACE, SPACE, SPACE, 2 * SPACE)
+        self._layout.setSpacing(SPACE)
+        self._shown: list[QFrame] = []
+        parent.installEventFilter(self)
+        self.hide()
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is shown now, the newest last."""
+        return [toast.accessibleName() for toast in self._shown]
+
+    def notice(self, sentence: str) -> None:
+        """Something to read."""
+        self._show(sentence, "", "info", [], _NOTICE_MS)
+
+    def failure(self, sentence: str, details: str) -> None:
+        """Something failed; `details` lie behind a button."""
+        actions: list[tuple[str, Callable[[], object]]] = []
+        if details:
+            actions = [("Details", lambda: show_details(sentence, details, self._theme, self))]
+        self._show(sentence, "danger", "warning-circle", actions, None)
+
+    def undo(self, sentence: str, undo: Callable[[], object]) -> None:
+        """Something was deleted, which `undo` brings back."""
+        self._show(sentence, "", "trash", [("Undo", undo)], _UNDO_MS)
+
+    def offer(self, sentence: str, words: str, action: Callable[[], object]) -> None:
+        """Something that could be done now; it stays until it is done or closed."""
+        self._show(sentence, "", "arrow-counter-clockwise", [(words, action)], None)
+
+    def _show(
+        self,
+        sentence: str,
+        tone: str,
+        icon: str,
+        actions: list[tuple[str, Callable[[], object]]],
+        lifetime_ms: int | None,
+    ) -> None:
+        for toast in [t for t in self._shown if t.accessibleName() == sentence]:
+            self._close(toast)
+        while len(self._shown) >= _MOST:
+            self._close(self._shown[0])
+        toast = self._make(sentence, tone, icon, actions)
+        self._shown.append(toast)
+        self._layout.addWidget(toast)
+        if lifetime_ms is not None:
+            timer = QTimer(toast)
+            timer.setSingleShot(True)
+            timer.timeout.connect(lambda: self._close(toast))
+            timer.start(lifetime_ms)
+        self.show()
+        self.raise_()
+        self._place()
+        # Once more when the style sheet has reached the new one, which may need more room than it said before.
+        QTimer.singleShot(0, self._place)
+
+    def _make(self, sentence: str, tone: str, icon: str, actions: list[tuple[str, Callable[[], object]]]) -> QFrame:
+        toast = QFrame()
+        toast.setProperty("role", "toast")
+        toast.setProperty("tone", tone)
+        toast.setAccessibleName(sentence)
+        shadow = QGraphicsDropShadowEffect(toast)
+        shadow.setBlurRadius(24)
+        shadow.setOffset(0, 4)
+        shadow.setColor(self._theme.theme.color("shadow", 0.28))
+        toast.setGraphicsEffect(shadow)
+        layout = QHBoxLayout(toast)
+        layout.setContentsMargins(2 * SPACE, SPACE, SPACE, SPACE)
+        layout.setSpacing(SPACE)
+        mark = QToolButton()
+        mark.setProperty("role", "mark")
+        mark.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        mark.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        mark.setMinimumHeight(_BUTTON)
+        self._theme.set_icon(mark, icon, tone or "accent")
+        layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(label(sentence, wrap=True, selectable=True), 1)
+        for words, action in actions:
+            widget = button(words, self._theme, role="quiet")
+            widget.clicked.connect(lambda checked=False, action=action: action())
+            if words != "Details":
+                widget.clicked.connect(lambda: self._close(toast))
+            layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        close = QToolButton()
+        close.setToolTip("Close")
+        close.setAccessibleName("Close")
+        close.setMinimumSize(_BUTTON, _BUTTON)
+        self._theme.set_icon(close, "x", "muted")
+        close.clicked.connect(lambda: self._close(toast))
+        layout.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        return toast
+
+    def _close(self, toast: QFrame) -> None:
+        if toast in self._shown:
+            self._shown.remove(toast)
+            self._layout.removeWidget(toast)
+            toast.hide()
+            toast.deleteLater()
+            self._place()
+            self.setVisible(bool(self._shown))
+
+    def _place(self) -> None:
+        parent = self._area
+        width = min(_WIDTH, parent.width() - 2 * SPACE)
+        self._layout.activate()
+        height = self._layout.heightForWidth(width) if self._layout.hasHeightForWidth() else self.sizeHint().height()
+        self.setGeometry((parent.width() - width) // 2, parent.height() - height, width, height)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if self._shown and event.type() == QEvent.Type.Resize:
+            self._place()
+        elif self._shown and event.type() == QEvent.Type.ChildAdded:
+            QTimer.singleShot(0, self.raise_)  # a page that is made later would lie over them
+        return super().eventFilter(watched, event)
+
+
+def show_details(sentence: str, details: str, theme: ThemeProvider, parent: QWidget) -> None:
+    """A failure's traceback in a window of its own, to be read and copied."""
+    dialog = QDialog(parent.window())
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.setWindowTitle("Details")
+    dialog.resize(760, 480)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+    layout.setSpacing(2 * SPACE)
+    layout.addWidget(label(sentence, "subheading", wrap=True))
+    text = QPlainTextEdit(details)
+    text.setReadOnly(True)
+    text.setFont(theme.mono_font(0.9))
+    text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+    text.setAccessibleName("Details of the failure")
+    layout.addWidget(text, 1)
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    buttons.rejected.connect(dialog.reject)
+    copy = button("Copy", theme, lambda: QGuiApplication.clipboard().setText(f"{sentence}\n\n{details}"), icon="copy")
+    buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
+    layout.addWidget(buttons)
+    dialog.open()

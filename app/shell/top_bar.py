@@ -1,0 +1,92 @@
+"""The bar at the top: the program's mark, and one button for each tab."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QIcon, QKeySequence, QPixmap
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
+
+from app.kit.basics import button, label
+from app.kit.theme import SPACE, ThemeProvider
+
+TABS = (
+    ("tokenizer", "Tokenizer", "puzzle-piece", "Cut text into tokens: choose, try and train tokenizers"),
+    ("builder", "Builder", "stack", "Design the architecture of a model"),
+    ("training", "Training", "chart-line", "Train a model and watch it learn"),
+    ("chat", "Chat", "chat-circle", "Talk with a model you trained, even while it trains"),
+)
+
+
+def program_icon() -> QIcon:
+    """Terrarium's mark."""
+    with as_file(files("resources") / "icon.svg") as path:
+        return QIcon(QIcon(str(path)).pixmap(QSize(256, 256)))
+
+
+def program_mark(size: int, ratio: float = 2.0) -> QPixmap:
+    """The mark as a picture of `size` logical pixels."""
+    with as_file(files("resources") / "icon.svg") as path:
+        return QIcon(str(path)).pixmap(QSize(size, size), ratio)
+
+
+class TopBar(QFrame):
+    """Chooses the tab.
+
+    Signals:
+        tab_chosen(name): one of the names in TABS.
+        quickstart_asked(): the user wants the first screen's quick start.
+    """
+
+    tab_chosen = Signal(str)
+    quickstart_asked = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "top-bar")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, SPACE // 2, 2 * SPACE, SPACE // 2)
+        layout.setSpacing(SPACE // 2)
+        mark = QLabel()
+        mark.setPixmap(program_mark(26))
+        mark.setFixedSize(26, 26)
+        layout.addWidget(mark)
+        layout.addSpacing(SPACE // 2)
+        layout.addWidget(label("Terrarium", "heading"))
+        layout.addSpacing(3 * SPACE)
+        self._group = QButtonGroup(self)
+        self._buttons: dict[str, QToolButton] = {}
+        for number, (name, words, icon, tip) in enumerate(TABS, start=1):
+            self._buttons[name] = tab = QToolButton()
+            tab.setText(words)
+            tab.setProperty("role", "tab")
+            tab.setCheckable(True)
+            tab.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            keys = QKeySequence(f"Ctrl+{number}").toString(QKeySequence.SequenceFormat.NativeText)
+            tab.setToolTip(f"{tip} ({keys})")
+            tab.setAccessibleName(words)
+            tab.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            theme.set_icon(tab, icon, "muted")
+            tab.clicked.connect(lambda checked=False, name=name: self.tab_chosen.emit(name))
+            self._group.addButton(tab)
+            layout.addWidget(tab)
+        layout.addStretch(1)
+        self.quickstart_button = button(
+            "Quick start",
+            theme,
+            self.quickstart_asked.emit,
+            icon="mdi6.sprout",
+            tip="Grow a small model in about 3 minutes",
+        )
+        layout.addWidget(self.quickstart_button)
+        self._theme = theme
+
+    def show_current(self, name: str) -> None:
+        """Mark a tab as the one that is shown; '' for none."""
+        self._group.setExclusive(False)
+        for other, tab in self._buttons.items():
+            tab.setChecked(other == name)
+            icon = next(icon for tab_name, _, icon, _ in TABS if tab_name == other)
+            self._theme.set_icon(tab, icon, "accent" if other == name else "muted")
+        self._group.setExclusive(bool(name))

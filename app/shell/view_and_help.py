@@ -1,0 +1,57 @@
+"""What the View and Help menus do, and showing our folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.shell.diagnostics import diagnostics, log_file, reveal
+from app.shell.toasts import Toasts
+
+ABOUT = (
+    "<h3>Terrarium</h3><p>Grow a small language model behind glass: tokenizer, architecture, training and chat in one "
+    "window, on your own computer.</p><p>Every number on screen is measured, or derived from the model's own weights, "
+    "or labelled as an estimate.</p>"
+)
+
+
+class ViewAndHelp:
+    """The actions of a window that need nothing of its pages."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, toasts: Toasts) -> None:
+        self._session, self._theme, self._toasts = session, theme, toasts
+
+    def set_mode(self, mode: str) -> None:
+        """Show a theme mode and remember it."""
+        self._theme.set_mode(mode)
+        self._session.remember("theme", mode)
+
+    def set_text_scale(self, scale: float) -> None:
+        """Show a text size and remember it."""
+        self._theme.set_text_scale(scale)
+        self._session.remember("text scale", self._theme.text_scale)
+
+    def reveal_library(self) -> None:
+        """Show the library's folder in the system's file manager."""
+        self._reveal(self._session.library.home)
+
+    def open_log(self) -> None:
+        """Show the log file."""
+        self._reveal(log_file(self._session.library))
+
+    def copy_diagnostics(self) -> None:
+        """Put what a report should say on the clipboard."""
+        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device_label))
+        self._toasts.notice("Copied: paste it into your report.")
+
+    def show_about(self, parent: QWidget) -> None:
+        """Say what Terrarium is."""
+        QMessageBox.about(parent, "About Terrarium", ABOUT)
+
+    def _reveal(self, path: Path) -> None:
+        if not reveal(path):
+            self._toasts.notice(f"Nothing could be opened here. The place is {path}.")

@@ -1,1 +1,0 @@
-"""Several models on one prompt: their replies, and what each makes of the others'. No widgets."""

@@ -1,0 +1,159 @@
+"""Where a tokenizer comes from: what it was made of and how, what each size gains, and the user's notes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import frame, label
+from app.kit.scrolling import scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import date_words, size_words, words
+from app.session.session import Session
+from app.tokenizer.making.growth_chart import GrowthChart
+from models.events import VocabularyGrowth
+from models.settings.tokenizer_options import TokenizerOptions, used_options
+from models.tokenizers import special_ids, tokenizer_kind
+
+_SAVE_MS = 400
+_MOST_LINES = 6
+_MORE = {
+    "form": "Read from",
+    "sha256": "SHA-256",
+    "copy_of": "Copy of",
+    "created": "Made",
+    "notice": "Said then",
+}
+"""What else about.json can say, and its title."""
+
+_HINT = "Nothing was measured for this tokenizer: that is done when byte-level BPE is trained in this tab."
+
+
+class TokenizerAbout(QWidget):
+    """Facts and notes at the left, the growth of its vocabulary at the right. Notes are kept as they are typed."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._name = ""
+        self._told: dict[str, str] = {}
+        self._title = label("", "heading", selectable=True)
+        self._facts = QWidget()
+        self._rows = QFormLayout(self._facts)
+        self._rows.setContentsMargins(0, 0, 0, 0)
+        self._rows.setHorizontalSpacing(3 * SPACE)
+        self._rows.setVerticalSpacing(SPACE)
+        self.notes = QPlainTextEdit()
+        self.notes.setAccessibleName("Notes")
+        self.notes.setPlaceholderText("What you want to remember about this tokenizer")
+        self.notes.setTabChangesFocus(True)
+        self.growth = GrowthChart(theme, _HINT)
+        self._saving = QTimer(self, singleShot=True, interval=_SAVE_MS)
+        self._saving.timeout.connect(self.save_notes)
+        self.notes.textChanged.connect(self._saving.start)
+        left, right = frame("card"), frame("card")
+        lines, chart = left.layout(), right.layout()
+        assert isinstance(lines, QVBoxLayout)
+        assert chart is not None
+        lines.addWidget(self._title)
+        lines.addWidget(scrolling(self._facts), 3)
+        lines.addWidget(label("Notes", "subheading"))
+        lines.addWidget(self.notes, 1)
+        chart.addWidget(self.growth)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(left, 6)
+        layout.addWidget(right, 5)
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
+        """Tell about this tokenizer of the library."""
+        self.save_notes()
+        self._name = name
+        about = self._session.tokenizer_about(name) if name else {}
+        self._title.setText(name)
+        while self._rows.rowCount():
+            self._rows.removeRow(0)
+        self._told = {} if tokenizer is None else facts(tokenizer, about)
+        for title, text in self._told.items():
+            caption = label(title, "muted")
+            caption.setAlignment(Qt.AlignmentFlag.AlignTop)
+            self._rows.addRow(caption, label(text, wrap=True, selectable=True))
+        self.notes.setPlainText(str(about.get("notes", "")))
+        self._saving.stop()
+        self.growth.set_points(_points(about))
+
+    def set_text(self, text: str) -> None:
+        """Nothing here depends on what is explored."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is told, by title."""
+        return dict(self._told)
+
+    @Slot()
+    def save_notes(self) -> None:
+        """Keep what was typed since, at once."""
+        if self._saving.isActive() or self.sender() is self._saving:
+            self._saving.stop()
+            self._session.set_tokenizer_notes(self._name, self.notes.toPlainText())
+
+    def hideEvent(self, event: object) -> None:
+        self.save_notes()
+
+
+def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
+    """What is known of a tokenizer, as words by title: read from it, and from its about.json."""
+    kind = tokenizer_kind(tokenizer)
+    told = {"Kind": words(kind), "Vocabulary": f"{tokenizer.get_vocab_size():,} tokens"}
+    specials = special_ids(tokenizer)
+    if specials:
+        shown = [f"{text} {id}" for id, text in sorted(specials.items())[:12]]
+        more = f" and {len(specials) - 12:,} more" if len(specials) > 12 else ""
+        told["Special tokens"] = ", ".join(shown) + more
+    options = about.get("options")
+    if isinstance(options, dict):
+        slots = {field.name: field.metadata["label"] for field in dataclasses.fields(TokenizerOptions)}
+        chosen = ((slots[name], options[name]) for name in used_options(kind) if name in options and name in slots)
+        told |= {title: _value_words(value) for title, value in chosen if value not in ((), [], "")}
+    sources = about.get("trained_on") or about.get("imported_from") or about.get("source")
+    if sources:
+        told["Made from"] = _lines(sources)
+    if isinstance(about.get("bytes"), int):
+        told["Text"] = size_words(about["bytes"])
+    for key, title in _MORE.items():
+        if about.get(key):
+            told[title] = date_words(str(about[key])) if key == "created" else str(about[key])
+    assumed = about.get("assumptions")
+    if assumed:
+        told["Assumed"] = _lines(assumed)
+    return told
+
+
+def _lines(value: Any) -> str:
+    """A list on lines of its own, where it is long only its beginning."""
+    if not isinstance(value, list):
+        return str(value)
+    more = [f"and {len(value) - _MOST_LINES:,} more"] if len(value) > _MOST_LINES else []
+    return "\n".join([*map(str, value[:_MOST_LINES]), *more])
+
+
+def _value_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return words(value) if isinstance(value, str) else f"{value:,}"
+
+
+def _points(about: Mapping[str, Any]) -> list[VocabularyGrowth]:
+    """The growth that about.json keeps; nothing where it is not of that form."""
+    try:
+        return [VocabularyGrowth(**point) for point in about.get("growth", ())]
+    except TypeError:
+        return []

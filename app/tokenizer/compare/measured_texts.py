@@ -1,0 +1,235 @@
+"""Figures of tokenizers over whole corpora and languages: choosing what to measure on, and the bars of what was."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.tokenizer.compare.group_bars import Group, GroupBars, Series
+from app.tokenizer.compare.metrics import RATIOS
+from app.tokenizer.compare.shelf import TokenizerShelf
+from app.tokenizer.corpus_picker import CorpusPicker
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from app.worker.progress_events import latest_progress
+from models.data.corpus_texts import CorpusChoice, corpus_texts
+from models.data.language_texts import LANGUAGE_NAMES, language_texts
+from models.events import Event, Phase, Progress
+from models.tokenizers.text.compare import MeasuredPart, Source, compare
+from models.tokenizers.text.text_measures import Figures
+
+_Part = str | CorpusChoice
+"""A language, or a corpus."""
+
+_TIP = Qt.ItemDataRole.ToolTipRole
+_LANGUAGES, _CORPUS = "languages", "corpus"
+TEXT_LABEL = "Text at hand"
+
+
+class MeasuredTexts(QWidget):
+    """What was measured stays, part by part, until it is cleared; the text at hand is always there.
+
+    Signals:
+        changed(): `labels` and what `figures` tells are new.
+    """
+
+    changed = Signal()
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, shelf: TokenizerShelf, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._shelf = session, shelf
+        self._series: Sequence[Series] = ()
+        self._text_figures: Mapping[str, Figures] = {}
+        self._parts: dict[_Part, tuple[str, dict[str, Figures]]] = {}
+        self._coming: list[_Part] = []
+        self._aside = Aside(self)
+        self.figure, self.source = QComboBox(), QComboBox()
+        self.corpus = CorpusPicker(session, theme)
+        self.measure = button("Measure", theme, self.start, icon="play", tip="Encode all these texts and count")
+        self.clear = button(
+            "Clear", theme, self.forget_all, role="quiet", tip="Take all measured texts out of the chart"
+        )
+        self.cancel = button("Cancel", theme, self._aside.cancel, icon="x", tip="Stop; what is measured stays")
+        self._bar = QProgressBar()
+        self._phase, self._direction = label("", "caption"), label("", "caption")
+        self._note = label("", "caption", wrap=True)
+        self._problem = label("", "error", wrap=True)
+        self.bars = GroupBars(theme)
+        self._build()
+        self._aside.events_came.connect(self._on_events)
+        self._aside.failed.connect(self._on_failed)
+        self._aside.busy_changed.connect(self._show_busy)
+        self.figure.currentIndexChanged.connect(self._draw)
+        self.source.currentIndexChanged.connect(self._on_source)
+        self.corpus.changed.connect(self._draw)
+        self._show_problem("")
+        self._show_busy(False)
+        self._on_source()
+
+    def _build(self) -> None:
+        for metric in RATIOS:
+            self.figure.addItem(metric.title)
+            self.figure.setItemData(self.figure.count() - 1, metric.tip, _TIP)
+        self.source.addItem("Tiny World in four languages", _LANGUAGES)
+        self.source.setItemData(0, f"The same stories in {', '.join(LANGUAGE_NAMES)}", _TIP)
+        self.source.addItem("A corpus", _CORPUS)
+        self.figure.setToolTip("What the bars show")
+        self.source.setToolTip("What to measure on")
+        for box, name in ((self.figure, "Figure"), (self.source, "Texts to measure on")):
+            box.setAccessibleName(name)
+            box.setMinimumWidth(110)  # it may be cut where large text leaves no more room
+            keep_wheel_for_scrolling(box)
+        self._bar.setAccessibleName("Progress of the measuring")
+        self._bar.setMinimumWidth(90)
+        self.corpus.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.corpus.setMaximumWidth(260)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE // 2)
+        head = row(
+            self.figure,
+            self._direction,
+            None,
+            self._phase,
+            self._bar,
+            self.source,
+            self.corpus,
+            self.measure,
+            self.cancel,
+            self.clear,
+        )
+        lines.addLayout(head)
+        lines.addWidget(self._problem)
+        lines.addWidget(self._note)
+        lines.addWidget(self.bars, 1)
+
+    # -- What is measured ----------------------------------------------------------------------------------------------
+
+    @property
+    def labels(self) -> list[str]:
+        """What each measured part is called."""
+        return [label for label, _ in self._parts.values()]
+
+    def figures(self, part: int) -> Mapping[str, Figures]:
+        """The figures of measured part number `part`, by tokenizer."""
+        return list(self._parts.values())[part][1]
+
+    @property
+    def problem(self) -> str:
+        """Why the last measuring failed, '' where it did not."""
+        return self._problem.text()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being measured."""
+        return self._aside.busy
+
+    def show_tokenizers(self, series: Sequence[Series], of_text: Mapping[str, Figures]) -> None:
+        """Compare these; `of_text`: their figures of the text at hand."""
+        self._series, self._text_figures = series, of_text
+        self._draw()
+
+    def forget(self, name: str) -> None:
+        """Drop what was measured of a tokenizer that is another one now, or gone."""
+        for _, figures in self._parts.values():
+            figures.pop(name, None)
+        self._draw()
+
+    @Slot()
+    def forget_all(self) -> None:
+        """Drop all measured parts."""
+        self._aside.cancel()
+        self._parts.clear()
+        self._draw()
+        self.changed.emit()
+
+    def start(self) -> None:
+        """Measure what is chosen: of tokenizers that lack it, else of all again."""
+        chosen = [series.name for series in self._series]
+        parts = self._chosen_parts()
+        names = [name for name in chosen if self._lacks(name, parts)] or chosen
+        if not names:
+            return
+        library, shelf = self._session.library, self._shelf
+        sources: list[Source] = [
+            partial(language_texts, part) if isinstance(part, str) else partial(corpus_texts, library, part)
+            for part in parts
+        ]
+
+        def work() -> Generator[Event, None, object]:
+            yield Phase(name="Loading the tokenizers")
+            return (yield from compare({name: shelf.load(name) for name in names}, sources))
+
+        self._coming = list(parts)
+        self._show_problem("")
+        self._aside.drive(work)
+
+    def _chosen_parts(self) -> list[_Part]:
+        return list(LANGUAGE_NAMES) if self.source.currentData() == _LANGUAGES else [self.corpus.choice]
+
+    def _lacks(self, name: str, parts: Sequence[_Part]) -> bool:
+        return any(part not in self._parts or name not in self._parts[part][1] for part in parts)
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in latest_progress(events):
+            if isinstance(event, Phase):
+                self._phase.setText(event.name)
+                self._bar.setRange(0, 0)
+            elif isinstance(event, Progress) and event.total > 0:
+                self._bar.setRange(0, 1000)  # more bytes than an int holds are possible
+                self._bar.setValue(1000 * event.done // event.total)
+            elif isinstance(event, MeasuredPart):
+                _, known = self._parts.get(part := self._coming.pop(0), ("", {}))
+                self._parts[part] = event.label, {**known, **event.figures}
+                self._draw()
+                self.changed.emit()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._show_problem(failure.sentence)
+
+    def _show_problem(self, sentence: str) -> None:
+        self._problem.setText(sentence)
+        self._problem.setVisible(bool(sentence))
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    @Slot(bool)
+    def _show_busy(self, busy: bool) -> None:
+        while_busy: tuple[QWidget, ...] = (self._phase, self._bar, self.cancel)
+        else_shown: tuple[QWidget, ...] = (self.source, self.measure)
+        for widget in (*while_busy, *else_shown):
+            widget.setVisible((widget in while_busy) == busy)
+        self.corpus.setVisible(not busy and self.source.currentData() == _CORPUS)
+        self._draw()
+
+    @Slot()
+    def _on_source(self) -> None:
+        self.corpus.setVisible(self.source.currentData() == _CORPUS and not self.busy)
+        self._draw()
+
+    @Slot()
+    def _draw(self) -> None:
+        names = [series.name for series in self._series]
+        all_parts = [(TEXT_LABEL, self._text_figures), *self._parts.values()]
+        groups = [Group(label, [figures.get(name) for name in names]) for label, figures in all_parts]
+        metric = RATIOS[self.figure.currentIndex()]
+        self._direction.setText(metric.direction)
+        self.bars.show_groups(metric, self._series, groups)
+        self.measure.setEnabled(bool(names))
+        self.clear.setVisible(bool(self._parts) and not self.busy)
+        missing = [name for name in names if self._parts and self._lacks(name, list(self._parts))]
+        self._note.setText(
+            f"Not measured yet on all of these texts: {', '.join(missing)}. Measure adds what is missing."
+        )
+        self._note.setVisible(bool(missing) and not self.busy)

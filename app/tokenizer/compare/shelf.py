@@ -1,0 +1,41 @@
+"""The library's tokenizers, loaded once and kept until their file changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.library.library import Library
+from models.tokenizers import load_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class TokenizerShelf:
+    """Loads tokenizers by name, from any thread."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._loaded: dict[str, tuple[object, Tokenizer]] = {}
+
+    def stamp(self, name: str) -> object:
+        """Something that is another when the file is; None while there is no file."""
+        try:
+            status = (self._library.tokenizers / name / "tokenizer.json").stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size
+
+    def load(self, name: str) -> Tokenizer:
+        """A tokenizer; it takes a while where it is large and new.
+
+        Raises:
+            ValueError: where it is gone or broken.
+        """
+        stamp = self.stamp(name)
+        kept = self._loaded.get(name)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        tokenizer = load_tokenizer(name, self._library)
+        self._loaded[name] = stamp, tokenizer
+        return tokenizer

@@ -1,0 +1,251 @@
+"""How a conversation becomes tokens: role markers and all, as chats and training give it to a model."""
+
+from __future__ import annotations
+
+import contextlib
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import EmptyState, button, column, frame, label, panes, row
+from app.kit.labels import ElidedLabel
+from app.kit.layout.segments import Segments
+from app.kit.stat_strip import StatStrip
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.tokens.conversation_tokens import ChatTokenView
+from app.kit.words.value_words import percent
+from app.session.session import Session
+from app.tokenizer.conversation_editor import ROLE_WORDS, ChatTurns
+from app.worker.aside import Aside
+from app.worker.failures import Failure, describe
+from models.chat.foreign import foreign_chat_tokens
+from models.chat.own_template import CHAT_TEMPLATE
+from models.chat.template import MARKS
+from models.chat.tokens import ChatTokens, chat_tokens
+from models.settings.run_spec import TrainConfig
+from models.tokenizers import read_about, read_template
+
+AT_ONCE = 5_000
+"""Characters of a conversation that are encoded within a keystroke; more are encoded beside the window."""
+
+_PATIENCE_MS = 150
+_EXAMPLE = [
+    {"role": "user", "content": "Who has the kite?"},
+    {"role": "assistant", "content": "Ben has the kite."},
+    {"role": "user", "content": "Where did he get it? I typed <|end|> and it stays text."},
+]
+_WAYS = {"reply": "Ask for a reply", "train": "Train on it"}
+_WAYS_TIP = (
+    "Asked for a reply, the model is given the conversation and the marker of the assistant's turn, and goes on. "
+    "Trained on, it learns to write the replies."
+)
+_STATS = {
+    "tokens": "How many tokens the model is given",
+    "markers": "How many of them are special tokens: who speaks, and where a turn ends",
+    "of replies": "How many of them belong to replies: what the model learns to write, ends included",
+    "of the context": "How much of the context that is, for the design in the builder",
+}
+_MARKERS = (
+    f"Chats here mark their turns with {', '.join(f'<|{role}|>' for role in ROLE_WORDS)} and <|end|>, "
+    "which every tokenizer that is trained here has."
+)
+_FOREIGN = "By the tokenizer's own template. What is typed never becomes a special token, even where it spells one."
+_HINTS = {
+    "reply": "Point at a token to see whose it is and what it is for.",
+    "train": (
+        "Underlined: replies, which always count in full. The rest counts as «Weight outside replies» says "
+        f"({TrainConfig().context_loss_weight:g} unless you change it)."
+    ),
+}
+
+
+class ChatTemplateView(QWidget):
+    """At the left a conversation to edit, at the right its tokens in the colours of who speaks."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._tokenizer: Tokenizer | None = None
+        self._own_template, self._marks = "", dict[str, str]()
+        self.result: ChatTokens | None = None
+        self.turns = ChatTurns(theme, _EXAMPLE)
+        self.way = Segments("What for", _WAYS, _WAYS_TIP)
+        self.view = ChatTokenView(theme)
+        self.stats = StatStrip(_STATS, theme, widest="88,888")
+        self.template = frame("sunken", margin=SPACE)
+        self._about = ElidedLabel()
+        self._note = label("", "warning", wrap=True)
+        self._trouble = EmptyState("", "")
+        self._pages = QStackedWidget()
+        self._aside = Aside(self)
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._build()
+        self.turns.changed.connect(self._encode)
+        self.way.changed.connect(self._encode)
+        session.design_changed.connect(self._encode)
+        self.view.hovered.connect(self._tell)
+        self.view.picked.connect(self._tell)
+        self._aside.done.connect(self._show)
+        self._aside.failed.connect(self._on_failed)
+        self._patience.timeout.connect(lambda: self._say("Encoding …", "So long a conversation takes a moment."))
+        self._encode()
+
+    def _build(self) -> None:
+        title = label("Conversation", "subheading")
+        show = button("Template", self._theme, role="quiet", icon="code", tip="The template that makes one text of it")
+        show.setCheckable(True)
+        show.toggled.connect(self.template.setVisible)
+        copy = button("Copy ids", self._theme, self._copy, icon="copy", role="quiet", tip="Copy all ids as a list")
+        self._template_words = label(CHAT_TEMPLATE.strip(), "mono-small", wrap=True, selectable=True)
+        framed = self.template.layout()
+        assert framed is not None
+        framed.addWidget(self._template_words)
+        self.template.hide()
+        self._about.setProperty("role", "caption")
+        left, right = QWidget(), QWidget()
+        lines = column()
+        lines.addLayout(row(title, None, show))
+        lines.addWidget(self.template)
+        lines.addWidget(self.turns, 1)
+        left.setLayout(lines)
+        pills = frame("card", margin=4, spacing=4)
+        inside = pills.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self.view, 1)
+        for page in (pills, self._trouble):
+            self._pages.addWidget(page)
+        below = column()
+        below.addLayout(row(label("Tokens", "subheading"), self.way, None, copy))
+        below.addWidget(self._pages, 1)
+        below.addWidget(self._about)
+        below.addWidget(self._note)
+        below.addWidget(self.stats)
+        right.setLayout(below)
+        self.setLayout(panes(left, right, sizes=(360, 720), grows=1))
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
+        """Encode with this tokenizer from now on."""
+        self._tokenizer = tokenizer
+        self._own_template, self._marks = "", {}
+        if tokenizer is not None and any(tokenizer.token_to_id(f"<|{role}|>") is None for role in ROLE_WORDS):
+            folder = self._session.library.tokenizers / name
+            self._own_template = read_template(folder)
+            with contextlib.suppress(ValueError):  # the list says that it is damaged
+                self._marks = {mark: str(token) for mark, token in read_about(folder).items() if mark in MARKS}
+        self._template_words.setText((self._own_template or CHAT_TEMPLATE).strip())
+        self._encode()
+
+    def set_text(self, text: str) -> None:
+        """A conversation is not the text at hand, and stays what it is."""
+
+    # -- conversation to tokens ----------------------------------------------------------------------------------------
+
+    @Slot()
+    def _encode(self) -> None:
+        self._aside.cancel()
+        self._patience.stop()
+        self.result = None
+        tokenizer, messages, asks = self._tokenizer, self.turns.messages, self.way.value == "reply"
+        context_length = self._session.design.context_length
+        if tokenizer is None:
+            self._say("No tokenizer", "Make or choose one first: there is none to encode with.")
+            return
+
+        def encode() -> ChatTokens:
+            if self._own_template:
+                return foreign_chat_tokens(tokenizer, self._own_template, self._marks, messages, asks=asks)
+            return chat_tokens(tokenizer, messages, context_length, asks=asks)
+
+        if sum(len(message["content"]) for message in messages) <= AT_ONCE:
+            try:
+                self._show(encode())
+            except ValueError as error:
+                self._on_failed(describe(error))
+        else:
+            self._patience.start()
+            self._aside.ask(encode)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._patience.stop()
+        more = "" if self._own_template else f" {_MARKERS}"
+        self._say("No conversation with this tokenizer", failure.sentence + more)
+
+    def _say(self, heading: str, sentence: str) -> None:
+        """A sentence in the place of tokens."""
+        self._trouble.set_words(heading, sentence)
+        self._pages.setCurrentWidget(self._trouble)
+        self.view.set_chat(None, ())
+        self.turns.set_counts(None)
+        self._note.hide()
+        self._about.hide()
+        for name in _STATS:
+            self.stats.set_number(name, "–")
+
+    @Slot(object)
+    def _show(self, chat: ChatTokens) -> None:
+        self._patience.stop()
+        self.result = chat
+        roles = [turn.role for turn in self.turns.turns]
+        self.view.set_chat(chat, roles, underline=self.way.value == "train" and not self._own_template)
+        self.turns.set_counts(chat.counts)
+        given, context_length = chat.is_given, self._session.design.context_length
+        special = chat.tokens.of_each(lambda piece: piece.special, bool)
+        n = int(given.sum())
+        n_special, n_reply = int((special & given).sum()), int((chat.is_reply & given).sum())
+        numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", percent(n / context_length))
+        for name, number in zip(_STATS, numbers, strict=True):
+            self.stats.set_number(name, number)
+        note = self._too_long(chat, context_length)
+        self._note.setText(note)
+        self._note.setVisible(bool(note))
+        self._about.show()
+        self._pages.setCurrentIndex(0)
+        self._tell()
+
+    def _too_long(self, chat: ChatTokens, context_length: int) -> str:
+        """What happens where the conversation does not fit the context; '' where it does."""
+        n_left_out, n = len(chat.left_out), int(chat.is_given.sum())
+        context = f"the design's context of {context_length:,} tokens"
+        if n_left_out:
+            turns = "The oldest turn is" if n_left_out == 1 else f"The oldest {n_left_out} turns are"
+            return f"{turns} left out, so that a quarter of {context} is free for the reply."
+        if n > context_length:
+            beyond = "its end is cut off in training" if self.way.value == "train" else "the model cannot read it all"
+            return f"This is longer than {context}: {beyond}."
+        return ""
+
+    # -- what a token is for -------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _tell(self) -> None:
+        index = self.view.current
+        hint = _FOREIGN if self._own_template else _HINTS[self.way.value]
+        self._about.setText(hint if self.result is None or index < 0 else self.describe(index))
+
+    def describe(self, index: int) -> str:
+        """Whose a token is, and what it is for."""
+        chat = self.result
+        assert chat is not None
+        piece, message = chat.tokens[index], int(chat.messages[index])
+        begins = index == 0 or int(chat.messages[index - 1]) != message
+        n = len(self.turns.turns)
+        who = ROLE_WORDS[self.turns.turns[message].role] if message < n else "Assistant"
+        if message == n:
+            what = "asks for the reply: what follows is the model's"
+        elif piece.special:
+            what = f"begins turn {message + 1}: {who}" if begins else f"ends turn {message + 1}: {who}"
+        else:
+            what = f"of turn {message + 1}: {who}"
+        learned = ""
+        if self.way.value == "train" and not self._own_template:
+            full = "counts in full in training, being of a reply"
+            less = "counts in training by «Weight outside replies»"
+            learned = f" · {full if chat.is_reply[index] else less}"
+        return f"{piece.display}   id {piece.id} · {what}{learned}"
+
+    def _copy(self) -> None:
+        if self.result is not None:
+            QGuiApplication.clipboard().setText(str(self.result.tokens.ids.tolist()))

@@ -1,0 +1,123 @@
+"""Which texts to measure a tokenizer on: Tiny World, Python's docstrings, a corpus of the library, files."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QSizePolicy, QWidget
+
+from app.kit.basics import button
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import size_words
+from app.session.session import Session
+from app.training.new_run.data_picker import FILE_FILTER
+from models.data.corpus import list_corpora
+from models.data.corpus_texts import CorpusChoice, files_label
+
+_TINY_WORLD, _STDLIB = CorpusChoice(source="tiny-world"), CorpusChoice(source="stdlib")
+_TIP = Qt.ItemDataRole.ToolTipRole
+
+
+class CorpusPicker(QWidget):
+    """Chooses a CorpusChoice in one line; a button beside the list asks for files.
+
+    Signals:
+        changed(): `choice` is new.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._files: tuple[str, ...] = ()
+        self._text = ""
+        self._shown = _TINY_WORLD
+        self.box = QComboBox()
+        self.box.setAccessibleName("Corpus")
+        self.box.setToolTip("The texts to count on")
+        self.box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.box.setMinimumContentsLength(16)
+        self.box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        keep_wheel_for_scrolling(self.box)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(self.box, 1)
+        tip = "Choose text files of yours (UTF-8)"
+        layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet", tip=tip))
+        self.box.activated.connect(self._on_activated)
+        session.library_changed.connect(self.reload)
+        session.runs_changed.connect(self.reload)
+        self.reload()
+
+    @property
+    def choice(self) -> CorpusChoice:
+        """What is chosen; `corpus_texts` gives its texts."""
+        return self._shown if self._shown.source != "text" else CorpusChoice(source="text", text=self._text)
+
+    @property
+    def words(self) -> str:
+        """What the choice is called."""
+        return self.box.currentText()
+
+    def set_files(self, files: tuple[str, ...]) -> None:
+        """Choose files of the user's."""
+        self._files = files
+        self._choose(CorpusChoice(source="files", files=files))
+
+    def set_text(self, text: str) -> None:
+        """Offer the text at hand as well; '' takes it off the list."""
+        if text == self._text:
+            return
+        offered = bool(self._text)
+        self._text = text
+        if bool(text) != offered:
+            self.reload()
+        elif self._shown.source == "text":
+            self.changed.emit()
+
+    @Slot()
+    def reload(self) -> None:
+        """List what the library has now; what was chosen stays so, unless it is gone."""
+        entries = [("Tiny World", _TINY_WORLD, "Stories, questions and talk of Terrarium's own synthetic little world")]
+        entries.append(("Python docstrings", _STDLIB, "The documentation inside Python's standard library"))
+        if self._text:
+            entries.append(("The text at hand", CorpusChoice(source="text"), "What stands in the editor now"))
+        for corpus in list_corpora(self._session.library):
+            choice = CorpusChoice(source="corpus", sha=corpus.sha)
+            size = size_words(corpus.n_bytes)
+            entries.append((f"{corpus.label} ({size})", choice, f"Corpus {corpus.sha} of the library, {size}"))
+        if self._files:
+            names = "\n".join(self._files)
+            entries.append((files_label(self._files), CorpusChoice(source="files", files=self._files), names))
+        choices = [choice for _, choice, _ in entries]
+        with QSignalBlocker(self.box):
+            self.box.clear()
+            for i, (words, choice, tip) in enumerate(entries):
+                self.box.addItem(words, choice)
+                self.box.setItemData(i, tip, _TIP)
+        gone = self._shown not in choices
+        if gone:
+            self._shown = _TINY_WORLD
+        self.box.setCurrentIndex(choices.index(self._shown))
+        if gone:
+            self.changed.emit()
+
+    @Slot()
+    def choose_files(self) -> None:
+        """Ask for files."""
+        files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
+        if files:
+            self.set_files(tuple(files))
+
+    @Slot(int)
+    def _on_activated(self, row: int) -> None:
+        self._choose(self.box.itemData(row))
+
+    def _choose(self, choice: CorpusChoice) -> None:
+        changed = choice != self._shown
+        self._shown = choice
+        self.reload()
+        if changed:
+            self.changed.emit()

@@ -1,0 +1,239 @@
+"""Ids to text: what is pasted becomes tokens and a text, and what is no id is named."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QCheckBox, QSplitter, QStackedWidget, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import EmptyState, button, column, frame, label, panes, row
+from app.kit.text.text_box import TextBox, highlight
+from app.kit.theme import ThemeProvider
+from app.kit.tokens.token_view import TokenView
+from app.kit.words.value_words import counted
+from app.session.session import Session
+from app.tokenizer.encoder import Encoder
+from app.tokenizer.id_box import IdBox
+from app.tokenizer.text_offsets import TextOffsets
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from models.tokenizers.text.decoding import DecodedIds, decode_ids
+from models.tokenizers.text.encoded import EncodedText
+
+AT_ONCE = 8_000
+"""Characters of pasted ids that are decoded within a keystroke; more are decoded beside the window."""
+
+_PATIENCE_MS = 150
+_PER_LINE = 1_000  # ids, where those of a text are taken: lines of millions cannot be laid out
+
+
+class _Result(NamedTuple):
+    """What was pasted comes to this; `offsets` where each token has a place in the text."""
+
+    decoded: DecodedIds
+    offsets: TextOffsets | None
+
+
+class DecodeView(QWidget):
+    """At the left the ids, at the right their tokens and their text, each showing what the others point at.
+
+    Signals:
+        text_wanted(text): this is to be the text at hand.
+        decoded(): `result` is new.
+    """
+
+    text_wanted = Signal(str)
+    decoded = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._tokenizer: Tokenizer | None = None
+        self._text = ""
+        self._offsets: TextOffsets | None = None
+        self.result: DecodedIds | None = None
+        self.ids = IdBox(theme)
+        self.view = TokenView(theme)
+        self.output = TextBox()
+        self.skip_special = QCheckBox("Leave out special tokens")
+        self._counts = label("", "caption")
+        self._whole = label("", "caption", wrap=True)
+        self._pages = QStackedWidget()
+        tip = "The ids of the text that is explored, to change them"
+        self.take = button("Take the text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
+        tip = "Explore this text instead of the one at hand"
+        self.use = button("Use as the text", theme, self._on_use, icon="arrow-square-up", tip=tip)
+        self._aside = Aside(self)
+        self._encoder = Encoder(self)
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._patience.timeout.connect(lambda: self._forget(self._busy))
+        self._build()
+        self.ids.edited.connect(self._decode)
+        self.ids.place_changed.connect(self._on_place)
+        self.skip_special.toggled.connect(self._decode)
+        self._aside.done.connect(self._show)
+        self._aside.failed.connect(self._on_failed)
+        self._encoder.encoded.connect(self._on_encoded)
+        self.view.hovered.connect(self._point)
+        self.view.picked.connect(self._point)
+        theme.theme_changed.connect(self._point)
+        self._decode()
+
+    def _build(self) -> None:
+        self.output.setReadOnly(True)
+        self.output.setAccessibleName("Text of the ids")
+        self.output.setProperty("role", "mono")
+        self.skip_special.setToolTip("As most programs do when they show what a model wrote")
+        copy = button("Copy", self._theme, self._copy, icon="copy", role="quiet", tip="Copy the text")
+        lines = column()
+        lines.addLayout(row(label("Ids", "subheading"), None, self.take))
+        lines.addWidget(self.ids, 1)
+        left = QWidget()
+        left.setLayout(lines)
+        pills = frame("card", margin=4)
+        inside = pills.layout()
+        assert inside is not None
+        inside.addWidget(self.view)
+        upper, lower = QWidget(), QWidget()
+        above, below = column(), column()
+        title = label("Tokens", "subheading")
+        title.setMinimumHeight(self.take.sizeHint().height())  # as high as the row beside it
+        above.addLayout(row(title, self._counts, None))
+        above.addWidget(pills, 1)
+        below.addLayout(row(label("Text", "subheading"), None, self.skip_special, copy, self.use))
+        below.addWidget(self.output, 1)
+        below.addWidget(self._whole)
+        upper.setLayout(above)
+        lower.setLayout(below)
+        right = QSplitter(Qt.Orientation.Vertical)
+        right.setChildrenCollapsible(False)
+        right.addWidget(upper)
+        right.addWidget(lower)
+        right.setSizes([400, 260])
+        self._hint = EmptyState(
+            "No ids yet",
+            "Paste what a model or a program gave you, or take the ids of the text and change one: "
+            "their tokens and their text appear here.",
+        )
+        self._busy = EmptyState("Decoding …", "So many ids take a moment.")
+        self._trouble = label("", "error", wrap=True)
+        self._found = right
+        for page in (self._hint, self._busy, self._trouble, self._found):
+            self._pages.addWidget(page)
+        self.setLayout(panes(left, self._pages, sizes=(360, 720), grows=1))
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
+        """Decode with this tokenizer from now on."""
+        self._tokenizer = tokenizer
+        self._tell_what_can_be_taken()
+        self._decode()
+
+    def set_text(self, text: str) -> None:
+        """The text at hand, whose ids can be taken."""
+        self._text = text
+        self._tell_what_can_be_taken()
+
+    def take_ids(self) -> None:
+        """Decode the ids of the text at hand."""
+        if self._tokenizer is not None:
+            self._encoder.encode(self._tokenizer, self._text)
+
+    def _tell_what_can_be_taken(self) -> None:
+        self.take.setEnabled(self._tokenizer is not None and bool(self._text))
+
+    @Slot(str, object, object)
+    def _on_encoded(self, _: str, tokens: EncodedText, __: TextOffsets) -> None:
+        parts = (tokens.ids[start : start + _PER_LINE].tolist() for start in range(0, len(tokens), _PER_LINE))
+        self.ids.editor.set_text("\n".join(" ".join(map(str, part)) for part in parts))
+
+    # -- ids to text ---------------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _decode(self) -> None:
+        self._aside.cancel()
+        self._patience.stop()
+        tokenizer, written, skip = self._tokenizer, self.ids.text, self.skip_special.isChecked()
+        if tokenizer is None or not written.strip():
+            self._forget(self._hint)
+        elif len(written) <= AT_ONCE:
+            self._show(_work(tokenizer, written, skip))
+        else:
+            self.result, self._offsets = None, None
+            self._patience.start()
+            self._aside.ask(lambda: _work(tokenizer, written, skip))
+
+    def _forget(self, page: QWidget) -> None:
+        self.result, self._offsets = None, None
+        self.view.set_pieces(())
+        self.ids.set_decoded(None)
+        self._pages.setCurrentWidget(page)
+
+    @Slot(object)
+    def _show(self, result: _Result) -> None:
+        self._patience.stop()
+        self.result, self._offsets = result
+        decoded = self.result
+        self.ids.set_decoded(decoded)
+        self.view.set_pieces(decoded.tokens)
+        self.output.set_text(decoded.text)
+        self.output.setReadOnly(True)  # a text that is not too long can be typed into otherwise
+        self.use.setEnabled(bool(decoded.text))
+        n, characters = len(decoded.tokens), len(decoded.text)
+        counts = [counted(n, "id"), counted(characters, "character")]
+        if decoded.n_left_out:
+            counts.append(f"{decoded.n_left_out:,} special left out of the text")
+        self._counts.setText(" · ".join(counts))
+        self._whole.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
+        self._whole.setVisible(self.output.holds)
+        self._pages.setCurrentWidget(self._found)
+        self.decoded.emit()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._patience.stop()
+        self._trouble.setText(failure.sentence)
+        self._forget(self._trouble)
+
+    def _copy(self) -> None:
+        if self.result is not None:
+            QGuiApplication.clipboard().setText(self.result.text)
+
+    def _on_use(self) -> None:
+        if self.result is not None:
+            self.text_wanted.emit(self.result.text)
+
+    # -- what points at what -------------------------------------------------------------------------------------------
+
+    @Slot(int)
+    def _on_place(self, place: int) -> None:
+        """Mark the token whose id the cursor is at."""
+        if self.result is None or self.view.is_frozen or not len(self.result.tokens):
+            return
+        index = max(int(np.searchsorted(self.result.places[:, 0], place, side="right")) - 1, 0)
+        self.view.mark(range(index, index + 1))
+
+    @Slot()
+    def _point(self) -> None:
+        index = self.view.current
+        if self.result is None or index < 0:
+            self.ids.point_at(None)
+            self.output.setExtraSelections([])
+            return
+        start, end = self.result.places[index].tolist()
+        self.ids.point_at((start, end))
+        marks = []
+        if self._offsets is not None:
+            tokens = self.result.tokens
+            units = self._offsets.units(int(tokens.starts[index]), int(tokens.ends[index]))
+            cursor = self.output.cursor_over(*units)
+            marks = [highlight(cursor, self._theme.theme.color("selection"))] if cursor is not None else []
+        self.output.setExtraSelections(marks)
+
+
+def _work(tokenizer: Tokenizer, written: str, skip_special: bool) -> _Result:
+    decoded = decode_ids(tokenizer, written, skip_special=skip_special)
+    return _Result(decoded, TextOffsets(decoded.text) if decoded.tile_the_text else None)

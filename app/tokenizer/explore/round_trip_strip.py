@@ -1,0 +1,177 @@
+"""One line that always says whether the text comes back from its tokens, and if not, where it differs first and why."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import button
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.tokenizer.explore.difference_list import DifferenceList, change_words
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from models.tokenizers import decode
+from models.tokenizers.text.encoded import EncodedText
+from models.tokenizers.text.round_trip import RoundTrip, round_trip
+
+AT_ONCE_BYTES = 20_000
+"""Up to here decoding takes no longer than a keystroke may, so that a tick comes with the tokens."""
+
+_PATIENCE_MS = 150
+_EQUATION = "decode(encode(text)) = text"
+_UNEQUAL = "decode(encode(text)) ≠ text"
+_ICONS = {"": ("circle-dashed", "muted"), "equal": ("check-circle-fill", "accent"), "differs": ("warning", "warning")}
+
+
+class RoundTripStrip(QFrame):
+    """A tick, or what comes back in another way: a click shows the place, a list has all of them.
+
+    While it is not known yet, the line says so where that takes longer than a moment.
+
+    Signals:
+        place_chosen(int, int): the characters of the text that are to be shown, from and to.
+        checked(): `result` is new.
+    """
+
+    place_chosen = Signal(int, int)
+    checked = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.result: RoundTrip | None = None
+        self._shown = -1
+        self._icon = QToolButton()
+        self._state, self._change = ElidedLabel(), ElidedLabel()
+        self._why = ElidedLabel()
+        self._list = DifferenceList(self)
+        tip = "Select this place in the text"
+        self._find = button("Show it", theme, self.show_place, role="link", tip=tip)
+        self._all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
+        self._aside = Aside(self)
+        self._aside.done.connect(self._show)
+        self._aside.failed.connect(self._on_failed)
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._patience.timeout.connect(self._on_slow)
+        self._list.chosen.connect(self._on_chosen)
+        self._build()
+        self._tell("", "Nothing to check yet", "")
+
+    def _build(self) -> None:
+        self.setProperty("role", "sunken")
+        self.setAccessibleName("Round trip")
+        self._icon.setProperty("role", "mark")
+        self._icon.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._icon.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        for words, role in ((self._state, "subheading"), (self._change, "mono"), (self._why, "muted")):
+            words.setProperty("role", role)
+            words.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)  # the whole line is one to click
+        for words in (self._state, self._change):
+            words.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        keeps_height = self._find.sizePolicy()
+        keeps_height.setRetainSizeWhenHidden(True)  # what is above is laid out anew whenever its height changes
+        self._find.setSizePolicy(keeps_height)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(SPACE, 1, SPACE // 2, 1)
+        layout.setSpacing(SPACE)
+        for widget in (self._icon, self._state, self._change):
+            layout.addWidget(widget)
+        layout.addWidget(self._why, 1)
+        layout.addWidget(self._find)
+        layout.addWidget(self._all)
+
+    @property
+    def words(self) -> str:
+        """What the line says."""
+        parts = (self._state.text(), self._change.text(), self._why.text())
+        return " ".join(part for part in parts if part)
+
+    def expect(self) -> None:
+        """The text is another one and its tokens are on their way: what was known is not true of it."""
+        self._aside.cancel()
+        self.result = None
+        self._list.hide()
+        self._patience.start()
+
+    def set_encoded(self, tokenizer: Tokenizer | None, text: str, tokens: EncodedText | None) -> None:
+        """Check that `text` comes back from `tokens`, which `tokenizer` has made of it; None for no tokenizer."""
+        self.expect()
+        if tokenizer is None or tokens is None:
+            self._patience.stop()
+            self._tell("", "Nothing to check yet", "")
+            return
+        if tokens.n_bytes <= AT_ONCE_BYTES and decode(tokenizer, tokens.iter_ids()) == text:
+            self._show(RoundTrip(True, text, ()))
+            return
+        self._aside.ask(lambda: round_trip(tokenizer, text, ids=tokens.iter_ids()))
+
+    @Slot()
+    def show_place(self) -> None:
+        """Have the place that the line tells of shown in the text."""
+        if self.result is not None and self.result.differences:
+            difference = self.result.differences[self._shown]
+            self.place_chosen.emit(difference.start, difference.end)
+
+    @Slot()
+    def open_list(self) -> None:
+        """Show all places that differ."""
+        if self.result is not None and self.result.differences:
+            self._list.set_result(self.result)
+            self._list.open_above(self)
+
+    @Slot(int)
+    def _on_chosen(self, number: int) -> None:
+        self._show_difference(number)
+        self.show_place()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._patience.stop()
+        self._tell("", "Could not be checked", failure.sentence)
+
+    @Slot()
+    def _on_slow(self) -> None:
+        self._tell("", "Checking …", f"whether {_EQUATION}")
+
+    @Slot(object)
+    def _show(self, result: RoundTrip) -> None:
+        self._patience.stop()
+        self.result = result
+        if result.equal:
+            self._tell("equal", _EQUATION, "the text comes back from its tokens exactly")
+        else:
+            self._show_difference(0)
+        self.checked.emit()
+
+    def _show_difference(self, number: int) -> None:
+        """Tell about one of the places that differ."""
+        assert self.result is not None
+        self._shown, n = number, len(self.result.differences)
+        difference = self.result.differences[number]
+        first = "First differs" if number == 0 and n > 1 else "Differs"
+        self._tell("differs", f"{first} at character {difference.start + 1:,}", difference.why)
+        self._change.setText(change_words(difference))
+        self._change.show()
+        self._find.show()
+        self._all.setText(f"All {n:,}" if self.result.complete else f"The first {n:,}")
+        self._all.setVisible(n > 1)
+        self.setToolTip(f"{_UNEQUAL}\n{difference.sentence}")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def _tell(self, state: str, words: str, why: str) -> None:
+        """One of _ICONS, what is the case, and more of it; no place."""
+        self._theme.set_icon(self._icon, *_ICONS[state])
+        self._state.setText(words)
+        self._why.setText(why)
+        self._change.setText("")
+        for widget in (self._change, self._find, self._all):
+            widget.hide()
+        self.setToolTip("")
+        self.unsetCursor()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
+            self.show_place()

@@ -1,0 +1,93 @@
+"""What is inside one token: its text, id and bytes, and how often it occurs in the text at hand."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QFormLayout, QFrame, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.theme import SPACE
+from models.tokenizers import Piece
+
+_HINT = "Point at a token, or walk through them with the arrow keys, to see what it is made of."
+
+
+class TokenCard(QFrame):
+    """Tells about one `Piece`, or what to do to see one."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self.setAccessibleName("Token under the pointer")
+        self._display = label("", "big-number", selectable=True)
+        self._display.setAlignment(Qt.AlignmentFlag.AlignLeft)
+        self._display.setWordWrap(True)
+        self._values = {name: label("", "mono", wrap=True, selectable=True) for name in _ROWS}
+        rows = QFormLayout()
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setHorizontalSpacing(2 * SPACE)
+        rows.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        for name, tip in _ROWS.items():
+            caption = label(name, "muted")
+            for widget in (caption, self._values[name]):
+                widget.setToolTip(tip)
+            rows.addRow(caption, self._values[name])
+        about = QWidget()
+        column = QVBoxLayout(about)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2 * SPACE)
+        column.addWidget(self._display)
+        column.addLayout(rows)
+        column.addStretch(1)
+        hint = label(_HINT, "muted", wrap=True)
+        hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(hint)
+        self._pages.addWidget(about)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addWidget(self._pages)
+
+    def minimumSizeHint(self) -> QSize:
+        # What a token of usual length needs, so that the card below does not move from token to token.
+        return QSize(super().minimumSizeHint().width(), 18 * self.fontMetrics().height())
+
+    def set_token(self, piece: Piece | None, *, index: int = 0, occurrences: int = 0) -> None:
+        """Show `piece`, token number `index` of the text; None for the hint."""
+        self._pages.setCurrentIndex(0 if piece is None else 1)
+        if piece is None:
+            return
+        self._display.setText(piece.display)
+        values = {
+            "Id": f"{piece.id:,}",
+            "Text": _text_words(piece),
+            "Bytes": piece.bytes.hex(" ").upper(),
+            "Length": f"{len(piece.bytes)} {'byte' if len(piece.bytes) == 1 else 'bytes'}",
+            "Place": f"token {index + 1:,}, bytes {piece.start:,} to {piece.end:,}",
+            "Here": "once" if occurrences == 1 else f"{occurrences:,} times",
+        }
+        for name, text in values.items():
+            self._values[name].setText(text)
+
+    def value(self, name: str) -> str:
+        """What stands in the row `name`."""
+        return self._values[name].text()
+
+
+_ROWS = {
+    "Id": "The token's number: all that the model ever sees of it",
+    "Text": "The characters that the token stands for",
+    "Bytes": "The token's UTF-8 bytes, in hexadecimal",
+    "Length": "How many bytes the token stands for",
+    "Place": "Where the token stands in the text",
+    "Here": "How often this token occurs in the text",
+}
+
+
+def _text_words(piece: Piece) -> str:
+    if piece.special:
+        return f"{piece.bytes.decode()} (special)"
+    try:
+        return repr(piece.bytes.decode())
+    except UnicodeDecodeError:
+        return "part of a character"

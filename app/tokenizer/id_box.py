@@ -1,0 +1,127 @@
+"""A box for ids, in whatever form they are pasted: what is none of them is underlined, and named below."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QTextCursor
+from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+
+from app.kit.basics import frame, label
+from app.kit.text.held_note import HeldNote
+from app.kit.text.text_box import TextBox, highlight
+from app.kit.theme import SPACE, ThemeProvider
+from app.tokenizer.text_offsets import utf16_units
+from models.tokenizers.text.decoding import DecodedIds, IdProblem
+
+_HINT = """\
+Paste ids in any form:
+
+15 2 874 30
+[15, 2, 874, 30]
+{"input_ids": [15, 2, 874, 30]}
+or one on each line"""
+_LEAST_ROWS, _MOST_ROWS = 2, 6
+
+
+class IdBox(QWidget):
+    """An editor above a list of what is wrong in it; a click on a line selects what it is about.
+
+    Signals:
+        edited(): `text` is new.
+        place_changed(int): the cursor stands at this character.
+    """
+
+    edited = Signal()
+    place_changed = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._wrong_places: list[QTextCursor | None] = []
+        self._pointed: tuple[int, int] | None = None
+        self.editor = TextBox()
+        self.editor.setProperty("role", "mono")
+        self.editor.setAccessibleName("Ids")
+        self.editor.setPlaceholderText(_HINT)
+        self.editor.setTabChangesFocus(True)
+        self._wrong = frame("card", margin=SPACE, spacing=SPACE // 2)
+        self._wrong_words = label("", "subheading")
+        self.list = QListWidget()
+        self.list.setProperty("role", "plain")
+        self.list.setAccessibleName("What is no id")
+        self.list.setWordWrap(True)
+        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inside = self._wrong.layout()
+        assert inside is not None
+        inside.addWidget(self._wrong_words)
+        inside.addWidget(self.list)
+        self._wrong.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.editor, 1)
+        layout.addWidget(HeldNote(self.editor, theme, "are decoded, but are too many to edit"))
+        layout.addWidget(self._wrong)
+        self.editor.text_changed.connect(self.edited)
+        self.editor.cursorPositionChanged.connect(self._on_cursor_moved)
+        self.list.itemClicked.connect(self._on_item)
+        self.list.itemActivated.connect(self._on_item)
+        theme.theme_changed.connect(self._underline)
+
+    @property
+    def text(self) -> str:
+        """All that was pasted."""
+        return self.editor.text
+
+    def set_decoded(self, decoded: DecodedIds | None) -> None:
+        """Name what is wrong in the text; None while that is not known."""
+        problems: tuple[IdProblem, ...] = () if decoded is None else decoded.problems
+        self._wrong_places = [self._cursor(problem.start, problem.end) for problem in problems]
+        self._pointed = None
+        self.list.clear()
+        self.list.addItems([problem.sentence for problem in problems])
+        self._wrong.setVisible(bool(problems))
+        if decoded is not None and problems:
+            n, shown = decoded.n_problems, len(problems)
+            words = "1 is no id" if n == 1 else f"{n:,} are no ids"
+            self._wrong_words.setText(words if n == shown else f"{words}; the first {shown:,}")
+            rows = min(max(shown, _LEAST_ROWS), _MOST_ROWS)
+            self.list.setFixedHeight(rows * max(self.list.sizeHintForRow(0), 24) + 4)
+        self._underline()
+
+    def point_at(self, place: tuple[int, int] | None) -> None:
+        """Highlight the characters from one place to another; None for none."""
+        self._pointed = place
+        self._underline()
+
+    @Slot()
+    def _on_cursor_moved(self) -> None:
+        if self.editor.hasFocus():
+            before = self.editor.textCursor().position()
+            text = self.editor.toPlainText()
+            if not text.isascii():
+                before = len(text.encode("utf-16-le", "surrogatepass")[: 2 * before].decode("utf-16-le", "replace"))
+            self.place_changed.emit(before)
+
+    @Slot(QListWidgetItem)
+    def _on_item(self, item: QListWidgetItem) -> None:
+        cursor = self._wrong_places[self.list.row(item)]
+        if cursor is not None:
+            self.editor.setTextCursor(cursor)
+            self.editor.setFocus()
+
+    @Slot()
+    def _underline(self) -> None:
+        colors = self._theme.theme
+        marks = [highlight(each, colors.color("danger"), wrong=True) for each in self._wrong_places if each is not None]
+        pointed = None if self._pointed is None else self._cursor(*self._pointed)
+        if pointed is not None:
+            marks.append(highlight(pointed, colors.color("selection")))
+        self.editor.setExtraSelections(marks)
+
+    def _cursor(self, start: int, end: int) -> QTextCursor | None:
+        """A cursor that selects these characters; None where they are held and not shown."""
+        text = self.editor.text
+        first = utf16_units(text[:start])
+        return self.editor.cursor_over(first, first + utf16_units(text[start:end]))

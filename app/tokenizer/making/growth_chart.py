@@ -1,0 +1,75 @@
+"""How well a BPE vocabulary compresses as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyqtgraph as pg
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.charts.chart import Chart
+from app.kit.theme import SPACE, ThemeProvider
+from models.events import VocabularyGrowth
+
+
+class GrowthChart(QWidget):
+    """Bytes per token by vocabulary size, with what was measured in words; or a hint while nothing was."""
+
+    def __init__(self, theme: ThemeProvider, hint: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme, self._hint = theme, hint
+        self._points: tuple[VocabularyGrowth, ...] = ()
+        self._chart = Chart(theme, x="Vocabulary (tokens)", y="Bytes per token", margins=(8, 12, 16))
+        self._chart.setAccessibleName("Compression by vocabulary size")
+        self._dots = pg.PlotDataItem(symbol="o", symbolSize=6)
+        self._chart.addItem(self._dots)
+        self._words = label("", "caption", wrap=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label("What each size gains", "subheading"))
+        layout.addWidget(self._chart, 1000)
+        layout.addWidget(self._words)
+        layout.addStretch(1)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.set_points(())
+
+    @property
+    def points(self) -> tuple[VocabularyGrowth, ...]:
+        """What is shown."""
+        return self._points
+
+    @property
+    def words(self) -> str:
+        """What is said below."""
+        return self._words.text()
+
+    def set_points(self, points: Sequence[VocabularyGrowth]) -> None:
+        """Show other points, by size."""
+        self._points = tuple(points)
+        self._chart.setVisible(bool(points))
+        x = [point.vocab_size for point in points]
+        y = [point.bytes_per_token for point in points]
+        self._dots.setData(x, y)
+        if not points:
+            self._words.setText(self._hint)
+            return
+        self._chart.show_range((x[0], max(x[-1], x[0] + 1)), (0.0, max(y)))
+        self._words.setText(
+            f"Measured on the first {points[0].sample_bytes / 1e6:.2g} MB of the text, by replaying the first merges: "
+            f"what each smaller vocabulary would give. {x[-1]:,} tokens: {y[-1]:.2f} bytes per token."
+        )
+
+    def add_point(self, point: VocabularyGrowth) -> None:
+        """Show one more."""
+        self.set_points((*self._points, point))
+
+    @Slot()
+    def _restyle(self) -> None:
+        accent = self._theme.theme.color("accent")
+        self._dots.setPen(pg.mkPen(accent, width=1))
+        self._dots.setSymbolBrush(accent)
+        self._dots.setSymbolPen(accent)

@@ -1,0 +1,78 @@
+"""Brings a tokenizer from elsewhere into the library, beside the window and whatever the workers do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from app.worker.aside import Aside
+from models.library.library import Library, safe_name
+
+
+@dataclass(frozen=True)
+class PatternWanted:
+    """Nothing says how this source cuts texts into words; `sentence` says so."""
+
+    source: str
+    name: str
+    sentence: str
+
+
+class TokenizerImportControl(QObject):
+    """Imports one tokenizer at a time.
+
+    Signals:
+        changed(): `busy` is new.
+        imported(name): it is in the library.
+        pattern_wanted(PatternWanted): it can be imported once a pattern is named.
+        failed(failure): it cannot; nothing of it stays.
+    """
+
+    changed = Signal()
+    imported = Signal(str)
+    pattern_wanted = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, library: Library, parent: QObject) -> None:
+        super().__init__(parent)
+        self._library = library
+        self._aside = Aside(self)
+        self._aside.busy_changed.connect(self.changed)
+        self._aside.done.connect(self._on_done)
+        self._aside.failed.connect(self.failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being imported."""
+        return self._aside.busy
+
+    def start(self, source: str, name: str, pattern: str) -> None:
+        """As models.tokenizers.foreign.import_tokenizer.
+
+        Raises:
+            ValueError: where another is being imported, or the name is impossible or taken.
+        """
+        if self.busy:
+            raise ValueError("A tokenizer is being imported already: wait for it.")
+        library = self._library
+        if name and (library.tokenizers / safe_name(name)).exists():
+            raise ValueError(f"There is a tokenizer called {safe_name(name)!r} already: choose another name.")
+
+        def work() -> str | PatternWanted:
+            from models.tokenizers.foreign.patterns import PatternUnknownError
+            from models.tokenizers.importing import import_tokenizer
+
+            try:
+                return import_tokenizer(source, library, name, pattern=pattern)
+            except PatternUnknownError as error:
+                return PatternWanted(source, name, str(error))
+
+        self._aside.ask(work)
+
+    @Slot(object)
+    def _on_done(self, result: str | PatternWanted) -> None:
+        if isinstance(result, PatternWanted):
+            self.pattern_wanted.emit(result)
+        else:
+            self.imported.emit(result)

@@ -1,0 +1,282 @@
+"""What to train a tokenizer from and how, and how it goes while it is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import button, frame, label, row
+from app.kit.forms.config_form import ConfigForm
+from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
+from app.kit.scrolling import scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import words
+from app.tokenizer.making.growth_chart import GrowthChart
+from app.worker.progress_events import latest_progress
+from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
+from models.settings.run_spec import DataSpec
+from models.settings.tokenizer_options import KINDS, TokenizerOptions, pre_tokenizers_of, used_options
+from models.tokenizers import check_training
+
+_SOURCES = {
+    "tiny-world": ("Tiny World", "Terrarium's own synthetic little world: stories, questions and talk"),
+    "stdlib": ("Python's documentation", "The docstrings of Python's standard library, over a million characters"),
+    "files": ("A text file…", "A UTF-8 text file of yours"),
+}
+_KIND_TIPS = {
+    "byte": "Each byte is a token: 256 of them, nothing to learn, long sequences",
+    "char": "Each character is a token; rare ones are spelled in bytes",
+    "bpe": "Frequent pieces of text become tokens, merged pair by pair, as in GPT and Llama 3",
+    "wordpiece": "Words, and pieces that go on with ##, the longest that fits first, as in BERT",
+    "unigram": "Pieces with probabilities; a text is cut the likeliest way, as in T5 and SentencePiece",
+    "word": "Whole words; whatever is not among the most frequent is unknown",
+}
+_HINT = (
+    "Byte-level BPE learns one merge after the other, so what each smaller vocabulary would give can be measured "
+    "afterwards: it is drawn here."
+)
+
+
+class TokenizerTrainer(QWidget):
+    """The form, its button, and the progress that takes their place; beside them what each size gains.
+
+    Args:
+        free_name: makes a wished name free in the library.
+
+    Signals:
+        train_asked(name, kind, vocab_size, data, options): the user wants this tokenizer; a DataSpec, TokenizerOptions.
+        cancel_asked(): the user wants the training to stop.
+    """
+
+    train_asked = Signal(str, str, int, object, object)
+    cancel_asked = Signal()
+
+    def __init__(self, theme: ThemeProvider, free_name: Callable[[str], str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme, self._free_name = theme, free_name
+        self._file = ""
+        self._name_is_ours = True
+        self._busy = False
+        self.kind, self.source = _combo({kind: (words(kind), _KIND_TIPS[kind]) for kind in KINDS}), _combo(_SOURCES)
+        self.vocab = IntBox(2, 1_000_000, 256)
+        self.name = QLineEdit()
+        self.options: ConfigForm | None = None
+        self._options_box = QVBoxLayout()
+        self._about_kind = label("", "caption", wrap=True)
+        self._problem = label("", "error", wrap=True)
+        self._bar = QProgressBar()
+        self._phase, self._notice = label("", wrap=True), label("", "caption", wrap=True)
+        self._numbers = label("", "caption")
+        self._pages = QStackedWidget()
+        self.growth = GrowthChart(theme, _HINT)
+        self._build()
+        self.kind.setCurrentIndex(self.kind.findData("bpe"))
+        self.vocab.setValue(1024)
+        self._on_kind()
+        self.kind.currentIndexChanged.connect(self._on_kind)
+        self.vocab.valueChanged.connect(self._on_choice)
+        self.source.activated.connect(self._on_source)
+        self.name.textEdited.connect(self._on_name_edited)
+
+    def _build(self) -> None:
+        form = QWidget()
+        lines = QGridLayout(form)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(SPACE)
+        lines.setColumnStretch(1, 1)
+        for text, widget, tip in (
+            ("Text", self.source, "The text whose frequent pieces become tokens"),
+            ("Kind", self.kind, "What a token is"),
+            ("", self._about_kind, ""),
+            ("Vocabulary", self.vocab, "How many different tokens there are at most"),
+            ("Name", self.name, "What it is called in the library"),
+        ):
+            at = lines.rowCount()
+            lines.addWidget(widget, at, 1)
+            if text:
+                name = label(text)
+                name.setBuddy(widget)
+                lines.addWidget(name, at, 0)
+                widget.setAccessibleName(text)
+                for each in (name, widget):
+                    each.setToolTip(tip)
+        self._options_box.setContentsMargins(0, SPACE, 0, 0)
+        lines.addLayout(self._options_box, lines.rowCount(), 0, 1, 2)
+        lines.setRowStretch(lines.rowCount(), 1)
+        self._start = button(
+            "Train", self._theme, self._on_train, icon="play", role="primary", tip="Train it into the library"
+        )
+        left = frame("card")
+        side = left.layout()
+        assert isinstance(side, QVBoxLayout)
+        side.addWidget(label("Train a new tokenizer", "subheading"))
+        filling = QWidget()
+        inside = QVBoxLayout(filling)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.addWidget(scrolling(form), 1)
+        inside.addWidget(self._problem)
+        inside.addLayout(row(None, self._start))
+        self._problem.hide()
+        self._pages.addWidget(filling)
+        self._pages.addWidget(self._progress_page())
+        side.addWidget(self._pages, 1)
+        right = frame("card")
+        chart = right.layout()
+        assert chart is not None
+        chart.addWidget(self.growth)
+        whole = QHBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(SPACE)
+        whole.addWidget(left, 5)
+        whole.addWidget(right, 6)
+
+    def _progress_page(self) -> QWidget:
+        going = QWidget()
+        column = QVBoxLayout(going)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(SPACE)
+        self._bar.setAccessibleName("Progress of the tokenizer's training")
+        cancel = button("Cancel", self._theme, self.cancel_asked.emit, icon="x", tip="Stop; nothing of it stays")
+        for part in (self._phase, self._bar, self._numbers, self._notice):
+            column.addWidget(part)
+        column.addLayout(row(None, cancel))
+        column.addStretch(1)
+        return going
+
+    # -- While it is trained -------------------------------------------------------------------------------------------
+
+    def show_busy(self, busy: bool) -> None:
+        """Show the progress instead of the form, or the form again."""
+        if busy and not self._busy:
+            self.growth.set_points(())
+            self._notice.setText("")
+            self.show_events((Phase(name="Starting"),))
+        self._busy = busy
+        self._pages.setCurrentIndex(1 if busy else 0)
+        if not busy:
+            self._name_is_ours = True
+            self._on_choice()
+
+    def show_events(self, events: tuple[Event, ...]) -> None:
+        """Follow the training."""
+        for event in latest_progress(events):
+            if isinstance(event, Phase):
+                self._phase.setText(event.name)
+                self._bar.setRange(0, 0)
+                self._numbers.setText(" ")
+            elif isinstance(event, Progress) and event.total > 0:
+                self._bar.setRange(0, event.total)
+                self._bar.setValue(event.done)
+                self._numbers.setText(f"{event.done:,} of {event.total:,}")
+            elif isinstance(event, Notice):
+                self._notice.setText(event.sentence)
+            elif isinstance(event, VocabularyGrowth):
+                self.growth.add_point(event)
+
+    # -- The form ------------------------------------------------------------------------------------------------------
+
+    def show_problem(self, sentence: str) -> None:
+        """Say under the form what is wrong; '' takes it back."""
+        self._problem.setText(sentence)
+        self._problem.setVisible(bool(sentence))
+
+    def train(self) -> None:
+        """As the button does."""
+        self._on_train()
+
+    def _on_kind(self) -> None:
+        """Offer the options that mean something to the kind, keeping what they hold."""
+        kind = self.kind.currentData()
+        held = TokenizerOptions() if self.options is None else self.options.config
+        choices = pre_tokenizers_of(kind)
+        if held.pre_tokenizer not in choices:
+            held = dataclasses.replace(held, pre_tokenizer=choices[0])
+        if self.options is not None:
+            self._options_box.removeWidget(self.options)
+            self.options.deleteLater()
+        used = used_options(kind)
+        hidden = {field.name for field in dataclasses.fields(held)} - set(used)
+        self.options = ConfigForm(held, self._theme, hidden=hidden)
+        self.options.changed.connect(lambda _: self._on_choice())
+        self.options.problem_changed.connect(lambda _: self._on_choice())
+        self._options_box.addWidget(self.options)
+        self._about_kind.setText(_KIND_TIPS[kind] + ".")
+        self._on_choice()
+
+    def _on_choice(self) -> None:
+        kind = self.kind.currentData()
+        self.vocab.setEnabled(kind != "byte")
+        if self._name_is_ours:
+            source = Path(self._file).stem if self.source.currentData() == "files" else self.source.currentData()
+            size = "" if kind == "byte" else f"-{self.vocab.value()}"
+            self.name.setText(self._free_name(kind if not size else f"{source}-{kind}{size}"))
+        self.show_problem(self._what_is_wrong())
+        self._start.setEnabled(not self._problem.text())
+
+    def _what_is_wrong(self) -> str:
+        assert self.options is not None
+        if self.options.problem:
+            return self.options.problem
+        try:
+            check_training(self.kind.currentData(), self.vocab.value(), self.options.config)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _on_name_edited(self, text: str) -> None:
+        self._name_is_ours = not text
+        self.show_problem("")
+
+    def _on_source(self) -> None:
+        if self.source.currentData() == "files":
+            chosen, _ = QFileDialog.getOpenFileName(self, "Text to train the tokenizer on", self._file)
+            self.set_file(chosen)
+        self._on_choice()
+
+    def set_file(self, path: str) -> None:
+        """Use the text file at `path`; '' goes back to Tiny World where no file was chosen before."""
+        self._file = path or self._file
+        if not self._file:
+            self.source.setCurrentIndex(0)
+            return
+        index = self.source.findData("files")
+        self.source.setItemText(index, Path(self._file).name)
+        self.source.setCurrentIndex(index)
+        self._on_choice()
+
+    def _on_train(self) -> None:
+        assert self.options is not None
+        self.vocab.interpretText()
+        source = self.source.currentData()
+        try:
+            data = DataSpec(source=source, files=(self._file,) if source == "files" else ())
+        except ValueError as error:
+            self.show_problem(str(error))
+            return
+        kind, size = self.kind.currentData(), self.vocab.value()
+        self.train_asked.emit(self.name.text().strip(), kind, size, data, self.options.config)
+
+
+def _combo(choices: dict[str, tuple[str, str]]) -> QComboBox:
+    combo = QComboBox()
+    for i, (value, (name, tip)) in enumerate(choices.items()):
+        combo.addItem(name, value)
+        combo.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(12)
+    keep_wheel_for_scrolling(combo)
+    return combo

@@ -1,0 +1,134 @@
+"""Counts on a corpus how often a tokenizer's merges apply and its tokens come up: its files store no frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.tokenizer.corpus_picker import CorpusPicker
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from app.worker.progress_events import latest_progress
+from models.data.corpus_texts import corpus_texts
+from models.events import Event, Phase, Progress
+from models.tokenizers.steps.frequencies import Frequencies, pair_frequencies
+from models.tokenizers.steps.steps import TokenizerSteps
+
+_NOTHING = "A tokenizer's files store no frequencies: count them on a corpus."
+
+
+class FrequencyBar(QWidget):
+    """Chooses a corpus and counts on it.
+
+    Signals:
+        changed(): `frequencies` are new, or gone.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._steps: TokenizerSteps | None = None
+        self.frequencies: Frequencies | None = None
+        self._aside = Aside(self)
+        self.picker = CorpusPicker(session, theme)
+        tip = "Encode the corpus with this tokenizer and count its merges and tokens"
+        self.count_button = button("Count", theme, self.count, tip=tip)
+        self.cancel_button = button("Cancel", theme, self.cancel, tip="Stop counting")
+        self.note = label(_NOTHING, "caption", wrap=True)
+        self._phase, self._progress = ElidedLabel(), QProgressBar()
+        self._pages = QStackedWidget()
+        self._build()
+        self._aside.events_came.connect(self._on_events)
+        self._aside.done.connect(self._on_done)
+        self._aside.failed.connect(self._on_failed)
+        self._aside.busy_changed.connect(self._on_busy)
+
+    def _build(self) -> None:
+        self._phase.setProperty("role", "caption")
+        self._progress.setTextVisible(False)
+        choosing, counting = QWidget(), QWidget()
+        line = row(self.picker, self.count_button, spacing=SPACE // 2)
+        line.setStretch(0, 1)
+        choosing.setLayout(line)
+        lines = QVBoxLayout()
+        lines.setSpacing(SPACE // 2)
+        lines.addWidget(self._phase)
+        lines.addWidget(self._progress)
+        beside = row(spacing=SPACE)
+        beside.addLayout(lines, 1)
+        beside.addWidget(self.cancel_button)
+        counting.setLayout(beside)
+        self._pages.addWidget(choosing)
+        self._pages.addWidget(counting)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addWidget(self._pages)
+        layout.addWidget(self.note)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is counting."""
+        return self._aside.busy
+
+    def set_steps(self, steps: TokenizerSteps | None) -> None:
+        """Count with another tokenizer; what another one's counts were is gone."""
+        if steps is self._steps:
+            return
+        self._steps = steps
+        self._aside.cancel()
+        self.count_button.setEnabled(steps is not None)
+        self._take(None, _NOTHING)
+
+    def count(self) -> None:
+        """Count on the corpus that is chosen."""
+        steps, library, choice = self._steps, self._session.library, self.picker.choice
+        if steps is None:
+            return
+
+        def work() -> Generator[Event, None, Frequencies]:
+            label, n_bytes, texts = yield from corpus_texts(library, choice)
+            return (yield from pair_frequencies(steps, label, texts, n_bytes))
+
+        self._phase.setText("Reading")
+        self._progress.setRange(0, 0)
+        self._aside.drive(work)
+
+    def cancel(self) -> None:
+        """Stop counting; what was counted before stays."""
+        self._aside.cancel()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in latest_progress(events):
+            if isinstance(event, Phase):
+                self._phase.setText(event.name)
+                self._progress.setRange(0, 0)
+            elif isinstance(event, Progress) and event.total:
+                self._progress.setRange(0, 1000)
+                self._progress.setValue(round(1000 * event.done / event.total))
+
+    @Slot(object)
+    def _on_done(self, found: Frequencies) -> None:
+        self._take(found, f"Counted on {found.label}: {found.n_tokens:,} tokens. The tokenizer's files store none.")
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._take(None, failure.sentence)
+
+    @Slot(bool)
+    def _on_busy(self, busy: bool) -> None:
+        self._pages.setCurrentIndex(1 if busy else 0)
+
+    def _take(self, found: Frequencies | None, note: str) -> None:
+        self.frequencies = found
+        self.note.setText(note)
+        self.changed.emit()

@@ -1,0 +1,53 @@
+"""A word that nothing happens to but looking it up: in the vocabulary, or among the added tokens."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRectF, QSizeF
+from PySide6.QtGui import QPainter
+
+from app.tokenizer.steps.drawing import BandToken, Drawing
+from app.tokenizer.steps.facts import token_facts
+from app.tokenizer.steps.looks import GAP, MARGIN, PAD, Looks
+from models.tokenizers.steps.frequencies import Frequencies
+from models.tokenizers.steps.steps import LookupSteps, TokenizerSteps
+
+_WIDEST = 600.0
+
+
+class Lookup(Drawing):
+    """The word, and below it its token."""
+
+    band_words = "Token, with its id"
+
+    def __init__(
+        self, looks: Looks, steps: TokenizerSteps, found: LookupSteps, frequencies: Frequencies | None = None
+    ) -> None:
+        super().__init__(looks)
+        self._steps, self._found, self._frequencies = steps, found, frequencies
+        self._word = steps.display(found.word)
+        width = min(looks.width(self._word) + 2 * PAD, _WIDEST)
+        self._rect = QRectF(MARGIN, MARGIN, width, looks.pill_height)
+
+    def size(self, step: int) -> QSizeF:
+        return QSizeF(self._rect.right() + MARGIN, self._rect.bottom() + 40)
+
+    def focus(self, step: int) -> QRectF:
+        return QRectF(0, 0, 1, 1)
+
+    def paint(self, painter: QPainter, seen: QRectF, step: int, pointed: int) -> None:
+        known = self._found.known
+        edge = "accent" if pointed >= 0 else "border_strong"
+        self.looks.pill(painter, self._rect, self._word, fill="surface", edge=edge, role="text")
+        words = "in the vocabulary" if known else "not in the vocabulary"
+        self.looks.sentence(painter, QPointF(MARGIN, self._rect.bottom() + PAD), _WIDEST, words)
+
+    def at(self, point: QPointF, step: int) -> int:
+        return 0 if self._rect.contains(point) else -1
+
+    def facts(self, what: int) -> str:
+        return f"{self._word} · {token_facts(self._steps, self._found.id, self._frequencies)}"
+
+    def band(self, step: int, left: float, right: float) -> list[BandToken]:
+        text = self._steps.show_token(self._found.id)
+        width = max(min(self.looks.width(text) + 2 * PAD, _WIDEST), 40.0)
+        return [BandToken(0, MARGIN, MARGIN + width + GAP, text, f"{self._found.id:,}")]

@@ -1,0 +1,168 @@
+"""The merges of a BPE word as a tree: its symbols in a line, and below them what each merge makes of two neighbours."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtGui import QPainter, QPainterPath
+
+from app.tokenizer.steps.drawing import BandToken, Drawing, Joint
+from app.tokenizer.steps.facts import node_facts
+from app.tokenizer.steps.looks import GAP, MARGIN, PAD, Looks, alternate
+from models.tokenizers.steps.bpe import BpeSteps
+from models.tokenizers.steps.frequencies import Frequencies
+from models.tokenizers.steps.steps import TokenizerSteps
+
+_BEND = 6.0
+
+
+class MergeTree(Drawing):
+    """A column per symbol. What has gone into a merge is outlined, the tokens of the step are filled."""
+
+    has_joints = True
+
+    def __init__(
+        self, looks: Looks, steps: TokenizerSteps, found: BpeSteps, frequencies: Frequencies | None = None
+    ) -> None:
+        super().__init__(looks)
+        self._steps, self._found, self._frequencies = steps, found, frequencies
+        # Where two symbols meet, the rank of their merge must have room.
+        ranks = [f"{node.rank:,}" for node in found.nodes if node.rank is not None]
+        least = max(map(looks.small_width, ranks), default=0.0) + 4
+        widths = [max(looks.width(self._text(i)) + 2 * PAD, least, 22) + GAP for i in range(found.n_symbols)]
+        edges = np.array(list(itertools.accumulate(widths, initial=MARGIN)))
+        nodes = found.nodes
+        self._left = edges[[node.start for node in nodes]] if nodes else np.zeros(0)
+        self._right = edges[[node.end for node in nodes]] if nodes else np.zeros(0)
+        levels: list[int] = []
+        for node in nodes:
+            levels.append(0 if node.left < 0 else 1 + max(levels[node.left], levels[node.right]))
+        self._levels = np.array(levels, np.int64)
+        self._least_row = self._row = looks.pill_height + looks.small_height + 15
+        self._width = float(edges[-1]) + MARGIN
+        self._deepest = list(itertools.accumulate(levels, max))
+        self._state: tuple[int, list[int], dict[int, int]] = (-1, [], {})
+        self.band_words = (
+            "Tokens now. Above: the rank of each pair that can be merged. The lowest comes next"
+            if found.n_steps
+            else "Tokens, with their ids"
+        )
+
+    def fit(self, height: float) -> None:
+        spare = height - 2 * MARGIN - self.looks.pill_height
+        deepest = self._deepest[-1] if self._deepest else 0
+        self._row = min(max(spare / max(deepest, 1), self._least_row), 1.4 * self._least_row)
+
+    def size(self, step: int) -> QSizeF:
+        known = self._found.n_symbols + step
+        deepest = self._deepest[known - 1] if known else 0
+        return QSizeF(self._width, 2 * MARGIN + deepest * self._row + self.looks.pill_height)
+
+    def focus(self, step: int) -> QRectF:
+        if step == 0 or not self._found.n_steps:
+            return QRectF(0, 0, 1, self.looks.pill_height + 2 * MARGIN)
+        node = self._found.n_symbols + step - 1
+        rect = self._rect(node)
+        return rect.adjusted(-60, -self._row, 60, MARGIN)
+
+    def paint(self, painter: QPainter, seen: QRectF, step: int, pointed: int) -> None:
+        known = self._found.n_symbols + step
+        near = (self._right[:known] > seen.left() - 40) & (self._left[:known] < seen.right() + 40)
+        numbers = self._tokens(step)[1]
+        current = known - 1 if step else -1
+        visible = [int(i) for i in np.flatnonzero(near)]
+        for i in visible:
+            self._paint_branch(painter, i, i == current)
+        fresh = self._found.nodes[current] if step else None
+        for i in visible:
+            rect = self._rect(i)
+            marked = i in (current, pointed) or (fresh is not None and i in (fresh.left, fresh.right))
+            if i in numbers:
+                edge = "accent" if marked else ""
+                self.looks.pill(painter, rect, self._text(i), fill=alternate(numbers[i]), edge=edge)
+            else:
+                edge = "accent" if marked else "border_strong"
+                self.looks.pill(painter, rect, self._text(i), fill="surface", edge=edge, role="muted")
+
+    def at(self, point: QPointF, step: int) -> int:
+        known = self._found.n_symbols + step
+        level = int((point.y() - MARGIN + self._row - self.looks.pill_height) // self._row)
+        here = (self._left[:known] <= point.x()) & (self._right[:known] > point.x()) & (self._levels[:known] == level)
+        return next((int(i) for i in np.flatnonzero(here) if self._hit(int(i)).contains(point)), -1)
+
+    def facts(self, what: int) -> str:
+        return node_facts(self._steps, self._found, what, self._frequencies)
+
+    def band(self, step: int, left: float, right: float) -> list[BandToken]:
+        return [
+            BandToken(n, float(self._left[i]), float(self._right[i]), self._text(i), f"{self._found.nodes[i].id:,}")
+            for n, i in enumerate(self._tokens(step)[0])
+            if self._right[i] > left and self._left[i] < right
+        ]
+
+    def joints(self, step: int, left: float, right: float) -> list[Joint]:
+        bpe, nodes = self._steps.bpe, self._found.nodes
+        if bpe is None or not self._found.n_steps:
+            return []
+        upcoming = self._found.merge(step + 1) if step < self._found.n_steps else None
+        found = []
+        for a, b in itertools.pairwise(self._tokens(step)[0]):
+            x = float(self._left[b]) - GAP / 2
+            rank = bpe.rank(nodes[a].id, nodes[b].id) if left - 40 < x < right + 40 else None
+            if rank is not None:
+                is_next = upcoming is not None and (upcoming.left, upcoming.right) == (a, b)
+                found.append(Joint(x, f"{rank:,}", is_next))
+        return found
+
+    def _tokens(self, step: int) -> tuple[list[int], dict[int, int]]:
+        """The nodes that are tokens after a step, and each one's number."""
+        if self._state[0] != step:
+            tokens = self._found.state(step)
+            self._state = step, tokens, {node: number for number, node in enumerate(tokens)}
+        return self._state[1:]
+
+    def _text(self, node: int) -> str:
+        return self._steps.show_node(self._found, self._found.nodes[node])
+
+    def _rect(self, node: int) -> QRectF:
+        """A node's pill: as wide as its text needs, in the middle of its columns."""
+        left, right = float(self._left[node]), float(self._right[node]) - GAP
+        top = MARGIN + int(self._levels[node]) * self._row
+        if self._found.nodes[node].left >= 0:
+            width = min(self.looks.width(self._text(node)) + 2 * PAD, right - left)
+            left, right = (left + right - width) / 2, (left + right + width) / 2
+        return QRectF(left, top, right - left, self.looks.pill_height)
+
+    def _chip(self, node: int, rect: QRectF) -> QPointF:
+        return QPointF(rect.center().x(), rect.top() - 6 - self.looks.small_height / 2)
+
+    def _hit(self, node: int) -> QRectF:
+        rect, found = self._rect(node), self._found.nodes[node]
+        if found.rank is None:
+            return rect
+        return rect.united(self.looks.note_rect(self._chip(node, rect), f"{found.rank:,}"))
+
+    def _paint_branch(self, painter: QPainter, node: int, is_current: bool) -> None:
+        """The lines from two nodes to what their merge made, and its rank where they meet."""
+        found = self._found.nodes[node]
+        if found.rank is None:
+            return
+        rect = self._rect(node)
+        chip = self._chip(node, rect)
+        path = QPainterPath()
+        for side, bend in ((found.left, _BEND), (found.right, -_BEND)):
+            start = self._rect(side)
+            x = start.center().x()
+            path.moveTo(x, start.bottom())
+            path.lineTo(x, chip.y() - _BEND)
+            path.quadTo(x, chip.y(), x + bend, chip.y())
+            path.lineTo(chip)
+        path.moveTo(chip)
+        path.lineTo(chip.x(), rect.top())
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(self.looks.pen("accent", 2) if is_current else self.looks.pen("border_strong", 1.3))
+        painter.drawPath(path)
+        role, ground = ("on_accent", "accent") if is_current else ("muted", "sunken")
+        self.looks.note(painter, chip, f"{found.rank:,}", role, ground)

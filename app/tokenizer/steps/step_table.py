@@ -1,0 +1,141 @@
+"""The steps of a word as a table beside their drawing."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
+
+from app.kit.theme import ThemeProvider
+from app.tokenizer.steps.telling import Telling
+
+_Index = QModelIndex | QPersistentModelIndex
+_NO_INDEX = QModelIndex()
+_LOOK, _PADDING = 100, 24  # rows that are looked at for a column's width; pixels beside its text
+_WIDE = ("Merge", "Piece", "Last piece", "Word", "Token")  # what takes the room that is left
+
+_TIPS = {
+    "Rank": "How early the merge was learnt, 0 being the first. The lowest rank is merged first",
+    "Applied": "How often the merge applies on the corpus below",
+    "Counted": "How often the piece is a token of the corpus below",
+    "Score": "The logarithm of the piece's probability",
+    "Sum": "The log-probability of the best way up to here",
+}
+
+
+class StepTable(QTableView):
+    """A row for each step; the current step's is selected.
+
+    Signals:
+        step_chosen(int): the user has chosen a row, which tells of this step.
+    """
+
+    step_chosen = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._rows = _Rows(theme, self)
+        self.setModel(self._rows)
+        self.setProperty("role", "plain")
+        self.setAccessibleName("Steps in order")
+        self.setSelectionBehavior(QTableView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QTableView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.horizontalHeader().setHighlightSections(False)
+        self._silent = False
+        self.selectionModel().currentRowChanged.connect(self._on_row)
+        theme.theme_changed.connect(self._size)
+
+    def show_telling(self, telling: Telling | None) -> None:
+        """Show the steps of another word, or the same with more facts."""
+        self._silent = True
+        self._rows.set_telling(telling)
+        self._silent = False
+        self._size()
+
+    def show_step(self, step: int) -> None:
+        """Select the row of a step, without a signal."""
+        telling = self._rows.telling
+        row = telling.row_of(step) if telling is not None else -1
+        self._silent = True
+        if 0 <= row < self._rows.rowCount():
+            self.selectRow(row)
+            self.scrollTo(self._rows.index(row, 0))
+        else:
+            self.setCurrentIndex(QModelIndex())
+            self.clearSelection()
+        self._silent = False
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.scrollTo(self.currentIndex())
+
+    def _on_row(self, index: QModelIndex) -> None:
+        telling = self._rows.telling
+        if index.isValid() and not self._silent and telling is not None:
+            self.step_chosen.emit(telling.step_of(index.row()))
+
+    def _size(self) -> None:
+        header, telling = self.horizontalHeader(), self._rows.telling
+        self.verticalHeader().setDefaultSectionSize(round(26 * self._theme.text_scale))
+        if telling is None:
+            return
+        # Qt's own way looks at a thousand rows, which takes a tenth of a second.
+        rows = {*range(0, telling.n_rows, max(telling.n_rows // _LOOK, 1)), telling.n_rows - 1} - {-1}
+        cells, heads = QFontMetrics(self._theme.mono_font(0.95)), QFontMetrics(self._theme.font(0.9, bold=True))
+        for column, name in enumerate(telling.headers):
+            if name in _WIDE:
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
+                continue
+            widest = max((cells.horizontalAdvance(telling.cell(row, column)) for row in rows), default=0)
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
+            self.setColumnWidth(column, max(widest, heads.horizontalAdvance(name)) + _PADDING)
+
+
+class _Rows(QAbstractTableModel):
+    def __init__(self, theme: ThemeProvider, parent: QObject) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.telling: Telling | None = None
+
+    def set_telling(self, telling: Telling | None) -> None:
+        self.beginResetModel()
+        self.telling = telling
+        self.endResetModel()
+
+    def rowCount(self, parent: _Index = _NO_INDEX) -> int:
+        return 0 if parent.isValid() or self.telling is None else self.telling.n_rows
+
+    def columnCount(self, parent: _Index = _NO_INDEX) -> int:
+        return 0 if parent.isValid() or self.telling is None else len(self.telling.headers)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        if self.telling is None or orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self.telling.headers[section]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _TIPS.get(self.telling.headers[section])
+        return self._alignment(section) if role == Qt.ItemDataRole.TextAlignmentRole else None
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        assert self.telling is not None
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return self.telling.cell(index.row(), index.column())
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return self._alignment(index.column())
+        if role == Qt.ItemDataRole.FontRole:
+            return self._theme.mono_font(0.95)
+        if role == Qt.ItemDataRole.ForegroundRole and not self.telling.headers[index.column()]:
+            return self._theme.theme.color("muted")
+        return None
+
+    def _alignment(self, column: int) -> Qt.AlignmentFlag:
+        assert self.telling is not None
+        side = Qt.AlignmentFlag.AlignLeft if self.telling.headers[column] in _WIDE else Qt.AlignmentFlag.AlignRight
+        return side | Qt.AlignmentFlag.AlignVCenter

@@ -1,0 +1,171 @@
+"""Walking through steps: buttons, a slider, playing at a speed."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QVBoxLayout, QWidget
+
+from app.kit.basics import button, row
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.number_label import NumberLabel
+from app.kit.theme import SPACE, ThemeProvider
+
+SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Steps in a second."""
+
+
+class Transport(QWidget):
+    """Where one is among `n_steps` steps, 0 being before the first.
+
+    Signals:
+        step_changed(int): another step is the current one.
+        ran_out(): it was to go on after the last step, into the next word. Playing goes on unless `pause` is called.
+        playing_changed(bool)
+    """
+
+    step_changed = Signal(int)
+    ran_out = Signal()
+    playing_changed = Signal(bool)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._n_steps = self._step = 0
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._on_tick)
+        self.first_button = button("", theme, self.first, icon="skip-back", tip="To the beginning (Home)")
+        self.back_button = button("", theme, self.back, icon="caret-left", tip="One step back (Left)")
+        self.play_button = button("", theme, self.toggle, icon="play", role="primary", tip="Play (Space)")
+        self.forward_button = button("", theme, self.forward, icon="caret-right", tip="One step forward (Right)")
+        self.last_button = button("", theme, self.last, icon="skip-forward", tip="To the end (End)")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Step")
+        self.slider.setToolTip("Drag through the steps")
+        keep_wheel_for_scrolling(self.slider)
+        self.place = NumberLabel(16, "mono-small")
+        self.speed = QComboBox()
+        for speed in SPEEDS:
+            self.speed.addItem(f"{speed:g}×", speed)
+        self.speed.setCurrentIndex(SPEEDS.index(1.0))
+        self.speed.setAccessibleName("Speed")
+        self.speed.setToolTip("1× is one step in a second")
+        keep_wheel_for_scrolling(self.speed)
+        self.goes_on = QCheckBox("Through all words")
+        self.goes_on.setToolTip("After the last step of a word, go on with the next one")
+        buttons = (self.first_button, self.back_button, self.play_button, self.forward_button, self.last_button)
+        for widget in (*buttons, self.slider):
+            # A click is no reason to take the keys away from the drawing.
+            widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        line = row(*buttons, self.slider, self.place, self.speed, self.goes_on, spacing=SPACE)
+        line.setStretch(len(buttons), 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(line)
+        self.slider.sliderPressed.connect(self.pause)
+        self.slider.valueChanged.connect(self.go)
+        self.speed.currentIndexChanged.connect(self._set_pace)
+        self.goes_on.toggled.connect(self._show)
+        self._set_pace()
+        self._show()
+
+    @property
+    def step(self) -> int:
+        """The current step."""
+        return self._step
+
+    @property
+    def is_playing(self) -> bool:
+        """Whether it goes on by itself."""
+        return self._timer.isActive()
+
+    def set_steps(self, n_steps: int, step: int) -> None:
+        """Walk through other steps, beginning at `step`; without a signal."""
+        self._n_steps, self._step = n_steps, step
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(0, n_steps)
+            self.slider.setPageStep(max(n_steps // 10, 1))
+            self.slider.setValue(step)
+        self._show()
+
+    @Slot(int)
+    def go(self, step: int) -> None:
+        """Make `step` the current one, or the nearest that there is."""
+        step = min(max(step, 0), self._n_steps)
+        if step != self._step:
+            self._step = step
+            with QSignalBlocker(self.slider):
+                self.slider.setValue(step)
+            self._show()
+            self.step_changed.emit(step)
+
+    def first(self) -> None:
+        """To before the first step."""
+        self.pause()
+        self.go(0)
+
+    def back(self) -> None:
+        """A step back."""
+        self.pause()
+        self.go(self._step - 1)
+
+    def forward(self) -> None:
+        """A step on; after the last one, into the next word if it goes through all."""
+        self.pause()
+        self._advance()
+
+    def last(self) -> None:
+        """To the last step."""
+        self.pause()
+        self.go(self._n_steps)
+
+    def toggle(self) -> None:
+        """Play, from the beginning where nothing is left; or pause."""
+        if self.is_playing:
+            self.pause()
+            return
+        if self._step == self._n_steps and not self.goes_on.isChecked():
+            self.go(0)
+        if self._n_steps or self.goes_on.isChecked():
+            self._timer.start()
+            self._show_playing()
+
+    def pause(self) -> None:
+        """Go on by itself no longer."""
+        if self.is_playing:
+            self._timer.stop()
+            self._show_playing()
+
+    def _advance(self) -> None:
+        if self._step < self._n_steps:
+            self.go(self._step + 1)
+        elif self.goes_on.isChecked():
+            self.ran_out.emit()
+
+    @Slot()
+    def _on_tick(self) -> None:
+        self._advance()
+        if self._step == self._n_steps and not self.goes_on.isChecked():
+            self.pause()
+
+    @Slot()
+    def _set_pace(self) -> None:
+        self._timer.setInterval(round(1000 / float(self.speed.currentData())))
+
+    def _show_playing(self) -> None:
+        playing = self.is_playing
+        self._theme.set_icon(self.play_button, "pause" if playing else "play", "on_accent")
+        words = "Pause (Space)" if playing else "Play (Space)"
+        self.play_button.setToolTip(words)
+        self.play_button.setAccessibleName(words)
+        self.playing_changed.emit(playing)
+
+    @Slot()
+    def _show(self) -> None:
+        n, step, goes_on = self._n_steps, self._step, self.goes_on.isChecked()
+        self.place.setText(f"step {step:,} of {n:,}" if n else "no steps")
+        for widget in (self.first_button, self.back_button):
+            widget.setEnabled(step > 0)
+        self.forward_button.setEnabled(step < n or goes_on)
+        self.last_button.setEnabled(step < n)
+        self.play_button.setEnabled(n > 0 or goes_on)
+        self.slider.setEnabled(n > 0)

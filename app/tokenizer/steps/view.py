@@ -1,0 +1,289 @@
+"""The steps by which a tokenizer makes tokens of any text: its words, and what happens within each, step by step."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import EmptyState, frame, label, panes, set_role, titled_card
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.tokenizer.steps.board import Board
+from app.tokenizer.steps.drawing import Drawing
+from app.tokenizer.steps.drawings import drawing_of
+from app.tokenizer.steps.facts import tokens_words
+from app.tokenizer.steps.frequency_bar import FrequencyBar
+from app.tokenizer.steps.looks import Looks
+from app.tokenizer.steps.opening import LONGEST_WORD, Followed, Opened, follow, open_text
+from app.tokenizer.steps.stages import Stages
+from app.tokenizer.steps.step_table import StepTable
+from app.tokenizer.steps.telling import Telling, tell
+from app.tokenizer.steps.transport import Transport
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from models.tokenizers.steps.steps import TokenizerSteps
+
+_PAUSE_MS = 40  # while keys are pressed
+
+
+class StepsView(QWidget):
+    """Above, the text becoming words; in the middle, one word's steps drawn and listed; below, what walks through them.
+
+    Left, Right, Home and End walk, Space plays, wherever they mean nothing else.
+    """
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._tokenizer: Tokenizer | None = None
+        self._text = ""
+        self.opened: Opened | None = None
+        self.followed: Followed | None = None
+        self._telling: Telling | None = None
+        self._begins_anew = False
+        self._opening, self._following = Aside(self), Aside(self)
+        self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
+        self.stages = Stages(theme)
+        self.board, self.table = Board(theme), StepTable(theme)
+        self.frequencies = FrequencyBar(session, theme)
+        self.transport = Transport(theme)
+        self.summary = label("", wrap=True)
+        self.verdict = label("", "caption", wrap=True)
+        self.sentence = ElidedLabel()
+        self._told = ElidedLabel()
+        self._line = QStackedWidget()
+        self._table_title = label("Steps in order", "subheading")
+        self._pages, self._boards = QStackedWidget(), QStackedWidget()
+        self._message = EmptyState("No word to follow", "Type a text in Explore, or a word of your own above.")
+        self._problem = label("", "error", wrap=True)
+        self._build()
+        self._connect()
+        # A click on a button or beside one gives the keys to the drawing.
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setFocusProxy(self.board)
+        self._reopen()
+
+    def _build(self) -> None:
+        set_role(self.sentence, "subheading")
+        set_role(self._told, "muted")
+        self._problem.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        for page in (self.board, self._message, self._problem):
+            self._boards.addWidget(page)
+        drawn = titled_card("", self.summary, self.verdict, self._boards)
+        listed = titled_card("", self._table_title, self.table, self.frequencies)
+        lines = listed.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.setStretch(lines.count() - 2, 1)
+        lines.setStretch(lines.count() - 1, 0)
+        for words in (self.sentence, self._told):
+            self._line.addWidget(words)
+        self._line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        above, below = frame("card", spacing=SPACE // 2), frame("card", spacing=SPACE // 2)
+        for box, widgets in ((above, [self.stages]), (below, [self._line, self.transport])):
+            inside = box.layout()
+            assert inside is not None
+            inside.setContentsMargins(SPACE + SPACE // 2, SPACE, SPACE + SPACE // 2, SPACE)
+            for widget in widgets:
+                inside.addWidget(widget)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(SPACE)
+        column.addWidget(above)
+        column.addLayout(panes(drawn, listed, sizes=(700, 370), grows=0), 1)
+        column.addWidget(below)
+        self._pages.addWidget(content)
+        self._pages.addWidget(EmptyState("No tokenizer", "Choose a tokenizer, or train one, to see how it works."))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._pages)
+
+    def _connect(self) -> None:
+        self._pause.timeout.connect(self._reopen)
+        self._opening.done.connect(self._on_opened)
+        self._opening.failed.connect(self._on_failed)
+        self._following.done.connect(self._on_followed)
+        self._following.failed.connect(self._on_failed)
+        self.stages.typed.connect(self._pause.start)
+        self.stages.strip.chosen.connect(self._on_word)
+        self.table.step_chosen.connect(self._on_row)
+        self.transport.step_changed.connect(self._show_step)
+        self.transport.ran_out.connect(self._next_word)
+        self.board.told.connect(self._on_told)
+        self.frequencies.changed.connect(self._retell)
+        self._theme.theme_changed.connect(self._retell)
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
+        """Follow this tokenizer; None while there is none."""
+        self._tokenizer = tokenizer
+        self._reopen()
+
+    def set_text(self, text: str) -> None:
+        """Follow the words of this text."""
+        if text != self._text:
+            self._text = text
+            self.frequencies.picker.set_text(text)
+            if not self.stages.own.text():
+                self._reopen()
+
+    # -- text to words to steps ----------------------------------------------------------------------------------------
+
+    @Slot()
+    def _reopen(self) -> None:
+        tokenizer, text = self._tokenizer, self.stages.own.text() or self._text
+        self._pages.setCurrentIndex(0 if tokenizer is not None else 1)
+        self._following.cancel()
+        self.transport.pause()
+        if tokenizer is None:
+            self._opening.cancel()
+            self._forget()
+            return
+        steps = self.opened.steps if self.opened is not None and self.opened.tokenizer is tokenizer else None
+        self._opening.ask(lambda: open_text(tokenizer, steps, text))
+
+    @Slot(object)
+    def _on_opened(self, opened: Opened) -> None:
+        self.opened, self.followed = opened, None
+        self.frequencies.set_steps(opened.steps)
+        self.stages.show_opened(opened)
+        if opened.split.words:
+            self._begins_anew = False
+            self.stages.strip.choose(_most_telling(opened))
+        else:
+            self._show_message()
+
+    @Slot(int)
+    def _on_word(self, row: int) -> None:
+        opened = self.opened
+        if opened is not None:
+            steps, word = opened.steps, opened.split.words[row]
+            self._following.ask(lambda: follow(steps, word))
+
+    @Slot(object)
+    def _on_followed(self, followed: Followed) -> None:
+        self.followed = followed
+        n_steps = followed.found.n_steps
+        # A word that is chosen shows all of its steps at first; one that is come to in playing has them to come.
+        step = 0 if self._begins_anew or self.transport.is_playing else n_steps
+        self._begins_anew = False
+        self.transport.set_steps(n_steps, step)
+        self._boards.setCurrentWidget(self.board)
+        self._tell()
+        self.board.show_drawing(self._draw(), step)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        if self.opened is None or self.opened.tokenizer is not self._tokenizer:
+            self._forget()
+        self._show_message(failure.sentence)
+
+    @Slot()
+    def _next_word(self) -> None:
+        row, strip = self.stages.strip.current + 1, self.stages.strip
+        if row < strip.words.rowCount():
+            if not self._following.busy:
+                self._begins_anew = True
+                strip.choose(row)
+        else:
+            self.transport.pause()
+
+    # -- what is shown -------------------------------------------------------------------------------------------------
+
+    def _draw(self) -> Drawing:
+        assert self.opened is not None
+        assert self.followed is not None
+        steps, found = self.opened.steps, self.followed.found
+        return drawing_of(Looks(self._theme), steps, found, self.frequencies.frequencies)
+
+    @Slot()
+    def _retell(self) -> None:
+        """Say, list and draw everything anew, with other facts or colours."""
+        if self.followed is not None:
+            self._tell()
+            self.board.replace_drawing(self._draw())
+
+    def _tell(self) -> None:
+        assert self.opened is not None
+        assert self.followed is not None
+        followed, steps = self.followed, self.opened.steps
+        is_added = followed.word.added_id is not None
+        self._telling = tell(steps, followed.found, self.frequencies.frequencies, is_added=is_added)
+        self._table_title.setText(self._telling.title)
+        self.table.show_telling(self._telling)
+        self.summary.setText(self._telling.summary())
+        self._show_verdict(followed, steps)
+        self._tell_step(self.transport.step)
+
+    def _show_verdict(self, followed: Followed, steps: TokenizerSteps) -> None:
+        tokens = tokens_words(steps, followed.found.ids)
+        if followed.agrees:
+            words = f"✓ Equal to the encoder's output: {tokens}"
+        else:
+            words = f"The encoder makes other tokens of it: {tokens_words(steps, followed.word.encoded)}"
+        if followed.is_cut:
+            words += f" (of the first {LONGEST_WORD:,} of its {len(followed.word.text):,} characters)"
+        self.verdict.setText(words)
+        set_role(self.verdict, "caption" if followed.agrees else "warning")
+
+    @Slot(int)
+    def _show_step(self, step: int) -> None:
+        self._tell_step(step)
+        self.board.set_step(step)
+
+    def _tell_step(self, step: int) -> None:
+        if self._telling is not None:
+            self.sentence.setText(self._telling.step_words(step))
+            self.board.setAccessibleDescription(self.sentence.text())
+            self.table.show_step(step)
+
+    @Slot(str)
+    def _on_told(self, words: str) -> None:
+        """Tell of what the pointer is at, in the place of the step's sentence."""
+        self._told.setText(words)
+        self._line.setCurrentWidget(self._told if words else self.sentence)
+
+    @Slot(int)
+    def _on_row(self, step: int) -> None:
+        self.transport.pause()
+        self.transport.go(step)
+
+    def _show_message(self, sentence: str = "") -> None:
+        """Show that there is nothing to follow, or what went wrong, in the drawing's place."""
+        self.followed, self._telling = None, None
+        self._problem.setText(sentence)
+        self._boards.setCurrentWidget(self._problem if sentence else self._message)
+        self.board.show_drawing(None, 0)
+        self.table.show_telling(None)
+        self.transport.pause()
+        self.transport.set_steps(0, 0)
+        for widget in (self.summary, self.verdict, self.sentence):
+            widget.setText("")
+
+    def _forget(self) -> None:
+        self._show_message()
+        self.opened = None
+        self.frequencies.set_steps(None)
+        self.stages.clear()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        walks = {
+            Qt.Key.Key_Left: self.transport.back,
+            Qt.Key.Key_Right: self.transport.forward,
+            Qt.Key.Key_Home: self.transport.first,
+            Qt.Key.Key_End: self.transport.last,
+            Qt.Key.Key_Space: self.transport.toggle,
+        }
+        walk = walks.get(Qt.Key(event.key()))
+        if walk is None or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+            super().keyPressEvent(event)
+        else:
+            walk()
+
+
+def _most_telling(opened: Opened) -> int:
+    """Which word to begin with: the first one of which most tokens are made, among the first few."""
+    few = opened.split.words[:40]
+    return max(range(len(few)), key=lambda i: (few[i].added_id is None, min(len(few[i].text), 16)))

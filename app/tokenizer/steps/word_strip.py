@@ -1,0 +1,142 @@
+"""The words of a text in the order of their first mention, of which one is the current one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QFontMetrics, QPainter
+from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.kit.theme import ThemeProvider
+from app.kit.words.value_words import times
+from app.tokenizer.steps.looks import Looks, alternate
+from models.tokenizers.steps.steps import Word
+
+_Index = QModelIndex | QPersistentModelIndex
+_NO_INDEX = QModelIndex()
+_WIDEST, _PAD, _LONGEST = 260, 6, 60  # pixels of a word, beside its text; characters of it that are looked at
+
+
+class WordStrip(QListView):
+    """Words side by side, wrapped; each is there once, with how often it comes up.
+
+    Signals:
+        chosen(int): the user has made another word the current one.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self.words = _Words(self)
+        self.setModel(self.words)
+        self.setItemDelegate(_Pill(theme, self.words, self))
+        self.setProperty("role", "plain")
+        self.setAccessibleName("Words")
+        self.setFlow(QListView.Flow.LeftToRight)
+        self.setWrapping(True)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setLayoutMode(QListView.LayoutMode.Batched)
+        self.setBatchSize(2000)
+        self.setSpacing(1)
+        self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerItem)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._silent = False
+        self.selectionModel().currentChanged.connect(self._on_current)
+        theme.theme_changed.connect(self._on_theme)
+        self._on_theme()
+
+    @property
+    def current(self) -> int:
+        """The current word, −1 for none."""
+        return self.currentIndex().row()
+
+    def set_words(self, words: Sequence[Word]) -> None:
+        """List other words; none of them is the current one."""
+        self._silent = True
+        self.words.set_words(words)
+        self._silent = False
+
+    def choose(self, row: int) -> None:
+        """Make a word the current one, and tell."""
+        self.setCurrentIndex(self.words.index(row))
+
+    def _on_current(self, index: QModelIndex) -> None:
+        if index.isValid() and not self._silent:
+            self.scrollTo(index)
+            self.setAccessibleDescription(f"{index.data()}, word {index.row() + 1} of {self.words.rowCount()}")
+            self.chosen.emit(index.row())
+
+    def _on_theme(self) -> None:
+        self.setFixedHeight(2 * (round(Looks(self._theme).pill_height) + 2 + self.spacing()) + 2)
+        self.scheduleDelayedItemsLayout()
+
+
+class _Words(QAbstractListModel):
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self.words: Sequence[Word] = ()
+
+    def set_words(self, words: Sequence[Word]) -> None:
+        self.beginResetModel()
+        self.words = words
+        self.endResetModel()
+
+    def rowCount(self, parent: _Index = _NO_INDEX) -> int:
+        return 0 if parent.isValid() else len(self.words)
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        word = self.words[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return word.display[:_LONGEST]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            added = "An added token, " if word.added_id is not None else ""
+            return f"{added}{times(word.count)} in the text".capitalize()
+        return None
+
+
+class _Pill(QStyledItemDelegate):
+    def __init__(self, theme: ThemeProvider, words: _Words, parent: WordStrip) -> None:
+        super().__init__(parent)
+        self._theme, self._words, self._strip = theme, words, parent
+        self._take_looks()
+        theme.theme_changed.connect(self._take_looks)
+
+    def _take_looks(self) -> None:
+        self._looks = Looks(self._theme)
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        looks, word = self._looks, self._words.words[index.row()]
+        width = looks.width(word.display[:_LONGEST]) + 2 * _PAD
+        if word.count > 1:
+            width += looks.small_width(_times(word)) + 5
+        return QSize(min(round(width), _WIDEST), round(looks.pill_height) + 2)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        looks, word = self._looks, self._words.words[index.row()]
+        rect = QRectF(option.rect).adjusted(1, 1, -1, -1)
+        is_current = index.row() == self._strip.current
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        fill = "" if word.added_id is not None else alternate(index.row())
+        edge = "accent" if is_current else "" if fill else "border_strong"
+        looks.pill(painter, rect, "", fill=fill, edge=edge)
+        text = rect.adjusted(_PAD - 1, 0, -_PAD + 1, 0)
+        metrics = QFontMetrics(looks.font)
+        room = text.width()
+        if word.count > 1:
+            painter.setFont(looks.small)
+            painter.setPen(looks.colors.color("pill_text" if fill else "muted", 0.75))
+            painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _times(word))
+            room -= looks.small_width(_times(word)) + 5
+        painter.setFont(looks.font)
+        painter.setPen(looks.colors.color("pill_text" if fill else "text"))
+        shown = metrics.elidedText(word.display[:_LONGEST], Qt.TextElideMode.ElideRight, round(room) + 1)
+        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
+        painter.restore()
+
+
+def _times(word: Word) -> str:
+    return f"×{word.count:,}"

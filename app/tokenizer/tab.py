@@ -1,0 +1,137 @@
+"""The tokenizer tab: choose, make or bring a tokenizer, and look at it from all sides."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.item_list import Item, ItemList
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import words
+from app.session.session import Session
+from app.shell.diagnostics import reveal
+from app.tokenizer.making.import_menu import TokenizerImport
+from app.tokenizer.views import TokenizerViews
+
+
+class TokenizerTab(QWidget):
+    """Left the library, beside it the views of the chosen tokenizer."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.list = ItemList("Tokenizers", theme, can_rename=True, has_folders=True)
+        self.views = TokenizerViews(session, theme)
+        self.trainer = self.views.trainer
+        self._pages = QStackedWidget()
+        self._build()
+        self._connect()
+        self._on_library_changed()
+        self._on_tokenizer_changed()
+        self._on_busy_changed()
+
+    def _build(self) -> None:
+        splitter = QSplitter(Qt.Orientation.Horizontal)
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(self._library_panel())
+        splitter.addWidget(self._centre())
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([220, 1090])
+        self.splitter = splitter
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addWidget(splitter)
+
+    def _library_panel(self) -> QWidget:
+        panel = frame("card")
+        lines = panel.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addWidget(label("Tokenizers", "subheading"))
+        lines.addWidget(self.list, 1)
+        tip = "Train a tokenizer of your own on a text"
+        self.new = button("Train new", self._theme, self._on_new, icon="plus", role="primary", tip=tip)
+        self.bring = TokenizerImport(self._session, self._theme)
+        self.bring.accept_drops_on(self.list.viewport())
+        lines.addLayout(row(self.new, self.bring, None))
+        return panel
+
+    def _centre(self) -> QWidget:
+        first = button(
+            "Train one on Tiny World",
+            self._theme,
+            self.trainer.train,
+            icon="play",
+            role="primary",
+            tip="Learn 1,024 tokens from Terrarium's own synthetic little world; takes a few seconds",
+        )
+        self._pages.addWidget(
+            EmptyState(
+                "No tokenizer yet",
+                "A tokenizer cuts text into the tokens that a model reads. Train one of your own or import that of "
+                "another model with the buttons at the left, or take this first one.",
+                first,
+            )
+        )
+        self._pages.addWidget(self.views)
+        return self._pages
+
+    def _connect(self) -> None:
+        session = self._session
+        session.library_changed.connect(self._on_library_changed)
+        session.tokenizer_changed.connect(self._on_tokenizer_changed)
+        session.tokenizer_training_changed.connect(self._on_busy_changed)
+        session.tokenizer_trained.connect(lambda _: self.views.show_view("explore"))
+        session.tokenizer_events.connect(self.trainer.show_events)
+        self.bring.imported.connect(lambda _: self.views.show_view("about"))
+        self.trainer.train_asked.connect(session.train_tokenizer)
+        self.trainer.cancel_asked.connect(session.cancel_tokenizer_training)
+        self.list.chosen.connect(self._on_chosen)
+        self.list.rename_asked.connect(self._on_rename)
+        self.list.duplicate_asked.connect(session.duplicate_tokenizer)
+        self.list.delete_asked.connect(session.delete_tokenizer)
+        self.list.reveal_asked.connect(lambda name: reveal(session.library.tokenizers / name))
+
+    @Slot()
+    def _on_library_changed(self) -> None:
+        items = [
+            Item(info.name, info.name, f"{words(info.kind)}, {info.vocab_size:,} tokens", info.problem or "")
+            for info in self._session.list_tokenizers()
+        ]
+        self.list.set_items(items, self._session.tokenizer_name)
+
+    @Slot()
+    def _on_tokenizer_changed(self) -> None:
+        self.views.set_tokenizer(self._session.tokenizer, self._session.tokenizer_name)
+        self._show_page()
+        self._on_library_changed()
+
+    @Slot(str)
+    def _on_chosen(self, name: str) -> None:
+        if name != self._session.tokenizer_name and not self._session.choose_tokenizer(name):
+            self._on_library_changed()  # select what is really in use
+        elif self.views.current == "train" and not self._session.tokenizer_busy:
+            self.views.show_view("explore")
+
+    def _on_rename(self, name: str) -> None:
+        new, agreed = QInputDialog.getText(self, "Rename tokenizer", "Name", text=name)
+        if agreed and new.strip() and new.strip() != name:
+            self._session.rename_tokenizer(name, new)
+
+    def _on_new(self) -> None:
+        self.views.show_view("train")
+        self._show_page()
+        self.trainer.setFocus()
+
+    @Slot()
+    def _on_busy_changed(self) -> None:
+        self.trainer.show_busy(self._session.tokenizer_busy)
+        if self._session.tokenizer_busy:
+            self.views.show_view("train")
+        self._show_page()
+
+    def _show_page(self) -> None:
+        """The views, or what to do where there is nothing to look at."""
+        is_empty = self._session.tokenizer is None and self.views.current != "train"
+        self._pages.setCurrentIndex(0 if is_empty else 1)

@@ -1,0 +1,107 @@
+"""The ways of looking at one tokenizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QWidget
+from tokenizers import Tokenizer
+
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.explore.explore_view import ExploreView
+from app.tokenizer.making.trainer import TokenizerTrainer
+
+
+class TokenizerViews(Views):
+    """All of them look at the same tokenizer and, where they look at a text, at the one that is explored."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        views = {
+            "explore": View("Explore", "Type a text and see its tokens", self._make_explore),
+            "steps": View("Steps", "How a word becomes tokens, one step after the other", self._make_steps),
+            "vocabulary": View("Vocabulary", "All tokens, and how often they come", self._make_vocabulary),
+            "compare": View(
+                "Compare", "Tokenizers side by side on the same text, in figures and costs", self._make_compare
+            ),
+            "decode": View("Decode", "Paste ids and see their text", self._make_decode),
+            "chat": View("Chat", "What a conversation becomes, role markers and all", self._make_chat),
+            "about": View("About", "What the tokenizer was made from, and your notes", self._make_about),
+            "train": View("Train new", "Make another tokenizer from a text", self._make_train),
+        }
+        super().__init__("Views of the tokenizer", views, parent)
+        self._session, self._theme = session, theme
+        self._tokenizer: Tokenizer | None = None
+        self._name = ""
+        self._shown: dict[str, tuple[Tokenizer | None, str, str]] = {}
+        self.explore: ExploreView = self.pages.page("explore")  # type: ignore[assignment]  # it holds the text
+        self.trainer: TokenizerTrainer = self.pages.page("train")  # type: ignore[assignment]  # it follows a training
+        self.show_view("explore")
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
+        """Look at this tokenizer of the library; None while there is none."""
+        self._tokenizer, self._name = tokenizer, name
+        self._update("explore")
+        self._update(self.current)
+
+    def _update(self, name: str) -> None:
+        if name == "train":  # it makes another one
+            return
+        text = "" if name == "explore" else self.explore.text
+        wanted, shown = (self._tokenizer, self._name, text), self._shown.get(name)
+        if shown == wanted:
+            return
+        self._shown[name] = wanted
+        page: Any = self.pages.page(name)
+        if shown is None or shown[:2] != wanted[:2]:
+            page.set_tokenizer(self._tokenizer, self._name)
+        if name != "explore" and (shown is None or shown[2] != text):
+            page.set_text(text)
+
+    def _make_explore(self) -> QWidget:
+        return ExploreView(self._session, self._theme)
+
+    def _make_steps(self) -> QWidget:
+        from app.tokenizer.steps.view import StepsView
+
+        return StepsView(self._session, self._theme)
+
+    def _make_vocabulary(self) -> QWidget:
+        from app.tokenizer.vocabulary.view import VocabularyView
+
+        return VocabularyView(self._session, self._theme)
+
+    def _make_compare(self) -> QWidget:
+        from app.tokenizer.compare.view import TokenizerCompareView
+
+        return TokenizerCompareView(self._session, self._theme)
+
+    def _make_decode(self) -> QWidget:
+        from app.tokenizer.decode_view import DecodeView
+
+        view = DecodeView(self._session, self._theme)
+        view.text_wanted.connect(self._explore)
+        return view
+
+    def _make_chat(self) -> QWidget:
+        from app.tokenizer.conversation_view import ChatTemplateView
+
+        return ChatTemplateView(self._session, self._theme)
+
+    def _make_about(self) -> QWidget:
+        from app.tokenizer.about import TokenizerAbout
+
+        return TokenizerAbout(self._session, self._theme)
+
+    def _make_train(self) -> QWidget:
+        return TokenizerTrainer(self._theme, self._free_name)
+
+    @Slot(str)
+    def _explore(self, text: str) -> None:
+        self.explore.set_text(text)
+        self.show_view("explore")
+
+    def _free_name(self, base: str) -> str:
+        return self._session.library.free_name(self._session.library.tokenizers, base)

@@ -1,0 +1,129 @@
+"""What to look for in a vocabulary: the search field, and the boxes for types and uses of tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QWidget
+
+from app.kit.basics import set_role
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.theme import SPACE
+from app.tokenizer.vocabulary.token_finder import USE_FILTERS
+from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary
+from models.tokenizers.vocabulary.token_counts import Usage
+from models.tokenizers.vocabulary.token_types import TYPES
+
+_USE_WORDS = {
+    "produced": ("Occur", "What the corpus was encoded as"),
+    "once": ("Occur once", "They come up a single time in the corpus: a model sees each of them once"),
+    "step": ("Only steps", "Never produced themselves, but merged into longer tokens that are"),
+    "never": (
+        "Never produced",
+        "Glitch candidates: the corpus gives a model nothing to learn about them, so what it does with one is chance",
+    ),
+    "unreachable": ("Unreachable", "Produced by no text whatever: nothing makes them, or something else always wins"),
+}
+_SEARCH_TIP = (
+    "Text that a token holds, capitals counting; /regular expression/ between slashes, as /^ un/; or #id. "
+    "Spaces can be typed as they are or as · (Ctrl+F)"
+)
+
+
+class VocabularyFilters(QWidget):
+    """Search, type and use side by side; choices that would find nothing are left out.
+
+    Signals:
+        changed(): `text`, `type` or `use` is new.
+        left(): the user goes on to what was found.
+    """
+
+    changed = Signal()
+    left = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.search = QLineEdit()
+        self.search.setAccessibleName("Search")
+        self.search.setPlaceholderText("Text, /regular expression/ or #id")
+        self.search.setToolTip(_SEARCH_TIP)
+        self.search.setClearButtonEnabled(True)
+        self.search.setMinimumWidth(140)
+        self.search.textChanged.connect(self.changed)
+        self.search.returnPressed.connect(self.left)
+        self.types, self.uses = _box("Type"), _box("Use")
+        self.types.currentIndexChanged.connect(self.changed)
+        self.uses.currentIndexChanged.connect(self.changed)
+        for key, act in ((Qt.Key.Key_Down, self.left.emit), (Qt.Key.Key_Escape, self.search.clear)):
+            QShortcut(QKeySequence(key), self.search, act, context=Qt.ShortcutContext.WidgetShortcut)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self.search, 1)
+        layout.addWidget(self.types)
+        layout.addWidget(self.uses)
+
+    @property
+    def text(self) -> str:
+        """What is searched for."""
+        return self.search.text()
+
+    @property
+    def type(self) -> str:
+        """One of TYPES, '' for all."""
+        return str(self.types.currentData() or "")
+
+    @property
+    def use(self) -> str:
+        """One of USE_FILTERS, '' for all."""
+        return str(self.uses.currentData() or "")
+
+    def set_vocabulary(self, vocabulary: Vocabulary, usage: Usage | None) -> None:
+        """Offer what occurs in it, with how many tokens that is; what was chosen stays so where it is offered still."""
+        n_of = np.bincount(vocabulary.types, minlength=len(TYPE_NAMES)).tolist()
+        types = [(f"{name.capitalize()} ({n:,})", name, TYPES[name]) for name, n in zip(TYPES, n_of, strict=True) if n]
+        _fill(self.types, "All types", types)
+        uses = []
+        for name, (words, tip) in _USE_WORDS.items():
+            if usage is not None:
+                n = usage.n(*USE_FILTERS[name])
+            else:
+                n = int(np.count_nonzero(~vocabulary.reachable)) if name == "unreachable" else 0
+            if n:
+                uses.append((f"{words} ({n:,})", name, tip))
+        _fill(self.uses, "All uses", uses)
+
+    def show_only(self, *, use: str) -> None:
+        """Show all tokens with this use, whatever was searched for."""
+        with QSignalBlocker(self.search), QSignalBlocker(self.types), QSignalBlocker(self.uses):
+            self.search.clear()
+            self.types.setCurrentIndex(0)
+            self.uses.setCurrentIndex(max(self.uses.findData(use), 0))
+        self.changed.emit()
+
+    @Slot(bool)
+    def show_problem(self, is_wrong: bool) -> None:
+        """Mark what is searched for as wrong, or as right again."""
+        if bool(self.search.property("invalid")) != is_wrong:
+            set_role(self.search, "", invalid="true" if is_wrong else "")
+
+
+def _box(name: str) -> QComboBox:
+    box = QComboBox()
+    box.setAccessibleName(name)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+    keep_wheel_for_scrolling(box)
+    return box
+
+
+def _fill(box: QComboBox, all_words: str, entries: list[tuple[str, str, str]]) -> None:
+    chosen = box.currentData()
+    with QSignalBlocker(box):
+        box.clear()
+        box.addItem(all_words, "")
+        for i, (words, value, tip) in enumerate(entries, start=1):
+            box.addItem(words, value)
+            box.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
+        box.setCurrentIndex(max(box.findData(chosen), 0))
+    box.setEnabled(bool(entries))

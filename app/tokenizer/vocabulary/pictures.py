@@ -1,0 +1,128 @@
+"""A vocabulary in figures: lengths, frequency by rank, coverage; and what a corpus makes of it, in words."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.kit.figures.pictures import Axis, BarPicture, Line, LinePicture, round_ticks
+from app.kit.words.value_words import counted, percent, size_words, times
+from models.tokenizers.vocabulary.table import Vocabulary
+from models.tokenizers.vocabulary.token_counts import Usage
+
+LONGEST = 20
+"""Bytes: longer tokens share the last bar."""
+
+_MOST_PLACES = 200
+
+
+def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
+    """How many tokens there are of each length in bytes."""
+    longest = int(vocabulary.n_bytes.max(initial=1))
+    shown = min(longest, LONGEST)
+    values = np.bincount(np.clip(vocabulary.n_bytes, 1, shown), minlength=shown + 1)[1:]
+    marks = [length for length in (1, 5, 10, 15, 20) if length <= shown]
+    ticks = tuple((float(n), f"{n}+" if n == shown < longest else f"{n}") for n in marks)
+    height = Axis(title="Tokens", low=0.0, high=float(values.max(initial=1)) * 1.05)
+    heights = tuple((tick, short(tick)) for tick in round_ticks(height, 4))
+
+    def describe(i: int) -> str:
+        length = f"{i + 1} or more bytes" if i + 1 == shown < longest else counted(i + 1, "byte")
+        return f"{length}: {counted(int(values[i]), 'token')}, {percent(values[i] / len(vocabulary), 1)}"
+
+    return BarPicture(
+        title="Length",
+        values=values,
+        x=Axis(title="Bytes in a token", low=0.4, high=shown + 0.6, ticks=ticks),
+        y=Axis(title="Tokens", low=0.0, high=height.high, ticks=heights),
+        describe=describe,
+    )
+
+
+def zipf_picture(vocabulary: Vocabulary, usage: Usage) -> LinePicture:
+    """Frequency against rank, both logarithmic, beside the line of frequency ∝ 1 / rank."""
+    ranks = _spread(len(usage.frequencies))
+    values = usage.frequencies[ranks - 1]
+    top = math.log10(usage.frequencies[0])
+
+    def describe(i: int) -> str:
+        row = int(usage.order[ranks[i] - 1])
+        return f"rank {ranks[i]:,}: {vocabulary.shown[row]}\noccurs {times(int(values[i]))}"
+
+    return LinePicture(
+        title="Frequency",
+        at=np.log10(ranks),
+        lines=(
+            Line(values=np.log10(values).astype(np.float32)),
+            Line(values=(top - np.log10(ranks)).astype(np.float32), name="1 / rank", tone="other"),
+        ),
+        x=_powers("Rank", len(usage.frequencies)),
+        y=_powers("Occurrences", float(usage.frequencies[0])),
+        describe=describe,
+    )
+
+
+def coverage_picture(usage: Usage) -> LinePicture:
+    """Which share of the corpus the most frequent tokens are, by how many one takes."""
+    ranks = _spread(len(usage.frequencies))
+    values = 100 * usage.coverage[ranks - 1]
+
+    def describe(i: int) -> str:
+        tokens = "The most frequent token" if ranks[i] == 1 else f"The {ranks[i]:,} most frequent"
+        return f"{tokens}:\n{values[i]:.1f} % of the corpus"
+
+    return LinePicture(
+        title="Coverage",
+        at=np.log10(ranks),
+        lines=(
+            Line(values=values.astype(np.float32)),
+            Line(values=np.full(len(ranks), 90, np.float32), name="90 %", tone="other"),
+        ),
+        x=_powers("Most frequent tokens", len(usage.frequencies)),
+        y=Axis(title="% of the corpus", low=0.0, high=100.0),
+        describe=describe,
+    )
+
+
+def usage_words(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
+    """What was counted, in a few sentences."""
+    n_produced, n_once = len(usage.frequencies), usage.n("once")
+    n_step, n_never, n_cannot = usage.n("step"), usage.n("never", "unreachable"), usage.n("unreachable")
+    n_90 = usage.n_for(0.9)
+    sentences = [
+        f"{size_words(usage.corpus.n_bytes)} of {corpus} are {counted(usage.n_tokens, 'token')}, "
+        f"{usage.corpus.n_bytes / usage.n_tokens:.2f} bytes each on average.",
+        f"{n_produced:,} of the {len(vocabulary):,} tokens occur; "
+        + (f"the {n_90:,} most frequent are 90 % of the corpus," if n_90 > 1 else "a single one is 90 % of the corpus,")
+        + f" and {n_once:,} ({percent(n_once / n_produced, 1)}) {'comes' if n_once == 1 else 'come'} only once.",
+    ]
+    never = f"{n_never:,} {'is' if n_never == 1 else 'are'} never produced"
+    if n_cannot:
+        never += f" ({n_cannot:,} of them by no text whatever)"
+    if vocabulary.model == "BPE":
+        never += f", and {n_step:,} {'is' if n_step == 1 else 'are'} only ever a step towards longer tokens"
+    sentences.append(f"{never}.")
+    return " ".join(sentences)
+
+
+def short(n: float) -> str:
+    """A round number for an axis: 500, 2 k, 1.5 M."""
+    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= factor:
+            return f"{n / factor:g} {letter}"
+    return f"{n:g}"
+
+
+def _spread(n: int) -> NDArray[np.int64]:
+    """Ranks from 1 to n, all of the first and then ever fewer: enough for a logarithmic axis."""
+    return np.unique(np.round(np.logspace(0, math.log10(max(n, 1)), _MOST_PLACES)).astype(np.int64))
+
+
+def _powers(title: str, top: float) -> Axis:
+    """A logarithmic axis from 1 to at least `top`, with the powers of ten, or every other one."""
+    high = max(math.log10(top), 0.3)
+    step = 1 if high < 5 else 2
+    ticks = tuple((float(power), short(10.0**power)) for power in range(0, math.floor(high) + 1, step))
+    return Axis(title=title, low=0.0, high=high, ticks=ticks)

@@ -1,0 +1,213 @@
+"""What is known of one token of a vocabulary: what it is, how it is made, what is made of it, how often it occurs."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics, QGuiApplication
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.scrolling import scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+from app.tokenizer.vocabulary.model import copied_text, hex_words
+from models.tokenizers.vocabulary.table import Token, Vocabulary
+from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
+from models.tokenizers.vocabulary.token_types import TYPES
+
+_HINT = "Click a token, or walk through the table with the arrow keys, to see what it is made of."
+_MOST_MADE = 12
+_MOST_IN_TIP = 400  # characters
+_WIDEST = 148  # pixels at the usual text size: what cannot be wrapped is cut there
+_ROWS = {
+    "Id": "The token's number: all that the model ever sees of it",
+    "Text": "The characters that it stands for, as Python writes them",
+    "Bytes": "Its UTF-8 bytes, in hexadecimal",
+    "Length": "In bytes and, where they are whole, in characters",
+    "Type": "What sort of thing it is",
+    "Made of": "The two tokens that are merged into it, and when",
+    "Score": "The logarithm of the probability that the tokenizer gives it",
+    "Goes into": "The tokens that are merged from it next, the first merged first",
+    "Count": "How often it occurs in the corpus",
+    "Use": "What the corpus makes of it",
+}
+_MONO = ("Id", "Text", "Bytes", "Made of", "Score", "Goes into")
+_LINKS = ("Made of", "Goes into")
+_ANY = Qt.AlignmentFlag(0)
+
+
+class TokenFacts(QFrame):
+    """A card about one token, or what to do to see one.
+
+    Signals:
+        token_asked(int): the row of another token that was clicked in it.
+    """
+
+    token_asked = Signal(int)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._vocabulary: Vocabulary | None = None
+        self._usage: Usage | None = None
+        self._row = -1
+        self.setProperty("role", "card")
+        self.setAccessibleName("The token that is chosen")
+        self._theme = theme
+        self._shown = label("", "number")
+        self._values = {name: label("", wrap=True, selectable=True) for name in _ROWS}
+        self._captions = {name: label(name, "muted") for name in _ROWS}
+        self._pages = QStackedWidget()
+        self._build()
+        theme.theme_changed.connect(self._restyle)
+
+    def _build(self) -> None:
+        rows = QGridLayout()
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setHorizontalSpacing(2 * SPACE)
+        rows.setVerticalSpacing(SPACE // 2)
+        rows.setColumnStretch(1, 1)
+        for line, (name, tip) in enumerate(_ROWS.items()):
+            value, caption = self._values[name], self._captions[name]
+            if name in _MONO:
+                value.setProperty("role", "mono")
+            for column, widget in enumerate((caption, value)):
+                widget.setToolTip(tip)
+                rows.addWidget(widget, line, column, Qt.AlignmentFlag.AlignTop if widget is caption else _ANY)
+        for name in _LINKS:
+            self._make_links(self._values[name])
+        copy_text = button(
+            "Copy text", self._theme, self.copy_text, icon="copy", role="quiet", tip="Ctrl+C in the table"
+        )
+        copy_id = button(
+            "Copy id", self._theme, self.copy_id, icon="copy", role="quiet", tip="Ctrl+Shift+C in the table"
+        )
+        lines = QWidget()
+        inside = QVBoxLayout(lines)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(SPACE)
+        inside.addWidget(self._shown)
+        inside.addLayout(rows)
+        inside.addStretch(1)
+        about = QWidget()
+        whole = QVBoxLayout(about)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(SPACE)
+        whole.addWidget(scrolling(lines), 1)
+        whole.addLayout(row(copy_text, copy_id, None, spacing=0))
+        hint = label(_HINT, "muted", wrap=True)
+        hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._pages.addWidget(hint)
+        self._pages.addWidget(about)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, SPACE + 4, SPACE, SPACE)
+        layout.addWidget(self._pages)
+
+    def _make_links(self, value: QLabel) -> None:
+        value.setTextFormat(Qt.TextFormat.RichText)
+        by = Qt.TextInteractionFlag
+        value.setTextInteractionFlags(by.LinksAccessibleByMouse | by.LinksAccessibleByKeyboard)
+        value.linkActivated.connect(self._on_link)
+
+    def sizeHint(self) -> QSize:
+        return QSize(232, 240)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(super().minimumSizeHint().width(), 120)
+
+    @property
+    def row(self) -> int:
+        """The row of the vocabulary that is told about, -1 for none."""
+        return self._row
+
+    def value(self, name: str) -> str:
+        """What is told about `name`, one of its lines; '' where it is left out."""
+        return self._values[name].text()
+
+    def set_vocabulary(self, vocabulary: Vocabulary | None, usage: Usage | None) -> None:
+        """Tell of this vocabulary from now on; the same token stays where only the counts are new."""
+        kept = self._row if vocabulary is self._vocabulary else -1
+        self._vocabulary, self._usage = vocabulary, usage
+        self.show_row(kept)
+
+    def show_row(self, row: int) -> None:
+        """Tell about a row of the vocabulary; -1 for the hint."""
+        self._row = row if self._vocabulary is not None else -1
+        self._pages.setCurrentIndex(0 if self._row < 0 else 1)
+        if self._vocabulary is None or row < 0:
+            return
+        token = self._vocabulary[row]
+        self._shown.setText(self._cut(token.shown, 1.25))
+        self._shown.setToolTip(token.shown[:_MOST_IN_TIP])
+        told = self._told(self._vocabulary, token)
+        for name, value in self._values.items():
+            value.setText(told.get(name, ""))
+            for widget in (value, self._captions[name]):
+                widget.setVisible(bool(told.get(name)))
+        self._values["Type"].setToolTip(TYPES[token.type])
+
+    @Slot()
+    def _restyle(self) -> None:
+        for name in _LINKS:  # rich text that stays the same keeps the colour that its links had
+            self._values[name].clear()
+        self.show_row(self._row)
+
+    def _told(self, table: Vocabulary, token: Token) -> dict[str, str]:
+        told = {
+            "Id": f"{token.id}",
+            "Text": self._cut(repr(token.text)) if token.text is not None and token.type != "special" else "",
+            "Bytes": hex_words(token.bytes),
+            "Length": counted(len(token.bytes), "byte"),
+            "Type": " · ".join(filter(None, (token.type.capitalize(), token.script))),
+        }
+        if token.text and len(token.bytes) != token.n_characters:
+            told["Length"] += f", {counted(token.n_characters, 'character')}"
+        if token.rank >= 0:
+            parts = " + ".join(self._link(table.row_of(id)) for id in (token.left, token.right))
+            told["Made of"] = f"{parts}<br>merge {token.rank + 1:,} of {table.n_merges:,}"
+        if token.score is not None and token.score == token.score:  # not NaN, which an added token has
+            told["Score"] = f"{token.score:.4f}".replace("-", "−")
+        made = table.made_from(token.id).tolist()
+        if made:
+            more = f" and {len(made) - _MOST_MADE:,} more" if len(made) > _MOST_MADE else ""
+            told["Goes into"] = ", ".join(map(self._link, made[:_MOST_MADE])) + more
+        if self._usage is not None:
+            told |= _usage_words(self._usage, self._row)
+        elif not token.reachable:
+            told["Use"] = USES["unreachable"]
+        return told
+
+    def _link(self, row: int) -> str:
+        assert self._vocabulary is not None
+        return f'<a href="{row}">{escape(self._cut(self._vocabulary.shown[row]))}</a>'
+
+    def _cut(self, words: str, size: float = 1.0) -> str:
+        metrics = QFontMetrics(self._theme.mono_font(size))
+        return metrics.elidedText(words, Qt.TextElideMode.ElideRight, round(_WIDEST * size * self._theme.text_scale))
+
+    @Slot(str)
+    def _on_link(self, target: str) -> None:
+        self.token_asked.emit(int(target))
+
+    @Slot()
+    def copy_text(self) -> None:
+        """Put the token's text on the clipboard, its bytes in hexadecimal where they are no characters."""
+        if self._vocabulary is not None and self._row >= 0:
+            QGuiApplication.clipboard().setText(copied_text(self._vocabulary[self._row]))
+
+    @Slot()
+    def copy_id(self) -> None:
+        """Put the token's id on the clipboard."""
+        if self._vocabulary is not None and self._row >= 0:
+            QGuiApplication.clipboard().setText(f"{self._vocabulary.ids[self._row]}")
+
+
+def _usage_words(usage: Usage, row: int) -> dict[str, str]:
+    count, steps = int(usage.counts[row]), int(usage.as_steps[row])
+    told = {"Count": f"{count:,}", "Use": USES[USE_NAMES[usage.uses[row]]]}
+    if count:
+        told["Count"] += f", {100 * count / usage.n_tokens:.2g} % of all, rank {usage.ranks[row]:,}"
+    if steps:
+        told["Count"] += f"; {steps:,} more merged into longer tokens"
+    return told

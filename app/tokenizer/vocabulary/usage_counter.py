@@ -1,0 +1,147 @@
+"""Counts the tokens of a vocabulary on a corpus of the user's choice, beside the window, and says how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import button, label, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.tokenizer.corpus_picker import CorpusPicker
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from app.worker.progress_events import latest_progress
+from models.data.corpus_texts import CorpusChoice, corpus_texts
+from models.events import Event, Phase, Progress
+from models.library.library import Library
+from models.tokenizers.vocabulary.table import Vocabulary
+from models.tokenizers.vocabulary.token_counts import Usage, count_tokens
+
+_SCALE = 1000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counted:
+    """What was counted, and on what: the corpus as a sentence calls it."""
+
+    usage: Usage
+    corpus: str
+
+
+class UsageCounter(QWidget):
+    """A line: the corpus, the button, and the progress.
+
+    Signals:
+        counted(result): a Counted.
+    """
+
+    counted = Signal(object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._work: tuple[Tokenizer, Vocabulary] | None = None
+        self._aside = Aside(self)
+        self.picker = CorpusPicker(session, theme)
+        self.picker.setMaximumWidth(320)
+        tip = "Encode the corpus, and count how often each token comes up"
+        self.start = button("Count", theme, self.count, icon="hash", tip=tip)
+        self.cancel = button("Cancel", theme, self.stop, icon="x", tip="Stop counting: what was counted is dropped")
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setMaximumWidth(160)
+        self.said = ElidedLabel()
+        set_role(self.said, "caption")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label("Corpus", "muted"))
+        layout.addWidget(self.picker, 2)
+        for widget in (self.start, self.cancel, self._bar):
+            layout.addWidget(widget)
+        layout.addWidget(self.said, 3)
+        self._show_busy(False)
+        self._aside.busy_changed.connect(self._show_busy)
+        self._aside.events_came.connect(self._on_events)
+        self._aside.done.connect(self._on_done)
+        self._aside.failed.connect(self._on_failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it counts."""
+        return self._aside.busy
+
+    def set_vocabulary(self, tokenizer: Tokenizer | None, vocabulary: Vocabulary | None) -> None:
+        """Count the tokens of this tokenizer from now on; another count is dropped."""
+        self._aside.cancel()
+        self._work = None if tokenizer is None or vocabulary is None else (tokenizer, vocabulary)
+        self.start.setEnabled(self._work is not None)
+        self._say("")
+
+    @Slot()
+    def count(self) -> None:
+        """Count on the corpus that is chosen."""
+        if self._work is None:
+            return
+        tokenizer, vocabulary = self._work
+        library, choice = self._session.library, self.picker.choice
+        self._bar.setRange(0, 0)
+        self._say("")
+        self._aside.drive(lambda: _count(tokenizer, vocabulary, library, choice))
+
+    @Slot()
+    def stop(self) -> None:
+        """Let the count go."""
+        self._aside.cancel()
+        self._say("Cancelled: nothing was counted.")
+
+    @Slot(bool)
+    def _show_busy(self, busy: bool) -> None:
+        had_focus = self.start.hasFocus() or self.cancel.hasFocus()
+        self.start.setVisible(not busy)
+        for widget in (self.cancel, self._bar):
+            widget.setVisible(busy)
+        self.picker.setEnabled(not busy)
+        if had_focus:
+            (self.cancel if busy else self.start).setFocus()
+
+    @Slot(object)
+    def _on_events(self, events: tuple[Event, ...]) -> None:
+        for event in latest_progress(events):
+            if isinstance(event, Phase):
+                self._say(event.name)
+                self._bar.setRange(0, 0)
+            elif isinstance(event, Progress) and event.total > 0:
+                self._bar.setRange(0, _SCALE)
+                self._bar.setValue(round(_SCALE * min(event.done / event.total, 1)))
+                if event.seconds_left is not None:
+                    self._say(f"Counting: about {max(round(event.seconds_left), 1)} s left")
+
+    @Slot(object)
+    def _on_done(self, result: Counted) -> None:
+        self._say("")
+        self.counted.emit(result)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._say(failure.sentence, failed=True)
+
+    def _say(self, words: str, *, failed: bool = False) -> None:
+        self.said.setText(words)
+        set_role(self.said, "error" if failed else "caption")
+
+
+def _count(
+    tokenizer: Tokenizer, vocabulary: Vocabulary, library: Library, choice: CorpusChoice
+) -> Generator[Event, None, Counted]:
+    yield Phase(name="Reading the corpus")
+    name, n_bytes, texts = yield from corpus_texts(library, choice)
+    yield Phase(name="Counting")
+    counts = yield from count_tokens(tokenizer, texts, n_bytes)
+    return Counted(usage=Usage(vocabulary, counts), corpus=name)

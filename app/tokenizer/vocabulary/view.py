@@ -1,0 +1,259 @@
+"""The vocabulary browser: all tokens of a tokenizer, searched, filtered and sorted, and how often a corpus has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Slot
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from tokenizers import Tokenizer
+
+from app.kit.basics import EmptyState, button, label, panes, row, set_role
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted, percent
+from app.session.session import Session
+from app.tokenizer.vocabulary.charts import VocabularyCharts
+from app.tokenizer.vocabulary.filters import VocabularyFilters
+from app.tokenizer.vocabulary.pictures import usage_words
+from app.tokenizer.vocabulary.table import VocabularyTable
+from app.tokenizer.vocabulary.token_facts import TokenFacts
+from app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
+from app.tokenizer.vocabulary.usage_counter import Counted, UsageCounter
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from models.events import Event, Progress
+from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
+from models.tokenizers.vocabulary.table import Vocabulary, vocabulary
+from models.tokenizers.vocabulary.token_counts import Usage
+
+_CSV = "Comma-separated values (*.csv)"
+
+
+class VocabularyView(QWidget):
+    """Filters above the table, the chosen token beside it, and below what a corpus makes of the vocabulary."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tokenizer: Tokenizer | None = None
+        self._name = ""
+        self._finder: TokenFinder | None = None
+        self._reading, self._finding, self._writing = Aside(self), Aside(self), Aside(self)
+        self.filters = VocabularyFilters()
+        self.n_found = label("", "caption")
+        self.export = button("CSV", theme, self.ask_where, icon="export", role="quiet")
+        self.table = VocabularyTable(theme)
+        self.facts = TokenFacts(theme)
+        self.counter = UsageCounter(session, theme)
+        self.said = ElidedLabel()
+        self.words = label("", wrap=True, selectable=True)
+        tip = "List the tokens that this corpus never produces: a model that is trained on it learns nothing of them"
+        self.glitches = button("Show glitch candidates", theme, self._show_glitches, role="link", tip=tip)
+        self.charts = VocabularyCharts(theme)
+        self._build()
+        self._connect()
+        self.set_tokenizer(None, "")
+
+    def _build(self) -> None:
+        self.export.setAccessibleName("Export as CSV")
+        self.export.setToolTip("Write the rows that are shown, in their order, to a CSV file")
+        self._none = EmptyState("No tokenizer is chosen", "Choose one at the left, or train one, to see its tokens.")
+        self._busy = EmptyState("Reading the vocabulary…", "Every token with its bytes, its type and what makes it.")
+        self._nothing = EmptyState("No token matches", "Search for something else, or choose all types and uses.")
+        self._found = QStackedWidget()
+        self._found.addWidget(self.table)
+        self._found.addWidget(self._nothing)
+        upper = QWidget()
+        lines = QVBoxLayout(upper)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        bar = row(self.filters, self.export)
+        bar.setStretch(0, 1)
+        lines.addLayout(bar)
+        lines.addLayout(row(self.n_found, self.said))
+        lines.addLayout(panes(self._found, self.facts, sizes=(760, 268), grows=0), 1)
+        self._usage = QWidget()
+        sentence = row(self.words, self.glitches)
+        sentence.setStretch(0, 1)
+        self._usage.setLayout(sentence)
+        lower = QWidget()
+        below = QVBoxLayout(lower)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.setSpacing(SPACE)
+        below.addWidget(self.counter)
+        below.addWidget(self._usage)
+        below.addWidget(self.charts, 1)
+        whole = QSplitter(Qt.Orientation.Vertical)
+        whole.setChildrenCollapsible(False)
+        whole.addWidget(upper)
+        whole.addWidget(lower)
+        whole.setStretchFactor(0, 1)
+        self._pages = QStackedWidget()
+        for page in (self._none, self._busy, whole):
+            self._pages.addWidget(page)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._pages)
+
+    def _connect(self) -> None:
+        self._reading.done.connect(self._on_read)
+        self._reading.failed.connect(self._on_failed)
+        self._finding.done.connect(self._on_found)
+        self._finding.failed.connect(self._on_failed)
+        self._finding.events_came.connect(self._on_progress)
+        self._writing.done.connect(self._say)
+        self._writing.failed.connect(self._on_failed)
+        self.filters.changed.connect(self._find)
+        self.filters.left.connect(self._go_to_table)
+        self.table.sort_changed.connect(self._find)
+        self.table.token_changed.connect(self.facts.show_row)
+        self.facts.token_asked.connect(self._show_token)
+        self.counter.counted.connect(self._on_counted)
+        QShortcut(
+            QKeySequence(QKeySequence.StandardKey.Find),
+            self,
+            self._go_to_search,
+            context=Qt.ShortcutContext.WidgetWithChildrenShortcut,
+        )
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """What is browsed, None while there is none or it is being read."""
+        return None if self._finder is None else self._finder.vocabulary
+
+    @property
+    def usage(self) -> Usage | None:
+        """What was counted, None where nothing was."""
+        return None if self._finder is None else self._finder.usage
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is read, looked for, counted or written."""
+        return self.counter.busy or any(aside.busy for aside in (self._reading, self._finding, self._writing))
+
+    def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
+        """Browse this tokenizer of the library; None while there is none."""
+        self._tokenizer, self._name, self._finder = tokenizer, name, None
+        for aside in (self._reading, self._finding, self._writing):
+            aside.cancel()
+        self.counter.set_vocabulary(None, None)
+        self._show_parts(None, None)
+        self._pages.setCurrentWidget(self._none if tokenizer is None else self._busy)
+        self._say("")
+        if tokenizer is not None:
+            self._reading.ask(lambda: vocabulary(tokenizer))
+
+    def set_text(self, text: str) -> None:
+        """Offer the text at hand as a corpus."""
+        self.counter.picker.set_text(text)
+
+    @Slot(object)
+    def _on_read(self, table: Vocabulary) -> None:
+        self._finder = TokenFinder(table, None)
+        self._show_parts(table, None)
+        self.counter.set_vocabulary(self._tokenizer, table)
+        self._pages.setCurrentIndex(2)
+
+    @Slot(object)
+    def _on_counted(self, result: Counted) -> None:
+        assert self._finder is not None
+        self._finder = self._finder.with_usage(result.usage)
+        table = self._finder.vocabulary
+        self.words.setText(usage_words(table, result.usage, result.corpus))
+        n = result.usage.n("never", "unreachable")
+        self.glitches.setText(f"Show {counted(n, 'glitch candidate')}")
+        self.glitches.setVisible(n > 0)
+        self._show_parts(table, result.usage)
+
+    def _show_parts(self, table: Vocabulary | None, usage: Usage | None) -> None:
+        """Give the parts a vocabulary, and look for its tokens."""
+        self._usage.setVisible(usage is not None)
+        self.facts.set_vocabulary(table, usage)
+        if table is not None:
+            self.filters.set_vocabulary(table, usage)
+            self.charts.show_vocabulary(table, usage)
+        self.table.set_vocabulary(table, usage)
+        self._find()
+
+    # -- Looking for tokens --------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _find(self) -> None:
+        finder, filters = self._finder, self.filters
+        if finder is None:
+            return
+        column, descending = self.table.sorting
+        query = Query(text=filters.text, type=filters.type, use=filters.use, column=column, descending=descending)
+        self._finding.drive(lambda: finder.find(query))
+
+    @Slot(object)
+    def _on_found(self, found: Found) -> None:
+        assert self._finder is not None
+        n, n_all = len(found.rows), len(self._finder.vocabulary)
+        self.n_found.setText(counted(n_all, "token") if n == n_all else f"{n:,} of {counted(n_all, 'token')}")
+        self.filters.show_problem(bool(found.problem))
+        self._say(found.problem, failed=bool(found.problem))
+        self.export.setEnabled(n > 0)
+        self.table.show_rows(found.rows)
+        self.table.select(self.facts.row)
+        self._found.setCurrentWidget(self.table if n else self._nothing)
+
+    @Slot(object)
+    def _on_progress(self, events: tuple[Event, ...]) -> None:
+        last = events[-1]
+        if isinstance(last, Progress):
+            self.n_found.setText(f"Searching: {percent(last.done / last.total)}")
+
+    @Slot()
+    def _show_glitches(self) -> None:
+        self.filters.show_only(use="never")
+        self._go_to_table()
+
+    @Slot(int)
+    def _show_token(self, row: int) -> None:
+        """Tell about a token, whether or not it is among those that are shown."""
+        if self.table.select(row):
+            self.table.scrollTo(self.table.currentIndex())
+        self.facts.show_row(row)
+
+    @Slot()
+    def _go_to_search(self) -> None:
+        self.filters.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.filters.search.selectAll()
+
+    @Slot()
+    def _go_to_table(self) -> None:
+        self.table.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # -- Files and failures --------------------------------------------------------------------------------------------
+
+    @Slot()
+    def ask_where(self) -> None:
+        """Ask for a file, and write the rows that are shown into it."""
+        path, _ = QFileDialog.getSaveFileName(self, "Export the vocabulary", f"{self._name}-vocabulary.csv", _CSV)
+        if path:
+            self.export_to(Path(path))
+
+    def export_to(self, path: Path) -> None:
+        """Write the rows that are shown, in their order, into a CSV file; whether it worked is said."""
+        finder, rows = self._finder, self.table.contents.rows
+        if finder is None:
+            return
+
+        def write() -> str:
+            write_vocabulary_csv(path, finder.vocabulary, finder.usage, rows.tolist())
+            return f"{counted(len(rows), 'token')} written to {path}"
+
+        self._writing.ask(write)
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._pages.setCurrentIndex(2)
+        self._say(failure.sentence, failed=True)
+
+    def _say(self, words: str, *, failed: bool = False) -> None:
+        self.said.setText(words)
+        set_role(self.said, "error" if failed else "caption")

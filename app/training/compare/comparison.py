@@ -1,0 +1,94 @@
+"""Runs side by side: what came of them, and the settings in which they differ, as a table of texts. No Qt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.kit.words.slot_words import UNUSED, differs, label_of, plain_words, value_in_use, value_words
+from app.kit.words.value_words import short_count
+from app.session.status import duration
+from models import cost
+from models.library.library import RunInfo
+from models.library.run_record import read_record
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec
+from models.settings.slots import is_used
+
+
+@dataclass(frozen=True)
+class ComparedColumn:
+    """One thing in which runs are compared: its name, for each run its value in words and to sort by (None: none)."""
+
+    label: str
+    tip: str
+    cells: tuple[str, ...]
+    keys: tuple[Any, ...]
+    is_setting: bool = True
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """The runs that could be read, the columns, and how many settings all of them have in common."""
+
+    runs: tuple[RunInfo, ...]
+    columns: tuple[ComparedColumn, ...]
+    n_alike: int
+
+
+def compare_runs(runs: Sequence[RunInfo]) -> RunComparison:
+    """What came of the runs, and every setting in which they differ; those whose run.json is damaged are left out."""
+    readable, specs = [], []
+    for run in runs:
+        try:
+            specs.append(RunSpec.from_dict(read_record(run.folder)["spec"], where=str(run.folder / "run.json")))
+        except ValueError:
+            continue
+        readable.append(run)
+    models = [spec.model for spec in specs]
+    slots = [_slot(models, f) for f in dataclasses.fields(ModelConfig) if differs(models, f)]
+    n_settings = len(dataclasses.fields(ModelConfig))
+    for part in ("tokenizer", "data", "train"):
+        settings = [getattr(spec, part) for spec in specs]
+        if settings:
+            all_fields = dataclasses.fields(settings[0])
+            n_settings += len(all_fields)
+            slots += [_setting(settings, f) for f in all_fields if len({_used(one, f) for one in settings}) > 1]
+    return RunComparison(tuple(readable), (*_results(readable, models), *slots), n_settings - len(slots))
+
+
+def _results(runs: Sequence[RunInfo], models: Sequence[ModelConfig]) -> tuple[ComparedColumn, ...]:
+    return (
+        _result(
+            "Best loss", "Lowest validation loss, nats per token", [run.best_loss for run in runs], "{:.3f}".format
+        ),
+        _result("Steps", "How far it came", [run.step for run in runs], "{:,}".format),
+        _result("Time", "How long it was trained", [run.elapsed_s for run in runs], duration),
+        _result("Parameters", "Trained numbers", [cost.total_parameters(model) for model in models], _count_words),
+    )
+
+
+def _count_words(n: int) -> str:
+    return short_count(n, billion="B")
+
+
+def _result(label: str, tip: str, values: Sequence[Any], in_words: Callable[[Any], str]) -> ComparedColumn:
+    cells = tuple(UNUSED if value is None else in_words(value) for value in values)
+    return ComparedColumn(label, tip, cells, tuple(values), is_setting=False)
+
+
+def _slot(models: Sequence[ModelConfig], f: dataclasses.Field[Any]) -> ComparedColumn:
+    cells, keys = (value_words(model, f) for model in models), (value_in_use(model, f) for model in models)
+    return ComparedColumn(label_of(f), f.metadata["help"], tuple(cells), tuple(keys))
+
+
+def _setting(settings: Sequence[Any], f: dataclasses.Field[Any]) -> ComparedColumn:
+    values = tuple(_used(one, f) for one in settings)
+    return ComparedColumn(label_of(f), f.metadata["help"], tuple(map(plain_words, values)), values)
+
+
+def _used(settings: Any, f: dataclasses.Field[Any]) -> Any:
+    """The setting's value, None where it means nothing beside the others."""
+    return getattr(settings, f.name) if is_used(settings, f) else None

@@ -1,0 +1,185 @@
+"""A table of runs: a row for each, a column for what came of it and for every setting in which they differ."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+    Slot,
+)
+from PySide6.QtGui import QFontMetrics, QGuiApplication, QIcon, QKeySequence, QShortcut
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+
+from app.kit.basics import button, column, label, row, titled_card
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+from app.training.compare.comparison import RunComparison, compare_runs
+from app.worker.aside import Aside
+from models.library.library import RunInfo
+
+Index = QModelIndex | QPersistentModelIndex
+_SORT = Qt.ItemDataRole.UserRole
+_WIDEST = 220  # pixels of a column
+_ICON = 24
+
+
+class RunDifferences(QWidget):
+    """Shows in what runs differ, read beside the window; a click on a column's head sorts by it.
+
+    Signals:
+        opened(run_id): a row was double-clicked, or Return pressed on it.
+    """
+
+    opened = Signal(str)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._model = _Model(self)
+        self._sorted = QSortFilterProxyModel(self)
+        self._sorted.setSourceModel(self._model)
+        self._sorted.setSortRole(_SORT)
+        self.table = QTableView()
+        self.table.setModel(self._sorted)
+        self.table.setProperty("role", "plain")
+        self.table.setAccessibleName("In what the runs differ")
+        self.table.setSortingEnabled(True)
+        self.table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setShowGrid(False)
+        self.table.setCornerButtonEnabled(False)
+        self.table.verticalHeader().hide()
+        self.table.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.table.horizontalHeader().setHighlightSections(False)
+        self.table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.table.activated.connect(self._on_activated)
+        self.note = label("", "caption")
+        self.copy = button("CSV", theme, self.copy_csv, icon="copy", role="quiet", tip="Copy the table (Ctrl+C)")
+        self.copy.setAccessibleName("Copy the table as CSV")
+        QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table, self.copy_csv).setContext(
+            Qt.ShortcutContext.WidgetShortcut
+        )
+        aside = QWidget()
+        aside.setLayout(row(self.note, self.copy))
+        self.setLayout(column(titled_card("Differences", self.table, aside=aside)))
+        self._reading = Aside(self)
+        self._reading.done.connect(self._on_read)
+        theme.theme_changed.connect(self._fit)
+
+    def show_runs(self, runs: Sequence[RunInfo], icon_of: Callable[[str], QIcon] | None = None) -> None:
+        """Compare these, with a picture for each by its id."""
+        wanted = list(runs)
+        self._model.icon_of = icon_of
+        self._reading.ask(lambda: compare_runs(wanted))
+
+    @property
+    def comparison(self) -> RunComparison:
+        """What is shown."""
+        return self._model.comparison
+
+    def as_csv(self) -> str:
+        """The table as it stands, with a line of headings."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        shown, columns = self._sorted, range(self._sorted.columnCount())
+        horizontal = Qt.Orientation.Horizontal
+        writer.writerow([shown.headerData(number, horizontal) for number in columns])
+        for line in range(shown.rowCount()):
+            writer.writerow([shown.index(line, number).data() for number in columns])
+        return out.getvalue()
+
+    @Slot()
+    def copy_csv(self) -> None:
+        """Put the table on the clipboard."""
+        QGuiApplication.clipboard().setText(self.as_csv())
+
+    @Slot(object)
+    def _on_read(self, comparison: RunComparison) -> None:
+        if comparison == self._model.comparison:
+            return
+        self._model.show(comparison)
+        n = sum(one.is_setting for one in comparison.columns)
+        alike = f"{counted(comparison.n_alike, 'setting')} are the same in all."
+        self.note.setText(f"{counted(n, 'setting')} of these runs differ; {alike}" if n else f"All {alike}")
+        self._fit()
+
+    @Slot()
+    def _fit(self) -> None:
+        """As wide as the words, which measures them only: to let Qt ask for every cell takes long with 200 runs."""
+        cells, heads = QFontMetrics(self._theme.font()), QFontMetrics(self._theme.font(0.9, bold=True))
+        shown = self.comparison
+        words = [("Run", tuple(run.name for run in shown.runs)), *((one.label, one.cells) for one in shown.columns)]
+        for number, (head, texts) in enumerate(words):
+            width = max([heads.horizontalAdvance(head), *map(cells.horizontalAdvance, set(texts))])
+            self.table.setColumnWidth(number, min(width + (_ICON if not number else 0) + 4 * SPACE, _WIDEST))
+
+    @Slot(QModelIndex)
+    def _on_activated(self, index: QModelIndex) -> None:
+        self.opened.emit(self._model.comparison.runs[self._sorted.mapToSource(index).row()].id)
+
+
+class _Model(QAbstractTableModel):
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.comparison = RunComparison((), (), 0)
+        self._is_number: list[bool] = []
+        self.icon_of: Callable[[str], QIcon] | None = None
+
+    def show(self, comparison: RunComparison) -> None:
+        self.beginResetModel()
+        self.comparison = comparison
+        self._is_number = [all(map(_is_number_or_none, column.keys)) for column in comparison.columns]
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.comparison.runs)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else 1 + len(self.comparison.columns)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignVCenter | (Qt.AlignmentFlag.AlignLeft if not section else self._side(section))
+        column = self.comparison.columns[section - 1] if section else None
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return column.tip if column is not None else "The run"
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.label if column is not None else "Run"
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        place, run = index.row(), self.comparison.runs[index.row()]
+        if index.column() == 0:
+            if role == Qt.ItemDataRole.DecorationRole:
+                return self.icon_of(run.id) if self.icon_of is not None else None
+            if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+                return run.name
+            return run.name.casefold() if role == _SORT else None
+        column = self.comparison.columns[index.column() - 1]
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return column.cells[place]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return Qt.AlignmentFlag.AlignVCenter | self._side(index.column())
+        if role == _SORT:
+            key = column.keys[place]
+            return key if self._is_number[index.column() - 1] else column.cells[place]
+        return None
+
+    def _side(self, column: int) -> Qt.AlignmentFlag:
+        """Numbers stand at the right."""
+        return Qt.AlignmentFlag.AlignRight if self._is_number[column - 1] else Qt.AlignmentFlag.AlignLeft
+
+
+def _is_number_or_none(key: object) -> bool:
+    return key is None or (isinstance(key, int | float) and not isinstance(key, bool))

@@ -1,0 +1,298 @@
+"""Any number of runs over another: their curves, and in what they differ."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QPointF, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, frame, label, row
+from app.kit.export_button import Columns, ExportButton
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+from app.session.run_history import Table
+from app.session.session import Session
+from app.training.compare.differences import RunDifferences
+from app.training.compare.overlay_chart import Drawing, OverlayChart
+from app.training.compare.overlay_controls import OverlayControls
+from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader
+from app.training.compare.overlay_legend import OverlayLegend
+from app.training.compare.overlay_lines import LineMaker, Scene, aligned
+from app.training.curves.run_axis import RunAxis
+from app.worker.aside import Aside
+from models.events import Event
+from models.library.library import RunInfo
+
+_DRAW_MS, _READ_MS, _LOOK_MS = 60, 250, 3000
+"""How long more changes are waited for after one, and more curves; how often runs are looked at whether they grew."""
+
+
+class RunOverlay(QWidget):
+    """Compares runs of the library; those that are being trained go on to grow here.
+
+    Signals:
+        run_asked(run_id): one of them is to be shown alone.
+    """
+
+    run_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._runs: dict[str, RunInfo] = {}
+        self._curves: dict[str, Curves] = {}
+        self._reader, self._maker = CurvesReader(), LineMaker()
+        self._drawn: tuple[object, ...] = ()
+        self._axis = RunAxis()
+        self._is_thinned = False
+        self.chart = OverlayChart(theme)
+        self.legend = OverlayLegend(theme)
+        self.differences = RunDifferences(theme)
+        self.title = label("", "heading")
+        self.caption = ElidedLabel()
+        self.caption.setProperty("role", "caption")
+        self.controls = OverlayControls()
+        self._picture = QSplitter(Qt.Orientation.Horizontal)
+        self.export = ExportButton(session, theme, self._picture, self._numbers)
+        self.export.name = "runs"
+        self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Double-click, too")
+        self.whole.hide()
+        self._build()
+        self._reading, self._making = Aside(self), Aside(self)
+        self._reading.events_came.connect(self._on_read)
+        self._reading.done.connect(self._show_caption)
+        self._making.done.connect(self._on_made)
+        self._draw = QTimer(self, singleShot=True)
+        self._draw.timeout.connect(self._make_lines)
+        self._look = QTimer(self, interval=_LOOK_MS)
+        self._look.timeout.connect(self.look_again)
+        self._look.start()
+        session.runs_changed.connect(self._on_runs_changed)
+        self.controls.scale_changed.connect(self._on_scale)
+        self.controls.smoothing_changed.connect(self._on_changed)
+        self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
+        self.chart.pointed.connect(self._on_pointed)
+        self.legend.hidden_changed.connect(self._on_changed)
+        self.legend.pointed.connect(self.chart.point_out)
+        self.legend.opened.connect(self.run_asked)
+        self.differences.opened.connect(self.run_asked)
+        theme.theme_changed.connect(self._on_theme)
+
+    def _build(self) -> None:
+        side = QWidget()
+        ticks = row(
+            button("All", self._theme, lambda: self.legend.show_all(True), role="link", tip="Draw all lines"),
+            button("None", self._theme, lambda: self.legend.show_all(False), role="link", tip="Hide all lines"),
+            None,
+            spacing=SPACE // 2,
+        )
+        side.setLayout(column(self.legend, spacing=SPACE // 2))
+        side_lines = side.layout()
+        assert isinstance(side_lines, QVBoxLayout)
+        side_lines.addLayout(ticks)
+        side.setMinimumWidth(190)
+        plot = QWidget()
+        plot.setLayout(column(self.chart, spacing=SPACE // 2))
+        plot_lines = plot.layout()
+        assert isinstance(plot_lines, QVBoxLayout)
+        plot_lines.addLayout(row(self.caption, self.whole))
+        across = self._picture
+        across.setChildrenCollapsible(False)
+        across.addWidget(plot)
+        across.addWidget(side)
+        across.setStretchFactor(0, 1)
+        across.setSizes([660, 330])
+        card = frame("card")
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(row(self.title, None, self.controls, self.export))
+        lines.addWidget(across, 1)
+        body = QSplitter(Qt.Orientation.Vertical)
+        body.setChildrenCollapsible(False)
+        body.addWidget(card)
+        body.addWidget(self.differences)
+        body.setStretchFactor(0, 3)
+        body.setStretchFactor(1, 2)
+        body.setSizes([460, 240])
+        self.setLayout(column(body))
+
+    # -- Which runs ------------------------------------------------------------------------------------------
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs that are compared."""
+        return tuple(self._runs)
+
+    def show_runs(self, run_ids: Sequence[str]) -> None:
+        """Compare other runs; those that cannot be found any more are left out."""
+        self._runs = self._known(run_ids)
+        self._curves = {run_id: curves for run_id, curves in self._curves.items() if run_id in self._runs}
+        self.title.setText(counted(len(self._runs), "run"))
+        self.legend.set_runs({run_id: info.name for run_id, info in self._runs.items()})
+        self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
+        self._drawn = ()
+        self.chart.show_whole()
+        self._read()
+        self._draw.start(_DRAW_MS)
+
+    def _known(self, run_ids: Sequence[str]) -> dict[str, RunInfo]:
+        known = {info.id: info for info in self._session.run_index.infos()}
+        return {run_id: known[run_id] for run_id in run_ids if run_id in known}
+
+    @Slot()
+    def _on_runs_changed(self) -> None:
+        """Some may have been deleted or have another name."""
+        runs = self._known(self.run_ids)
+        if [(run_id, info.name) for run_id, info in runs.items()] != [(i, info.name) for i, info in self._runs.items()]:
+            self.show_runs(self.run_ids)
+
+    def _read(self) -> None:
+        folders: dict[str, Path] = {run_id: info.folder for run_id, info in self._runs.items()}
+        if folders:
+            self._reading.drive(lambda: self._reader.read(folders))
+
+    @Slot()
+    def look_again(self) -> None:
+        """Read what was added to the runs, while they are seen."""
+        if not self.isVisible() or self._reading.busy:
+            return
+        runs = self._known(self.run_ids)
+        if list(runs.values()) != list(self._runs.values()) and len(runs) == len(self._runs):
+            self._runs = runs
+            self.differences.show_runs(list(runs.values()), self.legend.swatch)
+        self._read()
+
+    @Slot(object)
+    def _on_read(self, events: tuple[Event, ...]) -> None:
+        read = {event.run_id: event.curves for event in events if isinstance(event, CurvesRead) and event.curves}
+        self._curves |= {run_id: curves for run_id, curves in read.items() if curves and run_id in self._runs}
+        if read:
+            self.legend.set_problems({run_id: c.problem for run_id, c in self._curves.items() if c.problem})
+            self._drawn = ()
+            if not self._draw.isActive():
+                self._draw.start(_READ_MS)
+
+    # -- Drawing ---------------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_changed(self) -> None:
+        self._drawn = ()
+        if not self._draw.isActive():
+            self._draw.start(_DRAW_MS)
+
+    @Slot()
+    def _on_theme(self) -> None:
+        """The lines have other colours; the legend took its own before."""
+        self.differences.show_runs(list(self._runs.values()), self.legend.swatch)
+        self._on_changed()
+
+    @Slot()
+    def _on_scale(self) -> None:
+        """Another axis: what was looked at closer is somewhere else on it."""
+        self.chart.getPlotItem().getAxis("left").setLogMode(y=self.controls.log)
+        self.chart.show_window(None)
+        self._on_changed()
+
+    @Slot()
+    def _on_range(self) -> None:
+        self.whole.setVisible(self.chart.window is not None)
+        if not self._draw.isActive():
+            self._draw.start(_DRAW_MS)
+
+    @Slot()
+    def _make_lines(self) -> None:
+        hidden = self.legend.hidden
+        curves = {
+            run_id: self._curves[run_id] for run_id in self._runs if run_id in self._curves and run_id not in hidden
+        }
+        self._axis = self._axis_of(curves)
+        view = self.chart.getPlotItem().getViewBox()
+        left, right = self.chart.window or (0.0, self._length(curves))
+        scene = Scene(
+            quantity=self.controls.quantity,
+            axis=self._axis.column,
+            unit=self._axis.unit,
+            left=left,
+            right=right,
+            n_columns=max(int(view.width()), 100),
+            smoothing=self.controls.smoothing,
+            log=self.controls.log,
+        )
+        wanted = (scene, tuple(curves))
+        if self._drawn == wanted:
+            return
+        self._drawn = wanted
+        maker = self._maker
+        self._making.ask(lambda: (scene, Drawing.of(maker.lines(curves, scene))))
+
+    @Slot(object)
+    def _on_made(self, result: tuple[Scene, Drawing]) -> None:
+        scene, drawing = result
+        lines = drawing.lines
+        if not lines.keys() <= self._curves.keys():  # others are compared by now, and will be drawn
+            return
+        strokes = {run_id: self.legend.stroke(run_id) for run_id in lines}
+        self.chart.show_drawing(drawing, strokes, {run_id: self._runs[run_id].name for run_id in lines})
+        self.chart.getPlotItem().setLabel("bottom", self._axis.title)
+        curves = {run_id: self._curves[run_id] for run_id in lines}
+        self.chart.show_range((0.0, self._length(curves)), self.chart.heights)
+        self.chart.show_scales(bool(lines))
+        self.chart.say("" if lines or self._reading.busy else f"No {scene.quantity.words.lower()} was measured.")
+        self._show_values({run_id: line.end[1] for run_id, line in lines.items()})
+        self._is_thinned = any(line.is_thinned for line in lines.values())
+        self._show_caption()
+
+    def _axis_of(self, curves: Mapping[str, Curves]) -> RunAxis:
+        name = self.controls.axis
+        ends = Table((name,))
+        ends.append({name: self._farthest(curves, name)})
+        return RunAxis.of(name, ends)
+
+    def _length(self, curves: Mapping[str, Curves]) -> float:
+        return self._farthest(curves, self._axis.column) / self._axis.unit or 1.0
+
+    def _farthest(self, curves: Mapping[str, Curves], name: str) -> float:
+        places = (run.column(kind, name) for run in curves.values() for kind in ("train", "val"))
+        return max((float(place[-1]) for place in places if len(place)), default=0.0)
+
+    # -- Reading ---------------------------------------------------------------------------------------------
+
+    @Slot(object)
+    def _on_pointed(self, place: QPointF | None) -> None:
+        self.chart.show_cursor(None if place is None else place.x())
+        ends = {run_id: line.end[1] for run_id, line in self.chart.lines.items()}
+        self._show_values(ends if place is None else self.chart.values_at(place.x()))
+
+    def _show_values(self, values: Mapping[str, float]) -> None:
+        form, log = self.controls.quantity.form, self.controls.log
+        self.legend.set_values({run_id: format(10**y if log else y, form) for run_id, y in values.items()})
+
+    @Slot()
+    def _show_caption(self) -> None:
+        quantity = self.controls.quantity
+        n_whole = sum(curves.is_whole for curves in self._curves.values())
+        parts = [f"{quantity.words}, {quantity.unit}" if quantity.unit else quantity.words]
+        if self.chart.draws_points:
+            parts.append(
+                "drawn thin: the lowest and highest of each pixel" if self._is_thinned else "drawn thin: each step"
+            )
+        if self.controls.smoothing:
+            parts.append("drawn thick: smoothed" if self.chart.draws_points else "smoothed")
+        elif not self.chart.draws_points:
+            parts.append("drawn: the lowest and highest of each pixel" if self._is_thinned else "drawn: each step")
+        if self.chart.draws_in_turns:
+            parts.append("lines that lie on one another alternate")
+        if n_whole < len(self._curves) and self._reading.busy:
+            parts.append(f"so far a sample of {len(self._curves) - n_whole} of the runs, which are still being read")
+        self.caption.setText("; ".join(parts) + ".")
+
+    def _numbers(self) -> Callable[[], Columns]:
+        """The compared quantity for a file: what the runs are aligned by, and a column for each that is drawn."""
+        hidden = self.legend.hidden
+        shown = {run_id: run for run_id, run in self._curves.items() if run_id not in hidden}
+        names = {run_id: self._runs[run_id].name for run_id in shown}
+        return functools.partial(aligned, shown, names, self.controls.quantity, self.controls.axis)

@@ -1,0 +1,209 @@
+"""The lines of many runs in one chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PySide6.QtCore import QRectF, Qt, Slot
+from PySide6.QtGui import QColor, QFontMetrics, QPainterPath, QPen
+
+from app.kit.charts.chart import Chart
+from app.kit.charts.line_bundle import BundledLine, LineBundle, path_of
+from app.kit.theme import SPACE, ThemeProvider
+from app.training.compare.overlay_legend import Stroke
+from app.training.compare.overlay_lines import Line, in_turns
+
+_NAMED = 12
+"""Runs at most whose names are written beside the ends of their lines."""
+_RAW_OF = 6
+"""Runs at most of which all points are drawn besides the smoothed line: of more, nothing could be told apart."""
+_DASH = 7
+"""Of lines that lie on one another: a dash, in widths of the line."""
+_NAME_ROOM = 150  # pixels
+_MARGINS = (6, 8, 6)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """Lines by run id, ready to be drawn: their paths, and x and y of all points that are drawn, joined.
+
+    `turns` says of those that lie on one another which of how many each is.
+    """
+
+    lines: Mapping[str, Line]
+    raw: Mapping[str, QPainterPath]
+    smooth: Mapping[str, QPainterPath]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    turns: Mapping[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, lines: Mapping[str, Line]) -> Drawing:
+        """Prepare the lines, on any thread."""
+        smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
+        raw = smoothed if len(lines) <= _RAW_OF else {}
+        drawn = [*(line.raw for line in raw.values()), *(line.smooth for line in lines.values())]
+        x = np.concatenate([places for places, _ in drawn]) if drawn else np.empty(0)
+        y = np.concatenate([values for _, values in drawn]) if drawn else np.empty(0)
+        known = np.isfinite(y)
+        return cls(
+            lines,
+            {run_id: path_of(*line.raw) for run_id, line in raw.items()},
+            {run_id: path_of(*line.smooth) for run_id, line in lines.items()},
+            x[known],
+            y[known],
+            in_turns(lines) if len(lines) <= _NAMED else {},
+        )
+
+
+class OverlayChart(Chart):
+    """Draws a smoothed line of each run, behind it thin all points where there are few runs, and names at the ends."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        super().__init__(theme, x="Steps", margins=_MARGINS)
+        self.setMinimumSize(320, 180)
+        self._bundle = LineBundle()
+        self.addItem(self._bundle, ignoreBounds=True)
+        self._drawing = Drawing.of({})
+        self._names: dict[str, pg.TextItem] = {}
+        self._named: dict[str, str] = {}
+        self._strokes: dict[str, Stroke] = {}
+        self._pointed_run, self._is_smooth, self._name_room = "", False, _MARGINS[2]
+        self.getPlotItem().getViewBox().sigRangeChanged.connect(self._place_names)
+
+    def show_drawing(self, drawing: Drawing, strokes: Mapping[str, Stroke], names: Mapping[str, str]) -> None:
+        """Draw these lines in the strokes of their runs; those that were drawn before go."""
+        lines = drawing.lines
+        self._drawing, self._strokes = drawing, dict(strokes)
+        self._is_smooth = any(line.smooth is not line.raw for line in lines.values())
+        wanted = {run_id: names[run_id] for run_id in lines} if len(lines) <= _NAMED else {}
+        if wanted != self._named:
+            self._named = wanted
+            self._set_names(wanted)
+        self._dress()
+        self._place_names()
+
+    @property
+    def lines(self) -> Mapping[str, Line]:
+        """What is drawn, by run id."""
+        return self._drawing.lines
+
+    @property
+    def draws_points(self) -> bool:
+        """Whether all points are drawn besides the smoothed lines."""
+        return bool(self._drawing.raw)
+
+    @property
+    def draws_in_turns(self) -> bool:
+        """Whether there are lines that lie on one another, and are drawn dash by dash."""
+        return bool(self._drawing.turns)
+
+    def point_out(self, run_id: str) -> None:
+        """Let one run stand out, '' for none."""
+        if run_id != self._pointed_run:
+            self._pointed_run = run_id
+            self._dress()
+
+    def heights(self, first: float, last: float) -> tuple[float, float]:
+        """From where to where the lines go between two x."""
+        drawing = self._drawing
+        seen = drawing.y[(drawing.x >= first) & (drawing.x <= last)]
+        if not len(seen):
+            return 0.0, 1.0
+        low, high = float(seen.min()), float(seen.max())
+        room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
+        return low - room, high + room
+
+    def values_at(self, x: float) -> dict[str, float]:
+        """What each line comes to at x: its nearest drawn point, within the run."""
+        values = {}
+        for run_id, line in self.lines.items():
+            places, heights = line.smooth
+            if len(places) and places[0] <= x <= line.end[0]:
+                i = min(int(np.searchsorted(places, x)), len(places) - 1)
+                values[run_id] = float(heights[i])
+        return values
+
+    @Slot()
+    def restyle(self) -> None:
+        super().restyle()
+        if hasattr(self, "_drawing"):  # the base class dresses itself before there are lines
+            self._set_names(self._named)  # letters of another size need other room
+            self._dress()
+            self._place_names()
+
+    def _dress(self) -> None:
+        # Wide lines with fine edges are slow where they are noisy.
+        few = len(self.lines) <= _NAMED and self._is_smooth
+        raw, smooth = [], []
+        for run_id, path in self._drawing.smooth.items():
+            stroke, stands_out = self._strokes[run_id], run_id == self._pointed_run
+            faded = bool(self._pointed_run) and not stands_out
+            if run_id in self._drawing.raw:
+                raw.append(
+                    BundledLine(self._drawing.raw[run_id], pg.mkPen(_faded(stroke, 0.05 if faded else 0.2)), False)
+                )
+            width = 2.6 if stands_out and self._is_smooth else 1.8 if few else 1
+            alpha = 0.25 if faded else 1.0 if few or stands_out else 0.75
+            pen = pg.mkPen(_faded(stroke, alpha), width=width, style=stroke.pattern)
+            if run_id in self._drawing.turns and not self._pointed_run:
+                _take_turns(pen, *self._drawing.turns[run_id])
+            smooth.append((stands_out, BundledLine(path, pen, few)))
+        smooth.sort(key=lambda pair: pair[0])
+        self._bundle.set_lines([*raw, *(line for _, line in smooth)])
+        for run_id, name in self._names.items():
+            name.setColor(self._strokes[run_id].colour)
+            name.setFont(self._theme.font(0.9))
+            name.fill = pg.mkBrush(self._theme.theme.color("surface", 0.75))
+
+    def _set_names(self, names: Mapping[str, str]) -> None:
+        for item in self._names.values():
+            self.removeItem(item)
+        self._names = {}
+        metrics = QFontMetrics(self._theme.font(0.9))
+        widest = 0
+        for run_id, words in names.items():
+            words = metrics.elidedText(words, Qt.TextElideMode.ElideMiddle, _NAME_ROOM)
+            item = pg.TextItem(words, anchor=(0, 0.5))
+            item.textItem.document().setDocumentMargin(1)
+            self.addItem(item, ignoreBounds=True)
+            self._names[run_id] = item
+            widest = max(widest, metrics.horizontalAdvance(words))
+        room = widest + SPACE if widest else _MARGINS[2]
+        if room != self._name_room:
+            self._name_room = room
+            self.set_margins(*_MARGINS[:2], room)
+
+    @Slot()
+    def _place_names(self) -> None:
+        """Beside the lines' ends, the best first; a name that would lie on another is left to the list."""
+        view = self.getPlotItem().getViewBox()
+        (left, right), (low, high) = view.viewRange()
+        per_x, per_y = (right - left) / max(view.width(), 1.0), (high - low) / max(view.height(), 1.0)
+        taken: list[QRectF] = []
+        for run_id, item in sorted(self._names.items(), key=lambda pair: self.lines[pair[0]].end[1]):
+            x, y = self.lines[run_id].end
+            place = item.boundingRect()
+            box = QRectF((x - left) / per_x, (high - y) / per_y - place.height() / 2, place.width(), place.height() - 3)
+            fits = left <= x <= right and low <= y <= high and not any(box.intersects(other) for other in taken)
+            item.setVisible(fits)
+            if fits:
+                taken.append(box)
+                item.setPos(x + 4 * per_x, y)
+
+
+def _take_turns(pen: QPen, i: int, n: int) -> None:
+    """Let the i-th of n lines on one another be seen between the dashes of the others."""
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    pen.setDashPattern([_DASH, _DASH * (n - 1)])
+    pen.setDashOffset(_DASH * i)
+
+
+def _faded(stroke: Stroke, alpha: float) -> QColor:
+    colour = QColor(stroke.colour)
+    colour.setAlphaF(alpha)
+    return colour

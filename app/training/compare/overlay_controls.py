@@ -1,0 +1,65 @@
+"""What of many runs is laid over another: which quantity, along what, how smooth, on which scale."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+
+from app.kit.basics import label, row
+from app.training.compare.overlay_lines import COMPARED, ComparedQuantity
+from app.training.curves.run_axis import X_AXES
+from app.training.curves.smoother import Smoother
+
+
+class OverlayControls(QWidget):
+    """The choices, side by side.
+
+    Signals:
+        scale_changed(): another quantity, axis or scale: what was looked at closer is somewhere else.
+        smoothing_changed()
+    """
+
+    scale_changed = Signal()
+    smoothing_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.quantities = QComboBox()
+        for name, quantity in COMPARED.items():
+            self.quantities.addItem(quantity.words, name)
+        self.quantities.setAccessibleName("What is compared")
+        self.quantities.setToolTip("What is compared")
+        self.axes = QComboBox()
+        for name, words in X_AXES.items():
+            self.axes.addItem(f"by {words.lower()}", name)
+        self.axes.setAccessibleName("What the runs are aligned by")
+        self.axes.setToolTip("What the runs are aligned by: steps, tokens seen, or training time")
+        self.log_scale = QCheckBox("Log scale")
+        self.log_scale.setToolTip("Draw the values on a logarithmic axis, which shows late differences")
+        self.smoother = Smoother("How strongly the lines are smoothed: over up to a quarter of each run")
+        self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log_scale, self.quantities, self.axes))
+        self.quantities.currentIndexChanged.connect(self.scale_changed)
+        self.axes.currentIndexChanged.connect(self.scale_changed)
+        self.log_scale.toggled.connect(self.scale_changed)
+        self.smoother.valueChanged.connect(self.smoothing_changed)
+
+    @property
+    def quantity(self) -> ComparedQuantity:
+        """What is compared."""
+        return COMPARED[self.quantities.currentData()]
+
+    @property
+    def axis(self) -> str:
+        """The column that the runs are aligned by."""
+        name: str = self.axes.currentData()
+        return name
+
+    @property
+    def smoothing(self) -> float:
+        """From 0, not at all, to 1."""
+        return self.smoother.amount
+
+    @property
+    def log(self) -> bool:
+        """Whether the values stand on a logarithmic axis."""
+        return self.log_scale.isChecked()

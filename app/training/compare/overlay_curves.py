@@ -1,0 +1,179 @@
+"""The curves of many runs in memory: first a sample of each, then all of their points. No Qt.
+
+Measured with 200 runs of 100,000 rows: the samples take 0.6 s in all, reading a run whole 0.35 s.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.session.run_history import PLACE_COLUMNS, Table
+from models.events import Event
+from models.files.jsonl import Row, parse_row
+from models.files.log_tail import LogTail
+from models.library.lowest_loss import validation_lines
+
+COLUMNS = {
+    "train": (*PLACE_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s"),
+    "val": (*PLACE_COLUMNS, "loss", "bits_per_byte"),
+}
+"""What is kept of the rows of each kind."""
+
+_SAMPLED = 40_000  # points of all runs together that are sampled
+_MOST, _LEAST = 1500, 200  # of one run
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Columns (n,) of one run by kind of row; `is_whole` is False for a sample, `problem` says what is damaged."""
+
+    columns: dict[str, dict[str, Floats]]
+    is_whole: bool = False
+    problem: str = ""
+
+    def __len__(self) -> int:
+        """How many rows of training there are."""
+        return len(self.columns["train"]["step"])
+
+    def column(self, kind: str, name: str) -> Floats:
+        """One column of the rows of a kind."""
+        return self.columns[kind][name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvesRead(Event):
+    """What was read of a run so far; `curves` is None while a block of it is being read."""
+
+    run_id: str
+    curves: Curves | None = None
+
+
+@dataclass
+class _Read:
+    """How far a run was read."""
+
+    tail: LogTail
+    blocks: dict[str, list[Floats]] = field(default_factory=lambda: {kind: [] for kind in COLUMNS})
+    is_told: bool = False
+
+    def clear(self) -> None:
+        self.blocks = {kind: [] for kind in COLUMNS}
+        self.is_told = False
+
+    def take(self, rows: Sequence[Row]) -> None:
+        for kind, parts in self.blocks.items():
+            parts.append(_columns(rows, kind))
+
+    def curves(self, problem: str = "") -> Curves:
+        for kind, parts in self.blocks.items():
+            self.blocks[kind] = [
+                np.concatenate(parts, axis=1) if parts else np.empty((len(COLUMNS[kind]), 0), np.float32)
+            ]
+        named = {kind: dict(zip(COLUMNS[kind], parts[0], strict=True)) for kind, parts in self.blocks.items()}
+        return Curves(named, is_whole=not problem, problem=problem)
+
+
+class CurvesReader:
+    """Reads the metrics of runs on any one thread."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Read] = {}
+
+    def read(self, folders: dict[str, Path]) -> Generator[Event, None, None]:
+        """A sample of each run that is new, its validations, then all of each, or what was added; others are forgotten.
+
+        Yields a CurvesRead for each that has changed, and for each block of it.
+        """
+        self._runs = {run_id: read for run_id, read in self._runs.items() if run_id in folders}
+        new = [run_id for run_id in folders if run_id not in self._runs]
+        n = min(max(_SAMPLED // max(len(new), 1), _LEAST), _MOST)
+        samples = {}
+        for run_id in new:
+            samples[run_id] = sample_curves(folders[run_id], n)
+            yield CurvesRead(run_id=run_id, curves=samples[run_id])
+        for run_id, sample in samples.items():
+            if len(sample) > n / 2:  # a long run, which takes ten times as long to read whole
+                yield CurvesRead(run_id=run_id, curves=_with_validations(sample, folders[run_id]))
+        for run_id in new:
+            self._runs[run_id] = _Read(LogTail(folders[run_id] / "metrics.jsonl"))
+        for run_id in folders:
+            yield from self._read_one(run_id, self._runs[run_id])
+
+    def _read_one(self, run_id: str, read: _Read) -> Iterator[Event]:
+        problem = ""
+        try:
+            if read.tail.was_replaced():
+                read.clear()
+            for rows in read.tail.blocks():
+                read.take(rows)
+                read.is_told = False
+                yield CurvesRead(run_id=run_id)
+        except ValueError as error:
+            problem = str(error)
+        if not read.is_told or problem:
+            read.is_told = True
+            yield CurvesRead(run_id=run_id, curves=read.curves(problem))
+
+
+def sample_curves(folder: Path, n: int) -> Curves:
+    """About `n` rows of a run's metrics, evenly spread over the file, and the last; of a short run all."""
+    rows: list[Row] = []
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            if size:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    rows = list(_sampled_rows(data, size, n))
+    except OSError:
+        pass
+    read = _Read(LogTail(folder / "metrics.jsonl"))
+    read.take(rows)
+    curves = read.curves()
+    return Curves(curves.columns)
+
+
+def _with_validations(sample: Curves, folder: Path) -> Curves:
+    """The sample with all validations of the run, which are few and found without parsing the rest."""
+    rows = []
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            rows = [row for _, line in validation_lines(file, 0) if line and (row := parse_row(line)) is not None]
+    except OSError:
+        return sample
+    found = _columns(rows, "val")
+    return Curves({**sample.columns, "val": dict(zip(COLUMNS["val"], found, strict=True))})
+
+
+def _sampled_rows(data: mmap.mmap, size: int, n: int) -> Iterator[Row]:
+    end = data.rfind(b"\n") + 1
+    place = 0
+    for i in range(n):
+        wanted = i * end // n
+        if wanted > place:
+            place = data.find(b"\n", wanted - 1, end) + 1
+        line_end = data.find(b"\n", place, end)
+        if line_end < 0:
+            return
+        row = parse_row(data[place:line_end])
+        if row is not None:
+            yield row
+        place = line_end + 1
+
+
+def decimals(values: Floats) -> NDArray[np.float64]:
+    """The shortest decimals that read as these numbers in single precision, which is what is kept of them."""
+    return values.astype(str).astype(np.float64)
+
+
+def _columns(rows: Sequence[Row], kind: str) -> Floats:
+    table = Table(COLUMNS[kind])
+    table.extend([row for row in rows if row.get("kind") == kind and isinstance(row.get("step"), int)])
+    return np.stack([table[name] for name in COLUMNS[kind]]).astype(np.float32)

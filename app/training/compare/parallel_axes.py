@@ -1,0 +1,88 @@
+"""Runs that differ in settings, on one axis for each of those and one for the loss: where each run stands. No Qt."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.kit.words.slot_words import label_of, plain_words
+from models.runs.sweep_result import SweepRun
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
+
+_TABLES: dict[str, Any] = {"train": TrainConfig, "model": ModelConfig, "data": DataSpec, "tokenizer": TokenizerSpec}
+LOSS = "loss"
+_MOST_TICKS = 6
+_LOG_FROM = 8
+"""From this factor between the ends on, an axis of positive numbers is logarithmic."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParallelAxis:
+    """One axis from 0 (below) to 1 (above). `places` has one number for each run, None where it has none.
+
+    `ticks` are (place, words), for words that stand there.
+    """
+
+    name: str
+    title: str
+    places: tuple[float | None, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+def setting_title(name: str) -> str:
+    """What a setting is called on screen: "train.lr" is «Learning rate»."""
+    table, _, setting = name.partition(".")
+    for field in dataclasses.fields(_TABLES[table]):
+        if field.name == setting:
+            return label_of(field)
+    return setting
+
+
+def parallel_axes(runs: Sequence[SweepRun]) -> list[ParallelAxis]:
+    """An axis for each setting that varies among the runs, and the lowest validation loss as the last one."""
+    names = list(runs[0].values) if runs else []
+    axes = [_setting_axis(name, [run.values[name] for run in runs]) for name in names]
+    losses = [run.best_loss for run in runs]
+    return [*axes, _number_axis(LOSS, "Lowest loss", losses, ticks=None)]
+
+
+def _setting_axis(name: str, values: Sequence[Any]) -> ParallelAxis:
+    title = setting_title(name)
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        distinct = sorted(set(values))
+        return _number_axis(name, title, values, ticks=distinct if len(distinct) <= _MOST_TICKS else None)
+    kinds = sorted({plain_words(value) for value in values})
+    place = {kind: (i + 0.5) / len(kinds) for i, kind in enumerate(kinds)}
+    places = tuple(place[plain_words(value)] for value in values)
+    return ParallelAxis(name=name, title=title, places=places, ticks=tuple((place[kind], kind) for kind in kinds))
+
+
+def _number_axis(name: str, title: str, values: Sequence[float | None], ticks: Sequence[float] | None) -> ParallelAxis:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known:
+        return ParallelAxis(name=name, title=title, places=(None,) * len(values), ticks=())
+    low, high = min(known), max(known)
+    is_log = low > 0 and high >= _LOG_FROM * low
+
+    def place(value: float) -> float:
+        if low == high:
+            return 0.5
+        if is_log:
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
+
+    if ticks is None:
+        middle = math.sqrt(low * high) if is_log else (low + high) / 2
+        ticks = [low] if low == high else [low, middle, high]
+    whole = all(isinstance(value, int) for value in known)
+    words = [plain_words(round(value)) if whole else f"{value:.3g}" for value in ticks]
+    return ParallelAxis(
+        name=name,
+        title=title,
+        places=tuple(place(value) if value is not None and math.isfinite(value) else None for value in values),
+        ticks=tuple((place(value), text) for value, text in zip(ticks, words, strict=True)),
+    )

@@ -1,0 +1,170 @@
+"""Runs side by side by their settings: which of them matter, and which run came lowest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QSplitter,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import EmptyState, frame, label
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.slot_words import plain_words
+from app.kit.words.value_words import counted
+from app.session.session import Session
+from app.training.compare.parallel_axes import setting_title
+from app.training.compare.parallel_plot import ParallelPlot
+from app.worker.aside import Aside
+from models.library.library import RunInfo
+from models.library.lowest_loss import Lowest, find_lowest
+from models.runs.sweep_result import SweepRun, compare_runs
+
+_LOOK_MS = 3000
+"""How often is looked whether runs that are trained now came further."""
+
+
+class SweepView(QWidget):
+    """Parallel coordinates and a table of the same runs, the best first.
+
+    Signals:
+        run_asked(run_id): one of them is wanted.
+    """
+
+    run_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._ids: tuple[str, ...] = ()
+        self._runs: Sequence[SweepRun] = ()
+        self._compared: list[RunInfo] = []
+        self.plot = ParallelPlot(theme)
+        self._words = label("", "muted", wrap=True)
+        self.table = QTableWidget()
+        self.table.setAccessibleName("Runs by their lowest validation loss")
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.verticalHeader().hide()
+        self.table.setShowGrid(False)
+        self.table.setProperty("role", "plain")  # its card is its frame
+        self.table.setTabKeyNavigation(False)  # Tab goes on to what comes next
+        self.table.setToolTip("The lowest loss first. Enter or a double click opens a run.")
+        self._none = EmptyState("Nothing to compare", "These runs have the same settings, or cannot be read.")
+        self._none.hide()
+        chart = frame("card")
+        inner = chart.layout()
+        assert isinstance(inner, QVBoxLayout)
+        inner.addWidget(self._words)
+        inner.addWidget(self.plot, 1)
+        inner.addWidget(self._none)
+        below = frame("card", margin=SPACE)
+        lines = below.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addWidget(self.table)
+        halves = QSplitter(Qt.Orientation.Vertical)
+        halves.setChildrenCollapsible(False)
+        for part in (chart, below):
+            halves.addWidget(part)
+        halves.setSizes([360, 220])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(halves)
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_compared)
+        self._aside.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
+        self.plot.run_asked.connect(self.run_asked)
+        self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        session.runs_changed.connect(self._compare)
+        self._look = QTimer(self, interval=_LOOK_MS)
+        self._look.timeout.connect(self._compare)
+        self._look.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the runs are being read."""
+        return self._aside.busy
+
+    def show_runs(self, run_ids: Sequence[str]) -> None:
+        """Compare these."""
+        self._ids = tuple(run_ids)
+        self._compare()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._compare()
+
+    @Slot()
+    def _compare(self) -> None:
+        """Read them anew where they are seen, and the list knows more of them than when they were read."""
+        infos = [info for info in self._session.run_index.infos() if info.id in self._ids]
+        if infos and infos != self._compared and self.isVisible():
+            self._compared = infos
+            self._aside.ask(lambda: compare_runs([_measured(info) for info in infos]))
+
+    @Slot(object)
+    def _on_compared(self, runs: list[SweepRun]) -> None:
+        if runs == self._runs:
+            return
+        self._runs = runs
+        varies = bool(runs) and bool(runs[0].values)
+        self.plot.setVisible(varies)
+        self._none.setVisible(not varies)
+        best = runs[0] if runs else None
+        if best is not None and best.best_loss is not None:
+            self._words.setText(
+                f"{counted(len(runs), 'run')}, the lowest validation loss is {best.best_loss:.4f} nats per token: "
+                f"«{best.name}» (the thick line)."
+            )
+        else:
+            self._words.setText(f"{counted(len(runs), 'run')}, none of them validated yet.")
+        self.plot.show_runs(runs)
+        self._fill(runs)
+
+    def _fill(self, runs: Sequence[SweepRun]) -> None:
+        names = list(runs[0].values) if runs else []
+        titles = ["Run", "Lowest loss", "Status", *map(setting_title, names)]
+        self.table.setColumnCount(len(titles))
+        for column, title in enumerate(titles):
+            head = QTableWidgetItem(title)
+            head.setTextAlignment(_alignment(column))
+            self.table.setHorizontalHeaderItem(column, head)
+        self.table.setRowCount(len(runs))
+        for row, run in enumerate(runs):
+            loss = "–" if run.best_loss is None else f"{run.best_loss:.4f}"
+            texts = [run.name, loss, run.status, *(plain_words(run.values[name]) for name in names)]
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(_alignment(column))
+                self.table.setItem(row, column, item)
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+
+    @Slot()
+    def _on_selected(self) -> None:
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        self.plot.set_spot((rows.pop(), 0) if len(rows) == 1 else None)
+
+
+def _alignment(column: int) -> Qt.AlignmentFlag:
+    """Words at the left, numbers and settings at the right."""
+    side = Qt.AlignmentFlag.AlignLeft if column in (0, 2) else Qt.AlignmentFlag.AlignRight
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+def _measured(info: RunInfo) -> RunInfo:
+    """With its lowest loss, should the list not have come to it yet."""
+    if info.best_loss is not None or info.problem is not None:
+        return info
+    return dataclasses.replace(info, best_loss=find_lowest(info.folder, Lowest()).loss)

@@ -1,0 +1,59 @@
+"""Several runs at once: their curves over one another, and their settings beside their losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+
+
+class CompareRuns(Views):
+    """Both views are of the same runs.
+
+    Signals:
+        run_asked(run_id): one of them is wanted.
+    """
+
+    run_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        views = {
+            "curves": View("Curves", "Their curves over one another, and what differs", self._make_curves),
+            "settings": View("Settings and losses", "Which settings lead to which loss", self._make_settings),
+        }
+        super().__init__("Views of several runs", views, parent)
+        self._session, self._theme = session, theme
+        self._ids: tuple[str, ...] = ()
+        self._shown: dict[str, tuple[str, ...]] = {}
+        self.show_view("curves")
+
+    def show_runs(self, run_ids: Sequence[str]) -> None:
+        """Compare these."""
+        self._ids = tuple(run_ids)
+        self._update(self.current)
+
+    def _update(self, name: str) -> None:
+        page: Any = self.pages.page(name)
+        if self._shown.get(name) != self._ids:
+            self._shown[name] = self._ids
+            page.show_runs(self._ids)
+
+    def _make_curves(self) -> QWidget:
+        from app.training.compare.overlay import RunOverlay
+
+        view = RunOverlay(self._session, self._theme)
+        view.run_asked.connect(self.run_asked)
+        return view
+
+    def _make_settings(self) -> QWidget:
+        from app.training.compare.sweep_view import SweepView
+
+        view = SweepView(self._session, self._theme)
+        view.run_asked.connect(self.run_asked)
+        return view

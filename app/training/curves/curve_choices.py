@@ -1,0 +1,64 @@
+"""How a run's curves are drawn: how smooth, on which scale, and along what. The next launch finds the choices again."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer, Slot
+from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+
+from app.kit.basics import label, row
+from app.kit.theme import SPACE
+from app.session.session import Session
+from app.training.curves.run_axis import X_AXES
+from app.training.curves.smoother import Smoother
+
+_SETTING = "curves"
+_REMEMBER_MS = 500
+"""How long a choice must rest before it is kept: a slider passes through many."""
+
+
+class CurveChoices(QWidget):
+    """The choices, side by side."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.smoother = Smoother("How strongly the thick lines are smoothed: over up to a quarter of the run")
+        self.log = QCheckBox("Log scale")
+        self.log.setToolTip("Draw the loss on a logarithmic axis, which shows late progress")
+        self.axes = QComboBox()
+        for axis, words in X_AXES.items():
+            self.axes.addItem(words, axis)
+        self.axes.setAccessibleName("What runs along the charts")
+        self.axes.setToolTip("What runs along all charts: steps, tokens seen, or training time")
+        self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log, self.axes, spacing=SPACE))
+        self._restore()
+        self._rest = QTimer(self, singleShot=True, interval=_REMEMBER_MS)
+        self._rest.timeout.connect(self._remember)
+        for changed in (self.smoother.valueChanged, self.log.toggled, self.axes.currentIndexChanged):
+            changed.connect(lambda _: self._rest.start())
+
+    @property
+    def smoothing(self) -> float:
+        """From 0, not at all, to 1."""
+        return self.smoother.amount
+
+    @property
+    def axis(self) -> str:
+        """The column that runs along the charts."""
+        axis: str = self.axes.currentData()
+        return axis
+
+    def _restore(self) -> None:
+        kept = self._session.settings.get(_SETTING, {})
+        if not isinstance(kept, dict):  # somebody edited the file
+            return
+        smoothing = kept.get("smoothing")
+        if isinstance(smoothing, int):
+            self.smoother.setValue(smoothing)
+        self.log.setChecked(kept.get("log") is True)
+        self.axes.setCurrentIndex(max(self.axes.findData(kept.get("axis")), 0))
+
+    @Slot()
+    def _remember(self) -> None:
+        kept = {"smoothing": self.smoother.value(), "log": self.log.isChecked(), "axis": self.axis}
+        self._session.remember(_SETTING, kept)

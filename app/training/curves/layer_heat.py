@@ -1,0 +1,164 @@
+"""How much each update changed each layer of a run, as one picture: layers down, time across."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, QRectF, QSize, Slot
+from PySide6.QtGui import QFontMetrics
+
+from app.kit.basics import label
+from app.kit.charts.chart import Chart
+from app.kit.charts.scale_bar import ScaleBar
+from app.kit.theme import ThemeProvider
+from app.training.curves.layer_cells import layer_cells
+from app.training.curves.run_axis import nearest_row
+from app.training.curves.run_chart import RunChart
+
+LEVELS = (-6.0, -1.0)
+"""log10 of the ratios at the ends of the colours, always the same: runs can be compared."""
+
+_MARKS = {power: f"1e{power:.0f}" for power in (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0)}
+_USUAL = -3.0
+_ROOM = 4
+"""Pixels above and below the picture: a name at its side may be higher than a layer."""
+
+_TIP = (
+    "How long each update is, compared with the weights it changes. About 1e-3 is usual for a healthy training; much "
+    "more and the weights are thrown about, much less and they hardly move."
+)
+
+
+class LayerHeat(RunChart):
+    """Update-to-weight ratios, on a logarithmic scale of colours; a column never has less than a pixel."""
+
+    def __init__(self, theme: ThemeProvider) -> None:
+        title = label("Update-to-weight ratio", "subheading")
+        title.setToolTip(_TIP)
+        super().__init__(theme, Chart(theme, margins=(6, _ROOM, 6), below=_ROOM), title)
+        self.chart.setAccessibleName("Update-to-weight ratio by layer")
+        self.chart.setMinimumHeight(64)
+        self._image = pg.ImageItem(axisOrder="row-major")
+        self._image.setZValue(-10)
+        self.chart.addItem(self._image, ignoreBounds=True)
+        self._names: tuple[str, ...] = ()
+        self._layer: int | None = None
+        self._places, self._logs = np.empty(0), np.empty((0, 0))
+        self.body.addWidget(ScaleBar(theme, self.chart, theme.quantity_map, LEVELS, _MARKS, _USUAL))
+        view = self.chart.getPlotItem().getViewBox()
+        view.sigRangeChanged.connect(self._paint)
+        view.sigResized.connect(self._on_resized)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.draw(self.history, self.axis)
+
+    def sizeHint(self) -> QSize:
+        return QSize(480, 130)
+
+    def cell(self, row: int, layer: int) -> float:
+        """The ratio of a row of `history.layers` for a layer, by its place in the model."""
+        return float(self.history.layers[self._names[layer]][row])
+
+    def _draw(self) -> None:
+        layers = self.history.layers
+        if set(self._names) != set(self.history.layer_names):
+            self._names = in_order(self.history.layer_names)
+            self._restyle()
+        self._places = self.axis.of_rows(layers)
+        with np.errstate(divide="ignore"):
+            ratios = [np.log10(layers[name]) for name in self._names]
+        logs = np.array(ratios).T if ratios else np.empty((len(layers), 0))
+        self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
+        anything = len(self._places) > 0
+        self.chart.show_scales(anything)
+        nothing = self.history.why_bare or ("Nothing measured yet" if len(self.history.train) < 2 else "Not measured")
+        self.chart.say("" if anything else nothing)
+        self._image.setVisible(anything)
+        self.chart.show_range((0.0, self._length()), (0.0, float(len(self._names) or 1)))
+        self._paint()
+
+    @Slot()
+    def _paint(self) -> None:
+        if not len(self._places) or not self._names:
+            return
+        view = self.chart.getPlotItem().getViewBox()
+        left, right = view.viewRange()[0]
+        cells = layer_cells(self._places, self._logs, left, right, max(int(view.width()), 1))
+        self._image.setImage(cells.values[::-1].astype(np.float32), autoLevels=False, levels=LEVELS)
+        self._image.setRect(QRectF(left, 0.0, right - left, float(len(self._names))))
+        mean = round(cells.n_mean)
+        self.show_unit(f"each column the mean of {mean}" if mean > 1 else "")
+
+    @Slot()
+    def _write_names(self) -> None:
+        """Write the layers' names, so many as have room, the first layer at the top."""
+        n = len(self._names)
+        view = self.chart.getPlotItem().getViewBox()
+        line = QFontMetrics(self._theme.font(0.9)).height()
+        every = max(math.ceil(n * line / max(view.height(), 1.0)), 1)
+        ticks = [(n - i - 0.5, short_name(name)) for i, name in enumerate(self._names) if i % every == 0]
+        self.chart.getPlotItem().getAxis("left").setTicks([ticks])
+
+    def _words(self, row: int | None) -> str:
+        layers, train = self.history.layers, self.history.train
+        if not len(layers) or not self._names:
+            return ""
+        at = len(layers) - 1 if row is None else nearest_row(layers["step"], float(train["step"][row]))
+        step = layers["step"][at]
+        if self._layer is not None and row is not None:
+            return f"{self._names[self._layer]}, step {step:,.0f}: {ratio_words(self.cell(at, self._layer))}"
+        values = np.array([self.cell(at, layer) for layer in range(len(self._names))])
+        known = values[np.isfinite(values)]
+        if not len(known):
+            return "–"
+        return f"{ratio_words(float(known.min()))} to {ratio_words(float(known.max()))}"
+
+    @Slot(object)
+    def _on_pointed(self, place: QPointF | None) -> None:
+        n = len(self._names)
+        self._layer = None if place is None or not n else min(max(math.floor(n - place.y()), 0), n - 1)
+        super()._on_pointed(place)
+        self.read_out.setText(self._words(self._row))
+
+    @Slot()
+    def _on_resized(self) -> None:
+        self._write_names()
+        self._paint()
+
+    @Slot()
+    def _restyle(self) -> None:
+        self._image.setLookupTable(self._theme.quantity_map().getLookupTable(nPts=256))
+        width_of = QFontMetrics(self._theme.font(0.9)).horizontalAdvance
+        self.chart.set_widest(max((short_name(name) for name in self._names), key=width_of, default="embedding"))
+        self._write_names()
+
+
+_FIRST = ("embedding", "position", "segment", "embedding_norm")
+_SHORT = {"encoder.": "enc ", "decoder.": "dec ", "embedding_norm": "emb. norm", "blocks.": "block ", "_": " "}
+
+
+def in_order(layers: Sequence[str]) -> tuple[str, ...]:
+    """Layers as a token passes through them: modules list their parameters in another order."""
+
+    def place(name: str) -> tuple[int, int]:
+        return (0, _FIRST.index(name)) if name in _FIRST else (2 if name == "head" else 1, 0)
+
+    return tuple(sorted(layers, key=place))
+
+
+def short_name(layer: str) -> str:
+    """A layer's name for the axis: «encoder.blocks.0» is «enc block 0»."""
+    for whole, short in _SHORT.items():
+        layer = layer.replace(whole, short)
+    return layer
+
+
+def ratio_words(ratio: float) -> str:
+    """A ratio in one digit after the point: «1.2e-3»."""
+    if not ratio or not math.isfinite(ratio):
+        return "0" if ratio == 0 else "–"
+    digits, _, exponent = f"{ratio:.1e}".partition("e")
+    return f"{digits}e{int(exponent)}"

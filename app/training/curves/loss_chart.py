@@ -1,0 +1,268 @@
+"""The chart of a run's loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QSize, Qt, Slot
+from PySide6.QtGui import QFontMetrics, QStandardItemModel
+from PySide6.QtWidgets import QComboBox
+
+from app.kit.basics import label
+from app.kit.charts.chart import Chart
+from app.kit.charts.curve_points import SMOOTHING, moving_average
+from app.kit.charts.reference_line import ReferenceLine
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory, Table
+from app.training.curves.quantity import BITS_PER_BYTE, LOSS, PERPLEXITY, QUANTITIES
+from app.training.curves.run_axis import RunAxis
+from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
+
+_GAP = 6
+"""Pixels between the end of a curve and its name."""
+
+_NOTHING_YET = "The curve begins with the first steps."
+_NOTHING = ((np.empty(0), np.empty(0)),) * 3
+
+
+class LossChart(RunChart):
+    """Training loss (thin), smoothed (thick), validation (dots), and what guesses without a model would reach.
+
+    Args:
+        controls: whether perplexity and bits per byte can be chosen instead of the loss.
+    """
+
+    def __init__(self, theme: ThemeProvider, *, controls: bool = True) -> None:
+        self.quantity = LOSS
+        self.quantities = QComboBox()
+        for quantity in QUANTITIES:
+            self.quantities.addItem(quantity.words)
+        self.quantities.setAccessibleName("What is drawn of the loss")
+        self.quantities.setToolTip(
+            "Perplexity is e to the loss: among how many tokens it is as if the model had to guess. Bits per byte do "
+            "not depend on the tokenizer; there are none where only some of the tokens are predicted."
+        )
+        title = self.quantities if controls else label(LOSS.name, "subheading")
+        super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
+        self._vocab_size = 0
+        self._measured: Mapping[str, float] = {}
+        self._smoothing, self._log = SMOOTHING, False
+        self.chart.setAccessibleName("Loss")
+        self.setAccessibleName("Loss. Left and right read it, plus and minus look closer, Escape shows everything.")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.read_out.setProperty("role", "small")
+        self._raw = self.chart.curve()
+        self._smooth = self.chart.curve(smooth=True)
+        self._val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
+        self.chart.addItem(self._val)
+        self._guess = ReferenceLine(self.chart, "The loss of a guess that gives every token the same probability")
+        self._frequencies = ReferenceLine(self.chart, "")
+        self._names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
+        for name in self._names:
+            name.textItem.document().setDocumentMargin(1)
+            self.chart.addItem(name, ignoreBounds=True)
+        self._drawn = _NOTHING
+        self._ends = (math.nan, math.nan)
+        self.quantities.currentIndexChanged.connect(self._on_quantity)
+        view = self.chart.getPlotItem().getViewBox()
+        view.sigRangeChanged.connect(self._place_names)
+        view.sigResized.connect(self._place_names)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.refresh()
+
+    def sizeHint(self) -> QSize:
+        return QSize(560, 280)
+
+    # -- What is shown ----------------------------------------------------------------------------------
+
+    def show_history(
+        self,
+        history: RunHistory,
+        vocab_size: int,
+        measured: Mapping[str, float] | None = None,
+    ) -> None:
+        """Draw another run.
+
+        Args:
+            vocab_size: places the line of a uniform guess; 0 = unknown.
+            measured: what its run.json says that was measured, for the line of a guess that knows token frequencies.
+        """
+        self._vocab_size, self._measured = vocab_size, measured or {}
+        self.history = history
+        self.chart.show_whole()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw what the history holds now."""
+        self.draw(self.history, RunAxis.of(self.axis.column, self.history.train))
+
+    def set_smoothing(self, amount: float) -> None:
+        """Smooth the thick line more (up to 1) or less (0: not at all), see `moving_average`."""
+        self._smoothing = amount
+        self.refresh()
+
+    def set_log(self, on: bool) -> None:
+        """Use a logarithmic axis, which shows late progress."""
+        self._log = on
+        self.chart.getPlotItem().setLogMode(y=on)
+        self.chart.show_window(self.chart.window)
+        self.refresh()
+
+    def _draw(self) -> None:
+        train, val, axis = self.history.train, self.history.val, self.axis
+        self._offer_bits(bool(np.isfinite(train[BITS_PER_BYTE.column]).any()))
+        quantity = self.quantity
+        self.chart.getPlotItem().setLabel("bottom", axis.title)
+        x, x_val = axis.of_rows(train), axis.of_rows(val)
+        raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
+        smoothed = quantity.of(moving_average(train[quantity.column], self._smoothing)) if self._smoothing else raw
+        anything = len(train) > 1
+        self._raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
+        self._raw.setData(x, raw)
+        self._smooth.setVisible(bool(self._smoothing))  # its fine edges cost peaks, the other line does not
+        self._smooth.setData(x, smoothed)
+        self._val.setData(x_val, dots)
+        self._val.setVisible(anything)
+        self.chart.say("" if anything else self.history.why_bare or _NOTHING_YET)
+        self._ends = (_last(smoothed), _last(dots))
+        self._show_references(train if anything else Table(("loss", "bits_per_byte")))
+        self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING
+        self.chart.show_range((0.0, self._length()), self._heights)
+        self._place_names()
+
+    def _show_references(self, train: Table) -> None:
+        quantity, vocab_size = self.quantity, self._vocab_size
+        guess = quantity.of_nats(math.log(vocab_size), train) if vocab_size > 1 and len(train) else math.nan
+        entropy = self._measured.get("unigram_entropy", math.nan)
+        frequencies = quantity.of_nats(entropy, train) if len(train) else math.nan
+        logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
+        write = quantity.write if quantity is PERPLEXITY else "{:.2f}".format
+        self._guess.show(guess, f"uniform guess: {logarithm}{write(guess)}", log=self._log)
+        self._frequencies.show(frequencies, f"token frequencies: {write(frequencies)}", log=self._log)
+        self._frequencies.set_tip(
+            "The loss of the best guess that knows how often each token occurs, and nothing of what stands before it: "
+            f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} tokens of the training data"
+        )
+
+    def _offer_bits(self, known: bool) -> None:
+        index = QUANTITIES.index(BITS_PER_BYTE)
+        model = self.quantities.model()
+        assert isinstance(model, QStandardItemModel)
+        model.item(index).setEnabled(known)
+        if not known and len(self.history.train) and self.quantities.currentIndex() == index:
+            self.quantities.setCurrentIndex(0)
+
+    def _heights(self, first: float, last: float) -> tuple[float, float]:
+        """What to show upwards between two x: all from zero; of a part its own range.
+
+        On a logarithmic axis all that is smoothed or validated, whatever the noise below it.
+        """
+        raw, smoothed, dots = (finite_between(x, y, first, last) for x, y in self._drawn)
+        everything = np.concatenate((raw, smoothed, dots))
+        whole = self.chart.window is None
+        if whole:
+            references = np.array([self._guess.value, self._frequencies.value])
+            everything = np.concatenate((everything, references[np.isfinite(references)]))
+        if self._log:
+            top = float(everything.max(initial=0.0)) or 1.0
+            main = np.concatenate((smoothed, dots))
+            lowest = float(main[main > 0].min(initial=math.inf))
+            lowest = lowest if math.isfinite(lowest) else top / 10
+            return math.log10(lowest) - 0.1, math.log10(max(top, 2 * lowest))
+        return span_of(everything, whole=whole)
+
+    # -- Words ------------------------------------------------------------------------------------------
+
+    def _words(self, row: int | None) -> str:
+        if row is None:
+            return ""
+        train, val, quantity = self.history.train, self.history.val, self.quantity
+        step = train["step"][row]
+        words = f"step {step:,.0f}  training {quantity.write(self._value(train, row))}"
+        before = int(np.searchsorted(val["step"], step, side="right")) - 1
+        if before < 0:
+            return words
+        when = "" if val["step"][before] == step else f" at {val['step'][before]:,.0f}"
+        return f"{words}  validation {quantity.write(self._value(val, before))}{when}"
+
+    def _value(self, table: Table, row: int) -> float:
+        return float(self.quantity.of(table[self.quantity.column][row : row + 1])[0])
+
+    @Slot()
+    def _place_names(self) -> None:
+        """Write each curve's name and last value beside its end, in the margin at the right, one clear of the other."""
+        view = self.chart.getPlotItem().getViewBox()
+        (_, right), (low, high) = view.viewRange()
+        per_pixel = (high - low) / max(view.height(), 1.0)
+        right -= self._right_margin() * view.viewPixelSize()[0]
+        self._guess.place_name(right)
+        apart = self._names[0].boundingRect().height() * per_pixel
+        self._place_frequencies(right, low, apart)
+        right += _GAP * view.viewPixelSize()[0]
+        places: dict[int, float] = {}
+        for i, value in enumerate(self._ends):
+            shown = math.isfinite(value) and (value > 0 or not self._log) and len(self.history.train) > 1
+            self._names[i].setVisible(shown)
+            if shown:
+                self._names[i].setText(f"{('training', 'validation')[i]} {self.quantity.write(value)}")
+                places[i] = self._height(value)
+        if len(places) == 2 and abs(places[0] - places[1]) < apart:
+            middle = max(sum(places.values()) / 2, low + apart)
+            upper = 0 if places[0] >= places[1] else 1
+            places = {upper: middle + apart / 2, 1 - upper: middle - apart / 2}
+        for i, place in places.items():
+            self._names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
+
+    def _place_frequencies(self, right: float, low: float, line: float) -> None:
+        """Above its line, or below where the curve ends above it or the other name stands there; not at all where there
+        is no room. `low`: the lowest y that is seen, `line`: the height of a line of words."""
+        value, guess = (self._height(reference.value) for reference in (self._frequencies, self._guess))
+        late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]
+        late = late[np.isfinite(late)]
+        below = guess - value < 2 * line or (bool(len(late)) and self._height(float(np.median(late))) > value)
+        self._frequencies.place_name(right, below=below, fits=not below or value - line >= low)
+
+    def _height(self, value: float) -> float:
+        """Where a value is upwards; NaN where it is nowhere."""
+        if not self._log:
+            return value
+        return math.log10(value) if value > 0 else math.nan
+
+    def _right_margin(self) -> int:
+        widest = f"validation {self.quantity.write(88.88)}"
+        return QFontMetrics(self._theme.font(0.9, bold=True)).horizontalAdvance(widest) + _GAP + SPACE
+
+    # -- Style and choices ------------------------------------------------------------------------------
+
+    @Slot(int)
+    def _on_quantity(self, index: int) -> None:
+        self.quantity = QUANTITIES[index]
+        self.chart.setAccessibleName(self.quantity.name)
+        self.chart.show_window(self.chart.window)
+        self._restyle()
+        self.refresh()
+
+    @Slot()
+    def _restyle(self) -> None:
+        theme, colors = self._theme, self._theme.theme
+        self._smooth.setPen(theme.pen("accent", width=2))
+        self._val.setSymbolPen(theme.pen("surface"))
+        self._val.setSymbolBrush(colors.validation)
+        self._guess.restyle(theme)
+        self._frequencies.restyle(theme)
+        for name, color in zip(self._names, (colors.accent, colors.validation), strict=True):
+            name.setColor(color)
+            name.fill = pg.mkBrush(colors.surface)  # a line behind would strike it through
+            name.setFont(theme.font(0.9, bold=True))
+        self._raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
+        self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self._right_margin())
+
+
+def _last(values: Floats) -> float:
+    """The last finite value, NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known[-1]) if len(known) else math.nan

@@ -1,0 +1,152 @@
+"""What the charts of a run have in common: a head with a name and values, and a pointer that reads a row."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, Qt, Signal, Slot
+from PySide6.QtGui import QFocusEvent, QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.charts.chart import Chart
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory
+from app.training.curves.run_axis import RunAxis, nearest_row
+
+Floats = NDArray[np.float64]
+
+_STRIDES = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -(10**9), Qt.Key.Key_End: 10**9}
+_ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7}
+
+
+class RunChart(QWidget):
+    """A chart over a run's course, below its name; at the right of that what is measured where the pointer is.
+
+    Subclasses draw `history` along `axis` in `_draw`, and say in `_words` what stands at the right.
+
+    Signals:
+        row_pointed(row): the pointer is at this row of `history.train`, or None: at none.
+    """
+
+    row_pointed = Signal(object)
+
+    def __init__(self, theme: ThemeProvider, chart: Chart, title: QWidget, unit: str = "") -> None:
+        super().__init__()
+        self._theme = theme
+        self.chart = chart
+        self.history = RunHistory()
+        self.axis = RunAxis()
+        self._row: int | None = None
+        self.read_out = ElidedLabel()
+        self.read_out.setProperty("role", "mono-small")
+        self.read_out.alignment = Qt.AlignmentFlag.AlignRight
+        self._unit = label(unit, "caption")
+        if not unit:
+            self._unit.hide()
+        self.head = QHBoxLayout()
+        self.head.setSpacing(SPACE)
+        self.head.addWidget(title)
+        self.head.addWidget(self._unit)
+        self.head.addWidget(self.read_out, 1)
+        self.body = QHBoxLayout()
+        self.body.setSpacing(SPACE // 2)
+        self.body.addWidget(chart, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addLayout(self.head)
+        layout.addLayout(self.body, 1)
+        chart.pointed.connect(self._on_pointed)
+
+    def show_unit(self, unit: str) -> None:
+        """Write a unit, or another small remark, beside the name; "" for none."""
+        self._unit.setText(unit)
+        self._unit.setVisible(bool(unit))
+
+    def draw(self, history: RunHistory, axis: RunAxis) -> None:
+        """Draw what a run's history holds now along an axis."""
+        self.history, self.axis = history, axis
+        anything = len(history.train) > 1
+        self.chart.show_scales(anything)
+        self._draw()
+        self.show_row(self._row)
+
+    def show_row(self, row: int | None) -> None:
+        """Read the values of a row of `history.train`; None: the latest."""
+        places = self.axis.of_rows(self.history.train)
+        self._row = row if row is not None and row < len(places) else None
+        self.chart.show_cursor(None if self._row is None else float(places[self._row]))
+        self.read_out.setText(self._words(self._row))
+
+    # -- Keys, where a chart takes the focus ------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        n, key = len(self.history.train), Qt.Key(event.key())
+        if n < 2 or key not in (*_STRIDES, *_ZOOMS, Qt.Key.Key_Escape):
+            super().keyPressEvent(event)
+            return
+        places = self.axis.of_rows(self.history.train)
+        row = n - 1 if self._row is None else self._row
+        if key in _STRIDES:
+            first, last = self.chart.window or (-math.inf, math.inf)
+            n_shown = int(np.count_nonzero((places >= first) & (places <= last)))
+            one = 1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else max(n_shown // 100, 1)
+            row = min(max(row + _STRIDES[key] * one, 0), n - 1)
+            self.chart.reveal(float(places[row]))
+        elif key in _ZOOMS:
+            self.chart.zoom(_ZOOMS[key], float(places[row]))
+        else:
+            self.chart.show_whole()
+        self._point_at(row)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        if event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason):
+            self._point_at(len(self.history.train) - 1 if len(self.history.train) > 1 else None)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        self._point_at(None)
+
+    def _point_at(self, row: int | None) -> None:
+        if row != self._row:
+            self.show_row(row)
+            self.row_pointed.emit(row)
+
+    def _draw(self) -> None:
+        raise NotImplementedError
+
+    def _words(self, row: int | None) -> str:
+        """The values at a row; where it is None, what is to be known all the time."""
+        raise NotImplementedError
+
+    @Slot(object)
+    def _on_pointed(self, place: QPointF | None) -> None:
+        places = self.axis.of_rows(self.history.train)
+        row = nearest_row(places, place.x()) if place is not None and len(places) > 1 else None
+        self._point_at(row)
+
+    def _length(self) -> float:
+        """How far the run goes along the axis; 1 where it has not begun."""
+        tables = (self.history.train, self.history.val)
+        return max((float(self.axis.of_rows(table)[-1]) for table in tables if len(table)), default=0.0) or 1.0
+
+
+def finite_between(x: Floats, y: Floats, first: float, last: float) -> Floats:
+    """The finite y of those points (n,) whose x, which does not fall, is between two."""
+    part = y[int(np.searchsorted(x, first)) : int(np.searchsorted(x, last, side="right"))]
+    return part[np.isfinite(part)]
+
+
+def span_of(values: Floats, *, whole: bool) -> tuple[float, float]:
+    """From where to where to show positive values (n,): a whole run from zero, a part of it as high as that part is."""
+    top = float(values.max(initial=0.0)) or 1.0
+    if whole or not len(values):
+        return 0.0, top
+    low = float(values.min())
+    room = 0.05 * (top - low) or 0.05 * top
+    return max(low - room, 0.0), top + room

@@ -1,0 +1,136 @@
+"""What the model writes after its pinned prompts, as it learns: the newest, or any earlier step on the slider."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, Slot
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory
+from app.training.curves.sample_parts import parts
+from app.training.curves.sample_words import as_rich_text, with_changes_marked
+from models.events import SampleMade
+from models.settings.run_spec import RunSpec, objective_of
+
+_EMPTY = "None yet. A run with pinned prompts shows here what the model makes of them, again and again as it learns."
+_ANSWERS = {
+    "masked-tokens": "filled in",
+    "span-corruption": "in the gaps",
+    "denoising": "written anew",
+    "pronouns": "“it” is",
+}
+"""What stands before the answers of models that do not go on with a prompt, by what they practise."""
+
+
+class SampleFeed(QWidget):
+    """Samples of one run."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._history = RunHistory()
+        self._answer = ""
+        self._n_known = 0
+        self._steps: list[int] = []
+        self._texts: list[QLabel] = []
+        self._slider = QSlider(Qt.Orientation.Horizontal)
+        self._slider.setAccessibleName("Step of the samples")
+        self._slider.setToolTip("Go back to what the model wrote at an earlier step")
+        self._slider.setMaximumWidth(320)
+        self._step = label("", "mono-small")
+        head = QHBoxLayout()
+        head.setSpacing(SPACE)
+        head.addWidget(label("Samples", "subheading"))
+        head.addSpacing(SPACE)
+        head.addWidget(self._slider, 1)
+        head.addWidget(self._step)
+        head.addStretch(1)
+        self._body = QWidget()
+        self._body.setProperty("role", "scrolled")
+        self._lines = QVBoxLayout(self._body)
+        self._lines.setContentsMargins(0, 0, SPACE, 0)
+        self._lines.setSpacing(SPACE + SPACE // 2)
+        self._lines.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.setWidget(self._body)
+        self._pages = QStackedWidget()
+        self._pages.setMinimumHeight(7 * SPACE)
+        self._empty = label(_EMPTY, "muted", wrap=True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(area)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(head)
+        layout.addWidget(self._pages, 1)
+        self._slider.valueChanged.connect(self._show)
+        theme.theme_changed.connect(self._show)
+
+    def show_history(self, history: RunHistory, spec: RunSpec | None) -> None:
+        """Show another run's samples; its spec, where it can be read, tells what kind of answers they are."""
+        self._history, self._n_known, self._steps = history, 0, []
+        practised = "" if spec is None else objective_of(spec.model, spec.train.objective)
+        if spec is not None and spec.data.source == "pronouns":
+            practised = "pronouns"
+        self._answer = _ANSWERS.get(practised, "")
+        with QSignalBlocker(self._slider):
+            self._slider.setRange(0, 0)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take in what has come since."""
+        if len(self._history.samples) == self._n_known and self._n_known:
+            return
+        self._n_known = len(self._history.samples)
+        followed = self._slider.value() >= self._slider.maximum()
+        self._steps = sorted({sample.step for sample in self._history.samples})
+        with QSignalBlocker(self._slider):
+            self._slider.setRange(0, max(0, len(self._steps) - 1))
+            if followed:
+                self._slider.setValue(self._slider.maximum())
+        self._slider.setEnabled(len(self._steps) > 1)
+        self._empty.setText(self._history.why_empty or _EMPTY)
+        self._pages.setCurrentIndex(1 if self._steps else 0)
+        self._show()
+
+    @Slot()
+    def _show(self) -> None:
+        self._slider.setVisible(bool(self._steps))
+        if not self._steps:
+            self._step.setText("")
+            return
+        step = self._steps[min(self._slider.value(), len(self._steps) - 1)]
+        last = " · latest" if step == self._steps[-1] else ""
+        self._step.setText(f"step {step:,}{last}")
+        newest: dict[str, SampleMade] = {}
+        before: dict[str, SampleMade] = {}
+        for sample in self._history.samples:
+            if sample.step <= step:
+                before[sample.prompt] = newest.get(sample.prompt, sample)
+                newest[sample.prompt] = sample
+        for i, sample in enumerate(newest.values()):
+            if i == len(self._texts):
+                self._add_text()
+            self._texts[i].setText(self._as_html(sample, before[sample.prompt]))
+            self._texts[i].show()
+        for extra in self._texts[len(newest) :]:
+            extra.hide()
+
+    def _add_text(self) -> None:
+        text = QLabel()
+        text.setWordWrap(True)
+        text.setTextFormat(Qt.TextFormat.RichText)
+        text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._texts.append(text)
+        self._lines.insertWidget(self._lines.count() - 1, text)
+
+    def _as_html(self, sample: SampleMade, before: SampleMade) -> str:
+        colors = self._theme.theme
+        (asked, text), (_, old) = parts(sample), parts(before)
+        words = f' <span style="color:{colors.muted}"><i>{self._answer}:</i></span>' if self._answer else ""
+        marked = with_changes_marked(old, text, colors.accent_soft)
+        return f'<span style="color:{colors.muted}">{as_rich_text(asked)}</span>{words} {marked}'

@@ -1,0 +1,113 @@
+"""A small chart of one quantity of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from PySide6.QtCore import QSize, Slot
+
+from app.kit.basics import label
+from app.kit.charts.chart import Chart
+from app.kit.charts.curve_points import SMOOTHING, moving_average
+from app.kit.theme import ThemeProvider
+from app.session.run_history import Table
+from app.training.curves.run_chart import RunChart, finite_between, span_of
+
+Words = Callable[[Table, int], str]
+"""What is said of a row of a table."""
+
+
+class SmallChart(RunChart):
+    """One quantity along a run's course, with its name and unit, and the value where the pointer is, or the latest.
+
+    Args:
+        column: of RunHistory.train. `sparse`: it is not measured at every step, and what was measured last stands.
+        words: says the value of a row; by default it is written in `form`.
+        scale: for the largest value, by what all are divided, and the unit then.
+        noisy: drawn thin, with a smoothed line over it.
+        numbers: whether they stand along the chart; of charts above each other, only the last needs that.
+    """
+
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        title: str,
+        column: str,
+        unit: str = "",
+        *,
+        form: str = ".3g",
+        words: Words | None = None,
+        scale: Callable[[float], tuple[float, str]] | None = None,
+        noisy: bool = False,
+        sparse: bool = False,
+        numbers: bool = True,
+        tip: str = "",
+    ) -> None:
+        heading = label(title, "subheading")
+        heading.setToolTip(tip)
+        super().__init__(theme, Chart(theme), heading, unit)
+        self._column, self._sparse, self._scale = column, sparse, scale
+        self._say: Words = words or (lambda train, row: words_of(float(train[column][row]), form))
+        self._smoothing = SMOOTHING
+        self.chart.setAccessibleName(title)
+        self.chart.setMinimumHeight(48)
+        if not numbers:
+            self.chart.getPlotItem().getAxis("bottom").setHeight(6)
+            self.chart.getPlotItem().getAxis("bottom").setStyle(showValues=False)
+        self._line = self.chart.curve()
+        self._smooth = self.chart.curve(smooth=True) if noisy else None
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.draw(self.history, self.axis)
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, 100)
+
+    def set_smoothing(self, amount: float) -> None:
+        """Smooth the thick line more or less, see `moving_average`."""
+        self._smoothing = amount
+        self._restyle()
+        self.draw(self.history, self.axis)
+
+    def _draw(self) -> None:
+        train = self.history.train
+        values, x = train[self._column], self.axis.of_rows(train)
+        if self._sparse:
+            known = np.isfinite(values)
+            values, x = values[known], x[known]
+        if self._scale is not None:
+            divisor, unit = self._scale(float(values.max(initial=0.0)))
+            values = values / divisor
+            self.show_unit(unit)
+        self._x, self._values = x, values
+        self._line.setData(x, values)
+        if self._smooth is not None:
+            self._smooth.setVisible(bool(self._smoothing))
+            self._smooth.setData(x, moving_average(values, self._smoothing))
+        self.chart.show_range((0.0, self._length()), self._heights)
+
+    def _heights(self, first: float, last: float) -> tuple[float, float]:
+        """What to show upwards between two x: all from zero, of a part its own range."""
+        return span_of(finite_between(self._x, self._values, first, last), whole=self.chart.window is None)
+
+    def _words(self, row: int | None) -> str:
+        train = self.history.train
+        row = len(train) - 1 if row is None else row
+        if self._sparse:
+            known = np.flatnonzero(np.isfinite(train[self._column][: row + 1]))
+            row = int(known[-1]) if len(known) else -1
+        return self._say(train, row) if row >= 0 else "–"
+
+    @Slot()
+    def _restyle(self) -> None:
+        thin = self._smooth is not None and self._smoothing > 0
+        self._line.setPen(self._theme.pen("info", alpha=0.35 if thin else 1.0))
+        if self._smooth is not None:
+            self._smooth.setPen(self._theme.pen("info", width=1.5))
+
+
+def words_of(value: float, form: str) -> str:
+    """A number in a format, «–» where it is not finite."""
+    return format(value, form) if math.isfinite(value) else "–"

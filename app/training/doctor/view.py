@@ -1,0 +1,179 @@
+"""The doctor's view of a run: what is wrong with it and what to do, or what was looked at and found in order."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, column, label
+from app.kit.scrolling import scrolling
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from app.training.doctor.check_list import CheckList
+from app.training.doctor.diagnosis_card import DiagnosisCard
+from app.training.shown_run import ShownRun
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+from models.runs.run_folder import RunFolder
+from models.training.doctor import Diagnosis, Examination, Remedy, RunLog, examine
+
+_EMPTY = ("Nothing to examine yet", "The doctor reads what a run writes down, step by step.")
+_WIDEST = 880
+"""Pixels: longer lines are hard to read."""
+
+
+class DoctorView(QWidget):
+    """Examines a run beside the window, again while it grows.
+
+    Args:
+        session: for what all views of a run get; nothing of it is used here.
+
+    Signals:
+        remedy_asked(run_id, remedy): the user wants this `Remedy` of the run.
+    """
+
+    remedy_asked = Signal(str, object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._run: ShownRun | None = None
+        self._examined: ShownRun | None = None
+        self._stale = False
+        self.cards: dict[str, DiagnosisCard] = {}
+        self.heading = label("", "heading", wrap=True)
+        self.summary = label("", "muted", wrap=True)
+        self.checks = CheckList(theme)
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_examined)
+        self._aside.failed.connect(self._on_failed)
+        self._empty = EmptyState(*_EMPTY)
+        self._build()
+
+    def _build(self) -> None:
+        inside = QWidget()
+        inside.setMaximumWidth(_WIDEST)
+        self._lines = QVBoxLayout(inside)
+        self._lines.setContentsMargins(0, 0, SPACE, 0)
+        self._lines.setSpacing(SPACE + SPACE // 2)
+        self._lines.addWidget(self.heading)
+        self._lines.addWidget(self.summary)
+        self._first_card = self._lines.count()
+        self._others = label("Looked for, and not found", "subheading")
+        self._lines.addWidget(self._others)
+        self._lines.addWidget(self.checks)
+        self._lines.addStretch(1)
+        self._found = scrolling(inside)
+        layout = column(self._found, self._empty)
+        self.setLayout(layout)
+        self._found.hide()
+
+    def show_run(self, run: ShownRun) -> None:
+        """Examine another run."""
+        self._run = run
+        self._stale = False
+        if run.folder is None or run.spec is None or not len(run.history.train):
+            self._aside.cancel()
+            why = run.history.why_empty
+            self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
+            return
+        self._examine(run)
+
+    def refresh(self) -> None:
+        """The run has grown: examine it again, once the examination that is going on has ended."""
+        if self._run is None:
+            return
+        if self._aside.busy:
+            self._stale = True
+        else:
+            self.show_run(self._run)
+
+    def _examine(self, run: ShownRun) -> None:
+        assert run.folder is not None
+        self._examined = run
+        self._aside.ask(partial(_examination, run, _Columns(run.history)))
+
+    @Slot(object)
+    def _on_examined(self, examination: Examination) -> None:
+        run = self._examined
+        if run is None or run is not self._run:
+            return
+        self._show_cards(run, examination.diagnoses)
+        n = len(examination.diagnoses)
+        made = sum(check.possible for check in examination.checks)
+        self.checks.set_checks(examination.checks)
+        self._others.setVisible(bool(n and examination.checks))
+        if n:
+            self.heading.setText("One thing is wrong" if n == 1 else f"{n} things are wrong")
+            self.summary.setText("The gravest first. Each button makes a new run; this one stays as it is.")
+        elif made:
+            self.heading.setText("Nothing is wrong")
+            later = len(examination.checks) - made
+            missing = f" {later} cannot be looked for yet." if later else ""
+            self.summary.setText(f"{made} kinds of trouble were looked for in this run's log, and not found.{missing}")
+        if n or made:
+            self._empty.hide()
+            self._found.show()
+        else:
+            self._show_empty(*_EMPTY)
+        if self._stale:
+            self._stale = False
+            self.refresh()
+
+    def _show_cards(self, run: ShownRun, diagnoses: tuple[Diagnosis, ...]) -> None:
+        """Change what is shown in place: a button that is being pressed must not be replaced under the pointer."""
+        found = {diagnosis.kind: diagnosis for diagnosis in diagnoses}
+        for kind in set(self.cards) - set(found):
+            self.cards.pop(kind).deleteLater()
+        for i, (kind, diagnosis) in enumerate(found.items()):
+            if kind not in self.cards:
+                card = self.cards[kind] = DiagnosisCard(kind, self._theme)
+                card.remedy_asked.connect(self._on_remedy)
+            self._lines.insertWidget(self._first_card + i, self.cards[kind])
+            self.cards[kind].show_diagnosis(diagnosis, run)
+
+    def _show_empty(self, heading: str, sentence: str) -> None:
+        self._empty.set_words(heading, sentence)
+        self._found.hide()
+        self._empty.show()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._show_empty("This run's log cannot be read", failure.sentence)
+
+    @Slot(object)
+    def _on_remedy(self, remedy: Remedy) -> None:
+        if self._examined is not None:
+            self.remedy_asked.emit(self._examined.id, remedy)
+
+
+class _Columns:
+    """The curves of a history as they are now: they may grow while they are examined."""
+
+    def __init__(self, history: RunHistory) -> None:
+        self.train = {name: history.train[name] for name in ("step", "loss", "lr", "grad_norm")}
+        self.val = {name: history.val[name] for name in ("step", "loss", "loss_error")}
+        self.layers = history.layer_names
+        self.layer_step = history.layers["step"]
+        ratios = [history.layers[name] for name in self.layers]
+        self.update_ratio = np.stack(ratios, axis=1) if ratios else np.zeros((len(self.layer_step), 0))
+        self.events = tuple((mark.step, mark.event, mark.detail) for mark in history.marks)
+
+
+def _examination(run: ShownRun, columns: _Columns) -> Examination:
+    """What the doctor says of a run with these curves; ValueError names a damaged run.json."""
+    assert run.folder is not None
+    log = RunLog.of(
+        RunFolder.open(run.folder),
+        train=columns.train,
+        val=columns.val,
+        layer_step=columns.layer_step,
+        layers=columns.layers,
+        update_ratio=columns.update_ratio,
+        events=columns.events,
+    )
+    return examine(log)

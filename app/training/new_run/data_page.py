@@ -1,0 +1,84 @@
+"""The data preview of a run that is being set up: it follows the choices, and asks before it trains a tokenizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button
+from app.kit.layout.pages import Pages
+from app.kit.theme import ThemeProvider
+from app.training.trials.data_preview import DataPreviewPanel
+
+if TYPE_CHECKING:
+    from app.training.new_run.page import NewRun
+
+_REST_MS = 700
+"""How long the choices must rest before the data is looked at by itself."""
+
+
+class RunDataPage(QWidget):
+    """Shows the data of what is chosen in the form."""
+
+    def __init__(self, form: NewRun, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._form = form
+        self.panel = DataPreviewPanel(theme)
+        self.look = button("", theme, self._look, icon="eye", role="primary")
+        self._note = EmptyState("", "", self.look)
+        self._pages = Pages({"note": lambda: self._note, "panel": lambda: self.panel})
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._pages)
+        self._rest = QTimer(self, singleShot=True, interval=_REST_MS)
+        self._rest.timeout.connect(self._look_by_itself)
+
+    def follow(self) -> None:
+        """Show what there is of what is chosen now, and look at it where that needs nobody's leave."""
+        form, trial = self._form, self._form.session.trial
+        if form.choices.problem:
+            self._say("Nothing to look at yet", form.choices.problem, "")
+            return
+        if trial.preview is not None and trial.preview_of is not None and form.is_like(trial.preview_of):
+            self.panel.show_preview(trial.preview)
+            self._pages.show_page("panel")
+            return
+        mine = trial.spec is not None and form.is_like(trial.spec)
+        if trial.running and mine and trial.kind in ("preview", "forecast"):
+            self._say("Looking at the data", trial.phase, "")
+        elif trial.problem and mine and trial.kind in ("preview", "forecast"):
+            self._say("The data cannot be shown", trial.problem, "Try again")
+        elif form.session.training_active:
+            self._say("A training is going on", "The data can be looked at when it is over.", "")
+        elif form.tokenizer.exists or self._was_trained():
+            self._say("Looking at the data", "It begins when the choices rest for a moment.", "")
+            self._rest.start()
+        else:
+            self._say(
+                "The tokenizer is not trained yet",
+                "What the model reads are tokens, and this run would train its tokenizer first. That can be done now: "
+                "the run will find it.",
+                "Train the tokenizer and look",
+            )
+
+    def _was_trained(self) -> bool:
+        """Whether a look at the same text with the same tokenizer has been had: then the library has it."""
+        seen, form = self._form.session.trial.preview_of, self._form
+        return seen is not None and (seen.data, seen.tokenizer) == (form.data.spec, form.tokenizer.spec)
+
+    def _look(self) -> None:
+        self._form.try_out("preview")
+
+    def _look_by_itself(self) -> None:
+        form = self._form
+        trial = form.session.trial
+        if self.isVisible() and not form.choices.problem and not trial.running and not form.session.training_active:
+            self._look()
+
+    def _say(self, heading: str, sentence: str, action: str) -> None:
+        self._note.set_words(heading, sentence)
+        self.look.setText(action)
+        self.look.setVisible(bool(action))
+        self._pages.show_page("note")

@@ -1,0 +1,109 @@
+"""Which architecture a run uses: the builder's current one, a preset of any family and size, or a saved design."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, Slot
+from PySide6.QtGui import QStandardItem, QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QWidget
+
+from app.kit.basics import button, column, label, row
+from app.kit.forms.editors import keep_wheel_for_scrolling
+from app.kit.theme import ThemeProvider
+from app.kit.words.preset_words import design_words, parameter_words, preset_families
+from app.kit.words.value_words import counted, size_words
+from app.session.session import Session
+from models import cost
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+
+_GIANT = 300_000_000
+"""From so many parameters on, what training needs is said beside the choice."""
+
+
+class DesignPicker(QWidget):
+    """Shows and changes `session.design`, which the builder shares."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.choice = QComboBox()
+        self.choice.setAccessibleName("Design")
+        self.choice.setToolTip("The architecture: a published family in some size, or one of your own")
+        self.choice.setMaxVisibleItems(24)
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.setMinimumContentsLength(24)
+        keep_wheel_for_scrolling(self.choice)
+        self._about = label("", "caption", wrap=True)
+        edit = button(
+            "Edit in Builder",
+            theme,
+            lambda: session.tab_requested.emit("builder"),
+            icon="pencil-simple",
+            role="link",
+            tip="See the architecture as a diagram, and change it",
+        )
+        layout = column(self.choice, self._about)
+        layout.addLayout(row(edit, None))
+        self.setLayout(layout)
+        self.choice.activated.connect(self._on_chosen)
+        session.design_changed.connect(self._on_design_changed)
+        session.library_changed.connect(self.reload)
+        self.reload()
+
+    @Slot()
+    def reload(self) -> None:
+        """Show what there is and what is chosen."""
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            saved = self._session.inspect_designs()
+            if saved:
+                self._add_heading("Your designs")
+            for info in saved:
+                if info.config is not None:
+                    self.choice.addItem(f"{info.name}  ·  {parameter_words(info.config)}", info.name)
+            for family in preset_families():
+                self._add_heading(family.title)
+                for name in family.presets:
+                    self.choice.addItem(f"{design_words(name)}  ·  {parameter_words(PRESETS[name])}", name)
+        self._on_design_changed()
+
+    @Slot()
+    def _on_design_changed(self) -> None:
+        design, name = self._session.design, self._session.design_name
+        with QSignalBlocker(self.choice):
+            edited = self.choice.findData("")
+            if edited >= 0:
+                self.choice.removeItem(edited)
+            if self.choice.findData(name or None) < 0 or not name:
+                self.choice.insertItem(0, f"Edited design (not saved)  ·  {parameter_words(design)}", "")
+                name = ""
+            self.choice.setCurrentIndex(self.choice.findData(name))
+        self._about.setText(_about(design))
+
+    def _add_heading(self, text: str) -> None:
+        item = QStandardItem(text)
+        item.setFlags(Qt.ItemFlag.NoItemFlags)
+        item.setFont(self._theme.font(0.9, bold=True))
+        model = self.choice.model()
+        assert isinstance(model, QStandardItemModel)
+        model.appendRow(item)
+
+    @Slot(int)
+    def _on_chosen(self, index: int) -> None:
+        name = self.choice.itemData(index)
+        if name and not self._session.load_design(name):
+            self._on_design_changed()
+
+
+def _about(design: ModelConfig) -> str:
+    layers = counted(design.n_layer, "layer")
+    if design.topology == "encoder-decoder":
+        layers = f"{design.encoder().n_layer} + {design.n_layer} layers"
+    words = (
+        f"{design.topology.capitalize()}, {layers}, {design.d_model:,} wide, {design.n_head} heads, "
+        f"{design.context_length:,} tokens of context."
+    )
+    if cost.total_parameters(design) >= _GIANT:
+        memory = sum(cost.memory(design, 1, min(design.context_length, 1024)).values())
+        words += f" Training it needs some {size_words(memory)} of memory, even one text at a time (estimated)."
+    return words

@@ -1,0 +1,262 @@
+"""What will run, in numbers, before it does: name, size, cost, and the button that starts it."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, label, row, set_role
+from app.kit.figures.fit_gauge import FitGauge
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import short_count
+from app.session.device_memory import Room, fit_of, of_room
+from app.session.status import duration
+from app.training.trials.trials import TrialState
+from models import cost
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig
+from models.training.trials.findings import RunCost
+
+_CHARACTERS = 33
+"""So many wide: the longest fact, the memory, in one line."""
+_NONE = "–"
+_MEASURE = (
+    "Train this very run for a few steps, to see what it takes. The text and the tokenizer are prepared for it, and "
+    "kept; nothing else is."
+)
+_FACTS = (
+    ("parameters", "Parameters", "Trained numbers of the model"),
+    ("step", "Tokens per step", "Batch size × accumulation × context length"),
+    ("tokens", "Tokens in all", "What the model will have read at the end, repetitions included"),
+    ("guess", "Uniform guess", "The loss of a model that knows nothing: ln(vocabulary), in nats per token"),
+)
+_COSTS = (
+    ("memory", "Memory", "The most that a training step holds: weights, gradients, optimizer and activations"),
+    ("time", "Time in all", "All steps, with the validations and samples on the way; loading and saving come on top"),
+    ("per step", "Per step", "One update of the weights"),
+    ("speed", "Speed", "Tokens read per second of training"),
+)
+
+
+class RunReview(QFrame):
+    """The card at the right of the form.
+
+    Signals:
+        start_asked(): train it now. queue_asked(): when its turn comes.
+        measure_asked(), cancel_asked(): measure what it will cost; stop that.
+        fit_asked(): find the largest batch that fits, and use it.
+    """
+
+    start_asked = Signal()
+    queue_asked = Signal()
+    measure_asked = Signal()
+    cancel_asked = Signal()
+    fit_asked = Signal()
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "card")
+        self._theme = theme
+        self.name = QLineEdit()
+        self.name.setPlaceholderText("Name of the run")
+        self.name.setAccessibleName("Name of the run")
+        self.name.setMaxLength(60)
+        self.name.setToolTip("What to call the run in the list; left empty, it is called after the design")
+        self.like = ElidedLabel()
+        self.like.setProperty("role", "caption")
+        self.start = button(
+            "Start training",
+            theme,
+            self.start_asked.emit,
+            icon="play-fill",
+            role="primary",
+            tip="Start training this model",
+        )
+        self.queue = button(
+            "Add to the queue",
+            theme,
+            self.queue_asked.emit,
+            icon="queue",
+            tip="Let it wait below the runs: it starts by itself after the present training, or with Start there",
+        )
+        self.measure = button(
+            "Measure",
+            theme,
+            self.measure_asked.emit,
+            icon="timer",
+            role="link",
+            tip=_MEASURE,
+        )
+        self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop after this step")
+        self.fit = button(
+            "Make it fit", theme, self.fit_asked.emit, tip="Find the largest batch that fits by trial, and use that"
+        )
+        self.gauge = FitGauge(theme)
+        self.origin = label("", "pill")
+        self.phase = ElidedLabel()
+        self.phase.setProperty("role", "caption")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.note = label("", "caption", wrap=True)
+        self.problem = label("", "error", wrap=True)
+        self._facts: dict[str, QLabel] = {}
+        self._estimated: tuple[object, int] | None = None
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        lines.setSpacing(SPACE)
+        lines.addWidget(label("4  Review", "heading"))
+        caption = label("Name")
+        caption.setBuddy(self.name)
+        lines.addLayout(column(caption, self.name, self.like, spacing=SPACE // 2))
+        lines.addSpacing(SPACE // 2)
+        lines.addLayout(self._grid(_FACTS))
+        lines.addSpacing(SPACE)
+        lines.addLayout(self._cost_head())
+        lines.addWidget(self.gauge)
+        lines.addLayout(self._grid(_COSTS))
+        lines.addWidget(self.progress)
+        lines.addWidget(self.phase)
+        lines.addWidget(self.note)
+        lines.addLayout(row(self.fit, None))
+        lines.addStretch(1)
+        lines.addWidget(self.problem)
+        lines.addWidget(self.start)
+        lines.addWidget(self.queue)
+        theme.theme_changed.connect(self._fit)
+        self._fit()
+
+    @Slot()
+    def _fit(self) -> None:
+        digits = QFontMetrics(self._theme.mono_font()).horizontalAdvance("0" * _CHARACTERS)
+        self.setFixedWidth(digits + 4 * SPACE)
+
+    def _cost_head(self) -> QHBoxLayout:
+        line = QHBoxLayout()
+        line.setContentsMargins(0, 0, 0, 0)
+        line.addWidget(label("Cost", "subheading"))
+        line.addWidget(self.origin, 0, Qt.AlignmentFlag.AlignVCenter)
+        line.addStretch(1)
+        line.addWidget(self.measure)
+        line.addWidget(self.cancel)
+        return line
+
+    def _grid(self, facts: tuple[tuple[str, str, str], ...]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setVerticalSpacing(SPACE // 2)
+        for i, (name, words, tip) in enumerate(facts):
+            title, number = label(words, "muted"), label(_NONE, "mono")
+            for widget in (title, number):
+                widget.setToolTip(tip)
+            number.setAccessibleName(words)
+            number.setAlignment(Qt.AlignmentFlag.AlignRight)
+            grid.addWidget(title, i, 0)
+            grid.addWidget(number, i, 1)
+            self._facts[name] = number
+        return grid
+
+    def fact(self, name: str) -> str:
+        """A number that is shown."""
+        return self._facts[name].text()
+
+    def show_run(self, model: ModelConfig, train: TrainConfig, problem: str, *, can_wait: bool) -> None:
+        """Show what will run, why it cannot start ('' where it can), and whether it may be queued."""
+        self.queue.setEnabled(can_wait)
+        if self.problem.text() != problem:
+            self.problem.setText(problem)
+            # Where it may wait nothing is wrong with it.
+            set_role(self.problem, "muted" if can_wait else "error")
+        self.problem.setVisible(bool(problem))
+        self.start.setEnabled(not problem)
+        tokens = train.batch_size * train.grad_accum_steps * model.context_length
+        self._facts["parameters"].setText(short_count(cost.total_parameters(model), billion="B"))
+        self._facts["step"].setText(f"{tokens:,}")
+        self._facts["tokens"].setText(short_count(tokens * train.steps))
+        self._facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
+
+    def show_like(self, name: str) -> None:
+        """Say whose settings it began with; '' for nobody's."""
+        self.like.setText(f"Like «{name}»" if name else "")
+        self.like.setVisible(bool(name))
+
+    def show_cost(
+        self,
+        model: ModelConfig,
+        train: TrainConfig,
+        measured: RunCost | None,
+        room: Room | None,
+        trial: TrialState,
+        *,
+        can_try: bool,
+    ) -> None:
+        """Show the estimate, or what was measured of exactly this run; what the trial is doing, or whether one can."""
+        self._show_trial(trial)
+        self.measure.setEnabled(can_try)
+        self.measure.setToolTip(_MEASURE if can_try else "Not while a training is going on, or something is missing")
+        self.fit.setEnabled(can_try)
+        if measured is not None and measured.peak_bytes is not None:
+            needed = measured.peak_bytes
+        elif measured is not None:
+            needed = measured.estimated_bytes
+        else:
+            needed = self._estimate(model, train, room)
+        fit = fit_of(needed, room)
+        have = (room.n_bytes if room is not None else None) or 0
+        level = "no" if measured is not None and not measured.fits else fit.level
+        self.gauge.set_shares(needed / have if have else 0.0, level)
+        self._facts["memory"].setText(of_room(needed, room))
+        set_role(self.origin, "pill", tone="ok" if measured is not None and measured.fits else "")
+        self.origin.setText("measured" if measured is not None and measured.ms_per_step is not None else "estimated")
+        known = measured is not None and measured.ms_per_step is not None
+        for name in ("time", "per step", "speed"):
+            self._facts[name].setText(_NONE)
+        if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
+            self._facts["time"].setText(duration(measured.seconds))
+            self._facts["per step"].setText(_milliseconds(measured.ms_per_step))
+            self._facts["speed"].setText(f"{short_count(measured.tokens_per_s)}/s")
+        too_much = level == "no"
+        self.fit.setVisible(too_much and not trial.running)
+        words = ""
+        if trial.problem and not trial.running and trial.kind in ("forecast", "batch"):
+            words = trial.problem
+        elif too_much:
+            tried = "It was tried, and memory ran out." if measured is not None and measured.is_tried else fit.sentence
+            words = f"{tried} A smaller batch needs less, and accumulation makes up for it."
+        elif not known and not trial.running:
+            words = "Measure it to know the time, and the memory exactly."
+        elif known and fit.level == "tight":
+            words = fit.sentence
+        self.note.setText(words)
+        self.note.setVisible(bool(words))
+
+    def _estimate(self, model: ModelConfig, train: TrainConfig, room: Room | None) -> int:
+        """The bytes that a step is estimated to hold: worked out once for each run that is chosen."""
+        kind, precision = ("cpu", "float32") if room is None else (room.kind, room.precision(model.d_model))
+        if train.precision != "auto":
+            precision = train.precision
+        chosen = (model, train.batch_size, train.optimizer, kind, precision)
+        if self._estimated is None or self._estimated[0] != chosen:
+            parts = cost.memory(
+                model, train.batch_size, model.context_length, train.optimizer, device=kind, precision=precision
+            )
+            self._estimated = (chosen, sum(parts.values()))
+        return self._estimated[1]
+
+    def _show_trial(self, trial: TrialState) -> None:
+        running = trial.running and trial.kind in ("forecast", "batch")
+        self.measure.setVisible(not running)
+        self.cancel.setVisible(running)
+        self.progress.setVisible(running)
+        self.phase.setVisible(running)
+        if running:
+            self.progress.setRange(0, trial.total)
+            self.progress.setValue(trial.done)
+            self.phase.setText(trial.phase)
+
+
+def _milliseconds(n: float) -> str:
+    """«0.84 ms», «17 ms», «1.8 s»."""
+    return f"{n:.2g} ms" if n < 10 else f"{n:.0f} ms" if n < 1000 else f"{n / 1000:.2g} s"

@@ -1,0 +1,149 @@
+"""Which tokenizer a run uses: one of the library's, or a new one trained on the run's own text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSpinBox, QWidget
+
+from app.kit.basics import column, label
+from app.kit.theme import SPACE
+from app.kit.words.value_words import words
+from app.session.session import Session
+from models.library.library import Library
+from models.settings.run_spec import TokenizerSpec
+
+_KINDS = ("bpe", "unigram", "wordpiece", "word", "char", "byte")
+_BYTE_TOKENS = 261
+
+
+class TokenizerPicker(QWidget):
+    """Chooses a TokenizerSpec.
+
+    Signals:
+        changed(): `spec` is new.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._path = ""  # of a tokenizer that is not in the library
+        self._sizes: dict[str, int] = {}  # of those that are
+        self.choice = QComboBox()
+        self.choice.setAccessibleName("Tokenizer")
+        self.choice.setToolTip("What cuts text into the tokens that the model reads and writes")
+        self._kind = QComboBox()
+        self._kind.setAccessibleName("Kind of tokenizer")
+        self._kind.setToolTip("What a token is: a frequent piece of text, a word, one character, or one byte")
+        for kind in _KINDS:
+            self._kind.addItem(words(kind), kind)
+        self._size = QSpinBox()
+        self._size.setRange(_BYTE_TOKENS, 1_000_000)
+        self._size.setValue(1024)
+        self._size.setSingleStep(256)
+        self._size.setGroupSeparatorShown(True)
+        self._size.setSuffix(" tokens")
+        self._size.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self._size.setAccessibleName("Vocabulary")
+        self._size.setToolTip("How many different tokens there are at most")
+        self._new = QWidget()
+        new = QHBoxLayout(self._new)
+        new.setContentsMargins(0, 0, 0, 0)
+        new.setSpacing(SPACE)
+        new.addWidget(self._kind, 1)
+        new.addWidget(self._size)
+        self._about = label("", "caption", wrap=True)
+        self.setLayout(column(self.choice, self._about, self._new))
+        self.choice.currentIndexChanged.connect(self._on_choice)
+        self._kind.currentIndexChanged.connect(self._on_choice)
+        self._size.valueChanged.connect(self.changed)
+        session.library_changed.connect(self.reload)
+        session.tokenizer_changed.connect(self._follow)
+        self.reload()
+        self._follow()
+
+    @property
+    def spec(self) -> TokenizerSpec:
+        """What is chosen."""
+        name = self.choice.currentData()
+        if name:
+            return TokenizerSpec(path=name)
+        return TokenizerSpec(kind=self._kind.currentData(), vocab_size=self._size.value())
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens there will be, at most."""
+        name = self.choice.currentData()
+        if name:
+            return self._sizes.get(name) or _size_of_file(name, self._session.library)
+        return _BYTE_TOKENS if self._kind.currentData() == "byte" else self._size.value()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is nothing to be trained first: it is chosen by name, or learns nothing from the text."""
+        return bool(self.choice.currentData()) or self._kind.currentData() == "byte"
+
+    def set_spec(self, spec: TokenizerSpec, name: str = "") -> None:
+        """Choose what `spec` says; where the library has the tokenizer `name`, that one."""
+        names = {info.name for info in self._session.list_tokenizers() if info.problem is None}
+        chosen = name if name in names else spec.path
+        self._path = chosen if chosen not in names else ""
+        with QSignalBlocker(self), QSignalBlocker(self._kind), QSignalBlocker(self._size):
+            if not chosen:
+                self._kind.setCurrentIndex(max(0, self._kind.findData(spec.kind)))
+                self._size.setValue(spec.vocab_size)
+            self._fill(chosen)
+        self._on_choice()
+
+    @Slot()
+    def reload(self) -> None:
+        """Read the library again, keeping the choice."""
+        self._fill(self.choice.currentData())
+        self._on_choice()
+
+    def _fill(self, chosen: str) -> None:
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            self.choice.addItem("Train a new one on this text", "")
+            self._sizes.clear()
+            for info in self._session.list_tokenizers():
+                if info.problem is None:
+                    self._sizes[info.name] = info.vocab_size
+                    self.choice.addItem(f"{info.name}  ({words(info.kind)}, {info.vocab_size:,})", info.name)
+            if self._path:
+                self.choice.addItem(f"{Path(self._path).name}  (file)", self._path)
+            self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
+
+    @Slot()
+    def _follow(self) -> None:
+        """Offer the tokenizer that is chosen in the tokenizer tab."""
+        row = self.choice.findData(self._session.tokenizer_name)
+        if self._session.tokenizer_name and row >= 0:
+            self.choice.setCurrentIndex(row)
+
+    @Slot()
+    def _on_choice(self) -> None:
+        new = not self.choice.currentData()
+        self._new.setVisible(new)
+        self._size.setVisible(self._kind.currentData() != "byte")
+        self._about.setText(
+            "Learns which pieces of this text are frequent, and keeps itself in the library."
+            if new
+            else "Trained before; used as it is."
+        )
+        self.changed.emit()
+
+
+@lru_cache(maxsize=8)
+def _size_of_file(path: str, library: Library) -> int:
+    """How many tokens the tokenizer of a file has; those of bytes where it cannot be read, which Start will tell."""
+    from models.tokenizers import load_tokenizer
+
+    try:
+        return int(load_tokenizer(path, library).get_vocab_size())
+    except ValueError:
+        return _BYTE_TOKENS

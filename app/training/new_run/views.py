@@ -1,0 +1,62 @@
+"""The steps of a new run: what is chosen, and the looks at what that comes down to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QWidget
+
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.new_run.data_page import RunDataPage
+from app.training.trials.batch_finder_view import BatchFinderView
+from app.training.trials.finder_view import FinderView
+from app.training.trials.lr_finder_view import LrFinderView
+
+if TYPE_CHECKING:
+    from app.training.new_run.page import NewRun
+
+
+class NewRunViews(Views):
+    """The choices, and the looks at what they come down to."""
+
+    def __init__(self, form: NewRun, session: Session, theme: ThemeProvider) -> None:
+        self._form = form
+        views = {
+            "choices": View("Set up", "Choose the model, the data and the settings", lambda: form.choices),
+            "data": View(
+                "Data preview", "What the model will read and what it is to predict", lambda: RunDataPage(form, theme)
+            ),
+            "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
+            "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
+        }
+        super().__init__("Steps of a new run", views)
+        self._session, self._theme = session, theme
+
+    def refresh(self) -> None:
+        """What is chosen has changed."""
+        if self.current:
+            self._update(self.current)
+
+    def _update(self, name: str) -> None:
+        page = self.pages.made.get(name)
+        if isinstance(page, RunDataPage):
+            page.follow()
+        elif isinstance(page, FinderView):
+            page.show_state()
+
+    def _make_lr(self) -> QWidget:
+        view = LrFinderView(self._session, self._theme)
+        return self._wired(view, "lr")
+
+    def _make_batch(self) -> QWidget:
+        view = BatchFinderView(self._session, self._theme)
+        return self._wired(view, "batch")
+
+    def _wired(self, view: FinderView, kind: str) -> QWidget:
+        view.holds_for = self._form.is_tried_alike
+        view.wanted.connect(lambda: self._form.try_out(kind))
+        view.cancelled.connect(self._session.cancel_trial)
+        view.chosen.connect(self._form.set_train)
+        return view

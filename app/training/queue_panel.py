@@ -1,0 +1,169 @@
+"""What waits to be trained: in its order, which can be changed by dragging or with the keyboard."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFontMetrics, QKeyEvent
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+from app.session.session import Session
+from models.runs.run_queue import Waiting
+
+_MOST_ROWS = 5
+
+
+class QueuePanel(QWidget):
+    """Hidden while nothing waits.
+
+    Signals:
+        removed(item, place): a Waiting was taken out; `session.put_back_waiting` undoes that.
+    """
+
+    removed = Signal(object, int)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._title = label("", "subheading")
+        self.start = button(
+            "Start", theme, session.start_queue, icon="play-fill", tip="Train these, one after the other"
+        )
+        self.hold = button(
+            "Hold", theme, session.hold_queue, icon="pause-fill", tip="Let the present training end, and begin no other"
+        )
+        self.list = _WaitingList(session)
+        self.list.menu_asked.connect(self._show_menu)
+        self.list.remove_asked.connect(self.remove)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        self._title.setContentsMargins(SPACE, 0, 0, 0)
+        layout.addLayout(row(self._title, None, self.start, self.hold))
+        layout.addWidget(self.list)
+        session.queue_changed.connect(self._show)
+        self._show()
+
+    def remove(self, item_id: str) -> None:
+        """Take one out."""
+        place = next((i for i, item in enumerate(self._session.waiting) if item.id == item_id), 0)
+        item = self._session.remove_waiting(item_id)
+        if item is not None:
+            self.list.setCurrentRow(min(place, self.list.count() - 1))  # so that the keyboard can go on from there
+            self.removed.emit(item, place)
+
+    def make_menu(self, item: Waiting) -> QMenu:
+        """What can be done to one."""
+        session, n = self._session, len(self._session.waiting)
+        place = next(i for i, other in enumerate(session.waiting) if other.id == item.id)
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for words, icon, possible, do in (
+            ("Try again", "arrow-clockwise", bool(item.problem), lambda: session.retry_waiting(item.id)),
+            ("First", "arrow-line-up", place > 0, lambda: session.move_waiting(item.id, 0)),
+            ("Up\tAlt+Up", "arrow-up", place > 0, lambda: session.move_waiting(item.id, place - 1)),
+            ("Down\tAlt+Down", "arrow-down", place < n - 1, lambda: session.move_waiting(item.id, place + 1)),
+            ("Take out", "trash", True, lambda: self.remove(item.id)),
+        ):
+            action = menu.addAction(self._theme.icon(icon), words)
+            action.setEnabled(possible)
+            action.triggered.connect(lambda checked=False, do=do: do())
+        return menu
+
+    @Slot()
+    def _show(self) -> None:
+        session, n = self._session, len(self._session.waiting)
+        self.setVisible(n > 0)
+        self._title.setText(f"{counted(n, 'run')} waiting")
+        self.start.setVisible(not session.queue_goes_on)
+        self.hold.setVisible(session.queue_goes_on)
+        self.list.show_items()
+
+    @Slot(str, QPoint)
+    def _show_menu(self, item_id: str, place: QPoint) -> None:
+        item = next((item for item in self._session.waiting if item.id == item_id), None)
+        if item is not None:
+            self.make_menu(item).popup(place)
+
+
+class _WaitingList(QListWidget):
+    """The rows. Alt with an arrow key moves one, Delete takes it out.
+
+    Signals:
+        menu_asked(id, place): of one, at a place of the screen.
+        remove_asked(id)
+    """
+
+    menu_asked = Signal(str, QPoint)
+    remove_asked = Signal(str)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.setProperty("role", "plain")
+        self.setAccessibleName("Waiting runs")
+        self.setToolTip("Drag one to another place, or press Alt with an arrow key; Delete takes it out")
+        self.setDragDropMode(QListWidget.DragDropMode.InternalMove)
+        self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._on_menu)
+        self.model().rowsMoved.connect(self._on_moved)
+
+    def show_items(self) -> None:
+        """Show what waits now; the chosen one stays chosen."""
+        chosen = self._id(self.currentItem())
+        self.clear()
+        for place, waiting in enumerate(self._session.waiting, start=1):
+            words = "  could not begin" if waiting.problem else "  goes on" if waiting.run else ""
+            item = QListWidgetItem(f"{place}  {waiting.name}{words}")
+            item.setData(Qt.ItemDataRole.UserRole, waiting.id)
+            item.setToolTip(waiting.problem or f"{waiting.name}\nDrag it to another place, or Alt with an arrow key.")
+            self.addItem(item)
+            if waiting.id == chosen:
+                self.setCurrentItem(item)
+        self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        chosen, place = self._id(self.currentItem()), self.currentRow()
+        by = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
+        if chosen and event.key() == Qt.Key.Key_Delete:
+            self.remove_asked.emit(chosen)
+        elif chosen and by is not None and event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            if 0 <= place + by < self.count():
+                self._session.move_waiting(chosen, place + by)
+        else:
+            super().keyPressEvent(event)
+
+    def _fit(self) -> None:
+        """As high as its rows, up to a few of them."""
+        one = self.sizeHintForRow(0) if self.count() else QFontMetrics(self.font()).height()
+        self.setFixedHeight(min(self.count(), _MOST_ROWS) * one + 2 * self.frameWidth() + SPACE // 2)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, 0)
+
+    @staticmethod
+    def _id(item: QListWidgetItem | None) -> str:
+        return str(item.data(Qt.ItemDataRole.UserRole)) if item is not None else ""
+
+    @Slot(QModelIndex, int, int, QModelIndex, int)
+    def _on_moved(self, parent: QModelIndex, start: int, end: int, target: QModelIndex, row: int) -> None:
+        place = row if row < start else row - 1
+        # Later: it fills the list anew, which Qt is still moving rows of.
+        QTimer.singleShot(0, partial(self._session.move_waiting, self._id(self.item(place)), place))
+
+    @Slot(QPoint)
+    def _on_menu(self, place: QPoint) -> None:
+        item = self.itemAt(place)
+        if item is not None:
+            self.menu_asked.emit(self._id(item), self.viewport().mapToGlobal(place))

@@ -1,0 +1,62 @@
+"""The data of a run that there is, as one of the views of it."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState
+from app.kit.layout.pages import Pages
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.shown_run import ShownRun
+from app.training.trials.data_preview import DataPreviewPanel
+
+
+class RunDataView(QWidget):
+    """The data of a run that there is, as RunViews wants it."""
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._run: ShownRun | None = None
+        self.panel = DataPreviewPanel(theme)
+        self._note = EmptyState("", "")
+        self._pages = Pages({"note": lambda: self._note, "panel": lambda: self.panel})
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._pages)
+        session.run_preview_changed.connect(self._show)
+        self._say("Looking at the data", "The text is being encoded.")
+
+    @property
+    def busy(self) -> bool:
+        """Whether the data is being looked at."""
+        return self._session.run_preview.running
+
+    def show_run(self, run: ShownRun) -> None:
+        """Look at another run's data."""
+        self._run = run
+        if run.folder is None or run.spec is None:
+            self._say("No data yet", "The text is being prepared: its preview comes when the run has begun.")
+            return
+        self._say("Looking at the data", "The text is being encoded.")
+        self._session.preview_run(run.folder, run.spec)
+
+    def refresh(self) -> None:
+        """The run has grown, which changes nothing here."""
+
+    def _show(self) -> None:
+        state = self._session.run_preview
+        if self._run is None or state.spec is not self._run.spec:
+            return
+        if state.preview is not None and state.preview_of is self._run.spec:
+            self.panel.show_preview(state.preview)
+            self._pages.show_page("panel")
+        elif state.problem:
+            self._say("The data cannot be shown", state.problem)
+        elif state.running:
+            self._say("Looking at the data", state.phase)
+
+    def _say(self, heading: str, sentence: str) -> None:
+        self._note.set_words(heading, sentence)
+        self._pages.show_page("note")

@@ -1,0 +1,109 @@
+"""A run that another process writes, or that rests, read beside the window and followed while it grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
+
+from app.session.run_history import RunHistory
+from app.training.run.run_reader import Growth, RunReader
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+
+_POLL_MS, _DAMAGED_POLL_MS = 1000, 10_000
+"""How often a folder is looked at; one with a damaged log is read from the beginning each time."""
+
+
+class RunFollower(QObject):
+    """Keeps a history equal to the logs in a run's folder: reads all of them, then what is added, once a second.
+
+    Signals:
+        loaded(): the history holds for the first time what the folder does.
+        grew(): the history holds more, or other things, than before; a problem is one.
+        failed(sentence): a log is damaged or cannot be read; said once until it can be.
+    """
+
+    loaded = Signal()
+    grew = Signal()
+    failed = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._history = RunHistory()
+        self._reader: RunReader | None = None
+        self._is_loaded = False
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_read)
+        self._aside.failed.connect(self._on_failed)
+        self._poll = QTimer(self, interval=_POLL_MS)
+        self._poll.timeout.connect(self.look)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the history holds what was in the folder when it was last read."""
+        return self._is_loaded
+
+    @property
+    def is_following(self) -> bool:
+        """Whether there is a folder that is followed."""
+        return self._reader is not None
+
+    def follow(self, folder: Path, history: RunHistory) -> None:
+        """Let `history` hold what `folder` does, whatever it held before, and go on with that until `stop`."""
+        self.stop()
+        self._history, self._reader = history, RunReader(folder)
+        history.is_loading, history.problem = True, ""
+        self._poll.start(_POLL_MS)
+        self.look()
+
+    def stop(self) -> None:
+        """Leave the history as it is."""
+        self._poll.stop()
+        self._aside.cancel()
+        self._reader, self._is_loaded = None, False
+
+    @Slot()
+    def look(self) -> None:
+        """Read now what was added; nothing happens while that is being done."""
+        reader = self._reader
+        if reader is not None and not self._aside.busy:
+            self._aside.ask(lambda: (reader, _advance(reader)))
+
+    @Slot(object)
+    def _on_read(self, result: tuple[RunReader, Growth | str]) -> None:
+        reader, growth = result
+        if reader is not self._reader:
+            return
+        self._history.is_loading = False
+        if isinstance(growth, str):
+            self._on_problem(growth)
+            return
+        self._poll.setInterval(_POLL_MS)
+        self._history.problem = ""
+        changed = growth.add_to(self._history)
+        if not self._is_loaded:
+            self._is_loaded = True
+            self.loaded.emit()
+        elif changed:
+            self.grew.emit()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._history.is_loading = False
+        self._on_problem(failure.sentence)
+
+    def _on_problem(self, sentence: str) -> None:
+        self._poll.setInterval(_DAMAGED_POLL_MS)
+        if sentence != self._history.problem:
+            self._history.problem = sentence
+            self.failed.emit(sentence)
+            self.grew.emit()
+
+
+def _advance(reader: RunReader) -> Growth | str:
+    """What is new, or what is damaged: that is no failure of this program, which its log would tell again and again."""
+    try:
+        return reader.advance()
+    except ValueError as error:
+        return str(error)

@@ -1,0 +1,163 @@
+"""Where a new run shall go on from, and with which settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+
+from app.kit.basics import button, column, label, row, separator
+from app.kit.forms.config_form import ConfigForm
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+from app.session.session import Session
+from models.runs.checkpoint_list import CheckpointInfo, list_checkpoints
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import meaningless_settings
+
+_FIXED = ("optimizer",)
+"""What a fork cannot change: its checkpoint holds that optimizer's state."""
+
+
+class ForkDialog(QDialog):
+    """Asks for a checkpoint, a name and changed settings.
+
+    Args:
+        step: the checkpoint to begin with; None is the last one.
+        changes: settings to begin with, as {"lr": 0.001}.
+
+    Signals:
+        forked(): the session makes the fork now.
+    """
+
+    forked = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        theme: ThemeProvider,
+        run: RunFolder,
+        step: int | None = None,
+        changes: Mapping[str, Any] | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._run = session, run
+        self.setWindowTitle(f"Fork {run.name}")
+        self.resize(560, 640)
+        self._checkpoints = list_checkpoints(run)
+        self._keeps_steps = "steps" in (changes or {})
+        self.checkpoint = QComboBox()
+        for info in reversed(self._checkpoints):
+            self.checkpoint.addItem(_words(info), info.step)
+        if step is not None:
+            self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
+        self.checkpoint.setAccessibleName("Checkpoint")
+        self.checkpoint.setToolTip("The weights, and the optimizer's state, that the fork begins with")
+        self.name = QLineEdit(session.free_run_name(run.name))
+        self.name.setMaxLength(60)
+        self.name.setAccessibleName("Name of the fork")
+        self.name.setToolTip("What to call the fork in the list")
+        train = dataclasses.replace(run.spec.train, **(changes or {}))
+        self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Watching"))
+        self.form.set_meaningless(meaningless_settings(run.spec.model))
+        self._about = label("", "caption", wrap=True)
+        self._problem = label("", "error", wrap=True)
+        self.start = button(
+            "Fork and train", theme, self._on_start, icon="git-fork", role="primary", tip="Train it now"
+        )
+        self.start.setDefault(True)
+        self.wait = button(
+            "Add to the queue", theme, self._on_wait, icon="queue", tip="Train it after what waits already"
+        )
+        cancel = button("Cancel", theme, self.reject, tip="Make no fork")
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.form.setProperty("role", "scrolled")
+        area.setWidget(self.form)
+        note = label(
+            "The fork has the curves up to its checkpoint, and goes on with the same data. Unchanged settings go on "
+            "exactly as the run itself did.",
+            "caption",
+            wrap=True,
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        layout.addWidget(note)
+        for words, field in (("Goes on from", self.checkpoint), ("Name", self.name)):
+            name = label(words)
+            name.setBuddy(field)
+            layout.addLayout(column(name, field, spacing=SPACE // 2))
+        layout.addWidget(self._about)
+        layout.addWidget(separator())
+        layout.addWidget(area, 1)
+        layout.addWidget(self._problem)
+        layout.addLayout(row(None, cancel, self.wait, self.start))
+        self.checkpoint.currentIndexChanged.connect(self._on_checkpoint)
+        self.form.changed.connect(self._check)
+        self.form.problem_changed.connect(self._check)
+        self.name.textChanged.connect(self._check)
+        session.training_changed.connect(self._check)
+        self._proposed = train.steps
+        self._on_checkpoint()
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be made, '' where it can."""
+        if not self._checkpoints:
+            return "This run has no checkpoint yet, so nothing can go on from it."
+        if self.form.problem:
+            return self.form.problem
+        if not self.name.text().strip():
+            return "The fork has no name: give it one."
+        step, steps = self.checkpoint.currentData(), self.form.config.steps
+        if steps <= step:
+            return f"It begins at step {step:,}, but is to end at {steps:,}: give it more steps."
+        return ""
+
+    @Slot()
+    def _on_checkpoint(self) -> None:
+        """From the run's last step nothing is left to train: then propose as many steps again."""
+        step, own = self.checkpoint.currentData(), self._run.spec.train.steps
+        if step is not None and not self._keeps_steps and self.form.config.steps == self._proposed:
+            self._proposed = step + own if step >= own else own
+            self.form.apply({"steps": self._proposed})
+        self._check()
+
+    @Slot()
+    def _check(self) -> None:
+        problem, busy = self.problem, self._session.training_active
+        self._problem.setText(problem)
+        self._problem.setVisible(bool(problem))
+        if not problem:
+            step, steps = self.checkpoint.currentData(), self.form.config.steps
+            self._about.setText(f"The fork trains {counted(steps - step, 'step')} more, to step {steps:,}.")
+        self.start.setEnabled(not problem and not busy)
+        self.start.setToolTip("Another run is being trained: add this one to the queue" if busy else "Train it now")
+        self.wait.setEnabled(not problem)
+
+    def _on_start(self) -> None:
+        self._fork(start=True)
+
+    def _on_wait(self) -> None:
+        self._fork(start=False)
+
+    def _fork(self, *, start: bool) -> None:
+        self.form.commit()
+        self._check()
+        if self.problem:
+            return
+        step, name = int(self.checkpoint.currentData()), self.name.text().strip()
+        if self._session.fork_run(self._run.id, step, name=name, train=self.form.config, start=start):
+            self.forked.emit()
+            self.accept()
+
+
+def _words(info: CheckpointInfo) -> str:
+    loss = "" if info.val_loss is None else f" · validation {info.val_loss:.3f}"
+    return f"step {info.step:,}{loss}{' · best' if info.is_best else ''}"

@@ -1,0 +1,172 @@
+"""What a run was made from, link by link, down to its text; and what was made from it. No Qt, no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.kit.words.value_words import counted, date_words, size_words, words
+from app.session.status import duration
+from models.data.corpus import open_corpus
+from models.files.atomic import read_json
+from models.library.library import Library, RunInfo
+from models.library.run_record import inspect_run
+from models.runs.run_folder import RunFolder
+
+_SHA = 12  # digits of a SHA-256 that are shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One thing of a lineage.
+
+    kind: "run", "tokenizer", "corpus" or "model" (from elsewhere); key: its id or name, '' where the library has none;
+    facts: what is known of it; problem: a sentence where it is missing or not what it was; made: in words, what the
+    thing above it took from it.
+    """
+
+    kind: str
+    title: str
+    key: str = ""
+    facts: tuple[str, ...] = ()
+    problem: str = ""
+    made: str = ""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The run first, then what it was made from; and the runs that began with it, the oldest first."""
+
+    chain: tuple[Link, ...]
+    children: tuple[Link, ...]
+
+
+def lineage_of(library: Library, folder: Path, runs: Sequence[RunInfo]) -> Lineage:
+    """Of the run in `folder`; `runs` are all of the library.
+
+    Raises:
+        ValueError: where its run.json is missing or damaged, naming it.
+    """
+    run = RunFolder.open(folder)
+    known = {info.id: info for info in runs}
+    chain = [_run_link(known.get(run.id) or inspect_run(folder))]
+    ancestors = list(_ancestors(run, known))
+    chain += [link for link, _ in ancestors]
+    source = run.lineage.get("source")
+    if isinstance(source, dict):
+        chain.append(_source_link(source))
+    chain.append(_tokenizer_link(library, run))
+    corpora: dict[str, Link] = {}
+    batches = run.measured.get("train_batches")
+    for lineage in (run.lineage, *(lineage for _, lineage in ancestors)):
+        corpus = lineage.get("corpus")
+        if isinstance(corpus, dict) and str(corpus.get("sha256")) not in corpora:
+            corpora[str(corpus.get("sha256"))] = _corpus_link(library, corpus, batches)
+        batches = None  # was measured on the run's own text
+    chain += corpora.values()
+    if not corpora:
+        chain.append(Link(kind="corpus", title="Unknown text", problem="Nothing says what text this was trained on."))
+    children = sorted(
+        (info for info in runs if info.parent and info.parent[0] == run.id), key=lambda info: info.created
+    )
+    return Lineage(tuple(chain), tuple(_run_link(info, _from_step(info)) for info in children))
+
+
+def _ancestors(run: RunFolder, known: dict[str, RunInfo]) -> Iterator[tuple[Link, dict[str, Any]]]:
+    """The parent, its parent and so on, each with its own lineage; one that is gone, or was there, ends them."""
+    lineage, seen = run.lineage, {run.id}
+    while isinstance(parent := lineage.get("parent"), dict):
+        identity, step = str(parent.get("run")), parent.get("step")
+        made = f"began with its weights at step {step:,}" if isinstance(step, int) else "began with its weights"
+        if identity in seen:
+            return
+        info = known.get(identity)
+        if info is None:
+            title = str(parent.get("name") or identity)
+            gone = "It is no longer in the library, so what it was made from is not known."
+            yield Link(kind="run", title=title, problem=gone, made=made), {}
+            return
+        seen.add(identity)
+        try:
+            lineage = RunFolder.open(info.folder).lineage
+        except ValueError:
+            lineage = {}
+        yield _run_link(info, made), lineage
+
+
+def _from_step(info: RunInfo) -> str:
+    return f"from step {info.parent[1]:,}" if info.parent is not None else ""
+
+
+def _run_link(info: RunInfo, made: str = "") -> Link:
+    best = "" if info.best_loss is None else f"best loss {info.best_loss:.3f}"
+    trained = "" if info.elapsed_s is None else f"trained {duration(info.elapsed_s)}"
+    steps = f"step {info.step:,} of {info.total_steps:,}" if info.total_steps else ""
+    facts = tuple(filter(None, (info.status, steps, best, trained, f"made {date_words(info.created)}")))
+    return Link(kind="run", title=info.name, key=info.id, facts=facts, problem=info.problem or "", made=made)
+
+
+def _source_link(source: dict[str, Any]) -> Link:
+    path = str(source.get("path", ""))
+    facts = tuple(filter(None, (str(source.get("format", "")), path)))
+    return Link(kind="model", title=Path(path).name or "A model", facts=facts, made="imported from elsewhere")
+
+
+def _tokenizer_link(library: Library, run: RunFolder) -> Link:
+    """The run's tokenizer, as its own copy is; and whether the library still has it."""
+    spec, recorded = run.spec, run.lineage.get("tokenizer")
+    about = recorded if isinstance(recorded, dict) else {}
+    name, sha = str(about.get("name") or "Its own tokenizer"), str(about.get("sha256") or "")
+    folder = library.tokenizers / name
+    kept = folder.parent == library.tokenizers and (folder / "tokenizer.json").is_file()
+    kind = spec.tokenizer.kind if not spec.tokenizer.path else ""
+    with suppress(ValueError):  # a damaged one says less of itself
+        kind = str(read_json(folder / "about.json").get("kind", kind)) if kept else kind
+    facts = (words(kind), counted(spec.model.vocab_size, "token"), _digits(sha))
+    problem = ""
+    if not run.tokenizer_file.is_file():
+        problem = f"{run.tokenizer_file} is missing."
+    elif sha and _sha_of(run.tokenizer_file) != sha:
+        problem = f"{run.tokenizer_file} is not the file that the run was made with."
+    elif not kept:
+        problem = "It is no longer in the library; the run has its own copy."
+    return Link(
+        kind="tokenizer",
+        title=name,
+        key=name if kept else "",
+        facts=tuple(filter(None, facts)),
+        problem=problem,
+        made="reads text through",
+    )
+
+
+def _corpus_link(library: Library, corpus: dict[str, Any], batches: float | None) -> Link:
+    title, sha = str(corpus.get("name") or "A text"), str(corpus.get("sha256") or "")
+    try:
+        there = open_corpus(library, sha)
+    except ValueError as error:
+        problem = f"{error} Without this text, training cannot go on."
+        return Link(kind="corpus", title=title, facts=(_digits(sha),), problem=problem, made="learned from")
+    facts = [size_words(there.n_bytes)]
+    if there.kind == "examples":
+        facts.insert(0, counted(sum(_lines(there.path(split)) for split in ("train", "val")), "document"))
+    if batches:
+        facts.append(f"{counted(int(batches), 'batch', 'batches')} in one pass")
+    return Link(kind="corpus", title=there.label, key=there.sha, facts=(*facts, _digits(sha)), made="learned from")
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+def _sha_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _digits(sha: str) -> str:
+    return f"SHA-256 {sha[:_SHA]}…" if sha else ""

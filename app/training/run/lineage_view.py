@@ -1,0 +1,150 @@
+"""What a run was made from, down to its text, and the runs that began with it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from app.kit.basics import column, label
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.training.run.lineage import Lineage, Link, lineage_of
+from app.training.run.lineage_card import LineageArrow, LineageCard
+from app.training.shown_run import ShownRun
+from app.worker.aside import Aside
+from app.worker.failures import Failure
+
+_WIDEST = 760  # pixels: longer lines are hard to read
+
+
+class RunLineage(QWidget):
+    """A chain of cards: the run, what it began with, its tokenizer, its text; below them the runs that began with it.
+
+    Signals:
+        run_asked(run_id): another run is to be shown.
+        tokenizer_asked(name): a tokenizer of the library is to be shown.
+    """
+
+    run_asked = Signal(str)
+    tokenizer_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._run: ShownRun | None = None
+        self._lineage: Lineage | None = None
+        self.cards: list[LineageCard] = []
+        self._area = QScrollArea()
+        self._area.setWidgetResizable(True)
+        self._area.setFrameShape(QFrame.Shape.NoFrame)
+        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._note = label("", "muted", wrap=True)
+        self.setLayout(column(self._note, self._area))
+        self._reading = Aside(self)
+        self._reading.done.connect(self._on_read)
+        self._reading.failed.connect(self._on_failed)
+        self._is_stale = False
+        session.runs_changed.connect(self._on_runs_changed)
+        theme.theme_changed.connect(self._restyle)
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """What is shown; None while it is being read, and where it cannot be."""
+        return self._lineage
+
+    def show_run(self, run: ShownRun) -> None:
+        """Show another run's lineage."""
+        self._run, self._lineage = run, None
+        self._area.hide()
+        self._say("" if run.folder is not None else "The lineage is known when the run has been prepared.")
+        self._read()
+
+    def refresh(self) -> None:
+        """A run's origin does not change while it grows."""
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._is_stale:
+            self._read()
+
+    @Slot()
+    def _on_runs_changed(self) -> None:
+        """Others may have begun with it, or be gone; it is read where it is seen: that takes a while for long texts."""
+        self._is_stale = True
+        if self.isVisible():
+            self._read()
+
+    def _read(self) -> None:
+        self._is_stale = False
+        if self._run is None or self._run.folder is None:
+            return
+        library, folder, index = self._session.library, self._run.folder, self._session.run_index
+        self._reading.ask(lambda: lineage_of(library, folder, index.look()))
+
+    @Slot(object)
+    def _on_read(self, lineage: Lineage) -> None:
+        if lineage != self._lineage:
+            self._lineage = lineage
+            self._say("")
+            self._build(lineage)
+            self._area.show()
+
+    @Slot(object)
+    def _on_failed(self, failure: Failure) -> None:
+        self._lineage = None
+        self._area.hide()
+        self._say(failure.sentence)
+
+    def _say(self, words: str) -> None:
+        self._note.setText(words)
+        self._note.setVisible(bool(words))
+
+    def _build(self, lineage: Lineage) -> None:
+        page = QWidget()
+        page.setProperty("role", "scrolled")
+        lines = QVBoxLayout(page)
+        lines.setContentsMargins(0, 0, SPACE, 0)
+        lines.setSpacing(0)
+        chain = QWidget()
+        chain.setMaximumWidth(_WIDEST)
+        links = QVBoxLayout(chain)
+        links.setContentsMargins(0, 0, 0, 0)
+        links.setSpacing(0)
+        self.cards = []
+        for i, link in enumerate(lineage.chain):
+            if i:
+                links.addWidget(LineageArrow(link.made, self._theme))
+            links.addWidget(self._card(link, stands_out=i == 0))
+        is_import = any(link.kind == "model" for link in lineage.chain[:2])
+        if lineage.children or not is_import:
+            links.addSpacing(3 * SPACE)
+            links.addWidget(label("Runs that began with this one", "subheading"))
+            links.addSpacing(SPACE)
+        for link in lineage.children:
+            links.addWidget(label(link.made, "caption"))
+            links.addWidget(self._card(link))
+            links.addSpacing(SPACE)
+        if not lineage.children and not is_import:
+            links.addWidget(label("None yet. A run can be forked from any of its checkpoints.", "muted", wrap=True))
+        lines.addWidget(chain)
+        lines.addStretch(1)
+        self._area.setWidget(page)
+
+    def _card(self, link: Link, *, stands_out: bool = False) -> LineageCard:
+        opens = ""
+        if link.key and not stands_out:
+            opens = {"run": "Show this run", "tokenizer": "Show this tokenizer"}.get(link.kind, "")
+        card = LineageCard(link, self._theme, opens, stands_out=stands_out)
+        if opens:
+            asked = self.run_asked if link.kind == "run" else self.tokenizer_asked
+            card.clicked.connect(partial(asked.emit, link.key))
+        self.cards.append(card)
+        return card
+
+    @Slot()
+    def _restyle(self) -> None:
+        for card in self.cards:
+            card.restyle()

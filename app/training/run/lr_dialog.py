@@ -1,0 +1,88 @@
+"""Changing the learning rate of a run while it is trained."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QDialog, QDoubleSpinBox, QVBoxLayout, QWidget
+
+from app.kit.basics import button, label, row
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from models.settings.run_spec import TrainConfig
+from models.training.schedule import lr_factor
+
+
+def lr_scale_now(session: Session, train: TrainConfig) -> float:
+    """What the schedule's learning rate is multiplied by at the last step, as its measured row says; 1 before one."""
+    rows = session.history.train
+    if not len(rows):
+        return 1.0
+    scheduled = train.lr * lr_factor(int(rows["step"][-1]) - 1, train)
+    return float(rows["lr"][-1]) / scheduled if scheduled > 0 else 1.0
+
+
+class LrDialog(QDialog):
+    """Asks for the multiple of the schedule that is used from the next step on; the schedule itself goes on."""
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, train: TrainConfig, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._train = session, train
+        self.setWindowTitle("Learning rate")
+        self.scale = QDoubleSpinBox()
+        self.scale.setRange(0.0, 100.0)
+        self.scale.setDecimals(3)
+        self.scale.setSingleStep(0.1)
+        self.scale.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.scale.setPrefix("× ")
+        self.scale.setValue(lr_scale_now(session, train))
+        self.scale.setAccessibleName("Multiple of the schedule")
+        self.scale.setToolTip("1 is the schedule itself, 0.5 half of it")
+        self._words = label("", "muted", wrap=True)
+        quick = [
+            button(words, theme, partial(self._multiply, factor), tip=tip)
+            for words, factor, tip in (
+                ("÷ 10", 0.1, "A tenth of what it is now"),
+                ("÷ 2", 0.5, "Half of what it is now"),
+                ("× 2", 2.0, "Twice what it is now"),
+                ("× 10", 10.0, "Ten times what it is now"),
+            )
+        ]
+        self.apply = button(
+            "Use it from the next step", theme, self._on_apply, role="primary", tip="The training need not stop for it"
+        )
+        self.apply.setDefault(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        layout.addWidget(
+            label("What the schedule says is multiplied by this from the next step on. The chart marks it.", wrap=True)
+        )
+        layout.addLayout(row(self.scale, *quick))
+        layout.addWidget(self._words)
+        layout.addSpacing(SPACE)
+        layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Leave it as it is"), self.apply))
+        self.scale.valueChanged.connect(self._show)
+        session.training_events.connect(self._show)
+        session.training_ended.connect(self.reject)  # what is trained next has another schedule
+        self._show()
+
+    def _multiply(self, factor: float) -> None:
+        self.scale.setValue(self.scale.value() * factor)
+
+    @Slot()
+    def _show(self) -> None:
+        state = self._session.training
+        step = state.step if state is not None else 0
+        scheduled = self._train.lr * lr_factor(step, self._train)
+        self._words.setText(
+            f"At step {step + 1:,} the schedule says {scheduled:.3g}, so the learning rate will be "
+            f"{scheduled * self.scale.value():.3g}."
+        )
+
+    def _on_apply(self) -> None:
+        self._session.set_lr_scale(self.scale.value())
+        self.accept()

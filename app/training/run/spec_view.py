@@ -1,0 +1,91 @@
+"""What a run was made from, read from the run: its design, tokenizer, data and training settings, to read only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.theme import SPACE
+from app.kit.words.slot_words import value_words
+from app.kit.words.value_words import counted, words
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec, meaningless_settings
+from models.settings.slots import is_used
+
+
+def source_words(spec: RunSpec) -> str:
+    """The data in a few words."""
+    data = spec.data
+    if data.source == "tiny-world":
+        return f"Tiny World {data.seed}"
+    if data.source in ("stdlib", "pronouns"):
+        return words(data.source)
+    first = data.files[0].replace("\\", "/").rpartition("/")[2] if data.files else "files"
+    return first if len(data.files) < 2 else f"{first} and {len(data.files) - 1} more"
+
+
+def summary(spec: RunSpec, *, imported: bool = False) -> str:
+    """The run in one line; of an imported model what is known of it, which is not how it was trained."""
+    model = spec.model
+    size = f"{counted(model.n_layer, 'layer')} × {model.d_model}"
+    if imported:
+        return f"{size} · {model.vocab_size:,} tokens · from {source_words(spec)}"
+    tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
+    trained = f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
+    return f"{size} · {tokenizer}, {model.vocab_size:,} tokens · {source_words(spec)} · {trained}"
+
+
+class SpecView(QWidget):
+    """Columns of the settings that mean something in this run; those that differ from the defaults stand out."""
+
+    def __init__(self, spec: RunSpec, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4 * SPACE)
+        layout.addLayout(_column("Design", spec.model))
+        layout.addLayout(_column("Training", spec.train, left_out=meaningless_settings(spec.model)))
+        rest = QVBoxLayout()
+        rest.addLayout(_column("Tokenizer", spec.tokenizer))
+        rest.addSpacing(2 * SPACE)
+        rest.addLayout(_column("Data", spec.data))
+        rest.addStretch(1)
+        layout.addLayout(rest)
+        layout.addStretch(1)
+
+
+def _column(title: str, settings: Any, left_out: Collection[str] = ()) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(2 * SPACE)
+    grid.setVerticalSpacing(SPACE // 2)
+    grid.addWidget(label(title, "subheading"), 0, 0, 1, 2)
+    fields = [f for f in dataclasses.fields(settings) if is_used(settings, f) and f.name not in left_out]
+    for row, field in enumerate(fields, start=1):
+        value = getattr(settings, field.name)
+        said = value_words(settings, field) if isinstance(settings, ModelConfig) else _value_words(value)
+        name = label(field.metadata.get("label", field.name), "muted")
+        name.setToolTip(field.metadata.get("help", ""))
+        shown = label(said, "mono" if value == field.default else "accent", selectable=True)
+        shown.setMaximumWidth(260)
+        shown.setWordWrap(isinstance(value, tuple))
+        grid.addWidget(name, row, 0)
+        grid.addWidget(shown, row, 1, Qt.AlignmentFlag.AlignLeft)
+    grid.setRowStretch(len(fields) + 1, 1)
+    return grid
+
+
+def _value_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return "\n".join(str(item) for item in value) or "–"
+    return words(str(value)) or "–"

@@ -1,0 +1,282 @@
+"""One run: its head, and the ways of looking at it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QInputDialog,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.kit.basics import column, label
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from app.training.run.follower import RunFollower
+from app.training.run.fork_dialog import ForkDialog
+from app.training.run.head import RunHead
+from app.training.run.lr_dialog import LrDialog
+from app.training.run.spec_view import SpecView, summary
+from app.training.run.sweep_dialog import SweepDialog
+from app.training.run.views import RunViews
+from app.training.shown_run import ShownRun
+from app.training.spec_exchange import save_spec
+from models.runs.fork import spec_like
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import RunSpec
+from models.training.doctor.findings import Remedy
+
+_REDRAW_MS = 300
+_LOOK_MS = 2000
+"""How often the folder of a run that rests, or that another process trains, is looked at."""
+
+
+class RunView(QWidget):
+    """Shows one run, live where the session trains it, or following its folder where another process does.
+
+    Signals:
+        chat_asked(which): the user wants to talk to it: a run id, or "live".
+        checkpoint_chat_asked(run_id, step): the same with one of its checkpoints.
+        template_asked(run_id): a new run with its settings is wanted.
+        run_asked(run_id), tokenizer_asked(name): something that it was made from is to be shown.
+    """
+
+    chat_asked = Signal(str)
+    checkpoint_chat_asked = Signal(str, int)
+    template_asked = Signal(str)
+    run_asked = Signal(str)
+    tokenizer_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self._run_id = ""
+        self._spec: RunSpec | None = None
+        self._history = RunHistory()
+        self._dirty = False
+        self.head = RunHead(session, theme)
+        self.views = RunViews(session, theme)
+        layout = column(self.head, self.views, None)
+        layout.setStretch(1, 1000)
+        self.setLayout(layout)
+        self._follower = RunFollower(self)
+        self._redraw = QTimer(self, interval=_REDRAW_MS)
+        self._redraw.timeout.connect(self._on_redraw)
+        self._redraw.start()
+        self._look = QTimer(self, interval=_LOOK_MS)
+        self._look.timeout.connect(self._on_look)
+        self._look.start()
+        self._connect()
+
+    def _connect(self) -> None:
+        head, views, session = self.head, self.views, self._session
+        views.fork_asked.connect(lambda run_id, step: self.ask_for_fork(step))
+        views.chat_asked.connect(self.checkpoint_chat_asked)
+        views.remedy_asked.connect(self._on_remedy)
+        views.run_asked.connect(self.run_asked)
+        views.tokenizer_asked.connect(self.tokenizer_asked)
+        head.go_on_asked.connect(self._on_go_on)
+        head.chat_asked.connect(self._on_chat)
+        head.settings_asked.connect(self.show_settings)
+        head.fork_asked.connect(lambda: self.ask_for_fork())
+        head.template_asked.connect(lambda: self.template_asked.emit(self._run_id))
+        head.sweep_asked.connect(self.ask_for_sweep)
+        head.lr_asked.connect(self._on_lr)
+        head.sample_asked.connect(self._on_sample)
+        head.discard_asked.connect(session.discard_training)
+        head.export_asked.connect(self._on_export)
+        self._follower.loaded.connect(self._on_grown)
+        self._follower.grew.connect(self._on_grown)
+        self._follower.failed.connect(lambda sentence: session.job_failed.emit(sentence, ""))
+        session.training_changed.connect(self._on_training)
+        session.training_events.connect(self._on_events)
+        session.runs_changed.connect(self._show_state)
+        session.chat_changed.connect(self._show_state)
+
+    # -- What is shown ----------------------------------------------------------------------------------
+
+    @property
+    def run_id(self) -> str:
+        """The run that is shown, '' for one that is still being prepared."""
+        return self._run_id
+
+    def show_run(self, run_id: str) -> None:
+        """Show a run of the library; '' shows the current training before it has a run."""
+        info = self._session.look_up_run(run_id) if run_id else None
+        if run_id and info is None:
+            return
+        self._run_id = run_id
+        self._follower.stop()
+        self.views.setVisible(info is None or info.problem is None)  # the head says it; there is nothing else to see
+        if info is not None and info.problem is not None:
+            self._spec = None
+            self.head.summary.setText("")
+            self._show_state()
+            return
+        self._spec = self._session.run_spec(run_id) if run_id else None
+        is_live = info is None or self._session.is_current(run_id)
+        history = self._history = self._session.history if is_live else RunHistory()
+        folder, name = (info.folder, info.name) if info is not None else (None, "")
+        self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
+        if folder is not None and not is_live:
+            self._follower.follow(folder, history)
+        imported = info is not None and info.status == "imported"
+        self.head.summary.setText(summary(self._spec, imported=imported) if self._spec is not None else "")
+        self._show_state()
+
+    @property
+    def live(self) -> bool:
+        """Whether the session is training what is shown."""
+        state = self._session.training
+        return self._session.training_active and state is not None and state.run_id == self._run_id
+
+    @Slot()
+    def _show_state(self) -> None:
+        state = self._session.training
+        if state is not None and (self.live or not self._run_id):
+            self.head.show_live(state, self._session.chat_state)
+        elif self._run_id:
+            try:
+                self.head.show_resting(self._session.find_run(self._run_id))
+            except ValueError:  # it is gone: the list says so, and another page is shown
+                self._follower.stop()
+
+    # -- Following --------------------------------------------------------------------------------------
+
+    @Slot()
+    def _on_training(self) -> None:
+        state = self._session.training
+        if state is None or self._run_id not in ("", state.run_id):
+            return
+        was_live = self._history is self._session.history
+        if self._run_id != state.run_id or (self.live and not was_live):
+            self.show_run(state.run_id)  # it has a folder now, or goes on
+            return
+        if self._run_id and was_live and not self.live and not self._follower.is_following:
+            with contextlib.suppress(ValueError):  # from now on, another process may be the one that goes on with it
+                self._follower.follow(self._session.find_run(self._run_id).folder, self._history)
+        self._show_state()
+
+    @Slot(object)
+    def _on_events(self, events: object) -> None:
+        if self.live:
+            self._dirty = True
+
+    @Slot()
+    def _on_grown(self) -> None:
+        self._dirty = True
+        self._show_state()
+
+    @Slot()
+    def _on_look(self) -> None:
+        """Another process may train the run, and end or die without a word."""
+        if self._run_id and not self.live and self.isVisible():
+            self._show_state()
+
+    @Slot()
+    def _on_redraw(self) -> None:
+        # The redraw rate is the viewer's, not the data's; what is not seen is drawn when it is.
+        if self._dirty and self.isVisible():
+            self._dirty = False
+            self.views.refresh()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._dirty = True
+
+    # -- Actions ----------------------------------------------------------------------------------------
+
+    def _on_go_on(self) -> None:
+        self._session.resume_run(self._run_id)
+
+    def _on_chat(self) -> None:
+        self.chat_asked.emit("live" if self.live else self._run_id)
+
+    def ask_for_fork(self, step: int | None = None, changes: Mapping[str, Any] | None = None) -> None:
+        """Ask where a new run shall go on from, and with which settings."""
+        try:
+            run = RunFolder.open(self._session.find_run(self._run_id).folder)
+        except ValueError as error:
+            self._session.job_failed.emit(str(error), "")
+            return
+        dialog = ForkDialog(self._session, self._theme, run, step, changes, self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    @Slot(str, object)
+    def _on_remedy(self, run_id: str, remedy: Remedy) -> None:
+        if remedy.fork_step is None:
+            self._session.start_like(run_id, remedy.changes)
+        else:
+            changes = {name.removeprefix("train."): value for name, value in remedy.changes.items()}
+            self.ask_for_fork(remedy.fork_step, changes)
+
+    @Slot()
+    def ask_for_sweep(self) -> None:
+        """Ask which settings of this run shall vary."""
+        try:
+            run = RunFolder.open(self._session.find_run(self._run_id).folder)
+            base = spec_like(self._session.library, run, name=run.name)
+        except ValueError as error:
+            self._session.job_failed.emit(str(error), "")
+            return
+        dialog = SweepDialog(self._session, self._theme, base, self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _on_lr(self) -> None:
+        if self._spec is not None:
+            dialog = LrDialog(self._session, self._theme, self._spec.train, self.window())
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.open()
+
+    def _on_sample(self) -> None:
+        pinned = self._spec.train.prompts if self._spec is not None else ()
+        text = pinned[0] if pinned else ""
+        prompt, agreed = QInputDialog.getText(self, "Sample now", "What the model shall go on from", text=text)
+        if agreed and self.live:  # and nothing else is trained by now
+            self._session.sample_now(prompt)
+
+    @Slot(str)
+    def _on_export(self, kind: str) -> None:
+        """Write it for other programs: its settings as TOML, its curves for TensorBoard."""
+        if kind == "toml" and self._spec is not None:
+            save_spec(self, self._session, self._spec)
+        elif kind == "tensorboard":
+            folder = QFileDialog.getExistingDirectory(self, "Choose the folder that TensorBoard reads")
+            if folder:
+                self._session.export_tensorboard(self._run_id, Path(folder))
+
+    def show_settings(self) -> None:
+        """Show the run's own settings in a window."""
+        if self._spec is None:
+            return
+        dialog = QDialog(self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setWindowTitle(f"Settings of {self.head.name.text()}")
+        dialog.resize(980, 640)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QScrollArea.Shape.NoFrame)
+        view = SpecView(self._spec)
+        view.setProperty("role", "scrolled")
+        area.setWidget(view)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(dialog.reject)
+        layout = QVBoxLayout(dialog)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.addWidget(area)
+        layout.addWidget(label("What stands out in green is not the default.", "caption"))
+        layout.addWidget(buttons)
+        dialog.open()

@@ -1,0 +1,114 @@
+"""The ways of looking at one run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QWidget
+
+from app.kit.layout.views import View, Views
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.curves.view import CurvesView
+from app.training.shown_run import ShownRun
+
+
+class RunViews(Views):
+    """All of them look at the same run; the one that is seen follows it while it grows.
+
+    Signals:
+        fork_asked(run_id, step), chat_asked(run_id, step): about one of its checkpoints.
+        remedy_asked(run_id, remedy): the doctor's advice is to be followed.
+        run_asked(run_id), tokenizer_asked(name): something that it was made from is to be shown.
+    """
+
+    fork_asked = Signal(str, int)
+    chat_asked = Signal(str, int)
+    remedy_asked = Signal(str, object)
+    run_asked = Signal(str)
+    tokenizer_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        views = {
+            "curves": View("Curves", "What was measured, step by step", self._make_curves),
+            "machine": View("Time machine", "What it wrote and expected at any step", self._make_machine),
+            "data": View("Data", "What it reads, token by token, and what it has to guess", self._make_data),
+            "doctor": View("Doctor", "What is wrong with it, with the evidence and a remedy", self._make_doctor),
+            "lineage": View("Lineage", "What it was made from, down to its text", self._make_lineage),
+        }
+        super().__init__("Views of the run", views, parent)
+        self._session, self._theme = session, theme
+        self._run: ShownRun | None = None
+        self._left = "curves"
+        self._shown: dict[str, ShownRun] = {}
+        self.show_view("curves")
+
+    def show_run(self, run: ShownRun) -> None:
+        """Look at another run."""
+        self._run = run
+        self._offer_views(run)
+        self._update(self.current)
+
+    def _offer_views(self, run: ShownRun) -> None:
+        """Of a model from elsewhere there is only where it came from; the view that was left comes back after it."""
+        info = self._session.look_up_run(run.id) if run.id else None
+        is_trained = info is None or info.status != "imported"
+        if is_trained == self.bar.isTabEnabled(self.names.index("curves")):
+            return
+        if not is_trained:
+            self._left = self.current
+            self.show_view("lineage")
+        for i, name in enumerate(self.names):
+            self.bar.setTabEnabled(i, is_trained or name == "lineage")
+        if is_trained:
+            self.show_view(self._left)
+
+    def refresh(self) -> None:
+        """The run has grown: draw what is seen again."""
+        if self._shown.get(self.current) is self._run:
+            page: Any = self.pages.page(self.current)
+            page.refresh()
+        else:
+            self._update(self.current)
+
+    def _update(self, name: str) -> None:
+        if self._run is None:
+            return
+        page: Any = self.pages.page(name)
+        if self._shown.get(name) is self._run:
+            page.refresh()
+        else:
+            self._shown[name] = self._run
+            page.show_run(self._run)
+
+    def _make_curves(self) -> QWidget:
+        return CurvesView(self._session, self._theme)
+
+    def _make_machine(self) -> QWidget:
+        from app.training.time_machine.view import TimeMachine
+
+        view = TimeMachine(self._session, self._theme)
+        view.fork_asked.connect(self.fork_asked)
+        view.chat_asked.connect(self.chat_asked)
+        return view
+
+    def _make_data(self) -> QWidget:
+        from app.training.run.data_view import RunDataView
+
+        return RunDataView(self._session, self._theme)
+
+    def _make_doctor(self) -> QWidget:
+        from app.training.doctor.view import DoctorView
+
+        view = DoctorView(self._session, self._theme)
+        view.remedy_asked.connect(self.remedy_asked)
+        return view
+
+    def _make_lineage(self) -> QWidget:
+        from app.training.run.lineage_view import RunLineage
+
+        view = RunLineage(self._session, self._theme)
+        view.run_asked.connect(self.run_asked)
+        view.tokenizer_asked.connect(self.tokenizer_asked)
+        return view

@@ -1,0 +1,171 @@
+"""The column of the runs: search, order, the list, and what to do where it is empty or several are selected."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, label, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import counted
+from app.session.session import Session
+from app.shell.diagnostics import reveal
+from app.training.run_list.run_list import RunList
+from app.training.run_list.run_notes import NotesDialog
+from app.training.run_list.run_query import SORTS
+
+_SORT_SETTING = "sort runs"
+
+
+class RunsPanel(QFrame):
+    """The library's runs. Renaming, deleting, notes and revealing are done here; the rest is asked for.
+
+    Signals:
+        run_chosen(run_id): show this run; '' for none. Told again where the chosen run is clicked.
+        runs_selected(run_ids): compare these, a tuple of ids.
+        new_asked(): a new run is wanted.
+        resume_asked(run_id), chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
+    """
+
+    run_chosen = Signal(str)
+    runs_selected = Signal(object)
+    new_asked = Signal()
+    resume_asked = Signal(str)
+    chat_asked = Signal(str)
+    template_asked = Signal(str)
+    fork_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "card")
+        self.setMinimumWidth(216)
+        self.list = RunList(session, theme)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search, tag:…, status:…")
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName("Search runs")
+        self.search.setToolTip(
+            "Runs with all these words in their name, notes, tags or status.\n"
+            "tag:sweep  with that tag\nstatus:failed  with that status\n-word  without it"
+        )
+        self.order = QComboBox()
+        for order, words in SORTS.items():
+            self.order.addItem(words, order)
+        self.order.setAccessibleName("Order of the runs")
+        self.order.setToolTip("What comes first in the list")
+        self.new = button("New run", theme, self.new_asked.emit, icon="plus", tip="Make a new run")
+        self._tools = QWidget()
+        self._count = ElidedLabel()
+        self._count.setProperty("role", "caption")
+        self._compare = button(
+            "Compare", theme, self._on_compare, icon="chart-line", tip="Lay their curves over another"
+        )
+        self._pages = QStackedWidget()
+        self._none = EmptyState("No runs yet", "Choose what to train at the right, and press Start training.")
+        clear = button("Show all runs", theme, self.search.clear, role="link")
+        self._no_match = EmptyState("Nothing found", "No run has all these words.", clear)
+        self._reading = EmptyState("", "Reading the runs …")
+        for page in (self._reading, self._none, self._no_match, self.list):
+            self._pages.addWidget(page)
+        self._build()
+        self._connect()
+        self.order.setCurrentIndex(max(self.order.findData(session.settings.get(_SORT_SETTING, "newest")), 0))
+        self._show_state()
+
+    def _build(self) -> None:
+        title = label("Runs", "subheading")
+        title.setContentsMargins(SPACE, 0, 0, 0)
+        tools = QVBoxLayout(self._tools)
+        tools.setContentsMargins(0, 0, 0, 0)
+        tools.setSpacing(SPACE // 2)
+        tools.addWidget(self.search)
+        tools.addWidget(self.order)
+        lines = QVBoxLayout(self)
+        lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        lines.setSpacing(SPACE)
+        lines.addLayout(row(title, None, self.new))
+        lines.addWidget(self._tools)
+        lines.addWidget(self._pages, 1)
+        foot = row(self._count, self._compare)
+        foot.setContentsMargins(SPACE, 0, 0, 0)
+        lines.addLayout(foot)
+
+    def _connect(self) -> None:
+        runs = self.list
+        runs.run_chosen.connect(self.run_chosen)
+        runs.runs_selected.connect(self.runs_selected)
+        runs.run_chosen.connect(self._show_state)
+        runs.runs_selected.connect(self._show_state)
+        runs.clicked.connect(self._on_clicked)
+        runs.rename_asked.connect(self.rename)
+        runs.notes_asked.connect(self.edit_notes)
+        runs.delete_asked.connect(self._session.delete_runs)
+        runs.reveal_asked.connect(self._on_reveal)
+        runs.resume_asked.connect(self.resume_asked)
+        runs.chat_asked.connect(self.chat_asked)
+        runs.template_asked.connect(self.template_asked)
+        runs.fork_asked.connect(self.fork_asked)
+        runs.runs.changed.connect(self._show_state)
+        self.search.textChanged.connect(runs.runs.set_query)
+        self.order.currentIndexChanged.connect(self._on_order)
+
+    # -- What is shown ---------------------------------------------------------------------------------------
+
+    @Slot()
+    def _show_state(self) -> None:
+        model = self.list.runs
+        shown, total, chosen = len(model.runs), len(model.all_runs), len(self.list.chosen)
+        page: QWidget = self.list if shown else self._no_match if total else self._none
+        self._pages.setCurrentWidget(page if model.is_read else self._reading)
+        self._tools.setVisible(total > 1 or bool(model.query))
+        several = chosen > 1
+        found = f"{shown:,} of {counted(total, 'run')}" if shown < total else counted(total, "run")
+        self._count.setText(f"{chosen} selected" if several else found)
+        self._count.setVisible(several or total > 1)
+        self._compare.setVisible(several)
+
+    @Slot(int)
+    def _on_order(self, row: int) -> None:
+        order = self.order.itemData(row)
+        self.list.runs.set_order(order)
+        self._session.remember(_SORT_SETTING, order)
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        if self.list.current_id:
+            self.run_chosen.emit(self.list.current_id)
+
+    @Slot()
+    def _on_compare(self) -> None:
+        self.runs_selected.emit(self.list.chosen)
+
+    # -- What is done to a run -------------------------------------------------------------------------------
+
+    @Slot(str)
+    def rename(self, run_id: str) -> None:
+        """Ask for a run's new name."""
+        run = self._session.look_up_run(run_id)
+        if run is None:
+            return
+        name, agreed = QInputDialog.getText(self, "Rename run", "Name", text=run.name)
+        if agreed and name.strip() != run.name:
+            self._session.rename_run(run_id, name)
+
+    @Slot(str)
+    def edit_notes(self, run_id: str) -> None:
+        """Open a run's notes and tags."""
+        run = self._session.look_up_run(run_id)
+        if run is None:
+            return
+        tags = {tag for other in self.list.runs.all_runs for tag in other.tags}
+        dialog = NotesDialog(self._session, run, sorted(tags), self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    @Slot(str)
+    def _on_reveal(self, run_id: str) -> None:
+        run = self._session.look_up_run(run_id)
+        if run is not None and not reveal(run.folder):
+            self._session.notice.emit(f"No file manager could be opened. The run is in {run.folder}.")

@@ -1,0 +1,154 @@
+"""How one run of the list looks: its name, what it is doing, its loss as a sparkline, what is known of it, its tags."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QFontMetrics, QPainter, QPainterPath, QPolygonF
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from app.kit.theme import SPACE, ThemeProvider
+from app.training.run_list.run_model import Index, RunModel
+from models.library.library import RunInfo
+
+TONES = {
+    "running": "accent",
+    "preparing": "accent",
+    "evaluating": "accent",
+    "pausing": "warning",
+    "paused": "warning",
+    "stopping": "warning",
+    "interrupted": "warning",
+    "blocked": "danger",
+    "failed": "danger",
+    "damaged": "danger",
+}
+"""The theme's field for each status; what is not here is muted."""
+
+_ROOM = SPACE - 2  # pixels above the first line and below the last
+_CHIP_PAD, _CHIP_GAP = 6, 4
+
+
+class RunDelegate(QStyledItemDelegate):
+    """Paints one run on three lines, and its tags below them."""
+
+    def __init__(self, theme: ThemeProvider, model: RunModel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._model = model
+
+    def _heights(self) -> tuple[int, int]:
+        """Of the line with the name, and of each other line."""
+        return QFontMetrics(self._theme.font(bold=True)).height() + 2, QFontMetrics(self._theme.font(0.9)).height() + 2
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        run = self._model.runs[index.row()]
+        name, line = self._heights()
+        lines = 1 + bool(self._model.facts(run)) + bool(run.tags)
+        return QSize(160, name + lines * line + (4 if run.tags else 0) + 2 * _ROOM + 4)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        run = self._model.runs[index.row()]
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        rect = QRect(option.rect).adjusted(2, 2, -2, -2)
+        self._paint_ground(painter, rect, option.state)
+        inner = rect.adjusted(SPACE + 2, _ROOM, -SPACE - 2, -_ROOM)
+        name, line = self._heights()
+        points = self._model.points(run)
+        spark = min(64, inner.width() // 3) if len(points) > 1 else 0
+        width = inner.width() - (spark + SPACE if spark else 0)
+        self._paint_name(painter, QRect(inner.left(), inner.top(), inner.width(), name), run)
+        self._paint_status(painter, QRect(inner.left(), inner.top() + name, width, line), run)
+        if spark:
+            box = QRectF(inner.right() - spark, inner.top() + name + 1, spark, line - 3)
+            _paint_sparkline(painter, box, points, self._theme)
+        below = QRect(inner.left(), inner.top() + name + line, inner.width(), line)
+        facts = self._model.facts(run)
+        if facts:
+            self._paint_facts(painter, below, facts)
+            below.translate(0, line)
+        self._paint_tags(painter, below.translated(0, 4), run.tags)
+        painter.restore()
+
+    def _paint_ground(self, painter: QPainter, rect: QRect, state: QStyle.StateFlag) -> None:
+        colors = self._theme.theme
+        painter.setPen(Qt.PenStyle.NoPen)
+        if state & QStyle.StateFlag.State_Selected:
+            painter.setBrush(colors.color("accent_soft"))
+            painter.drawRoundedRect(rect, 7, 7)
+        elif state & QStyle.StateFlag.State_MouseOver:
+            painter.setBrush(colors.color("sunken"))
+            painter.drawRoundedRect(rect, 7, 7)
+        if state & QStyle.StateFlag.State_HasFocus:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(self._theme.pen("accent", width=1.5))
+            painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 7, 7)
+
+    def _paint_name(self, painter: QPainter, box: QRect, run: RunInfo) -> None:
+        painter.setFont(self._theme.font(bold=True))
+        painter.setPen(self._theme.theme.color("text"))
+        words = painter.fontMetrics().elidedText(run.name, Qt.TextElideMode.ElideRight, box.width())
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, words)
+
+    def _paint_status(self, painter: QPainter, box: QRect, run: RunInfo) -> None:
+        status, colors = self._model.status(run), self._theme.theme
+        tone = TONES.get(status, "muted")
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colors.color(tone))
+        painter.drawEllipse(QPointF(box.left() + 4, box.center().y() + 0.5), 3.5, 3.5)
+        painter.setFont(self._theme.font(0.9))
+        painter.setPen(colors.color(tone))
+        text = box.adjusted(14, 0, 0, 0)
+        painter.drawText(text, Qt.AlignmentFlag.AlignVCenter, status)
+        metrics = painter.fontMetrics()
+        painter.setPen(colors.color("muted"))
+        rest = text.adjusted(metrics.horizontalAdvance(status + "  "), 0, 0, 0)
+        steps = self._model.short_step_words(run)
+        if metrics.horizontalAdvance(steps) <= rest.width():
+            painter.drawText(rest, Qt.AlignmentFlag.AlignVCenter, steps)
+
+    def _paint_facts(self, painter: QPainter, box: QRect, facts: tuple[str, ...]) -> None:
+        """As many of them as fit whole: half a number would be another one."""
+        painter.setFont(self._theme.font(0.9))
+        painter.setPen(self._theme.theme.color("muted"))
+        metrics, shown = painter.fontMetrics(), facts
+        while len(shown) > 1 and metrics.horizontalAdvance(" · ".join(shown)) > box.width():
+            shown = shown[:-1]
+        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, " · ".join(shown))
+
+    def _paint_tags(self, painter: QPainter, box: QRect, tags: tuple[str, ...]) -> None:
+        colors = self._theme.theme
+        painter.setFont(self._theme.font(0.85))
+        metrics, left = painter.fontMetrics(), box.left()
+        for n, tag in enumerate(tags):
+            words, more = tag, f"+{len(tags) - n}"
+            room = box.right() - left - (0 if n == len(tags) - 1 else metrics.horizontalAdvance(more) + _CHIP_GAP)
+            width = metrics.horizontalAdvance(words) + 2 * _CHIP_PAD + 1  # scaled letters end between two pixels
+            if width > room and n:
+                painter.setPen(colors.color("muted"))
+                painter.drawText(QRect(left, box.top(), 60, box.height()), Qt.AlignmentFlag.AlignVCenter, more)
+                return
+            width = min(width, room)
+            chip = QRect(left, box.top(), width, box.height() - 1)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colors.color("info", 0.16 if colors.dark else 0.1))
+            painter.drawRoundedRect(chip, 5, 5)
+            painter.setPen(colors.color("info"))
+            words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, width - 2 * _CHIP_PAD)
+            painter.drawText(chip, Qt.AlignmentFlag.AlignCenter, words)
+            left += width + _CHIP_GAP
+
+
+def _paint_sparkline(painter: QPainter, rect: QRectF, points: tuple[float, ...], theme: ThemeProvider) -> None:
+    low, high = min(points), max(points)
+    span = (high - low) or 1.0
+    step, scale = rect.width() / (len(points) - 1), rect.height() / span
+    points_on = [QPointF(rect.left() + step * i, rect.bottom() - scale * (p - low)) for i, p in enumerate(points)]
+    area = QPainterPath()
+    area.addPolygon(QPolygonF([rect.bottomLeft(), *points_on, rect.bottomRight()]))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(theme.theme.color("accent", 0.12))
+    painter.drawPath(area)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(theme.pen("accent", width=1.3))
+    painter.drawPolyline(QPolygonF(points_on))

@@ -1,0 +1,212 @@
+"""The list of runs: one is shown, several are compared, and what can be done to them is in its context menu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QPoint, Qt, QTimer, Signal, SignalInstance, Slot
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QWidget
+
+from app.kit.theme import ThemeProvider
+from app.kit.words.value_words import counted
+from app.session.session import Session
+from app.training.run.head import RESUMABLE
+from app.training.run_list.run_delegate import RunDelegate
+from app.training.run_list.run_model import RunModel
+
+
+class RunList(QListView):
+    """The runs of the library. A click chooses one; with Ctrl or Shift, several are selected to be compared.
+
+    Signals:
+        run_chosen(run_id): another run is the chosen one; '' for none.
+        runs_selected(run_ids): a tuple of the ids of the runs that are selected, more than one.
+        delete_asked(run_ids): a tuple of ids.
+        rename_asked(run_id), notes_asked(run_id), resume_asked(run_id), reveal_asked(run_id),
+        chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
+    """
+
+    run_chosen = Signal(str)
+    runs_selected = Signal(object)
+    rename_asked = Signal(str)
+    notes_asked = Signal(str)
+    delete_asked = Signal(object)
+    resume_asked = Signal(str)
+    reveal_asked = Signal(str)
+    chat_asked = Signal(str)
+    template_asked = Signal(str)
+    fork_asked = Signal(str)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "plain")
+        self.setAccessibleName("Runs")
+        self.setMouseTracking(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self._session, self._theme = session, theme
+        self._told: tuple[str, ...] = ()
+        self._wanted, self._is_changing, self._live_run = "", False, ""
+        self.runs = RunModel(session, self)
+        self.setModel(self.runs)
+        self.setItemDelegate(RunDelegate(theme, self.runs, self))
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.customContextMenuRequested.connect(self._show_menu)
+        self.selectionModel().selectionChanged.connect(self._on_selection)
+        self.runs.about_to_change.connect(self._on_about_to_change)
+        self.runs.changed.connect(self._on_changed)
+        self._repaint = QTimer(self, singleShot=True, interval=500)
+        self._repaint.timeout.connect(self.viewport().update)
+        session.runs_changed.connect(self.reload)
+        session.training_changed.connect(self._on_training)
+        theme.theme_changed.connect(self._on_theme)
+        self.reload()
+
+    # -- What is chosen --------------------------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The ids of the runs that are chosen, whether or not the search finds them."""
+        return self._told
+
+    @property
+    def current_id(self) -> str:
+        """The chosen run's id, '' for none or several."""
+        return self._told[0] if len(self._told) == 1 else ""
+
+    @Slot()
+    def reload(self) -> None:
+        """Read the library again, keeping what is chosen."""
+        self.runs.reload()
+
+    def choose(self, run_id: str) -> bool:
+        """Choose one run, '' for none; whether it is there. One that is still to be read is chosen when it comes."""
+        there = any(run.id == run_id for run in self.runs.all_runs)
+        self._wanted = "" if there else run_id
+        self._tell((run_id,) if there else ())
+        self._select_chosen()
+        row = self.runs.row_of(run_id)
+        if row >= 0:
+            self.scrollTo(self.runs.index(row))
+        return there
+
+    def _tell(self, ids: tuple[str, ...]) -> None:
+        if ids == self._told:
+            return
+        self._told = ids
+        if len(ids) > 1:
+            self.runs_selected.emit(ids)
+        else:
+            self.run_chosen.emit(ids[0] if ids else "")
+
+    def _select_chosen(self) -> None:
+        """Let the selection be what is chosen."""
+        rows = [row for row, run in enumerate(self.runs.runs) if run.id in self._told]
+        selection = QItemSelection()
+        for row in rows:
+            selection.select(self.runs.index(row), self.runs.index(row))
+        was, self._is_changing = self._is_changing, True
+        model = self.selectionModel()
+        if rows and model.currentIndex().row() not in rows:
+            model.setCurrentIndex(self.runs.index(rows[0]), QItemSelectionModel.SelectionFlag.NoUpdate)
+        model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        self._is_changing = was
+
+    @Slot()
+    def _on_selection(self) -> None:
+        if not self._is_changing:
+            rows = sorted(index.row() for index in self.selectionModel().selectedRows())
+            self._wanted = ""
+            self._tell(tuple(self.runs.runs[row].id for row in rows))
+
+    @Slot()
+    def _on_about_to_change(self) -> None:
+        self._is_changing = True
+
+    @Slot()
+    def _on_changed(self) -> None:
+        """What the search hides stays chosen; what is gone does not."""
+        there = {run.id for run in self.runs.all_runs}
+        self._is_changing = False
+        if self._wanted in there:
+            self.choose(self._wanted)
+            return
+        left = tuple(run_id for run_id in self._told if run_id in there)
+        self._tell(left)
+        self._select_chosen()
+
+    # -- What is done to runs --------------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self._told and event.key() == Qt.Key.Key_Delete:
+            self.delete_asked.emit(self._told)
+        elif self.current_id and event.key() == Qt.Key.Key_F2:
+            self.rename_asked.emit(self.current_id)
+        else:
+            super().keyPressEvent(event)
+
+    def make_menu(self, run_id: str) -> QMenu:
+        """What can be done to a run, or to all that are chosen where it is one of several."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        if run_id in self._told and len(self._told) > 1:
+            several = self._told
+            self._add(menu, f"Compare {counted(len(several), 'run')}", "chart-line", lambda: self._compare(several))
+            menu.addSeparator()
+            self._add(menu, f"Delete {counted(len(several), 'run')}", "trash", partial(self.delete_asked.emit, several))
+            return menu
+        info = self.runs.runs[self.runs.row_of(run_id)]
+        status, own = self.runs.status(info), self._session.is_current(run_id)
+        whole = status != "damaged"
+        resumable = not own and status in RESUMABLE and not info.problem and not self._session.training_active
+        entries: tuple[tuple[str, str, SignalInstance, bool] | None, ...] = (
+            ("Go on training", "play", self.resume_asked, resumable),
+            ("Chat with it", "chat-circle", self.chat_asked, whole),
+            None,
+            ("Fork from a checkpoint…", "git-branch", self.fork_asked, whole),
+            ("Use its settings for a new run", "copy", self.template_asked, whole),
+            None,
+            ("Rename…", "pencil-simple", self.rename_asked, whole),
+            ("Notes and tags…", "tag", self.notes_asked, whole),
+            ("Reveal in folder", "folder-open", self.reveal_asked, True),
+        )
+        for entry in entries:
+            if entry is None:
+                menu.addSeparator()
+                continue
+            words, icon, signal, possible = entry
+            self._add(menu, words, icon, partial(signal.emit, run_id), possible=possible)
+        deletable = not own and status != "running"
+        self._add(menu, "Delete", "trash", partial(self.delete_asked.emit, (run_id,)), possible=deletable)
+        return menu
+
+    def _add(self, menu: QMenu, words: str, icon: str, do: Callable[[], object], *, possible: bool = True) -> None:
+        action = menu.addAction(self._theme.icon(icon), words)
+        action.setEnabled(possible)
+        action.triggered.connect(lambda checked=False: do())
+
+    def _compare(self, run_ids: Sequence[str]) -> None:
+        self.runs_selected.emit(tuple(run_ids))
+
+    @Slot(QPoint)
+    def _show_menu(self, place: QPoint) -> None:
+        index = self.indexAt(place)
+        if index.isValid():
+            self.make_menu(self.runs.runs[index.row()].id).popup(self.viewport().mapToGlobal(place))
+
+    @Slot()
+    def _on_training(self) -> None:
+        state = self._session.training
+        if state is not None and state.run_id and state.run_id != self._live_run:
+            self._live_run = state.run_id
+            self.reload()
+        if not self._repaint.isActive():
+            self._repaint.start()
+
+    @Slot()
+    def _on_theme(self) -> None:
+        self.scheduleDelayedItemsLayout()
+        self.viewport().update()

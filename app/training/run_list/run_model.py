@@ -1,0 +1,234 @@
+"""The runs of the library as a list: read beside the window, searched and sorted, changed in place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QWidget
+
+from app.kit.words.value_words import date_words, size_words
+from app.session.session import Session
+from app.session.status import duration
+from app.training.run_list.run_query import matches, sort_runs
+from app.training.run_list.sparkline import loss_points
+from app.worker.aside import Aside
+from models.events import Event, Phase
+from models.library.library import RunInfo
+
+Index = QModelIndex | QPersistentModelIndex
+
+_POINTS_EVERY = 50
+"""Steps between two looks at the metrics of a run that grows and has more than these."""
+_FEW = 8
+"""Runs that are read at once, without leaving the window's thread: each takes less than a millisecond."""
+_TELL_EVERY_S = 0.3
+_POLL_MS = 2000
+
+
+class RunModel(QAbstractListModel):
+    """The library's runs that a search finds; the session's current one with its live state.
+
+    Signals:
+        about_to_change(), changed(): rows go, come, move or are different.
+    """
+
+    about_to_change = Signal()
+    changed = Signal()
+
+    def __init__(self, session: Session, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._index = session.run_index
+        self.all_runs: list[RunInfo] = []
+        self.runs: list[RunInfo] = []
+        self.is_read = False
+        """Whether the library was read yet."""
+        self._query, self._order = "", "newest"
+        self._points: dict[str, tuple[int, tuple[float, ...]]] = {}
+        self._again = False
+        self._aside = Aside(self)
+        self._aside.events_came.connect(self._on_read)
+        self._aside.done.connect(self._on_done)
+        self._live_status = ""
+        session.training_changed.connect(self._on_training)
+        self._poll = QTimer(self, interval=_POLL_MS)
+        self._poll.timeout.connect(self.look)
+        self._poll.start()
+
+    # -- Reading the library ---------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read what has changed in the library: at once where that is little, else beside the window."""
+        if self._index.n_unseen(_FEW + 1) <= _FEW:
+            self._take(self._index.look())
+        if self._aside.busy:
+            self._again = True
+        else:
+            self._aside.drive(self._read)
+
+    @Slot()
+    def look(self) -> None:
+        """Look beside the window what changed, while it is seen: runs of other processes come, grow and die untold."""
+        view = self.parent()
+        if isinstance(view, QWidget) and view.isVisible() and not self._aside.busy:
+            self._aside.drive(self._read)
+
+    def _read(self) -> Generator[Event, None, None]:
+        self._index.look()
+        yield Phase(name="The runs are known")
+        told = time.monotonic()
+        for _ in self._index.measure():
+            if time.monotonic() - told > _TELL_EVERY_S:
+                yield Phase(name="Some are measured")
+                told = time.monotonic()
+
+    @Slot()
+    def _on_read(self) -> None:
+        # Not what the other thread saw, which may be older than what was looked at here.
+        self._take(self._index.infos())
+
+    @Slot()
+    def _on_done(self) -> None:
+        self._on_read()
+        if self._again:
+            self._again = False
+            self._aside.drive(self._read)
+
+    def _take(self, runs: list[RunInfo]) -> None:
+        if runs == self.all_runs and self.is_read:
+            return
+        self.all_runs, self.is_read = runs, True
+        self._show()
+
+    # -- Searching and sorting -------------------------------------------------------------------------------
+
+    @property
+    def query(self) -> str:
+        """The words that all shown runs have."""
+        return self._query
+
+    def set_query(self, query: str) -> None:
+        """Show the runs that `query` finds (see `app.training.run_list.run_query`)."""
+        self._query = query
+        self._show()
+
+    def set_order(self, order: str) -> None:
+        """Sort by one of `app.training.run_list.run_query.SORTS`."""
+        self._order = order
+        self._show()
+
+    @Slot()
+    def _on_training(self) -> None:
+        """Find and sort anew where the training's status decides on that."""
+        state = self._session.training
+        status = state.status if state is not None and self._session.training_active else ""
+        if status != self._live_status:
+            self._live_status = status
+            if self._query or self._order == "status":
+                self._show()
+
+    def _show(self) -> None:
+        found = [run for run in self.all_runs if matches(run, self.status(run), self._query)]
+        runs = sort_runs(found, self._order, self.status)
+        self.about_to_change.emit()
+        wanted = {_key(run) for run in runs}
+        for row in reversed(range(len(self.runs))):
+            if _key(self.runs[row]) not in wanted:
+                self.beginRemoveRows(QModelIndex(), row, row)
+                del self.runs[row]
+                self.endRemoveRows()
+        known = {_key(run) for run in self.runs}
+        new = [run for run in runs if _key(run) not in known]
+        if new:
+            self.beginInsertRows(QModelIndex(), len(self.runs), len(self.runs) + len(new) - 1)
+            self.runs = [*self.runs, *new]
+            self.endInsertRows()
+        if [_key(run) for run in runs] != [_key(run) for run in self.runs]:
+            self._move(runs)
+        self.runs = runs
+        if runs:
+            self.dataChanged.emit(self.index(0), self.index(len(runs) - 1))
+        self.changed.emit()
+
+    def _move(self, runs: list[RunInfo]) -> None:
+        """Put the rows into another order; what is selected stays so."""
+        self.layoutAboutToBeChanged.emit()
+        places = {_key(run): row for row, run in enumerate(runs)}
+        old = self.persistentIndexList()
+        new = [self.index(places[_key(self.runs[index.row()])]) for index in old]
+        self.runs = runs
+        self.changePersistentIndexList(old, new)
+        self.layoutChanged.emit()
+
+    # -- What a row says -------------------------------------------------------------------------------------
+
+    def row_of(self, run_id: str) -> int:
+        """The row of a run, -1 where it is not shown."""
+        return next((row for row, run in enumerate(self.runs) if run.id == run_id), -1)
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.runs)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        run = self.runs[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return run.name
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return ", ".join(filter(None, (run.name, self.status(run), self.step_words(run), *self.facts(run))))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return run.problem or self._tip(run)
+        return None
+
+    def status(self, run: RunInfo) -> str:
+        """What the run is doing: live for the session's own, from its folder otherwise."""
+        state = self._session.training
+        return state.status if state is not None and self._session.is_current(run.id) else run.status
+
+    def step(self, run: RunInfo) -> int:
+        """How far it came."""
+        state = self._session.training
+        # One that goes on has its step again once it is set up; until then its folder knows it.
+        is_told = state is not None and bool(state.total_steps) and self._session.is_current(run.id)
+        return state.step if state is not None and is_told else run.step
+
+    def step_words(self, run: RunInfo) -> str:
+        """«step 120 of 1,000»."""
+        return "" if not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
+
+    def short_step_words(self, run: RunInfo) -> str:
+        """«1,000 steps» of a whole run, «12 %» of another."""
+        step, total = self.step(run), run.total_steps
+        return "" if not total else f"{step:,} steps" if step >= total else f"{min(round(100 * step / total), 99)} %"
+
+    def facts(self, run: RunInfo) -> tuple[str, ...]:
+        """What is known of it, the most important first: best loss, time trained, size on disk."""
+        best = "" if run.best_loss is None else f"best {run.best_loss:.3f}"
+        time_words = "" if run.elapsed_s is None else duration(run.elapsed_s)
+        size = "" if run.size_bytes is None else size_words(run.size_bytes)
+        return tuple(filter(None, (best, time_words, size)))
+
+    def points(self, run: RunInfo) -> tuple[float, ...]:
+        """The run's sparkline, read again when its metrics grew by much or ended."""
+        step = self.step(run)
+        key = step if step < _POINTS_EVERY else step - step % _POINTS_EVERY
+        known = self._points.get(run.id)
+        if known is None or known[0] != key:
+            self._points[run.id] = known = (key, loss_points(run.folder))
+        return known[1]
+
+    def _tip(self, run: RunInfo) -> str:
+        best = "" if run.best_loss is None else f"lowest validation loss {run.best_loss:.4f} nats per token"
+        trained = "" if run.elapsed_s is None else f"trained for {duration(run.elapsed_s)}"
+        size = "" if run.size_bytes is None else f"{size_words(run.size_bytes)} on disk"
+        parent = "" if run.parent is None else f"began with step {run.parent[1]:,} of {run.parent[0]}"
+        tags = f"tags: {', '.join(run.tags)}" if run.tags else ""
+        made = f"made {date_words(run.created)}"
+        lines = (run.name, self.step_words(run), best, trained, size, made, parent, tags, str(run.folder), run.notes)
+        return "\n".join(filter(None, lines))
+
+
+def _key(run: RunInfo) -> str:
+    """What tells rows apart: a copied folder has the id of the one it was copied from."""
+    return run.folder.name

@@ -1,0 +1,61 @@
+"""A window for what its owner writes about a run: notes and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
+
+from app.kit.basics import label
+from app.kit.theme import SPACE
+from app.session.session import Session
+from models.library.library import RunInfo
+from models.library.run_notes import clean_tags, read_notes
+
+
+class NotesDialog(QDialog):
+    """Shows a run's notes and tags; Save keeps them in its folder.
+
+    Args:
+        known_tags: those that other runs have, offered in the tooltip's words.
+    """
+
+    def __init__(
+        self, session: Session, run: RunInfo, known_tags: Sequence[str], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._run_id = session, run.id
+        self.setWindowTitle(f"Notes and tags of {run.name}")
+        self.resize(520, 380)
+        written = read_notes(run.folder)
+        self.tags = QLineEdit(", ".join(written.tags))
+        self.tags.setPlaceholderText("sweep, baseline")
+        self.tags.setAccessibleName("Tags")
+        self.notes = QPlainTextEdit(written.notes)
+        self.notes.setPlaceholderText("What was tried, and what came of it")
+        self.notes.setAccessibleName("Notes")
+        self.notes.setTabChangesFocus(True)
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        used = f" Used so far: {', '.join(known_tags)}." if known_tags else ""
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label("Tags", "subheading"))
+        layout.addWidget(self.tags)
+        layout.addWidget(label(f"Separated by commas; tag:sweep in the search finds them.{used}", "caption", wrap=True))
+        layout.addSpacing(SPACE)
+        layout.addWidget(label("Notes", "subheading"))
+        layout.addWidget(self.notes, 1)
+        if written.problem is not None:
+            layout.addWidget(label(written.problem, "error", wrap=True))
+            for widget in (self.tags, self.notes, self.buttons.button(QDialogButtonBox.StandardButton.Save)):
+                widget.setEnabled(False)
+        layout.addWidget(self.buttons)
+
+    def accept(self) -> None:
+        """Keep what is written; the window stays where that does not work."""
+        tags = clean_tags(self.tags.text().split(","))
+        if self._session.set_run_notes(self._run_id, self.notes.toPlainText().strip(), tags):
+            super().accept()

@@ -1,0 +1,67 @@
+"""Which runs a search finds, and in what order they are listed. No Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from models.library.library import RunInfo
+
+SORTS = {
+    "newest": "Newest first",
+    "name": "Name",
+    "best": "Best loss",
+    "duration": "Longest",
+    "size": "Largest on disk",
+    "status": "Status",
+}
+"""What runs can be sorted by, and what that is called on screen."""
+
+_FIRST = (
+    "running",
+    "preparing",
+    "blocked",
+    "paused",
+    "interrupted",
+    "failed",
+    "damaged",
+    "queued",
+    "stopped",
+    "finished",
+)
+
+
+def matches(info: RunInfo, status: str, query: str) -> bool:
+    """Whether every word of `query` is found: in the name, the notes, a tag or the status; «tag:» and «status:» before
+    a word look for it there only, «-» before one for runs without it."""
+    return all(_has(info, status, word) for word in query.casefold().split())
+
+
+def _has(info: RunInfo, status: str, word: str) -> bool:
+    if word.startswith("-") and len(word) > 1:
+        return not _has(info, status, word[1:])
+    where, colon, what = word.partition(":")
+    if colon and where == "tag":
+        return any(tag.casefold().startswith(what) for tag in info.tags)
+    if colon and where == "status":
+        return status.startswith(what)
+    return any(word in text.casefold() for text in (info.name, info.notes, status, *info.tags))
+
+
+def sort_runs(runs: Sequence[RunInfo], order: str, status_of: Callable[[RunInfo], str]) -> list[RunInfo]:
+    """The runs in one of SORTS; equal ones the newest first, and those of which nothing is known last."""
+    keys: dict[str, Callable[[RunInfo], Any]] = {
+        "newest": lambda run: 0,
+        "name": lambda run: run.name.casefold(),
+        "best": lambda run: math.inf if run.best_loss is None else run.best_loss,
+        "duration": lambda run: math.inf if run.elapsed_s is None else -run.elapsed_s,
+        "size": lambda run: math.inf if run.size_bytes is None else -run.size_bytes,
+        "status": lambda run: _rank(status_of(run)),
+    }
+    newest = sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
+    return sorted(newest, key=keys[order])
+
+
+def _rank(status: str) -> tuple[int, str]:
+    return (_FIRST.index(status) if status in _FIRST else len(_FIRST), status)

@@ -1,0 +1,173 @@
+"""The training tab: the runs at the left; at the right one of them, several over one another, or the form for one."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import frame
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.training.compare.view import CompareRuns
+from app.training.new_run.page import NewRun
+from app.training.queue_panel import QueuePanel
+from app.training.run.view import RunView
+from app.training.run_list.panel import RunsPanel
+from models.runs.run_queue import Waiting
+
+
+class TrainingTab(QWidget):
+    """Runs, one run or several, and what a new one is made from.
+
+    Signals:
+        undo_offered(sentence, undo): something was taken away, and `undo` brings it back.
+    """
+
+    undo_offered = Signal(str, object)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session, self._theme = session, theme
+        self.setProperty("role", "page")
+        self.panel = RunsPanel(session, theme)
+        self.runs = self.panel.list
+        self.queue = QueuePanel(session, theme)
+        self.new_run = NewRun(session, theme)
+        self.run_view = RunView(session, theme)
+        self.comparison = CompareRuns(session, theme)
+        self._pages = QStackedWidget()
+        for page in (self.new_run, self.run_view, self.comparison):
+            self._pages.addWidget(page)
+        splitter = QSplitter()
+        splitter.setChildrenCollapsible(False)
+        splitter.addWidget(self._left())
+        splitter.addWidget(self._pages)
+        splitter.setStretchFactor(1, 1)
+        splitter.setSizes([256, 1000])
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
+        layout.addWidget(splitter)
+        self._followed, self._follows, self._was_active = "", False, False
+        self._connect()
+
+    def _left(self) -> QWidget:
+        left = QWidget()
+        lines = QVBoxLayout(left)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE)
+        lines.addWidget(self.panel, 1)
+        self._queue_card = frame("card", margin=SPACE)
+        card = self._queue_card.layout()
+        assert card is not None
+        card.addWidget(self.queue)
+        lines.addWidget(self._queue_card)
+        return left
+
+    def _connect(self) -> None:
+        panel, session = self.panel, self._session
+        panel.run_chosen.connect(self._on_run_chosen)
+        panel.runs_selected.connect(self._on_runs_selected)
+        self.comparison.run_asked.connect(self.show_run)
+        panel.new_asked.connect(self.show_new_run)
+        panel.resume_asked.connect(session.resume_run)
+        panel.chat_asked.connect(self._on_chat)
+        panel.template_asked.connect(self.show_template)
+        panel.fork_asked.connect(self._on_fork)
+        self.run_view.template_asked.connect(self.show_template)
+        self.run_view.chat_asked.connect(self._on_chat)
+        self.run_view.checkpoint_chat_asked.connect(self._on_checkpoint_chat)
+        self.run_view.run_asked.connect(self.show_run)
+        self.run_view.tokenizer_asked.connect(self._on_tokenizer)
+        self.queue.removed.connect(self._on_removed)
+        session.training_changed.connect(self._on_training)
+        session.queue_changed.connect(self._show_queue)
+        self._show_queue()
+
+    def show_new_run(self) -> None:
+        """Show the form for a new run."""
+        self.runs.choose("")
+        self._pages.setCurrentWidget(self.new_run)
+
+    def show_run(self, run_id: str) -> None:
+        """Show a run of the list."""
+        if not self.runs.choose(run_id):
+            self.runs.reload()
+
+    @Slot(str)
+    def show_template(self, run_id: str) -> None:
+        """Show the form for a new run, filled in as this run was made."""
+        self.new_run.show_template(run_id)
+        self.show_new_run()
+
+    @Slot(str)
+    def _on_run_chosen(self, run_id: str) -> None:
+        if not run_id:
+            if not (self._pages.currentWidget() is self.run_view and self.run_view.live):
+                self._pages.setCurrentWidget(self.new_run)
+            return
+        if self.run_view.run_id != run_id:
+            self.run_view.show_run(run_id)
+        self._pages.setCurrentWidget(self.run_view)
+
+    @Slot(object)
+    def _on_runs_selected(self, run_ids: tuple[str, ...]) -> None:
+        self.comparison.show_runs(run_ids)
+        self._pages.setCurrentWidget(self.comparison)
+
+    @Slot()
+    def _on_training(self) -> None:
+        """Show a training when it begins, and choose its run in the list as soon as it has one.
+
+        What the queue begins by itself takes nobody away from what he looks at, unless that is the run before it.
+        """
+        state, active = self._session.training, self._session.training_active
+        began, ended = active and not self._was_active, self._was_active and not active
+        self._was_active = active
+        if state is None:
+            return
+        if began:
+            self._follows = not self._session.began_by_itself or self._looks_at(self._followed)
+            self._followed = ""
+            if self._follows and not state.run_id:
+                self.run_view.show_run("")
+                self._pages.setCurrentWidget(self.run_view)
+                self.runs.choose("")  # it is none of the list yet
+        elif ended and self._looks_at(""):
+            self.show_new_run()  # it ended before there was a run to see: a message says why
+        if active and state.run_id and state.run_id != self._followed:
+            self._followed = state.run_id
+            if self._follows and (began or self._looks_at("") or self._looks_at(state.run_id)):
+                self.show_run(state.run_id)
+
+    def _looks_at(self, run_id: str) -> bool:
+        return self._pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
+
+    @Slot()
+    def _show_queue(self) -> None:
+        self._queue_card.setVisible(bool(self._session.waiting))
+
+    @Slot(object, int)
+    def _on_removed(self, item: Waiting, place: int) -> None:
+        words = f"«{item.name}» waits no more"
+        self.undo_offered.emit(words, lambda: self._session.put_back_waiting(item, place))
+
+    @Slot(str)
+    def _on_fork(self, run_id: str) -> None:
+        self.show_run(run_id)
+        if self.run_view.run_id == run_id:  # or it is gone
+            self.run_view.ask_for_fork()
+
+    @Slot(str)
+    def _on_chat(self, which: str) -> None:
+        if self._session.open_chat_model(which):
+            self._session.tab_requested.emit("chat")
+
+    @Slot(str, int)
+    def _on_checkpoint_chat(self, run_id: str, step: int) -> None:
+        if self._session.open_chat_model(run_id, step):
+            self._session.tab_requested.emit("chat")
+
+    @Slot(str)
+    def _on_tokenizer(self, name: str) -> None:
+        if self._session.choose_tokenizer(name):
+            self._session.tab_requested.emit("tokenizer")

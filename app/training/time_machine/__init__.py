@@ -1,0 +1,1 @@
+"""The time machine: what a run wrote, expected and looked at, at any step that it kept."""

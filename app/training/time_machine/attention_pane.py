@@ -1,0 +1,85 @@
+"""Where the watched layer looks in a pinned prompt: all heads small, one large."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import Slot
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, label, row
+from app.kit.figures.attention_pictures import SCALES, SCALES_TIP, head_picture, scaled, short_names, side_of
+from app.kit.figures.pictures import Floats
+from app.kit.figures.token_map import TokenMap
+from app.kit.labels import ElidedLabel
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.run_history import KeptAttention
+from app.training.time_machine.attention_picture import head_weights, site_words
+from app.training.time_machine.head_grid import HeadGrid
+from models.settings.model_config import ModelConfig
+
+_SCALES = {scale: SCALES[scale] for scale in ("root", "linear")}  # there is no room for more
+
+
+class AttentionPane(QWidget):
+    """One layer's heads at one step."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._seen: KeptAttention | None = None
+        self._tokens: list[str] = []
+        self._weights: Floats = np.zeros((0, 0, 0), np.float32)
+        self._head = 0
+        self.title = label("", "subheading")
+        how = ElidedLabel("rows look at columns")
+        how.setProperty("role", "caption")
+        self.scale = Segments("Colour scale", _SCALES, SCALES_TIP)
+        self.heads = HeadGrid(theme)
+        self.map = TokenMap(theme)
+        maps = QWidget()
+        maps.setLayout(row(self.heads, self.map))
+        nothing = EmptyState(
+            "No attention kept", "It is kept with the samples of pinned prompts, not of those asked for in between."
+        )
+        self._pages = QStackedWidget()
+        self._pages.addWidget(maps)
+        self._pages.addWidget(nothing)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE // 2)
+        layout.addLayout(row(self.title, how, self.scale))
+        layout.addWidget(self._pages, 1)
+        self.heads.chosen.connect(self._on_head)
+        self.scale.changed.connect(self._draw)
+
+    @property
+    def weights(self) -> Floats:
+        """(H, T, S): what is shown; NaN where the mask lets nothing through."""
+        return self._weights
+
+    def show_attention(self, seen: KeptAttention | None, tokens: list[str], config: ModelConfig | None) -> None:
+        """Show another snapshot; None where none was kept. `tokens`: the texts of its ids."""
+        self._seen, self._tokens = seen, tokens
+        if seen is not None:
+            self._weights = head_weights(seen, config)
+        self._draw()
+
+    @Slot(int)
+    def _on_head(self, head: int) -> None:
+        self._head = head
+        self._draw()
+
+    @Slot()
+    def _draw(self) -> None:
+        seen = self._seen
+        self._pages.setCurrentIndex(1 if seen is None else 0)
+        self.scale.setEnabled(seen is not None)
+        if seen is None:
+            self.title.setText("Attention")
+            return
+        head = min(self._head, len(self._weights) - 1)
+        title = f"{site_words(seen.site)}, head {head + 1}"
+        self.title.setText(title)
+        self.heads.show_heads(scaled(self._weights, self.scale.value), head)
+        side = side_of(short_names(self._tokens))
+        self.map.set_picture(head_picture(self._weights[head], title, side, side, self.scale.value))

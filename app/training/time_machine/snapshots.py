@@ -1,0 +1,81 @@
+"""What a run kept of its pinned prompts, by prompt and step. Knows nothing of Qt."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from app.session.run_history import KeptAttention, RunHistory
+from models.events import SampleMade
+from models.library.run_record import checkpoint_step
+
+_EARLIER = 6
+
+
+class Snapshot(NamedTuple):
+    """What is known of one prompt at one step, and a few samples of it from `earlier` steps, the last one first."""
+
+    sample: SampleMade
+    attention: KeptAttention | None
+    earlier: tuple[SampleMade, ...]
+
+
+class Snapshots:
+    """An index of a history that grows. `pinned` are the prompts that come first, in their order."""
+
+    def __init__(self, history: RunHistory, pinned: Sequence[str] = ()) -> None:
+        self._history, self._pinned = history, tuple(pinned)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._samples: dict[str, dict[int, SampleMade]] = {}
+        self._attention: dict[tuple[str, int], KeptAttention] = {}
+        self._steps: dict[str, list[int]] = {}
+        self._last: tuple[int, SampleMade | None, int] = (0, None, 0)
+
+    def take_new(self) -> bool:
+        """Take in what the history has got since; whether there was anything."""
+        samples, attention = self._history.samples, self._history.attention
+        n, last, n_attention = self._last
+        if len(samples) < n or len(attention) < n_attention or (n and samples[n - 1] is not last):
+            self._clear()  # it was read again
+            n, n_attention = 0, 0
+        for seen in attention[n_attention:]:
+            self._attention[seen.prompt, seen.step] = seen
+        for sample in samples[n:]:
+            self._samples.setdefault(sample.prompt, {})[sample.step] = sample
+        for prompt in {sample.prompt for sample in samples[n:]}:
+            self._steps[prompt] = sorted(self._samples[prompt])
+        is_new = len(samples) > n or len(attention) > n_attention
+        self._last = (len(samples), samples[-1] if samples else None, len(attention))
+        return is_new
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """Those with samples: the pinned ones, then what was asked for in between."""
+        pinned = [prompt for prompt in self._pinned if prompt in self._samples]
+        return (*pinned, *(prompt for prompt in self._samples if prompt not in pinned))
+
+    def steps(self, prompt: str) -> Sequence[int]:
+        """The steps that a prompt was sampled at, in order."""
+        return self._steps.get(prompt, ())
+
+    def at(self, prompt: str, index: int) -> Snapshot:
+        """Number `index` of a prompt's snapshots."""
+        steps, samples = self._steps[prompt], self._samples[prompt]
+        earlier = tuple(samples[step] for step in reversed(steps[max(0, index - _EARLIER) : index]))
+        return Snapshot(samples[steps[index]], self._attention.get((prompt, steps[index])), earlier)
+
+
+def nearest(steps: Sequence[int], place: float) -> int:
+    """The index of the step that lies nearest, of at least one in order."""
+    i = bisect_left(steps, place)
+    return min(range(max(i - 1, 0), min(i + 1, len(steps))), key=lambda j: abs(steps[j] - place))
+
+
+def kept_checkpoints(folder: Path | None) -> frozenset[int]:
+    """The steps whose checkpoints are on disk."""
+    found = (folder / "checkpoints").glob("step-*") if folder is not None else ()
+    return frozenset(checkpoint_step(path) for path in found) - {-1}

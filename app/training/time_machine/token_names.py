@@ -1,0 +1,65 @@
+"""What a run's tokens look like: its tokenizer is read beside the window, and each token is spelled once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal, Slot
+from tokenizers import Tokenizer
+
+from app.worker.aside import Aside
+from models.tokenizers import Piece, read_tokenizer
+from models.tokenizers.codec import pieces_of
+
+
+class TokenNames(QObject):
+    """Ids to pieces. Until the tokenizer has been read, and where it cannot be, a token is shown by its number.
+
+    Signals:
+        changed(): tokens are spelled in another way now.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._folder: Path | None = None
+        self._tokenizer: Tokenizer | None = None
+        self._known: dict[int, Piece] = {}
+        self._aside = Aside(self)
+        self._aside.done.connect(self._on_read)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a tokenizer is being read."""
+        return self._aside.busy
+
+    def read(self, folder: Path | None) -> None:
+        """Spell the tokens of the run in `folder` from now on; None for no run."""
+        if folder == self._folder:
+            return
+        self._folder, self._tokenizer = folder, None
+        self._known.clear()
+        self._aside.cancel()
+        if folder is not None:
+            path = folder / "tokenizer.json"
+            self._aside.ask(lambda: read_tokenizer(path))
+
+    def pieces(self, ids: Iterable[int]) -> list[Piece]:
+        """The tokens of these ids."""
+        ids = list(ids)
+        missing = sorted(set(ids) - self._known.keys())
+        if missing and self._tokenizer is not None:
+            for piece in pieces_of(self._tokenizer, [id for id in missing if self._has(id)]):
+                self._known[piece.id] = piece
+        return [self._known.get(id) or Piece(id, b"", 0, 0, f"#{id}") for id in ids]
+
+    def _has(self, id: int) -> bool:
+        """Whether it is a token; of a model with a larger vocabulary than its tokenizer's, some ids are not."""
+        return self._tokenizer is not None and self._tokenizer.id_to_token(id) is not None
+
+    @Slot(object)
+    def _on_read(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.changed.emit()

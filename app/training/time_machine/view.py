@@ -1,0 +1,273 @@
+"""The time machine: a run's samples, expectations and attention, step by step, as a slider and as an animation."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QHideEvent, QKeyEvent
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, frame, label, row
+from app.kit.elided_combo import ElidedCombo
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.training.shown_run import ShownRun
+from app.training.time_machine.panes import Panes
+from app.training.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
+from app.training.time_machine.timeline import Timeline, way_of
+from app.training.time_machine.token_names import TokenNames
+from app.training.time_machine.transport import Transport
+
+_EMPTY = (
+    "Nothing kept yet",
+    "A run with pinned prompts keeps what the model makes of them, from its first step to its last. For a new run, "
+    "write some under «Pinned prompts», and set «Sample every» to more than 0.",
+)
+
+
+class TimeMachine(QWidget):
+    """Shows one run at any step that it kept, follows it while it grows, and plays it.
+
+    Args:
+        session: for what all views of a run get; nothing of it is used here.
+
+    Signals:
+        fork_asked(run_id, step): the user wants a new run that goes on from the checkpoint of this step.
+        chat_asked(run_id, step): the user wants to talk to that checkpoint.
+    """
+
+    fork_asked = Signal(str, int)
+    chat_asked = Signal(str, int)
+
+    def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._run: ShownRun | None = None
+        self._snapshots: Snapshots | None = None
+        self._kept: frozenset[int] = frozenset()
+        self._index = 0
+        self._names = TokenNames(self)
+        self._timer = QTimer(self)
+        self.transport = Transport(theme)
+        self.prompt = ElidedCombo()
+        self.timeline = Timeline(theme)
+        self.panes = Panes(theme, self._names)
+        self._pages, self._empty = QStackedWidget(), EmptyState(*_EMPTY)
+        self._build()
+        self._connect()
+
+    # -- What is shown -------------------------------------------------------------------------------------------------
+
+    def show_run(self, run: ShownRun) -> None:
+        """Look at another run, at its newest sample."""
+        self.pause()
+        self._run = run
+        self._snapshots = Snapshots(run.history, run.spec.train.prompts if run.spec is not None else ())
+        self._names.read(run.folder)
+        self.panes.set_spec(run.spec)
+        with QSignalBlocker(self.prompt):
+            self.prompt.clear()
+        self._take_new()
+        self.go_to(len(self.steps) - 1)
+
+    def refresh(self) -> None:
+        """The run has grown: take in what is new, and stay at the newest sample where that is what is seen."""
+        if self._run is None:
+            return
+        was_last = self._index >= len(self.steps) - 1
+        if self._take_new():
+            self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
+        elif self.steps:
+            self._show_place(self.steps)  # the rest stays as it is, with what is selected in it, or moving
+
+    @property
+    def busy(self) -> bool:
+        """Whether what is shown is still being made ready."""
+        return self._names.busy
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The steps that the chosen prompt can be seen at."""
+        prompt = self.prompt.currentData()
+        return tuple(self._snapshots.steps(prompt)) if self._snapshots is not None and prompt is not None else ()
+
+    @property
+    def step(self) -> int:
+        """The step that is seen, -1 where nothing was kept."""
+        steps = self.steps
+        return steps[self._index] if self._index < len(steps) else -1
+
+    def _take_new(self) -> bool:
+        """Take in what the run has got since; whether there is a new sample."""
+        assert self._snapshots is not None
+        assert self._run is not None
+        is_new = self._snapshots.take_new()
+        self._kept = kept_checkpoints(self._run.folder)
+        self._offer_prompts(self._snapshots.prompts)
+        self.timeline.show_history(self._run.history)
+        self.timeline.show_marks(self.steps, self._kept)
+        return is_new
+
+    def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
+        self._pages.setCurrentIndex(0 if prompts else 1)
+        why = self._run.history.why_empty if self._run is not None else ""
+        self._empty.set_words(*(("Nothing to show", why) if why else _EMPTY))
+        if prompts == tuple(self.prompt.itemData(i) for i in range(self.prompt.count())):
+            return
+        chosen = self.prompt.currentData()
+        with QSignalBlocker(self.prompt):
+            self.prompt.clear()
+            for i, prompt in enumerate(prompts):
+                self.prompt.addItem(" ".join(prompt.split()) or "(empty prompt)", prompt)
+                self.prompt.setItemData(i, prompt, Qt.ItemDataRole.ToolTipRole)
+            self.prompt.setCurrentIndex(prompts.index(chosen) if chosen in prompts else 0)
+
+    # -- Moving --------------------------------------------------------------------------------------------------------
+
+    def go_to(self, index: int, *, moves: bool = False) -> None:
+        """See number `index` of the steps, or the nearest there is. `moves`: bars grow and shrink on the way."""
+        steps = self.steps
+        if self._snapshots is None or not steps:
+            return
+        self._index = min(max(index, 0), len(steps) - 1)
+        self.panes.show_snapshot(self._snapshots.at(self.prompt.currentData(), self._index), moves=moves)
+        self._show_place(steps)
+
+    def _show_place(self, steps: tuple[int, ...]) -> None:
+        assert self._run is not None
+        step, spec = steps[self._index], self._run.spec
+        total = f" of {spec.train.steps:,}" if spec is not None else ""
+        loss = self.timeline.loss_at(step)
+        words = f"· loss {loss:.2f}" if math.isfinite(loss) else "· before training" if step == 0 else ""
+        self.timeline.show_step(step)
+        self.transport.show_place(self._index, len(steps), f"Step {step:,}{total}", words)
+        self.panes.offer_checkpoint(step in self._kept and bool(self._run.id))
+
+    @property
+    def playing(self) -> bool:
+        """Whether it moves on by itself."""
+        return self._timer.isActive()
+
+    def play(self) -> None:
+        """Move on by itself to the last step; from the first, where it stands at the last."""
+        if len(self.steps) < 2:
+            return
+        if self._index >= len(self.steps) - 1:
+            self.go_to(0)
+        self._timer.start(self.transport.pace_ms)
+        self.transport.show_playing(True)
+
+    def pause(self) -> None:
+        """Stay where it is."""
+        self._timer.stop()
+        self.transport.show_playing(False)
+
+    @Slot()
+    def _on_tick(self) -> None:
+        last = len(self.steps) - 1
+        if self._index < last:
+            self.go_to(self._index + 1, moves=True)
+        elif self.transport.loop.isChecked():
+            self.go_to(0)
+        if self._index >= last and not self.transport.loop.isChecked():
+            self.pause()
+
+    # -- Input ---------------------------------------------------------------------------------------------------------
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        way = way_of(event.key())
+        if event.key() == Qt.Key.Key_Space:
+            self._on_play()
+        elif way:
+            self._on_step(way)
+        else:
+            super().keyPressEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.pause()
+        super().hideEvent(event)
+
+    @Slot()
+    def _on_play(self) -> None:
+        if self.playing:
+            self.pause()
+        else:
+            self.play()
+
+    @Slot(int)
+    def _on_step(self, by: int) -> None:
+        self.pause()
+        self.go_to(self._index + by, moves=True)
+
+    @Slot(int)
+    def _on_place(self, index: int) -> None:
+        self.pause()
+        if index != self._index:
+            self.go_to(index)
+
+    @Slot()
+    def _on_end(self) -> None:
+        self._on_place(len(self.steps) - 1)
+
+    @Slot()
+    def _on_pace(self) -> None:
+        self._timer.setInterval(self.transport.pace_ms)
+
+    @Slot()
+    def _on_prompt(self) -> None:
+        """Another prompt, at the step that is nearest to the one that was seen."""
+        self.timeline.show_marks(self.steps, self._kept)
+        self.go_to(nearest(self.steps, self.timeline.step))
+
+    @Slot()
+    def _show_again(self) -> None:
+        self.go_to(self._index)
+
+    @Slot()
+    def _on_fork(self) -> None:
+        if self._run is not None:
+            self.fork_asked.emit(self._run.id, self.step)
+
+    @Slot()
+    def _on_chat(self) -> None:
+        if self._run is not None:
+            self.chat_asked.emit(self._run.id, self.step)
+
+    # -- Layout --------------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.prompt.setAccessibleName("Pinned prompt")
+        self.prompt.setToolTip("The prompt whose samples are shown")
+        self.prompt.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.prompt.setMinimumContentsLength(8)
+        self.prompt.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        top = frame("card", margin=SPACE, spacing=SPACE // 2)
+        lines = top.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(row(self.transport, label("Prompt", "muted"), self.prompt, spacing=2 * SPACE))
+        lines.addWidget(self.timeline, 1)
+        body = QSplitter(Qt.Orientation.Vertical)
+        body.setChildrenCollapsible(False)
+        body.addWidget(top)
+        body.addWidget(self.panes)
+        body.setSizes([168, 302])
+        body.setStretchFactor(0, 1)
+        body.setStretchFactor(1, 3)
+        self._pages.addWidget(body)
+        self._pages.addWidget(self._empty)
+        self._pages.setCurrentIndex(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._pages)
+
+    def _connect(self) -> None:
+        self.transport.play_asked.connect(self._on_play)
+        self.transport.step_asked.connect(self._on_step)
+        self.transport.end_asked.connect(self._on_end)
+        self.transport.pace_changed.connect(self._on_pace)
+        self.timeline.place_asked.connect(self._on_place)
+        self.prompt.activated.connect(self._on_prompt)
+        self.panes.fork.clicked.connect(self._on_fork)
+        self.panes.chat.clicked.connect(self._on_chat)
+        self._timer.timeout.connect(self._on_tick)
+        self._names.changed.connect(self._show_again)

@@ -1,0 +1,145 @@
+"""A run's data before it is read: its first examples token by token, how much text there is, and how long it is."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import button, frame, label, row
+from app.kit.figures.bar_plot import BarPlot
+from app.kit.stat_strip import StatStrip
+from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.value_words import short_count
+from app.training.trials.marked_tokens import MarkedTokens, MarkLegend
+from app.training.trials.objective_words import OBJECTIVES
+from app.training.trials.run_data import text_lengths_picture
+from models.training.trials.findings import DataPreview
+
+_STATS = {
+    "training tokens": "Tokens of the text that the model learns from",
+    "validation tokens": "Tokens of the text that is kept away from training, to measure on",
+    "texts": "Separate examples in the training text; – where it is one long text, read in windows",
+    "times read": "How often the run reads the training text: all its steps together",
+    "median length": "Half of the examples, or of the lines of the text, are shorter than so many tokens",
+}
+
+
+class DataPreviewPanel(QWidget):
+    """Shows a DataPreview."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._preview: DataPreview | None = None
+        self._at = 0
+        self.title = label("", "subheading")
+        self.sentence = label("", "caption", wrap=True)
+        self.stats = StatStrip(_STATS, theme, widest="88.8M")
+        self.legend = MarkLegend(theme)
+        self.count = label("", "muted")
+        self.back = button("", theme, lambda: self.step(-1), icon="caret-left", role="quiet", tip="Example before")
+        self.forward = button("", theme, lambda: self.step(1), icon="caret-right", role="quiet", tip="Next example")
+        self.reads_name, self.says_name = label("", "caption"), label("", "caption")
+        self.reads, self.says = MarkedTokens(theme), MarkedTokens(theme)
+        self.reads.setAccessibleName("What the model reads")
+        self.says.setAccessibleName("What the model predicts")
+        self.lengths = BarPlot(theme)
+        self.notes = label("", "caption", wrap=True)
+        self.problem = label("", "error", wrap=True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(self._facts())
+        layout.addWidget(self._example(), 1)
+
+    def _facts(self) -> QWidget:
+        card = frame("card", horizontal=True, margin=SPACE + SPACE // 2)
+        across = card.layout()
+        assert isinstance(across, QHBoxLayout)
+        lines = QVBoxLayout()
+        lines.setSpacing(SPACE // 2)
+        lines.addWidget(self.title)
+        lines.addWidget(self.sentence)
+        lines.addSpacing(SPACE)
+        lines.addWidget(self.stats)
+        lines.addWidget(self.notes)
+        lines.addWidget(self.problem)
+        lines.addStretch(1)
+        across.addLayout(lines, 3)
+        self.lengths.setMinimumSize(180, 150)
+        self.lengths.setMaximumHeight(190)
+        across.addWidget(self.lengths, 2)
+        return card
+
+    def _example(self) -> QWidget:
+        card = frame("card", margin=SPACE + SPACE // 2)
+        lines = card.layout()
+        assert isinstance(lines, QVBoxLayout)
+        lines.addLayout(
+            row(label("First examples", "subheading"), self.legend, None, self.back, self.count, self.forward)
+        )
+        self.count.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.count.setMinimumWidth(self.count.fontMetrics().horizontalAdvance("88 of 88"))
+        for name, tokens in ((self.reads_name, self.reads), (self.says_name, self.says)):
+            lines.addWidget(name)
+            lines.addWidget(tokens, 1)
+        return card
+
+    @property
+    def preview(self) -> DataPreview | None:
+        """What is shown."""
+        return self._preview
+
+    def show_preview(self, preview: DataPreview) -> None:
+        """Show another one, from its first example."""
+        if preview is self._preview:
+            return
+        self._preview, self._at = preview, 0
+        words = OBJECTIVES[preview.objective]
+        self.title.setText(words.title)
+        self.sentence.setText(words.sentence)
+        train, val = preview.splits
+        self.stats.set_number("training tokens", short_count(train.n_tokens))
+        self.stats.set_number("validation tokens", short_count(val.n_tokens))
+        self.stats.set_number("texts", short_count(train.n_examples) if train.n_examples else "–")
+        self.stats.set_number(
+            "times read", f"{preview.epochs:.2g}" if preview.epochs < 10 else f"{preview.epochs:,.0f}"
+        )
+        self.stats.set_number("median length", f"{preview.lengths.median:,}")
+        self.lengths.set_picture(text_lengths_picture(preview.lengths))
+        n_cut = preview.lengths.n_cut
+        self.notes.setText(
+            f"{n_cut:,} of the examples are longer than the context: their ends are never read." if n_cut else ""
+        )
+        self.notes.setVisible(bool(n_cut))
+        self.problem.setText(" ".join(preview.problems))
+        self.problem.setVisible(bool(preview.problems))
+        self._show_example()
+
+    def step(self, by: int) -> None:
+        """Show another example: `by` is 1 or -1."""
+        if self._preview is not None:
+            self._at = min(max(self._at + by, 0), len(self._preview.examples) - 1)
+            self._show_example()
+
+    def _show_example(self) -> None:
+        preview = self._preview
+        assert preview is not None
+        example = preview.examples[self._at]
+        words = OBJECTIVES[preview.objective]
+        self.count.setText(f"{self._at + 1} of {len(preview.examples)}")
+        self.back.setEnabled(self._at > 0)
+        self.forward.setEnabled(self._at + 1 < len(preview.examples))
+        for widget in (self.reads_name, self.reads):
+            widget.setVisible(example.reads is not None)
+        marks = ["predicted", ""]
+        if example.reads is not None:
+            self.reads.show_row(example.reads)
+            self.reads_name.setText(_named(words.reads, example.reads.n_left_out))
+            marks = ["predicted", "hidden", *(["changed"] if preview.objective == "masked-tokens" else []), ""]
+        self.says.show_row(example.says)
+        self.says_name.setText(_named(words.says, example.says.n_left_out))
+        self.legend.show_marks(tuple(marks))
+
+
+def _named(words: str, n_left_out: int) -> str:
+    return f"{words} · {n_left_out:,} more tokens are not shown" if n_left_out else words

@@ -1,0 +1,125 @@
+"""What the finders' views share: what the trial does, the buttons that start and end it, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
+
+from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.labels import ElidedLabel
+from app.kit.theme import SPACE, ThemeProvider
+from app.session.session import Session
+from app.training.trials.trials import TrialState
+from models.settings.run_spec import RunSpec
+
+
+class FinderView(QWidget):
+    """A card with a chart that a trial of one kind fills; before the first one it says what the trial does.
+
+    Args:
+        kind: of the trial, as in app.training.trials.trials.TITLES.
+        title, about: what is found, and how, in a sentence or two.
+        start: what the button says.
+
+    Signals:
+        wanted(): start the trial. cancelled(): end it.
+        chosen(changes): settings of TrainConfig to use, as {name: value}.
+    """
+
+    wanted = Signal()
+    cancelled = Signal()
+    chosen = Signal(object)
+
+    def __init__(
+        self, session: Session, theme: ThemeProvider, kind: str, *, title: str, about: str, start: str
+    ) -> None:
+        super().__init__()
+        self._session, self._theme, self._kind, self._about = session, theme, kind, about
+        self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
+        """Whether what was found of a spec still means something for what is chosen now."""
+        self.start = button(start, theme, self.wanted.emit, icon="play-fill", role="primary", tip=about)
+        self.again = button("Try again", theme, self.wanted.emit, icon="arrow-clockwise", tip="Try it once more")
+        self.stop = button("Stop", theme, self.cancelled.emit, icon="stop-fill", tip="End the trial after this step")
+        self.use = button("", theme, self._on_use, icon="check", role="primary")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.phase = ElidedLabel()
+        self.phase.setProperty("role", "muted")
+        self.sentence = label("", wrap=True)
+        self._hint = EmptyState(title, about, self.start)
+        card = frame("card", margin=SPACE + SPACE // 2)
+        self._lines = card.layout()
+        assert isinstance(self._lines, QVBoxLayout)
+        self._lines.addLayout(row(label(title, "subheading"), None, self.again, self.stop))
+        self._lines.addWidget(label(about, "caption", wrap=True))
+        self.charts = QVBoxLayout()
+        self._lines.addLayout(self.charts, 1)
+        foot = QHBoxLayout()
+        foot.setSpacing(2 * SPACE)
+        foot.addWidget(self.sentence, 1)
+        foot.addWidget(self.use)
+        self._lines.addLayout(foot)
+        self._lines.addLayout(row(self.progress, self.phase, spacing=2 * SPACE))
+        empty = frame("card")
+        inside = empty.layout()
+        assert isinstance(inside, QVBoxLayout)
+        inside.addWidget(self._hint)
+        self._switch = QStackedLayout(self)
+        self._switch.addWidget(empty)
+        self._switch.addWidget(card)
+
+    def show_state(self) -> None:
+        """Bring it up to date with the session: the form calls it when anything has changed and this is seen."""
+        state = self._session.trial
+        mine = state.kind == self._kind
+        running = state.running and mine
+        begun = running or self._has_points(state) or (mine and bool(state.problem))
+        self._switch.setCurrentIndex(int(begun))
+        free = not self._session.training_active
+        for widget, tip in ((self.start, self._about), (self.again, "Try it once more")):
+            widget.setEnabled(free)
+            widget.setToolTip(tip if free else "A training is going on: wait until it ends, or stop it")
+        self.again.setVisible(not running)
+        self.stop.setVisible(running)
+        self.progress.setVisible(running)
+        self.phase.setVisible(running)
+        if running:
+            self.progress.setRange(0, state.total)
+            self.progress.setValue(state.done)
+            self.phase.setText(state.phase)
+        self._draw(state)
+        words = self._words(state)
+        if mine and state.problem and not running:
+            words = state.problem
+        elif running:
+            words = ""
+        elif not words and self._has_points(state):
+            words = "The trial was ended early, so it says nothing yet."
+        tried = self._tried(state)
+        if words and not running and tried is not None and not self.holds_for(tried):
+            words = f"Of another model or other data than are chosen now. {words}"
+        self.sentence.setText(words)
+        self._show_use(state, running=running)
+
+    def _tried(self, state: TrialState) -> RunSpec | None:
+        """The run that was tried."""
+        raise NotImplementedError
+
+    def _has_points(self, state: TrialState) -> bool:
+        raise NotImplementedError
+
+    def _draw(self, state: TrialState) -> None:
+        raise NotImplementedError
+
+    def _words(self, state: TrialState) -> str:
+        """What was found, in a sentence; '' for nothing."""
+        raise NotImplementedError
+
+    def _show_use(self, state: TrialState, *, running: bool) -> None:
+        """What the button «use» offers."""
+        raise NotImplementedError
+
+    def _on_use(self) -> None:
+        raise NotImplementedError

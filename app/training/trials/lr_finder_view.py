@@ -1,0 +1,152 @@
+"""The chart of a learning-rate trial: the loss against the rate, and the rate to use."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt, Slot
+
+from app.kit.charts.chart import Chart
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.trials.finder_view import FinderView
+from app.training.trials.trials import TrialState
+from models.settings.run_spec import RunSpec
+
+_ABOUT = (
+    "A short training on this run's own data, in which the learning rate grows with every step. The loss falls where "
+    "rates are useful, and rises again where they are too large. Nothing of it is kept."
+)
+
+
+class LrFinderView(FinderView):
+    """Shows the session's trial of learning rates; a click on the chart chooses another rate than the suggested one."""
+
+    def __init__(self, session: Session, theme: ThemeProvider) -> None:
+        super().__init__(session, theme, "lr", title="Find a learning rate", about=_ABOUT, start="Try learning rates")
+        self._choice: float | None = None
+        self._suggested: float | None = None
+        self.chart = Chart(theme, x="Learning rate (of AdamW, logarithmic)", y="Loss (nats per token)")
+        self.chart.setAccessibleName("Loss by learning rate")
+        self._band = pg.LinearRegionItem(movable=False)
+        # Plain lines: a trial has few points, and what makes long curves fast knows no logarithmic x.
+        self._raw, self._smooth = pg.PlotDataItem(antialias=True), pg.PlotDataItem(antialias=True)
+        self._line = pg.InfiniteLine(angle=90, movable=True, label="", labelOpts={"position": 0.92})
+        self._line.setCursor(Qt.CursorShape.SizeHorCursor)
+        for item in (self._raw, self._smooth, self._band, self._line):
+            self.chart.addItem(item, ignoreBounds=True)
+        self.chart.getPlotItem().setLogMode(x=True)  # of the items that are there
+        self._band.setZValue(-10)
+        self._line.sigPositionChanged.connect(self._on_dragged)
+        self.chart.scene().sigMouseClicked.connect(self._on_clicked)
+        self.charts.addWidget(self.chart, 1)
+        theme.theme_changed.connect(self._restyle)
+        self._restyle()
+        self.show_state()
+
+    @property
+    def choice(self) -> float | None:
+        """The rate that is chosen, None while there is nothing to choose from."""
+        return self._choice
+
+    def choose(self, rate: float) -> None:
+        """Choose a rate, as a click on the chart does."""
+        points = self._session.trial.lr_points
+        if points:
+            rate = min(max(rate, points[0].lr), points[-1].lr)
+            self._choice = float(f"{rate:.2g}")
+            self._show_line()
+            self._show_use(self._session.trial, running=False)
+
+    def _tried(self, state: TrialState) -> RunSpec | None:
+        return state.lr_of
+
+    def _has_points(self, state: TrialState) -> bool:
+        return bool(state.lr_points)
+
+    def _draw(self, state: TrialState) -> None:
+        rates = np.array([point.lr for point in state.lr_points])
+        smoothed = np.array([point.smoothed for point in state.lr_points])
+        losses = np.array([point.loss for point in state.lr_points])
+        self.chart.show_scales(len(rates) > 1)
+        self._raw.setData(rates, losses)
+        self._smooth.setData(rates, smoothed)
+        if len(rates) > 1:
+            low = float(min(smoothed.min(), losses.min()))  # while it falls fast, the smoothed loss stays behind
+            high = float(max(smoothed[0], low * 1.2))
+            margin = 0.08 * (high - low)
+            self.chart.show_range((math.log10(rates[0]), 0.0), (max(0.0, low - margin), high + margin))
+        found = state.lr
+        suggested = found.suggestion if found is not None else None
+        if suggested != self._suggested:
+            self._suggested = self._choice = suggested
+        self._band.setVisible(suggested is not None)
+        if found is not None and found.low is not None and found.high is not None:
+            self._band.setRegion((math.log10(found.low), math.log10(found.high)))
+        self._show_line()
+
+    def _words(self, state: TrialState) -> str:
+        found = state.lr
+        if found is None:
+            return ""
+        if found.suggestion is None:
+            return "The loss hardly fell at any rate, so nothing can be suggested: look at the data and the design."
+        end = " Beyond the last rate shown the loss exploded." if found.exploded else ""
+        return (
+            f"The smoothed loss falls most steeply at {found.suggestion:g}, and well in the shaded range from "
+            f"{found.low:.1g} to {found.high:.1g}. One short trial tells no more than that: rates within a factor of "
+            f"two or three do much the same.{end}"
+        )
+
+    def _show_use(self, state: TrialState, *, running: bool) -> None:
+        self.use.setVisible(self._choice is not None and not running)
+        if self._choice is None:
+            return
+        changes = self._changes(state)
+        muon = f" and {changes['muon_lr']:.2g} for Muon" if "muon_lr" in changes else ""
+        self.use.setText(f"Use {self._choice:g}")
+        self.use.setToolTip(f"Put the learning rate {self._choice:g}{muon} into this run's settings")
+
+    def _changes(self, state: TrialState) -> dict[str, float]:
+        assert self._choice is not None
+        ratio = state.lr.muon_ratio if state.lr is not None else None
+        muon = {} if ratio is None else {"muon_lr": float(f"{self._choice * ratio:.2g}")}
+        return {"lr": self._choice, **muon}
+
+    def _on_use(self) -> None:
+        if self._choice is not None:
+            self.chosen.emit(self._changes(self._session.trial))
+
+    def _show_line(self) -> None:
+        self._line.setVisible(self._choice is not None)
+        if self._choice is not None:
+            self._line.blockSignals(True)
+            self._line.setValue(math.log10(self._choice))
+            self._line.blockSignals(False)
+            self._line.label.setFormat(f"{self._choice:g}")
+
+    @Slot()
+    def _on_dragged(self) -> None:
+        self.choose(10 ** float(self._line.value()))
+
+    def _on_clicked(self, event: object) -> None:
+        view = self.chart.getPlotItem().getViewBox()
+        place = event.scenePos()  # type: ignore[attr-defined]
+        if self._session.trial.lr is not None and view.sceneBoundingRect().contains(place):
+            self.choose(10 ** view.mapSceneToView(place).x())
+
+    @Slot()
+    def _restyle(self) -> None:
+        theme = self._theme
+        self._raw.setPen(theme.pen("accent", alpha=0.3))
+        self._smooth.setPen(theme.pen("accent", width=2))
+        self._line.setPen(theme.pen("text", width=1.5))
+        self._line.setHoverPen(theme.pen("text", width=2.5))
+        self._band.setBrush(theme.theme.color("accent", 0.1))
+        for line in self._band.lines:
+            line.setPen(theme.pen("accent", alpha=0.25))
+        self._line.label.setColor(theme.theme.text)
+        self._line.label.fill = pg.mkBrush(theme.theme.color("surface"))
+        self._line.label.setFont(theme.font(bold=True))

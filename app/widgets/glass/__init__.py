@@ -1,1 +1,0 @@
-"""The glass box: views into the model for the token under the cursor."""

@@ -1,0 +1,269 @@
+"""The one thread that does the heavy work: it drives generators of events, one step at a time.
+
+A *background* job (training) is asked for one event after the other. *Interactive* jobs (a reply, an attention map) run
+to their end between two of its events, with at least one of its steps between two of them. What the generators yield
+reaches the window in tuples, at most 30 times a second. Nothing here knows what the work is about.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from PySide6.QtCore import QObject, QThread, Signal, Slot
+
+from app.worker.failures import describe
+from app.worker.job import INTERACTIVE, Job
+from app.worker.mailbox import Mail, Mailbox
+from models.events import Event
+
+log = logging.getLogger(__name__)
+
+_NICENESS = 10
+
+
+class Worker(QThread):
+    """Drives jobs on its own thread. Its signals are emitted on the thread that it was made on.
+
+    Signals:
+        job_started(job): the generator was made.
+        job_events(job, events): a tuple of what it yielded, in order.
+        job_paused(job), job_resumed(job): a background job is really waiting, or really going on.
+        job_finished(job): it is over: at its end, or because it was cancelled (`job.cancelled`).
+        job_failed(job, failure): it raised. `job` is None for a steering call.
+        idle(): nothing is left to do.
+    """
+
+    job_started = Signal(object)
+    job_events = Signal(object, object)
+    job_paused = Signal(object)
+    job_resumed = Signal(object)
+    job_finished = Signal(object)
+    job_failed = Signal(object, object)
+    idle = Signal()
+
+    def __init__(self, parent: QObject | None = None, *, name: str = "worker") -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        # macOS gives a QThread 512 kB, too little for some numerical libraries.
+        self.setStackSize(16 * 1024 * 1024)
+        self._changed = threading.Condition()
+        self._queue: list[tuple[int, int, Job]] = []
+        self._numbers = itertools.count()
+        self._calls: deque[Callable[[], object]] = deque()
+        self._closing = False
+        self._current: Job | None = None
+        self._mailbox = Mailbox(self)
+        self._mailbox.came.connect(self._on_mail)
+
+    # -- Called from the window's thread ---------------------------------------------------------------
+
+    def submit(self, job: Job) -> Job:
+        """Queue a job: interactive before background, otherwise in order."""
+        job.wake_with(self._notify)
+        with self._changed:
+            rank = 0 if job.priority == INTERACTIVE else 1
+            heapq.heappush(self._queue, (rank, next(self._numbers), job))
+            self._changed.notify()
+        return job
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Run `function` on the worker's thread between two events, for steering."""
+        with self._changed:
+            self._calls.append(function)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Cancel everything, wait until the running event has come and its generator is closed, and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self.wait()
+        self._mailbox.deliver()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+    @Slot(object)
+    def _on_mail(self, mail: list[Mail]) -> None:
+        """Emit what has come: the events of a job as one tuple, between its start and its end."""
+        for (name, job), group in itertools.groupby(mail, key=lambda item: (item.signal, item.job)):
+            payloads = [item.payload for item in group]
+            if name == "job_events":
+                self.job_events.emit(job, tuple(event for (event,) in payloads))
+            elif name == "idle":
+                self.idle.emit()
+            else:
+                for payload in payloads:
+                    getattr(self, name).emit(job, *payload)
+
+    # -- On the worker's thread -------------------------------------------------------------------------
+
+    def run(self) -> None:
+        _lower_priority(self)
+        background: _Driven | None = None
+        served = False  # an interactive job was served since the background job's last step
+        busy = False
+        while True:
+            with self._changed:
+                while not self._something_to_do(background, served):
+                    if background is not None and background.job.waits and not background.shown_paused:
+                        background.shown_paused = True
+                        self._post("job_paused", background.job)
+                    if background is None and busy:
+                        busy = False
+                        self._post("idle", None)
+                    self._changed.wait()
+                closing, calls, self._calls = self._closing, self._calls, deque()
+                job = None if closing else self._take(background, served)
+                dropped = self._take_cancelled()
+            busy = True
+            for lost in dropped:
+                self._post("job_finished", lost)
+            for function in calls:
+                self._run_call(function)
+            if closing:
+                break
+            if job is not None and job.priority == INTERACTIVE:
+                self._drive_to_end(job)
+                served = True
+            elif job is not None:
+                background = self._start(job)
+                served = False
+            elif background is not None and (background.job.cancelled or not background.job.waits):
+                if background.shown_paused:
+                    background.shown_paused = False
+                    self._post("job_resumed", background.job)
+                stepped = self._advance(background)
+                served = served and not stepped
+                if background.ended:
+                    background, served = None, False
+        self._shut_down(background)
+
+    def _something_to_do(self, background: _Driven | None, served: bool) -> bool:
+        if self._closing or self._calls or any(entry[2].cancelled for entry in self._queue):
+            return True
+        if background is not None and (background.job.cancelled or not background.job.waits):
+            return True
+        return self._peek(background, served) is not None
+
+    def _peek(self, background: _Driven | None, served: bool) -> Job | None:
+        """The queued job whose turn it is, if any."""
+        if not self._queue:
+            return None
+        job = self._queue[0][2]
+        if job.priority == INTERACTIVE:
+            must_step_first = served and background is not None and not background.job.waits
+            return None if must_step_first else job
+        return job if background is None else None
+
+    def _take(self, background: _Driven | None, served: bool) -> Job | None:
+        job = self._peek(background, served)
+        if job is not None:
+            heapq.heappop(self._queue)
+        return job
+
+    def _take_cancelled(self) -> list[Job]:
+        lost = [entry for entry in self._queue if entry[2].cancelled]
+        for entry in lost:
+            self._queue.remove(entry)
+        heapq.heapify(self._queue)
+        return [job for _, _, job in sorted(lost, key=lambda entry: entry[:2])]
+
+    def _start(self, job: Job) -> _Driven | None:
+        """Make the job's generator; None where it was cancelled before, or making it failed."""
+        self._post("job_started", job)
+        if job.cancelled:
+            self._post("job_finished", job)
+            return None
+        try:
+            return _Driven(job, iter(job.make_events()))
+        except Exception as error:  # noqa: BLE001
+            self._fail(job, error)
+            return None
+
+    def _drive_to_end(self, job: Job) -> None:
+        driven = self._start(job)
+        while driven is not None and not driven.ended:
+            self._advance(driven)
+            with self._changed:
+                calls, self._calls = self._calls, deque()
+                if self._closing:
+                    job.cancel()
+            for function in calls:
+                self._run_call(function)
+
+    def _advance(self, driven: _Driven) -> bool:
+        """Ask for one event and post it; whether it ended a step. Sets `driven.ended` where there is none."""
+        job = driven.job
+        try:
+            if job.cancelled:
+                driven.close()
+            else:
+                event = next(driven.events, None)
+                if event is not None:
+                    self._post("job_events", job, event)
+                    return job.note(event)
+        except Exception as error:  # noqa: BLE001
+            driven.ended = True
+            self._fail(job, error)
+            return True
+        driven.ended = True
+        self._post("job_finished", job)
+        return True
+
+    def _run_call(self, function: Callable[[], object]) -> None:
+        try:
+            function()
+        except Exception as error:  # noqa: BLE001
+            self._fail(None, error)
+
+    def _shut_down(self, background: _Driven | None) -> None:
+        if background is not None:
+            background.job.cancel()
+            self._advance(background)
+        with self._changed:
+            waiting, self._queue = [entry[2] for entry in sorted(self._queue, key=lambda entry: entry[:2])], []
+        for job in waiting:
+            job.cancel()
+            self._post("job_finished", job)
+
+    def _fail(self, job: Job | None, error: Exception) -> None:
+        failure = describe(error)
+        log.error("%r failed: %s\n%s", job, failure.sentence, failure.details)
+        self._post("job_failed", job, failure)
+
+    def _post(self, signal: str, job: Job | None, *payload: object) -> None:
+        self._mailbox.post(Mail(signal, job, payload))
+
+
+class _Driven:
+    """A job whose generator exists."""
+
+    def __init__(self, job: Job, events: Iterator[Event]) -> None:
+        self.job = job
+        self.events = events
+        self.ended = False
+        self.shown_paused = False
+
+    def close(self) -> None:
+        close = getattr(self.events, "close", None)
+        if close is not None:
+            close()
+
+
+def _lower_priority(thread: QThread) -> None:
+    """Let the window go first. On Linux this is the thread's own niceness, which torch's threads inherit."""
+    if sys.platform == "linux":
+        own_id = threading.get_native_id()
+        if os.getpriority(os.PRIO_PROCESS, own_id) < _NICENESS:
+            os.setpriority(os.PRIO_PROCESS, own_id, _NICENESS)
+    else:
+        thread.setPriority(QThread.Priority.LowPriority)

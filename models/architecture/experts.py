@@ -1,0 +1,91 @@
+"""Feed-forward layers: one for all tokens, or a mixture of experts of which a router gives each token a few.
+
+Letters in shape comments: B batch, T tokens, N = B·T, C d_model, F d_ff, E n_expert, k n_expert_used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.architecture.trace import Trace
+from models.settings.model_config import ModelConfig
+
+
+def activate(kind: str, h: Tensor, gate: Tensor | None) -> Tensor:
+    """The activation called `kind` of h (…, F), times or by the gate (…, F) where it has one (arXiv:2002.05202)."""
+    if gate is not None:
+        if kind == "swiglu":
+            return F.silu(gate) * h
+        return F.gelu(gate, approximate="tanh" if kind == "geglu_tanh" else "none") * h
+    if kind == "relu":
+        return F.relu(h)
+    if kind == "relu2":
+        return F.relu(h).square()
+    return F.gelu(h, approximate="tanh" if kind == "gelu_tanh" else "none")
+
+
+class FeedForward(nn.Module):
+    """Position-wise feed-forward: two matrices, or three where the activation is gated."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.activation = config.activation
+        self.gate = nn.Linear(config.d_model, config.ff_width, bias=config.ff_bias) if config.is_gated else None
+        self.up = nn.Linear(config.d_model, config.ff_width, bias=config.ff_bias)
+        self.down = nn.Linear(config.ff_width, config.d_model, bias=config.ff_bias)
+
+    def forward(self, x: Tensor, trace: Trace | None = None, site: str = "") -> Tensor:
+        """x (…, C) -> (…, C)."""
+        gate = self.gate(x) if self.gate is not None else None
+        return self.down(activate(self.activation, self.up(x), gate))  # type: ignore[no-any-return]
+
+
+class MixtureOfExperts(nn.Module):
+    """Each token goes through the k experts that a linear router finds likeliest, weighted by its probabilities.
+
+    Source: Mixtral (arXiv:2401.04088): the softmax is over all experts, and the chosen ones' shares are scaled to 1.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.n_used = config.n_expert_used
+        self.router = nn.Linear(config.d_model, config.n_expert, bias=False)
+        self.experts = nn.ModuleList(FeedForward(config) for _ in range(config.n_expert))
+
+    def forward(self, x: Tensor, trace: Trace | None = None, site: str = "") -> Tensor:
+        """x (B, T, C) -> (B, T, C); a trace gets the router's probabilities and choices."""
+        tokens = x.flatten(0, -2)  # (N, C)
+        probabilities = torch.softmax(self.router(tokens).float(), dim=-1)  # (N, E)
+        shares, chosen = probabilities.topk(self.n_used, dim=-1)  # (N, k)
+        shares = (shares / shares.sum(dim=-1, keepdim=True)).to(x.dtype)
+        if trace is not None and "router" in trace.wanted:
+            trace.router[site] = probabilities, chosen
+        out = torch.zeros_like(tokens)
+        for i, expert in enumerate(self.experts):
+            rows, ranks = (chosen == i).nonzero(as_tuple=True)  # the tokens that chose it, and as which of their k
+            out = out.index_add(0, rows, (expert(tokens[rows]) * shares[rows, ranks, None]).to(out.dtype))
+        return out.view_as(x)
+
+
+def balance_loss(trace: Trace, add_up: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """The mean over layers of E · Σ share of tokens sent to an expert · its mean probability: 1 where all is even.
+
+    Where the tokens are divided over several processes, `add_up` sums a tensor over them; the result is then this
+    process's part of the loss of all tokens.
+
+    Source: Switch Transformers (arXiv:2101.03961), equation 4, with each token's k choices counted as 1/k each.
+    """
+    n_sent = torch.stack(
+        [F.one_hot(chosen, p.size(1)).sum(dim=(0, 1)).to(p.dtype) for p, chosen in trace.router.values()]
+    )  # (layers, E)
+    n_sent = n_sent if add_up is None else add_up(n_sent)
+    losses = []
+    for (probabilities, chosen), n in zip(trace.router.values(), n_sent, strict=True):
+        n_choices = n.sum()
+        mean = probabilities.sum(dim=0) / (n_choices / chosen.size(1))  # over the tokens of all processes (E)
+        losses.append(probabilities.size(1) * (n / n_choices * mean).sum())
+    return torch.stack(losses).mean()

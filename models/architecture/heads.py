@@ -1,0 +1,55 @@
+"""What is made of the last hidden states: logits over the vocabulary, or over labels.
+
+Letters in shape comments: B batch, T tokens, C d_model, V vocab_size, L n_label.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.architecture.experts import activate
+from models.architecture.norms import make_norm
+from models.settings.model_config import GATED, ModelConfig
+
+
+class LanguageHead(nn.Module):
+    """Logits over the vocabulary: with the embedding's table where tied, after one more layer where BERT has one."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.transform = HeadTransform(config) if config.has_head_transform else None
+        tied = config.tied_embeddings
+        self.weight = None if tied else nn.Parameter(torch.empty(config.vocab_size, config.d_model))
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.head_bias else None
+        self.scale = config.d_model**-0.5 if config.scaled_logits else 1.0
+
+    def forward(self, hidden: Tensor, table: Tensor) -> Tensor:
+        """hidden (…, C), the embedding's table (V, C) -> logits (…, V)."""
+        if self.transform is not None:
+            hidden = self.transform(hidden)
+        if self.scale != 1.0:
+            hidden = hidden * self.scale
+        return F.linear(hidden, table if self.weight is None else self.weight, self.bias)
+
+
+class HeadTransform(nn.Module):
+    """BERT's layer before the guess at masked tokens: a matrix, the feed-forward's activation, a norm."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self._activation = "gelu" if config.activation in GATED else config.activation
+        self.dense = nn.Linear(config.d_model, config.d_model, bias=config.bias == "all")
+        self.norm = make_norm(config, config.d_model)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(…, C) -> (…, C)."""
+        return self.norm(activate(self._activation, self.dense(hidden), None))  # type: ignore[no-any-return]
+
+
+class LabelHead(nn.Linear):
+    """Logits over labels: (…, C) -> (…, L)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.d_model, config.n_label)

@@ -1,0 +1,107 @@
+"""What a forward pass refuses: a sentence for each argument that is not what it should be.
+
+Letters in shape comments: B batch, T tokens, C d_model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from models.architecture.attention import Attention
+from models.architecture.cache import KVCache
+from models.architecture.trace import Trace
+
+
+def look_up(table: nn.Embedding, ids: Tensor, what: str) -> Tensor:
+    """Rows of an embedding: ids (…) long -> (…, C).
+
+    Raises:
+        ValueError: where an id is no whole number, or has no row; it is called `what` there. (On a GPU torch itself
+            stops the program where an id has no row.)
+    """
+    _check_whole(ids, what)
+    try:
+        return table(ids)  # type: ignore[no-any-return]
+    except IndexError as error:
+        raise ValueError(f"{what} must lie between 0 and {table.num_embeddings - 1}, and some do not.") from error
+
+
+def check_ids(ids: Tensor) -> None:
+    """Refuse what is no batch of texts (B, T), each of one token or more."""
+    if ids.dim() != 2:
+        raise ValueError(f"Token ids must be (batch, tokens), not {tuple(ids.shape)}: pass ids[None] for one text.")
+    if not ids.numel():
+        raise ValueError(f"There is nothing to read in token ids of the shape {tuple(ids.shape)}: pass one at least.")
+
+
+def check_mask(mask: Tensor | None, shape: Sequence[int]) -> None:
+    """Refuse what is no mask of the shape (B, T): numbers would be added to the scores instead."""
+    if mask is None:
+        return
+    if mask.dtype != torch.bool:
+        raise ValueError(f"A mask must be bool, True = a real token, not {_kind(mask)}: pass mask.bool().")
+    if mask.shape != tuple(shape):
+        raise ValueError(f"A mask must be {tuple(shape)}, one entry for each token, not {tuple(mask.shape)}.")
+
+
+def check_places(numbers: Tensor | None, shape: Sequence[int], what: str) -> None:
+    """Refuse `what` (positions, segments) that is not one whole number for each token: (B, T), or (1, T) for all."""
+    if numbers is None:
+        return
+    _check_whole(numbers, what)
+    if tuple(numbers.shape) not in (tuple(shape), (1, shape[1])):
+        raise ValueError(f"{what} must be {tuple(shape)}, one for each token, not {tuple(numbers.shape)}.")
+
+
+def check_cache(cache: KVCache | None, n_layer: int, n_rows: int) -> None:
+    """Refuse a cache of another model, or of another number of texts."""
+    if cache is None:
+        return
+    if len(cache.layers) != n_layer:
+        raise ValueError(f"The cache is for {len(cache.layers)} layers, but the model has {n_layer}: use another one.")
+    if cache.n_rows not in (None, n_rows):
+        raise ValueError(
+            f"The cache holds {cache.n_rows} texts, but {n_rows} are to go on: pass a token for each, or select() rows."
+        )
+
+
+def check_ablations(model: nn.Module, trace: Trace | None) -> None:
+    """Refuse to ablate or patch what the model does not have: nothing would change, and nobody told."""
+    if trace is None:
+        return
+    if trace.patches or trace.known:
+        _check_patches([name for name, _ in model.named_modules()], trace)
+    if not trace.ablated_heads:
+        return
+    heads = {site: module.n_head for site, module in model.named_modules() if isinstance(module, Attention)}
+    for site, wanted in trace.ablated_heads.items():
+        if site not in heads:
+            raise ValueError(f"There is no attention called {site!r} to ablate heads of: it can be {', '.join(heads)}.")
+        for head in wanted:
+            if not 0 <= head < heads[site]:
+                raise ValueError(f"There is no head {head} in {site}: its heads are 0 to {heads[site] - 1}.")
+
+
+def _check_patches(modules: Sequence[str], trace: Trace) -> None:
+    parts = [name for name in modules if name.endswith(("attention", "feed_forward")) and "blocks." in name]
+    heads = [f"{name}.heads" for name in parts if name.endswith("attention")]
+    starts = [name.removesuffix("blocks") + "embedding" for name in modules if name.endswith("blocks")]
+    for site in trace.patches:
+        if site not in (*starts, *parts, *heads):
+            raise ValueError(f"There is nothing called {site!r} to patch: it can be {', '.join((*starts, *parts))}.")
+    blocks = [name for name in modules if name.rpartition(".")[0].endswith("blocks")]
+    for site in trace.known:
+        if site not in blocks:
+            raise ValueError(f"There is no block called {site!r} to be known: it can be {', '.join(blocks)}.")
+
+
+def _check_whole(numbers: Tensor, what: str) -> None:
+    if numbers.dtype not in (torch.long, torch.int):
+        raise ValueError(f"{what} must be whole numbers (torch.long), not {_kind(numbers)}: pass them as .long().")
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

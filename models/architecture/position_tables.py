@@ -1,0 +1,149 @@
+"""What each scheme of positions comes down to in numbers, for pictures of it. No torch import.
+
+The same arithmetic as models.architecture.positions, in the same float32, for any positions one likes to look at.
+
+Letters in shape comments: P positions or distances, C dimensions, H n_head, D head_dim.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.architecture.rope import attention_factor, yarn_edges
+from models.settings.model_config import ModelConfig
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+def sinusoidal_table(positions: Ints, dimensions: Ints, width: int) -> Floats:
+    """positions (P), dimensions (C) below `width` -> (P, C): sines in even dimensions, cosines in odd ones."""
+    exponents = (dimensions // 2 * 2).astype(np.float32) / np.float32(width)
+    angles = positions[:, None].astype(np.float32) * _powers(10_000.0, exponents)
+    waves: Floats = np.where(dimensions % 2 == 0, np.sin(angles), np.cos(angles))
+    return waves
+
+
+def sinusoidal_similarity(width: int, distances: Ints, window: int = 1) -> Floats:
+    """(P) -> (P): the dot product of two rows at a distance, over that of a row with itself.
+
+    With a `window`, each is the mean over so many distances, from the given one on.
+
+    It is the same wherever the two are: sin a sin b + cos a cos b = cos(a − b), summed over the waves. (A last sine
+    without its cosine, where the width is odd, is left out.)
+    """
+    exponents = np.arange(0, max(width - width % 2, 1), 2, dtype=np.float32) / np.float32(width)
+    return _mean_cosine(_powers(10_000.0, exponents), distances, window)
+
+
+def rope_frequencies(config: ModelConfig, length: int = 0, *, scaled: bool = True) -> Floats:
+    """(D/2): radians per token of each pair, stretched as the design says, or as if it had no scaling.
+
+    Args:
+        length: of the text, in tokens: matters to dynamic scaling only.
+    """
+    width, theta, factor = config.head_dim, config.rope_theta, config.rope_factor
+    scaling = config.rope_scaling if scaled else "none"
+    if scaling == "dynamic" and length > config.rope_original_context:
+        growth = factor * length / config.rope_original_context - (factor - 1)
+        theta *= growth ** (width / (width - 2))
+    plain = _powers(theta, np.arange(0, width, 2, dtype=np.float32) / np.float32(width))
+    if scaling == "linear":
+        return plain / np.float32(factor)
+    if scaling == "llama3":
+        turns = config.rope_original_context * plain / np.float32(2 * math.pi)
+        low, high = config.rope_low_rotations, config.rope_high_rotations
+        return _slowed(plain, factor, np.clip((turns - low) / np.float32(high - low), 0, 1))
+    if scaling == "yarn":
+        first, last = yarn_edges(config)
+        ramp = (np.arange(width // 2, dtype=np.float32) - first) / np.float32(last - first or 0.001)
+        return _slowed(plain, factor, 1 - np.clip(ramp, 0, 1))
+    return plain
+
+
+def rope_angles(positions: Ints, frequencies: Floats) -> Floats:
+    """positions (P), frequencies (D/2) -> (P, D/2): by how many radians each pair is turned."""
+    return positions[:, None].astype(np.float32) * frequencies
+
+
+def rope_similarity(
+    config: ModelConfig, distances: Ints, length: int = 0, window: int = 1, *, scaled: bool = True
+) -> Floats:
+    """(P) -> (P): the score that a query gives an equal key at a distance, over what it gives one at its own place.
+
+    That is the mean of cos(angle · distance) over pairs, of vectors whose pairs are all equally long; with yarn times
+    the square of its score factor. With a `window`, each is the mean over so many distances, from the given one on.
+    """
+    similarity = _mean_cosine(rope_frequencies(config, length, scaled=scaled), distances, window)
+    return similarity * np.float32(attention_factor(config) ** 2) if scaled else similarity
+
+
+def alibi_slopes(n_head: int) -> Floats:
+    """(H): by how much a score sinks per token of distance."""
+
+    def series(n: int) -> list[float]:
+        return [2.0 ** (-8.0 * (i + 1) / n) for i in range(n)]
+
+    power = 2 ** math.floor(math.log2(n_head))
+    return np.array(series(power) + series(2 * power)[0::2][: n_head - power], np.float32)
+
+
+def alibi_scores(n_head: int, distances: Ints) -> Floats:
+    """Distances of any shape -> (H, …): what is added to each head's scores."""
+    scores: Floats = np.multiply.outer(-alibi_slopes(n_head), np.abs(distances).astype(np.float32))
+    return scores
+
+
+def t5_buckets(config: ModelConfig, distances: Ints) -> Ints:
+    """Distances, key − query, of any shape -> each one's class."""
+    n_bucket, offset = config.n_bucket, np.zeros_like(distances)
+    if config.is_causal:
+        distances = np.maximum(-distances, 0)
+    else:
+        n_bucket //= 2
+        offset = (distances > 0) * n_bucket
+        distances = np.abs(distances)
+    exact = n_bucket // 2
+    logs = np.log(np.maximum(distances, 1).astype(np.float32) / np.float32(exact))
+    share = logs / np.float32(math.log(config.max_distance / exact))
+    far = np.minimum(exact + (share * np.float32(n_bucket - exact)).astype(np.int64), n_bucket - 1)
+    buckets: Ints = offset + np.where(distances < exact, distances, far)
+    return buckets
+
+
+def table_similarity(table: Floats) -> Floats:
+    """(P, C) -> (P): the mean cosine between rows that are 0, 1, 2 … P − 1 apart."""
+    length = len(table)
+    rows = table.astype(np.float64)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
+    size = 2 * length  # so that the ends do not meet
+    spectrum = np.fft.rfft(rows, size, axis=0)
+    sums = np.fft.irfft((np.abs(spectrum) ** 2).sum(axis=1), size)[:length]
+    return (sums / np.arange(length, 0, -1)).astype(np.float32)
+
+
+def _powers(base: float, exponents: Floats) -> Floats:
+    """base^−exponents, each rounded once."""
+    powers: Floats = (base ** -exponents.astype(np.float64)).astype(np.float32)
+    return powers
+
+
+def _slowed(plain: Floats, factor: float, kept: Floats) -> Floats:
+    """A mixture: all of `plain` where kept is 1, divided by `factor` where it is 0."""
+    return plain / np.float32(factor) * (1 - kept) + plain * kept
+
+
+def _mean_cosine(frequencies: Floats, distances: Ints, window: int) -> Floats:
+    """Over frequencies, and over `window` distances: a sum of equally spaced cosines is one in their middle, scaled."""
+    if window == 1:
+        exact: Floats = np.cos(rope_angles(distances, frequencies)).mean(axis=1, dtype=np.float32)
+        return exact
+    half = frequencies.astype(np.float64) / 2
+    flat = np.abs(np.sin(half)) < 1e-12  # a pair that does not turn within the window
+    share = np.where(flat, 1.0, np.sin(window * half) / np.where(flat, 1.0, window * np.sin(half)))
+    middle = distances[:, None] + (window - 1) / 2
+    mean: Floats = (share * np.cos(middle * frequencies)).mean(axis=1).astype(np.float32)
+    return mean

@@ -1,0 +1,134 @@
+"""The stack that every topology is made of: positions, blocks and final norm.
+
+Letters in shape comments: B batch, T tokens, S tokens seen (keys: past and present), C d_model.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.architecture.attention import View
+from models.architecture.block import Block
+from models.architecture.cache import KVCache
+from models.architecture.inputs import check_cache, check_mask, check_places, look_up
+from models.architecture.masks import cross_attention_mask, distances, self_attention_mask
+from models.architecture.norms import make_norm
+from models.architecture.positions import Alibi, RelativeBias, Rotary, sinusoidal
+from models.architecture.trace import Trace
+from models.settings.model_config import ModelConfig
+
+
+class Stack(nn.Module):
+    """Positions, blocks and final norm: from token embeddings to hidden states."""
+
+    def __init__(self, config: ModelConfig, *, has_cross: bool = False, site: str = "") -> None:
+        super().__init__()
+        self.config = config
+        self.site = site
+        self.position = nn.Embedding(config.context_length, config.d_model) if config.position == "learned" else None
+        self.rotary = Rotary(config) if config.position == "rope" else None
+        self.score_bias: nn.Module | None = None
+        if config.position in ("alibi", "t5"):
+            self.score_bias = Alibi(config) if config.position == "alibi" else RelativeBias(config)
+        self.embedding_norm = make_norm(config, config.d_model) if config.embedding_norm else None
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config, has_cross=has_cross) for _ in range(config.n_layer))
+        self.final_norm = make_norm(config, config.d_model) if config.norm_place == "pre" else None
+
+    def transform(
+        self,
+        x: Tensor,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        packing: Tensor | None = None,
+        cache: KVCache | None = None,
+        memory: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """Token embeddings (B, T, C) -> hidden states (B, T, C). Arguments as in `Decoder.forward`, packing = segments.
+
+        Raises:
+            ValueError: where the tokens do not fit the context, a mask or position is none, packing meets a cache that
+                holds tokens, or the cache is another model's or holds another number of texts.
+        """
+        length, past = x.size(1), cache.length if cache is not None else 0
+        if past + length > self.config.context_length:
+            raise ValueError(
+                f"{past + length} tokens do not fit the context of {self.config.context_length}: shorten the text."
+            )
+        if packing is not None and past:
+            raise ValueError("segments cannot be given with a cache that holds tokens: read the sequences at once.")
+        shape = x.shape[:2]
+        check_cache(cache, self.config.n_layer, x.size(0))
+        check_mask(mask, shape)
+        if memory is not None:
+            check_mask(memory_mask, memory.shape[:2])
+        elif cache is not None:
+            check_mask(memory_mask, (x.size(0), cache.source_length))
+        if positions is None:
+            positions = torch.arange(past, past + length, device=x.device)
+        positions = positions[None] if positions.dim() == 1 else positions
+        check_places(positions, shape, "Positions")
+        check_places(packing, shape, "Segments")
+        x = self._enter(x, positions, trace)
+        apart = packing  # what is padding is kept out of the short convolutions too
+        if mask is not None and not past:
+            apart = mask.long() if packing is None else 2 * packing + mask
+        view = self.view(positions, _seen_mask(mask, cache, x), packing, past)
+        memory_view = View(mask=cross_attention_mask(memory_mask))
+        for i, block in enumerate(self.blocks):
+            site = f"{self.site}blocks.{i}"
+            if trace is not None and site in trace.known:
+                x = trace.known[site]
+                continue
+            x = block(
+                x,
+                view,
+                segments=apart,
+                cache=cache.layers[i] if cache is not None else None,
+                memory=memory,
+                memory_view=memory_view,
+                trace=trace,
+                site=site,
+            )
+        return x if self.final_norm is None else self.final_norm(x)
+
+    def _enter(self, x: Tensor, positions: Tensor, trace: Trace | None) -> Tensor:
+        """The residual stream's beginning: embeddings with their positions, normed where the design says so."""
+        if self.position is not None:
+            x = x + look_up(self.position, positions, "Positions")
+        elif self.config.position == "sinusoidal":
+            x = x + sinusoidal(positions, self.config.d_model).to(x.dtype)
+        if self.embedding_norm is not None:
+            x = self.embedding_norm(x)
+        if trace is not None:
+            x = trace.follow_embedding(f"{self.site}embedding", x)
+        return self.dropout(x)  # type: ignore[no-any-return]
+
+    def view(self, positions: Tensor, mask: Tensor | None = None, packing: Tensor | None = None, past: int = 0) -> View:
+        """Who sees whom of tokens at positions (B or 1, T), after `past` others; mask (B, S), packing (B, T).
+
+        Distances are counted in the row, whatever the positions: padding shifts both alike.
+        """
+        distance = distances(positions.size(1), past, positions.device)
+        allowed = self_attention_mask(self.config, distance, mask, packing)
+        rotation = self.rotary(positions) if self.rotary is not None else None
+        if self.score_bias is None:
+            return View(mask=allowed, causal=self.config.is_causal, rotation=rotation)
+        if allowed is None and self.config.is_causal:
+            allowed = (distance <= 0)[None, None]
+        bias = self.score_bias(distance)  # (1, H, T, S)
+        return View(mask=bias if allowed is None else bias.masked_fill(~allowed, -torch.inf))
+
+
+def _seen_mask(mask: Tensor | None, cache: KVCache | None, x: Tensor) -> Tensor | None:
+    """Which tokens are real of all that are seen, (B, S) bool, None = all; the cache's record grows by `mask`."""
+    if cache is None or (mask is None and cache.mask is None):
+        return mask
+    present = mask if mask is not None else torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    before = cache.mask if cache.mask is not None else present.new_ones(x.size(0), cache.length)
+    cache.mask = torch.cat((before, present), dim=1)
+    return cache.mask

@@ -1,0 +1,303 @@
+"""The three topologies, assembled from the slots of a ModelConfig: Decoder, Encoder and EncoderDecoder.
+
+Letters in shape comments: B batch, T tokens, S tokens seen (in an encoder-decoder: of the source), C d_model,
+V vocab_size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.architecture.cache import KVCache
+from models.architecture.heads import LabelHead, LanguageHead
+from models.architecture.inputs import check_ablations, check_ids, check_places, look_up
+from models.architecture.stack import Stack
+from models.architecture.trace import Trace
+from models.settings.model_config import ModelConfig
+
+
+class Model(nn.Module):
+    """What all topologies share: the embedding, initial weights, and their number."""
+
+    config: ModelConfig
+    embedding: nn.Embedding
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers; a tied table counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @property
+    def weights_version(self) -> int:
+        """A number that is another one after each training step, whichever of the weights it changes."""
+        return sum(parameter._version for parameter in self.parameters())
+
+    def initialise(self) -> None:
+        """Draw the weights from torch's global generator.
+
+        Residual outputs are scaled by 1/sqrt(2 n_layer) (GPT-2). What the design leaves unscaled or scales down begins
+        smaller or larger instead, as in T5, so that scores and logits are spread out as in any other design.
+        """
+        config = self.config
+        table = "embedding.weight" if config.tied_embeddings else "head.weight"
+        for name, parameter in self.named_parameters():
+            if name.endswith(("attention.output.weight", ".down.weight")):
+                if config.zero_init_output:
+                    nn.init.zeros_(parameter)
+                else:
+                    nn.init.normal_(parameter, std=config.init_std / (2 * config.n_layer) ** 0.5)
+            elif name.endswith(".bias"):
+                nn.init.zeros_(parameter)
+            elif name.endswith(".query.weight") and not config.scaled_scores:
+                nn.init.normal_(parameter, std=config.init_std / config.head_dim**0.5)
+            elif name == table and config.scaled_logits:
+                nn.init.normal_(parameter, std=config.init_std * config.d_model**0.5)
+            elif parameter.dim() == 2 and "_conv." not in name:
+                nn.init.normal_(parameter, std=config.init_std)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids (B, T) long -> (B, T, C), without their positions; ValueError where they are no such ids."""
+        check_ids(ids)
+        x = look_up(self.embedding, ids, "Token ids")
+        return x * self.config.d_model**0.5 if self.config.scaled_embeddings else x
+
+
+class Decoder(Model, Stack):
+    """A causal language model: token ids in, next-token logits out. The loss is computed by the trainer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        assert config.topology == "decoder-only"
+        super().__init__(config)
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.head = LanguageHead(config)
+        self.initialise()
+
+    def forward(
+        self,
+        ids: Tensor,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """Token ids (B, T) -> logits (B, T, V).
+
+        Args:
+            mask: (B, T) bool, True = a real token; nothing attends to the others.
+            positions: (B, T) or (T,) long, default 0…T−1 after whatever the cache holds, regardless of the mask.
+            segments: (B, T) long; tokens see only their own segment (packed documents).
+            cache: grows by T tokens; ids then continue what it holds.
+            trace: collects what happens inside, and carries ablations.
+
+        Raises:
+            ValueError: where the tokens do not fit the context or the cache, an id, position, segment or mask is none,
+                segments meet a cache that holds tokens, or a head to ablate is none of the model's.
+        """
+        return self.logits(
+            self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
+        )
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Final hidden states (…, C) -> logits (…, V)."""
+        return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
+
+    def hidden(
+        self,
+        ids: Tensor,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """As `forward`, up to the final norm: -> (B, T, C)."""
+        check_ablations(self, trace)
+        return self.transform(
+            self.embed(ids), mask=mask, positions=positions, packing=segments, cache=cache, trace=trace
+        )
+
+
+class Encoder(Model, Stack):
+    """A bidirectional model: every token sees the whole text. Its head guesses masked tokens, or labels."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        assert config.topology == "encoder-only"
+        super().__init__(config)
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.segment = nn.Embedding(config.n_segment, config.d_model) if config.n_segment else None
+        self.pooler = nn.Linear(config.d_model, config.d_model) if config.pooler else None
+        self.head: nn.Module | None = None
+        if config.head == "language":
+            self.head = LanguageHead(config)
+        elif config.head != "none":
+            self.head = LabelHead(config)
+        self.initialise()
+
+    def forward(
+        self,
+        ids: Tensor,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """Token ids (B, T) -> logits: (B, T, V) of the masked-token head, (B, L) or (B, T, L) of the label heads.
+
+        Args:
+            mask: (B, T) bool, True = a real token; nothing attends to the others.
+            positions: (B, T) or (T,) long, default 0…T−1 regardless of the mask.
+            segments: (B, T) long: with segment embeddings (n_segment), which part of the text a token belongs to
+                (default 0); without, packed documents that do not see each other.
+            trace: collects what happens inside, and carries ablations.
+
+        Raises:
+            ValueError: where the model has no head, the tokens do not fit the context, an id, position, segment or mask
+                is none, a head to ablate is none of the model's, or a cache is given.
+        """
+        self._check_head()
+        return self.logits(
+            self.hidden(ids, mask=mask, positions=positions, segments=segments, cache=cache, trace=trace)
+        )
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Hidden states (B, T, C) -> what the head makes of them; the masked-token head takes any shape (…, C)."""
+        if isinstance(self.head, LanguageHead):
+            return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
+        return self._check_head()(self.pooled(hidden) if self.config.head == "sequence" else hidden)  # type: ignore[no-any-return]
+
+    def _check_head(self) -> nn.Module:
+        if self.head is None:
+            raise ValueError("This encoder has no head, so it makes no logits: call model.hidden() for its states.")
+        return self.head
+
+    def pooled(self, hidden: Tensor) -> Tensor:
+        """The first token's state (B, T, C) -> (B, C), through the pooler where there is one."""
+        first = hidden[:, 0]
+        return first if self.pooler is None else torch.tanh(self.pooler(first))
+
+    def hidden(
+        self,
+        ids: Tensor,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        cache: None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """As `forward`, up to the last block: -> (B, T, C)."""
+        if cache is not None:
+            raise ValueError("An encoder reads its text at once, so it takes no cache: leave it out.")
+        check_ablations(self, trace)
+        x = self.embed(ids)
+        check_places(segments, ids.shape, "Segments")
+        if self.segment is not None:
+            x = x + look_up(self.segment, torch.zeros_like(ids) if segments is None else segments, "Segments")
+        packing = segments if self.segment is None else None
+        return self.transform(x, mask=mask, positions=positions, packing=packing, trace=trace)
+
+
+class EncoderDecoder(Model):
+    """Reads a source text whole, and writes a target text from left to right. Both share one embedding."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        assert config.topology == "encoder-decoder"
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.encoder = Stack(config.encoder(), site="encoder.")
+        self.decoder = Stack(config, has_cross=True, site="decoder.")
+        self.head = LanguageHead(config)
+        self.initialise()
+
+    def forward(
+        self,
+        source_ids: Tensor,
+        target_ids: Tensor,
+        *,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """Token ids (B, S) and (B, T) -> logits (B, T, V) of the token after each of the target's.
+
+        Args:
+            source_mask, target_mask: (B, S) and (B, T) bool, True = a real token; nothing attends to the others.
+            cache: grows by T target tokens. The source is read with the first of them only.
+            trace: collects what happens inside, and carries ablations.
+
+        Raises:
+            ValueError: where the source or the target does not fit the context or the cache, or they differ in number
+                of texts; an id or mask is none, or a head to ablate is none of the model's.
+        """
+        return self.logits(
+            self.hidden(
+                source_ids, target_ids, source_mask=source_mask, target_mask=target_mask, cache=cache, trace=trace
+            )
+        )
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The decoder's final hidden states (…, C) -> logits (…, V)."""
+        return self.head(hidden, self.embedding.weight)  # type: ignore[no-any-return]
+
+    def hidden(
+        self,
+        source_ids: Tensor,
+        target_ids: Tensor,
+        *,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """As `forward`, up to the decoder's final norm: -> (B, T, C)."""
+        check_ablations(self, trace)
+        memory = None
+        if cache is None or not cache.has_source:
+            if len(source_ids) != len(target_ids):
+                raise ValueError(
+                    f"{len(source_ids)} sources do not go with {len(target_ids)} targets: pass one for each."
+                )
+            memory = self.encode(source_ids, mask=source_mask, trace=trace)
+        return self.decode(target_ids, memory, source_mask=source_mask, mask=target_mask, cache=cache, trace=trace)
+
+    def encode(self, ids: Tensor, *, mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
+        """The source's token ids (B, S) -> the encoder's hidden states (B, S, C)."""
+        return self.encoder.transform(self.embed(ids), mask=mask, trace=trace)
+
+    def decode(
+        self,
+        ids: Tensor,
+        memory: Tensor | None,
+        *,
+        source_mask: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: KVCache | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """The target's token ids (B, T) -> hidden states (B, T, C); memory (B, S, C) = `encode`'s result.
+
+        `memory` may be None where the cache has read it before.
+        """
+        if cache is not None:
+            source_mask = cache.source_mask = source_mask if source_mask is not None else cache.source_mask
+        return self.decoder.transform(
+            self.embed(ids), mask=mask, cache=cache, memory=memory, memory_mask=source_mask, trace=trace
+        )
+
+
+AnyModel = Decoder | Encoder | EncoderDecoder
+
+
+def build_model(config: ModelConfig) -> AnyModel:
+    """The model of this design, with fresh weights from torch's global generator."""
+    if config.topology == "encoder-decoder":
+        return EncoderDecoder(config)
+    return Encoder(config) if config.topology == "encoder-only" else Decoder(config)

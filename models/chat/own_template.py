@@ -1,0 +1,179 @@
+"""Our own chat template: how a conversation becomes one text, and which of its tokens are the model's own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from tokenizers import Tokenizer
+
+from models.chat.template import render_template
+from models.tokenizers import SPECIAL_TOKENS, encode_text
+
+Message = dict[str, str]
+"""{"role": "system" | "user" | "assistant", "content": text}, as in the OpenAI chat format."""
+
+
+class Segment(NamedTuple):
+    """A part of a conversation's text that is encoded by itself: a special token, or what somebody wrote.
+
+    `reply`: it belongs to a reply, which is what a model learns to write. `message`: the number of the message that it
+    is of; for what asks for a reply, how many there are.
+    """
+
+    text: str
+    special: bool
+    reply: bool
+    message: int
+
+
+ROLES = ("system", "user", "assistant")
+CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(encoding="utf-8")
+
+
+def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
+    """The conversation as one text in our own format, special tokens written out.
+
+    Raises:
+        ValueError: for an unknown role or a missing key.
+    """
+    check_messages(messages)
+    return render_template(CHAT_TEMPLATE, messages, asks=add_generation_prompt)
+
+
+def check_messages(messages: Sequence[Message]) -> None:
+    """Raise ValueError where a message has no known role, or no text."""
+    for message in messages:
+        if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
+            raise ValueError(f"A message needs a role ({', '.join(ROLES)}) and a content text, not {message!r}.")
+
+
+def encode_messages(
+    tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = False
+) -> tuple[list[int], list[bool]]:
+    """Token ids of the conversation, and for each whether it belongs to a reply (its closing <|end|> included).
+
+    What people wrote never becomes a special token, even where it spells one.
+
+    Raises:
+        ValueError: for an unknown role, a missing key, or a tokenizer without the special tokens.
+    """
+    return _encode(tokenizer, messages, add_generation_prompt, {})
+
+
+def room_for_prompt(context_length: int) -> int:
+    """So many tokens of the context may be taken by what comes before a reply; a quarter is the reply's."""
+    return context_length * 3 // 4
+
+
+def n_to_leave_out(counts: Sequence[int], too_many: int) -> int:
+    """How many of the oldest messages have to go for the prompt to become shorter by `too_many` tokens.
+
+    A question goes together with its answer, and the newest message stays, even if that is not enough.
+
+    Args:
+        counts: the tokens of each message that may go, from the oldest on.
+    """
+    n = 0
+    while too_many > 0 and n < len(counts) - 1:
+        end = n + 2 if len(counts) - n > 2 else n + 1
+        too_many -= sum(counts[n:end])
+        n = end
+    return n
+
+
+def encode_parts(
+    tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = False
+) -> list[tuple[Segment, list[int]]]:
+    """The parts of a conversation, each with its ids: one after the other those of `encode_messages`.
+
+    Raises:
+        ValueError: as `encode_messages`.
+    """
+    segments = _segments(messages, add_generation_prompt)
+    return [(segment, _encode_segment(tokenizer, segment.text, segment.special)) for segment in segments]
+
+
+def encode_conversations(
+    tokenizer: Tokenizer, conversations: Iterable[Sequence[Message]]
+) -> list[tuple[list[int], list[bool]]]:
+    """`encode_messages` of many conversations, remembering texts that recur: several times as fast."""
+    known: dict[tuple[str, bool], list[int]] = {}
+    return [_encode(tokenizer, messages, False, known) for messages in conversations]
+
+
+def _encode(
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    add_generation_prompt: bool,
+    known: dict[tuple[str, bool], list[int]],
+) -> tuple[list[int], list[bool]]:
+    """As `encode_messages`; `known` holds the ids of the texts met so far, and takes up new ones."""
+    ids: list[int] = []
+    is_reply: list[bool] = []
+    for text, special, reply, _ in _segments(messages, add_generation_prompt):
+        new = known.get((text, special))
+        if new is None:
+            new = known[text, special] = _encode_segment(tokenizer, text, special)
+        ids.extend(new)
+        is_reply.extend([reply] * len(new))
+    return ids, is_reply
+
+
+def _encode_segment(tokenizer: Tokenizer, text: str, special: bool) -> list[int]:
+    if not special:
+        return encode_text(tokenizer, text)
+    id = tokenizer.token_to_id(text)
+    if id is None:
+        raise ValueError(
+            f"This tokenizer has no token {text}, so its model cannot hold a conversation: complete a text."
+        )
+    return [id]
+
+
+_MARK = re.compile("(\ue000\\d+\ue001)")
+_SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKENS) + ")")
+
+
+@lru_cache(maxsize=256)
+def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[str, bool, int], ...]:
+    """The template's own text around the contents, and they: (text, whether a content stands here, its message).
+
+    A message begins with the token of its role; what asks for a reply counts as one more.
+    """
+    marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
+    rendered = render_chat(marked, add_generation_prompt)
+    parts: list[tuple[str, bool, int]] = []
+    message, begins = -1, [f"<|{role}|>" for role in (*roles, "assistant")]
+    for part in _MARK.split(rendered):
+        if _MARK.fullmatch(part):
+            parts.append(("", True, int(part[1:-1])))
+            continue
+        for piece in filter(None, _SPECIAL.split(part)):
+            if message + 1 < len(begins) and piece == begins[message + 1]:
+                message += 1
+            parts.append((piece, False, message))
+    return tuple(parts)
+
+
+def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[Segment]:
+    """The parts in order; a content joins the plain text before it (its space)."""
+    check_messages(messages)
+    before, after_reply = "", False
+    for text, is_content, message in _frame(tuple(message["role"] for message in messages), add_generation_prompt):
+        if is_content:
+            reply = messages[message]["role"] == "assistant"
+            yield Segment(before + messages[message]["content"].strip(), False, reply, message)
+            before, after_reply = "", reply
+        elif text in SPECIAL_TOKENS:
+            if before:
+                yield Segment(before, False, False, message)
+            yield Segment(text, True, after_reply, message)
+            before, after_reply = "", False
+        else:
+            before += text
+    if before:
+        yield Segment(before, False, False, message)

@@ -1,0 +1,208 @@
+"""The smallest changes that make a training fit into a memory. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models import cost
+from models.settings.model_config import ModelConfig
+
+MIN_CONTEXT, MIN_FF, MIN_VOCABULARY = 16, 8, 261
+"""No proposal goes below. 261: every byte and the special tokens."""
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+Change = tuple[dict[str, Any], str]
+"""Slots with new values, and a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A change that makes it fit, as a sentence, as settings, and in bytes."""
+
+    sentence: str
+    model: dict[str, Any]
+    """Slots of ModelConfig with their new values."""
+    train: dict[str, Any]
+    """Settings of TrainConfig with their new values."""
+    bytes: int
+    """The estimate for training with it."""
+
+
+def proposals(
+    config: ModelConfig,
+    batch_size: int,
+    optimizer: str,
+    budget_bytes: int,
+    *,
+    grad_accum_steps: int = 1,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> list[Proposal]:
+    """Changes with each of which training, on texts as long as the context, fits into `budget_bytes`.
+
+    Those that cost least come first: a smaller batch made up for by accumulation (nothing is lost but time), the
+    optimizer with less state, no dropout, a shorter context, fewer experts, fewer layers, a narrower feed-forward, a
+    narrower model, a smaller vocabulary; each as little as suffices. Where no smaller batch suffices, the others may
+    come with a batch of one; where nothing alone suffices, everything shrinks together. Empty where it fits as it is,
+    or nothing helps.
+    """
+
+    def needed(model: ModelConfig, batch: int, rule: str) -> int:
+        parts = cost.memory(model, batch, model.context_length, rule, device=device, precision=precision)
+        return sum(parts.values())
+
+    def batched(batch: int) -> dict[str, Any]:
+        """At most `batch` texts at once, and as many in an update as before, or a few more."""
+        texts = batch_size * grad_accum_steps
+        accum = -(-texts // batch)
+        return {"batch_size": -(-texts // accum), "grad_accum_steps": accum}
+
+    def changed(change: Change) -> ModelConfig:
+        return dataclasses.replace(config, **change[0])
+
+    if needed(config, batch_size, optimizer) <= budget_bytes:
+        return []
+    found: list[Proposal] = []
+    batches = range(batch_size - 1, 0, -1)
+    at = _first(len(batches), lambda i: needed(config, batches[i], optimizer) <= budget_bytes)
+    if at is not None:
+        train = batched(batches[at])
+        batch, accum = train["batch_size"], train["grad_accum_steps"]
+        sentence = (
+            f"Use a batch_size of {batch} instead of {batch_size}, and grad_accum_steps {accum} to make up for it: as "
+            "good, in less memory."
+        )
+        found.append(Proposal(sentence=sentence, model={}, train=train, bytes=needed(config, batch, optimizer)))
+    if optimizer == "adamw" and (size := needed(config, batch_size, "muon")) <= budget_bytes:
+        sentence = "Use Muon instead of AdamW: it keeps one number for each weight of the blocks instead of two."
+        found.append(Proposal(sentence=sentence, model={}, train={"optimizer": "muon"}, bytes=size))
+    sizes = (batch_size, 1) if not found and batch_size > 1 else (batch_size,)
+    for shrink in (_dropout, _context, _experts, _layers, _feed_forward, _width, _vocabulary, _all_round):
+        if shrink is _all_round and found:
+            break
+        changes = [change for change in shrink(config) if not ModelConfig.problems({**config.to_dict(), **change[0]})]
+        for batch in sizes[-1:] if shrink is _all_round else sizes:
+
+            def fits(i: int, changes: Sequence[Change] = changes, batch: int = batch) -> bool:
+                return needed(changed(changes[i]), batch, optimizer) <= budget_bytes
+
+            at = _first(len(changes), fits)
+            if at is None:
+                continue
+            slots, sentence = changes[at]
+            train = {} if batch == batch_size else batched(batch)
+            if train:
+                sentence += f" And a batch_size of 1, with grad_accum_steps {train['grad_accum_steps']}."
+            size = needed(changed(changes[at]), batch, optimizer)
+            found.append(Proposal(sentence=sentence, model=slots, train=train, bytes=size))
+            break
+    return found
+
+
+def size_words(n: float) -> str:
+    """Bytes with a unit: «1.5 GiB»."""
+    for unit in _UNITS[:-1]:
+        if n < 1024:
+            return f"{n:,.0f} B" if unit == "B" else f"{n:,.1f} {unit}"
+        n /= 1024
+    return f"{n:,.1f} {_UNITS[-1]}"
+
+
+def _first(n: int, fits: Callable[[int], bool]) -> int | None:
+    """The first of 0…n−1 that fits, where each later one needs less; None where not even the last does."""
+    if not n or not fits(n - 1):
+        return None
+    low, high = 0, n - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle + 1, high)
+    return low
+
+
+def _dropout(config: ModelConfig) -> Sequence[Change]:
+    if not config.dropout:
+        return []
+    return [({"dropout": 0.0}, "Train without dropout: attention then never writes its scores out.")]
+
+
+def _context(config: ModelConfig) -> Sequence[Change]:
+    was = config.context_length
+    step = max(8, was // 2048)
+    lengths = range((was - 1) // step * step, MIN_CONTEXT - 1, -step)
+    return [({"context_length": n}, f"Use a context_length of {n:,} instead of {was:,}.") for n in lengths]
+
+
+def _experts(config: ModelConfig) -> Sequence[Change]:
+    was, used = config.n_expert, config.n_expert_used
+    if not was:
+        return []
+    return [({"n_expert": n}, f"Use {n} experts instead of {was}.") for n in range(was - 1, used - 1, -1)]
+
+
+def _layers(config: ModelConfig) -> Sequence[Change]:
+    """An encoder of its own depth keeps its share."""
+    was, encoder = config.n_layer, config.n_encoder_layer
+    changes = []
+    for n in range(was - 1, 0, -1):
+        slots = {"n_layer": n} | ({"n_encoder_layer": max(1, encoder * n // was)} if encoder else {})
+        changes.append((slots, f"Use {n} layer{'s' * (n > 1)} instead of {was}."))
+    return changes
+
+
+def _feed_forward(config: ModelConfig) -> Sequence[Change]:
+    was = config.ff_width
+    step = max(8, was // 512 // 8 * 8)
+    widths = range((was - 1) // step * step, MIN_FF - 1, -step)
+    changes = []
+    for n in widths:
+        slots = {"d_ff": n} | ({"d_encoder_ff": min(config.d_encoder_ff, n)} if config.d_encoder_ff else {})
+        changes.append((slots, f"Use a feed-forward width (d_ff) of {n:,} instead of {was:,}."))
+    return changes
+
+
+def _width(config: ModelConfig) -> Sequence[Change]:
+    """Fewer heads of the same width, and all that hangs on it in proportion."""
+    changes: list[Change] = []
+    for heads in range(config.n_head - 1, 0, -1):
+        share = heads / config.n_head
+        slots: dict[str, Any] = {"n_head": heads, "d_model": config.d_model * heads // config.n_head}
+        if config.n_kv_head:
+            slots["n_kv_head"] = max(n for n in range(1, heads + 1) if heads % n == 0 and n <= config.n_kv_head)
+        if config.n_encoder_head:
+            slots["n_encoder_head"] = heads
+        for name in ("d_ff", "d_encoder_ff"):
+            if getattr(config, name):
+                slots[name] = max(MIN_FF, round(getattr(config, name) * share) // 8 * 8)
+        words = f"Use a width (d_model) of {slots['d_model']:,} with {heads} head{'s' * (heads > 1)} instead of "
+        changes.append((slots, f"{words}{config.d_model:,} with {config.n_head}."))
+    return changes
+
+
+def _vocabulary(config: ModelConfig) -> Sequence[Change]:
+    was = config.vocab_size
+    step = max(8, was // 512)
+    sizes = range((was - 1) // step * step, MIN_VOCABULARY - 1, -step)
+    return [
+        ({"vocab_size": n}, f"Train a tokenizer with a vocab_size of {n:,} instead of {was:,} for it.") for n in sizes
+    ]
+
+
+def _all_round(config: ModelConfig) -> Sequence[Change]:
+    """Fewer layers, a narrower model and a shorter context at once, a sixteenth at a time."""
+    changes: list[Change] = []
+    by_heads = {slots["n_head"]: slots for slots, _ in _width(config)}
+    for share in range(15, 0, -1):
+        layers = max(1, config.n_layer * share // 16)
+        slots = dict(by_heads.get(max(1, config.n_head * share // 16), {}))
+        slots["n_layer"] = layers
+        if config.n_expert:
+            slots["n_expert"] = max(config.n_expert_used, config.n_expert * share // 16)
+        if config.n_encoder_layer:
+            slots["n_encoder_layer"] = max(1, config.n_encoder_layer * share // 16)
+        slots["context_length"] = max(MIN_CONTEXT, config.context_length * share // 16 // 8 * 8)
+        words = f"{layers} layer{'s' * (layers > 1)}, {slots.get('d_model', config.d_model):,} wide, context_length"
+        changes.append((slots, f"Use a smaller design all round: {words} {slots['context_length']:,}."))
+    return changes

@@ -1,0 +1,253 @@
+"""The plain objectives: next token, masked tokens (BERT), span corruption (T5); denoising (BART) is in denoising.py.
+
+An objective makes batches of rows of text. What it draws depends on nothing but the seed it is given.
+
+Letters in shape comments: B rows, L tokens of text, T tokens of the model's inputs, S of its source.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.data.batch import Batch, Rows
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import objective_of
+from models.tokenizers import special_ids
+from models.tokenizers.special_tokens import end_id, mask_id, pad_id, sentinel_ids, start_id
+
+CORRUPTED = 0.15
+"""The share of a text's tokens that is hidden (BERT, arXiv:1810.04805; T5, arXiv:1910.10683)."""
+
+MASKED, REPLACED = 0.8, 0.1
+"""Of the tokens to guess, so many are masked, so many replaced by others, and the rest is left as it is (BERT)."""
+
+MEAN_SPAN = 3
+"""The mean length of hidden spans, in tokens (T5)."""
+
+
+class Objective(Protocol):
+    """How batches are made of text."""
+
+    width: int
+    """Tokens of text in a row."""
+    overlap: int
+    """How many of them the next row of the same text has as well."""
+    predicts_text: bool
+    """Whether each token of the text is guessed once, so that the loss can be given in bits per byte."""
+    ends_texts: bool
+    """Whether it puts an end behind each text itself."""
+
+    def batch(self, rows: Rows, seed: int) -> Batch:
+        """The batch of `rows`, each at most `width` long."""
+
+
+def make_objective(config: ModelConfig, tokenizer: Tokenizer, wanted: str = "auto") -> Objective:
+    """The plain objective of the design's topology; an encoder-decoder has the `wanted` one (TrainConfig.objective).
+
+    Raises:
+        ValueError: where it has none, or the tokenizer lacks a token that it needs.
+    """
+    from models.data.denoising import Denoising  # which is made of what is here
+
+    check_trainable(config)
+    match objective_of(config, wanted):
+        case "masked-tokens":
+            return MaskedTokens(config, tokenizer)
+        case "span-corruption":
+            return SpanCorruption(config, tokenizer)
+        case "denoising":
+            return Denoising(config, tokenizer)
+        case _:
+            return NextToken(config.context_length)
+
+
+def check_trainable(config: ModelConfig) -> None:
+    """Raise ValueError where no plain objective trains this design."""
+    if config.topology == "encoder-only" and config.head != "language":
+        raise ValueError(
+            f"An encoder with the head {config.head!r} cannot learn from plain text, which has no labels: choose the "
+            "head language, which guesses masked tokens."
+        )
+    if config.topology == "encoder-decoder" and config.context_length < 3:
+        raise ValueError("A hidden span needs a context of 3 tokens at least: use a larger context_length.")
+
+
+class NextToken:
+    """Each token is guessed from those before it."""
+
+    overlap = 1
+    predicts_text = True
+    ends_texts = False
+
+    def __init__(self, context_length: int) -> None:
+        self.width = context_length + 1
+
+    def batch(self, rows: Rows, seed: int) -> Batch:
+        ids, weights = rows.ids, rows.weights
+        return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), weights[:, 1:].contiguous())
+
+
+class MaskedTokens:
+    """Some tokens are guessed from those around them, special tokens never."""
+
+    overlap = 0
+    predicts_text = False
+    ends_texts = False
+
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
+        self.width = config.context_length
+        found = mask_id(tokenizer)
+        if found is None:
+            raise ValueError("This tokenizer has no mask token, so nothing can be masked: start a new run with it.")
+        self._mask_id = found
+        self._is_special = torch.zeros(config.vocab_size, dtype=torch.bool)
+        self._is_special[list(special_ids(tokenizer))] = True
+        self._ordinary = (~self._is_special).nonzero().squeeze(1)
+
+    def batch(self, rows: Rows, seed: int) -> Batch:
+        generator = torch.Generator().manual_seed(seed)
+        ids, shape = rows.ids, rows.ids.shape
+        can_be_hidden = rows.real & ~self._is_special[ids]  # (B, L)
+        # A row's number of hidden tokens is rounded up or down by chance, so that the share is exact on average.
+        wanted = (CORRUPTED * can_be_hidden.sum(1) + torch.rand(shape[0], generator=generator)).floor().clamp(min=1)
+        order = torch.rand(shape, generator=generator).masked_fill(~can_be_hidden, 2.0).argsort(dim=1)
+        rank = torch.empty_like(order).scatter_(1, order, torch.arange(shape[1]).expand(shape))
+        hidden = (rank < wanted[:, None]) & can_be_hidden
+        fate = torch.rand(shape, generator=generator)
+        others = self._ordinary[torch.randint(len(self._ordinary), shape, generator=generator)]
+        inputs = ids.masked_fill(hidden & (fate < MASKED), self._mask_id)
+        inputs = torch.where(hidden & (fate >= MASKED) & (fate < MASKED + REPLACED), others, inputs)
+        n_tokens = int(rows.real.sum())
+        mask = None if n_tokens == rows.real.numel() else rows.real
+        return Batch(inputs, ids, rows.weights * hidden, mask=mask, n_tokens=n_tokens)
+
+
+class SpanCorruption:
+    """Spans of the text are replaced by sentinels in the source; the target tells what each sentinel stands for.
+
+    «the cat sat on the mat» -> «the <|extra_0|> on the <|extra_1|>» and «<|extra_0|> cat sat <|extra_1|> mat», both
+    with an end token. Spans never hold special tokens. Where there are fewer sentinels than spans of 3 tokens are
+    needed (beyond 640 tokens with our 32), the spans are longer.
+    """
+
+    overlap = 0
+    predicts_text = False
+    ends_texts = True
+
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
+        self.width = config.context_length - 1  # even where every span is one token, the source has room for an end
+        self._sentinels = sentinel_ids(tokenizer)
+        end = end_id(tokenizer, config)
+        if not self._sentinels or end is None:
+            raise ValueError("This tokenizer has no sentinels or no end token: start a new run with it.")
+        self._end, self._start = end, start_id(config, tokenizer)
+        self._pad = pad_id(tokenizer) or 0
+        self._specials = frozenset(special_ids(tokenizer))
+
+    def batch(self, rows: Rows, seed: int) -> Batch:
+        rng = random.Random(seed)
+        sources, targets, weights = [], [], []
+        lengths = rows.real.sum(1).tolist()
+        for row, row_weights, length in zip(rows.ids.tolist(), rows.weights.tolist(), lengths, strict=True):
+            source, target, weight = self._corrupt(row[:length], row_weights, rng)
+            sources.append(source)
+            targets.append(target)
+            weights.append(weight)
+        return pair_batch(sources, targets, weights, start=self._start, pad=self._pad)
+
+    def _corrupt(
+        self, ids: list[int], weights: Sequence[float], rng: random.Random
+    ) -> tuple[list[int], list[int], list[float]]:
+        """Source, target, and the target's weights: a sentinel counts as the token after it, an end in full."""
+        source: list[int] = []
+        target: list[int] = []
+        target_weights: list[float] = []
+        place = 0
+        drawn = draw_spans(len(ids), len(self._sentinels), rng)
+        ordinary = (longest_ordinary(ids, *span, self._specials) for span in drawn)
+        spans = [span for span in ordinary if span[0] < span[1]]
+        for sentinel, (start, stop) in zip(self._sentinels, spans, strict=False):
+            source += [*ids[place:start], sentinel]
+            target += [sentinel, *ids[start:stop]]
+            target_weights += [weights[start], *weights[start:stop]]
+            place = stop
+        return [*source, *ids[place:], self._end], [*target, self._end], [*target_weights, 1.0]
+
+
+def longest_ordinary(ids: Sequence[int], start: int, stop: int, specials: Collection[int]) -> tuple[int, int]:
+    """The longest part of a span that holds no special token; start = stop where there is none."""
+    borders = [start - 1, *(i for i in range(start, stop) if ids[i] in specials), stop]
+    before, after = max(itertools.pairwise(borders), key=lambda pair: pair[1] - pair[0])
+    return before + 1, after
+
+
+def pair_batch(
+    sources: list[list[int]], targets: list[list[int]], weights: list[list[float]], *, start: int, pad: int
+) -> Batch:
+    """The batch of sources and what is to be written of each, with the weight of each token to write."""
+    source_ids, real = _stack(sources, pad)
+    return Batch(
+        inputs=_stack([[start, *target[:-1]] for target in targets], pad)[0],
+        targets=_stack(targets, pad)[0],
+        weights=_stack(weights, 0.0)[0],
+        source=source_ids,
+        source_mask=None if real.all() else real,
+        n_tokens=sum(map(len, sources)) + sum(map(len, targets)),
+    )
+
+
+def draw_spans(n_tokens: int, most: int, rng: random.Random) -> list[tuple[int, int]]:
+    """(start, stop) of the spans to hide of a text of `n_tokens`: CORRUPTED of it in at most `most` spans.
+
+    They are in order and never touch; every way to place them is as likely as any other, at the text's ends too.
+    """
+    if n_tokens == 0:
+        return []
+    n_hidden = max(1, round(CORRUPTED * n_tokens))
+    n_spans = max(1, min(most, round(n_hidden / MEAN_SPAN)))
+    return place_spans(n_tokens, _cut(n_hidden, n_spans, rng), rng)
+
+
+def place_spans(n_tokens: int, lengths: Sequence[int], rng: random.Random) -> list[tuple[int, int]]:
+    """(start, stop) of spans of these lengths in a text of `n_tokens`: in order, never touching, all places alike."""
+    gaps = _cut(n_tokens - sum(lengths) + 2, len(lengths) + 1, rng)  # the first and the last may be empty, hence the 2
+    spans, place = [], -1
+    for gap, length in zip(gaps, lengths, strict=False):
+        place += gap
+        spans.append((place, place + length))
+        place += length
+    return spans
+
+
+def restore(source: Sequence[int], target: Sequence[int], sentinels: Sequence[int], end: int | None) -> list[int]:
+    """The text of a source whose sentinels are replaced by what the target says; one it does not name is kept."""
+    fillings: dict[int, list[int]] = {}
+    current: list[int] = []  # what comes before the first sentinel stands for nothing
+    for id in itertools.takewhile(lambda id: id != end, target):
+        if id in sentinels:
+            current = fillings.setdefault(id, [])
+        else:
+            current.append(id)
+    text = source[:-1] if source and source[-1] == end else source
+    return [id for token in text for id in fillings.get(token, [token])]
+
+
+def _cut(total: int, n_parts: int, rng: random.Random) -> list[int]:
+    """`total` as the sum of `n_parts` numbers above 0, every way as likely as any other."""
+    cuts = sorted(rng.sample(range(1, total), n_parts - 1))
+    return [after - before for before, after in itertools.pairwise([0, *cuts, total])]
+
+
+def _stack(lists: Sequence[Sequence[float]], filling: float) -> tuple[Tensor, Tensor]:
+    """Lists of numbers as one tensor, padded at the end -> (B, longest), and which are real (B, longest) bool."""
+    longest = max(map(len, lists))
+    lengths = torch.tensor([len(numbers) for numbers in lists])
+    rows = [[*numbers, *[filling] * (longest - len(numbers))] for numbers in lists]
+    return torch.tensor(rows), torch.arange(longest) < lengths[:, None]

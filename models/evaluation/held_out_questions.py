@@ -1,0 +1,106 @@
+"""Held-out accuracy: new questions of every kind, answered greedily through the chat template and compared whole."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import Decoder
+from models.chat.own_template import encode_messages
+from models.data.tiny_world.judge import is_right
+from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS, Question, draw
+from models.data.tiny_world.world import World
+from models.events import Evaluated, Event, KindAccuracy, Phase, Progress
+from models.inference.generate import generate_batch
+
+MAX_REPLY_TOKENS = 80
+N_SEEN = 1000
+"""Training questions of a kind that are drawn to find the most frequent answer."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One held-out question with the model's reply."""
+
+    question: Question
+    reply: str
+
+    @property
+    def right(self) -> bool:
+        """Whether the reply is right."""
+        return is_right(self.question, self.reply)
+
+
+def held_out_questions(world: World, kind: str, n: int) -> list[Question]:
+    """`n` different held-out questions of one kind, always the same for a world; half of the state ones are hard."""
+    rng = random.Random(f"evaluation-{world.seed}-{kind}")
+    questions: dict[str, Question] = {}
+    while len(questions) < n:
+        question = draw(world, kind, rng, held_out=True, hard=len(questions) % 2 == 0)
+        questions.setdefault(question.text, question)
+    return list(questions.values())
+
+
+def evaluate(
+    model: Decoder, tokenizer: Tokenizer, world: World, n_per_kind: int = 120
+) -> Generator[Event, None, dict[str, list[Answered]]]:
+    """Ask `n_per_kind` questions of each kind. Yields Phase, Progress, at last Evaluated; returns all the answers."""
+    began = time.perf_counter()
+    answers: dict[str, list[Answered]] = {}
+    results = []
+    for i, kind in enumerate(KINDS):
+        yield Phase(name=f"Evaluating: {kind}")
+        yield Progress(done=i, total=len(KINDS))
+        questions = held_out_questions(world, kind, n_per_kind)
+        replies = _answer(model, tokenizer, [question.text for question in questions])
+        answers[kind] = [Answered(q, reply) for q, reply in zip(questions, replies, strict=True)]
+        without_story = last_mentioned = None
+        if questions[0].story:
+            guesses = _answer(model, tokenizer, [question.prompt for question in questions])
+            without_story = _share(is_right(q, guess) for q, guess in zip(questions, guesses, strict=True))
+            last_mentioned = _share(q.last_mentioned == q.gold for q in questions)
+        frequent = _most_frequent_answers(world, questions)
+        results.append(
+            KindAccuracy(
+                kind=kind,
+                n=len(questions),
+                accuracy=_share(answer.right for answer in answers[kind]),
+                most_frequent=_share(is_right(q, guess) for q, guess in zip(questions, frequent, strict=True)),
+                last_mentioned=last_mentioned,
+                without_story=without_story,
+            )
+        )
+    headline = [result.accuracy for result in results if result.kind in HEADLINE_KINDS]
+    yield Evaluated(accuracy=sum(headline) / len(headline), kinds=tuple(results), seconds=time.perf_counter() - began)
+    return answers
+
+
+def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    """The model's greedy replies to user messages."""
+    prompts = [
+        encode_messages(tokenizer, [{"role": "user", "content": text}], add_generation_prompt=True)[0] for text in texts
+    ]
+    end_id = tokenizer.token_to_id("<|end|>")
+    assert end_id is not None
+    replies = generate_batch(model, prompts, MAX_REPLY_TOKENS, end_id)
+    return [tokenizer.decode(reply, skip_special_tokens=False).strip() for reply in replies]
+
+
+def _most_frequent_answers(world: World, questions: Sequence[Question]) -> list[str]:
+    """What one answers who knows only the words of each question's answer, and what training puts there most often."""
+    rng = random.Random(f"frequent-{world.seed}-{questions[0].kind}")
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for _ in range(N_SEEN):
+        question = draw(world, questions[0].kind, rng, held_out=False)
+        seen[question.form][question.value] += 1
+    return [q.frame.format(*[value for value, _ in seen[q.form].most_common(1)] or [""]) for q in questions]
+
+
+def _share(flags: Iterable[bool]) -> float:
+    values = list(flags)
+    return sum(values) / len(values)

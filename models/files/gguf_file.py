@@ -1,0 +1,190 @@
+"""What a GGUF file says of itself, and its tensors (github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+
+The `gguf` package's own reader makes several numpy arrays for each token of the vocabulary, which takes seconds during
+which the window stutters; its constants and its dequantisation are used here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+import struct
+from collections.abc import Generator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gguf import GGML_QUANT_SIZES, GGUF_MAGIC, GGMLQuantizationType, GGUFValueType, quants
+from gguf.quants import QuantError
+
+from models.files.atomic import DamagedError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PIECE = 1 << 21
+"""Bytes of the file that are dequantised at once: some ten milliseconds."""
+
+_SCALARS = {
+    GGUFValueType.UINT8: "B",
+    GGUFValueType.INT8: "b",
+    GGUFValueType.UINT16: "H",
+    GGUFValueType.INT16: "h",
+    GGUFValueType.UINT32: "I",
+    GGUFValueType.INT32: "i",
+    GGUFValueType.FLOAT32: "f",
+    GGUFValueType.BOOL: "?",
+    GGUFValueType.UINT64: "Q",
+    GGUFValueType.INT64: "q",
+    GGUFValueType.FLOAT64: "d",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GgufTensor:
+    """A tensor in a GGUF file (a models.interop.stored.Stored); `heads`: see `regrouped`, 0 = as usual."""
+
+    path: Path
+    name: str
+    kind: GGMLQuantizationType
+    shape: tuple[int, ...]
+    start: int
+    n_bytes: int
+    heads: int = 0
+
+    @property
+    def where(self) -> str:
+        return str(self.path)
+
+    def regrouped(self, n_head: int) -> GgufTensor:
+        """The same, known to be queries or keys of so many heads, whose rows llama.cpp keeps in another order."""
+        return dataclasses.replace(self, heads=n_head)
+
+    def read(self) -> Generator[int, None, Tensor]:
+        """As `Stored.read`, dequantised to float32."""
+        import torch  # not needed for what a file says of itself
+
+        out = torch.empty(self.shape)
+        numbers = out.view(-1, self.shape[-1]).numpy()
+        rows, row_bytes = len(numbers), self.n_bytes // len(numbers)
+        step = max(1, _PIECE // row_bytes)
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self.start)
+                for first in range(0, rows, step):
+                    n = min(step, rows - first)
+                    numbers[first : first + n] = self._dequantised(file.read(n * row_bytes), n)
+                    yield n * row_bytes
+        except OSError as error:
+            raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
+        if not self.heads:
+            return out
+        pairs = out.view(self.heads, -1, 2, *out.shape[1:])  # (H, D/2, 2, …): pairs side by side become halves
+        return pairs.transpose(1, 2).reshape(out.shape)
+
+    def _dequantised(self, data: bytes, n_rows: int) -> np.ndarray[Any, Any]:
+        if self.kind == GGMLQuantizationType.F16:  # which the package keeps as it is
+            return np.frombuffer(data, dtype=np.float16).reshape(n_rows, -1)
+        try:
+            return quants.dequantize(np.frombuffer(data, dtype=np.uint8).reshape(n_rows, -1), self.kind)
+        except (QuantError, NotImplementedError) as error:
+            raise ValueError(
+                f"{self.path}: {self.name!r} is quantised as {self.kind.name}, which cannot be read: "
+                "take a file in another quantisation (Q8_0, Q4_K_M, F16 …)."
+            ) from error
+
+
+def read_description(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
+    """The metadata (key -> value, arrays as lists) and the tensors of a GGUF file, which are known to lie within it.
+
+    Raises:
+        DamagedError: where it is cut off or no GGUF file; ValueError: where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Description(path, data).read()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except (
+        ValueError,
+        struct.error,
+        RecursionError,
+    ) as error:  # empty, cut off, no UTF-8, a kind of value that does not exist
+        if isinstance(error, DamagedError):
+            raise
+        raise DamagedError(f"{path} is damaged or cut off: it is no complete GGUF file.") from error
+
+
+class _Description:
+    """A reader that goes through the head of the file; struct.error and ValueError where it makes no sense."""
+
+    def __init__(self, path: Path, data: mmap.mmap) -> None:
+        self._path, self._data, self._place = path, data, 0
+
+    def read(self) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
+        magic, version = self._numbers("II")
+        if magic != GGUF_MAGIC or version not in (2, 3):
+            raise ValueError(f"magic {magic:x}, version {version}")
+        n_tensors, n_values = self._numbers("QQ")
+        about = {}
+        for _ in range(n_values):
+            key = self._text()
+            about[key] = self._value(GGUFValueType(self._number("I")))
+        entries = [self._tensor() for _ in range(n_tensors)]
+        alignment = about.get("general.alignment", 32)
+        if type(alignment) is not int or alignment < 1:
+            raise ValueError("alignment")
+        begin = -(-self._place // alignment) * alignment
+        found = {entry.name: dataclasses.replace(entry, start=begin + entry.start) for entry in entries}
+        for tensor in found.values():
+            if tensor.start + tensor.n_bytes > len(self._data):
+                raise DamagedError(f"{self._path} is damaged or cut off: it ends before {tensor.name!r} does.")
+        return about, found
+
+    def _tensor(self) -> GgufTensor:
+        name = self._text()
+        n_dims = self._number("I")
+        if not 1 <= n_dims <= 4:
+            raise ValueError(f"{n_dims} dimensions")
+        shape = tuple(reversed(self._numbers(f"{n_dims}Q")))
+        kind, offset = GGMLQuantizationType(self._number("I")), self._number("Q")
+        per_block, block_bytes = GGML_QUANT_SIZES[kind]
+        if not prod(shape) or shape[-1] % per_block:
+            raise ValueError(f"{name} is empty, or ends within a block")
+        return GgufTensor(
+            path=self._path,
+            name=name,
+            kind=kind,
+            shape=shape,
+            start=offset,
+            n_bytes=prod(shape) // per_block * block_bytes,
+        )
+
+    def _value(self, kind: GGUFValueType) -> Any:
+        if kind == GGUFValueType.STRING:
+            return self._text()
+        if kind != GGUFValueType.ARRAY:
+            return self._number(_SCALARS[kind])
+        item, length = GGUFValueType(self._number("I")), self._number("Q")
+        if item in _SCALARS:
+            if length > len(self._data):
+                raise ValueError("an array longer than the file")
+            return list(self._numbers(f"{length}{_SCALARS[item]}"))
+        return [self._value(item) for _ in range(length)]
+
+    def _text(self) -> str:
+        length = self._number("Q")
+        begin, self._place = self._place, self._place + length
+        if self._place > len(self._data):
+            raise ValueError("a text longer than the file")
+        return self._data[begin : self._place].decode("utf-8")
+
+    def _number(self, code: str) -> Any:
+        return self._numbers(code)[0]
+
+    def _numbers(self, code: str) -> tuple[Any, ...]:
+        found = struct.unpack_from("<" + code, self._data, self._place)
+        self._place += struct.calcsize("<" + code)
+        return found

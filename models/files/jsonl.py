@@ -1,0 +1,129 @@
+"""Files of one JSON object a line that survive a kill at any moment. No torch import."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from models.files.atomic import atomic_write_bytes
+
+Row = dict[str, Any]
+
+
+class JsonLines:
+    """Appends rows, each in one write of a whole line; a failed write (a full disk) leaves no half line behind."""
+
+    def __init__(self, path: Path) -> None:
+        # A raw descriptor: Python's buffers would write what failed a second time when the file is closed.
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+
+    def append(self, row: Row) -> None:
+        """Write one row. Numbers that are not finite become null."""
+        line = (json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        before = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):  # the disk filled up within the line: this raises what a new write meets
+                os.write(self._file, line[written:])
+        except OSError:
+            if os.fstat(self._file).st_size > before:
+                os.ftruncate(self._file, before)
+            raise
+
+    def sync(self) -> None:
+        """Wait until all rows are on the disk."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def finite(value: Any) -> Any:
+    """The value with None in place of every NaN and infinity, tuples as lists."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]:
+    """All rows; a missing file has none, and an unterminated last line is skipped.
+
+    Args:
+        needed: what each row must have, and its type.
+
+    Raises:
+        ValueError: where a line is no JSON object, or lacks something, naming the file and the line.
+    """
+    rows = []
+    for number, line in enumerate(_whole_lines(path), start=1):
+        row = parse_row(line)
+        if row is None:
+            raise ValueError(f"{path} is damaged: line {number} is not a JSON object. Take that line out.")
+        for key, kind in (needed or {}).items():
+            if not isinstance(row.get(key), kind):
+                raise ValueError(f"{path} is damaged: {key} of line {number} is {row.get(key)!r}. Take that line out.")
+        rows.append(row)
+    return rows
+
+
+def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path | None:
+    """Keep only the rows within the first `size` bytes (None = all) for which `keep` holds, by an atomic rewrite.
+
+    Damaged lines go too; then the file as it was stays beside it, and its path is returned.
+    """
+    if not path.exists():
+        return None
+    lines = _whole_lines(path, size)
+    rows = [parse_row(line) for line in lines]
+    backup = None
+    if None in rows:
+        backup = path.with_name(f"damaged-{path.name}")
+        shutil.copyfile(path, backup)
+    data = b"".join(line + b"\n" for line, row in zip(lines, rows, strict=True) if row is not None and keep(row))
+    if len(data) != path.stat().st_size:
+        atomic_write_bytes(path, data)
+    return backup
+
+
+def last_row(path: Path, block: int = 8192) -> Row | None:
+    """The last whole row, read from the file's end: cheap however long the file is."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - block))
+            tail = file.read()
+    except OSError:
+        return None
+    for line in reversed(tail[: tail.rfind(b"\n") + 1].splitlines()):
+        row = parse_row(line)
+        if row is not None:
+            return row
+    return None
+
+
+def _whole_lines(path: Path, size: int | None = None) -> list[bytes]:
+    try:
+        data = path.read_bytes()[:size]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    return data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]
+
+
+def parse_row(line: bytes) -> Row | None:
+    """The row in a line, None where there is none."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

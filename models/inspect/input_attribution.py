@@ -1,0 +1,141 @@
+"""Gradient × input: how much each token that was read counts for one logit, to first order.
+
+Source: Not Just a Black Box (Shrikumar et al., arXiv:1605.01713). No `.grad` is touched, and no mode or random state.
+
+Letters in shape comments: B = 1, T tokens, C d_model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.architecture.stack import Stack
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
+from models.events import Progress, result_of
+from models.inference.sampling import check_finite
+from models.inspect.reading import Text, block_sites, check_readable, read_up_to
+
+OF = ("logit", "log-probability")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribution:
+    """What each token of the text, and of an encoder-decoder's source, counts for; `value` is what is explained."""
+
+    tokens: tuple[float, ...]
+    source: tuple[float, ...]
+    value: float
+
+    @property
+    def total(self) -> float:
+        """The sum over all tokens, which is the value only where the model is linear."""
+        return sum(self.tokens) + sum(self.source)
+
+
+def attribute(model: AnyModel, text: Text, at: int, id: int, of: str = "logit") -> Attribution:
+    """As `attribute_in_steps`, at one go."""
+    return result_of(attribute_in_steps(model, text, at, id, of))
+
+
+def attribute_in_steps(
+    model: AnyModel, text: Text, at: int, id: int, of: str = "logit"
+) -> Generator[Progress, None, Attribution]:
+    """Gradient × input of the logit, or the log-probability, of `id` at place `at`; one number for each token.
+
+    The input is the token's embedding, before positions are added. Yields Progress after each block that was gone back
+    through.
+
+    Raises:
+        ValueError: as `reading.check_readable`, or where the model's output is not a number.
+    """
+    assert of in OF, of
+    text = read_up_to(model.config, text, at)
+    check_readable(model, text)
+    with _evaluating_with_gradients(model):
+        x, ways = _embedded(model, text.ids), []
+        if isinstance(model, EncoderDecoder):
+            xs = _embedded(model, text.source_ids)
+            source = _Passage(model.encoder, xs)
+            target = _Passage(model.decoder, x, source.out)
+            ways.append((source, xs))
+        elif isinstance(model, Encoder) and model.segment is not None:
+            target = _Passage(model, x + model.segment.weight[0].detach())
+        else:
+            target = _Passage(model, x)
+        end = target.out.requires_grad_()
+        logits = model.logits(end[0, at]).float()
+        check_finite(logits)
+        value = logits[id] if of == "logit" else torch.log_softmax(logits, dim=-1)[id]
+        (gradient,) = torch.autograd.grad(value, [end])
+    ways.insert(0, (target, x))
+    n_steps, done, shares = sum(passage.n_steps for passage, _ in ways), 0, []
+    for passage, embedded in ways:
+        if passage is not target:  # all that looked at the source has been gone back through
+            gradient = target.memory_gradient
+        for step in reversed(range(passage.n_steps)):
+            with _evaluating_with_gradients(model):
+                gradient = passage.go_back(step, gradient)
+            done += 1
+            yield Progress(done=done, total=n_steps)
+        shares.append(tuple((gradient * embedded).sum(dim=-1)[0].tolist()))
+    return Attribution(tokens=shares[0], source=shares[1] if len(shares) > 1 else (), value=float(value.detach()))
+
+
+class _Passage:
+    """A text's way through a stack: forwards without gradients, then back block by block.
+
+    So no more is held than the stream between the blocks and what one block keeps for its gradient: of all blocks at
+    once that is 20 times as much (1.3 GB for 1,000 tokens of a model of 135 million parameters).
+    """
+
+    def __init__(self, stack: Stack, x: Tensor, memory: Tensor | None = None) -> None:
+        self._stack, self._memory, self._sites = stack, memory, block_sites(stack)
+        trace = Trace(wanted=frozenset({"residual"}))
+        with torch.no_grad():
+            self.out = stack.transform(x, memory=memory, trace=trace)
+        self._streams = [x, *(trace.residual[site] for site in self._sites)]
+        self.memory_gradient = torch.zeros_like(memory) if memory is not None else x.new_zeros(())
+        self.n_steps = len(self._sites) + 1
+        """Each block is one, and the final norm the last."""
+
+    def go_back(self, step: int, gradient: Tensor) -> Tensor:
+        """From the gradient (1, T, C) of what a step results in to that of what it is given."""
+        entry = self._streams[step].detach().requires_grad_()
+        memory = self._memory.detach().requires_grad_() if self._memory is not None else None
+        known = dict(zip(self._sites, self._streams[1:], strict=True))
+        for site in self._sites[step : step + 1]:
+            del known[site]
+        if step:
+            known[self._sites[step - 1]] = entry
+        trace = Trace(wanted=frozenset({"residual"}), known=known)
+        out = self._stack.transform(self._streams[0] if step else entry, memory=memory, trace=trace)
+        if step < len(self._sites):
+            out = trace.residual[self._sites[step]]
+        inputs = [entry] if memory is None else [entry, memory]
+        found = torch.autograd.grad(out, inputs, gradient, allow_unused=True)
+        if memory is not None and found[1] is not None:
+            self.memory_gradient += found[1]
+        return found[0]
+
+
+def _embedded(model: AnyModel, ids: tuple[int, ...]) -> Tensor:
+    """The embeddings (1, T, C)."""
+    return model.embed(torch.tensor([list(ids)], device=model.embedding.weight.device)).detach()
+
+
+@contextmanager
+def _evaluating_with_gradients(model: AnyModel) -> Iterator[None]:
+    """Eval mode with gradients; the mode is put back."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        model.train(was_training)

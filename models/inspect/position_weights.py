@@ -1,0 +1,125 @@
+"""The learned position tables of trained runs, read from their latest checkpoints. No torch import.
+
+Only the tables are read, whatever else a checkpoint holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from models.events import Event
+from models.files.atomic import DamagedError
+from models.library.library import Library
+from models.library.run_record import checkpoint_step
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+
+LEARNED = {"learned": "position.weight", "t5": "score_bias.weight"}
+"""The tensor that a scheme learns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionRun:
+    """A trained run that has learned positions."""
+
+    id: str
+    name: str
+    step: int
+    config: ModelConfig
+    checkpoint: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionRunsFound(Event):
+    """The runs that have learned what `config` would learn: those of its very shape first, the newest first."""
+
+    config: ModelConfig
+    runs: tuple[PositionRun, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionWeightsRead(Event):
+    """The table of each stack of a run, named "" in a model of one stack, else "encoder" and "decoder".
+
+    Learned positions: (context_length, d_model); T5's biases: (n_bucket, n_head); float32.
+    """
+
+    run: PositionRun
+    tables: dict[str, NDArray[np.float32]]
+
+
+def find_position_runs(library: Library, config: ModelConfig) -> Iterator[Event]:
+    """Look for runs of the same topology and scheme that have a checkpoint."""
+    found = []
+    for info in library.list_runs():
+        if info.problem is not None:
+            continue
+        try:
+            run = RunFolder.open(info.folder)
+        except ValueError:  # it has just gone, or is being written
+            continue
+        checkpoint, model = run.latest_checkpoint(), run.spec.model
+        same_kind = (model.topology, model.position) == (config.topology, config.position)
+        if checkpoint is not None and same_kind:
+            step = checkpoint_step(checkpoint)
+            found.append(PositionRun(id=run.id, name=run.name, step=step, config=model, checkpoint=checkpoint))
+    found.sort(key=lambda run: not has_same_tables(run.config, config))
+    yield PositionRunsFound(config=config, runs=tuple(found))
+
+
+def has_same_tables(one: ModelConfig, other: ModelConfig) -> bool:
+    """Whether two designs learn tables of the same shape and meaning."""
+    return _meaning(one) == _meaning(other)
+
+
+def read_position_weights(run: PositionRun) -> Iterator[Event]:
+    """Read the tables of `run`.
+
+    Raises:
+        ValueError: where the checkpoint is gone or damaged, or does not hold what the run's design says; it names it.
+    """
+    path = run.checkpoint / "model.safetensors"
+    tables = {}
+    try:
+        with safe_open(path, framework="numpy") as file:
+            for stack, config in stacks(run.config).items():
+                name = f"{stack}.{LEARNED[config.position]}".removeprefix(".")
+                if name not in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+                    raise DamagedError(f"{path} does not hold {name}, which the run's design has.")
+                part = file.get_slice(name)
+                if tuple(part.get_shape()) != _shape(config):
+                    raise DamagedError(f"{path}: {name} has another shape than the run's design says.")
+                if part.get_dtype() not in ("F32", "F16", "F64"):
+                    raise ValueError(f"{path}: {name} is stored as {part.get_dtype()}, which cannot be shown here.")
+                tables[stack] = file.get_tensor(name).astype(np.float32)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is gone: the run has gone on, or was moved. Choose it again.") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except SafetensorError as error:
+        raise DamagedError(f"{path} is damaged: {error}.") from error
+    yield PositionWeightsRead(run=run, tables=tables)
+
+
+def stacks(config: ModelConfig) -> dict[str, ModelConfig]:
+    """The settings of each stack: one called "", or an encoder-decoder's "encoder" and "decoder"."""
+    if config.topology == "encoder-decoder":
+        return {"encoder": config.encoder(), "decoder": config}
+    return {"": config}
+
+
+def _shape(config: ModelConfig) -> tuple[int, int]:
+    if config.position == "learned":
+        return config.context_length, config.d_model
+    return config.n_bucket, config.n_head
+
+
+def _meaning(config: ModelConfig) -> tuple[object, ...]:
+    shapes = tuple(_shape(stack) for stack in stacks(config).values())
+    return config.topology, config.position, shapes, config.max_distance if config.position == "t5" else 0

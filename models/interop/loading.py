@@ -1,0 +1,101 @@
+"""load_model: from a folder or file on disk to a model that can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import AnyModel
+from models.events import Event, result_of
+from models.files.atomic import DamagedError
+from models.interop.family import Weight
+from models.interop.filling import fill, state_names
+from models.interop.gguf import read_gguf, read_gguf_config
+from models.interop.reading import read_folder, read_folder_config
+from models.interop.stored import read_header
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.tokenizers import read_tokenizer
+from models.training.checkpoint import read_model_config
+
+
+def load_model(
+    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[AnyModel, Tokenizer | None]:
+    """The model in `path`, in eval mode, and its tokenizer, None where there is none.
+
+    Args:
+        path: a run folder (its latest checkpoint), a checkpoint folder, a Hugging Face folder or a .gguf file.
+
+    Raises:
+        ValueError: where there is no model, a file of it is missing or damaged, or it is of a kind that our slots do
+            not express; the sentence names the file.
+    """
+    return result_of(load_model_events(path, device, dtype))
+
+
+def load_model_events(
+    path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
+    """As `load_model`, with Phase, Progress (bytes) and Notice on the way; closing it cancels."""
+    path, device = Path(path), torch.device(device)
+    if is_gguf(path):
+        return (yield from read_gguf(path, device, dtype))
+    if is_hugging_face(path):
+        return (yield from read_folder(path, device, dtype))
+    checkpoint, tokenizer_file = _find(path)
+    file = checkpoint / "model.safetensors"
+    try:
+        config, stored = read_model_config(checkpoint), read_header(file)
+    except DamagedError as error:
+        raise DamagedError(f"{error} Put an intact copy of it back, or use another checkpoint.") from error
+    weights = [Weight(ours=name, theirs=name) for name in state_names(config)]
+    model = yield from fill(config, weights, stored, where=str(file), device=device, dtype=dtype)
+    return model, read_tokenizer(tokenizer_file) if tokenizer_file.is_file() else None
+
+
+def load_config(path: str | Path) -> ModelConfig:
+    """The design of the model in `path` (as for `load_model`), read without its weights; ValueError as there."""
+    path = Path(path)
+    if is_gguf(path):
+        return read_gguf_config(path)
+    if is_hugging_face(path):
+        return read_folder_config(path)
+    return read_model_config(_find(path)[0])
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether this is a GGUF file, by its first bytes or its name."""
+    if not path.is_file():
+        return False
+    if path.suffix.lower() == ".gguf":
+        return True
+    with path.open("rb") as file:
+        return file.read(4) == b"GGUF"
+
+
+def is_hugging_face(path: Path) -> bool:
+    """Whether this is a folder that config.json describes, and no run or checkpoint of ours."""
+    return not (path / "run.json").exists() and not (path / "state.json").exists() and (path / "config.json").exists()
+
+
+def _find(path: Path) -> tuple[Path, Path]:
+    """The checkpoint folder, and where its tokenizer would be."""
+    if (path / "run.json").exists():
+        run = RunFolder.open(path)
+        checkpoint = run.latest_checkpoint()
+        if checkpoint is None:
+            raise ValueError(f"The run in {path} has no checkpoint yet: train it for some steps first.")
+        return checkpoint, run.tokenizer_file
+    if (path / "state.json").exists():
+        own = path / "tokenizer.json"
+        return path, own if own.is_file() else path.absolute().parent.parent / "tokenizer.json"
+    choices = "a run, a checkpoint or a Hugging Face model, or a .gguf file"
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: give the folder of {choices}.")
+    if path.is_dir() and any(path.glob("*.safetensors")):
+        raise ValueError(f"{path} has weights but no config.json, which describes the model: download it beside them.")
+    raise ValueError(f"{path} holds no model: give the folder of {choices}.")

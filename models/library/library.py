@@ -1,0 +1,287 @@
+"""Where the user's tokenizers, designs, corpora, runs and chats live. No torch import."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_dir
+
+from models.files.atomic import atomic_write_json, read_json
+from models.library.run_record import RunInfo, inspect_run, is_locked
+from models.settings.design_files import read_design, write_design
+from models.settings.model_config import ModelConfig
+
+__all__ = [
+    "DesignInfo",
+    "Library",
+    "RunInfo",
+    "TokenizerInfo",
+    "safe_name",
+]
+
+_BAD_CHARACTERS = r'[\x00-\x1f\x7f<>:"/\\|?*]'
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerInfo:
+    """One tokenizer of the library. `problem` is a sentence where it cannot be used; `vocab_size` may be 0 then."""
+
+    name: str
+    folder: Path
+    kind: str
+    vocab_size: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignInfo:
+    """One saved architecture. `config` is None where the file is damaged, and `problem` says in a sentence how."""
+
+    name: str
+    path: Path
+    config: ModelConfig | None
+    problem: str | None = None
+
+
+def safe_name(name: str) -> str:
+    """The name, stripped, if it can name a file on every system.
+
+    Raises:
+        ValueError: where it cannot, saying why.
+    """
+    name = name.strip()
+    if not name:
+        raise ValueError("The name is empty: give it one.")
+    if len(name.encode()) > 100:
+        raise ValueError(f"The name {name[:30]!r}… is too long: use at most 100 bytes.")
+    bad = re.search(_BAD_CHARACTERS, name)
+    if bad:
+        raise ValueError(f"The name {name!r} may not contain {bad.group()!r}: leave it out.")
+    if name.startswith(".") or name.endswith("."):
+        raise ValueError(f"The name {name!r} may not begin or end with a dot: leave it out.")
+    if _is_reserved(name):
+        raise ValueError(f"The name {name!r} is reserved by Windows: choose another.")
+    return name
+
+
+class Library:
+    """The folders of design.md, section 5, below one home. Folders are made when something is first put there."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        chosen = home or os.environ.get("TERRARIUM_HOME") or user_data_dir("Terrarium", appauthor=False)
+        self.home = Path(chosen).expanduser().absolute()
+
+    @property
+    def tokenizers(self) -> Path:
+        return self.home / "tokenizers"
+
+    @property
+    def designs(self) -> Path:
+        return self.home / "designs"
+
+    @property
+    def corpora(self) -> Path:
+        return self.home / "corpora"
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def chats(self) -> Path:
+        return self.home / "chats"
+
+    @property
+    def trash(self) -> Path:
+        return self.home / "trash"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def list_runs(self) -> list[RunInfo]:
+        """All runs, the newest first; one that cannot be read has a `problem` and status "damaged"."""
+        infos = [inspect_run(folder) for folder in _visible(self.runs) if folder.is_dir()]
+        return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
+
+    def find_run(self, text: str) -> Path:
+        """The folder of the run with this path, id or name (the newest of that name).
+
+        Raises:
+            ValueError: where there is none, naming the newest runs.
+        """
+        if (Path(text) / "run.json").is_file():
+            return Path(text).absolute()
+        infos = self.list_runs()
+        for info in infos:
+            if info.id == text:
+                return info.folder
+        for info in infos:
+            if info.name == text:
+                return info.folder
+        names = ", ".join(repr(info.name) for info in infos[:5])
+        raise ValueError(
+            f"There is no run called {text!r} in {self.runs}: "
+            + (f"the newest are {names}." if names else "it is empty.")
+        )
+
+    def free_run_name(self, wanted: str, runs: Iterable[RunInfo] | None = None) -> str:
+        """`wanted`, with the first number that makes it a name no run has; `runs` are all, where they are known."""
+        taken = {info.name for info in (self.list_runs() if runs is None else runs)}
+        names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
+        return next(name for name in names if name not in taken)
+
+    def list_tokenizers(self) -> list[TokenizerInfo]:
+        """All tokenizers, by name."""
+        return [_inspect_tokenizer(folder) for folder in _visible(self.tokenizers) if folder.is_dir()]
+
+    def list_designs(self) -> list[str]:
+        """The names of the saved architectures, sorted."""
+        return sorted((path.stem for path in _visible(self.designs) if path.suffix == ".json"), key=str.casefold)
+
+    def inspect_designs(self) -> list[DesignInfo]:
+        """The saved architectures by name; a damaged file has a `problem`, and the others are there all the same."""
+        return [_inspect_design(self.designs / f"{name}.json") for name in self.list_designs()]
+
+    def save_design(self, name: str, config: ModelConfig) -> Path:
+        """Keep an architecture under `name`, replacing what had that name; returns its file.
+
+        Raises:
+            ValueError: where the name cannot be a file's.
+        """
+        path = self.designs / f"{safe_name(name)}.json"
+        write_design(path, config)
+        return path
+
+    def load_design(self, name: str) -> ModelConfig:
+        """The architecture called `name`; ValueError names the file where it is missing or damaged."""
+        return read_design(self.designs / f"{safe_name(name)}.json")
+
+    def rename_design(self, name: str, new_name: str) -> str:
+        """Give a saved architecture another name; returns the name it has now.
+
+        Raises:
+            ValueError: where the new name is taken or cannot be a file's, or the design is gone.
+        """
+        new_name = safe_name(new_name)
+        old, new = self.designs / f"{safe_name(name)}.json", self.designs / f"{new_name}.json"
+        if not old.exists():
+            raise ValueError(f"{old} is missing: it may have been moved or deleted.")
+        if new.exists() and not new.samefile(old):  # on some systems «Mine» and «mine» are one file
+            raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
+        os.rename(old, new)
+        return new_name
+
+    def free_name(self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = ()) -> str:
+        """`name` made safe, with the first number that makes it free in `folder`: «tiny», «tiny-2», …
+
+        Args:
+            suffix: what the names of files in `folder` end in, which is no part of the name. `taken`: more names that
+                cannot be had.
+        """
+        name = (
+            re.sub(rf"(?:{_BAD_CHARACTERS}|\s)+", "-", name)
+            .strip(".-")[:60]
+            .encode(errors="ignore")[:80]
+            .decode(errors="ignore")
+        )
+        name = name.rstrip(".-") or "unnamed"
+        if _is_reserved(name):
+            name = name.replace(".", "-")  # «con.txt» is as reserved as «con», which gets a number
+        there = {entry.name.lower().removesuffix(suffix) for entry in folder.iterdir()} if folder.is_dir() else set()
+        there.update(other.lower() for other in taken)
+        candidate, n = name, 1
+        while candidate.lower() in there or _is_reserved(candidate):
+            n += 1
+            candidate = f"{name}-{n}"
+        return safe_name(candidate)
+
+    def move_to_trash(self, path: Path) -> str:
+        """Delete a file or folder of the library in a way that `restore` undoes; returns what `restore` needs.
+
+        Raises:
+            ValueError: for a run that is being trained, or something outside the library.
+        """
+        path = path.absolute()
+        if self.home not in path.parents or path.parent == self.home:
+            raise ValueError(f"{path} does not belong to the library {self.home}: delete it by hand.")
+        if not path.exists():
+            raise ValueError(f"{path} is already gone.")
+        if path.parent == self.runs and is_locked(path):
+            raise ValueError(f"The run in {path} is being trained: stop it before deleting it.")
+        token = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+        atomic_write_json(self.trash / token / "origin.json", {"path": str(path.relative_to(self.home))})
+        os.replace(path, self.trash / token / path.name)
+        return token
+
+    def restore(self, token: str) -> Path:
+        """Undo the deletion that returned `token`, and return the path that is back.
+
+        Raises:
+            ValueError: where its old place is taken, or the trash was emptied.
+        """
+        folder = self.trash / safe_name(token)
+        origin = self.home / str(read_json(folder / "origin.json")["path"])
+        if origin.exists():
+            raise ValueError(f"{origin} exists again: rename it, then undo.")
+        origin.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(folder / origin.name, origin)
+        shutil.rmtree(folder)
+        return origin
+
+
+def _is_reserved(name: str) -> bool:
+    """Whether Windows takes a file of this name for a device, whatever its suffix."""
+    return name.split(".")[0].strip().lower() in _RESERVED
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in `folder`, sorted, but for hidden and half-written things; nothing where it does not exist."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _inspect_design(path: Path) -> DesignInfo:
+    try:
+        return DesignInfo(name=path.stem, path=path, config=read_design(path))
+    except ValueError as error:
+        return DesignInfo(name=path.stem, path=path, config=None, problem=str(error))
+
+
+def _inspect_tokenizer(folder: Path) -> TokenizerInfo:
+    """What the two files of a tokenizer say; about.json may be missing, as for those made elsewhere."""
+    kind, vocab_size, problem = "other", 0, None
+    file, about_file = folder / "tokenizer.json", folder / "about.json"
+    try:
+        about = read_json(about_file) if about_file.exists() else {}
+        kind = str(about.get("kind", kind))
+        if not file.is_file():
+            raise ValueError(f"{file} is missing.")
+        vocab_size = _vocab_size(file, about_file, about)
+    except ValueError as error:
+        problem = str(error)
+    return TokenizerInfo(name=folder.name, folder=folder, kind=kind, vocab_size=vocab_size, problem=problem)
+
+
+def _vocab_size(file: Path, about_file: Path, about: dict[str, Any]) -> int:
+    size = about.get("vocab_size")
+    if isinstance(size, int):
+        return size
+    if size is not None:
+        raise ValueError(f"{about_file} is damaged: vocab_size is {size!r}.")
+    model = read_json(file).get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(vocabulary, dict | list):
+        raise ValueError(f"{file} is damaged: it has no vocabulary.")
+    return len(vocabulary)

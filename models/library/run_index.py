@@ -1,0 +1,118 @@
+"""The list of runs, read again at little cost: only what changed since is looked at. No torch import."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Lock
+
+from models.library.lowest_loss import Lowest, find_lowest
+from models.library.run_record import RunInfo, inspect_run, listed_status
+
+_WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
+_SAID = {"running": "running", "interrupted": "running", "queued": "queued", "preparing": "queued"}
+"""What run.json says of runs whose shown status may change without it: with whoever holds the lock."""
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+"""Of each watched file when it changed, its size and its inode: of two quick changes, one may have none of its own."""
+
+
+@dataclass
+class _Known:
+    """What was seen of one run when its files had these times and sizes, and what was measured then."""
+
+    stamp: Stamp
+    info: RunInfo
+    measured: Stamp = ()
+    lowest: Lowest = field(default_factory=Lowest)
+
+
+class RunIndex:
+    """Knows the runs in a folder. `look` is cheap; `measure` reads more. One thread may look while another measures."""
+
+    def __init__(self, runs: Path) -> None:
+        self._runs = runs
+        self._known: dict[str, _Known] = {}
+        self._lock = Lock()
+
+    def look(self) -> list[RunInfo]:
+        """All runs, the newest first; a best loss and a size are those last measured."""
+        with self._lock:
+            self._known = {folder.name: self._seen(folder, stamp) for folder, stamp in self._folders()}
+        return self.infos()
+
+    def _seen(self, folder: Path, stamp: Stamp) -> _Known:
+        entry = self._known.get(folder.name)
+        if entry is None:
+            return _Known(stamp, inspect_run(folder))
+        if entry.stamp != stamp:
+            seen = inspect_run(folder)
+            entry.info = replace(seen, best_loss=entry.info.best_loss, size_bytes=entry.info.size_bytes)
+            entry.stamp = stamp
+        elif entry.info.status in _SAID:
+            entry.info = replace(entry.info, status=_status_now(entry.info))
+        return entry
+
+    def infos(self) -> list[RunInfo]:
+        """What is known now, the newest first."""
+        infos = [entry.info for entry in self._known.values()]
+        return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
+
+    def n_unseen(self, at_most: int) -> int:
+        """How many runs `look` would have to read, counted up to `at_most`."""
+        n = 0
+        for folder, stamp in self._folders():
+            entry = self._known.get(folder.name)
+            n += entry is None or entry.stamp != stamp
+            if n >= at_most:
+                break
+        return n
+
+    def measure(self) -> Iterator[RunInfo]:
+        """Find the best loss and the size on disk of each run that changed since it was measured, the newest first."""
+        stale = [entry for entry in self._known.values() if entry.measured != entry.stamp]
+        for entry in sorted(stale, key=lambda entry: entry.info.created, reverse=True):
+            stamp = entry.stamp
+            entry.lowest = find_lowest(entry.info.folder, entry.lowest)
+            size = size_on_disk(entry.info.folder)
+            with self._lock:
+                entry.info = replace(entry.info, best_loss=entry.lowest.loss, size_bytes=size)
+                entry.measured = stamp
+            yield entry.info
+
+    def _folders(self) -> Iterator[tuple[Path, Stamp]]:
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
+        except OSError:  # there is none yet, or it may not be read
+            return
+        for name in names:
+            if not name.startswith("."):
+                folder = self._runs / name
+                yield folder, tuple(_stamp(f"{folder}{os.sep}{file}") for file in _WATCHED)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        there = os.stat(path)
+    except OSError:
+        return None
+    return there.st_mtime_ns, there.st_size, there.st_ino
+
+
+def _status_now(info: RunInfo) -> str:
+    try:
+        return listed_status(info.folder, _SAID[info.status])
+    except ValueError:  # it goes away at this moment: the next look knows
+        return info.status
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of all files below `folder`; what goes away meanwhile counts nothing."""
+    total = 0
+    for where, _, files in os.walk(folder):
+        for file in files:
+            there = _stamp(os.path.join(where, file))
+            total += there[1] if there is not None else 0
+    return total

@@ -1,0 +1,56 @@
+"""What its owner writes about a run: notes.json, beside the files of training, so that it may be written any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.files.atomic import DamagedError, atomic_write_json, read_json
+
+FILE = "notes.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunNotes:
+    """A text, and words to find the run by. `problem` is a sentence where the file is damaged."""
+
+    notes: str = ""
+    tags: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+def read_notes(folder: Path) -> RunNotes:
+    """The notes of the run in `folder`; a damaged file has a problem, and is left alone."""
+    path = folder / FILE
+    if not path.exists():
+        return RunNotes()
+    try:
+        record = read_json(path)
+        notes, tags = record.get("notes", ""), record.get("tags", [])
+        if not isinstance(notes, str):
+            raise DamagedError(f"{path} is damaged: its notes are {notes!r}.")
+        if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+            raise DamagedError(f"{path} is damaged: its tags are {tags!r}.")
+    except ValueError as error:
+        return RunNotes(problem=f"{error} Mend it, or delete it: only notes and tags are in it.")
+    return RunNotes(notes=notes, tags=clean_tags(tags))
+
+
+def write_notes(folder: Path, notes: str, tags: Iterable[str]) -> None:
+    """Keep notes and tags with the run in `folder`.
+
+    Raises:
+        ValueError: where the file is damaged, which is left alone, or the folder is gone.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is missing: the run may have been moved or deleted.")
+    problem = read_notes(folder).problem
+    if problem is not None:
+        raise ValueError(problem)
+    atomic_write_json(folder / FILE, {"notes": notes, "tags": list(clean_tags(tags))})
+
+
+def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags without spaces around or within them and each once, in their order: a space would end one in a search."""
+    return tuple(dict.fromkeys("-".join(tag.split()) for tag in tags if tag.strip()))

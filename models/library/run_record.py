@@ -1,0 +1,177 @@
+"""What anyone may read of a run without holding its lock: run.json, the shown status, a line for the list.
+
+No torch import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from models.files.atomic import DamagedError, read_json
+from models.files.jsonl import last_row
+from models.library.run_notes import read_notes
+from models.settings.run_spec import RunSpec
+
+FORMAT = 1
+STATUSES = ("queued", "running", "paused", "stopped", "finished", "failed", "imported")
+_REMEDY = "Put an intact copy of it back, or delete the run."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """One line of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
+
+    `elapsed_s` is the time it was trained for; `parent` the run and step whose weights it began with; `best_loss` its
+    lowest validation loss, and `size_bytes` what it takes on disk, both None until measured (see run_index).
+    """
+
+    id: str
+    name: str
+    folder: Path
+    status: str
+    created: str
+    step: int
+    total_steps: int
+    problem: str | None = None
+    elapsed_s: float | None = None
+    best_loss: float | None = None
+    size_bytes: int | None = None
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    parent: tuple[str, int] | None = None
+
+
+def checkpoint_step(path: Path) -> int:
+    """The step in a checkpoint's name, -1 where the name is not one of ours."""
+    digits = path.name.removeprefix("step-")
+    return int(digits) if digits.isdecimal() else -1
+
+
+def inspect_run(folder: Path) -> RunInfo:
+    """What the list shows of the run in `folder`; a damaged one has status "damaged" and a problem, never raises."""
+    try:
+        record = read_record(folder)
+        spec = RunSpec.from_dict(record["spec"], where=str(folder / "run.json"))
+        status = listed_status(folder, record["status"])
+    except ValueError as error:
+        return RunInfo(
+            id=folder.name,
+            name=folder.name,
+            folder=folder,
+            status="damaged",
+            created="",
+            step=0,
+            total_steps=0,
+            problem=str(error),
+        )
+    row = last_row(folder / "metrics.jsonl") or {}
+    written = read_notes(folder)
+    file = folder / "tokenizer.json"
+    return RunInfo(
+        id=record["id"],
+        name=record["name"],
+        folder=folder,
+        status=status,
+        created=record["created"],
+        step=row["step"] if isinstance(row.get("step"), int) else last_saved_step(folder),
+        total_steps=0 if status == "imported" else spec.train.steps,
+        problem=None if file.is_file() else f"{file} is missing.",
+        elapsed_s=row["elapsed_s"] if isinstance(row.get("elapsed_s"), int | float) else None,
+        tags=written.tags,
+        notes=written.notes or written.problem or "",
+        parent=parent_of(record),
+    )
+
+
+def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
+    """The run and the step whose weights a run began with, as its run.json says; None where it began with its own."""
+    match record.get("lineage", {}).get("parent"):
+        case {"run": str(run), "step": int(step)}:
+            return run, step
+    return None
+
+
+def last_saved_step(folder: Path) -> int:
+    """The step that the run in `folder` would go on from; 0 where there is no checkpoint."""
+    return max((checkpoint_step(path) for path in (folder / "checkpoints").glob("step-*")), default=0)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """run.json, with everything checked that is relied on; a ValueError names the file, and what to do."""
+    path = folder / "run.json"
+    try:
+        record = read_json(path)
+    except DamagedError as error:
+        raise DamagedError(f"{error} {_REMEDY}") from error
+    if isinstance(record.get("format"), int) and record["format"] > FORMAT:
+        raise ValueError(f"{path} has format {record['format']}, which this Terrarium does not know: update it.")
+    for problem in _problems(record):
+        raise DamagedError(f"{path} is damaged: {problem}. {_REMEDY}")
+    return record
+
+
+def _problems(record: dict[str, Any]) -> Iterator[str]:
+    """What is missing from a record or wrong in it. The rest of the spec is RunSpec's to check."""
+    if not isinstance(record.get("format"), int):
+        yield "it has no format"
+    for key in ("id", "name", "created", "status"):
+        if not isinstance(record.get(key), str):
+            yield f"it has no {key}"
+    if record["status"] not in STATUSES:
+        yield f"there is no status {record['status']!r}"
+    if not isinstance(record.get("spec"), dict):
+        yield "it has no spec"
+    for part in ("model", "tokenizer", "data", "train"):
+        if not isinstance(record["spec"].get(part), dict):
+            yield f"its spec has no {part}"
+    for key, least in (("threads", 1), ("best_step", 0)):
+        number = record.get(key)
+        if number is not None and not (isinstance(number, int) and number >= least):
+            yield f"{key} is {number!r}"
+    lineage = record.get("lineage", {})
+    if not isinstance(lineage, dict):
+        yield f"its lineage is {lineage!r}"
+    for key in ("tokenizer", "corpus"):
+        source = lineage.get(key)
+        if source is not None and not (isinstance(source, dict) and isinstance(source.get("sha256"), str)):
+            yield f"its lineage has no sha256 of the {key}"
+
+
+def lock_of(folder: Path) -> FileLock:
+    """The lock that the one writer of the run holds; the kernel frees it when that process ends, however it ends."""
+    # Not thread-local: a generator may be closed by another thread than the one that drove it.
+    return FileLock(folder / "lock", thread_local=False)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether somebody writes to the run in `folder` at this moment."""
+    if not (folder / "lock").exists():
+        return False
+    probe = lock_of(folder)
+    try:
+        # Another reader may be probing as well, for microseconds; a writer holds on.
+        probe.acquire(timeout=0.01, poll_interval=0.001)
+    except Timeout:
+        return True
+    except OSError:  # a folder that may not be written to: nobody trains there
+        return False
+    probe.release()
+    return False
+
+
+def shown_status(folder: Path, status: str) -> str:
+    """`status`, as run.json said, but interrupted where nobody holds the lock of a run that is said to be running."""
+    if status != "running" or is_locked(folder):
+        return status
+    status = str(read_record(folder)["status"])  # it may have ended between the reading and the look at the lock
+    return "interrupted" if status == "running" else status
+
+
+def listed_status(folder: Path, status: str) -> str:
+    """As `shown_status`, but preparing where somebody holds the lock of a queued run: it is being set up."""
+    return "preparing" if status == "queued" and is_locked(folder) else shown_status(folder, status)

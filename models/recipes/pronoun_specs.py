@@ -1,0 +1,53 @@
+"""The runs of the recipe: an encoder and a causal model of one size, trained alike. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from models.data.tiny_world.pronoun_corpus import SOURCE
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+
+WORDS = 87
+"""What a tokenizer of words learns of the sentences, the special tokens included."""
+KINDS = ("encoder-only", "decoder-only")
+NAMES = {"encoder-only": "Pronouns, encoder", "decoder-only": "Pronouns, causal"}
+TRAINING = TrainConfig(
+    steps=500,
+    batch_size=32,
+    optimizer="adamw",
+    lr=1e-3,
+    warmup_steps=30,
+    precision="float32",
+    eval_interval=25,
+    sample_interval=25,
+    prompts=tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide")),
+    watched_layer=2,
+    checkpoint_interval=100,
+    keep_checkpoints=5,
+)
+"""An encoder guesses for up to two hundred steps; then it finds out, within fifty (measured with four seeds)."""
+
+
+def pronoun_spec(topology: str, name: str = "", seed: int = 0) -> RunSpec:
+    """The run of one of KINDS: word by word, 0.1 M parameters, no head but the states themselves."""
+    model = ModelConfig(
+        topology=topology,
+        vocab_size=WORDS,
+        head="none" if topology == "encoder-only" else "language",
+        position="rope",
+        norm="rmsnorm",
+        activation="swiglu",
+        bias="none",
+        context_length=32,
+        n_layer=2,
+        n_head=4,
+        d_model=64,
+    )
+    return RunSpec(
+        name=name or NAMES[topology],
+        model=model,
+        tokenizer=TokenizerSpec(kind="word", vocab_size=WORDS),
+        data=DataSpec(source=SOURCE),
+        train=dataclasses.replace(TRAINING, seed=seed),
+    )

@@ -1,0 +1,58 @@
+"""The recipe: an encoder and a causal model of the same size, trained alike on pronoun pairs, and what each can do."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator
+
+from models.events import Event, Phase
+from models.library.library import Library
+from models.pronouns.evaluation import PronounEvaluation, write_pronouns
+from models.pronouns.resolving import evaluate_pronouns
+from models.recipes.pronoun_specs import KINDS, NAMES, pronoun_spec
+from models.runs.run_folder import RunFolder
+from models.training.prepare import prepare_run
+from models.training.trainer import Trainer
+
+
+class PronounRecipe:
+    """Trains both models, one after the other, and evaluates each.
+
+    While it trains, `trainer` is the live Trainer. `runs` and `results` hold, by topology, the folders and the
+    evaluations of those that are done.
+    """
+
+    def __init__(self, library: Library, *, device: str = "auto", seed: int = 0) -> None:
+        self._library, self._device, self._seed = library, device, seed
+        self._stop: tuple[bool, str] | None = None
+        self.trainer: Trainer | None = None
+        self.runs: dict[str, RunFolder] = {}
+        self.results: dict[str, PronounEvaluation] = {}
+        self.seconds = 0.0
+
+    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
+        """End after the step that is being computed; what there is of that run is saved, and nothing more begins."""
+        self._stop = (keep, status)
+        if self.trainer is not None:
+            self.trainer.request_stop(keep, status)
+
+    def events(self) -> Generator[Event, None, None]:
+        """All that both trainings yield, and a Phase before each evaluation."""
+        began = time.perf_counter()
+        for topology in KINDS:
+            name = self._library.free_run_name(NAMES[topology])
+            run = yield from prepare_run(self._library, pronoun_spec(topology, name, self._seed))
+            # Matrices this small are multiplied faster by one thread than by two.
+            self.trainer = Trainer(run, self._library, device=self._device, allow_threads=1)
+            if self._stop is not None:  # Ctrl-C comes between any two lines
+                self.trainer.request_stop(*self._stop)
+            with contextlib.closing(self.trainer.events()) as events:
+                yield from events
+            if self._stop is not None:
+                break
+            yield Phase(name="Asking about held-out pairs")
+            result = evaluate_pronouns(self.trainer.model, self.trainer.tokenizer, self.trainer.step)
+            write_pronouns(run.folder, result)
+            self.runs[topology], self.results[topology] = run, result
+        self.seconds = time.perf_counter() - began

@@ -1,0 +1,227 @@
+"""The whole loop as one generator: data, tokenizer, model, training, evaluation, within so many minutes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import statistics
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import torch
+
+from models.architecture.transformer import Decoder
+from models.data.batches import Batches, make_batches
+from models.data.corpus import Corpus
+from models.data.tiny_world.world import World
+from models.device import choose_device, pick_precision
+from models.evaluation.held_out_questions import Answered, evaluate
+from models.evaluation.record import write_evaluation
+from models.events import Evaluated, Event, Finished, Phase, Progress
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.tokenizers import load_tokenizer
+from models.training.objective import weighted_nll
+from models.training.optim import make_optimizers
+from models.training.prepare import prepare_corpus, prepare_tokenizer
+from models.training.trainer import Trainer
+
+MIN_STEPS, MAX_STEPS = 20, 3400
+"""Of the recipe: these at least, however little time is left, and no more than raise held-out accuracy noticeably."""
+EVALUATION_SHARE, MARGIN_SHARE = 0.05, 0.10
+"""Parts of the time that are kept for the evaluation, and for whatever else the machine has to do."""
+PROBE_STEPS = 10
+"""Training steps that are timed with each number of threads: on a busy machine, all cores are slower than half."""
+
+TINY_WORLD_MODEL = ModelConfig(
+    position="rope",
+    norm="layernorm",
+    activation="relu2",
+    bias="none",
+    qk_norm=True,
+    conv_width=5,
+    zero_init_output=True,
+    context_length=256,
+    n_layer=2,
+    n_head=4,
+    d_model=128,
+)
+"""Two wide layers learn to bind a name to what is said about it in fewer seconds than three narrow ones. A convolution
+of width 5 spans «Ben went to the barn», and heads of 32 can be sharp enough under QK-norm."""
+TINY_WORLD_TRAINING = TrainConfig(
+    batch_size=4,
+    optimizer="muon",
+    muon_lr=0.02,
+    lr=3e-3,
+    weight_decay=0.0,
+    warmup_steps=30,
+    schedule="wsd",
+    min_lr_ratio=0.0,
+    context_loss_weight=0.0,
+    precision="float32",
+    eval_interval=250,
+    sample_interval=250,
+    checkpoint_interval=500,
+    keep_checkpoints=2,
+)
+"""Small batches: binding comes suddenly, after a number of steps rather than of tokens. Only replies are learned."""
+TEXT_MODEL = dataclasses.replace(TINY_WORLD_MODEL, n_layer=4, conv_width=4)
+TEXT_TRAINING = dataclasses.replace(TINY_WORLD_TRAINING, batch_size=12, weight_decay=0.1, context_loss_weight=1.0)
+
+
+class QuickStart:
+    """Grows a model from nothing within `minutes`, on Tiny World or on text `files`, and evaluates it where it can.
+
+    After the events, `answers` holds every held-out question with its reply (Tiny World only), and `seconds` says how
+    long all of it took. While it trains, `trainer` is the live Trainer and `run` its folder.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        minutes: float = 3.0,
+        device: str = "auto",
+        seed: int = 0,
+        files: Sequence[Path | str] = (),
+    ) -> None:
+        if minutes <= 0:
+            raise ValueError(f"A quick start cannot last {minutes} minutes: give it a little more than 0.")
+        self._library, self._device, self._seed = library, device, seed
+        self._seconds = 60 * minutes
+        self.files = tuple(str(file) for file in files)
+        self.trainer: Trainer | None = None
+        self.run: RunFolder | None = None
+        self.answers: dict[str, list[Answered]] = {}
+        self.seconds = 0.0
+        self._stop: tuple[bool, str] | None = None
+        self._trains = False
+        self._threads = 1
+
+    def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
+        """End after the step that is being computed, or at the next event before and after training; nothing is
+        evaluated."""
+        self._stop = (keep, status)
+        if self.trainer is not None:
+            self.trainer.request_stop(keep, status)
+
+    def events(self) -> Generator[Event, None, None]:
+        """Everything from data to evaluation; the last event is Evaluated (Tiny World) or Finished."""
+        threads = torch.get_num_threads()
+        began = time.perf_counter()
+        try:
+            with contextlib.closing(self._events(began)) as events:
+                for event in events:
+                    yield event
+                    if self._stop is not None and not self._trains:
+                        break
+        finally:
+            self.seconds = time.perf_counter() - began
+            torch.set_num_threads(threads)
+
+    def _events(self, began: float) -> Generator[Event, None, None]:
+        spec = self._first_spec()
+        corpus = yield from prepare_corpus(self._library, spec.data)
+        yield Phase(name="Training the tokenizer")
+        tokenizer = yield from prepare_tokenizer(self._library, spec.tokenizer, corpus, spec.name)
+        yield Phase(name="Measuring this device")
+        spec = yield from self._fit_steps(spec, corpus, tokenizer, began)
+        self.run = RunFolder.create(self._library, spec, tokenizer, corpus.sha)
+        self.trainer = Trainer(self.run, self._library, device=self._device, allow_threads=self._threads)
+        if self._stop is not None:  # Ctrl-C comes between any two lines
+            self.trainer.request_stop(*self._stop)
+        finished = False
+        self._trains = True
+        with contextlib.closing(self.trainer.events()) as events:
+            for event in events:
+                finished = isinstance(event, Finished) and event.status == "finished"
+                yield event
+        self._trains = False
+        if finished and not self.files:
+            world = World(self._seed)
+            model = self.trainer.model
+            assert isinstance(model, Decoder)
+            evaluation = evaluate(model, self.trainer.tokenizer, world)
+            self.answers = yield from self._keep_result(evaluation, self.run.folder)
+
+    def _keep_result(
+        self, evaluation: Generator[Event, None, dict[str, list[Answered]]], folder: Path
+    ) -> Generator[Event, None, dict[str, list[Answered]]]:
+        """Drive the evaluation, and keep its result in the run's folder."""
+        while True:
+            try:
+                event = next(evaluation)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            if isinstance(event, Evaluated):
+                write_evaluation(folder, event)
+            yield event
+
+    def _first_spec(self) -> RunSpec:
+        """What will be trained, but for the number of steps."""
+        if self.files:
+            name = Path(self.files[0]).stem
+            return RunSpec(
+                name=self._library.free_name(self._library.runs, name),
+                model=TEXT_MODEL,
+                tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024),
+                data=DataSpec(source="files", files=self.files),
+                train=dataclasses.replace(TEXT_TRAINING, seed=self._seed, prompts=("The",)),
+            )
+        world = World(self._seed)
+        facts = world.facts
+        prompts = (
+            f"Tell me a story about {world.people[0]} and the {world.things[0]} in the {world.places[0]}.",
+            facts[0].questions[0],
+        )
+        return RunSpec(
+            name=f"Tiny World {self._seed}" if self._seed else "Tiny World",
+            model=TINY_WORLD_MODEL,
+            tokenizer=TokenizerSpec(kind="bpe", vocab_size=1024),
+            data=DataSpec(source="tiny-world", seed=self._seed),
+            train=dataclasses.replace(TINY_WORLD_TRAINING, seed=self._seed, prompts=prompts),
+        )
+
+    def _fit_steps(
+        self, spec: RunSpec, corpus: Corpus, tokenizer_name: str, began: float
+    ) -> Generator[Event, None, RunSpec]:
+        """The spec with as many steps as fit into the time that is left; settles on the faster number of threads."""
+        tokenizer = load_tokenizer(tokenizer_name, self._library)
+        model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
+        reading = time.perf_counter()
+        batches = make_batches(corpus, tokenizer, model, spec.train)
+        reading = time.perf_counter() - reading
+        cores = torch.get_num_threads()
+        seconds: dict[int, float] = {}
+        for threads in sorted({cores, max(1, cores // 2)}):
+            torch.set_num_threads(threads)
+            seconds[threads] = yield from self._step_seconds(model, spec.train, batches)
+        self._threads = min(seconds, key=lambda threads: seconds[threads])
+        torch.set_num_threads(self._threads)
+        left = self._seconds * (1 - MARGIN_SHARE - EVALUATION_SHARE) - (time.perf_counter() - began) - reading
+        steps = max(MIN_STEPS, min(MAX_STEPS, int(left / seconds[self._threads])))
+        warmup = min(spec.train.warmup_steps, steps // 4)
+        train = dataclasses.replace(spec.train, steps=steps, warmup_steps=warmup)
+        return dataclasses.replace(spec, model=model, train=train)
+
+    def _step_seconds(self, config: ModelConfig, train: TrainConfig, batches: Batches) -> Generator[Event, None, float]:
+        """How long one training step takes here: the mean of a few, on weights that nobody keeps."""
+        device = choose_device(self._device).device
+        dtype = pick_precision(train, config, device)
+        model = Decoder(config).to(device)
+        optimizers = make_optimizers(model, train)
+        times = []
+        for step in range(PROBE_STEPS):
+            began = time.perf_counter()
+            batch = batches.batch(step)
+            loss = weighted_nll(model, batch, dtype) / batch.weights.sum()
+            loss.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            loss.item()  # a GPU returns before it has computed
+            times.append(time.perf_counter() - began)
+            yield Progress(done=step + 1, total=PROBE_STEPS)
+        return statistics.fmean(times[PROBE_STEPS // 4 :])

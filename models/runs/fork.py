@@ -1,0 +1,180 @@
+"""A new run that goes on from another one's checkpoint, with other training settings or the same."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from models.files.atomic import TEMPORARY_PREFIX, DamagedError, atomic_write_json, read_json, whole_folder
+from models.library.library import Library
+from models.library.run_record import checkpoint_step, read_record
+from models.runs.run_folder import LOG_NAMES, RunFolder
+from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig, objective_of
+
+
+def fork_run(
+    library: Library,
+    source: RunFolder,
+    step: int | None = None,
+    *,
+    name: str | None = None,
+    train: TrainConfig | None = None,
+) -> RunFolder:
+    """A queued run that begins where `source` was at the checkpoint of `step` (None: its last one), curves included.
+
+    With the same settings it goes on bit for bit as `source` did. The data stays the same, and what was measured before
+    the fork is the source's.
+
+    Args:
+        train: its settings; None are the source's.
+
+    Raises:
+        ValueError: where there is no such checkpoint, it or the tokenizer is damaged, or the settings cannot go on from
+            it; OSError where the disk is full. No run is made then.
+    """
+    checkpoint = _find_checkpoint(source, step)
+    step = checkpoint_step(checkpoint)
+    train = train or source.spec.train
+    _check(source, step, train)
+    _check_files(source, checkpoint)
+    spec = RunSpec(
+        name=library.free_run_name(source.name) if name is None else name,
+        model=source.spec.model,
+        tokenizer=source.spec.tokenizer,
+        data=source.spec.data,
+        train=train,
+    )
+    identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{spec.name}")
+    folder = library.runs / identity
+    record = read_record(source.folder) | {
+        "id": identity,
+        "name": spec.name,
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "status": "queued",
+        "spec": spec.to_dict(),
+        "lineage": {**source.lineage, "parent": {"run": source.id, "name": source.name, "step": step}},
+    }
+    try:
+        with whole_folder(folder) as half_made:
+            _copy(source, checkpoint, half_made)
+            record["best_step"] = _forget_other_checkpoints(half_made / "checkpoints" / checkpoint.name)
+            atomic_write_json(half_made / "run.json", record)
+            _cut_logs(RunFolder.open(half_made), step, source.name)
+    except FileNotFoundError as error:
+        raise ValueError(_gone(source, step)) from error
+    return RunFolder.open(folder)
+
+
+def spec_like(library: Library, source: RunFolder, name: str | None = None) -> RunSpec:
+    """The spec of a new run that is made as `source` was, with the very same tokenizer.
+
+    Raises:
+        ValueError: where the run's tokenizer is gone.
+    """
+    made_from = source.lineage.get("tokenizer", {})
+    own = library.tokenizers / str(made_from.get("name", "")) / "tokenizer.json"
+    if own.is_file() and hashlib.sha256(own.read_bytes()).hexdigest() == made_from.get("sha256"):
+        path = own.parent.name
+    elif source.tokenizer_file.is_file():
+        path = str(source.tokenizer_file)
+    else:
+        raise ValueError(f"{source.tokenizer_file} is missing, so there is no tokenizer to make another run with.")
+    return RunSpec(
+        name=name or library.free_run_name(source.name),
+        model=source.spec.model,
+        tokenizer=TokenizerSpec(path=path),
+        data=source.spec.data,
+        train=source.spec.train,
+    )
+
+
+def _find_checkpoint(source: RunFolder, step: int | None) -> Path:
+    checkpoints = {checkpoint_step(path): path for path in source.checkpoints()}
+    if not checkpoints:
+        raise ValueError(f"The run {source.name!r} has no checkpoint yet, so nothing can go on from it.")
+    step = max(checkpoints) if step is None else step
+    if step not in checkpoints:
+        known = ", ".join(f"{one:,}" for one in sorted(checkpoints))
+        raise ValueError(f"The run {source.name!r} has no checkpoint of step {step:,}: it has {known}.")
+    return checkpoints[step]
+
+
+def _check(source: RunFolder, step: int, train: TrainConfig) -> None:
+    if source.status == "imported":
+        raise ValueError(f"The run {source.name!r} was imported without an optimizer, so its training cannot go on.")
+    if train.optimizer != source.spec.train.optimizer:
+        raise ValueError(
+            f"The checkpoint holds the state of the optimizer {source.spec.train.optimizer!r}, so a fork cannot change "
+            f"to {train.optimizer!r}: start a new run for that."
+        )
+    practised, wanted = (objective_of(source.spec.model, one.objective) for one in (source.spec.train, train))
+    if practised != wanted:
+        raise ValueError(
+            f"The tokenizer of {source.name!r} is made for {practised}, so a fork cannot change to {wanted}: start a "
+            "new run for that."
+        )
+    if train.steps <= step:
+        raise ValueError(f"The fork begins at step {step:,}, but is to end at {train.steps:,}: give it more steps.")
+
+
+def _check_files(source: RunFolder, checkpoint: Path) -> None:
+    """What is damaged is said of the source, before a fork is made that could not begin."""
+    try:
+        read_json(checkpoint / "state.json")
+        for name in ("model.safetensors", "optimizer.safetensors"):
+            with safe_open(checkpoint / name, framework="numpy"):
+                pass
+    except SafetensorError as error:
+        raise ValueError(f"{checkpoint / name} is damaged ({error}): choose another checkpoint.") from error
+    except (FileNotFoundError, DamagedError) as error:
+        if not checkpoint.exists():
+            raise ValueError(_gone(source, checkpoint_step(checkpoint))) from error
+        words = str(error) if isinstance(error, DamagedError) else f"{checkpoint / name} is missing."
+        raise ValueError(f"{words} Choose another checkpoint.") from error
+    tokenizer = source.tokenizer_file
+    if not tokenizer.is_file():
+        raise ValueError(f"{tokenizer} is missing: put it back, or fork another run.")
+    if hashlib.sha256(tokenizer.read_bytes()).hexdigest() != source.made_from("tokenizer"):
+        raise ValueError(f"{tokenizer} was changed since the run began: put the original back.")
+
+
+def _gone(source: RunFolder, step: int) -> str:
+    return f"The checkpoint of step {step:,} of {source.name!r} went away while it was copied: choose a later one."
+
+
+def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
+    copied = target / "checkpoints" / checkpoint.name
+    copied.mkdir(parents=True)
+    for file in checkpoint.iterdir():
+        if not file.name.startswith(TEMPORARY_PREFIX):
+            shutil.copyfile(file, copied / file.name)
+    shutil.copyfile(source.tokenizer_file, target / "tokenizer.json")
+    for log in LOG_NAMES:
+        path = source.folder / f"{log}.jsonl"
+        if log != "events" and path.exists():
+            shutil.copyfile(path, target / path.name)
+
+
+def _forget_other_checkpoints(checkpoint: Path) -> int | None:
+    """Of the checkpoints up to now only this one is there, so only it may be the best; returns the best step."""
+    state = read_json(checkpoint / "state.json")
+    if state.get("best_step") == state["step"]:
+        return int(state["step"])
+    atomic_write_json(checkpoint / "state.json", {**state, "best_step": None, "best_loss": None})
+    return None
+
+
+def _cut_logs(fork: RunFolder, step: int, source_name: str) -> None:
+    """Take away what the source wrote after the checkpoint, and note where this run comes from."""
+    (checkpoint,) = fork.checkpoints()
+    fork.acquire()
+    try:
+        fork.cut_after(step, read_json(checkpoint / "state.json").get("log_sizes", {}))
+        fork.append_event("forked", step, f"from {source_name}")
+    finally:
+        fork.release()

@@ -1,0 +1,296 @@
+"""A run on disk: run.json, the lock, the metrics and the names of its checkpoints. No torch import.
+
+The folder is the truth about a run. Everything in it is written so that a kill at any moment leaves it readable.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import Timeout
+
+from models.files.atomic import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_json, read_json, whole_folder
+from models.files.jsonl import JsonLines, Row, cut_rows, read_rows
+from models.library.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
+from models.settings.run_spec import RunSpec
+from models.tokenizers import find_tokenizer
+
+if TYPE_CHECKING:
+    from models.library.library import Library
+
+LOG_NAMES = ("metrics", "samples", "events", "layers", "attention")
+
+
+class RunFolder:
+    """One run's folder. Reading needs nothing; whoever writes holds the lock (`acquire`, `release`)."""
+
+    def __init__(self, folder: Path, record: dict[str, Any], spec: RunSpec) -> None:
+        self.folder, self.spec = folder, spec
+        self._record = record
+        self._logs: dict[str, JsonLines] = {}
+        self._lock = lock_of(folder)
+
+    @classmethod
+    def create(
+        cls, library: Library, spec: RunSpec, tokenizer_name: str, corpus_sha: str, own_tokenizer: bytes | None = None
+    ) -> RunFolder:
+        """A new run with status queued.
+
+        The tokenizer is copied into the folder, so that the run stays complete whatever happens to the library's.
+
+        Args:
+            tokenizer_name: of a tokenizer in the library, or the path of one.
+            corpus_sha: name of the corpus's folder in the library.
+            own_tokenizer: what its tokenizer.json shall be, where it has tokens that `tokenizer_name` lacks.
+        """
+        tokenizer_file = find_tokenizer(tokenizer_name, library)
+        tokenizer = own_tokenizer or tokenizer_file.read_bytes()
+        corpus = read_json(library.corpora / corpus_sha / "about.json")
+        identity = library.free_name(library.runs, f"{time.strftime('%Y%m%d-%H%M%S')}-{spec.name}")
+        folder = library.runs / identity
+        record = {
+            "format": FORMAT,
+            "id": identity,
+            "name": spec.name,
+            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "status": "queued",
+            "spec": spec.to_dict(),
+            "threads": None,
+            "best_step": None,
+            "lineage": {
+                "tokenizer": {"name": tokenizer_file.parent.name, "sha256": hashlib.sha256(tokenizer).hexdigest()},
+                "corpus": {"name": corpus["label"], "sha256": corpus["sha256"]},
+                "parent": None,
+            },
+        }
+        try:
+            with whole_folder(folder) as half_made:
+                atomic_write_bytes(half_made / "tokenizer.json", tokenizer)
+                atomic_write_json(half_made / "run.json", record)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process took this name just now
+                return cls.create(library, spec, tokenizer_name, corpus_sha, own_tokenizer)
+            raise
+        return cls(folder, record, spec)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            ValueError: where run.json is missing, damaged or from a newer Terrarium, naming it.
+        """
+        record = read_record(path)
+        spec = RunSpec.from_dict(record["spec"], where=str(path / "run.json"))
+        return cls(path.absolute(), record, spec)
+
+    @property
+    def id(self) -> str:
+        return str(self._record["id"])
+
+    @property
+    def name(self) -> str:
+        return str(self._record["name"])
+
+    @property
+    def created(self) -> str:
+        """When the run was made, ISO 8601 in UTC."""
+        return str(self._record["created"])
+
+    @property
+    def status(self) -> str:
+        """As shown: what run.json said when last read or written, but interrupted where no one holds a running run."""
+        status = str(self._record["status"])
+        return status if self._lock.is_locked else shown_status(self.folder, status)
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads it was first trained with; None before."""
+        threads = self._record.get("threads")
+        return None if threads is None else int(threads)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the checkpoint with the lowest validation loss; None while none was validated."""
+        step = self._record.get("best_step")
+        return None if step is None else int(step)
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """What was counted when its training was last set up, by name (`setup.Parts.measured`); empty before."""
+        measured = self._record.get("measured")
+        return dict(measured) if isinstance(measured, dict) else {}
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """What it was made from: tokenizer, corpus and parent."""
+        return dict(self._record.get("lineage", {}))
+
+    def made_from(self, what: str) -> str:
+        """The SHA-256 of its "tokenizer" or "corpus"; ValueError where run.json does not say it."""
+        source = self.lineage.get(what)
+        if source is None:
+            raise ValueError(
+                f"{self.folder / 'run.json'} does not say which {what} the run was made from, so it cannot go on: put "
+                "an intact copy of it back, or start a new run."
+            )
+        return str(source["sha256"])
+
+    @property
+    def tokenizer_file(self) -> Path:
+        return self.folder / "tokenizer.json"
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of run.json at once."""
+        assert changes.get("status", "queued") in STATUSES
+        record = {**self._record, **changes}
+        atomic_write_json(self.folder / "run.json", record)
+        self._record = record
+
+    # The lock
+
+    def acquire(self) -> None:
+        """Become the one writer, and clear away what a killed writer left half-written.
+
+        Raises:
+            ValueError: where another process (or another part of this one) is writing, or run.json is damaged.
+        """
+        try:
+            if self._lock.is_locked:  # by this very object, which would count up instead of refusing
+                raise Timeout(str(self.folder / "lock"))
+            self._lock.acquire(timeout=0.5, poll_interval=0.01)
+        except Timeout:
+            raise ValueError(
+                f"The run {self.name!r} is being trained by another window or command: stop it there first, or wait "
+                "until it ends."
+            ) from None
+        except OSError as error:
+            raise ValueError(f"{self.folder} cannot be written to: {error.strerror}.") from error
+        try:
+            self._record = read_record(self.folder)
+            self._clear_leftovers()
+        except (ValueError, OSError):
+            self._lock.release()
+            raise
+
+    def _clear_leftovers(self) -> None:
+        for folder in (self.folder, self.folder / "checkpoints", *self.checkpoints()):
+            for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
+
+    def release(self) -> None:
+        """Close the logs and let others write."""
+        for log in self._logs.values():
+            log.close()
+        self._logs.clear()
+        self._lock.release()
+
+    # The logs
+
+    def append(self, log: str, row: Row) -> None:
+        """Append a row to one of LOG_NAMES; OSError where the disk is full, and then nothing is."""
+        if log not in self._logs:
+            assert log in LOG_NAMES
+            assert self._lock.is_locked
+            self._logs[log] = JsonLines(self.folder / f"{log}.jsonl")
+        self._logs[log].append(row)
+
+    def append_event(self, event: str, step: int, detail: str = "") -> None:
+        """Note that something happened to the run (started, saved, failed …)."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.append("events", {"time": now, "step": step, "event": event, "detail": detail})
+
+    def sync_logs(self) -> dict[str, int]:
+        """Wait until all rows are on the disk; returns the bytes in each log.
+
+        A checkpoint remembers them, so that a resume can cut off exactly what came after it.
+        """
+        for log in self._logs.values():
+            log.sync()
+        paths = {log: self.folder / f"{log}.jsonl" for log in LOG_NAMES}
+        return {log: path.stat().st_size for log, path in paths.items() if path.exists()}
+
+    def cut_after(self, step: int, sizes: dict[str, int]) -> list[str]:
+        """Before a resume: drop what came after the checkpoint of `step`, at which the logs had `sizes`.
+
+        Events of that very step stay (saved, paused: they are about it). Returns a sentence for each damaged file.
+        """
+        assert not self._logs
+        notices = []
+        for log in LOG_NAMES:
+            path = self.folder / f"{log}.jsonl"
+            size = None if log == "events" else sizes.get(log, 0)
+            backup = cut_rows(path, size, lambda row: isinstance(row.get("step"), int) and row["step"] <= step)
+            if backup is not None:
+                notices.append(f"{path} was damaged: its good rows go on, and the file as it was is now {backup.name}.")
+            if size and not path.exists():
+                notices.append(f"{path} is missing: what it said of the steps before {step} is lost.")
+        return notices
+
+    def read_metrics(self) -> list[Row]:
+        """Rows {kind, step, tokens, elapsed_s, loss, …}; ValueError names a damaged file."""
+        return read_rows(self.folder / "metrics.jsonl", {"kind": str, "step": int})
+
+    def read_samples(self) -> list[Row]:
+        """Rows {step, prompt, seed, text, top: [[id, p], …]}; ValueError names a damaged file."""
+        return read_rows(self.folder / "samples.jsonl", {"step": int, "prompt": str, "text": str})
+
+    def read_layers(self) -> list[Row]:
+        """Rows {step, tokens, elapsed_s, update_ratio: {layer: ratio}}; ValueError names a damaged file."""
+        return read_rows(self.folder / "layers.jsonl", {"step": int, "update_ratio": dict})
+
+    def read_attention(self) -> list[Row]:
+        """Rows {step, prompt, site, ids, weights: H × T × S}; ValueError names a damaged file."""
+        return read_rows(self.folder / "attention.jsonl")
+
+    def read_events(self) -> list[Row]:
+        """Rows {time, step, event, detail}; ValueError names a damaged file."""
+        return read_rows(self.folder / "events.jsonl", {"step": int, "event": str})
+
+    # The checkpoints (their content: models.training.checkpoint)
+
+    def checkpoint_path(self, step: int) -> Path:
+        return self.folder / "checkpoints" / f"step-{step:08d}"
+
+    def checkpoints(self) -> list[Path]:
+        """All complete checkpoints, the oldest first."""
+        found = (self.folder / "checkpoints").glob("step-*")
+        return sorted((path for path in found if checkpoint_step(path) >= 0), key=checkpoint_step)
+
+    def latest_checkpoint(self) -> Path | None:
+        """The newest complete checkpoint, None where there is none."""
+        return next(reversed(self.checkpoints()), None)
+
+    def prune_checkpoints(self, keep: int) -> None:
+        """Delete all checkpoints but the last `keep` and the best."""
+        for path in self.checkpoints()[:-keep]:
+            if checkpoint_step(path) != self.best_step:
+                doomed = path.with_name(f"{TEMPORARY_PREFIX}deleted-{path.name}")
+                path.rename(doomed)  # a kill within rmtree must not leave half a checkpoint under its name
+                shutil.rmtree(doomed)
+
+    def set_aside(self, checkpoint: Path) -> Path:
+        """Rename a damaged checkpoint, so that nothing takes it for a good one and nothing overwrites it."""
+        n = 1
+        while (aside := checkpoint.with_name(f"damaged-{checkpoint.name}" + (f"-{n}" if n > 1 else ""))).exists():
+            n += 1
+        return checkpoint.rename(aside)
+
+
+def rename_run(folder: Path, name: str) -> None:
+    """Give a run that nobody trains another name; ValueError where somebody does, or it is gone."""
+    run = RunFolder.open(folder)
+    run.acquire()
+    try:
+        run.update(name=name)
+    finally:
+        run.release()

@@ -1,0 +1,102 @@
+"""A run's curves as TensorBoard's event files, for those who look at their runs there. No torch import."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.summary import scalar, text
+
+from models.files.atomic import whole_folder
+from models.files.jsonl import Row
+from models.library.library import safe_name
+from models.runs.run_folder import RunFolder
+
+_TRAIN = {
+    "loss": "loss/train",
+    "bits_per_byte": "bits_per_byte/train",
+    "lr": "learning_rate",
+    "grad_norm": "gradient_norm",
+    "tokens_per_s": "speed/tokens_per_s",
+    "peak_share": "speed/share_of_peak",
+    "memory_bytes": "memory/bytes",
+    "tokens": "tokens",
+}
+_VAL = {"loss": "loss/validation", "bits_per_byte": "bits_per_byte/validation"}
+
+
+def write_tensorboard(run: RunFolder, folder: Path) -> Path:
+    """Write everything that was measured of `run` into a new folder named after it in `folder`; returns that folder.
+
+    Scalars by step, at the time at which they were measured by the run's own clock; update-to-weight ratios by layer;
+    samples and settings as text.
+
+    Raises:
+        ValueError: where a log is damaged, or there is a folder of that name already; OSError where it cannot be
+            written. Nothing is left of it then.
+    """
+    target = folder / safe_name(run.id)
+    if target.exists():
+        raise ValueError(f"{target} exists already: delete it, or choose another folder.")
+    rows, layers, samples = run.read_metrics(), run.read_layers(), run.read_samples()
+    begun = _time_of(run)
+    clock = {row["step"]: begun + row["elapsed_s"] for row in rows if row.get("elapsed_s") is not None}
+    with _events(target) as events:
+        for row in rows:
+            tags = _TRAIN if row["kind"] == "train" else _VAL
+            _add(events, {tag: row.get(key) for key, tag in tags.items()}, row, begun)
+        for row in layers:
+            _add(events, {f"update_ratio/{name}": value for name, value in row["update_ratio"].items()}, row, begun)
+        for row in samples:
+            words = text("samples", f"**{row['prompt']}**\n\n{row['text']}")
+            _write(events, words, row["step"], clock.get(row["step"], begun))
+        _write(events, text("settings", _settings(run.spec.to_dict())), 0, begun)
+    return target
+
+
+@contextlib.contextmanager
+def _events(target: Path) -> Iterator[EventsWriter]:
+    """A file of events in the new folder `target`, which is there when all of it is.
+
+    Without SummaryWriter, whose thread waits for ever where the disk is full.
+    """
+    with whole_folder(target) as half_made:
+        events = EventsWriter(str(half_made / "events"))
+        try:
+            yield events
+        finally:
+            events.close()
+
+
+def _time_of(run: RunFolder) -> float:
+    """When the run was made, in seconds."""
+    try:
+        return datetime.fromisoformat(run.created).timestamp()
+    except ValueError:
+        raise ValueError(f"{run.folder / 'run.json'} is damaged: it was created {run.created!r}.") from None
+
+
+def _add(events: EventsWriter, values: dict[str, Any], row: Row, begun: float) -> None:
+    for tag, value in values.items():
+        if isinstance(value, int | float) and math.isfinite(value):
+            _write(events, scalar(tag, value), row["step"], begun + (row.get("elapsed_s") or 0.0))
+
+
+def _write(events: EventsWriter, summary: Any, step: int, time: float) -> None:
+    events.write_event(Event(summary=summary, step=step, wall_time=time))
+
+
+def _settings(spec: dict[str, Any]) -> str:
+    """A Markdown table of each part of a spec."""
+    lines = []
+    for part, values in spec.items():
+        if isinstance(values, dict):
+            lines += [f"**{part}**", "", "| setting | value |", "|---|---|"]
+            lines += [f"| {name} | {value} |" for name, value in values.items()] + [""]
+    return "\n".join(lines)

@@ -1,0 +1,128 @@
+"""How replies are drawn, as plain data with what a form needs. No torch import."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.settings.slots import check_settings, settings_from_dict, slot
+
+LARGEST_BIAS = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """The settings of one generation. The defaults draw from the model's probabilities, a little sharpened."""
+
+    temperature: float = slot(
+        0.8,
+        "Temperature",
+        "How adventurous the choice is. 0 always takes the most likely token; 1 takes the model at its word.",
+        group="Sampling",
+        range=(0.0, 5.0),
+    )
+    top_k: int = slot(
+        0, "Top-k", "Only the k most likely tokens may be chosen. 0 = all.", group="Sampling", range=(0, 1_000_000)
+    )
+    top_p: float = slot(
+        1.0,
+        "Top-p",
+        "Only the most likely tokens that together reach this share may be chosen. 1 = all.",
+        group="Sampling",
+        range=(0.0, 1.0),
+    )
+    min_p: float = slot(
+        0.0,
+        "Min-p",
+        "Only tokens at least this share as likely as the likeliest may be chosen. 0 = all.",
+        group="Sampling",
+        range=(0.0, 1.0),
+    )
+    typical_p: float = slot(
+        1.0,
+        "Typical",
+        "Only the tokens that are about as surprising as the model expects, up to this share of all. 1 = all.",
+        group="Sampling",
+        range=(0.0, 1.0),
+        advanced=True,
+    )
+    repetition_penalty: float = slot(
+        1.0,
+        "Repetition penalty",
+        "Above 1, tokens that are in the text already, prompt or reply, become less likely.",
+        group="Sampling",
+        range=(0.1, 10.0),
+    )
+    frequency_penalty: float = slot(
+        0.0,
+        "Frequency penalty",
+        "Above 0, a token becomes less likely each time that it comes up in the reply.",
+        group="Sampling",
+        range=(-2.0, 2.0),
+        advanced=True,
+    )
+    presence_penalty: float = slot(
+        0.0,
+        "Presence penalty",
+        "Above 0, a token becomes less likely once it is in the reply, however often.",
+        group="Sampling",
+        range=(-2.0, 2.0),
+        advanced=True,
+    )
+    logit_bias: tuple[tuple[int, float], ...] = slot(
+        (),
+        "Token biases",
+        "Makes single tokens more (up to 100) or less likely (down to -100) throughout: added to their logits.",
+        group="Sampling",
+        items=tuple,
+        advanced=True,
+    )
+    seed: int = slot(
+        0,
+        "Seed",
+        "The number that the choices are drawn from: the same seed gives the same reply.",
+        group="Sampling",
+        range=(0, 2**31 - 1),
+    )
+    max_tokens: int = slot(
+        256, "Longest reply", "The reply ends after so many tokens.", group="Sampling", range=(1, 1_000_000)
+    )
+    stop: tuple[str, ...] = slot((), "Stop texts", "The reply ends before any of these texts.", group="Sampling")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if "" in self.stop:
+            raise ValueError("A stop text is empty, so the reply would end before it begins: leave it out.")
+        for item in self.logit_bias:
+            _check_bias(item)
+
+
+def _check_bias(item: tuple[object, ...]) -> None:
+    """Raise ValueError where an item of `logit_bias` is no token's id with a bias that means something."""
+    match item:
+        case (int(id), int(bias) | float(bias)) if id >= 0 and abs(bias) <= LARGEST_BIAS:
+            return
+    raise ValueError(
+        f"logit_bias has {reprlib.repr(item)}, but each entry must be a token's id and a number between "
+        f"-{LARGEST_BIAS:g} and {LARGEST_BIAS:g}."
+    )
+
+
+def with_advice(config: SamplingConfig, advice: Mapping[str, Any]) -> SamplingConfig:
+    """The settings as changed by what a model's makers advise, so far as that means anything."""
+    for name, value in advice.items():
+        with contextlib.suppress(ValueError, TypeError):
+            config = dataclasses.replace(config, **{name: value})
+    return config
+
+
+def sampling_from_dict(data: Any, where: str) -> SamplingConfig:
+    """The settings of parsed JSON; ValueError as `models.settings.slots.settings_from_dict`, naming `where`."""
+    if isinstance(data, dict) and isinstance(data.get("logit_bias"), list):
+        pairs = [tuple(item) if isinstance(item, list) else item for item in data["logit_bias"]]
+        data = {**data, "logit_bias": pairs}
+    return settings_from_dict(SamplingConfig, data, where)

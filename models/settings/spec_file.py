@@ -1,0 +1,104 @@
+"""SPEC.toml: a run as people write it down, with paths relative to the file. No torch import."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from models.files.atomic import atomic_write_text
+from models.settings.model_config import ModelConfig, upgraded
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig, check_keys
+from models.settings.slots import settings_from_dict
+
+
+def load_spec(path: Path) -> RunSpec:
+    """Read a SPEC.toml with the tables [model] (preset= and/or settings), [tokenizer], [data], [train], [run].
+
+    Relative paths are taken from the file's folder. A `[tokenizer] path` that is not a file or folder there is the name
+    of a tokenizer in the library.
+
+    Raises:
+        ValueError: naming the file, the table and the remedy.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}.") from error
+    check_keys(tables, {"model", "tokenizer", "data", "train", "run"}, str(path))
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ValueError(f"{path}: {name} must be a table, written [{name}].")
+    run = tables.get("run", {})
+    check_keys(run, {"name"}, f"{path} [run]")
+    parts: dict[str, Any] = {
+        "model": _model_from_table(tables.get("model", {}), f"{path} [model]"),
+        "tokenizer": _tokenizer_from_table(tables.get("tokenizer", {}), path),
+        "data": _data_from_table(tables.get("data", {}), path),
+        "train": settings_from_dict(TrainConfig, tables.get("train", {}), f"{path} [train]"),
+    }
+    try:
+        return RunSpec(name=run.get("name", path.stem), **parts)
+    except ValueError as error:
+        raise ValueError(f"{path} [run]: {error}") from error
+
+
+def write_spec(path: Path, spec: RunSpec) -> None:
+    """Write `spec` as a SPEC.toml, from which `load_spec` reads the same again.
+
+    Raises:
+        ValueError: where `path` is a folder; OSError where it cannot be written.
+    """
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name the file to write, for example {path / 'spec.toml'}.")
+    atomic_write_text(path, spec_to_toml(spec, path.resolve().parent))
+
+
+def spec_to_toml(spec: RunSpec, folder: Path) -> str:
+    """`spec` as the text of a SPEC.toml in `folder`: files below it are named relative to it, all others in full.
+
+    Every setting is written, defaults too: the file means the same when those change.
+    """
+    tables = {part: dataclasses.asdict(getattr(spec, part)) for part in ("model", "tokenizer", "data", "train")}
+    tables["tokenizer"]["path"] = _from_folder(spec.tokenizer.path, folder)
+    tables["data"]["files"] = [_from_folder(file, folder) for file in spec.data.files]
+    return tomli_w.dumps({"run": {"name": spec.name}, **tables}, multiline_strings=False)
+
+
+def _from_folder(path: str, folder: Path) -> str:
+    """A path as a file in `folder` names it; the name of a tokenizer in the library stays as it is."""
+    if not Path(path).is_absolute() or not Path(path).is_relative_to(folder):
+        return path
+    return Path(path).relative_to(folder).as_posix()
+
+
+def _model_from_table(table: dict[str, Any], where: str) -> ModelConfig:
+    """The design in `table`, whose `preset` gives what the other keys leave open; an empty one is our default."""
+    preset = table.get("preset", "terrarium-tiny")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(f"{where}: there is no preset called {preset!r}: choose one of {', '.join(PRESETS)}.")
+    settings = {key: value for key, value in upgraded(table).items() if key != "preset"}
+    start = PRESETS[preset].to_dict() if "preset" in table or not settings else {}
+    return settings_from_dict(ModelConfig, {**start, **settings}, where)
+
+
+def _tokenizer_from_table(table: dict[str, Any], path: Path) -> TokenizerSpec:
+    spec = settings_from_dict(TokenizerSpec, table, f"{path} [tokenizer]")
+    if spec.path and (path.parent / spec.path).exists():
+        spec = dataclasses.replace(spec, path=str((path.parent / spec.path).resolve()))
+    return spec
+
+
+def _data_from_table(table: dict[str, Any], path: Path) -> DataSpec:
+    if "files" in table and "source" not in table:
+        table = {**table, "source": "files"}
+    spec = settings_from_dict(DataSpec, table, f"{path} [data]")
+    return dataclasses.replace(spec, files=tuple(str((path.parent / file).resolve()) for file in spec.files))

@@ -1,0 +1,105 @@
+"""The tokenizer that a GGUF file describes in its metadata: GPT-2's byte-level BPE, or SentencePiece. No torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from models.files.atomic import DamagedError
+from models.tokenizers.foreign.patterns import PATTERNS
+from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
+from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
+from models.tokenizers.making.parts import GPT2_WORDS, byte_level
+
+_LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral")
+_SPLITS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (GPT2_WORDS,)),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", GPT2_WORDS)),
+    **dict.fromkeys(_LLAMA3, (PATTERNS["llama3"].words,)),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (PATTERNS["qwen"].words,)),
+}
+"""How a text is cut before merging, by tokenizer.ggml.pre: each expression in turn cuts further. As in llama.cpp."""
+
+_SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
+"""Values of tokenizer.ggml.model, and which algorithm of SentencePiece they are."""
+
+
+def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
+    """The tokenizer that the metadata `about` describes, None where it describes none.
+
+    Raises:
+        ValueError: for a kind that is not known; DamagedError where tokens, kinds and merges do not go together.
+    """
+    kind = about.get("tokenizer.ggml.model")
+    if kind in (None, "no_vocab"):
+        return None
+    if kind in _SENTENCEPIECE:
+        tokenizer, _ = sentencepiece_tokenizer(_sentencepiece_model(about, _SENTENCEPIECE[kind], where))
+        _add_start(tokenizer, about, about["tokenizer.ggml.tokens"])
+        return tokenizer
+    if kind != "gpt2":
+        raise ValueError(
+            f"{where}: its tokenizer is of the kind {kind!r}, which cannot be read: it can be 'gpt2' (byte-level BPE), "
+            "'llama' or 't5' (SentencePiece). Load the model's Hugging Face folder with its tokenizer.json."
+        )
+    split = about.get("tokenizer.ggml.pre", "")
+    if split not in _SPLITS:
+        raise ValueError(
+            f"{where}: it cuts texts before merging as {split!r} (tokenizer.ggml.pre), which is not known: "
+            f"it can be {', '.join(_SPLITS)}."
+        )
+    tokens, merges, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "merges", "token_type"))
+    vocab = {token: id for id, token in enumerate(tokens)}
+    if not tokens or len(vocab) != len(tokens) or (kinds and len(kinds) != len(tokens)):
+        raise DamagedError(f"{where} is damaged: its tokens are missing, there twice, or not each of a kind.")
+    rules = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
+    try:
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules, ignore_merges=split in _LLAMA3))
+    except Exception as error:  # what the Rust library raises is of no narrower class
+        raise DamagedError(f"{where} is damaged: its merges do not fit its tokens ({error}).") from error
+    cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS[split]]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, byte_level()])
+    tokenizer.decoder = decoders.ByteLevel()
+    # They are in the vocabulary already, and keep its ids.
+    specials = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.CONTROL]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in specials])
+    defined = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.USER_DEFINED]
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=False) for token in defined])
+    _add_start(tokenizer, about, tokens)
+    return tokenizer
+
+
+def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> SentencePieceModel:
+    """What the metadata keeps of the SentencePiece model that it was made of, the rest as llama.cpp has it."""
+    tokens, scores, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "scores", "token_type"))
+    if not tokens or len({*tokens}) != len(tokens) or not len(tokens) == len(scores) == len(kinds):
+        raise DamagedError(
+            f"{where} is damaged: its tokens are missing, there twice, or not each of a score and a kind."
+        )
+    try:
+        pieces = [
+            SentencePiece(token, score, PieceKind(kind))
+            for token, score, kind in zip(tokens, scores, kinds, strict=True)
+        ]
+        charsmap = bytes(byte % 256 for byte in about.get("tokenizer.ggml.precompiled_charsmap", []))
+    except (TypeError, ValueError) as error:
+        raise DamagedError(f"{where} is damaged: its tokens are of a kind that does not exist.") from error
+    return SentencePieceModel(
+        where=where,
+        algorithm=algorithm,
+        pieces=tuple(pieces),
+        byte_fallback=algorithm == "bpe" or any(piece.kind == PieceKind.BYTE for piece in pieces),
+        charsmap=charsmap,
+        add_dummy_prefix=bool(about.get("tokenizer.ggml.add_space_prefix", True)),
+        remove_extra_whitespaces=bool(about.get("tokenizer.ggml.remove_extra_whitespaces", False)),
+    )
+
+
+def _add_start(tokenizer: Tokenizer, about: dict[str, Any], tokens: list[str]) -> None:
+    """Where the file says so, whole texts begin with the start token."""
+    start = about.get("tokenizer.ggml.bos_token_id")
+    if about.get("tokenizer.ggml.add_bos_token") and type(start) is int and 0 <= start < len(tokens):
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=[tokens[start], "$A"], pair=[tokens[start], "$A", "$B"], special_tokens=[(tokens[start], start)]
+        )

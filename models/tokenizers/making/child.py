@@ -1,0 +1,164 @@
+"""Training a tokenizer in a child process, because the Rust trainers cannot be stopped, and can take a process down."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
+from models.settings.tokenizer_options import TokenizerOptions
+from models.tokenizers.making.train import check_training
+
+_BEAT_S = 0.05
+"""An event comes at least this often, so that whoever drives the generator can stop it."""
+
+_STAGES = {
+    "Tokenize words": "Counting words",
+    "Count pairs": "Counting pairs",
+    "Compute merges": "Learning merges",
+}
+
+
+def train_in_child(
+    files: Sequence[Path],
+    kind: str,
+    vocab_size: int,
+    out_dir: Path,
+    options: TokenizerOptions | None = None,
+    *,
+    growth: bool = False,
+) -> Generator[Event, None, dict[str, Any]]:
+    """Train from text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
+
+    With `growth`, what each size of a BPE vocabulary gains is measured afterwards, as VocabularyGrowth events. Returns
+    about.json's content. Closing the generator kills the child, which leaves no tokenizer behind.
+
+    Raises:
+        ValueError: with the child's own sentence, or one that says that it crashed.
+    """
+    options = options or TokenizerOptions()
+    check_training(kind, vocab_size, options)
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"{file} is missing or no file: choose a text file.")
+    arguments = ["tokenizer", "train", "--json", "--kind", kind, "--vocab-size", str(vocab_size), "--out", str(out_dir)]
+    arguments += ["--normalizer", options.normalizer, "--pre-tokenizer", options.pre_tokenizer]
+    arguments += ["--min-frequency", str(options.min_frequency)]
+    arguments += ["--growth"] if growth else []
+    arguments += [] if options.byte_fallback else ["--no-byte-fallback"]
+    arguments += [f"--special-token={token}" for token in options.special_tokens]
+    for file in files:
+        arguments += ["--data", str(file.resolve())]
+    child = subprocess.Popen(
+        [*_ourselves(), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(),
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+    try:
+        complaints = yield from _follow(child)
+        assert child.stdout is not None
+        result = child.stdout.read()
+        code = child.wait()
+    finally:
+        child.kill()
+        child.wait()
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
+    if code != 0:
+        raise ValueError(_why(code, complaints))
+    about: dict[str, Any] = json.loads(result)
+    if about.get("notice"):
+        yield Notice(sentence=about["notice"])
+    return about
+
+
+def _ourselves() -> list[str]:
+    """The command that starts this program again."""
+    return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    if not getattr(sys, "frozen", False):
+        root = str(Path(__file__).resolve().parents[3])
+        environment["PYTHONUTF8"] = "1"
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    return environment
+
+
+def _follow(child: subprocess.Popen[bytes]) -> Generator[Event, None, list[str]]:
+    """Turn the lines of the child's stderr into events until it ends; returns the lines that were no progress."""
+    assert child.stderr is not None
+    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    threading.Thread(target=_pump, args=(child.stderr, lines), daemon=True).start()
+    complaints: list[str] = []
+    progress, shown = Progress(done=0, total=0), 0.0
+    yield Phase(name="Training the tokenizer")
+    while True:
+        try:
+            line = lines.get(timeout=_BEAT_S)
+        except queue.Empty:
+            yield progress
+            continue
+        if line is None:
+            return complaints
+        event = _read(line.decode("utf-8", errors="replace").strip(), complaints)
+        if isinstance(event, Phase):
+            progress = Progress(done=0, total=0)
+            yield event
+        elif isinstance(event, VocabularyGrowth):
+            yield event
+        elif event is not None:
+            progress = event
+            if time.monotonic() - shown > _BEAT_S:
+                shown = time.monotonic()
+                yield progress
+
+
+def _pump(stream: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
+    # The stream is closed under this thread when the generator is closed.
+    with contextlib.suppress(ValueError, OSError):
+        for line in stream:
+            lines.put(line)
+    lines.put(None)
+
+
+def _read(line: str, complaints: list[str]) -> Phase | Progress | VocabularyGrowth | None:
+    """A line of `app.commands.progress` {"event": "Phase", …} or of the Rust trainer {"stage", "current", "total"}."""
+    try:
+        fields = json.loads(line)
+        kind = fields.get("event")
+        if kind == "Phase":
+            return Phase(name=fields["name"])
+        if kind == "Progress":
+            return Progress(done=fields["done"], total=fields["total"])
+        if kind == "VocabularyGrowth":
+            return VocabularyGrowth(**{name: value for name, value in fields.items() if name != "event"})
+        if fields["current"] == 0:
+            return Phase(name=_STAGES[fields["stage"]])
+        return Progress(done=fields["current"], total=fields["total"])
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        if line:
+            complaints.append(line)
+        return None
+
+
+def _why(code: int, complaints: list[str]) -> str:
+    """The child's sentence where it ended by itself; where it was brought down, what to try."""
+    if code in (1, 2) and complaints and "Traceback" not in complaints[0]:
+        return complaints[-1].removeprefix("terrarium: ")
+    last = f" ({complaints[-1]})" if complaints else ""
+    return f"Training the tokenizer crashed, code {code}{last}: try a smaller text or a smaller vocabulary."

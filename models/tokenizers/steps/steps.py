@@ -1,0 +1,211 @@
+"""How a text becomes tokens, step by step, with any tokenizer: its words, and what happens within each.
+
+What is derived here is compared with what the tokenizer itself says (`Word.encoded`, `check`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from models.tokenizers.codec import has_merges, show_bytes
+from models.tokenizers.steps.bpe import BpeSteps, BpeTable, Node
+from models.tokenizers.steps.unigram import UnigramSteps, UnigramTable
+from models.tokenizers.steps.word_split import Split, WordSplitter
+from models.tokenizers.steps.wordpiece import WordPieceSteps, WordPieceTable
+from models.tokenizers.token_bytes import TokenBytes, parts_of
+
+
+@dataclass(frozen=True, eq=False)
+class LookupSteps:
+    """A word that is looked up as it is. `known` is False where the token for unknown words stands for it."""
+
+    word: str
+    id: int
+    known: bool
+
+    n_steps = 0
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The one id."""
+        return (self.id,)
+
+
+WordSteps = BpeSteps | WordPieceSteps | UnigramSteps | LookupSteps
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word of a text, as the model is given it.
+
+    `count`: how often it is there; `display`: how to show it; `encoded`: the ids that the tokenizer itself makes of
+    it; `added_id`: where it is an added token, and no word.
+    """
+
+    text: str
+    display: str
+    count: int
+    encoded: tuple[int, ...]
+    added_id: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SplitText:
+    """A text as words. `words`: each once, in the order of their first mention; `n_words` counts all.
+
+    `agrees`: whether the tokenizer finds as many words in the text as are here.
+    """
+
+    text: str
+    normalized: str
+    words: tuple[Word, ...]
+    n_words: int
+    agrees: bool
+
+
+class TokenizerSteps:
+    """A tokenizer, taken apart once, so that any word can be followed.
+
+    Raises:
+        ValueError: for a kind of model that is not known here.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.bytes = TokenBytes(tokenizer)
+        state = _state(tokenizer)
+        self._vocabulary: dict[str, int] = tokenizer.get_vocab(with_added_tokens=False)
+        self._unknown = state.get("unk_token")
+        self._table = _table(state, self._vocabulary)
+        self._has_merges = has_merges(tokenizer)
+        self._splitter = WordSplitter(tokenizer)
+        types = {step["type"] for part in (tokenizer.pre_tokenizer, tokenizer.normalizer) for step in parts_of(part)}
+        self._alphabet = TokenBytes.alphabet() if "ByteLevel" in types else {}
+        self.encoder = _plain(tokenizer, state)
+        """The tokenizer itself, without what makes an encoding shorter, longer or random."""
+
+    @property
+    def kind(self) -> str:
+        """lookup, bpe, wordpiece or unigram; bpe without a merge (bytes, characters) is a lookup too."""
+        if isinstance(self._table, BpeTable):
+            return "bpe" if self._has_merges else "lookup"
+        if self._table is None:
+            return "lookup"
+        return "wordpiece" if isinstance(self._table, WordPieceTable) else "unigram"
+
+    @property
+    def is_byte_level(self) -> bool:
+        """Whether the model is given bytes, each as a character that stands for it."""
+        return bool(self._alphabet)
+
+    @property
+    def bpe(self) -> BpeTable | None:
+        """The merges, where there are any."""
+        return self._table if isinstance(self._table, BpeTable) and self._has_merges else None
+
+    def split(self, text: str) -> SplitText:
+        """The words of `text`; half a character counts as U+FFFD, as wherever text is typed.
+
+        Raises:
+            ValueError: where the tokenizer itself fails on it.
+        """
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        normalized, splits = self._splitter.split(text)
+        # The batch lets other threads go on meanwhile, one text would not.
+        try:
+            (found,) = self.encoder.encode_batch([text], add_special_tokens=False)
+        except Exception as error:  # what the Rust library raises is of no narrower class
+            raise ValueError(
+                f"This tokenizer cannot encode the text ({error}): leave out what it does not know, or choose another "
+                "tokenizer."
+            ) from error
+        encoded: dict[int, list[int]] = {}
+        for id, number in zip(found.ids, found.word_ids, strict=True):
+            encoded.setdefault(-1 if number is None else number, []).append(id)
+        counts: dict[Split, int] = {}
+        first: dict[Split, int] = {}
+        for i, split in enumerate(splits):
+            counts[split] = counts.get(split, 0) + 1
+            first.setdefault(split, i)
+        words = tuple(
+            Word(split.text, self.display(split.text), n, tuple(encoded.get(first[split], ())), split.added_id)
+            for split, n in counts.items()
+        )
+        return SplitText(text, normalized, words, len(splits), max(encoded, default=-1) < len(splits))
+
+    def steps(self, word: str) -> WordSteps:
+        """How a word, as the model is given it, becomes tokens.
+
+        Raises:
+            ValueError: where the tokenizer itself fails on it.
+        """
+        if self._table is not None:
+            return self._table.steps(word)
+        id = self._vocabulary.get(word)
+        if id is not None:
+            return LookupSteps(word, id, True)
+        if self._unknown not in self._vocabulary:
+            raise ValueError(f"This tokenizer does not know {word!r}, and has no token for what is unknown.")
+        return LookupSteps(word, self._vocabulary[self._unknown], False)
+
+    def display(self, word: str) -> str:
+        """A word as it is shown: bytes as what they stand for, spaces as ·."""
+        if self._alphabet and all(character in self._alphabet for character in word):
+            return show_bytes(bytes(self._alphabet[character] for character in word))
+        return show_bytes(word.encode())
+
+    def show_token(self, id: int) -> str:
+        """A token as it is shown within a word."""
+        if isinstance(self._table, WordPieceTable):
+            return show_bytes((self.tokenizer.id_to_token(id) or "").encode())
+        return show_bytes(self.bytes[id])
+
+    def show_node(self, steps: BpeSteps, node: Node) -> str:
+        """A node of a word's tree as it is shown: an unknown character as itself."""
+        token = self.tokenizer.id_to_token(node.id)
+        return show_bytes(node.text.encode()) if token == self._unknown else self.show_token(node.id)
+
+
+def check(steps: TokenizerSteps, words: Iterable[Word]) -> list[Word]:
+    """The words for which the steps end in other ids than the tokenizer makes of them: none, if all is right."""
+    return [
+        word
+        for word in words
+        if ((word.added_id,) if word.added_id is not None else steps.steps(word.text).ids) != word.encoded
+    ]
+
+
+def _state(tokenizer: Tokenizer) -> dict[str, Any]:
+    core: Any = tokenizer.model
+    state: dict[str, Any] = json.loads(core.__getstate__())
+    return state
+
+
+def _table(state: dict[str, Any], vocabulary: dict[str, int]) -> BpeTable | WordPieceTable | UnigramTable | None:
+    kind = state["type"]
+    if kind == "BPE":
+        return BpeTable(vocabulary, state)
+    if kind == "WordPiece":
+        return WordPieceTable(vocabulary, state)
+    if kind == "Unigram":
+        return UnigramTable(state)
+    if kind == "WordLevel":
+        return None
+    raise ValueError(f"Terrarium cannot look into a tokenizer of kind {kind!r}: choose another one.")
+
+
+def _plain(tokenizer: Tokenizer, state: dict[str, Any]) -> Tokenizer:
+    """The tokenizer without what makes an encoding shorter, longer or random."""
+    if tokenizer.truncation is None and tokenizer.padding is None and not state.get("dropout"):
+        return tokenizer
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    if state.get("dropout"):
+        copy.model.dropout = None
+    return copy

@@ -1,0 +1,113 @@
+"""A text's tokens as arrays: what stays quick for megabytes, where one object per token does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from models.tokenizers.codec import Piece, pieces_of, placed_parts
+
+_AT_ONCE = 10_000
+_WORD = re.compile(r"\S+")
+
+
+class TokenArrays(Sequence[Piece]):
+    """n tokens; each is a Piece when it is asked for.
+
+    Attributes:
+        ids: (n,) their ids.
+        starts, ends: (n,) where each lies in their UTF-8 text, in bytes.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        ids: NDArray[np.int64],
+        starts: NDArray[np.int64] | None = None,
+        ends: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Without `starts` and `ends` they lie one after the other."""
+        self.ids = ids
+        counts = np.bincount(ids)
+        kinds = np.flatnonzero(counts)
+        number = np.zeros(len(counts), np.int64)
+        number[kinds] = np.arange(len(kinds))
+        self._kind, self._counts = number[ids], counts[kinds]
+        self._kinds = pieces_of(tokenizer, kinds.tolist())
+        self._number = {piece.id: i for i, piece in enumerate(self._kinds)}
+        lengths = self.of_each(lambda piece: len(piece.bytes), np.int64)
+        self.ends: NDArray[np.int64] = np.cumsum(lengths) if ends is None else ends
+        self.starts: NDArray[np.int64] = self.ends - lengths if starts is None else starts
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Piece: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Piece]: ...
+    def __getitem__(self, index: int | slice) -> Piece | list[Piece]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        piece: Piece = self._kinds[self._kind[index]]
+        return piece._replace(start=int(self.starts[index]), end=int(self.ends[index]))
+
+    def iter_ids(self) -> Iterator[int]:
+        """The ids as plain numbers, without a list of all of them."""
+        for start in range(0, len(self.ids), _AT_ONCE):
+            yield from self.ids[start : start + _AT_ONCE].tolist()
+
+    def of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
+        """(n,) A fact of each token that depends on its id alone, asked for once per different token."""
+        facts: NDArray[Any] = np.fromiter(map(fact, self._kinds), dtype, len(self._kinds))
+        told: NDArray[Any] = facts[self._kind]
+        return told
+
+    def occurrences(self, id: int) -> int:
+        """How often a token occurs."""
+        return int(self._counts[self._number[id]]) if id in self._number else 0
+
+    def most_common(self, n: int) -> list[tuple[Piece, int]]:
+        """The `n` most frequent tokens with their counts, the first met first among equals."""
+        order = np.argsort(-self._counts, kind="stable")[:n]
+        return [(self._kinds[i], int(self._counts[i])) for i in order]
+
+    def joined(self) -> bytes:
+        """The bytes of all tokens, one after the other."""
+        parts = (self._kind[start : start + _AT_ONCE].tolist() for start in range(0, len(self), _AT_ONCE))
+        return b"".join(b"".join([self._kinds[kind].bytes for kind in part]) for part in parts)
+
+
+class EncodedText(TokenArrays):
+    """The tokens of `text`, with their places in it.
+
+    Attributes:
+        text: what was encoded.
+        n_bytes, n_words: how long that text is; words are what stands between spaces.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, text: str) -> None:
+        self.text = text
+        self.n_bytes = len(text.encode())
+        self.n_words = sum(1 for _ in _WORD.finditer(text))
+        # Part by part, so that no list is long: making millions of objects at once would hold up the window.
+        parts = [tuple(np.array(column, np.int64) for column in part) for part in placed_parts(tokenizer, text)]
+        ids, starts, ends = (np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3))
+        super().__init__(tokenizer, ids, starts, ends)
+
+    def touching(self, start: int, end: int) -> range:
+        """The tokens of the text's bytes `start` to `end`; of none, the one at `start` or before it."""
+        if not len(self) or not self.n_bytes:
+            return range(0)
+        first_byte = min(start, self.n_bytes - 1)
+        last_byte = max(end - 1, first_byte)
+        first = int(np.searchsorted(self.starts, first_byte, side="right")) - 1
+        while first > 0 and self.starts[first - 1] == self.starts[first]:
+            first -= 1  # several tokens that spell one character lie at one place
+        last = int(np.searchsorted(self.starts, last_byte, side="right")) - 1
+        return range(max(first, 0), max(first, last, 0) + 1)

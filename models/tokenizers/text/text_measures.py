@@ -1,0 +1,214 @@
+"""What several tokenizers make of the same texts, counted: tokens, words that stay whole, what is unknown."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from models.tokenizers.codec import text_parts
+from models.tokenizers.making.texts import BATCH, batches
+from models.tokenizers.token_bytes import TokenBytes
+from models.tokenizers.unknown import unknown_ids
+
+_SPACED = re.compile(r"\S+")
+_WORD = re.compile(r"\w(?:\S*\w)?")
+"""A word without the punctuation around it."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What one tokenizer makes of some texts. A ratio is NaN where there is nothing to divide by.
+
+    Attributes:
+        n_bytes, n_characters: of the texts, in UTF-8 and in Unicode code points.
+        n_words: what stands between spaces. Languages that write without spaces have next to none.
+        n_bare_words: those with a letter or digit in them, taken without the punctuation around them.
+        n_tokens: all; n_unknown: those that stand for what the tokenizer does not know.
+        n_whole: of the bare words, those that one token holds, alone or with what is around them.
+    """
+
+    n_bytes: int = 0
+    n_characters: int = 0
+    n_words: int = 0
+    n_bare_words: int = 0
+    n_tokens: int = 0
+    n_unknown: int = 0
+    n_whole: int = 0
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Figures)})
+
+    @property
+    def tokens_per_word(self) -> float:
+        """Also called fertility."""
+        return _ratio(self.n_tokens, self.n_words)
+
+    @property
+    def words_per_token(self) -> float:
+        return _ratio(self.n_words, self.n_tokens)
+
+    @property
+    def characters_per_token(self) -> float:
+        return _ratio(self.n_characters, self.n_tokens)
+
+    @property
+    def bytes_per_token(self) -> float:
+        return _ratio(self.n_bytes, self.n_tokens)
+
+    @property
+    def whole_share(self) -> float:
+        """The share of words that one token holds."""
+        return _ratio(self.n_whole, self.n_bare_words)
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of tokens that stand for something unknown."""
+        return _ratio(self.n_unknown, self.n_tokens)
+
+
+def measure_texts(tokenizers: Sequence[Tokenizer], texts: Iterable[str]) -> Generator[int, None, tuple[Figures, ...]]:
+    """Encode texts, each on its own and as `encode_text` does, with each tokenizer; the figures in the same order.
+
+    Yields after every piece of work how many bytes of text it encoded: as many times the texts' size in all as there
+    are tokenizers. No more than about a megabyte of the texts is in memory, but for single texts that are longer.
+    """
+    counters = [_Counter(tokenizer) for tokenizer in tokenizers]
+    totals = [Figures()] * len(counters)
+    for batch in map(_Batch, batches(texts)):
+        for i, counter in enumerate(counters):
+            figures = yield from counter.count(batch)
+            totals[i] += figures
+    return tuple(totals)
+
+
+class _Batch:
+    """Texts one after the other with a line break between, so that no word reaches from one into the next.
+
+    Attributes:
+        texts: at least one.
+        byte_at: (characters of all + 1,) where each character begins in UTF-8.
+        starts: where each text begins, in characters.
+        word_starts, word_ends: (words,) of bare words, in bytes.
+        figures: what is so whatever the tokenizer.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        joined = "\n".join(texts)
+        codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
+        widths = np.ones(len(codes), np.int64)
+        for above in (0x7F, 0x7FF, 0xFFFF):
+            widths += codes > above
+        self.byte_at: Ints = np.concatenate(([0], np.cumsum(widths)))
+        self.starts = [0, *itertools.accumulate(len(text) + 1 for text in texts)][:-1]
+        spans = np.fromiter(itertools.chain.from_iterable(m.span() for m in _WORD.finditer(joined)), np.int64)
+        self.word_starts: Ints = self.byte_at[spans[0::2]]
+        self.word_ends: Ints = self.byte_at[spans[1::2]]
+        n_breaks = len(texts) - 1
+        self.figures = Figures(
+            n_bytes=int(self.byte_at[-1]) - n_breaks,
+            n_characters=len(joined) - n_breaks,
+            n_words=sum(1 for _ in _SPACED.finditer(joined)),
+            n_bare_words=len(self.word_starts),
+        )
+
+
+class _Counter:
+    """Counts for one tokenizer."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._bytes = TokenBytes(tokenizer)
+        self._unknown = np.array(sorted(unknown_ids(tokenizer)), np.int64)
+
+    def count(self, batch: _Batch) -> Generator[int, None, Figures]:
+        """What `measure_texts` says, of one batch."""
+        found: list[tuple[Ints, Ints, Ints]] = []
+        for places in _grouped(self._placed_parts(batch)):
+            found.append(self._encode(batch, places))
+            yield sum(int(batch.byte_at[at + len(part)] - batch.byte_at[at]) for at, part in places)
+        ids, starts, ends = (np.concatenate([part[i] for part in found]) for i in range(3))
+        unknown = np.isin(ids, self._unknown)
+        return batch.figures + Figures(
+            n_tokens=len(ids),
+            n_unknown=int(unknown.sum()),
+            n_whole=_n_whole(batch, starts, ends, unknown),
+        )
+
+    def _placed_parts(self, batch: _Batch) -> Iterator[tuple[int, str]]:
+        """What is encoded on its own, with where it begins, in characters."""
+        for at, text in zip(batch.starts, batch.texts, strict=True):
+            for part in text_parts(self._tokenizer, text):
+                yield at, part
+                at += len(part)
+
+    def _encode(self, batch: _Batch, places: Sequence[tuple[int, str]]) -> tuple[Ints, Ints, Ints]:
+        """Ids, and where each token starts and ends in the batch, in bytes."""
+        parts = [part for _, part in places]
+        if self._bytes.tile_the_text:
+            encodings = self._tokenizer.encode_batch_fast(parts, add_special_tokens=False)
+            ids, counts = _ids_of(encodings)
+            lengths = self._lengths(ids)
+            first = batch.byte_at[[at for at, _ in places]]
+            size = batch.byte_at[[at + len(part) for at, part in places]] - first
+            sums = np.concatenate(([0], np.cumsum(lengths)))
+            token_at = np.concatenate(([0], np.cumsum(counts)))
+            if np.array_equal(sums[token_at[1:]] - sums[token_at[:-1]], size):
+                starts = sums[:-1] + np.repeat(first - sums[token_at[:-1]], counts)
+                return ids, starts, starts + lengths
+        # Where tokens do not spell the text, each says where it comes from.
+        encodings = self._tokenizer.encode_batch(parts, add_special_tokens=False)
+        ids, counts = _ids_of(encodings)
+        flat = itertools.chain.from_iterable
+        offsets = np.fromiter(flat(flat(encoding.offsets for encoding in encodings)), np.int64)
+        begins = np.repeat([at for at, _ in places], counts)
+        return ids, batch.byte_at[begins + offsets[0::2]], batch.byte_at[begins + offsets[1::2]]
+
+    def _lengths(self, ids: Ints) -> Ints:
+        """How many bytes each token spells."""
+        kinds, number = np.unique(ids, return_inverse=True)
+        sizes = np.fromiter((len(self._bytes[id]) for id in kinds.tolist()), np.int64, len(kinds))
+        found: Ints = sizes[number]
+        return found
+
+
+def _ids_of(encodings: Sequence[Encoding]) -> tuple[Ints, Ints]:
+    """All ids, one encoding's after the other's, and how many each has."""
+    lists = [encoding.ids for encoding in encodings]
+    counts = np.fromiter(map(len, lists), np.int64, len(lists))
+    return np.fromiter(itertools.chain.from_iterable(lists), np.int64, int(counts.sum())), counts
+
+
+def _n_whole(batch: _Batch, starts: Ints, ends: Ints, unknown: NDArray[np.bool_]) -> int:
+    """How many bare words are touched by one token, which knows what it stands for."""
+    first = np.searchsorted(ends, batch.word_starts, side="right")
+    after = np.searchsorted(starts, batch.word_ends, side="left")
+    alone = first[after - first == 1]
+    return int((~unknown[alone]).sum())
+
+
+def _grouped(places: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """The parts in groups that are encoded at once."""
+    group: list[tuple[int, str]] = []
+    size = 0
+    for place in places:
+        group.append(place)
+        size += len(place[1])
+        if size >= BATCH:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan

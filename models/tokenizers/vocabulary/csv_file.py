@@ -1,0 +1,51 @@
+"""A vocabulary as a CSV file (RFC 4180, UTF-8): every token with its bytes, type, merge or score, and its counts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.files.atomic import atomic_write_text
+from models.tokenizers.vocabulary.table import Vocabulary
+from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage
+
+COLUMNS = ("id", "token", "text", "bytes", "n_bytes", "n_characters", "type", "script", "reachable")
+MERGE_COLUMNS = ("left", "right", "rank")
+COUNT_COLUMNS = ("count", "share", "frequency_rank", "as_step", "use")
+
+
+def write_vocabulary_csv(path: Path, vocabulary: Vocabulary, usage: Usage | None, rows: Iterable[int]) -> None:
+    """Write these rows of a vocabulary, in their order; counts only where there are some.
+
+    `token` is how it is shown, `text` what it is (empty where its bytes are no whole characters), `bytes` hexadecimal.
+
+    Raises:
+        OSError: where the file cannot be written.
+    """
+    out = io.StringIO(newline="")
+    write = csv.writer(out).writerow
+    has_merges, scores = vocabulary.model == "BPE", vocabulary.scores
+    write(
+        (
+            *COLUMNS,
+            *(MERGE_COLUMNS if has_merges else ()),
+            *(("score",) if scores is not None else ()),
+            *(COUNT_COLUMNS if usage is not None else ()),
+        )
+    )
+    for row in rows:
+        token = vocabulary[row]
+        line: list[object] = [token.id, token.shown, token.text or "", token.bytes.hex(), len(token.bytes)]
+        line += [token.n_characters, token.type, token.script, int(token.reachable)]
+        if has_merges:
+            line += ["" if token.rank < 0 else value for value in (token.left, token.right, token.rank)]
+        if scores is not None:
+            line.append(token.score)
+        if usage is not None:
+            count = int(usage.counts[row])
+            line += [count, count / usage.n_tokens, int(usage.ranks[row]) or "", int(usage.as_steps[row])]
+            line.append(USE_NAMES[usage.uses[row]])
+        write(line)
+    atomic_write_text(path, out.getvalue())

@@ -1,0 +1,176 @@
+"""A batch size found by trial: doubled until memory ends or nothing is gained, each measured in real steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator
+
+from models.data.batches import EncodedSplit, batches_of, encode_split
+from models.data.plain_objectives import Objective, make_objective
+from models.device import DeviceChoice, choose_device, is_out_of_memory
+from models.events import Event, Phase, Progress
+from models.library.library import Library
+from models.settings.run_spec import RunSpec
+from models.training.prepare import Prepared, prepare_trial
+from models.training.trials.findings import BatchFound, BatchPoint
+from models.training.trials.trial import Trial, free_bytes, heaviest
+
+MOST = 65_536
+"""What a TrainConfig's batch_size may be at most."""
+
+TIMED_STEPS = 3
+GAIN = 1.05
+"""A batch twice as large that is not at least so many times as fast is no gain."""
+
+SLOW_S = 30.0
+"""A step that takes longer ends the search upwards: nobody would wait for the next one."""
+
+SPARE = 0.9
+"""The share of the free memory that a trial may be expected to take: beyond it, a computer begins to swap."""
+
+
+def find_batch(
+    library: Library, spec: RunSpec, device: str = "auto", *, below: int | None = None
+) -> Generator[Event, None, BatchFound]:
+    """Try batch sizes on the run's own data. Yields Phase, Progress, BatchPoint. No run is made.
+
+    below: a size that is known not to fit. Then only the largest one that does is looked for: the remedy where a
+    training ran out of memory.
+
+    Raises:
+        ValueError: where the run could not train, with a sentence.
+    """
+    prepared = yield from prepare_trial(library, spec)
+    return (yield from try_batches(prepared, choose_device(device), below=below))
+
+
+def try_batches(
+    prepared: Prepared, choice: DeviceChoice, *, below: int | None = None
+) -> Generator[Event, None, BatchFound]:
+    """As `find_batch`, of what is prepared already."""
+    yield Phase(name="Encoding the text")
+    search = _Search(prepared, choice)
+    if below is None:
+        yield from search.double()
+    ceiling = below if below is not None else search.too_large
+    if ceiling is not None:
+        yield from search.bisect(ceiling)
+    return search.result()
+
+
+class _Search:
+    def __init__(self, prepared: Prepared, choice: DeviceChoice) -> None:
+        spec = prepared.spec
+        self._spec, self._choice = spec, choice
+        self._padded = prepared.corpus.kind == "examples"
+        self._objective: Objective = make_objective(spec.model, prepared.tokenizer, spec.train.objective)
+        self._encoded: EncodedSplit = encode_split(prepared.corpus, prepared.tokenizer, "train")
+        self._limit = free_bytes(choice)
+        self._points: dict[int, BatchPoint] = {}
+        self._seconds = 0.0
+        self.too_large: int | None = None
+
+    def double(self) -> Generator[Event, None, None]:
+        """1, 2, 4 … until one does not fit, or is no gain any more."""
+        size, best, n_vain = 1, 0.0, 0
+        while size <= MOST:
+            point = yield from self._try(size)
+            if not point.fits:
+                self.too_large = size
+                return
+            assert point.tokens_per_s is not None
+            n_vain = 0 if point.tokens_per_s >= GAIN * best else n_vain + 1
+            best = max(best, point.tokens_per_s)
+            if n_vain == 2 or self._seconds > SLOW_S:
+                return
+            size *= 2
+
+    def bisect(self, too_large: int) -> Generator[Event, None, None]:
+        """The largest that fits below a size that does not, to within a sixteenth of it."""
+        low = max((size for size, point in self._points.items() if point.fits and size < too_large), default=0)
+        while too_large - low > max(1, too_large // 16):
+            size = (low + too_large) // 2
+            point = yield from self._try(size)
+            low, too_large = (size, too_large) if point.fits else (low, size)
+        self.too_large = too_large
+
+    def result(self) -> BatchFound:
+        points = tuple(self._points[size] for size in sorted(self._points))
+        fitting = [point for point in points if point.fits and point.tokens_per_s is not None]
+        wanted = self._spec.train.batch_size * self._spec.train.grad_accum_steps
+        largest = fitting[-1].batch_size if fitting and self.too_large is not None else None
+        best = max((point.tokens_per_s or 0.0 for point in fitting), default=0.0)
+        fastest = next((p.batch_size for p in fitting if (p.tokens_per_s or 0.0) * GAIN >= best), None)
+        size = min(largest or wanted, wanted) if fitting else None
+        accum = -(-wanted // size) if size else self._spec.train.grad_accum_steps
+        return BatchFound(
+            points=points,
+            largest=largest,
+            fastest=fastest,
+            batch_size=None if size is None else -(-wanted // accum),
+            grad_accum_steps=accum,
+            limit_bytes=self._limit,
+        )
+
+    def _try(self, size: int) -> Generator[Event, None, BatchPoint]:
+        """Train a few steps with it, unless what smaller ones took shows that it cannot fit; yield what came of it."""
+        yield Phase(name=f"Trying batches of {size:,}")
+        if self._limit is not None and (self._expected(size) or 0) > SPARE * self._limit:
+            point = BatchPoint(batch_size=size, fits=False, is_tried=False)
+        else:
+            point = yield from self._measure(size)
+        self._points[size] = point
+        yield point
+        return point
+
+    def _measure(self, size: int) -> Generator[Event, None, BatchPoint]:
+        train = dataclasses.replace(self._spec.train, batch_size=size, grad_accum_steps=1)
+        spec = dataclasses.replace(self._spec, train=train)
+        batches = batches_of(self._encoded, self._objective, spec.model.context_length, train)
+        trial = None
+        try:
+            trial = Trial(spec, batches, self._choice, padded=self._padded)
+            steps = []
+            for i in range(TIMED_STEPS):
+                steps.append(trial.step(i))
+                yield Progress(done=i + 1, total=TIMED_STEPS + 1)  # where it may be stopped
+            del steps[0]  # slower than the others: the device is cold
+            peak = trial.peak_bytes(heaviest(batches))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return BatchPoint(batch_size=size, fits=False)
+        finally:
+            if trial is not None:
+                trial.free()
+        self._seconds = max(step.seconds for step in steps)
+        speed = sum(step.n_tokens for step in steps) / sum(step.seconds for step in steps)
+        return BatchPoint(batch_size=size, fits=True, tokens_per_s=speed, peak_bytes=peak)
+
+    def _expected(self, size: int) -> int | None:
+        """The bytes that a size will take, by what two smaller ones took: they grow along a line."""
+        known = [(s, p.peak_bytes) for s, p in sorted(self._points.items()) if p.peak_bytes is not None and s < size]
+        if not known:
+            return None
+        (last, at_last), (first, at_first) = known[-1], known[0]
+        if last == first:
+            return at_last * size // last if self._choice.device.type == "cpu" else None
+        return round(at_last + (at_last - at_first) / (last - first) * (size - last))
+
+
+def remedy_sentence(found: BatchFound) -> str:
+    """What to do where a training ran out of memory, by what was tried."""
+    if found.largest is None or found.batch_size is None:
+        return "Not even one text at a time fits: use a shorter context_length or a smaller model."
+    return (
+        f"The largest batch_size that fits is {found.largest}, found by trial: use batch_size {found.batch_size} with "
+        f"grad_accum_steps {found.grad_accum_steps}, which learns the same."
+    )
+
+
+def found_sentence(found: BatchFound) -> str:
+    """What a whole search says, in a sentence or two."""
+    if found.largest is None and found.fastest is None:
+        return remedy_sentence(found)
+    limit = f"{found.largest} is the largest that fits." if found.largest is not None else "Memory was no limit."
+    return f"A batch_size of {found.fastest} is as fast as larger ones. {limit}"

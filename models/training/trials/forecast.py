@@ -1,0 +1,149 @@
+"""What a run will read and what it will cost, before it starts: its data looked at, and a few of its steps measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Generator
+
+from models import cost
+from models.data.batches import Batches, batches_of, encode_split
+from models.data.plain_objectives import make_objective
+from models.device import DeviceChoice, choose_device, is_out_of_memory, pick_precision
+from models.events import Event, Phase, Progress
+from models.library.library import Library
+from models.settings.run_spec import RunSpec, TrainConfig, objective_of
+from models.training.objective import validation_slice
+from models.training.prepare import Prepared, prepare_trial
+from models.training.samples import write_sample
+from models.training.trials.findings import RunCost
+from models.training.trials.preview import preview_encoded
+from models.training.trials.trial import Trial, free_bytes, heaviest
+
+TIMED_STEPS = 4
+"""After a first one, which is slower since the device is cold."""
+
+_N_WORK = TIMED_STEPS + 3
+
+
+def forecast(
+    library: Library, spec: RunSpec, device: str = "auto", *, measured: bool = True
+) -> Generator[Event, None, None]:
+    """Prepare text and tokenizer as the run would; yield its DataPreview and, where `measured`, its RunCost.
+
+    Yields Phase and Progress besides. Makes no run; torch's random state is as found at each event.
+
+    Raises:
+        ValueError: where the run could not train, with a sentence.
+    """
+    prepared = yield from prepare_trial(library, spec)
+    yield Phase(name="Encoding the text")
+    encoded = [encode_split(prepared.corpus, prepared.tokenizer, split) for split in ("train", "val")]
+    yield Phase(name="Making the first batches")
+    model, train = prepared.spec.model, prepared.spec.train
+    preview = preview_encoded(prepared.corpus, prepared.tokenizer, model, train, encoded)
+    yield preview
+    if not measured:
+        return
+    yield Phase(name="Measuring a few steps")
+    objective = make_objective(model, prepared.tokenizer, train.objective)
+    batches = batches_of(encoded[0], objective, model.context_length, train)
+    validation = None
+    if train.eval_interval and not preview.problems:
+        validation = batches_of(encoded[1], objective, model.context_length, train)
+    yield from _measure(prepared, spec, choose_device(device), batches, validation)
+
+
+def _measure(
+    prepared: Prepared, asked: RunSpec, choice: DeviceChoice, batches: Batches, validation: Batches | None
+) -> Generator[Event, None, None]:
+    spec = prepared.spec
+    train, model = spec.train, spec.model
+    precision = str(pick_precision(train, model, choice.device)).removeprefix("torch.")
+    estimate = cost.memory(
+        model, train.batch_size, model.context_length, train.optimizer, device=choice.device.type, precision=precision
+    )
+    available = free_bytes(choice)
+    common = RunCost(
+        spec=asked,
+        device=choice.label,
+        precision=precision,
+        fits=False,
+        is_tried=False,
+        estimated_bytes=sum(estimate.values()),
+        available_bytes=available,
+    )
+    if available is not None and common.estimated_bytes > available:
+        yield common  # trying it would make the computer swap
+        return
+    yield Progress(done=0, total=_N_WORK)
+    trial = None
+    try:
+        trial = Trial(spec, batches, choice, padded=prepared.corpus.kind == "examples")
+        steps = []
+        for i in range(1 + TIMED_STEPS):
+            steps.append(trial.step(i))
+            yield Progress(done=i + 1, total=_N_WORK)
+        del steps[0]
+        peak = trial.peak_bytes(heaviest(batches))
+        yield Progress(done=_N_WORK - 1, total=_N_WORK)
+        validation_s = _validation_seconds(trial, train, validation)
+        samples_s = _sample_seconds(trial, prepared)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        yield dataclasses.replace(common, is_tried=True)
+        return
+    finally:
+        if trial is not None:
+            trial.free()
+    yield Progress(done=_N_WORK, total=_N_WORK)
+    seconds = statistics.mean(step.seconds for step in steps)
+    yield dataclasses.replace(
+        common,
+        is_tried=True,
+        fits=available is None or peak is None or peak <= available,
+        peak_bytes=peak,
+        ms_per_step=1000 * seconds,
+        tokens_per_s=sum(step.n_tokens for step in steps) / sum(step.seconds for step in steps),
+        training_s=seconds * train.steps,
+        validation_s=validation_s,
+        samples_s=samples_s,
+    )
+
+
+def _validation_seconds(trial: Trial, train: TrainConfig, validation: Batches | None) -> float:
+    """Of all validations of the run, from one batch of them."""
+    if validation is None:
+        return 0.0
+    batches = validation_slice(validation, train.eval_batches)
+    return trial.validate(batches[len(batches) // 2]) * len(batches) * times_due(train.steps, train.eval_interval)
+
+
+def _sample_seconds(trial: Trial, prepared: Prepared) -> float:
+    """Of all samples of the run, from one of its prompts."""
+    spec = prepared.spec
+    train = spec.train
+    if not (train.sample_interval and train.prompts):
+        return 0.0
+    began = time.perf_counter()
+    write_sample(
+        trial.model,
+        prepared.tokenizer,
+        train.prompts[0],
+        as_chat=prepared.corpus.has_chats,
+        seed=train.seed,
+        max_tokens=train.sample_tokens,
+        denoises=objective_of(spec.model, train.objective) == "denoising",
+    )
+    n = times_due(train.steps, train.sample_interval, train.checkpoint_interval)
+    return (time.perf_counter() - began) * len(train.prompts) * n
+
+
+def times_due(steps: int, *intervals: int) -> int:
+    """How often something happens that is due at step 0, at every multiple of one or two intervals, and at the end."""
+    both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
+    at_end = all(steps % interval for interval in intervals)
+    return 1 + sum(steps // interval for interval in intervals) - both + at_end

@@ -1,0 +1,106 @@
+"""What a training step really allocates: the peak of torch's own allocations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.profiler import profile
+
+from models.architecture.transformer import AnyModel, EncoderDecoder, build_model
+from models.settings.model_config import ModelConfig
+
+
+class RandomTexts:
+    """Random token ids of the shape that a design trains on: nothing can be learned from them, but they cost as much.
+
+    batch_size texts of `length` tokens; for an encoder-decoder, after sources of `source_length` tokens.
+    """
+
+    def __init__(
+        self, config: ModelConfig, batch_size: int, length: int, source_length: int, device: torch.device
+    ) -> None:
+        generator = torch.Generator().manual_seed(0)
+
+        def draw(n: int, *shape: int) -> Tensor:
+            return torch.randint(n, shape, generator=generator).to(device)
+
+        has_labels = config.topology == "encoder-only" and config.head in ("sequence", "token")
+        self.inputs = draw(config.vocab_size, batch_size, length)
+        self.targets = draw(
+            config.n_label if has_labels else config.vocab_size,
+            *((batch_size,) if config.head == "sequence" else (batch_size, length)),
+        )
+        self.source = None
+        if config.topology == "encoder-decoder":
+            self.source = draw(config.vocab_size, batch_size, source_length)
+        self.n_tokens = batch_size * (length + (0 if self.source is None else source_length))
+
+    def loss(self, model: AnyModel, dtype: torch.dtype = torch.float32) -> Tensor:
+        """The mean cross-entropy over all targets, in nats: a float32 scalar with a gradient. The softmax is float32.
+
+        Raises:
+            ValueError: where the model is an encoder without a head.
+        """
+        with torch.autocast(self.inputs.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            if isinstance(model, EncoderDecoder):
+                assert self.source is not None
+                logits = model(self.source, self.inputs)
+            else:
+                logits = model(self.inputs)
+        return F.cross_entropy(logits.flatten(0, -2).float(), self.targets.flatten())
+
+
+def peak_allocated(run: Callable[[], None], device: torch.device) -> int:
+    """The most bytes that torch had allocated on `device` while `run` ran, above what was allocated before.
+
+    On the CPU that is the running sum of the profiler's memory events, which slows `run` down; on CUDA the allocator's
+    own record.
+
+    Raises:
+        ValueError: on a device that keeps no such record.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    if device.type != "cpu":
+        raise ValueError(f"Peak memory cannot be measured on {device.type.upper()}: choose the CPU or CUDA.")
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler writes of its comings and goings to stderr
+    with profile(profile_memory=True) as watched:
+        run()
+    assert watched.kineto_results is not None
+    events = [event for event in watched.kineto_results.events() if event.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak
+
+
+def measured_activations(
+    config: ModelConfig,
+    batch_size: int,
+    length: int,
+    source_length: int | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> int:
+    """The measured counterpart of `models.cost.activation_bytes`, by its convention, with a model built for it.
+
+    Forward, cross-entropy over all logits and backward of one step in train mode; every `.grad` exists before. Draws
+    weights and dropout from torch's global generator.
+    """
+    device = torch.device(device)
+    model = build_model(config).to(device).train()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    texts = RandomTexts(config, batch_size, length, length if source_length is None else source_length, device)
+    return peak_allocated(lambda: texts.loss(model, dtype).backward(), device)

@@ -1,0 +1,179 @@
+"""What a run will read, before it does: its first examples token by token, how much text there is, and how long."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+
+import numpy as np
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.data.batch import Batch
+from models.data.batches import EncodedSplit, batches_of, encode_split, make_batches
+from models.data.corpus import Corpus
+from models.data.plain_objectives import Objective, make_objective
+from models.events import Event, Phase
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import TrainConfig, objective_of
+from models.tokenizers import pieces_of
+from models.tokenizers.special_tokens import mask_id, sentinel_ids
+from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts, TokenRow
+
+N_EXAMPLES = 6
+"""Examples that are shown: of the first batches of the run."""
+
+MOST_TOKENS = 600
+"""Of each example, at most: a screen holds no more."""
+
+_MOST_LINES = 20_000
+_MOST_BINS = 24
+
+
+def preview_data(
+    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig
+) -> Generator[Event, None, DataPreview]:
+    """Encode the corpus and look at the run's own first batches: same code, same seed. Yields Phase.
+
+    Raises:
+        ValueError: where the training text does not suffice, or the design has no plain objective.
+    """
+    yield Phase(name="Encoding the text")
+    encoded = [encode_split(corpus, tokenizer, split) for split in ("train", "val")]
+    yield Phase(name="Making the first batches")
+    if corpus.source == "pronouns":
+        return _preview_pronouns(corpus, tokenizer, model, train, encoded)
+    return preview_encoded(corpus, tokenizer, model, train, encoded)
+
+
+def preview_encoded(
+    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
+) -> DataPreview:
+    """As `preview_data`, of the splits train and val that are encoded already."""
+    objective = make_objective(model, tokenizer, train.objective)
+    batches = batches_of(encoded[0], objective, model.context_length, train)
+    problems = []
+    if train.eval_interval:
+        try:
+            batches_of(encoded[1], objective, model.context_length, train)
+        except ValueError as error:
+            problems.append(str(error))
+    name = objective_of(model, train.objective)
+    gaps = {id for id in (mask_id(tokenizer), *sentinel_ids(tokenizer)) if id is not None}
+    examples: list[PreviewExample] = []
+    for step in range(min(N_EXAMPLES, batches.n_batches)):
+        batch = batches.batch(step // train.grad_accum_steps, step % train.grad_accum_steps)
+        # Of several batches one each: those of one batch may be alike in length.
+        row = step % len(batch.inputs)
+        examples.append(_example(name, tokenizer, batch, row, gaps))
+    return DataPreview(
+        objective=name,
+        examples=tuple(examples),
+        splits=tuple(_facts(split) for split in encoded),
+        lengths=_lengths(corpus, tokenizer, encoded[0], objective),
+        epochs=train.steps * train.grad_accum_steps / batches.n_batches,
+        vocab_size=tokenizer.get_vocab_size(),
+        problems=tuple(problems),
+    )
+
+
+def _preview_pronouns(
+    corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
+) -> DataPreview:
+    """Of sentences whose "it" is to point at a noun: that noun is what is predicted."""
+    batches = make_batches(corpus, tokenizer, model, train)
+    examples = []
+    for step in range(min(N_EXAMPLES, batches.n_batches)):
+        batch = batches.batch(step)
+        assert batch.mask is not None
+        it = int(batch.weights[0].argmax())
+        says = _row(tokenizer, _real(batch.inputs[0], batch.mask[0]), predicted={int(batch.targets[0, it])})
+        examples.append(PreviewExample(reads=None, says=says))
+    lengths = np.array([len(ids) - 1 for ids, _ in encoded[0].examples])  # the end is not read
+    return DataPreview(
+        objective="pronouns",
+        examples=tuple(examples),
+        splits=tuple(_facts(split) for split in encoded),
+        lengths=_histogram("examples", lengths, 0),
+        epochs=train.steps * train.grad_accum_steps / batches.n_batches,
+        vocab_size=tokenizer.get_vocab_size(),
+    )
+
+
+def _example(objective: str, tokenizer: Tokenizer, batch: Batch, row: int, gaps: set[int]) -> PreviewExample:
+    inputs, targets = batch.inputs[row].tolist(), batch.targets[row].tolist()
+    weights = batch.weights[row].tolist()
+    counts = [i for i, weight in enumerate(weights) if weight > 0]
+    if objective == "next-token":
+        last = counts[-1] + 1 if counts else 0
+        says = _row(tokenizer, [inputs[0], *targets[:last]], predicted={i + 1 for i in counts})
+        return PreviewExample(reads=None, says=says)
+    if objective == "masked-tokens":
+        real = len(inputs) if batch.mask is None else int(batch.mask[row].sum())
+        inputs, targets = inputs[:real], targets[:real]
+        differs = {i for i in range(real) if inputs[i] != targets[i]}
+        hidden = {i for i in differs if inputs[i] in gaps}
+        reads = _row(tokenizer, inputs, hidden=hidden, changed=differs - hidden)
+        return PreviewExample(reads=reads, says=_row(tokenizer, targets, predicted=set(counts)))
+    assert batch.source is not None
+    source = _real(batch.source[row], None if batch.source_mask is None else batch.source_mask[row])
+    reads = _row(tokenizer, source, hidden={i for i, id in enumerate(source) if id in gaps})
+    last = counts[-1] + 1 if counts else 0
+    return PreviewExample(reads=reads, says=_row(tokenizer, targets[:last], predicted=set(counts)))
+
+
+def _real(ids: Tensor, mask: Tensor | None) -> list[int]:
+    kept: list[int] = (ids if mask is None else ids[mask]).tolist()
+    return kept
+
+
+def _row(
+    tokenizer: Tokenizer,
+    ids: Sequence[int],
+    *,
+    predicted: set[int] | None = None,
+    hidden: set[int] | None = None,
+    changed: set[int] | None = None,
+) -> TokenRow:
+    shown = range(min(len(ids), MOST_TOKENS))
+
+    def seen(places: set[int] | None) -> frozenset[int]:
+        return frozenset(i for i in places or () if i in shown)
+
+    return TokenRow(
+        pieces=tuple(pieces_of(tokenizer, ids[:MOST_TOKENS])),
+        predicted=seen(predicted),
+        hidden=seen(hidden),
+        changed=seen(changed),
+        n_left_out=len(ids) - len(shown),
+    )
+
+
+def _facts(encoded: EncodedSplit) -> SplitFacts:
+    return SplitFacts(
+        split=encoded.split,
+        n_tokens=encoded.n_tokens,
+        n_bytes=encoded.n_bytes,
+        n_examples=len(encoded.examples),
+    )
+
+
+def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, objective: Objective) -> Lengths:
+    """Of the training split: of its examples, or of the lines of its text (of very many, some all over it)."""
+    if encoded.ids is None:
+        lengths = np.array([len(ids) for ids, _ in encoded.examples])
+        return _histogram("examples", lengths, int((lengths > objective.width).sum()))
+    lines = [line for line in corpus.read_text(encoded.split).split("\n") if line.strip()]
+    lines = lines[:: -(-len(lines) // _MOST_LINES)]
+    found = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
+    return _histogram("lines", np.array([len(encoding.ids) for encoding in found]), 0)
+
+
+def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n_cut: int) -> Lengths:
+    longest = int(lengths.max())
+    most = max(1, int(np.quantile(lengths, 0.99)))
+    width = -(-most // _MOST_BINS)
+    n_bins = min(_MOST_BINS, -(-longest // width))
+    bins = np.minimum((np.maximum(lengths, 1) - 1) // width, n_bins - 1)
+    counts = tuple(np.bincount(bins, minlength=n_bins).tolist())
+    median = int(np.median(lengths))
+    return Lengths(unit=unit, counts=counts, width=width, longest=longest, median=median, n_cut=n_cut)

@@ -1,0 +1,180 @@
+"""A training tried out on its own data for a few steps, of which nothing is kept: what finders and forecasts share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from models.architecture.transformer import AnyModel, build_model
+from models.data.batch import Batch
+from models.data.batches import Batches
+from models.data.corpus import open_corpus
+from models.device import DeviceChoice, is_out_of_memory, out_of_memory_sentence, pick_precision
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import RunSpec
+from models.tokenizers import read_tokenizer
+from models.training.objective import weighted_nll
+from models.training.optim import make_optimizers
+from models.training.prepare import Prepared
+from models.training.trials.measure import peak_allocated
+
+_LOOKED_AT = 64
+"""Batches among which the largest is looked for."""
+
+
+def prepared_run(library: Library, run: RunFolder) -> Prepared:
+    """What a run that there is is trained on; ValueError where its text is gone."""
+    corpus = open_corpus(library, run.made_from("corpus"))
+    return Prepared(spec=run.spec, tokenizer=read_tokenizer(run.tokenizer_file), corpus=corpus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One update: loss in nats per unit of weight, tokens read, seconds on the clock, its batches' making included."""
+
+    loss: float
+    n_tokens: int
+    seconds: float
+
+
+class Trial:
+    """A new model of `spec` and its optimizers, until `free`. Torch's random state is as found after each call.
+
+    What runs out of memory raises as torch does: see `out_of_memory_as_sentence`.
+    """
+
+    def __init__(self, spec: RunSpec, batches: Batches, device: DeviceChoice, *, padded: bool) -> None:
+        self._train, self._batches, self._padded = spec.train, batches, padded
+        self._device = device.device
+        self._dtype = pick_precision(spec.train, spec.model, device.device)
+        self._held_before = torch.cuda.memory_allocated(self._device) if self._device.type == "cuda" else 0
+        with self._undisturbed():
+            torch.manual_seed(spec.train.seed)
+            self._model = build_model(spec.model).to(self._device).train()
+        self._optimizers = make_optimizers(self._model, spec.train)
+
+    @property
+    def model(self) -> AnyModel:
+        """As it is after the steps so far."""
+        return self._model
+
+    @property
+    def precision(self) -> str:
+        """float32 or bfloat16."""
+        return str(self._dtype).removeprefix("torch.")
+
+    def step(self, number: int, multiple: float = 1.0) -> Step:
+        """The update after `number` updates, on the batches that a run would have there.
+
+        multiple: what the base learning rates are multiplied by.
+        """
+        self._wait()
+        began = time.perf_counter()
+        batches = [self._batches.batch(number, i) for i in range(self._train.grad_accum_steps)]
+        loss = self._update(batches, multiple)
+        return Step(
+            loss=loss,
+            n_tokens=sum(batch.count_tokens(padded=self._padded) for batch in batches),
+            seconds=time.perf_counter() - began,
+        )
+
+    def peak_bytes(self, number: int) -> int | None:
+        """The most that torch holds in the update `number`: weights, gradients, optimizer, activations; None on MPS.
+
+        On the CPU it takes the step once more, under the profiler.
+        """
+        batches = [self._batches.batch(number, 0)]
+        if self._device.type == "cpu":
+            held = sum(tensor.nbytes for tensor in (*self._model.parameters(), *self._model.buffers()))
+            states = (state for optimizer in self._optimizers for state in optimizer.state.values())
+            held += sum(v.nbytes for state in states for v in state.values() if isinstance(v, torch.Tensor))
+
+            def watched() -> None:
+                self._update(batches, 0.0)
+
+            return held + peak_allocated(watched, self._device)
+        if self._device.type != "cuda":
+            return None
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._update(batches, 0.0)
+        self._wait()
+        return torch.cuda.max_memory_allocated(self._device) - self._held_before
+
+    def validate(self, batch: Batch) -> float:
+        """Seconds that one validation batch takes."""
+        self._wait()
+        began = time.perf_counter()
+        self._model.eval()
+        with torch.no_grad():
+            float(weighted_nll(self._model, batch))
+        self._model.train()
+        return time.perf_counter() - began
+
+    def free(self) -> None:
+        """Let go of everything, and give a GPU's memory back."""
+        del self._model, self._optimizers
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _update(self, batches: list[Batch], multiple: float) -> float:
+        parameters = list(self._model.parameters())
+        weight = sum(float(batch.weights.sum()) for batch in batches) or 1.0
+        total = 0.0
+        with self._undisturbed():
+            for batch in batches:
+                loss = weighted_nll(self._model, batch, self._dtype) / weight
+                loss.backward()
+                total += float(loss.detach())
+            if self._train.grad_clip:
+                torch.nn.utils.clip_grad_norm_(parameters, self._train.grad_clip)
+            for optimizer in self._optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["initial_lr"] * multiple
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+        return total
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            yield
+
+
+def heaviest(batches: Batches) -> int:
+    """Which of the first batches takes the most memory: the one with the most cells, padding included."""
+
+    def cells(i: int) -> int:
+        batch = batches.batch(i)
+        return batch.inputs.numel() + (0 if batch.source is None else batch.source.numel())
+
+    return max(range(min(_LOOKED_AT, batches.n_batches)), key=cells)
+
+
+def free_bytes(choice: DeviceChoice) -> int | None:
+    """What a training may take at most: of main memory what is free now; of a GPU's all, None where nobody says."""
+    if choice.device.type == "cpu":
+        return int(psutil.virtual_memory().available)
+    return choice.memory_bytes
+
+
+@contextmanager
+def out_of_memory_as_sentence(device: torch.device) -> Iterator[None]:
+    """Running out of memory is a ValueError that says what to do."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise ValueError(out_of_memory_sentence(device)) from error
+        raise

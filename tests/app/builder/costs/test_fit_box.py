@@ -1,0 +1,34 @@
+"""What a measurement says beyond its numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.builder.costs.dry_run import Measured
+from app.builder.costs.fit_box import note_of
+from app.kit.words.value_words import percent
+from models.settings.model_config import ModelConfig
+from models.training.trials.dry_run import DryRun
+
+
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [
+        (1000, "The estimate is right."),
+        (1200, f"The estimate is {percent(0.2)} too high."),
+        (900, f"The estimate is {percent(0.1)} too low."),
+    ],
+)
+def test_the_estimate_is_compared_with_what_was_measured(needed: int, words: str) -> None:
+    run = DryRun(
+        device="cpu",
+        precision="float32",
+        batch_size=1,
+        length=8,
+        step_ms=(2.0, 1.0),
+        ms_per_step=1.0,
+        tokens_per_s=8000.0,
+        peak_bytes=1000,
+        estimate={"weights": needed},
+    )
+    assert note_of(Measured(config=ModelConfig(), run=run), "", needed, "fits").endswith(f" {words}")

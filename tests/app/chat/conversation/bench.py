@@ -1,0 +1,47 @@
+"""The parts of a chat, put together for tests."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from app.chat.archive.message_tree import Message
+from app.chat.conversation.chat_list import ChatList
+from app.chat.conversation.composer import Composer
+from app.chat.conversation.conversation import Conversation
+from app.chat.conversation.message_view import MessageView
+from app.chat.conversation.view import ChatView
+from app.kit.basics import column
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+
+
+class Bench(QWidget):
+    """The parts of a chat, put together."""
+
+    def __init__(self, session: Session, theme: ThemeProvider) -> None:
+        super().__init__()
+        self.theme = theme
+        self.talk = talk = Conversation(session, self)
+        self.chats = ChatList(talk, theme)
+        self.view = ChatView(talk, theme)
+        self.composer = Composer(theme)
+        self.composer.sent.connect(lambda text: talk.say(Message(content=text)))
+        self.composer.edit_asked.connect(self.view.edit_last)
+        layout = QHBoxLayout(self)
+        layout.addWidget(self.chats)
+        layout.addLayout(column(self.view, self.composer))
+        session.chat_changed.connect(self._show_state)
+        self._session = session
+
+    def _show_state(self) -> None:
+        state = self._session.chat_state
+        self.composer.set_state(can_send=state == "ready", replying=state in ("waiting", "replying"))
+        self.view.set_can_reply(state == "ready")
+
+
+def texts(bench: Bench) -> list[str]:
+    return [view.bubble.text for view in bench.view.messages]
+
+
+def last(bench: Bench) -> MessageView:
+    return bench.view.messages[-1]

@@ -1,0 +1,231 @@
+"""A conversation on screen: versions, editing, going on, the tree, and the glass box in replies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from app.chat.archive.message_tree import Chat, Message
+from app.chat.conversation.glass_replies import GlassReplies
+from app.chat.conversation.tree_view import ChatTree
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from tests.app.chat.chat_actor import TALKER, Actor
+from tests.app.chat.conversation.bench import Bench, last, texts
+
+
+def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    mine = asked.view.messages[0]
+    qtbot.mouseClick(mine.buttons.edit, Qt.MouseButton.LeftButton)
+    assert mine.editor is not None
+    assert not mine.bubble.isVisible()
+    mine.editor.field.setPlainText("Where is it?")
+    qtbot.keyClick(mine.editor.field, Qt.Key.Key_Return)
+    assert actor.asked[-1][0] == [{"role": "user", "content": "Where is it?"}]
+    assert texts(asked) == ["Where is it?", ""]
+    actor.reply(" Here.")
+    assert texts(asked) == ["Where is it?", "Here."]
+    edited = asked.view.messages[0].buttons
+    assert edited.version.text() == "2/2"
+    qtbot.mouseClick(edited.older, Qt.MouseButton.LeftButton)
+    assert texts(asked) == ["Who is it?", "It is Ben."]
+    assert not asked.view.messages[0].buttons.older.isEnabled()
+
+
+def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    before = asked.talk.chat
+    for key in (Qt.Key.Key_Escape, Qt.Key.Key_Return):
+        qtbot.keyClick(asked.composer.field, Qt.Key.Key_Up)
+        editor = asked.view.messages[0].editor
+        assert editor is not None
+        if key == Qt.Key.Key_Escape:
+            editor.field.setPlainText("another")
+        qtbot.keyClick(editor.field, key)
+        assert asked.view.messages[0].editor is None
+        assert asked.view.messages[0].bubble.isVisible()
+    assert asked.talk.chat == before
+
+
+def test_after_an_edit_that_is_given_up_the_keys_stay_with_the_message(qtbot: QtBot, asked: Bench) -> None:
+    asked.activateWindow()
+    message = asked.view.messages[0]
+    message.edit()
+    assert message.editor is not None
+    qtbot.waitUntil(message.editor.field.hasFocus)
+    qtbot.keyClick(message.editor.field, Qt.Key.Key_Escape)
+    assert message.buttons.edit.hasFocus()
+    following = message.buttons.edit.nextInFocusChain()
+    assert following is message.buttons.copy
+
+
+def test_a_reply_can_be_edited_and_says_so(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    qtbot.mouseClick(last(asked).buttons.edit, Qt.MouseButton.LeftButton)
+    editor = last(asked).editor
+    assert editor is not None
+    editor.field.setPlainText("It is Clara.")
+    qtbot.mouseClick(editor.save, Qt.MouseButton.LeftButton)
+    assert (texts(asked)[-1], last(asked).note.text()) == ("It is Clara.", "edited by you")
+    assert not last(asked).buttons.go_on.isVisible()
+    asked.composer.sent.emit("Sure?")
+    assert actor.asked[-1][0][1] == {"role": "assistant", "content": "It is Clara."}
+
+
+def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    assert not last(asked).buttons.go_on.isVisible(), "it ended by itself"
+    asked.composer.sent.emit("Tell me more.")
+    actor.reply(" Once", " upon", reason="length")
+    seed = actor.asked[-1][1].seed
+    qtbot.mouseClick(last(asked).buttons.go_on, Qt.MouseButton.LeftButton)
+    assert (actor.begun, actor.asked[-1][1].seed) == ((10, 11), seed)
+    actor.reply(" a", " time.", begun=" Once upon")
+    made = last(asked).message.made
+    assert made is not None
+    assert texts(asked)[-1] == "Once upon a time."
+    assert (made.ids, made.n_begun, made.n_tokens) == ((10, 11, 10, 11), 2, 4)
+    assert last(asked).buttons.version.text() == "2/2"
+    qtbot.keyClick(asked, Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
+    assert texts(asked)[-1] == "Once upon"
+    n_asked = len(actor.asked)
+    qtbot.keyClick(asked, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert (len(actor.asked), actor.begun) == (n_asked + 1, ())
+    qtbot.keyClick(asked, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    assert len(actor.asked) == n_asked + 1, "one reply at a time"
+
+
+def test_only_the_model_that_began_can_go_on(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    asked.talk.retry(last(asked).message.id)
+    actor.reply(" Once", reason="length")
+    assert last(asked).buttons.go_on.isEnabled()
+    actor.session._chat.model = dataclasses.replace(TALKER, run_id="another")
+    actor.be("ready")
+    assert not last(asked).buttons.go_on.isEnabled()
+    assert last(asked).buttons.retry.isEnabled()
+    actor.be("none")
+    assert not last(asked).buttons.retry.isEnabled()
+    assert not asked.view.messages[0].buttons.edit.isEnabled(), "nobody would reply"
+    qtbot.mouseClick(last(asked).buttons.older, Qt.MouseButton.LeftButton)
+    assert texts(asked)[-1] == "It is Ben.", "what was said can be looked at without a model"
+
+
+def test_it_goes_on_from_another_token(asked: Bench, actor: Actor) -> None:
+    asked.talk.branch_at(last(asked).message.id, 2, 77)
+    assert actor.begun == (10, 11, 77)
+    actor.reply(" Clara.", begun=" It is not")
+    made = last(asked).message.made
+    assert made is not None
+    assert texts(asked)[-1] == "It is not Clara."
+    assert made.tokens[:2] == asked.talk.chat.messages[1].made.tokens[:2]  # type: ignore[union-attr]
+    assert (made.tokens[2].probability, made.tokens[2].entropy, made.tokens[2].draw) == (None, 1.0, None)
+
+
+def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    tree = ChatTree(asked.talk, asked.theme)
+    qtbot.addWidget(tree)
+    tree.resize(240, 300)
+    tree.show()
+    asked.talk.retry(last(asked).message.id)
+    assert not tree.isEnabled(), "no branch can be left while it is being written"
+    actor.reply(" Nobody.")
+    words = [tree.item(i).text() for i in range(tree.count())]
+    assert words == ["Who is it?", "It is Ben.", "Nobody."]
+    assert tree.currentItem().text() == "Nobody."
+    qtbot.keyClick(tree, Qt.Key.Key_Up)
+    assert texts(asked) == ["Who is it?", "It is Ben."]
+    with qtbot.waitSignal(tree.went):
+        qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualItemRect(tree.item(2)).center())
+    assert texts(asked) == ["Who is it?", "Nobody."]
+    tree.grab()
+
+
+def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+    bench.composer.sent.emit("Tell me a story.")
+    actor.begin(" Once", " upon")
+    path = bench.talk.shelf.store.path(bench.talk.chat.id)
+    qtbot.waitUntil(lambda: path.exists() and len(json.loads(path.read_text())["messages"]) == 2)
+    left = bench.talk.shelf.store.load(bench.talk.chat.id).path[-1]
+    assert (left.content, left.made is not None and left.made.can_go_on) == ("Once upon", True)
+    actor.end()
+    bench.talk.open(Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", made=left.made))))
+    assert not last(bench).buttons.go_on.isHidden()
+
+
+def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+    messages = [
+        Message(id=str(i), parent=str(i - 1) if i else "", role="assistant" if i % 2 else "user", content=f"text {i}")
+        for i in range(100)
+    ]
+    bench.talk.open(Chat(messages=tuple(messages)))
+    assert texts(bench) == [f"text {i}" for i in range(84, 100)]
+    kept = last(bench)
+    qtbot.mouseClick(bench.view.earlier, Qt.MouseButton.LeftButton)
+    assert texts(bench) == [f"text {i}" for i in range(68, 100)]
+    assert last(bench) is kept
+    bench.view.go_to("3")
+    assert texts(bench) == [f"text {i}" for i in range(3, 100)]
+
+
+def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+    bench.composer.sent.emit("Tell me a story.")
+    actor.begin(*(f" line {i}\n" for i in range(60)))
+    bar = bench.view.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 200 and bar.value() == bar.maximum())
+    bar.setValue(10)
+    end = bar.maximum()
+    actor.say(*(f" more {i}\n" for i in range(20)))
+    qtbot.waitUntil(lambda: bar.maximum() > end)
+    assert bar.value() == 10
+    actor.end()
+
+
+def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
+    focus = Focus(asked)
+    glass = GlassReplies(actor.session, asked.talk, asked.view, focus, asked.theme)
+    actor.session.chat_model_changed.emit()
+    assert focus.text is not None
+    assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
+    glass.set_on(True)
+    assert last(asked).bubble._pieces[0].isHidden()
+    assert len(glass._tokens) == 1
+    first = focus.text
+    focus.branch_asked.emit(4, 77)
+    assert actor.begun == (10, 77)
+    actor.reply(" was.", begun=" It never")
+    assert focus.text.ids == (1, 2, 3, 10, 77, 10)
+    asked.talk.show(asked.talk.chat.messages[1].id)
+    assert focus.text is first
+    asked.hide()
+    other = ReadText(ids=(1,), words=("a",), n_prompt=0)
+    focus.show(other)
+    glass.set_on(False)
+    glass.set_on(True)
+    assert focus.text is other, "another page's, while that is in view"
+    asked.show()
+    assert focus.text is first
+    glass.set_on(False)
+    assert not last(asked).bubble._pieces[0].isHidden()
+    qtbot.mouseClick(last(asked).buttons.copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == "It is Ben."
+
+
+def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Actor) -> None:
+    bench.composer.sent.emit("Who?")
+    actor.begin(" Half")
+    assert last(bench).note.text() == "1 token"
+    assert last(bench)._fresh.isHidden()
+    actor.session._chat.reply_failed = True
+    actor.be("ready")
+    actor.session.reply_ended.emit()
+    assert "something went wrong" in last(bench).note.text().replace("\N{NO-BREAK SPACE}", " ")
+    assert not last(bench).buttons.go_on.isHidden()
+
+
+def test_what_is_too_long_to_type_in_is_not_edited(asked: Bench, actor: Actor) -> None:
+    asked.talk.edit(asked.talk.chat.path[1].id, "word " * 25_000)
+    edit = last(asked).buttons.edit
+    assert not edit.isEnabled()
+    assert "100,000 characters" in edit.toolTip()
+    assert asked.view.messages[0].buttons.edit.isEnabled()

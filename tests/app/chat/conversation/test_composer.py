@@ -1,0 +1,48 @@
+"""Where one writes, and the bubbles that a text is shown in."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QMimeData, Qt
+from pytestqt.qtbot import QtBot
+
+from app.chat.conversation.bubble import Bubble
+from app.kit.text.growing_field import MOST_CHARACTERS
+from tests.app.chat.chat_actor import Actor
+from tests.app.chat.conversation.bench import Bench
+
+
+def test_a_long_paste_is_refused_in_a_sentence(bench: Bench, actor: Actor) -> None:
+    field, data = bench.composer.field, QMimeData()
+    field.setPlainText("mine")
+    data.setText("x" * 10_000_000)
+    field.insertFromMimeData(data)
+    assert field.toPlainText() == "mine"
+    assert "10,000,000 characters" in bench.composer.problem.text()
+    assert bench.composer.problem.isVisible()
+    data.setText("x" * (MOST_CHARACTERS - 4))
+    field.insertFromMimeData(data)
+    assert len(field.toPlainText()) == MOST_CHARACTERS
+    assert not bench.composer.problem.isVisible()
+
+
+def test_an_empty_message_is_not_sent_and_the_button_says_why(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
+    bench.composer.field.setPlainText(" \n ")
+    assert not bench.composer.send.isEnabled()
+    assert bench.composer.send.toolTip() == "Write something first"
+    qtbot.keyClick(bench.composer.field, Qt.Key.Key_Return)
+    assert actor.asked == []
+
+
+def test_a_long_reply_is_one_text_in_the_end(qtbot: QtBot, bench: Bench) -> None:
+    bubble, whole = Bubble(bench.theme, mine=False), ""
+    qtbot.addWidget(bubble)
+    bubble.set_widest(500)
+    for i in range(60):
+        piece = f"Sentence number {i} of a long reply. " * 10 + ("\n" if i % 7 == 0 else "\n\n" if i % 11 == 0 else "")
+        bubble.append(piece)
+        whole += piece
+    assert len(bubble._pieces) > 3
+    height = bubble.height()
+    assert bubble.text == whole
+    bubble.settle()
+    assert (len(bubble._pieces), bubble.text, bubble.height()) == (1, whole, height)

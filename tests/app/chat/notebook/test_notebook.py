@@ -1,0 +1,258 @@
+"""The notebook: written on, taken back, tried again, coloured, branched, cut to the context, and kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.chat.notebook.editor import NotebookEditor
+from app.chat.notebook.file import Piece, Token, open_notebook, read_notebook, write_notebook
+from app.chat.notebook.keeper import NotebookKeeper
+from app.chat.notebook.page import Notebook
+from app.glass.focus import Focus
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.library.library import Library
+from models.settings.sampling_config import SamplingConfig
+from tests.app.heard import Heard, Until
+from tests.app.small_models import put_model
+
+Write = Callable[[], None]
+
+
+@pytest.fixture
+def page(
+    session: Session, theme: ThemeProvider, library: Library, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+) -> Notebook:
+    put_model(library, byte_tokenizer, "decoder-only")
+    page = Notebook(session, theme, Focus())
+    seeds = iter(range(100))
+    page.draw = lambda: SamplingConfig(max_tokens=6, seed=next(seeds), logit_bias=((4, -100.0),))
+    qtbot.addWidget(page)
+    page.resize(900, 600)
+    page.show()
+    assert page.words.startswith("No model is open")
+    session.open_chat_model("decoder-only")
+    until(lambda: session.chat_state == "ready")
+    return page
+
+
+@pytest.fixture
+def write(page: Notebook, until: Until) -> Write:
+    def go_on() -> None:
+        page.go_on.click()
+        until(lambda: not page._wants and not page._reply.busy)
+
+    return go_on
+
+
+def model_wrote(page: Notebook) -> list[int]:
+    return [piece.token.id for piece in page.editor.pieces() if piece.token is not None]
+
+
+def test_go_on_and_take_back(page: Notebook, write: Write, heard: Heard, qtbot: QtBot) -> None:
+    assert not page.go_on.isEnabled()
+    qtbot.keyClicks(page.editor, "Hello ")
+    write()
+    written = page._reply.written
+    assert written is not None
+    assert len(written.tokens) == 6
+    first = page.editor.text
+    assert first == "Hello " + written.text
+    text = page._focus.text
+    assert text is not None
+    assert text.n_prompt == 6
+    assert "seed 0" in page.status.text()
+    page.undo.click()
+    assert page.editor.text == "Hello "
+    page.redo.click()
+    assert page.editor.text == first
+    page.again.click()
+    qtbot.waitUntil(lambda: not page._wants and not page._reply.busy)
+    assert page.editor.text.startswith("Hello ")
+    assert page._reply.written is not None
+    assert page._reply.written.sampling.seed == 1
+    page.undo.click()
+    assert page.editor.text == "Hello "
+    assert not heard.failures
+
+
+def test_what_a_person_types_is_not_marked(page: Notebook, write: Write, qtbot: QtBot) -> None:
+    qtbot.keyClicks(page.editor, "ab")
+    write()
+    made = model_wrote(page)
+    assert made
+    qtbot.keyClicks(page.editor, "cd")
+    page.editor.moveCursor(page.editor.textCursor().MoveOperation.Start)
+    qtbot.keyClicks(page.editor, "e")
+    assert model_wrote(page) == made
+    assert page.editor.pieces()[0] == Piece("eab")
+    assert page.editor.pieces()[-1] == Piece("cd")
+
+
+def test_tokens_are_coloured_without_a_step_to_undo(page: Notebook, write: Write, qtbot: QtBot) -> None:
+    qtbot.keyClicks(page.editor, "ab")
+    write()
+    steps = page.editor.document().availableUndoSteps()
+    page.coloured.setChecked(True)
+    page.grab()
+    page.legend.set_quantity("rank")
+    page.grab()
+    page.coloured.setChecked(False)
+    page.grab()
+    assert page.editor.document().availableUndoSteps() == steps
+
+
+def test_a_branch_goes_on_from_another_token(page: Notebook, write: Write, qtbot: QtBot, heard: Heard) -> None:
+    qtbot.keyClicks(page.editor, "ab")
+    write()
+    before, text = page.editor.text, page._focus.text
+    assert text is not None
+    id = 5 + ord("x")
+    page._focus.branch_asked.emit(text.n_prompt + 2, id)
+    qtbot.waitUntil(lambda: not page._reply.busy)
+    branched = page._focus.text
+    assert branched is not None
+    assert branched.ids[: text.n_prompt + 2] == text.ids[: text.n_prompt + 2]
+    assert branched.ids[text.n_prompt + 2] == id
+    assert len(branched.ids) == text.n_prompt + 3 + 6
+    assert page.editor.text.startswith("ab")
+    assert page.editor.text != before
+    page.undo.click()
+    assert page.editor.text == before
+    page._focus.show(None)
+    page._focus.branch_asked.emit(3, id)  # another view's text
+    assert page.editor.text == before
+    assert not heard.failures
+
+
+def test_only_the_end_is_read_where_the_text_is_long(page: Notebook, write: Write, until: Until) -> None:
+    page.editor._insert("x" * 100)
+    until(lambda: page._end is not None)
+    assert "reads the last 48 tokens" in page.status.text()
+    write()
+    assert page._focus.text is not None
+    assert page._focus.text.n_prompt == 48
+
+
+def test_the_pointer_on_a_token(page: Notebook, write: Write, qtbot: QtBot) -> None:
+    page.editor._insert("ab")
+    page.draw = lambda: SamplingConfig(max_tokens=1, logit_bias=((5 + ord("x"), 100.0),))
+    write()
+    assert page.editor.text == "abx"
+    edge = page.editor.cursorRect().center()
+    place = edge - type(edge)(4, 0)
+    qtbot.mouseMove(page.editor.viewport(), place)
+    qtbot.mouseClick(page.editor.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert page._focus.locked == 2
+    assert page.editor._outlined is not None
+    assert page.editor._outlined.selectedText() == "x"
+    page.editor.grab()
+    qtbot.keyClick(page.editor, Qt.Key.Key_Escape)
+    assert page._focus.locked is None
+    page.draw = lambda: SamplingConfig(max_tokens=3, logit_bias=((5 + ord("x"), 100.0),))
+    write()
+    page._focus.lock(5)
+    qtbot.keyClick(page.editor, Qt.Key.Key_Left)
+    assert page._focus.locked == 5, "before the last token"
+    qtbot.keyClick(page.editor, Qt.Key.Key_Left)
+    assert page._focus.locked == 4
+    qtbot.keyClick(page.editor, Qt.Key.Key_Home)
+    assert page._focus.locked == 4
+
+
+def test_it_is_kept_and_found_again(
+    page: Notebook, write: Write, session: Session, theme: ThemeProvider, library: Library, qtbot: QtBot
+) -> None:
+    page._keeper._soon.setInterval(20)
+    page.editor._insert("first\nsecond 🙂 ")
+    write()
+    qtbot.waitUntil(lambda: open_notebook(library)[0].exists())
+    page._keeper.flush()
+    other = Notebook(session, theme, Focus())
+    qtbot.addWidget(other)
+    assert other.editor.text == page.editor.text
+    assert other.editor.pieces() == page.editor.pieces()
+    assert not other.editor.document().isUndoAvailable()
+
+
+def test_a_damaged_file_is_left_alone(library: Library) -> None:
+    path, _ = open_notebook(library)
+    write_notebook(path, [Piece("a"), Piece("b", Token(3, 0.5, 1.0, 2))])
+    assert read_notebook(path) == [Piece("a"), Piece("b", Token(3, 0.5, 1.0, 2))]
+    path.write_text('{"format": 1, "pieces": [[7]]}')
+    with pytest.raises(ValueError, match="is damaged"):
+        read_notebook(path)
+    assert open_notebook(library)[0].name == "notebook-2.json"
+    assert path.read_text() == '{"format": 1, "pieces": [[7]]}'
+
+
+def test_what_is_too_much_is_refused(page: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.chat.notebook.editor.MOST_CHARACTERS", 10)
+    from PySide6.QtCore import QMimeData
+
+    data = QMimeData()
+    data.setText("a" * 20)
+    page.editor.insertFromMimeData(data)
+    assert page.editor.text == ""
+    assert "20 characters" in page.problem.text()
+
+
+def test_pieces_are_those_of_the_text_after_any_change(theme: ThemeProvider, qtbot: QtBot) -> None:
+    editor = NotebookEditor(theme)
+    qtbot.addWidget(editor)
+    editor.set_pieces(
+        [Piece("one\ntwo "), Piece("three\n", Token(1, 0.5, 1.0, 1)), Piece("four", Token(2, 0.5, 1.0, 1))]
+    )
+    assert [piece.text for piece in editor.pieces()] == ["one\ntwo ", "three", "\n", "four"]
+    cursor = editor.textCursor()
+    cursor.setPosition(len("one\ntwo thr"))
+    cursor.insertText("X\nY")
+    cursor.setPosition(1)
+    cursor.insertText("\n")
+    assert "".join(piece.text for piece in editor.pieces()) == "o\nne\ntwo thrX\nYee\nfour"
+    editor.undo()
+    editor.undo()
+    assert [piece.text for piece in editor.pieces()] == ["one\ntwo ", "three", "\n", "four"]
+
+
+def test_at_the_end_the_newest_text_is_kept_whatever_is_being_written(
+    library: Library, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, goes_on = ["old"], threading.Event()
+    keeper = NotebookKeeper(library, lambda: [Piece(text[0])], session)
+
+    def slowly(path: Path, pieces: Sequence[Piece]) -> None:
+        if pieces[0].text == "old":
+            goes_on.wait(5)
+        write_notebook(path, pieces)
+
+    monkeypatch.setattr("app.chat.notebook.keeper.write_notebook", slowly)
+    keeper.keep()
+    keeper._soon.timeout.emit()  # the second is over: the old text is on its way
+    text[0] = "new"
+    keeper.keep()
+    threading.Timer(0.05, goes_on.set).start()
+    keeper.flush()
+    assert open_notebook(library)[1] == [Piece("new")]
+
+
+def test_two_windows_do_not_write_over_one_another(library: Library, session: Session) -> None:
+    said: list[str] = []
+    one, other = (NotebookKeeper(library, lambda text=text: [Piece(text)], session) for text in ("one", "other"))
+    other.problem.connect(said.append)
+    for keeper in (one, other, one):
+        keeper.keep()
+        keeper.flush()
+    assert open_notebook(library)[1] == [Piece("one")]
+    assert read_notebook(library.home / "notebook-2.json") == [Piece("other")]
+    assert said == [], "there is nobody to tell at the end"
+    one.keep()
+    one.flush()
+    assert len(list(library.home.glob("notebook*"))) == 2

@@ -1,0 +1,195 @@
+"""The page of minimal pairs: grown models told apart, any model compared, and what cannot be compared said."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from pytestqt.qtbot import QtBot
+
+from app.chat.pairs.page import MinimalPairs
+from app.chat.pairs.pair_words import attention_columns, column_words, differing, row_sentence
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.library.library import Library
+from models.recipes import pronoun_specs as specs
+from models.recipes.pronoun_specs import KINDS
+from models.recipes.pronouns import PronounRecipe
+
+QUICK = dataclasses.replace(
+    specs.TRAINING, steps=2, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0, checkpoint_interval=2
+)
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with both pronoun models, trained for two steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(specs, "TRAINING", QUICK)
+        home = tmp_path_factory.mktemp("grown")
+        list(PronounRecipe(Library(home), device="cpu").events())
+    return home
+
+
+@pytest.fixture
+def page(grown: Path, qtbot: QtBot, theme: ThemeProvider) -> Iterator[MinimalPairs]:
+    session = Session(Library(grown))
+    session.start(warm_up=False)
+    page = MinimalPairs(session, theme)
+    qtbot.addWidget(page)
+    page.resize(900, 1300)
+    page.show()
+    qtbot.waitUntil(lambda: page.reading is not None, timeout=60_000)
+    yield page
+    session.close()
+
+
+def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: MinimalPairs, qtbot: QtBot) -> None:
+    encoder, causal = (page.resolved[topology] for topology in KINDS)
+    assert "differ by up to" in encoder.said.text()
+    assert "difference exactly 0" in causal.said.text()
+    assert [verdict.split()[-1] for verdict in causal.bars.verdicts] in (["animal"] * 2, ["street"] * 2)
+    assert page.measured.figure(0, "decoder-only") == "50.0\N{NO-BREAK SPACE}%"
+    assert page.measured.figure(1, "decoder-only") == "0.0\N{NO-BREAK SPACE}%"
+    assert page.measured.figure(3, "decoder-only") == "0"
+    assert not page.grow.isVisible()
+    reading = page.reading
+    assert reading is not None
+    assert column_words(reading)[page.tokens.chosen] == "·it"
+    assert len(differing(reading)) == 1
+    page.which._group.button(1).click()
+    assert "the difference of its row is exactly 0" in page.attention.said.text()
+    rows = page.attention.maps.tables[2][: min(differing(reading))]
+    assert np.nanmax(np.abs(rows)) == 0
+
+
+def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot: QtBot) -> None:
+    reading = page.reading
+    assert reading is not None
+    left, top, _ = page.tokens._places(page.tokens.width())[1]
+    qtbot.mouseClick(page.tokens, Qt.MouseButton.LeftButton, pos=QPoint(int(left) + 3, int(top) + 3))
+    assert page.tokens.chosen == 1
+    assert page.attention.said.text().startswith("«·animal»")
+    qtbot.keyClick(page.tokens, Qt.Key.Key_Right)
+    assert page.tokens.chosen == 2
+    maps = page.attention.maps
+    area = maps.area(1)
+    qtbot.mouseClick(maps, Qt.MouseButton.LeftButton, pos=area.topLeft().toPoint() + QPoint(4, 4))
+    assert page.tokens.chosen == 0
+    qtbot.mouseMove(maps, area.center().toPoint())
+    qtbot.waitUntil(lambda: "B − A" in page.attention.said.text())
+    said = page.attention.said.text()
+    qtbot.keyClick(maps, Qt.Key.Key_Down)
+    assert page.attention.said.text() != said
+    qtbot.keyClick(maps, Qt.Key.Key_Return)
+    assert page.tokens.chosen > 0
+    qtbot.keyClick(maps, Qt.Key.Key_Right)
+    qtbot.keyClick(maps, Qt.Key.Key_Escape)
+    assert "B − A" not in page.attention.said.text()
+    page.attention.heads.setCurrentIndex(3)
+    page.attention.heads.activated.emit(3)
+    assert f"Layer {page.attention.head[0] + 1}" in page.attention.heads.currentText()
+    page.attention.scale._group.button(1).click()
+    page.grab()
+
+
+def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
+        page.sentences.another.click()
+    assert page.sentences.texts[0].split()[:-1] == page.sentences.texts[1].split()[:-1]
+    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
+        page.sentences.lines[1].setText("The animal slept.")
+    assert page.problem.text().startswith("Sentence B: There is no “it”")
+    assert page.reading is None
+    assert not page.export.isEnabled()
+    with qtbot.waitSignal(page.pronouns.answered, timeout=60_000):
+        page.sentences.first.click()
+    assert not page.problem.isVisible()
+    assert page.export.isEnabled()
+
+
+def test_pictures_and_numbers_are_written(page: MinimalPairs, qtbot: QtBot, tmp_path: Path) -> None:
+    page.export.export_to(tmp_path / "pair.png", "png")
+    assert (tmp_path / "pair.png").stat().st_size > 10_000
+    with qtbot.waitSignal(page._session.notice, timeout=60_000):
+        page.export.export_to(tmp_path / "pair.csv", "csv")
+    reading = page.reading
+    assert reading is not None
+    lines = (tmp_path / "pair.csv").read_text().splitlines()
+    assert lines[0] == "layer,head,looking,looking_token,seen,seen_token,A,B,B less A"
+    assert len(lines) == 1 + len(reading.columns) ** 2
+    columns = attention_columns(reading, 0, 0)
+    assert sum(columns["A"][:13]) == pytest.approx(1, abs=1e-5)
+    assert list(columns["seen_token"][:13]) == column_words(reading)
+
+
+def test_without_an_open_model_that_is_said(page: MinimalPairs, qtbot: QtBot) -> None:
+    page.source._group.button(1).click()
+    assert page.problem.text() == "No model is open: choose one in the chat."
+    assert not page.changes.isVisible()
+    assert not page.measured.isVisible()
+
+
+def test_any_open_model_is_compared(page: MinimalPairs, qtbot: QtBot) -> None:
+    session = page._session
+    run = next(run for run in session.list_runs() if "causal" in run.name)
+    with qtbot.waitSignal(session.chat_model_changed, timeout=60_000):
+        session.open_chat_model(run.id)
+    with qtbot.waitSignal(page.examiner.done, timeout=60_000):
+        page.source._group.button(1).click()
+    reading = page.reading
+    assert reading is not None
+    assert page.changes.isVisible()
+    page._on_picked(3)
+    assert "same in every bit" in page.changes.said.text()
+    page._on_picked(len(reading.columns) - 1)
+    assert page.changes.bars.changes
+    assert "nats" in page.changes.bars.tip(1)
+    assert page.changes.title.text() == "Next token after «.»"
+    page.grab()
+    with qtbot.waitSignal(page.examiner.failed, timeout=60_000):
+        page.sentences.lines[0].setText("")
+    assert page.problem.text() == "The first sentence is empty: write one."
+
+
+def test_models_are_grown_where_there_are_none(
+    session: Session, qtbot: QtBot, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(specs, "TRAINING", QUICK)
+    page = MinimalPairs(session, theme)
+    qtbot.addWidget(page)
+    page.resize(740, 640)
+    page.show()
+    qtbot.waitUntil(lambda: page._answer is not None, timeout=60_000)
+    assert page.grow.grow.isVisible()
+    assert not page.attention.isVisible()
+    page.grow.grow.click()
+    assert page.grow.growth.active
+    assert page.grow.cancel.isVisible()
+    qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 2, timeout=60_000)
+    assert not page.grow.isVisible()
+    assert [run.name for run in session.list_runs()] == ["Pronouns, causal", "Pronouns, encoder"]
+    assert page.reading is not None
+
+
+def test_growing_is_stopped_after_the_step(
+    session: Session, qtbot: QtBot, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(specs, "TRAINING", dataclasses.replace(QUICK, steps=5000, eval_interval=5000))
+    page = MinimalPairs(session, theme)
+    qtbot.addWidget(page)
+    page.show()
+    qtbot.waitUntil(lambda: page._answer is not None, timeout=60_000)
+    page.grow.grow.click()
+    qtbot.waitUntil(lambda: "step" in page.grow.words.text(), timeout=30_000)
+    with qtbot.waitSignal(session.training_ended, timeout=60_000):
+        page.grow.cancel.click()
+    assert not page.grow.growth.active
+    assert len(session.list_runs()) == 1
+    qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 1, timeout=60_000)
+    assert page.grow.grow.text() == "Grow the causal model"
+    assert row_sentence(page.reading, 0, 0, 0)  # type: ignore[arg-type]

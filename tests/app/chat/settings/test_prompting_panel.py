@@ -1,0 +1,213 @@
+"""Prompts in the window: settings, the exact tokens, the template's window, and how much of the context is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pytestqt.qtbot import QtBot
+from tokenizers import AddedToken, Tokenizer
+
+from app.chat.conversation.context_bar import ContextBar
+from app.chat.conversation.next_prompt import NextPrompt
+from app.chat.settings.prompting_panel import PromptingPanel
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.chat.form import ChatForm
+from models.chat.prompting import Prompting, build_prompt
+from models.library.library import Library
+from models.number_words import percent
+from models.tokenizers import train_tokenizer
+from tests.app.heard import Until
+from tests.app.small_models import put_model
+from tests.models.chat.test_chat_template import SMOLLM2
+
+FORM = ChatForm(template=SMOLLM2)
+TALK = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello you"}]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    made = train_tokenizer((), "byte", 0)
+    made.add_special_tokens([AddedToken(text, special=True) for text in ("<|im_start|>", "<|im_end|>")])
+    return made
+
+
+@pytest.fixture
+def next_prompt(session: Session, library: Library, tokenizer: Tokenizer, until: Until) -> NextPrompt:
+    put_model(library, tokenizer, "decoder-only", form=FORM, context_length=400)
+    found = NextPrompt(session, session)
+    assert found.outlook is None
+    session.open_chat_model("decoder-only")
+    until(lambda: session.chat_state == "ready")
+    assert session.chat_model is not None
+    assert session.chat_model.talks
+    found.set_conversation(TALK)
+    until(lambda: not found.busy)
+    return found
+
+
+@pytest.fixture
+def settled(next_prompt: NextPrompt, until: Until) -> Callable[[], None]:
+    """Wait until the next prompt is worked out."""
+    return lambda: until(lambda: not next_prompt.busy)
+
+
+@pytest.fixture
+def panel(session: Session, theme: ThemeProvider, next_prompt: NextPrompt, qtbot: QtBot) -> PromptingPanel:
+    panel = PromptingPanel(session, theme, next_prompt)
+    qtbot.addWidget(panel)
+    panel.resize(320, 560)
+    panel.show()
+    return panel
+
+
+@pytest.fixture
+def bar(theme: ThemeProvider, next_prompt: NextPrompt, qtbot: QtBot) -> ContextBar:
+    bar = ContextBar(theme, next_prompt)
+    qtbot.addWidget(bar)
+    bar.resize(700, 40)
+    bar.show()
+    return bar
+
+
+def test_the_outlook_is_what_will_be_read(
+    next_prompt: NextPrompt, tokenizer: Tokenizer, settled: Callable[[], None]
+) -> None:
+    next_prompt.set_written("And then?")
+    settled()
+    messages = [*TALK, {"role": "user", "content": "And then?"}]
+    expected = build_prompt(400, tokenizer, messages, Prompting(), FORM)
+    assert next_prompt.outlook is not None
+    assert next_prompt.outlook.given.ids.tolist() == expected.ids.tolist()
+    assert next_prompt.outlook.n_system == expected.count(-1, 0) > 0
+    assert next_prompt.outlook.n_written == expected.count(2, 4)
+
+
+def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
+    def tokens() -> dict[str, int]:
+        return {part.name: part.n_tokens for part in bar.parts}
+
+    before = tokens()
+    next_prompt.set_written("Hello")
+    settled()
+    after = tokens()
+    assert after["What you are writing"] == before["What you are writing"] + 5
+    assert after["Conversation"] == before["Conversation"]
+    assert sum(after.values()) == 400
+    assert bar.words.text().endswith("free for the reply")
+    bar.grab()
+
+
+@pytest.mark.parametrize(
+    ("when_full", "words"),
+    [
+        ("slide", "the oldest 2 messages are left out"),
+        ("summarise", "the model first summarises the oldest 2 messages"),
+        ("stop", "nothing can be sent"),
+    ],
+)
+def test_what_happens_when_it_is_full_is_said(
+    bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None], when_full: str, words: str
+) -> None:
+    next_prompt.set_prompting(Prompting(when_full=when_full))
+    next_prompt.set_written("x" * 190)
+    settled()
+    assert words in bar.words.text()
+    assert bar.words.property("tone") == "warning"
+    next_prompt.set_written("x" * 500)
+    settled()
+    assert "Shorten it" in bar.words.text()
+    next_prompt.set_written("")
+    settled()
+    assert bar.words.property("tone") == ""
+
+
+def test_a_long_text_is_encoded_beside_the_window(next_prompt: NextPrompt, until: Until) -> None:
+    next_prompt.set_written("x" * 25_000)
+    assert next_prompt._patience.isActive()
+    until(lambda: next_prompt.outlook is not None and next_prompt.outlook.too_long)
+
+
+def test_settings_are_told(panel: PromptingPanel, next_prompt: NextPrompt, qtbot: QtBot) -> None:
+    told: list[Prompting] = []
+    panel.changed.connect(told.append)
+    assert "something of its own first" in panel.system.placeholderText()
+    qtbot.keyClicks(panel.system, "Be brief.")
+    assert told[-1] == Prompting(system="Be brief.")
+    panel.choices["stop"].click()
+    assert told[-1] == Prompting(system="Be brief.", when_full="stop")
+    assert next_prompt.prompting == told[-1]
+    n = len(told)
+    panel.set_prompting(Prompting(when_full="summarise"))
+    assert len(told) == n
+    assert panel.choices["summarise"].isChecked()
+    assert panel.system.toPlainText() == ""
+    panel.grab()
+
+
+def test_the_template_is_edited_beside_what_it_makes(
+    panel: PromptingPanel, next_prompt: NextPrompt, until: Until
+) -> None:
+    window = panel.template_window
+    panel.edit.click()
+    assert window.template == SMOLLM2
+    until(lambda: window.preview.toPlainText().startswith("<|im_start|>system\nYou are"))
+    window.editor.setPlainText("{% for m in messages %}\n{{ m.content }}\n{% endfor %}")
+    until(lambda: window.preview.toPlainText() == "Hello\nHello you\n")
+    assert panel.prompting.template == window.template
+    assert not panel.own.isHidden()
+    window.editor.setPlainText("fine\n{{ no.such.thing }}")
+    until(lambda: window.problem.text() != "")
+    until(lambda: not next_prompt.busy)
+    assert window.problem.text() == panel.problem.text() == "Line 2 of the chat template fails: 'no' is undefined."
+    [mark] = window.editor.extraSelections()
+    assert mark.cursor.selectedText() == "{{ no.such.thing }}"  # type: ignore[attr-defined]
+    assert window.preview.toPlainText() == "Hello\nHello you\n"
+    window.grab()
+    window.revert.click()
+    assert panel.prompting.template == ""
+    until(lambda: panel.problem.isHidden())
+    window.editor.setPlainText("{# a\nb #}{{ 'one\ntwo' ~ \"x\" }}{% set a = 1 %}")
+    panel.own.click()
+    assert window.template == SMOLLM2
+    panel.set_prompting(Prompting(template="of another chat"))
+    assert window.template == "of another chat"
+    window.close()
+
+
+def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
+    window = panel.tokens_window
+    panel.show_tokens.click()
+    next_prompt.set_written("Why?")
+    settled()
+    outlook = next_prompt.outlook
+    assert outlook is not None
+    given = outlook.given
+    assert window.summary.text() == f"{len(given.ids)} tokens, {percent(len(given.ids) / 400)} of the context of 400"
+    assert len(window.view._pieces) == len(given.ids)
+    assert "by the template itself" in window.describe(0)
+    assert "of message 3: User" in window.describe(int((given.sources == 2).argmax()))
+    assert "what follows is the model's" in window.describe(len(given.ids) - 1)
+    window.grab()
+    next_prompt.set_prompting(Prompting(template="{{ no.such }}"))
+    settled()
+    assert "fails" in window._nothing.words
+    next_prompt.set_prompting(Prompting())
+    next_prompt.set_written("x" * 190)
+    settled()
+    assert window.left_out.text() == "The oldest 2 messages do not fit, and are left out."
+    window.close()
+
+
+def test_without_a_model_and_with_one_that_does_not_talk(
+    panel: PromptingPanel, bar: ContextBar, session: Session, library: Library, tokenizer: Tokenizer, until: Until
+) -> None:
+    session._chat.close_model()
+    assert not panel.system.isEnabled()
+    assert bar.words.text() == "No model is open"
+    put_model(library, tokenizer, "encoder-only")
+    session.open_chat_model("encoder-only")
+    until(lambda: session.chat_state == "ready")
+    assert "holds no conversations" in panel._template.text()
+    assert not panel.edit.isEnabled()

@@ -1,0 +1,147 @@
+"""The page on which models reply side by side, with two runs that were really trained."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.chat.side_by_side.comparison import Lane, LaneReplied
+from app.chat.side_by_side.page import SideBySidePage
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.worker.job import INTERACTIVE, Job
+from models.chat.form import ChatForm
+from models.events import Event
+from models.inference.reply import ReplyStarted
+from models.library.library import Library
+from models.settings.run_spec import RunSpec
+from models.settings.sampling_config import SamplingConfig
+from tests.app.heard import Until
+from tests.app.small_models import put_model
+
+
+@pytest.fixture
+def page(qtbot: QtBot, session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until) -> SideBySidePage:
+    """Two sides: the newest checkpoint of a run of 12 steps, and one before it."""
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=12, temperature=0.0), str)
+    qtbot.addWidget(page)
+    page.resize(900, 600)
+    page.show()
+    return page
+
+
+def test_two_checkpoints_reply_and_judge_each_other(
+    page: SideBySidePage, session: Session, qtbot: QtBot, until: Until, tmp_path: Path
+) -> None:
+    first, second = page.columns
+    run_id = session.list_runs()[0].id
+    for column in page.columns:
+        column.runs.setCurrentIndex(column.runs.findData(run_id))
+        column.runs.activated.emit(column.runs.currentIndex())
+    steps = session.checkpoint_steps(run_id)
+    second.steps.setCurrentIndex(second.steps.findData(steps[-1]))
+    qtbot.keyClicks(page.prompt, "The cat")
+    qtbot.mouseClick(page.run_button, Qt.MouseButton.LeftButton)
+    until(lambda: not page.control.busy)
+    assert page.status.text() == ""
+    assert first.about.text().startswith("step 12,")
+    for column in page.columns:
+        assert column.text.written
+        assert "12 tokens" in column.facts.text()
+        assert "nats under" in column.verdict.text()
+        assert "background-color" in column.text.text()
+    file = tmp_path / "differences.csv"
+    page.export.export_to(file, "csv")
+    until(file.exists)
+    rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    for column in page.columns:
+        mine = [row for row in rows if row["reply_of"] == column.name]
+        assert "".join(row["text"] for row in mine).lstrip() == column.text.written
+        own = sum(float(row["own_log_probability"]) for row in mine)
+        assert f"{own:.1f}".replace("-", "−") in column.verdict.text()
+
+
+def test_what_cannot_be_compared_is_said(page: SideBySidePage, until: Until, session: Session) -> None:
+    run_id = session.list_runs()[0].id
+    for column in page.columns:
+        column.runs.setCurrentIndex(column.runs.findData(run_id))
+        column.runs.activated.emit(column.runs.currentIndex())
+    page.prompt.setPlainText("The cat")
+    page.compare()
+    assert "not two different models" in page.status.text()
+    page.columns[1].steps.setCurrentIndex(1)
+    page.prompt.setPlainText("  ")
+    page.compare()
+    assert "prompt is empty" in page.status.text()
+    page.prompt.setPlainText("The cat " * 200)
+    page.compare()
+    until(lambda: not page.control.busy)
+    assert page.status.text().startswith(f"{page.columns[0].name.split(',')[0]}: The prompt has")
+
+
+def test_models_are_added_and_taken_away(page: SideBySidePage, qtbot: QtBot) -> None:
+    qtbot.mouseClick(page.add_button, Qt.MouseButton.LeftButton)
+    assert len(page.columns) == 3
+    page.add_column()
+    assert not page.add_button.isEnabled()
+    page.columns[3].remove_asked.emit()
+    assert len(page.columns) == 3
+    assert page.add_button.isEnabled()
+
+
+def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
+    page: SideBySidePage, session: Session, until: Until
+) -> None:
+    page.add_column()
+    run_id = session.list_runs()[0].id
+    for column, step in zip(page.columns, (None, *session.checkpoint_steps(run_id)[:2]), strict=True):
+        column.choose(Lane(run_id, step))
+    page.prompt.setPlainText("The cat")
+    page.compare()
+    page.columns[2].remove_asked.emit()
+    assert not page.control.busy
+    done: list[object] = []
+    session.worker.job_finished.connect(done.append)
+    session.worker.submit(Job("after it", lambda: iter(()), INTERACTIVE))
+    until(lambda: len(done) == 2)
+    assert [column.text.written for column in page.columns] == ["", ""]
+
+
+def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, session: Session, until: Until) -> None:
+    run = session.find_run(session.list_runs()[0].id)
+    page.columns[0].choose(Lane(run.id))
+    page.columns[1].choose(Lane(run.id, session.checkpoint_steps(run.id)[-1]))
+    page.prompt.setPlainText("The cat")
+    for step in (12, 13):
+        page.compare()
+        until(lambda: not page.control.busy)
+        assert page.columns[0].about.text().startswith(f"step {step},")
+        folder = run.folder / "checkpoints"
+        shutil.copytree(folder / "step-00000012", folder / "step-00000013", dirs_exist_ok=True)
+
+
+def test_models_that_talk_are_told_the_system_prompt(
+    session: Session, library: Library, theme: ThemeProvider, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
+) -> None:
+    form = ChatForm(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    run_id = put_model(library, byte_tokenizer, "decoder-only", form=form)
+    [checkpoint] = (library.runs / run_id / "checkpoints").iterdir()
+    shutil.copytree(checkpoint, checkpoint.with_name("step-00000099"))
+    lanes = [Lane(run_id, step) for step in session.checkpoint_steps(run_id)]
+    page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=2), lambda: "Be kind.")
+    qtbot.addWidget(page)
+    heard: list[Event] = []
+    page.control.events_came.connect(heard.extend)
+    page.control.start(lanes, "Who?", page._draw(), page._system())
+    until(lambda: not page.control.busy)
+    started = [event.event for event in heard if isinstance(event, LaneReplied)]
+    prompts = [byte_tokenizer.decode(event.prompt_ids) for event in started if isinstance(event, ReplyStarted)]
+    assert prompts == ["[Be kind.][Who?]"] * 2

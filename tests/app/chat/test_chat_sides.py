@@ -1,0 +1,62 @@
+"""The sides of the chat tab: what stands there, and what is folded away."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.chat.tab import ChatTab
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from tests.app.chat.chat_actor import Actor
+
+
+def test_the_right_side_folds_away_and_stays_so(
+    qtbot: QtBot, tab: ChatTab, session: Session, theme: ThemeProvider
+) -> None:
+    side = tab.side
+    assert side.isVisible()
+    qtbot.mouseClick(side.fold, Qt.MouseButton.LeftButton)
+    assert not side.isVisible()
+    assert side.rail.isVisible()
+    assert "Show" in side.fold.toolTip()
+    again = ChatTab(session, theme)
+    qtbot.addWidget(again)
+    again.resize(tab.size())
+    again.show()
+    assert not again.side.isVisible()
+
+
+def test_another_view_unfolds_and_the_same_one_folds(qtbot: QtBot, tab: ChatTab) -> None:
+    rail = tab.side.rail
+
+    def press(name: str) -> None:
+        place = rail.tabRect(tab.side.names.index(name)).center()
+        qtbot.mouseClick(rail, Qt.MouseButton.LeftButton, pos=place)
+
+    press("settings")
+    assert not tab.side.isVisible()
+    press("inputs")
+    assert tab.side.isVisible()
+    assert tab.side.current == "inputs"
+    qtbot.keyClick(rail, Qt.Key.Key_Space)
+    assert not tab.side.isVisible()
+    qtbot.keyClick(rail, Qt.Key.Key_Up)
+    assert (tab.side.isVisible(), tab.side.current) == (True, "ablation")
+
+
+def test_a_narrow_window_begins_folded(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
+    tab = ChatTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(960, 480)
+    tab.show()
+    assert not tab.side.isVisible()
+
+
+def test_side_by_side_has_settings_and_nothing_to_look_into(tab: ChatTab, actor: Actor) -> None:
+    tab.side.show_view("inputs")
+    tab.modes.show_view("compare")
+    assert tab.side.current == "settings"
+    assert not tab.side.rail.isTabEnabled(1)
+    tab.modes.show_view("chat")
+    assert tab.side.rail.isTabEnabled(1)

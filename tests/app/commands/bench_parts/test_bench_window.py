@@ -1,0 +1,38 @@
+"""terrarium bench gui and bench builder: the real window, a real run, a timer beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.commands import bench
+from app.commands.bench_parts import builder as bench_builder
+from app.kit.theme import ThemeProvider
+from models.settings.presets import PRESETS
+
+
+def test_lateness_is_measured_while_a_run_trains(
+    text_file: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "GUI_SECONDS", 0.5)
+    assert main(["bench", "gui", "--data", str(text_file), "--device", "cpu", "--json"]) == 0
+    out, err = capsys.readouterr()
+    (result,) = json.loads(out)["results"]
+    assert result["name"] == "gui"
+    assert 0 <= result["ours"] <= 100
+    assert result["met"] is (result["ours"] < 1)
+    assert '"TrainMetrics"' in err
+
+
+def test_changed_slots_are_timed_for_every_preset(
+    theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_builder, "PRESETS", {name: PRESETS[name] for name in ("t5-base", "bert-tiny")})
+    assert main(["bench", "builder", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["name"] == "builder"
+    assert result["ours"] > 0
+    assert result["met"] is (result["ours"] < 33)

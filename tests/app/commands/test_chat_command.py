@@ -1,0 +1,82 @@
+"""`terrarium chat`: by the model's own template or another, and what it says when the context is full."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tokenizers import AddedToken, Tokenizer
+
+from app.cli import main
+from models.chat.form import ChatForm
+from models.library.library import Library
+from models.tokenizers import train_tokenizer
+from tests.app.small_models import put_model
+from tests.models.chat.test_chat_template import SMOLLM2
+
+Chat = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    made = train_tokenizer((), "byte", 0)
+    made.add_special_tokens([AddedToken(text, special=True) for text in ("<|im_start|>", "<|im_end|>")])
+    return made
+
+
+@pytest.fixture
+def chat(
+    library: Library, tokenizer: Tokenizer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Chat:
+    put_model(library, tokenizer, "decoder-only", form=ChatForm(template=SMOLLM2), context_length=300)
+
+    def talk(said: str, *options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        code = main(["chat", "decoder-only", "--max-tokens", "3", "--temperature", "0", *options])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return talk
+
+
+def shown(out: str) -> str:
+    """The tokens that `/tokens` has printed, of bytes each, as one text."""
+    return "".join(line.split(maxsplit=1)[1] for line in out.splitlines() if line[:7].strip().isdigit())
+
+
+def test_the_models_own_template(chat: Chat) -> None:
+    code, out, _ = chat("Hi\n/tokens\n")
+    assert code == 0
+    text = shown(out)
+    assert text.startswith("⟨im_start⟩system⏎You·are·a·helpful")
+    assert text.endswith("⟨im_start⟩user⏎Hi⟨im_end⟩⏎⟨im_start⟩assistant⏎")
+    _, out, _ = chat("Hi\n/tokens\n", "--system", "Be kind.")
+    assert shown(out).startswith("⟨im_start⟩system⏎Be·kind.⟨im_end⟩⏎⟨im_start⟩user")
+
+
+def test_another_template(chat: Chat, tmp_path: Path) -> None:
+    file = tmp_path / "template.jinja"
+    file.write_text("{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}")
+    code, out, _ = chat("Hi\n/tokens\n", "--template", str(file))
+    assert (code, shown(out)) == (0, "user:Hi;")
+    file.write_text("\n{{ no.such }}")
+    code, _, err = chat("Hi\n", "--template", str(file))
+    assert (code, "Line 2 of the chat template fails: 'no' is undefined." in err) == (1, True)
+    assert chat("Hi\n", "--template", str(tmp_path / "missing"))[0] == 2
+
+
+def test_a_full_context(chat: Chat) -> None:
+    long = "x" * 60 + "\n"
+    code, _, err = chat(long * 3)
+    assert code == 0
+    assert "(The 2 oldest messages no longer fit the model's context.)" in err
+    code, _, err = chat(long * 3, "--when-full", "stop")
+    assert (code, "The context is full" in err) == (1, True)
+    code, out, err = chat(long * 3, "--when-full", "summarise", "--json")
+    assert code == 0
+    assert "(Summarising the oldest" in err
+    assert len(json.loads(out)["messages"]) == 6

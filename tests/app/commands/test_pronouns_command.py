@@ -1,0 +1,56 @@
+"""`terrarium pronouns` on the command line: both models grown, asked and kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from app.cli import main
+from app.commands.pronouns import print_result
+from models.library.library import Library
+from models.pronouns.evaluation import PronounEvaluation, read_pronouns
+from models.recipes import pronoun_specs as specs
+from models.recipes.pronouns import PronounRecipe
+
+
+def test_both_are_grown_and_told_about(
+    library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = dataclasses.replace(
+        specs.TRAINING, steps=2, batch_size=8, eval_batches=1, eval_interval=2, sample_interval=0, checkpoint_interval=2
+    )
+    monkeypatch.setattr(specs, "TRAINING", training)
+    assert main(["pronouns", "--device", "cpu", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    encoder, causal = report["models"]["encoder-only"], report["models"]["decoder-only"]
+    assert (causal["accuracy"], causal["both"], causal["largest_difference"]) == (0.5, 0.0, 0.0)
+    assert encoder["largest_difference"] > 0
+    assert set(encoder["rules"].values()) == {0.5}
+    kept = read_pronouns(Path(encoder["run"]))
+    assert kept is not None
+    assert kept.accuracy == encoder["accuracy"]
+    assert [run.name for run in library.list_runs()] == ["Pronouns, causal", "Pronouns, encoder"]
+
+
+def test_the_result_is_told_in_words(library: Library, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recipe = PronounRecipe(library)
+    result = PronounEvaluation(
+        step=2,
+        n_pairs=3,
+        accuracy=0.5,
+        both=0.0,
+        without_adjective=0.5,
+        largest_difference=0.0,
+        rules={"the first": 0.5},
+    )
+    recipe.results, recipe.runs = {"decoder-only": result}, {"decoder-only": SimpleNamespace(folder=tmp_path)}
+    print_result(recipe)
+    out = capsys.readouterr().out
+    assert out.startswith("causal model: 6 sentences of 3 held-out pairs\n")
+    assert "scores within a pair differ by 0 at most" in out
+    assert "the first 50.0 %" in out
+    assert str(tmp_path) in out

@@ -1,0 +1,56 @@
+"""terrarium screenshots: real pictures of the real window, and a sentence where there is nothing to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtGui import QImage
+
+from app.cli import main
+from app.commands import screenshots, selftest
+from app.kit.theme import ThemeProvider
+from models.library.library import Library
+
+TOKENIZER_VIEWS = ("steps", "vocabulary", "compare", "decode", "chat", "about", "train")
+DESIGN_VIEWS = ("positions", "mask", "compare", "code")
+GLASS_PANELS = ("next", "attention", "layers", "ablation", "inputs")
+CHAT_MODES = ("notebook", "compare", "pairs", "embeddings")
+RUN_VIEWS = ("machine", "data", "doctor", "lineage")
+
+
+def test_a_run_is_shown_on_every_tab(
+    tmp_path: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, pictures = tmp_path / "home", tmp_path / "pictures"
+    monkeypatch.setenv("TERRARIUM_HOME", str(home))
+    monkeypatch.setattr(screenshots, "SIZES", ((1280, 720),))
+    monkeypatch.setattr(screenshots, "MODES", ("dark",))  # to change from one to the other takes a second each time
+    monkeypatch.setattr(screenshots, "_SETTLE_S", 0.05)
+    library = Library()
+    selftest.check_tokenizer(library)
+    selftest.check_training(library, "cpu")
+    before = {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")}
+
+    assert main(["screenshots", str(pictures), "--run", "selftest", "--device", "cpu"]) == 0
+
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    tokenizer = ["tokenizer", *(f"tokenizer-{name}" for name in TOKENIZER_VIEWS)]
+    builder = ["builder", *(f"builder-{name}" for name in DESIGN_VIEWS)]
+    training = ["training", *(f"training-{name}" for name in RUN_VIEWS), "training-new"]
+    chat = ["chat", *(f"chat-{name}" for name in (*GLASS_PANELS, *CHAT_MODES))]
+    screens = [*tokenizer, *builder, *training, *chat]
+    assert [path.stem for path in written] == [f"{screen}-dark-1280x720" for screen in screens]
+    for picture in map(QImage, map(str, written)):
+        assert (picture.width(), picture.height()) == (1280, 720)
+        assert picture.pixelColor(640, 700).lightness() < 100
+    assert {path: path.stat().st_mtime_ns for path in library.runs.rglob("*")} == before, "the library is only read"
+    assert not library.chats.exists()
+
+
+def test_an_unknown_run_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    assert main(["screenshots", str(tmp_path), "--run", "nobody"]) == 1
+    assert "no run called 'nobody'" in capsys.readouterr().err

@@ -1,0 +1,52 @@
+"""terrarium selftest: passes on a sound installation, and says where an unsound one is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.commands import selftest
+from tests import ROOT
+
+
+def test_all_checks_pass_one_line_each(tmp_path: Path) -> None:
+    environment = os.environ | {"TERRARIUM_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "app", "selftest", "--device", "cpu"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line[:2] for line in lines[:-1]] == ["ok"] * 9
+    assert lines[-1] == "All 9 checks passed."
+    assert not (tmp_path / "runs").exists(), "it leaves the user's library alone"
+
+
+def test_json_is_one_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path))
+    monkeypatch.setattr(selftest, "checks", lambda library, device: {"device": lambda: device})
+    assert main(["selftest", "--json", "--device", "cpu"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"] is True
+    assert [(check["check"], check["finding"]) for check in result["checks"]] == [("device", "cpu")]
+
+
+def test_a_failure_names_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacking() -> str:
+        raise FileNotFoundError("CET-CBL2.csv is missing")
+
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path))
+    monkeypatch.setattr(selftest, "checks", lambda library, device: {"colour maps": lacking})
+    assert main(["selftest"]) == 1
+    captured = capsys.readouterr()
+    assert "colour maps" in captured.err
+    assert "CET-CBL2.csv is missing" in captured.err
+    assert "passed" not in captured.out

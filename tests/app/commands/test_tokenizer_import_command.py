@@ -1,0 +1,56 @@
+"""`terrarium tokenizer import`, and foreign files wherever a tokenizer is asked for."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from models.library.library import Library
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s"]
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    return folder
+
+
+def test_import_says_what_it_made_and_assumed(library: Library, bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tokenizer", "import", str(bert)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "bert: kind wordpiece, 7 tokens, from vocab.txt"
+    assert lines[1].startswith("Capitals are made small")
+    assert main(["tokenizer", "encode", "bert", "--text", "the cats"]) == 0
+    assert capsys.readouterr().out == "4 5 6\n"
+    assert main(["tokenizer", "import", str(bert), "--name", "mine", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["imported_from"]) == ("mine", str(bert))
+    assert main(["tokenizer", "import", str(bert), "--name", "mine"]) == 1
+    assert "There is a tokenizer called mine already" in capsys.readouterr().err
+
+
+def test_a_pattern_is_asked_for(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ranks = tmp_path / "mine.tiktoken"
+    ranks.write_bytes(b"".join(base64.b64encode(bytes([b])) + b" %d\n" % b for b in range(256)))
+    assert main(["tokenizer", "import", str(ranks)]) == 1
+    assert "name the pattern, one of gpt2, cl100k" in capsys.readouterr().err
+    assert main(["tokenizer", "import", str(ranks), "--pattern", "cl100k"]) == 0
+    assert "as by cl100k, which was chosen at the import" in capsys.readouterr().out
+
+
+def test_foreign_files_are_tokenizers_wherever_one_is_asked_for(
+    library: Library, bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for where in (bert, bert / "vocab.txt"):
+        assert main(["tokenizer", "encode", str(where), "--text", "The cats"]) == 0
+        assert capsys.readouterr().out == "4 5 6\n"
+    (bert / "vocab.txt").write_text("nothing\n")
+    assert main(["tokenizer", "encode", str(bert), "--text", "a"]) == 1
+    assert "vocab.txt is damaged" in capsys.readouterr().err

@@ -1,0 +1,280 @@
+"""The attention panel with real, if random, models: every number is the model's, and every way to it works."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
+from PySide6.QtGui import QImage
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.glass.attention.head_tiles import Tile, paint_tiles
+from app.glass.attention.panel import AttentionPanel
+from app.glass.focus import Focus, Head
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.worker.job import INTERACTIVE, Job
+from models.architecture.trace import Trace
+from models.architecture.transformer import EncoderDecoder
+from models.events import Event
+from models.inspect import attention
+from tests.app.glass.opened import open_random, text_of
+from tests.app.heard import Until
+
+SENTENCE = "the cat sat on the mat"
+
+
+@pytest.fixture
+def panel(qtbot: QtBot, session: Session, theme: ThemeProvider, focus: Focus) -> AttentionPanel:
+    panel = AttentionPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.resize(460, 900)
+    panel.show()
+    return panel
+
+
+@pytest.fixture
+def opened(
+    panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until
+) -> AttentionPanel:
+    """A decoder's text in the panel."""
+    _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, SENTENCE, 10))
+    until(lambda: not panel.said)
+    return panel
+
+
+def middle(rect: QRectF) -> QPoint:
+    return rect.center().toPoint()
+
+
+@pytest.mark.parametrize("design", ["gpt2-tiny", "bert-tiny", "t5-tiny"])
+def test_what_is_shown_is_what_the_model_does(
+    panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, design: str
+) -> None:
+    assert "No model is open" in panel.said
+    model, tokenizer = open_random(session, design, byte_tokenizer)
+    source = "a source" if design == "t5-tiny" else ""
+    text = text_of(tokenizer, SENTENCE, 10, source)
+    focus.show(text)
+    assert "Looking" in panel.said
+    until(lambda: not panel.said)
+    trace = Trace(frozenset({"attention"}))
+    with torch.no_grad():
+        model.eval()
+        if isinstance(model, EncoderDecoder):
+            model.hidden(torch.tensor([text.source_ids]), torch.tensor([text.ids]), trace=trace)
+        else:
+            model.hidden(torch.tensor([text.ids]), trace=trace)
+    assert panel.kinds.isVisible() == bool(source)
+    assert panel.stack.kind == ("cross" if source else "self")
+    for kind in ("encoder", "decoder", "cross") if source else ("self",):
+        if source:
+            panel.kinds.choose(kind)
+            panel.kinds.changed.emit(kind)
+        for i, site in enumerate(panel.stack.sites):
+            for head in range(site.n_head):
+                panel.overview.montage.chosen.emit(Tile(i, head))
+                assert focus.head == Head(site.site, head)
+                picture = panel.detail.map.picture
+                assert picture is not None
+                shown = np.nan_to_num(picture.values**2)
+                np.testing.assert_allclose(shown, trace.attention[site.site][0, head].numpy(), atol=1e-5)
+                assert np.isnan(picture.values).any() == (kind in ("self", "decoder") and design != "bert-tiny")
+        assert panel.detail.which_row.isVisible() == (kind != "encoder" and design != "bert-tiny")
+    panel.grab()
+
+
+def test_heads_are_previewed_kept_walked_and_let_go(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
+    montage, title = opened.overview.montage, opened.detail.title
+    assert title.text().startswith("Layer 1, head 1:"), "the first, as long as none is chosen"
+    assert focus.head is None
+    qtbot.mouseMove(montage, montage.place_of(Tile(1, 2)).center())
+    assert title.text().startswith("Layer 2, head 3:")
+    assert focus.head is None, "a preview only"
+    qtbot.mouseClick(montage, Qt.MouseButton.LeftButton, pos=montage.place_of(Tile(1, 1)).center())
+    qtbot.mouseMove(montage, QPoint(1, 1))
+    assert title.text().startswith("Layer 2, head 2:")
+    assert focus.head == Head("blocks.1.attention", 1)
+    for key, head in ((Qt.Key.Key_Right, 2), (Qt.Key.Key_Left, 1), (Qt.Key.Key_Left, 0)):
+        qtbot.keyClick(montage, key)
+        assert focus.head == Head("blocks.1.attention", head)
+    qtbot.keyClick(montage, Qt.Key.Key_Up)
+    assert focus.head == Head("blocks.0.attention", 0)
+    focus.choose_head(Head("blocks.1.attention", 3))
+    assert title.text().startswith("Layer 2, head 4:"), "any view may choose"
+    n_head = opened.stack.sites[0].n_head
+    qtbot.mouseClick(montage, Qt.MouseButton.LeftButton, pos=montage.place_of(Tile(0, n_head)).center())
+    assert title.text() == f"Layer 1: mean of its {n_head} heads"
+    assert focus.head == Head("blocks.1.attention", 3), "the mean is no head"
+    qtbot.keyClick(montage, Qt.Key.Key_Escape)
+    assert focus.head is None
+
+
+def test_heads_are_sorted_by_what_was_measured(opened: AttentionPanel, qtbot: QtBot) -> None:
+    sort, montage = opened.overview.sort, opened.overview.montage
+    sort.setCurrentIndex(sort.findData("first"))
+    sort.activated.emit(sort.currentIndex())
+    scores = [float(opened.stack.sites[tile.site].scores["first"][tile.head]) for tile in montage.tiles]
+    assert len(scores) == sum(site.n_head for site in opened.stack.sites)
+    assert scores == sorted(scores, reverse=True)
+    following = sort.model().index(sort.findData("next"), 0)
+    assert not following.flags() & Qt.ItemFlag.ItemIsEnabled, "a causal head has no next token"
+    sort.setCurrentIndex(0)
+    sort.activated.emit(0)
+    assert montage.tiles[0] == Tile(0, 0)
+    montage.grab()
+
+
+def test_the_row_follows_the_token_and_the_token_the_row(opened: AttentionPanel, focus: Focus, qtbot: QtBot) -> None:
+    arcs, heads = opened.detail.arcs, opened.stack.sites[0].weights[0]
+    focus.lock(8)
+    assert "which predicts" in opened.detail.row_words.text()
+    assert opened.detail.map.marked == 7
+    assert arcs.told(3).endswith(f"gets {arcs.told(3).rsplit('gets ', 1)[1]}")
+    assert set(arcs.kept) <= set(np.flatnonzero(heads[7] >= 0.02).tolist())
+    assert "cannot be seen" in arcs.told(8)
+    focus.unlock()
+    qtbot.mouseMove(arcs, middle(arcs.place_of(5)))
+    assert (focus.place, focus.locked) == (5, None)
+    qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.place_of(6)))
+    assert focus.locked == 6
+    qtbot.keyClick(arcs, Qt.Key.Key_Right)
+    assert focus.locked == 7
+    qtbot.keyClick(opened.overview.montage, Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier)
+    assert focus.locked == 6
+    qtbot.keyClick(arcs, Qt.Key.Key_Escape)
+    assert focus.locked is None
+    cell = opened.detail.map.cell_rect(2, 4)
+    qtbot.mouseClick(opened.detail.map, Qt.MouseButton.LeftButton, pos=middle(cell))
+    assert (focus.locked, opened.detail.map.marked) == (5, 4)
+    last = len(SENTENCE) - 1
+    opened.detail.map.clicked.emit(last, 0)
+    assert (focus.locked, opened.detail.map.marked) == (last, last)
+    assert opened.detail.which_row.value == "own", "no token follows that it could predict"
+
+
+def test_a_source_has_tokens_of_its_own(
+    panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until, qtbot: QtBot
+) -> None:
+    _, tokenizer = open_random(session, "t5-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, "a target", 1, "the source"))
+    until(lambda: not panel.said)
+    arcs = panel.detail.arcs
+    focus.lock(3)
+    assert "which predicts" in panel.detail.row_words.text()
+    focus.choose_head(Head("encoder.blocks.1.attention", 2))
+    assert panel.stack.kind == "encoder"
+    qtbot.mouseClick(arcs, Qt.MouseButton.LeftButton, pos=middle(arcs.place_of(4)))
+    assert panel.detail.map.marked == 4
+    assert focus.locked == 3, "a place in the target"
+    qtbot.keyClick(arcs, Qt.Key.Key_Left)
+    assert panel.detail.map.marked == 3
+    qtbot.keyClick(arcs, Qt.Key.Key_Escape)
+    assert panel.detail.map.marked == len("the source") - 1
+
+
+def test_long_texts_are_pooled_and_read_again_where_asked(
+    panel: AttentionPanel,
+    session: Session,
+    focus: Focus,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attention, "MOST_BLOCKS", 4)
+    _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, SENTENCE, 10))
+    until(lambda: not panel.said)
+    detail = panel.detail
+    assert detail.pooled.isVisible()
+    assert detail.arcs.kept == []
+    assert "Click a token" in detail.row_words.text()
+    focus.lock(8)
+    until(lambda: bool(detail.arcs.kept))
+    assert "Click a token" not in detail.row_words.text()
+    assert detail.map.marked == 1
+    panel.overview.montage.chosen.emit(Tile(1, 2))
+    assert detail.arcs.kept
+    detail.map.clicked.emit(2, 1)
+    until(detail.whole.isVisible)
+    picture = detail.map.picture
+    assert picture is not None
+    assert picture.values.shape == (22, 22), "all of so short a text"
+    assert detail.map.marked == 7
+    detail.whole.click()
+    assert detail.map.picture is not None
+    assert detail.map.picture.values.shape == (4, 4)
+    columns = panel._numbers()()
+    assert len(columns["weight"]) == 16
+
+
+def test_a_reply_goes_first(
+    panel: AttentionPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until
+) -> None:
+    _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    order: list[str] = []
+    panel._reading.read.connect(lambda: order.append("read"))
+    session.worker.job_finished.connect(lambda job: order.append("reply") if job.name == "Reply" else None)
+    go_on = threading.Event()
+
+    def before() -> Iterator[Event]:
+        assert go_on.wait(60)
+        yield from ()
+
+    session.worker.submit(Job("before", before, INTERACTIVE))
+    focus.show(text_of(tokenizer, SENTENCE, 10))
+    session.worker.submit(Job("Reply", lambda: iter(()), INTERACTIVE))
+    session._chat.reply_asked.emit()
+    go_on.set()
+    until(lambda: not panel.said)
+    assert order == ["reply", "read"]
+
+
+def test_out_of_sight_it_waits(opened: AttentionPanel, focus: Focus, byte_tokenizer: Tokenizer, until: Until) -> None:
+    opened.hide()
+    focus.lock(20)
+    focus.show(text_of(byte_tokenizer, "short", 2))
+    focus.choose_head(Head("blocks.1.attention", 3))
+    focus.show(None)
+    focus.choose_head(Head("blocks.0.attention", 1))
+    focus.show(text_of(byte_tokenizer, "short", 2))
+    opened.show()
+    until(lambda: not opened.said)
+    assert opened.stack.rows[-1] == 5
+    assert opened.detail.title.text().startswith("Layer 1, head 2")
+
+
+def test_what_is_masked_is_hatched_and_not_zero(opened: AttentionPanel, theme: ThemeProvider) -> None:
+    montage = opened.overview.montage
+    for mode in ("light", "dark"):
+        theme.set_mode(mode)
+        image = paint_tiles(opened.stack, montage._layout, "root", theme, 1.0)
+        rect = montage.place_of(Tile(0, 0))
+        masked = {image.pixel(rect.right() - x, rect.top() + y) for x in range(12) for y in range(12)}
+        colours = {theme.theme.color(role).rgba() for role in ("sunken", "border_strong")}
+        assert masked == colours
+    assert montage._layout.at(QPointF(rect.left() - 3, rect.top() + 3)) is None
+    assert montage._layout.at(QPointF(rect.center())) == 0
+    assert montage._layout.at(QPointF(rect.left() + 3, 5000)) is None
+
+
+def test_pictures_show_all_heads_and_numbers_are_exact(opened: AttentionPanel, tmp_path: Path) -> None:
+    opened.export.export_to(tmp_path / "heads.png", "png")
+    image = QImage(str(tmp_path / "heads.png"))
+    assert image.height() > 2 * (opened.overview.montage.height() + opened.detail.height())
+    opened.export.export_to(tmp_path / "heads.svg", "svg")
+    assert "mean" in (tmp_path / "heads.svg").read_text("utf-8")
+    columns = opened._numbers()()
+    n = len(SENTENCE)
+    assert {len(column) for column in columns.values()} == {n * n}
+    assert columns["query_token"][n] == "h"
+    assert columns["key"][n + 1] == 2
+    assert columns["weight"][n] == opened.stack.sites[0].weights[0, 1, 0]
+    assert np.isnan(columns["weight"][1]), "masked"

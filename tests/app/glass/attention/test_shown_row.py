@@ -1,0 +1,34 @@
+"""Which row of attention stands for a token, and the way back."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.glass.attention.shown_row import place_of_row, shown_row
+
+WORDS = ("the", "cat", "sat")
+
+
+def test_the_row_before_predicts_a_token() -> None:
+    row = shown_row(WORDS, 2, "before")
+    assert (row.query, row.marked) == (1, 2)
+    assert row.words == "Row of «cat» (2), which predicts «sat» (3)."
+    row = shown_row(WORDS, 1, "own")
+    assert (row.query, row.marked) == (1, None)
+    assert "what comes after it" in row.words
+    row = shown_row(WORDS, 0, "before")
+    assert (row.query, row.marked) == (0, None)
+    assert "no row predicts it" in row.words
+    assert shown_row(WORDS, 1, None).words == "Row of «cat» (2)."
+    assert shown_row(WORDS, None, None).query == 2
+    assert shown_row(WORDS, None, None).words.startswith("Point at a token")
+
+
+@pytest.mark.parametrize("which", ["before", "own", None])
+def test_a_row_leads_back_to_its_token(which: str | None) -> None:
+    for query in range(3):
+        place = place_of_row(query, 3, which)
+        if place is None:
+            assert (query, which) == (2, "before")
+        else:
+            assert shown_row(WORDS, place, which).query == query

@@ -1,0 +1,86 @@
+"""Every token that was read has its amount, in the strip, in the list and in what is exported."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.glass.causes.attribution_panel import AttributionPanel
+from app.glass.focus import Focus
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.inspect.input_attribution import attribute
+from models.inspect.reading import Text
+from tests.app.glass.opened import open_random, text_of
+from tests.app.heard import Until
+
+
+@pytest.mark.parametrize("design", ["terrarium-tiny", "bert-tiny", "t5-tiny"])
+def test_it_shows_gradient_times_input(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until, design: str
+) -> None:
+    focus = Focus()
+    panel = AttributionPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.resize(460, 700)
+    panel.show()
+    model, tokenizer = open_random(session, design, byte_tokenizer)
+    read = text_of(tokenizer, "the cat sat", 4, "a source" if design == "t5-tiny" else "")
+    focus.show(read)
+    focus.hover(6)
+    until(lambda: not panel.said and not panel.examiner.busy)
+    text, at = Text(ids=read.ids, source_ids=read.source_ids), 6 if design == "bert-tiny" else 5
+    for of in ("logit", "log-probability"):
+        if of != panel.of.value:
+            panel.of._group.button(1).click()
+            until(lambda: "log-probability" in panel.total.text())
+        found = attribute(model, text, at, read.ids[6], of)
+        columns = panel._numbers()()
+        assert columns["amount"] == pytest.approx([*found.source, *found.tokens], abs=1e-4)
+        assert columns["side"].count("source") == len(read.source_ids)  # type: ignore[union-attr]
+        most = max((*found.source, *found.tokens), key=abs)
+        assert panel.bars.amounts[0].value == pytest.approx(most, abs=1e-4)
+    assert panel.source.isVisible() == bool(read.source_ids)
+    theme.set_mode("dark")
+    panel.grab()
+    focus.hover(0)
+    until(lambda: not panel.examiner.busy)
+    assert ("Nothing chose" in panel.said) == (design != "bert-tiny")
+
+
+def test_what_stands_there_while_an_answer_takes_long_is_called_older(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
+) -> None:
+    focus, step_ends = Focus(), threading.Event()
+    panel = AttributionPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.show()
+    _, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, "the cat sat", 4))
+    focus.lock(6)
+    until(lambda: not panel.said and not panel.examiner.busy)
+    assert panel.head.note == ""
+    session.worker.call(step_ends.wait)  # as a training with long steps does
+    focus.lock(7)
+    until(lambda: "question before" in panel.head.note)
+    step_ends.set()
+    until(lambda: panel.head.note == "")
+
+
+def test_a_mask_is_asked_for_its_likeliest_token(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, byte_tokenizer: Tokenizer, until: Until
+) -> None:
+    focus = Focus()
+    panel = AttributionPanel(session, theme, focus)
+    qtbot.addWidget(panel)
+    panel.show()
+    _, tokenizer = open_random(session, "bert-tiny", byte_tokenizer)
+    focus.show(text_of(tokenizer, "the <|mask|> sat", 4))
+    focus.lock(4)
+    until(lambda: not panel.said and not panel.examiner.busy)
+    assert not panel.head.note
+    focus.lock(2)
+    until(lambda: "this very token" in panel.head.note)

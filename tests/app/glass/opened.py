@@ -1,0 +1,56 @@
+"""A small model with random weights, opened in a session without a run, and texts that it might have written."""
+
+from __future__ import annotations
+
+import copy
+
+from tokenizers import Tokenizer
+
+from app.glass.names import token_names
+from app.glass.read_text import ReadText
+from app.session.chat_model import ChatModel
+from app.session.session import Session
+from models.architecture.transformer import AnyModel
+from models.tokenizers.special_tokens import add_roles
+from tests.models.inspect.designs import make
+
+MODES = {"decoder-only": "text", "encoder-only": "fill", "encoder-decoder": "answer"}
+
+
+def open_random(session: Session, design: str, tokenizer: Tokenizer, step: int = 7) -> tuple[AnyModel, Tokenizer]:
+    """Have the session's questions answered by a small model of that design."""
+    tokenizer = copy.deepcopy(tokenizer)
+    model = make(design, vocab_size=380).float()
+    add_roles(tokenizer, model.config.topology)
+    chat = session._chat
+    chat._loaded = model, tokenizer, step
+    chat.model = ChatModel(
+        which="random",
+        run_id="random",
+        name="random",
+        step=step,
+        mode=MODES[model.config.topology],
+        source="files",
+        world_seed=0,
+        context_length=model.config.context_length,
+        n_parameters=model.n_parameters,
+        device="CPU",
+        config=model.config,
+    )
+    chat.state = "ready"
+    chat.model_changed.emit()
+    return model, tokenizer
+
+
+def text_of(tokenizer: Tokenizer, words: str, n_prompt: int, source: str = "", step: int = 7) -> ReadText:
+    """A text of bytes; with a `source` for an encoder-decoder."""
+    ids, source_ids = (tuple(tokenizer.encode(part, add_special_tokens=False).ids) for part in (words, source))
+    names = token_names(tokenizer, (*ids, *source_ids))
+    return ReadText(
+        ids=ids,
+        words=tuple(names[id] for id in ids),
+        n_prompt=n_prompt,
+        source_ids=source_ids,
+        source_words=tuple(names[id] for id in source_ids),
+        step=step,
+    )

@@ -1,0 +1,42 @@
+"""What stands above the panels of the glass box: everything that has to be said of a picture, and its export."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.glass.panel_head import About, PanelHead
+from app.kit.export_button import ExportButton
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+
+ABOUT = About(title="Where it looks", shows="Rows look at columns.", source="One pass.", limits="It explains nothing.")
+
+
+def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
+    export = ExportButton(session, theme, QLabel(), lambda: dict)
+    head = PanelHead(theme, ABOUT, export)
+    qtbot.addWidget(head)
+    head.show()
+
+    def words() -> list[str]:
+        return [label.text() for label in head.findChildren(QLabel) if label.isVisibleTo(head)]
+
+    assert words() == ["Where it looks", "Rows look at columns."]
+    head._ask.click()
+    assert words()[-1] == "One pass. It explains nothing."
+    head._ask.click()
+    head.set_note("The model has learned on.")
+    assert words()[-1] == "The model has learned on."
+    assert export.name == "Where it looks"
+
+
+def test_controls_stand_between_the_title_and_the_export(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
+    head = PanelHead(theme, ABOUT, ExportButton(session, theme, QLabel(), lambda: dict))
+    qtbot.addWidget(head)
+    for name in ("first", "second"):
+        head.add(QPushButton(name))
+    head.resize(400, 80)
+    head.show()
+    buttons = sorted(head.findChildren(QPushButton), key=lambda button: button.x())
+    assert [button.text() or button.accessibleName() for button in buttons] == ["first", "second", "Export"]

@@ -1,0 +1,137 @@
+"""Coloured tokens: high enough for their lines, readable in every colour, and led by one focus."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtWidgets import QToolTip
+from pytestqt.qtbot import QtBot
+
+from app.glass.focus import Focus
+from app.glass.read_text import ReadText
+from app.glass.tokens.colours import QUANTITIES, Shades, contrast, surprisal
+from app.glass.tokens.legend import TokenLegend
+from app.glass.tokens.token_text import TokenText
+from app.kit.theme import ThemeProvider
+
+
+def text_of(*words: str, n_prompt: int = 2) -> ReadText:
+    return ReadText(ids=tuple(range(len(words))), words=words, n_prompt=n_prompt)
+
+
+SOME = text_of("Say", "·it", "·One", ",", "·two", "⏎", "·and", "·three", ".")
+
+
+@pytest.fixture
+def view(qtbot: QtBot, theme: ThemeProvider, focus: Focus) -> TokenText:
+    view = TokenText(theme, focus)
+    view.set_text(SOME)
+    view.set_values([0.5] * 7, [1.0] * 7, [1] * 7)
+    view.resize(300, view.heightForWidth(300))
+    qtbot.addWidget(view)
+    view.show()
+    return view
+
+
+def middle(view: TokenText, place: int) -> QPoint:
+    return view.rect_of(place).center()
+
+
+def test_it_is_as_high_as_its_lines(view: TokenText) -> None:
+    one_row = view.heightForWidth(300) // 2
+    assert view.rect_of(6).top() == one_row - 1, "what comes after a line feed begins a row"
+    assert view.rect_of(5).top() == view.rect_of(2).top() == 0
+    narrow = view.rect_of(3).right()
+    assert view.heightForWidth(narrow) > view.heightForWidth(300)
+    assert view.sizePolicy().hasHeightForWidth()
+    view.set_text(text_of("x" * 400, n_prompt=0))
+    assert view.rect_of(0).right() < view.width(), "a token wider than the widget is cut, not lost"
+
+
+def test_the_prompt_is_shown_where_it_is_wanted(view: TokenText) -> None:
+    assert view.place_at(QPointF(3, 3)) == 2
+    view.set_text(SOME, with_prompt=True)
+    assert view.place_at(QPointF(3, 3)) == 0
+    view.set_values([0.1, 0.2], [1.0, 1.0], [1, 2], first=1)
+    assert [values is not None for values in view._values] == [False, True, True] + [False] * 6
+
+
+def test_the_pointer_hovers_and_a_click_locks(qtbot: QtBot, view: TokenText, focus: Focus) -> None:
+    qtbot.mouseMove(view, middle(view, 4))
+    assert (focus.text, focus.place, focus.locked) == (SOME, 4, None)
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=middle(view, 3))
+    assert focus.locked == 3
+    qtbot.mouseMove(view, middle(view, 4))
+    assert focus.place == 3
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=middle(view, 3))
+    assert (focus.locked, focus.place) == (None, 3)
+    qtbot.mouseMove(view, QPoint(290, 5))
+    assert focus.place is None
+
+
+def test_keys_walk_and_escape_unlocks(qtbot: QtBot, view: TokenText, focus: Focus) -> None:
+    with qtbot.waitSignal(view.walked) as walked:
+        qtbot.keyClick(view, Qt.Key.Key_Right)
+    assert focus.locked == 2
+    assert walked.args == [view.rect_of(2)]
+    qtbot.keyClick(view, Qt.Key.Key_Right)
+    assert focus.locked == 3
+    qtbot.keyClick(view, Qt.Key.Key_Down)
+    assert view.rect_of(focus.locked).top() > 0
+    qtbot.keyClick(view, Qt.Key.Key_Up)
+    assert view.rect_of(focus.locked).top() == 0
+    qtbot.keyClick(view, Qt.Key.Key_Escape)
+    assert focus.locked is None
+
+
+def test_of_two_texts_the_locked_one_keeps_the_focus(
+    qtbot: QtBot, theme: ThemeProvider, view: TokenText, focus: Focus
+) -> None:
+    other = TokenText(theme, focus)
+    qtbot.addWidget(other)
+    other.set_text(text_of("a", "b", "c", n_prompt=0))
+    other.resize(100, 40)
+    qtbot.mouseClick(view, Qt.MouseButton.LeftButton, pos=middle(view, 3))
+    qtbot.mouseMove(other, middle(other, 1))
+    assert (focus.text, focus.place) == (SOME, 3)
+    qtbot.mouseClick(other, Qt.MouseButton.LeftButton, pos=middle(other, 1))
+    assert (focus.text is other._text, focus.locked) == (True, 1)
+    assert view._place is None
+
+
+def test_a_tip_tells_all_numbers(view: TokenText, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(QToolTip, "showText", lambda at, words, *rest: told.append(words))
+    view._show_tip(QPoint(), 4)
+    assert told == ["<p>·two   50.0\u00a0%, surprisal 0.69 nats, number 1 of the likeliest, entropy 1.00 nats</p>"]
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_words_are_readable_in_every_colour(theme: ThemeProvider, mode: str) -> None:
+    theme.set_mode(mode)
+    for quantity in QUANTITIES.values():
+        shades = Shades(theme, quantity)
+        for shade in range(101):
+            ground, ink = shades.of(quantity.marks[-1][0] * shade / 100 or 1.0)
+            assert contrast(ground, ink) >= 4.5
+        assert shades.grounds[0].name() == theme.theme.surface.lower(), "of nothing, nothing is seen"
+        assert shades.of(1e9)[0] == shades.grounds[-1]
+
+
+def test_values_of_the_quantities() -> None:
+    found = {name: about.of(0.25, 1.5, 3) for name, about in QUANTITIES.items()}
+    assert found == {"surprisal": math.log(4), "probability": 0.25, "entropy": 1.5, "rank": 3.0}
+    assert surprisal(0.0) > 100
+    assert QUANTITIES["rank"].place(1.0) == 0.0
+
+
+def test_the_legend_chooses(qtbot: QtBot, theme: ThemeProvider, view: TokenText) -> None:
+    legend = TokenLegend(theme)
+    qtbot.addWidget(legend)
+    legend.chosen.connect(view.set_quantity)
+    legend.choice.setCurrentText("Rank")
+    assert (legend.quantity, view.quantity) == ("rank", "rank")
+    legend.grab()
+    view.grab()

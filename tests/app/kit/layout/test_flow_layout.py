@@ -1,0 +1,41 @@
+"""What gives way where there is little room."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.kit.layout.flow_layout import FlowLayout
+from app.kit.layout.turning_splitter import TurningSplitter
+
+
+def test_widgets_go_on_in_a_next_line(qtbot: QtBot) -> None:
+    page = QWidget()
+    qtbot.addWidget(page)
+    flow = FlowLayout(page, 4)
+    parts = [QLabel() for _ in range(3)]
+    for part in parts:
+        part.setFixedSize(50, 20)
+        flow.addWidget(part)
+    parts[1].hide()
+    page.resize(104, 100)
+    page.show()
+    assert [(part.x(), part.y()) for part in (parts[0], parts[2])] == [(0, 0), (54, 0)], "what is hidden takes no room"
+    parts[1].show()
+    qtbot.waitUntil(lambda: parts[2].y() == 24)
+    assert flow.heightForWidth(104) == 44
+    assert flow.heightForWidth(158) == 20
+
+
+def test_two_parts_turn_where_there_is_no_room_beside_each_other(qtbot: QtBot) -> None:
+    parts = QWidget(), QWidget()
+    splitter = TurningSplitter(*parts, sizes=(300, 300), grows=0)
+    qtbot.addWidget(splitter)
+    splitter.resize(800, 400)
+    splitter.show()
+    assert splitter.orientation() == Qt.Orientation.Horizontal
+    splitter.resize(400, 400)
+    assert splitter.orientation() == Qt.Orientation.Vertical
+    splitter.resize(800, 400)
+    assert splitter.orientation() == Qt.Orientation.Horizontal

@@ -1,0 +1,30 @@
+"""The strip of numbers: in as many rows as its width asks for."""
+
+from __future__ import annotations
+
+from pytestqt.qtbot import QtBot
+
+from app.kit.stat_strip import StatStrip
+from app.kit.theme import ThemeProvider
+
+NAMES = ("tokens", "characters", "bytes", "tokens per character", "bytes per token")
+
+
+def test_nothing_is_cut_off_where_there_is_little_room(qtbot: QtBot, theme: ThemeProvider) -> None:
+    strip = StatStrip(dict.fromkeys(NAMES, ""), theme)
+    qtbot.addWidget(strip)
+    strip.show()
+    strip.resize(1000, 80)
+    rows_of = {width: _rows(strip, width) for width in (1000, 330, 150)}
+    assert rows_of[1000] == 1
+    assert 1 < rows_of[330] < rows_of[150]
+    strip.set_number("bytes", "17")
+    assert strip.number("bytes") == "17"
+
+
+def _rows(strip: StatStrip, width: int) -> int:
+    strip.resize(width, 300)
+    strip.layout().activate()  # type: ignore[union-attr]
+    cells = strip._cells
+    assert [cell.geometry() for cell in cells if cell.geometry().right() >= width] == []
+    return len({cell.y() for cell in cells})

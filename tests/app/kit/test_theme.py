@@ -1,0 +1,84 @@
+"""The theme: readable in both modes, and followed by icons, fonts and charts when it changes."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QApplication, QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.kit.basics import button
+from app.kit.colours import DARK, LIGHT, Theme
+from app.kit.theme import TEXT_SCALES, ThemeProvider
+from app.training.curves.loss_chart import LossChart
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG contrast ratio of two colours."""
+
+    def luminance(name: str) -> float:
+        color = QColor(name)
+        parts = [
+            c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4
+            for c in (color.redF(), color.greenF(), color.blueF())
+        ]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_words_are_readable_on_every_ground(theme: Theme) -> None:
+    for ground in (theme.window, theme.surface, theme.sunken, theme.raised):
+        for words in (theme.text, theme.muted, theme.accent, theme.danger, theme.warning):
+            assert contrast(words, ground) >= 4.5, (words, ground)
+    for words, ground in (
+        (theme.on_accent, theme.accent),
+        (theme.on_accent, theme.accent_hover),
+        (theme.accent, theme.accent_soft),
+        (theme.warning, theme.warning_soft),
+        (theme.danger, theme.danger_soft),
+        (theme.on_tooltip, theme.tooltip),
+        (theme.text, theme.selection),
+        (theme.pill_text, theme.pill_a),
+        (theme.pill_text, theme.pill_b),
+    ):
+        assert contrast(words, ground) >= 4.5, (words, ground)
+    assert contrast(theme.border_strong, theme.surface) >= 1.5
+    assert contrast(theme.validation, theme.surface) >= 3
+
+
+def test_a_change_reaches_icons_fonts_and_charts(theme: ThemeProvider, qtbot: QtBot, qapp: QApplication) -> None:
+    widget: QPushButton = button("Play", theme, icon="play")
+    chart = LossChart(theme)
+    qtbot.addWidget(widget)
+    qtbot.addWidget(chart)
+    before = widget.icon().pixmap(16).toImage()
+    with qtbot.waitSignal(theme.theme_changed):
+        theme.set_mode("dark")
+    assert theme.theme is DARK
+    assert widget.icon().pixmap(16).toImage() != before
+    assert chart.chart.backgroundBrush().color() == DARK.color("surface")
+    assert qapp.palette().window().color() == DARK.color("window")
+    theme.set_mode("light")
+    assert widget.icon().pixmap(16).toImage() == before
+
+
+def test_text_size_stays_between_its_limits(theme: ThemeProvider, qapp: QApplication) -> None:
+    usual = qapp.font().pointSizeF()
+    theme.set_text_scale(9.0)
+    assert theme.text_scale == TEXT_SCALES[-1]
+    assert qapp.font().pointSizeF() == pytest.approx(1.5 * usual)
+    assert theme.mono_font().pointSizeF() == pytest.approx(1.5 * usual)
+    theme.set_text_scale(0.1)
+    assert theme.text_scale == TEXT_SCALES[0]
+
+
+def test_colour_maps_start_at_the_ground(theme: ThemeProvider) -> None:
+    assert theme.sequential_map().map(0.0)[:3].sum() > 3 * 250
+    theme.set_mode("dark")
+    assert theme.sequential_map().map(0.0)[:3].sum() < 30
+    middle = QColor(*theme.diverging_map().map(0.5)[:3])
+    assert middle == DARK.color("surface")
+    assert theme.quantity_map() is not None

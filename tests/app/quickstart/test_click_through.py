@@ -1,0 +1,61 @@
+"""The whole loop in the real window: first screen, quick start on a tiny budget, and a reply in the chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.chat.tab import ChatTab
+from app.kit.theme import ThemeProvider
+from app.quickstart.view import CHAT, QuickStartView
+from app.quickstart.welcome import Welcome
+from app.session.session import Session
+from app.shell.main_window import MainWindow
+from models.events import Event, ReplyFinished
+from models.inference.reply import ReplyStarted
+from models.settings.sampling_config import SamplingConfig
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
+    session.quickstart_minutes = 0.02
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    failures: list[str] = []
+    session.job_failed.connect(lambda sentence, details: failures.append(sentence))
+    welcome = window.pages.page("welcome")
+    assert isinstance(welcome, Welcome)
+    qtbot.mouseClick(welcome.quickstart, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "quickstart"
+    until(lambda: not session.training_active)
+    assert not failures
+    assert session.training is not None
+    assert session.training.status == "finished"
+    evaluated = session.training.evaluated
+    assert evaluated is not None
+    assert 0 <= evaluated.accuracy <= 1
+    assert all(kind.n >= 100 for kind in evaluated.kinds)
+
+    view = window.pages.page("quickstart")
+    assert isinstance(view, QuickStartView)
+    assert view.stepper.current == CHAT
+    assert "knowledge" in view.accuracy.accessibleName()
+    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "chat"
+    until(lambda: session.chat_state == "ready")
+    assert session.chat_model is not None
+    assert session.chat_model.talks
+    assert isinstance(window.pages.page("chat"), ChatTab)
+
+    heard: list[Event] = []
+    session.chat_events.connect(heard.extend)
+    starter = session.draw_starter(session.starter_kinds[0])
+    session.send_chat([{"role": "user", "content": starter.prompt}], SamplingConfig(max_tokens=8))
+    until(lambda: any(isinstance(event, ReplyFinished) for event in heard))
+    assert isinstance(heard[0], ReplyStarted)
+    window.close()
+    assert session.list_runs()[0].status == "finished"

@@ -1,0 +1,243 @@
+"""The endpoint as the official client sees it: the texts of `generate`, in OpenAI's shapes, by turns."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import openai
+import pytest
+import torch
+
+from app.serve.endpoint.orders import chat_orders
+from app.serve.endpoint.schemas import ChatAsked
+from models.chat.form import ChatForm
+from models.chat.own_template import encode_messages
+from models.events import ReplyFinished, TokenMade
+from models.inference.generate import generate
+from models.settings.sampling_config import SamplingConfig
+from models.tokenizers import decode, encode_text
+from models.tokenizers.special_tokens import end_id
+from tests.app.serve.endpoint.conftest import Endpoint, until
+
+ASKED = [{"role": "user", "content": "Where is Ben?"}]
+
+
+def made(endpoint: Endpoint, ids: list[int], config: SamplingConfig) -> tuple[str, list[int], str]:
+    """Text, ids and reason of what `generate` makes."""
+    text, tokens = "", []
+    for event in generate(endpoint.model, endpoint.served.tokenizer, ids, config):
+        if isinstance(event, ReplyFinished):
+            return text, tokens, event.reason
+        assert isinstance(event, TokenMade)
+        text += event.text
+        tokens.append(event.id)
+    raise AssertionError
+
+
+def asked_ids(endpoint: Endpoint) -> list[int]:
+    return encode_messages(endpoint.served.tokenizer, ASKED, add_generation_prompt=True)[0]
+
+
+def no_end(endpoint: Endpoint) -> dict[str, int]:
+    """A bias with which an answer goes on and on."""
+    return {str(end_id(endpoint.served.tokenizer, endpoint.served.config)): -100}
+
+
+def test_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    assert client.models.retrieve("20260101-000000-tiny").id == "tiny"
+    with pytest.raises(openai.NotFoundError, match="no model «gpt-5» here"):
+        client.models.retrieve("gpt-5")
+
+
+def test_a_chat_is_what_generate_makes(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    ids = asked_ids(endpoint)
+    text, tokens, reason = made(endpoint, ids, SamplingConfig(temperature=0.9, seed=3, max_tokens=40))
+    reply = client.chat.completions.create(model="tiny", messages=ASKED, temperature=0.9, seed=3, max_tokens=40)
+    assert reply.choices[0].message.content == text
+    assert reply.choices[0].message.role == "assistant"
+    assert reply.choices[0].finish_reason == reason
+    assert reply.choices[0].logprobs is None
+    assert reply.system_fingerprint == "step-7"
+    assert reply.usage is not None
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (len(ids), len(tokens))
+
+    stream = client.chat.completions.create(
+        model="20260101-000000-tiny",
+        messages=[
+            {"role": "user", "content": [{"type": "text", "text": "Where is "}, {"type": "text", "text": "Ben?"}]}
+        ],
+        temperature=0.9,
+        seed=3,
+        max_completion_tokens=40,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    *pieces, counts = list(stream)
+    assert pieces[0].choices[0].delta.role == "assistant"
+    assert "".join(piece.choices[0].delta.content or "" for piece in pieces) == text
+    assert [piece.choices[0].finish_reason for piece in pieces][-2:] == [None, reason]
+    assert counts.choices == []
+    assert counts.usage == reply.usage
+
+
+def test_without_a_seed_each_answer_is_another(client: openai.OpenAI) -> None:
+    texts = {client.completions.create(model="tiny", prompt="The cat").choices[0].text for _ in range(3)}
+    assert len(texts) > 1
+
+
+def test_scores_are_the_models_own(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    ids = asked_ids(endpoint)
+    _, tokens, _ = made(endpoint, ids, SamplingConfig(temperature=0.5, seed=1, max_tokens=12))
+    tokens = [id for id in tokens if str(id) not in no_end(endpoint)]  # the end has no text, and no score
+    with torch.inference_mode():
+        logits = endpoint.model(torch.tensor([[*ids, *tokens]]))[0, len(ids) - 1 : -1]
+    expected = torch.log_softmax(logits, dim=-1)
+
+    def ask(**more: object) -> object:
+        return client.chat.completions.create(  # type: ignore[call-overload]
+            model="tiny", messages=ASKED, temperature=0.5, seed=1, max_tokens=12, logprobs=True, top_logprobs=3, **more
+        )
+
+    whole = ask()
+    content = whole.choices[0].logprobs.content  # type: ignore[attr-defined]
+    assert bytes(itertools.chain.from_iterable(token.bytes for token in content)).decode(errors="replace") == (
+        whole.choices[0].message.content  # type: ignore[attr-defined]
+    )
+    for place, (id, token) in enumerate(zip(tokens, content, strict=True)):
+        assert token.logprob == pytest.approx(float(expected[place, id]), abs=1e-4)
+        best = expected[place].topk(3).values.tolist()
+        assert [other.logprob for other in token.top_logprobs] == pytest.approx(best, abs=1e-4)
+    pieces = list(ask(stream=True))  # type: ignore[call-overload]
+    streamed = [t for p in pieces if p.choices[0].logprobs for t in p.choices[0].logprobs.content]
+    assert streamed == content
+
+
+def test_completions_of_several_prompts(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    tokenizer = endpoint.served.tokenizer
+    prompts = ["The cat", "One day"]
+    config = SamplingConfig(temperature=1.0, max_tokens=16)
+    expected = []
+    for prompt in prompts:
+        for seed in (5, 6):
+            sampling = SamplingConfig(temperature=1.0, max_tokens=16, seed=seed)
+            expected.append(prompt + made(endpoint, encode_text(tokenizer, prompt), sampling)[0])
+    reply = client.completions.create(model="tiny", prompt=prompts, n=2, seed=5, echo=True)
+    assert [choice.text for choice in reply.choices] == expected
+    assert [choice.index for choice in reply.choices] == [0, 1, 2, 3]
+    stream = client.completions.create(model="tiny", prompt=prompts, n=2, seed=5, echo=True, stream=True)
+    texts = ["", "", "", ""]
+    for piece in stream:
+        texts[piece.choices[0].index] += piece.choices[0].text
+    assert texts == expected
+    by_ids = client.completions.create(model="tiny", prompt=encode_text(tokenizer, "The cat"), seed=0)
+    assert by_ids.choices[0].text == made(endpoint, encode_text(tokenizer, "The cat"), config)[0]
+
+
+def test_scores_of_completions(client: openai.OpenAI) -> None:
+    reply = client.completions.create(model="tiny", prompt="Zoë", seed=2, max_tokens=10, logprobs=2)
+    scores = reply.choices[0].logprobs
+    assert scores is not None
+    assert scores.tokens is not None
+    assert scores.text_offset is not None
+    assert scores.top_logprobs is not None
+    assert scores.text_offset[0] == 0
+    assert scores.text_offset == sorted(scores.text_offset)
+    assert all(len(top) == 2 for top in scores.top_logprobs)
+    assert len(scores.tokens) == len(scores.token_logprobs or ()) == len(scores.text_offset)
+
+
+def test_a_stop_text_is_found_across_tokens(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    ids = asked_ids(endpoint)
+    drawn = {"temperature": 0.0, "max_tokens": 30}
+    whole, tokens, _ = made(endpoint, ids, SamplingConfig(**drawn))  # type: ignore[arg-type]
+    stop = whole[4:7]  # of three tokens at least: each is a byte
+    before = whole[: whole.index(stop)]
+    sampling = {"model": "tiny", "messages": ASKED, "logprobs": True, **drawn}
+    reply = client.chat.completions.create(**sampling, stop=stop)  # type: ignore[call-overload]
+    assert reply.choices[0].message.content == before
+    assert reply.choices[0].finish_reason == "stop"
+    assert reply.usage.completion_tokens < len(tokens)
+    told = [bytes(token.bytes) for token in reply.choices[0].logprobs.content]
+    assert b"".join(told).decode(errors="replace") == before
+    stream = client.chat.completions.create(**sampling, stop=["never so", stop], stream=True)  # type: ignore[call-overload]
+    assert "".join(piece.choices[0].delta.content or "" for piece in stream) == before
+
+
+def test_penalties_and_biases_arrive(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    prompt = encode_text(endpoint.served.tokenizer, "The cat")
+    more = {"frequency_penalty": 1.5, "presence_penalty": 1.0}
+    sampling = SamplingConfig(
+        temperature=0.8, top_p=0.9, top_k=40, seed=4, max_tokens=24, logit_bias=((101, 5.0),), **more
+    )
+    reply = client.completions.create(
+        model="tiny",
+        prompt="The cat",
+        temperature=0.8,
+        top_p=0.9,
+        seed=4,
+        max_tokens=24,
+        logit_bias={"101": 5},
+        extra_body={"top_k": 40},
+        **more,
+    )
+    assert reply.choices[0].text == made(endpoint, prompt, sampling)[0]
+
+
+def test_two_clients_go_on_side_by_side(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    def ask() -> openai.Stream[openai.types.chat.ChatCompletionChunk]:
+        return client.chat.completions.create(
+            model="tiny", messages=ASKED, logit_bias=no_end(endpoint), max_tokens=20_000, stream=True
+        )
+
+    with ask() as first, ask() as second:
+        for _ in range(3):  # either would go on for long, and both come to word again and again
+            for stream in (first, second):
+                began = sum(call.n_made for call in endpoint.activity.calls)
+                for piece in stream:
+                    if piece.choices[0].delta.content:
+                        break
+                assert sum(call.n_made for call in endpoint.activity.calls) >= began
+        assert [call.state for call in endpoint.activity.calls[:2]] == ["writing", "writing"]
+        # Who asks for little is answered long before they are done.
+        assert client.completions.create(model="tiny", prompt="a", max_tokens=1).usage
+
+
+def test_who_leaves_stops_the_answer(client: openai.OpenAI, endpoint: Endpoint) -> None:
+    until(lambda: endpoint.activity.n_open == 0)
+    n_before = len(endpoint.over)
+    stream = client.chat.completions.create(
+        model="tiny", messages=ASKED, logit_bias=no_end(endpoint), max_tokens=20_000, stream=True
+    )
+    next(iter(stream))
+    stream.close()
+    with pytest.raises(openai.APITimeoutError):  # not streamed: the client waits, and gives up
+        client.with_options(timeout=0.3).chat.completions.create(
+            model="tiny", messages=ASKED, logit_bias=no_end(endpoint), max_tokens=20_000
+        )
+    until(lambda: len(endpoint.over) == n_before + 2)
+    assert [call.state for call in endpoint.over[n_before:]] == ["left", "left"]
+    assert endpoint.activity.n_open == 0
+    made_then = [call.n_made for call in endpoint.activity.calls[:2]]
+    assert max(made_then) < 20_000
+    client.completions.create(model="tiny", prompt="a", max_tokens=1)  # answered at once: nobody else computes
+    assert [call.n_made for call in endpoint.activity.calls[1:3]] == made_then
+
+
+def test_what_a_request_leaves_off_is_as_the_makers_advise(endpoint: Endpoint) -> None:
+    form = ChatForm(sampling={"temperature": 0.2, "top_k": 5})
+    served = dataclasses.replace(endpoint.served, form=form)
+    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "top_k": -1})
+    (order,) = chat_orders(served, asked)
+    assert (order.sampling.temperature, order.sampling.top_k) == (0.2, 0)
+    assert order.sampling.max_tokens == 20_000
+
+
+def test_a_model_with_a_template_of_its_own(endpoint: Endpoint) -> None:
+    template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
+    served = dataclasses.replace(endpoint.served, form=ChatForm(template=template))
+    asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "stop": "x"})
+    (order,) = chat_orders(served, asked)
+    assert decode(served.tokenizer, order.ids) == "user: Where is Ben?\nassistant:"
+    assert order.sampling.stop == ("x", "\nuser: ")

@@ -1,0 +1,253 @@
+"""What is not answered: each in OpenAI's shape, with a status of its own and a sentence."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import openai
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from app.cli import main
+from app.serve.endpoint import endpoints
+from app.serve.endpoint.address import HOST, bind, url_of
+from app.serve.endpoint.endpoints import MOST_BYTES
+from app.serve.endpoint.orders import chat_orders
+from app.serve.endpoint.shapes import CompletionShape
+from tests.app.serve.endpoint.conftest import Endpoint, answering
+
+CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
+SAID = [{"role": "user", "content": "Hello"}]
+
+
+def ask(
+    endpoint: Endpoint, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of an answer; `body` is JSON, or bytes to send as they are."""
+    data = body if isinstance(body, bytes) else json.dumps(body)
+    with closing(http.client.HTTPConnection(*endpoint.address, timeout=60)) as connection:
+        connection.request(method, path, data, dict(headers or {}))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "status", "param", "words"),
+    [
+        (CHAT, {"model": "gpt-5"}, 404, "model", "no model «gpt-5» here; the one that is served is «tiny»"),
+        (CHAT, {"model": None}, 400, "model", "«model» is missing"),
+        (CHAT, {"messages": None}, 400, "messages", "is missing"),
+        (CHAT, {"messages": []}, 400, "messages", "at least 1"),
+        (CHAT, {"messages": "Hello"}, 400, "messages", "list"),
+        (CHAT, {"messages": [{"role": "tool", "content": "x"}]}, 400, "messages[0].role", "'user'"),
+        (CHAT, {"messages": [{"role": "user"}]}, 400, "messages[0].content", "is missing"),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            400,
+            "messages[0].content",
+            "text",
+        ),
+        (CHAT, {"messages": [{"role": "user", "content": "a" * 20_001}]}, 400, "messages", "context takes 20,000"),
+        (CHAT, {"temperature": "hot"}, 400, "temperature", "number"),
+        (CHAT, {"temperature": 3}, 400, "temperature", "less than or equal to 2"),
+        (CHAT, {"max_tokens": 0}, 400, "max_tokens", "greater than or equal to 1"),
+        (CHAT, {"max_tokens": True}, 400, "max_tokens", "integer"),
+        (CHAT, {"stream": "yes"}, 400, "stream", "boolean"),
+        (CHAT, {"stop": [""]}, 400, "stop", "stop text is empty"),
+        (CHAT, {"stop": 5}, 400, "stop", "list"),
+        (CHAT, {"n": 1000}, 400, "n", "32"),
+        (CHAT, {"seed": 2**70}, 400, "seed", "less than"),
+        (CHAT, {"top_logprobs": 3}, 400, None, "logprobs"),
+        (CHAT, {"logit_bias": {"the": 1}}, 400, "logit_bias.the", "pattern"),
+        (CHAT, {"logit_bias": {"1": 200}}, 400, "logit_bias.1", "100"),
+        (CHAT, {"logit_bias": {"100000": 1}}, 400, "logit_bias", "no token 100000"),
+        (CHAT, {"tools": [{"type": "function"}]}, 400, "tools", "not offered"),
+        (CHAT, {"response_format": {"type": "json_object"}}, 400, "response_format", "not offered"),
+        (COMPLETION, {"prompt": ""}, 400, "prompt", "prompt is empty"),
+        (COMPLETION, {"prompt": None}, 400, "prompt", "is missing"),
+        (COMPLETION, {"prompt": {"text": "a"}}, 400, "prompt", "a list of texts"),
+        (COMPLETION, {"prompt": [99999]}, 400, "prompt", "no token 99999"),
+        (COMPLETION, {"prompt": ["a", "b"], "n": 20}, 400, None, "more than 32 texts"),
+        (COMPLETION, {"prompt": "a", "echo": True, "logprobs": 1}, 400, None, "echo"),
+        (COMPLETION, {"prompt": "a", "suffix": "b"}, 400, "suffix", "not offered"),
+    ],
+)
+def test_wrong_requests(
+    endpoint: Endpoint, path: str, changes: dict[str, object], status: int, param: str | None, words: str
+) -> None:
+    known = {"model": "tiny", "messages": SAID} if path == CHAT else {"model": "tiny", "prompt": "a"}
+    got, answer = ask(endpoint, "POST", path, known | changes)
+    assert set(answer) == {"error"}
+    assert set(answer["error"]) == {"message", "type", "param", "code"}
+    error = answer["error"]
+    assert (got, error["param"], error["type"]) == (status, param, "invalid_request_error"), error
+    assert words in error["message"]
+    assert endpoint.over[-1].state == "refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[]", "must be a JSON object"),
+        (b'{"temperature": NaN}', "NaN is no number"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"model": "\\ud800"}', "not valid JSON"),
+        (b'{"seed": ' + b"9" * 10_000 + b"}", "not valid JSON"),
+    ],
+)
+def test_bodies_that_are_no_json(endpoint: Endpoint, body: bytes, words: str) -> None:
+    status, answer = ask(endpoint, "POST", CHAT, body)
+    assert status == 400
+    assert words in answer["error"]["message"]
+
+
+def test_too_long_a_body(endpoint: Endpoint) -> None:
+    status, answer = ask(endpoint, "POST", CHAT, b"{}", {"Content-Length": str(MOST_BYTES + 1)})
+    assert (status, answer["error"]["code"]) == (413, "request_too_large")
+    with closing(http.client.HTTPConnection(*endpoint.address, timeout=60)) as connection:
+        connection.request("POST", CHAT, iter([b" " * 500_000] * 9), encode_chunked=True)
+        assert connection.getresponse().status == 413
+
+
+def test_other_paths_and_methods(endpoint: Endpoint) -> None:
+    status, answer = ask(endpoint, "POST", "/v1/embeddings", {})
+    assert status == 404
+    assert "/v1/chat/completions" in answer["error"]["message"]
+    status, answer = ask(endpoint, "GET", CHAT)
+    assert status == 405
+    assert answer["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:8765"}, 403),
+        ({"Host": "["}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "localhost:8765"}, 200),
+        ({"Host": "[::1]", "Origin": "http://localhost:3000"}, 200),
+    ],
+)
+def test_pages_from_elsewhere(endpoint: Endpoint, headers: dict[str, str], status: int) -> None:
+    with closing(http.client.HTTPConnection(*endpoint.address, timeout=60)) as connection:
+        connection.request("GET", "/v1/models", headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert answer.getheader("access-control-allow-origin") is None
+        assert ("error" in json.loads(answer.read())) == (status == 403)
+
+
+def test_an_encoder_writes_nothing(encoder_endpoint: Endpoint) -> None:
+    for path, body in ((CHAT, {"messages": SAID}), (COMPLETION, {"prompt": "a"})):
+        status, answer = ask(encoder_endpoint, "POST", path, {"model": "tiny", **body})
+        assert status == 400
+        assert "is an encoder" in answer["error"]["message"]
+
+
+def test_no_model_any_more(byte_tokenizer: Tokenizer) -> None:
+    running = answering(byte_tokenizer, "decoder-only")
+    endpoint = next(running)
+    endpoint.engine.close("«tiny» was deleted.")
+    for method, path in (("GET", "/v1/models"), ("POST", CHAT)):
+        status, answer = ask(endpoint, method, path, {"model": "tiny", "messages": SAID})
+        assert status == 503
+        assert answer["error"] == {
+            "message": "«tiny» was deleted.",
+            "type": "server_error",
+            "param": None,
+            "code": "model_unavailable",
+        }
+    next(running, None)
+
+
+def test_too_many_at_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "MOST_OPEN", 0)
+    status, answer = ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": SAID})
+    assert (status, answer["error"]["type"]) == (429, "rate_limit_error")
+
+
+def test_where_many_are_read_at_once_there_is_still_room_for_so_many_only(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*given: object) -> object:
+        monkeypatch.setattr(endpoints, "MOST_OPEN", 0)  # as if others had come while this one was read
+        return chat_orders(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(endpoints, "chat_orders", meanwhile)
+    assert ask(endpoint, "POST", CHAT, {"model": "tiny", "messages": SAID})[0] == 429
+
+
+def test_an_answer_that_breaks_off_by_a_fault_waits_no_more(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole(*given: object) -> object:
+        raise LookupError("a fault")
+
+    monkeypatch.setattr(CompletionShape, "whole", whole)
+    assert ask(endpoint, "POST", COMPLETION, {"model": "tiny", "prompt": "a"})[0] == 500
+    assert endpoint.activity.n_open == 0
+    assert endpoint.over[-2].state == "failed"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_diverged_says_so(endpoint: Endpoint, stream: bool) -> None:
+    weight = next(endpoint.model.parameters())
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.fill_(math.nan)
+    try:
+        with openai.OpenAI(base_url=endpoint.url, api_key="none", max_retries=0) as client:
+
+            def ask_it() -> None:
+                asked = {"model": "tiny", "prompt": "The cat", "stream": stream}
+                answer = client.completions.create(**asked)  # type: ignore[call-overload]
+                list(answer)
+
+            with pytest.raises(openai.APIError, match="output is not a number"):
+                ask_it()
+    finally:
+        with torch.no_grad():
+            weight.copy_(before)
+    assert endpoint.over[-1].state == "failed"
+    assert ask(endpoint, "POST", COMPLETION, {"model": "tiny", "prompt": "a"})[0] == 200
+
+
+def test_only_this_computer_is_served(endpoint: Endpoint) -> None:
+    assert endpoint.address[0] == HOST == "127.0.0.1"
+    with socket.socket() as other:
+        other.settimeout(5)
+        assert other.connect_ex(("127.0.0.2", endpoint.address[1])) != 0
+
+
+def test_ports() -> None:
+    with bind(0) as taken:
+        port = taken.getsockname()[1]
+        assert url_of(taken) == f"http://127.0.0.1:{port}/v1"
+        with pytest.raises(ValueError, match=f"Port {port} is taken by another program"):
+            bind(port)
+    with bind(port):
+        pass  # free again
+    with pytest.raises(ValueError, match="70000 is no port"):
+        bind(70_000)
+
+
+def test_a_taken_port_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with bind(0) as taken:
+        assert main(["serve", "whatever", "--port", str(taken.getsockname()[1])]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "is taken by another program" in err
+    assert main(["serve", "whatever", "--port", "-1"]) == 2

@@ -1,0 +1,120 @@
+"""Serving from the window: through its one worker, beside a training, until the model goes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from contextlib import closing
+from typing import Any
+
+from app.serve.endpoint.address import bind
+from app.session.session import Session
+from models.settings.run_spec import RunSpec
+from tests.app.heard import Heard, Until, long
+
+
+def post(port: int, prompt: str, **more: object) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of a completion."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": prompt, **more}))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+
+class Asking:
+    """A completion that is asked for on a thread of its own, since the window's must go on meanwhile."""
+
+    def __init__(self, session: Session, prompt: str = "The cat", **more: object) -> None:
+        self.answer: tuple[int, dict[str, Any]] | None = None
+        port = session.serving.port
+
+        def ask() -> None:
+            self.answer = post(port, prompt, **more)
+
+        self._thread = threading.Thread(target=ask, daemon=True)
+        self._thread.start()
+
+    def wait(self, until: Until) -> tuple[int, dict[str, Any]]:
+        until(lambda: self.answer is not None)
+        self._thread.join()
+        assert self.answer is not None
+        return self.answer
+
+
+def test_a_run_is_served_from_the_window(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
+    assert not session.start_serving(0)
+    assert "No model is open" in heard.failures.pop()
+
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    (info,) = session.list_runs()
+    session.open_chat_model(info.id)
+    until(lambda: session.chat_state == "ready")
+    with bind(0) as taken:
+        assert not session.start_serving(taken.getsockname()[1])
+    assert "taken by another program" in heard.failures.pop()
+    assert session.serving.status == "off"
+
+    assert session.start_serving(0)
+    assert session.serving.status == "on"
+    assert session.serving.url == f"http://127.0.0.1:{session.serving.port}/v1"
+    status, answer = Asking(session, max_tokens=5, temperature=0).wait(until)
+    assert status == 200
+    assert answer["usage"]["completion_tokens"] == 5
+    assert answer["system_fingerprint"] == "step-12"
+    until(lambda: session.serving.n_answered == 1)
+    (call,) = session.serving.calls
+    assert (call.kind, call.state, call.n_made) == ("completion", "done", 5)
+
+    # Whoever has the endpoint open keeps its model when the run is deleted from the list: a sentence, no crash.
+    session.delete_runs([info.id])
+    status, answer = Asking(session).wait(until)
+    assert status == 503
+    assert "«tiny» has been deleted" in answer["error"]["message"]
+    assert session.serving.problem == answer["error"]["message"]
+    session.stop_serving()
+    until(lambda: session.serving.status == "off")
+    assert session.serving.url == ""
+    assert not heard.failures
+
+
+def test_the_model_in_training_is_served_until_it_ends(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(long(tiny_spec))
+    until(lambda: session.training is not None and session.training.step >= 2)
+    session.open_chat_model("live")
+    until(lambda: session.chat_state == "ready")
+    assert session.start_serving(0)
+    first, second = Asking(session, max_tokens=6), Asking(session, max_tokens=6)
+    assert [asking.wait(until)[0] for asking in (first, second)] == [200, 200]
+    step = session.training.step  # type: ignore[union-attr]
+    until(lambda: session.training.step > step)  # type: ignore[union-attr]
+
+    session.stop()
+    until(lambda: not session.training_active and session.chat_state == "ready")
+    until(lambda: bool(session.serving.problem))
+    status, answer = Asking(session).wait(until)
+    assert status == 503
+    assert "training of «tiny» has ended" in answer["error"]["message"]
+
+    # The chat goes on with its checkpoint, and so can serving, at the same port.
+    port = session.serving.port
+    assert session.start_serving(port)
+    assert session.serving.port == port
+    assert session.serving.problem == ""
+    assert Asking(session, max_tokens=2).wait(until)[0] == 200
+    assert not heard.failures
+
+
+def test_closing_the_window_ends_an_answer(session: Session, tiny_spec: RunSpec, until: Until) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    session.open_chat_model(session.list_runs()[0].id)
+    until(lambda: session.chat_state == "ready")
+    session.start_serving(0)
+    asking = Asking(session, max_tokens=10_000)
+    session.close()
+    assert session.serving.status == "off"
+    assert asking

@@ -1,0 +1,78 @@
+"""The chat tab with a small real model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.chat.tab import ChatTab
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def trained(library: Library, tmp_path: Path) -> str:
+    """A run of a few real steps in the library; its id."""
+    from models.training.trainer import Trainer, prepare_run
+
+    text = tmp_path / "story.txt"
+    text.write_text("Anna gives the kite to Ben. Ben takes the kite. " * 300)
+    spec = RunSpec(
+        name="tiny run",
+        model=ModelConfig(n_layer=1, d_model=32, n_head=2, context_length=32),
+        tokenizer=TokenizerSpec(kind="byte"),
+        data=DataSpec(source="files", files=(str(text),)),
+        train=TrainConfig(steps=3, batch_size=2, eval_interval=0, sample_interval=0, precision="float32"),
+    )
+    preparing = prepare_run(library, spec)
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as done:
+            run = done.value
+            break
+    for _ in Trainer(run, library, device="cpu").events():
+        pass
+    return str(run.id)
+
+
+def test_a_real_model_is_opened_and_goes_on_with_a_text(
+    qtbot: QtBot, trained: str, session: Session, theme: ThemeProvider, until: Until
+) -> None:
+    tab = ChatTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 650)
+    tab.show()
+    assert tab.models.picker.newest_run[0] == trained
+    qtbot.mouseClick(tab.page.pages.open, Qt.MouseButton.LeftButton)
+    until(lambda: session.chat_state == "ready")
+    assert session.chat_model is not None
+    assert session.chat_model.run_id == trained
+    assert tab.sampling.config.max_tokens <= 32
+    tab.page.composer.field.setPlainText("Anna")
+    qtbot.keyClick(tab.page.composer.field, Qt.Key.Key_Return)
+    until(lambda: len(tab.talk.chat.path) == 2 and not tab.talk.writing)
+    made = tab.talk.chat.path[-1].made
+    assert made is not None
+    assert len(made.ids) == made.n_tokens > 0
+    assert made.tokens_per_s > 0
+    assert made.first_token_s > 0
+    assert made.n_prompt == len(made.prompt_ids) == 4
+    assert all(token.rank is not None and token.draw is not None for token in made.tokens)
+    tab.talk.shelf.flush()
+    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
+    with qtbot.waitSignal(session.notice) as told:
+        session.delete_run(trained)
+    assert "choose another model" in told.args[0]
+    assert len(tab.page.view.messages) == 2, "what was said stays"
+    assert not tab.page.composer.send.isEnabled()
+    assert not tab.page.view.messages[-1].buttons.retry.isEnabled()

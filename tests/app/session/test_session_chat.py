@@ -1,0 +1,125 @@
+"""Chatting through the session: with a run, with the model that is being trained, and stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.session.session import Session
+from models.architecture.transformer import AnyModel
+from models.events import Event, ReplyFinished, TokenMade
+from models.inference.reply import ReplyStarted
+from models.interop import loading
+from models.settings.run_spec import RunSpec
+from models.settings.sampling_config import SamplingConfig
+from tests.app.heard import Heard, Until, long
+
+
+def test_chat_with_the_model_as_it_is_while_it_trains(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(long(tiny_spec))
+    until(lambda: session.training is not None and session.training.step >= 2)
+    assert session.open_chat_model("live")
+    until(lambda: session.chat_state == "ready")
+    model = session.chat_model
+    assert model is not None
+    assert (model.which, model.talks, model.source) == ("live", False, "files")
+    assert session.send_chat("The cat", SamplingConfig(max_tokens=5, temperature=0.0))
+    until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
+    first = next(event for event in heard.chat if isinstance(event, ReplyStarted))
+    assert first.step >= 2
+    assert sum(isinstance(event, TokenMade) for event in heard.chat) == 5
+    # The training goes on, and when it ends the chat goes on with its checkpoint.
+    step = session.training.step  # type: ignore[union-attr]
+    until(lambda: session.training.step > step)  # type: ignore[union-attr]
+    session.stop()
+    until(lambda: not session.training_active and session.chat_state == "ready")
+    assert session.chat_model is not None
+    assert session.chat_model.which == session.training.run_id  # type: ignore[union-attr]
+    assert session.chat_model.step == session.training.step  # type: ignore[union-attr]
+    assert not heard.failures
+
+
+def test_a_reply_can_be_stopped(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, qtbot: QtBot) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    session.open_chat_model(session.list_runs()[0].id)
+    until(lambda: session.chat_state == "ready")
+    # A tiny model fills its context within milliseconds, so nobody may look away between asking and stopping.
+    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
+        session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
+        session.stop_chat()
+        assert session.chat_state == "ready"  # at once, whatever the worker is at
+    assert not session.reply_failed
+    assert not any(isinstance(event, ReplyFinished) for event in heard.chat)
+    assert not heard.failures
+    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
+        session.send_chat("The cat " * 500, SamplingConfig())
+    assert session.reply_failed
+
+
+def test_opening_another_model_ends_the_reply(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run_id = session.list_runs()[0].id
+    session.open_chat_model(run_id)
+    until(lambda: session.chat_state == "ready")
+    # A tiny model fills its context within milliseconds, so nobody may look away between asking and opening.
+    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
+        session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
+        session.open_chat_model(run_id)
+    until(lambda: session.chat_state == "ready")
+    assert not heard.failures
+
+
+def test_chat_without_a_model_is_refused(session: Session, heard: Heard, until: Until) -> None:
+    assert not session.send_chat("Hello", SamplingConfig())
+    assert session.open_chat_model("live")
+    until(lambda: session.chat_state == "none")
+    assert len(heard.failures) == 2
+    assert all("run" in sentence for sentence in heard.failures)
+
+
+def test_stopping_no_reply_does_not_stop_what_is_opened(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    session.open_chat_model(session.list_runs()[0].id)
+    session.stop_chat()
+    assert session.chat_state == "loading"
+    until(lambda: session.chat_state != "loading")
+    assert session.chat_state == "ready"
+    assert not heard.failures
+
+
+def test_the_step_is_that_of_the_weights_though_a_newer_checkpoint_comes(
+    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    (info,) = session.list_runs()
+    opened: list[str] = []
+    real = loading.load_model_events
+
+    def load(path: Path, device: torch.device) -> Generator[Event, None, tuple[AnyModel, Tokenizer | None]]:
+        opened.append(path.name)
+        loaded = yield from real(path, device)
+        (info.folder / "checkpoints" / "step-00000099").mkdir()  # another process goes on training it
+        return loaded
+
+    monkeypatch.setattr(loading, "load_model_events", load)
+    session.open_chat_model(info.id)
+    until(lambda: session.chat_state == "ready")
+    assert session.chat_model is not None
+    assert session.chat_model.step == 12
+    assert opened == ["step-00000012"]
+    assert not heard.failures

@@ -1,0 +1,263 @@
+"""The window: what it loads, its screens, menus and sentences, and that closing it loses nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.kit.colours import DARK, LIGHT
+from app.kit.theme import ThemeProvider
+from app.quickstart.text_result import BITS, LOSS, PERPLEXITY
+from app.quickstart.view import QuickStartView
+from app.quickstart.welcome import Welcome
+from app.session.session import Session
+from app.shell.main_window import MainWindow
+from app.shell.top_bar import TABS
+from models.library.library import Library
+from models.settings.run_spec import RunSpec
+from tests import ROOT
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def window(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[MainWindow]:
+    """The shown window over an empty library."""
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.waitExposed(window)
+    yield window
+    window.close()
+
+
+def action(window: MainWindow, words: str) -> QAction:
+    """The menu entry with these words."""
+    found = [entry for entry in window.findChildren(QAction) if entry.text().replace("&", "") == words]
+    assert found, words
+    return found[0]
+
+
+def test_importing_the_window_does_not_import_torch() -> None:
+    code = "import sys, app.shell.main_window; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_first_screen_leads_everywhere(window: MainWindow, qtbot: QtBot) -> None:
+    assert window.pages.current == "welcome"
+    welcome = window.pages.page("welcome")
+    assert isinstance(welcome, Welcome)
+    assert welcome.quickstart.isVisible()
+    for way, tab in zip(welcome.ways[1:], ("tokenizer", "builder"), strict=True):
+        window.show_welcome()
+        qtbot.mouseClick(way, Qt.MouseButton.LeftButton)
+        assert window.pages.current == tab
+
+
+@pytest.mark.usefixtures("little_quickstart")
+def test_an_opened_text_file_is_offered_both_ways(
+    window: MainWindow, text_file: Path, qtbot: QtBot, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.show_tab("tokenizer")
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *args: ([str(text_file)], ""))
+    action(window, "Open text file…").trigger()
+    assert window.pages.current == "welcome"
+    qtbot.mouseClick(window.welcome.file_run, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "training"
+    assert window.training.new_run.data.spec.files == (str(text_file),)
+    window.show_welcome()
+    window.session.quickstart_minutes = 0.001
+    qtbot.mouseClick(window.welcome.file_quickstart, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "quickstart"
+    until(lambda: not window.session.training_active)
+    view = window.pages.page("quickstart")
+    assert isinstance(view, QuickStartView)
+    assert view.text_result.isVisible()
+    loss = float(view.text_result.stats.number(LOSS))
+    assert float(view.text_result.stats.number(PERPLEXITY)) == pytest.approx(math.exp(loss), rel=0.01)
+    assert float(view.text_result.stats.number(BITS)) > 0
+    assert view.text_result.sample.text().startswith("The")
+    window.show_tab("builder")
+    window.show_quickstart()  # what it ended in can be seen again
+    assert window.pages.current == "quickstart"
+    qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
+    assert window.pages.current == "chat"
+    until(lambda: window.session.chat_state == "ready")
+    assert window.session.chat_model is not None
+    assert not window.session.chat_model.talks
+
+
+def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(
+    window: MainWindow, tmp_path: Path, qtbot: QtBot, until: Until
+) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.write_text("", "utf-8")
+    window.welcome.offer_files((str(empty),))
+    window.start_quickstart_on_files()
+    until(lambda: not window.session.training_active)
+    view = window.pages.page("quickstart")
+    assert isinstance(view, QuickStartView)
+    qtbot.mouseClick(view.again, Qt.MouseButton.LeftButton)
+    assert window.session.training is not None
+    assert window.session.training.files == (str(empty),)
+    until(lambda: not window.session.training_active)
+
+
+def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
+    window.activateWindow()
+    qtbot.waitActive(window)
+    for key, name in zip("1234", ("tokenizer", "builder", "training", "chat"), strict=True):
+        qtbot.keyClick(window.windowHandle(), getattr(Qt.Key, f"Key_{key}"), Qt.KeyboardModifier.ControlModifier)
+        assert window.pages.current == name
+    action(window, "Builder").trigger()
+    assert window.pages.current == "builder"
+    action(window, "First screen").trigger()
+    assert window.pages.current == "welcome"
+
+
+def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library) -> None:
+    action(window, "Dark").trigger()
+    assert window.theme.theme is DARK
+    action(window, "Light").trigger()
+    assert window.theme.theme is LIGHT
+    size = window.font().pointSizeF()
+    action(window, "Larger").trigger()
+    assert window.theme.text_scale == pytest.approx(1.1)
+    assert window.font().pointSizeF() > size
+    action(window, "Usual size").trigger()
+    assert window.theme.text_scale == 1.0
+    action(window, "Smaller").trigger()
+    again = Session(library)
+    assert again.settings.get("theme", "") == "light"
+    assert again.settings.get("text scale", 1.0) == pytest.approx(0.9)
+
+
+def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: QtBot) -> None:
+    window.session.job_failed.emit("The disk is full. Free some space.", "Traceback …")
+    window.session.notice.emit("Another Terrarium is training.")
+    assert window.toasts.sentences == ["The disk is full. Free some space.", "Another Terrarium is training."]
+    details = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Details")
+    qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
+    dialog = QGuiApplication.topLevelWindows()[-1]
+    assert dialog.title() == "Details"
+    dialog.close()
+    for _ in range(5):
+        window.session.notice.emit("The same.")
+    assert window.toasts.sentences.count("The same.") == 1
+
+
+def test_what_is_deleted_can_be_brought_back(window: MainWindow, qtbot: QtBot) -> None:
+    window.session.save_design("mine")
+    window.session.delete_design("mine")
+    undo = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Undo")
+    qtbot.mouseClick(undo, Qt.MouseButton.LeftButton)
+    assert window.session.list_designs() == ["mine"]
+    assert window.toasts.sentences == []
+
+
+def test_diagnostics_are_copied(window: MainWindow) -> None:
+    action(window, "Copy diagnostics").trigger()
+    copied = QGuiApplication.clipboard().text()
+    assert "Terrarium" in copied
+    assert "torch" in copied
+    assert str(window.session.library.home) in copied
+
+
+def test_every_button_has_a_name_for_screen_readers(window: MainWindow) -> None:
+    for name, *_ in TABS:
+        for button in window.pages.page(name).findChildren(QPushButton):
+            assert button.accessibleName() or button.text() or button.toolTip()
+
+
+def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
+    window.resize(1280, 720)
+    for name, *_ in TABS:
+        window.show_tab(name)
+        assert (window.width(), window.height()) == (1280, 720)
+        assert window.minimumSizeHint().width() <= 1280
+        assert window.minimumSizeHint().height() <= 720
+
+
+def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, until: Until) -> None:
+    session = window.session
+    session.set_device("cpu")
+    until(lambda: "CPU" in session.device_label)
+    assert session.status.words == "Ready"
+    session.start_training(dataclasses.replace(tiny_spec, name="growing"))
+    until(lambda: session.training is not None and session.training.step >= 1)
+    assert "growing" in session.status.words
+    until(lambda: not session.training_active)
+    assert session.status.words == "Ready"
+    assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
+
+
+def test_closing_while_training_asks_saves_and_returns(
+    window: MainWindow, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, library: Library, qtbot: QtBot
+) -> None:
+    endless = dataclasses.replace(tiny_spec.train, steps=1_000_000, checkpoint_interval=100_000)
+    window.session.start_training(dataclasses.replace(tiny_spec, train=endless))
+    until(lambda: window.session.training is not None and window.session.training.step >= 2)
+    window.close()
+    assert window.isVisible()
+    box = window.closing.box
+    assert box is not None
+    assert "«tiny» is being trained" in box.text()
+    buttons = {button.text(): button for button in box.buttons()}
+    qtbot.mouseClick(buttons["Keep training"], Qt.MouseButton.LeftButton)
+    until(lambda: window.closing.box is None)
+    step = window.session.training.step  # type: ignore[union-attr]
+    until(lambda: window.session.training.step > step)  # type: ignore[union-attr]
+    window.close()
+    assert window.closing.box is not None
+    buttons = {button.text(): button for button in window.closing.box.buttons()}
+    qtbot.mouseClick(buttons["Save and quit"], Qt.MouseButton.LeftButton)
+    until(lambda: not window.isVisible())
+    assert window.session.worker.isFinished()
+    (run,) = library.list_runs()
+    assert run.status == "paused"
+    assert run.step > step
+    # The next launch offers to go on with it, once.
+    for offers in (1, 0):
+        session = Session(library)
+        session.start(warm_up=False)
+        again = MainWindow(session, theme)
+        qtbot.addWidget(again)
+        again.show()
+        again.offer_interrupted()
+        assert len(again.toasts.sentences) == offers
+        if offers:
+            assert f"«tiny» was saved at step {run.step:,}" in again.toasts.sentences[0]
+        again.close()
+
+
+def test_an_interrupted_run_is_offered_and_goes_on(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    train = dataclasses.replace(tiny_spec.train, steps=1_000_000)
+    session.start_training(dataclasses.replace(tiny_spec, train=train))
+    until(lambda: session.training is not None and (session.training.saved_step or 0) >= 5)
+    session.stop()
+    until(lambda: not session.training_active)
+    (run,) = session.list_runs()
+    record = (run.folder / "run.json").read_text("utf-8")
+    (run.folder / "run.json").write_text(record.replace('"stopped"', '"running"'), "utf-8")
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    window.offer_interrupted()
+    assert "interrupted" in window.toasts.sentences[0]
+    go_on = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Go on")
+    qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
+    until(lambda: session.training is not None and session.training.step > run.step)
+    assert window.pages.current == "training"
+    window.quit()

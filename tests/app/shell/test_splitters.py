@@ -1,0 +1,76 @@
+"""Splitters are found where they were left, whatever else was made in the meantime."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QWidget
+from pytestqt.qtbot import QtBot
+
+from app.kit.layout.pages import Pages
+from app.session.session import Session
+from app.shell.splitters import remember_splitters, restore_splitters
+
+
+class Halves(QWidget):
+    """Two halves of one thing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.splitter = QSplitter()
+        self.splitter.addWidget(QLabel())
+        self.splitter.addWidget(QLabel())
+        QHBoxLayout(self).addWidget(self.splitter)
+
+
+class Others(Halves):
+    """Two halves of another."""
+
+
+for kind in (Halves, Others):
+    kind.__module__ = "app.kit.halves"  # as widgets of ours are
+
+
+def window(session: Session, qtbot: QtBot) -> tuple[Pages, Pages]:
+    inner = Pages({"first": Halves, "second": Others})
+
+    def page() -> QWidget:
+        page = QWidget()
+        QHBoxLayout(page).addWidget(inner)
+        return page
+
+    outer = Pages({"page": page})
+    outer.page_made.connect(lambda _, made: restore_splitters(session, made))
+    qtbot.addWidget(outer)
+    outer.resize(400, 300)
+    outer.show()
+    outer.show_page("page")
+    return outer, inner
+
+
+def test_splitters_stand_where_they_were(session: Session, qtbot: QtBot) -> None:
+    outer, inner = window(session, qtbot)
+    for name, sizes in (("second", [90, 280]), ("first", [250, 120])):
+        half = inner.show_page(name)
+        assert isinstance(half, Halves)
+        half.splitter.setSizes(sizes)
+    remember_splitters(session, outer)
+    _, inner = window(session, qtbot)
+    left = []
+    for name in ("first", "second"):
+        half = inner.show_page(name)
+        assert isinstance(half, Halves)
+        left.append(half.splitter.sizes()[0] > half.splitter.sizes()[1])
+    assert left == [True, False]
+
+
+def test_a_part_that_is_hidden_at_the_end_keeps_its_size(session: Session, qtbot: QtBot) -> None:
+    outer, inner = window(session, qtbot)
+    half = inner.show_page("first")
+    assert isinstance(half, Halves)
+    half.splitter.setSizes([250, 120])
+    before = half.splitter.sizes()
+    half.splitter.widget(0).hide()
+    remember_splitters(session, outer)
+    _, inner = window(session, qtbot)
+    half = inner.show_page("first")
+    assert isinstance(half, Halves)
+    assert half.splitter.sizes() == before

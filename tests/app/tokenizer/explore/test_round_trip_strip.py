@@ -1,0 +1,142 @@
+"""The line on round trips: what it says while it checks and afterwards, and the places it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.kit.text.text_box import MOST_CHARACTERS
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.explore.difference_list import change_words
+from app.tokenizer.explore.explore_view import ExploreView
+from app.tokenizer.explore.round_trip_strip import AT_ONCE_BYTES, RoundTripStrip
+from models.tokenizers import TokenizerOptions, train_tokenizer
+from models.tokenizers.text.encoded import EncodedText
+from models.tokenizers.text.round_trip import LIMIT, round_trip
+
+TEXT = "The cat sat on the mat with a hat. "
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture(scope="module")
+def bpe() -> Tokenizer:
+    return train_tokenizer([TEXT * 20], "bpe", 300)
+
+
+@pytest.fixture(scope="module")
+def small() -> Tokenizer:
+    """One that makes capitals small."""
+    return train_tokenizer([TEXT * 20], "bpe", 300, TokenizerOptions(normalizer="lowercase"))
+
+
+@pytest.fixture
+def strip(qtbot: QtBot, theme: ThemeProvider) -> RoundTripStrip:
+    widget = RoundTripStrip(theme)
+    qtbot.addWidget(widget)
+    widget.resize(700, 32)
+    widget.show()
+    return widget
+
+
+def check(strip: RoundTripStrip, tokenizer: Tokenizer, text: str) -> None:
+    strip.set_encoded(tokenizer, text, EncodedText(tokenizer, text))
+
+
+def test_a_short_text_that_comes_back_is_told_of_at_once(strip: RoundTripStrip, bpe: Tokenizer) -> None:
+    for text in ("The naïve 🌱\0 <|end|>\n", ""):
+        check(strip, bpe, text)
+        assert strip.result is not None
+        assert strip.result.equal
+        assert strip.words == "decode(encode(text)) = text the text comes back from its tokens exactly"
+    strip.set_encoded(None, "text", None)
+    assert strip.words == "Nothing to check yet"
+
+
+@pytest.mark.qt_log_ignore("This plugin does not support (raise|grabbing the keyboard)")  # popups, offscreen
+def test_what_differs_is_told_of_shown_and_listed(
+    qtbot: QtBot, strip: RoundTripStrip, small: Tokenizer, until: Until
+) -> None:
+    text = "a 🌱 The Éa"
+    check(strip, small, text)
+    assert strip.result is None
+    until(lambda: strip.result is not None)
+    assert strip.result == round_trip(small, text)
+    assert strip.words == "First differs at character 5 T → t the normaliser makes capitals small (lowercase)"
+    with qtbot.waitSignal(strip.place_chosen) as place:
+        qtbot.mouseClick(strip, Qt.MouseButton.LeftButton)
+    assert place.args == [4, 5]
+    strip.open_list()
+    tree = strip._list.tree
+    assert [tree.topLevelItem(i).text(1) for i in range(tree.topLevelItemCount())] == ["T → t", "É → é"]
+    with qtbot.waitSignal(strip.place_chosen) as place:
+        tree.itemActivated.emit(tree.topLevelItem(1), 0)
+    assert place.args == [8, 9]
+    assert not strip._list.isVisible()
+    assert strip.words.startswith("Differs at character 9 É → é")
+
+
+def test_a_newer_text_takes_the_place_of_one_that_is_being_checked(
+    strip: RoundTripStrip, bpe: Tokenizer, small: Tokenizer, until: Until
+) -> None:
+    check(strip, small, TEXT * 2000)
+    check(strip, bpe, "The cat")
+    assert strip.result is not None
+    check(strip, small, TEXT * 2000)
+    check(strip, bpe, TEXT * (AT_ONCE_BYTES // len(TEXT) + 1))
+    assert strip.result is None
+    strip.show_place()  # of nothing that is known
+    until(lambda: strip.result is not None)
+    assert strip.result is not None
+    assert strip.result.equal
+
+
+def test_what_takes_long_is_said_to_be_checked(strip: RoundTripStrip, until: Until) -> None:
+    strip.expect()
+    until(lambda: strip.words == "Checking … whether decode(encode(text)) = text")
+
+
+def test_too_many_differences_are_said_to_be_the_first(strip: RoundTripStrip, small: Tokenizer, until: Until) -> None:
+    check(strip, small, TEXT * (LIMIT + 10))
+    until(lambda: strip.result is not None)
+    assert strip._all.text() == f"The first {LIMIT}"
+
+
+def test_changes_are_written_in_marks(small: Tokenizer) -> None:
+    spaces = train_tokenizer([TEXT * 20], "wordpiece", 300)
+    (lost,) = round_trip(spaces, " cat").differences
+    assert change_words(lost) == "· → nothing"
+    (long,) = round_trip(small, "A" * 40).differences
+    assert change_words(long) == "AAAAAA…AAAAA → aaaaaa…aaaaa"
+    (half,) = round_trip(small, "a\ud83d").differences
+    assert change_words(half) == "⟨U+D83D⟩ → �"
+
+
+def test_a_place_is_selected_in_the_text_that_is_explored(
+    qtbot: QtBot, session: Session, theme: ThemeProvider, small: Tokenizer, until: Until
+) -> None:
+    view = ExploreView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(900, 600)
+    view.show()
+    view.set_tokenizer(small, "small")
+    view.set_text("a 🌱 The")
+    until(lambda: view.round_trip.result is not None)
+    view.lab.view.pick(0)
+    view.round_trip.show_place()
+    assert view.lab.editor.textCursor().selectedText() == "T"
+    tokens = view.lab.tokens
+    assert tokens is not None
+    assert tokens[view.lab.view._marked.start].display == "·the"
+    view.set_text("a" * MOST_CHARACTERS + "B")
+    until(lambda: view.round_trip.result is not None)
+    view.round_trip.show_place()  # beyond what the editor shows: its token is marked
+    assert view.lab.tokens is not None
+    assert view.lab.view._marked.stop == len(view.lab.tokens)
+    assert not view.lab.editor.textCursor().hasSelection()
+    view.set_tokenizer(None, "")
+    assert view.round_trip.words == "Nothing to check yet"

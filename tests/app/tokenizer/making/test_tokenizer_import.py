@@ -1,0 +1,173 @@
+"""Importing tokenizers from the window: the menu, the questions, and what is dropped on the list."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication, QFileDialog
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.making.import_menu import HubDialog, PatternDialog
+from app.tokenizer.tab import TokenizerTab
+from tests.app.heard import Heard
+
+Until = Callable[[Callable[[], bool]], None]
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "cat", "##s"]
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> TokenizerTab:
+    tab = TokenizerTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 650)
+    tab.show()
+    return tab
+
+
+@pytest.fixture
+def bert(tmp_path: Path) -> Path:
+    folder = tmp_path / "bert"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    return folder
+
+
+@pytest.fixture
+def ranks(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.tiktoken"
+    path.write_bytes(b"".join(base64.b64encode(bytes([b])) + b" %d\n" % b for b in range(256)))
+    return path
+
+
+def choose(tab: TokenizerTab, words: str) -> None:
+    (entry,) = (action for action in tab.bring.menu.actions() if words in action.text())
+    entry.trigger()
+
+
+def test_a_file_becomes_a_tokenizer(
+    tab: TokenizerTab, session: Session, bert: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(bert / "vocab.txt"), ""))
+    choose(tab, "A file")
+    assert session.tokenizer_importing
+    assert not tab.bring.button.isEnabled()
+    until(lambda: session.tokenizer_name == "bert")
+    assert tab.bring.button.isEnabled()
+    assert tab.list.current_key == "bert"
+    assert tab.views.current == "about"
+    facts = tab.views.view("about").facts
+    assert facts["Made from"] == str(bert / "vocab.txt")
+    assert "Capitals are made small" in facts["Assumed"]
+    assert len(facts["SHA-256"]) == 64
+
+
+def test_a_folder_twice_gets_another_name(
+    tab: TokenizerTab, session: Session, bert: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(bert))
+    for name in ("bert", "bert-2"):
+        choose(tab, "folder")
+        until(lambda name=name: session.tokenizer_name == name and not session.tokenizer_importing)
+
+
+def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
+    choose(tab, "A file")
+    choose(tab, "folder")
+    assert not session.tokenizer_importing
+
+
+def test_a_pattern_is_asked_for(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.import_tokenizer(str(ranks), "")
+    until(lambda: tab.bring.dialog is not None)
+    dialog = tab.bring.dialog
+    assert isinstance(dialog, PatternDialog)
+    assert dialog.pattern.currentText() == "cl100k: GPT-3.5, GPT-4"
+    dialog.pattern.setCurrentIndex(dialog.pattern.findData("gpt2"))
+    qtbot.mouseClick(dialog.agree, Qt.MouseButton.LeftButton)
+    until(lambda: session.tokenizer_name == "mine")
+    assert tab.bring.dialog is None
+    assert "as by gpt2, which was chosen" in session.tokenizer_about("mine")["assumptions"][0]
+
+
+def test_a_pattern_that_is_not_given_leaves_nothing(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until
+) -> None:
+    session.import_tokenizer(str(ranks))
+    until(lambda: tab.bring.dialog is not None)
+    assert tab.bring.dialog is not None
+    qtbot.keyClick(tab.bring.dialog, Qt.Key.Key_Escape)
+    assert tab.bring.dialog is None
+    assert session.list_tokenizers() == []
+
+
+def test_a_name_on_the_hub(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, bert: Path, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def download(name: str, **_: Any) -> str:
+        asked.append(name)
+        return str(bert)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    choose(tab, "hub")
+    dialog = tab.bring.dialog
+    assert isinstance(dialog, HubDialog)
+    assert not dialog.agree.isEnabled()
+    qtbot.keyClicks(dialog.name, "https://huggingface.co/some-one/a-bert")
+    qtbot.keyClick(dialog.name, Qt.Key.Key_Return)
+    until(lambda: session.tokenizer_name == "a-bert")
+    assert asked == ["some-one/a-bert"]
+
+
+def test_what_cannot_be_read_is_a_sentence(
+    tab: TokenizerTab, session: Session, heard: Heard, bert: Path, until: Until
+) -> None:
+    (bert / "vocab.txt").write_text("Once upon a time")
+    assert session.import_tokenizer(str(bert))
+    until(lambda: bool(heard.failures))
+    assert "vocab.txt is damaged" in heard.failures[0]
+    assert tab.bring.button.isEnabled()
+    assert not session.import_tokenizer(str(bert), "a/b")
+    assert "may not contain" in heard.failures[1]
+
+
+def test_names_are_checked_before(session: Session, heard: Heard, bert: Path, until: Until) -> None:
+    assert session.import_tokenizer(str(bert), "mine")
+    assert not session.import_tokenizer(str(bert), "other")
+    assert "is being imported already" in heard.failures[0]
+    until(lambda: session.tokenizer_name == "mine")
+    assert not session.import_tokenizer(str(bert), "mine")
+    assert "There is a tokenizer called 'mine' already" in heard.failures[1]
+
+
+def test_dropping_on_the_list(tab: TokenizerTab, session: Session, bert: Path, until: Until) -> None:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(bert))])
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    entered = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, data, buttons, keys)
+    entered.ignore()
+    QApplication.sendEvent(tab.list.viewport(), entered)
+    assert entered.isAccepted()
+    dropped = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, buttons, keys)
+    QApplication.sendEvent(tab.list.viewport(), dropped)
+    until(lambda: session.tokenizer_name == "bert")
+    text = QMimeData()
+    text.setText("no file")
+    refused = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, text, buttons, keys)
+    refused.ignore()
+    QApplication.sendEvent(tab.list.viewport(), refused)
+    assert not refused.isAccepted()

@@ -1,0 +1,395 @@
+"""Steps are shown both ways and by themselves, for every kind of tokenizer, and end in the encoder's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.steps import opening
+from app.tokenizer.steps.lattice import Lattice
+from app.tokenizer.steps.lookup import Lookup
+from app.tokenizer.steps.merge_tree import MergeTree
+from app.tokenizer.steps.scan import Scan
+from app.tokenizer.steps.view import StepsView
+from models.tokenizers import train_tokenizer
+from models.tokenizers.steps.bpe import BpeSteps
+from models.tokenizers.steps.unigram import UnigramSteps
+from models.tokenizers.steps.wordpiece import WordPieceSteps
+
+CORPUS = ["the cat and the hat sat on the mat, unbelievable! believable able table stable nation station. " * 40]
+TEXT = "the unbelievable station, the cat<|end|>"
+KINDS = ("bpe", "wordpiece", "unigram", "byte", "char", "word")
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Tokenizer]:
+    """One small tokenizer of each kind."""
+    return {kind: train_tokenizer(CORPUS, kind, 360) for kind in KINDS}
+
+
+@pytest.fixture
+def view(qtbot: QtBot, session: Session, theme: ThemeProvider) -> StepsView:
+    view = StepsView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(1000, 700)
+    view.show()
+    return view
+
+
+def is_idle(view: StepsView) -> bool:
+    return not (view._pause.isActive() or view._opening.busy or view._following.busy)
+
+
+def show(view: StepsView, until: Until, tokenizer: Tokenizer, text: str = TEXT, word: str = "") -> None:
+    view.set_tokenizer(tokenizer, "t")
+    view.set_text(text)
+    until(lambda: is_idle(view))
+    if word:
+        assert view.opened is not None
+        words = [each.display.strip("·▁") for each in view.opened.split.words]
+        view.stages.strip.choose(words.index(word))
+        until(lambda: is_idle(view))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_ends_in_what_the_encoder_gives(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer], theme: ThemeProvider, kind: str
+) -> None:
+    tokenizer = trained[kind]
+    show(view, until, tokenizer)
+    assert view.opened is not None
+    assert view.opened.n_wrong == 0
+    assert "✓ The steps of all of them" in view.stages.about_words.text()
+    ids: dict[str, tuple[int, ...]] = {}
+    for row, word in enumerate(view.opened.split.words):
+        view.stages.strip.choose(row)
+        until(lambda: is_idle(view))
+        assert view.followed is not None
+        assert view.followed.agrees
+        assert view.verdict.text().startswith("✓ Equal to the encoder's output")
+        ids[word.text] = view.followed.found.ids
+        for step in (0, view.followed.found.n_steps // 2, view.followed.found.n_steps):
+            view.transport.go(step)
+            assert view.sentence.text()
+            assert not view.grab().isNull()
+    words = view.opened.split.words
+    if view.opened.split.n_words == len(words):  # each once: in order, they are the text
+        whole = tokenizer.encode(TEXT, add_special_tokens=False).ids
+        assert [id for word in words for id in ids[word.text]] == whole
+    theme.set_mode("dark")
+    assert not view.grab().isNull()
+    kinds = {"bpe": MergeTree, "wordpiece": Scan, "unigram": Lattice, "word": Lookup}
+    view.stages.strip.choose(0)
+    until(lambda: is_idle(view))
+    assert isinstance(view.board.drawing, kinds.get(kind, MergeTree))
+
+
+def test_stepping_forwards_and_backwards_merges_and_parts(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
+    show(view, until, trained["bpe"], word="unbelievable")
+    assert view.followed is not None
+    found, drawing = view.followed.found, view.board.drawing
+    assert isinstance(found, BpeSteps)
+    assert isinstance(drawing, MergeTree)
+    assert view.transport.step == found.n_steps > 5
+    view.transport.first()
+    assert len(drawing.band(0, 0, 1e6)) == found.n_symbols
+    assert sum(joint.is_next for joint in drawing.joints(0, 0, 1e6)) == 1
+    for step in range(1, found.n_steps + 1):
+        view.transport.forward()
+        assert view.transport.step == step
+        assert len(drawing.band(step, 0, 1e6)) == found.n_symbols - step
+        node = found.merge(step)
+        assert f"rank {node.rank:,}" in view.sentence.text()
+        assert view.table.currentIndex().row() == step - 1
+        # What is merged now has the least rank of all that there are.
+        ranks = [int(joint.text.replace(",", "")) for joint in drawing.joints(step - 1, 0, 1e6)]
+        assert min(ranks) == node.rank
+    view.transport.back()
+    assert view.transport.step == found.n_steps - 1
+    view.table.selectRow(2)
+    assert view.transport.step == 3
+    view.transport.slider.setValue(1)
+    assert view.transport.step == 1
+    assert view.table.currentIndex().row() == 0
+
+
+def test_the_scan_shrinks_until_it_finds(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+    show(view, until, trained["wordpiece"], text="stationable")
+    assert view.followed is not None
+    found, drawing = view.followed.found, view.board.drawing
+    assert isinstance(found, WordPieceSteps)
+    assert drawing is not None
+    view.transport.first()
+    pieces = 0
+    for step in range(1, found.n_steps + 1):
+        view.transport.forward()
+        tried = found.tried(step)
+        pieces += tried.id is not None
+        assert len(drawing.band(step, 0, 1e6)) == pieces
+        assert ("is in the vocabulary" if tried.id is not None else "is not in the vocabulary") in view.sentence.text()
+    assert pieces == len(found.ids) > 1
+
+
+def test_the_best_way_is_found_place_by_place(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+    show(view, until, trained["unigram"], word="unbelievable")
+    assert view.followed is not None
+    found, drawing = view.followed.found, view.board.drawing
+    assert isinstance(found, UnigramSteps)
+    assert drawing is not None
+    for step in range(1, len(found.word) + 1):
+        view.transport.go(step)
+        assert len(drawing.band(step, 0, 1e6)) == len(found.way_to(step))
+        assert view.table.currentIndex().row() == step - 1
+    view.transport.last()
+    assert "Back from the end" in view.sentence.text()
+    assert len(drawing.band(found.n_steps, 0, 1e6)) == len(found.best)
+    assert "of all ways together" in view.summary.text()
+
+
+def test_it_plays_to_the_end_by_itself_and_pauses(
+    qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
+    show(view, until, trained["bpe"], word="station")
+    view.transport.speed.setCurrentIndex(view.transport.speed.count() - 1)
+    assert view.transport._timer.interval() == 125
+    seen: list[int] = []
+    view.transport.step_changed.connect(seen.append)
+    with qtbot.waitSignal(view.transport.playing_changed):
+        qtbot.mouseClick(view.transport.play_button, Qt.MouseButton.LeftButton)
+    assert view.transport.is_playing
+    assert view.followed is not None
+    n_steps = view.followed.found.n_steps
+    until(lambda: not view.transport.is_playing)
+    assert seen == list(range(n_steps + 1))  # from the end it begins anew
+    view.transport.toggle()
+    until(lambda: view.transport.step == 1)
+    view.transport.toggle()
+    assert not view.transport.is_playing
+
+
+def test_it_plays_through_all_words(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+    show(view, until, trained["bpe"], text="the cat sat")
+    assert view.opened is not None
+    view.transport._timer.setInterval(1)
+    view.transport.goes_on.setChecked(True)
+    view.stages.strip.choose(0)
+    until(lambda: is_idle(view))
+    view.transport.first()
+    rows: list[int] = []
+    view.stages.strip.chosen.connect(rows.append)
+    view.transport.toggle()
+    until(lambda: not view.transport.is_playing)
+    assert rows == [1, 2]
+    assert view.followed is not None
+    assert view.transport.step == view.followed.found.n_steps
+
+
+def test_going_on_by_hand_begins_the_next_word(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+    show(view, until, trained["bpe"], text="unbelievable cat")
+    assert view.transport.step > 0
+    view.transport.forward()  # nothing is left, and it is not to go on
+    assert view.stages.strip.current == 0
+    view.transport.goes_on.setChecked(True)
+    view.transport.forward()
+    until(lambda: is_idle(view))
+    assert (view.stages.strip.current, view.transport.step) == (1, 0)
+    view.stages.strip.choose(0)
+    until(lambda: is_idle(view))
+    assert view.followed is not None
+    assert view.transport.step == view.followed.found.n_steps
+
+
+def test_keys_walk_and_play(qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+    show(view, until, trained["bpe"], word="unbelievable")
+    view.setFocus()
+    n_steps = view.transport.step
+    for key, step in (
+        (Qt.Key.Key_Home, 0),
+        (Qt.Key.Key_Left, 0),
+        (Qt.Key.Key_Right, 1),
+        (Qt.Key.Key_Right, 2),
+        (Qt.Key.Key_Left, 1),
+        (Qt.Key.Key_End, n_steps),
+    ):
+        qtbot.keyClick(view.board, key)
+        assert view.transport.step == step
+    qtbot.keyClick(view.board, Qt.Key.Key_Space)
+    assert view.transport.is_playing
+    qtbot.keyClick(view.board, Qt.Key.Key_Space)
+    assert not view.transport.is_playing
+
+
+def test_what_the_pointer_is_at_is_told(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+    for kind, facts in (("bpe", "rank"), ("wordpiece", "id"), ("unigram", "score"), ("word", "id")):
+        show(view, until, trained[kind], word="unbelievable" if kind != "word" else "the")
+        drawing, step = view.board.drawing, view.transport.step
+        assert drawing is not None
+        size = drawing.size(step)
+        points = (QPointF(x, y) for y in range(4, int(size.height()), 5) for x in range(4, int(size.width()), 7))
+        told = {(what, drawing.facts(what)): point for point in points if (what := drawing.at(point, step)) >= 0}
+        point = next(point for (_, words), point in told.items() if facts in words)
+        place = point - view.board._offset
+        move = QMouseEvent(
+            QEvent.Type.MouseMove,
+            place,
+            QPointF(view.board.viewport().mapToGlobal(place)),
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(view.board.viewport(), move)
+        assert view._line.currentWidget() is view._told
+        assert facts in view._told.text()
+        assert not view.grab().isNull()
+        QApplication.sendEvent(view.board.viewport(), QEvent(QEvent.Type.Leave))
+        assert view._line.currentWidget() is view.sentence
+
+
+def test_frequencies_are_counted_on_a_corpus_that_is_named(
+    qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
+    show(view, until, trained["bpe"], word="station")
+    assert "store no frequencies" in view.frequencies.note.text()
+    model = view.table.model()
+    headers = [model.headerData(i, Qt.Orientation.Horizontal) for i in range(model.columnCount())]
+    assert headers == ["", "Merge", "Rank"]
+    view.frequencies.picker.box.activated.emit(2)
+    qtbot.mouseClick(view.frequencies.count_button, Qt.MouseButton.LeftButton)
+    until(lambda: view.frequencies.frequencies is not None)
+    assert view.frequencies.note.text().startswith("Counted on the text at hand: ")
+    assert model.headerData(3, Qt.Orientation.Horizontal) == "Applied"
+    found = view.frequencies.frequencies
+    assert found is not None
+    assert view.followed is not None
+    assert isinstance(view.followed.found, BpeSteps)
+    for row in range(model.rowCount()):
+        node = view.followed.found.merge(row + 1)
+        assert node.rank is not None
+        assert model.index(row, 3).data() == f"{found.merges[node.rank]:,}"
+    assert "on the text at hand" in view.sentence.text()
+    show(view, until, trained["unigram"])  # the counts of one tokenizer say nothing of another one
+    assert view.frequencies.frequencies is None
+    assert "store no frequencies" in view.frequencies.note.text()
+
+
+def test_counting_can_be_cancelled_and_fails_with_a_sentence(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer], tmp_path: object
+) -> None:
+    show(view, until, trained["bpe"])
+    view.frequencies.count()
+    assert view.frequencies.is_busy
+    view.frequencies.cancel()
+    assert not view.frequencies.is_busy
+    assert view.frequencies.frequencies is None
+    view.frequencies.picker.set_files((f"{tmp_path}/gone.txt",))
+    view.frequencies.count()
+    until(lambda: not view.frequencies.is_busy)
+    assert "gone.txt cannot be read" in view.frequencies.note.text()
+
+
+def test_without_a_tokenizer_or_a_text_there_is_a_sentence(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
+    view.set_tokenizer(None, "")
+    view.set_text(TEXT)
+    assert view._pages.currentIndex() == 1
+    show(view, until, trained["bpe"], text="")
+    assert view._pages.currentIndex() == 0
+    assert view._boards.currentWidget() is view._message
+    assert not view.transport.play_button.isEnabled()
+    for key in (view.transport.forward, view.transport.back, view.transport.toggle, view.transport.last):
+        key()
+    view.set_text(TEXT)
+    until(lambda: view.followed is not None)
+    assert view._boards.currentWidget() is view.board
+    view.set_tokenizer(None, "")
+    assert view.followed is None
+    assert view.stages.strip.words.rowCount() == 0
+
+
+def test_a_word_of_ones_own_takes_the_place_of_the_text(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
+    show(view, until, trained["bpe"])
+    view.stages.own.setText("nation")
+    until(lambda: is_idle(view))
+    assert view.opened is not None
+    assert [word.text for word in view.opened.split.words] == ["nation"]
+    view.set_text("something else")  # while a word is typed, the text waits
+    until(lambda: is_idle(view))
+    assert view.opened.split.text == "nation"
+    view.stages.own.clear()
+    until(lambda: is_idle(view))
+    assert view.opened.split.text == "something else"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_odd_texts_are_followed(view: StepsView, until: Until, trained: dict[str, Tokenizer], kind: str) -> None:
+    for text in ("a\0b", "half \ud800 of it", "\n\n\t ", "שלום 日本語 🌱👩‍🚀 é", "<b>&amp;</b>", "<|end|>"):
+        show(view, until, trained[kind], text=text)
+        assert not view._problem.text()
+        if view.opened is not None and view.opened.split.words:
+            assert view.followed is not None
+            assert view.followed.agrees
+            view.transport.first()
+            assert not view.grab().isNull()
+
+
+@pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram"])
+def test_long_words_are_followed_to_their_end_or_as_far_as_is_said(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = Tokenizer.from_str(trained[kind].to_str())
+    if kind == "wordpiece":
+        tokenizer.model.max_input_chars_per_word = 2000
+    show(view, until, tokenizer, text="unbelievable" * 100)
+    assert view.followed is not None
+    assert view.followed.agrees
+    assert view.followed.found.n_steps > 100
+    view.transport.first()
+    view.transport.last()
+    bar = view.board.horizontalScrollBar()
+    assert bar.maximum() > 0 or kind == "wordpiece"
+    assert not view.grab().isNull()
+    monkeypatch.setattr(opening, "LONGEST_WORD", 50)
+    monkeypatch.setattr(opening, "LONGEST_TEXT", 1000)
+    show(view, until, tokenizer, text="stable" * 400)
+    assert view.followed is not None
+    assert view.followed.is_cut
+    assert view.followed.agrees
+    assert "(of the first" in view.verdict.text()
+    assert "Only those of the text's first" in view.stages.about_words.text()
+
+
+def test_what_cannot_be_followed_is_a_sentence(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
+    lacking = Tokenizer(models.WordLevel({"a": 0}, unk_token="[UNK]"))
+    lacking.pre_tokenizer = pre_tokenizers.Whitespace()
+    show(view, until, lacking, text="a b")
+    assert view._boards.currentWidget() is view._problem
+    assert view._problem.text().startswith("This tokenizer cannot encode the text (WordLevel error: Missing [UNK]")
+    assert view.followed is None
+    show(view, until, trained["bpe"])
+    assert view._boards.currentWidget() is view.board
+
+
+def test_words_that_are_looked_up_before_merging_have_no_steps(
+    view: StepsView, until: Until, trained: dict[str, Tokenizer]
+) -> None:
+    tokenizer = Tokenizer.from_str(trained["bpe"].to_str())
+    tokenizer.model.ignore_merges = True
+    show(view, until, tokenizer, text="the the")
+    assert "looks words up before" in view.summary.text()
+    assert view.sentence.text() == "No step: nothing is merged here."
+    assert view.transport.place.text() == "no steps"

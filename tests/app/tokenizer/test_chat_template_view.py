@@ -1,0 +1,156 @@
+"""Conversations as tokens: the true prompt, whose each token is, and what does not fit or cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer, models
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.conversation_view import AT_ONCE, ChatTemplateView
+from models.chat.own_template import CHAT_TEMPLATE, encode_messages
+from models.tokenizers import train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def bpe() -> Tokenizer:
+    return train_tokenizer(["Who has the kite? Ben has the kite. " * 20], "bpe", 300)
+
+
+@pytest.fixture
+def view(qtbot: QtBot, session: Session, theme: ThemeProvider, bpe: Tokenizer) -> ChatTemplateView:
+    widget = ChatTemplateView(session, theme)
+    qtbot.addWidget(widget)
+    widget.resize(900, 600)
+    widget.set_tokenizer(bpe, "bpe")
+    widget.set_text("another text")
+    widget.show()
+    return widget
+
+
+def ids(view: ChatTemplateView) -> list[int]:
+    assert view.result is not None
+    return [int(id) for id in view.result.tokens.ids]
+
+
+def train_on_it(view: ChatTemplateView) -> None:
+    view.way.choose("train")
+    view.way.changed.emit("train")
+
+
+def test_what_is_shown_is_the_true_prompt(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
+    assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
+    assert view.stats.number("tokens") == str(len(ids(view)))
+    assert view.stats.number("markers") == "7"
+    assert view.describe(0) == "⟨user⟩   id 2 · begins turn 1: User"
+    assert view.describe(len(ids(view)) - 1) == "⟨assistant⟩   id 3 · asks for the reply: what follows is the model's"
+    train_on_it(view)
+    learned = encode_messages(bpe, view.turns.messages)
+    assert view.result is not None
+    assert (ids(view), view.result.is_reply.tolist()) == learned
+    end_of_reply = learned[1].index(True) + sum(learned[1]) - 1
+    assert "ends turn 2: Assistant · counts in full in training" in view.describe(end_of_reply)
+    assert "of turn 1: User · counts in training by «Weight outside replies»" in view.describe(1)
+    view._copy()
+    assert QGuiApplication.clipboard().text() == str(learned[0])
+
+
+def test_turns_are_added_edited_and_taken_out(view: ChatTemplateView, bpe: Tokenizer) -> None:
+    view.turns.add_turn()
+    view.turns.turns[-1].editor.setPlainText("<|end|>Ben")
+    view.turns.turns[0].roles.setCurrentIndex(0)
+    assert [message["role"] for message in view.turns.messages] == ["system", "assistant", "user", "assistant"]
+    assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
+    assert view.result is not None
+    assert [turn.count.text() for turn in view.turns.turns] == [f"{n} tokens" for n in view.result.counts[:-1]]
+    view.turns.remove_turn(1)
+    assert len(view.turns.messages) == 3
+    for _ in range(3):
+        view.turns.remove_turn(0)
+    assert ids(view) == [3]
+    view.turns.add_turn()
+    assert view.turns.messages == [{"role": "user", "content": ""}]
+
+
+def test_each_turn_begins_a_row(view: ChatTemplateView) -> None:
+    assert view.result is not None
+    begins = [0, *(np.flatnonzero(np.diff(view.result.messages)) + 1).tolist()]
+    rows = [view.view._layout.row_of(index) for index in begins]
+    assert len(set(rows)) == len(begins)
+    assert all(view.view._layout.x_of(index) == 0 for index in begins)
+    train_on_it(view)
+    view.grab()  # underlined
+
+
+def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
+    assert not view._note.isVisible()
+    config = dataclasses.replace(session.design, context_length=64)
+    session.set_design(config)
+    view.turns.turns[1].editor.setPlainText("kite " * 40)
+    expected, _ = encode_messages(bpe, view.turns.messages[2:], add_generation_prompt=True)
+    assert view._note.text().startswith("The oldest 2 turns are left out")
+    assert view.stats.number("tokens") == str(len(expected))
+    view.grab()  # faint
+    train_on_it(view)
+    assert "its end is cut off in training" in view._note.text()
+
+
+def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) -> None:
+    view.set_tokenizer(Tokenizer(models.BPE()), "foreign")
+    assert view.result is None
+    assert "This tokenizer has no token <|user|>" in view._trouble.words
+    assert view._trouble.isVisible()
+    assert view.stats.number("tokens") == "–"
+    view.set_tokenizer(None, "")
+    assert "there is none to encode with" in view._trouble.words
+    view.set_tokenizer(bpe, "bpe")
+    assert not view._trouble.isVisible()
+    assert "Weight outside replies" not in view._about.text()
+    train_on_it(view)
+    assert "«Weight outside replies» says (1 unless" in view._about.text()
+
+
+def test_long_turns_are_encoded_beside_the_window(
+    view: ChatTemplateView, bpe: Tokenizer, until: Callable[[Callable[[], bool]], None]
+) -> None:
+    view.turns.turns[0].editor.setPlainText("kite " * AT_ONCE)
+    assert view.result is None
+    until(lambda: view.result is not None)
+    assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
+
+
+def test_a_tokenizer_from_elsewhere_has_its_own_template(
+    view: ChatTemplateView, session: Session, bpe: Tokenizer
+) -> None:
+    foreign = Tokenizer(models.BPE(vocab={character: i for i, character in enumerate("abWho?Ben ")}, merges=[]))
+    foreign.add_special_tokens(["<s>", "</s>"])
+    folder = session.library.tokenizers / "foreign"
+    folder.mkdir(parents=True)
+    template = "{% for message in messages %}{{ bos_token + message.content + '</s>' }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    view.set_tokenizer(foreign, "foreign")
+    assert view.result is None
+    assert "needs its bos_token" in view._trouble.words
+    (folder / "about.json").write_text('{"bos_token": "<s>"}', encoding="utf-8")
+    view.set_tokenizer(foreign, "foreign")
+    text = "".join(f"<s>{message['content']}</s>" for message in view.turns.messages)
+    assert ids(view) == foreign.encode(text).ids
+    assert view.describe(0) == "⟨s⟩   id 10 · begins turn 1: User"
+    assert view._template_words.text() == template
+    view.set_tokenizer(bpe, "bpe")
+    assert view._template_words.text() == CHAT_TEMPLATE.strip()
+    assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
+
+
+def test_half_a_character_is_no_trouble(view: ChatTemplateView, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = view.turns.turns[0].editor
+    monkeypatch.setattr(editor, "toPlainText", lambda: "Half of it: \ud83e")  # as when an emoji is typed in two halves
+    editor.textChanged.emit()
+    assert view.turns.messages[0]["content"] == "Half of it: \N{REPLACEMENT CHARACTER}"
+    assert view.result is not None

@@ -1,0 +1,94 @@
+"""The picker offers what there is to count on, keeps what was chosen, and gives its texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QFileDialog, QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.corpus_picker import CorpusPicker
+from models.data.corpus import build_examples_corpus, build_text_corpus
+from models.data.corpus_texts import CorpusTexts, corpus_texts
+from tests.models.training.support import result_of
+
+
+@pytest.fixture
+def picker(qtbot: QtBot, session: Session, theme: ThemeProvider) -> CorpusPicker:
+    picker = CorpusPicker(session, theme)
+    qtbot.addWidget(picker)
+    return picker
+
+
+def texts_of(picker: CorpusPicker, session: Session) -> CorpusTexts:
+    return result_of(corpus_texts(session.library, picker.choice))
+
+
+def entries(picker: CorpusPicker) -> list[str]:
+    return [picker.box.itemText(i) for i in range(picker.box.count())]
+
+
+def test_corpora_of_the_library_are_offered_when_they_come(
+    qtbot: QtBot, picker: CorpusPicker, session: Session, text_file: Path
+) -> None:
+    assert entries(picker) == ["Tiny World", "Python docstrings"]
+    corpus = build_text_corpus(session.library, [text_file], 0.1)
+    session.library_changed.emit()
+    assert entries(picker) == ["Tiny World", "Python docstrings", "text.txt (38.3 KiB)"]
+    with qtbot.waitSignal(picker.changed):
+        picker.box.activated.emit(2)
+    label, n_bytes, texts = texts_of(picker, session)
+    assert (label, n_bytes) == ("text.txt", text_file.stat().st_size)
+    assert "".join(texts) == text_file.read_text()
+    session.library.move_to_trash(corpus.folder)
+    with qtbot.waitSignal(picker.changed):
+        session.library_changed.emit()
+    assert picker.choice.source == "tiny-world"
+
+
+def test_of_examples_only_what_people_read_is_text(picker: CorpusPicker, session: Session) -> None:
+    chat = {"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Here."}]}
+    build_examples_corpus(session.library, [{"text": "One."}, chat], [{"text": "Two."}], "examples", None)
+    session.library_changed.emit()
+    picker.box.activated.emit(2)
+    label, n_bytes, texts = texts_of(picker, session)
+    assert (label, list(texts)) == ("examples", [" One.", " Where?", " Here.", " Two."])
+    assert n_bytes == pytest.approx(len(" One. Where? Here. Two."), abs=1)
+
+
+def test_files_are_read_as_they_are(
+    qtbot: QtBot, picker: CorpusPicker, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first.txt", tmp_path / "second.txt"
+    first.write_text("naïve\n", encoding="utf-8")
+    second.write_text("café", encoding="utf-8")
+    names = [str(first), str(second)]
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (names, ""))
+    with qtbot.waitSignal(picker.changed):
+        picker.findChild(QPushButton).click()
+    assert picker.words == "first.txt and 1 more"
+    label, n_bytes, texts = texts_of(picker, session)
+    assert (label, n_bytes, "".join(texts)) == ("first.txt and 1 more", 12, "naïve\ncafé")
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([], ""))
+    picker.choose_files()  # cancelled
+    assert picker.words == "first.txt and 1 more"
+
+
+def test_a_file_that_is_gone_is_a_sentence(picker: CorpusPicker, session: Session, tmp_path: Path) -> None:
+    picker.set_files((str(tmp_path / "gone.txt"),))
+    with pytest.raises(ValueError, match=r"gone.txt cannot be read: No such file"):
+        list(texts_of(picker, session).texts)
+
+
+def test_the_text_at_hand_is_offered_while_there_is_one(qtbot: QtBot, picker: CorpusPicker, session: Session) -> None:
+    picker.set_text("A kite.")
+    assert entries(picker)[2] == "The text at hand"
+    picker.box.activated.emit(2)
+    with qtbot.waitSignal(picker.changed):
+        picker.set_text("Two kites 🪁 \ud800")
+    assert list(texts_of(picker, session).texts) == ["Two kites 🪁 ?"]
+    picker.set_text("")
+    assert picker.choice.source == "tiny-world"

@@ -1,0 +1,131 @@
+"""Pasted ids: their tokens and text, what is no id, and what points at what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtGui import QGuiApplication, QTextCursor
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.kit.text.text_box import LONGEST_LINE
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.decode_view import AT_ONCE, DecodeView
+from models.tokenizers import encode_prompt, train_tokenizer
+from models.tokenizers.text.encoded import EncodedText
+
+TEXT = "The cat 🌱 sat.\n<|user|> é"
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture(scope="module")
+def bpe() -> Tokenizer:
+    return train_tokenizer(["The cat sat on the mat. " * 20], "bpe", 270)
+
+
+@pytest.fixture
+def view(qtbot: QtBot, session: Session, theme: ThemeProvider, bpe: Tokenizer) -> DecodeView:
+    widget = DecodeView(session, theme)
+    qtbot.addWidget(widget)
+    widget.resize(900, 600)
+    widget.set_tokenizer(bpe, "bpe")
+    widget.show()
+    return widget
+
+
+def test_ids_become_tokens_and_text(view: DecodeView, bpe: Tokenizer) -> None:
+    assert view.result is None
+    ids = encode_prompt(bpe, TEXT)
+    view.ids.editor.set_text(str(ids))
+    assert view.output.toPlainText() == TEXT
+    assert view.result is not None
+    assert view.result.tokens.ids.tolist() == ids
+    assert view._counts.text() == f"{len(ids)} ids · {len(TEXT)} characters"
+    view.skip_special.setChecked(True)
+    assert view.output.toPlainText() == TEXT.replace("<|user|>", "")
+    assert "1 special left out" in view._counts.text()
+    view.ids.editor.set_text(" ")
+    assert view.result is None
+    view.set_tokenizer(None, "")
+    view.ids.editor.set_text("1 2")
+    assert view.result is None
+
+
+def test_what_is_no_id_is_named_and_led_to(view: DecodeView, bpe: Tokenizer) -> None:
+    the = encode_prompt(bpe, "The")[0]
+    view.ids.editor.set_text(f"é {the} 99999 1.5")
+    listed = [view.ids.list.item(i).text() for i in range(view.ids.list.count())]
+    assert listed == [
+        "«é» (1st) is no whole number.",
+        "There is no token 99,999 (3rd): ids go from 0 to 269.",
+        "«1.5» (4th) is no whole number.",
+    ]
+    assert view.ids._wrong_words.text() == "3 are no ids"
+    assert [mark.cursor.selectedText() for mark in view.ids.editor.extraSelections()] == ["é", "99999", "1.5"]
+    view.ids.list.itemActivated.emit(view.ids.list.item(1))
+    assert view.ids.editor.textCursor().selectedText() == "99999"
+    assert view.output.toPlainText() == "The"
+    view.ids.editor.set_text("x " * 500)
+    assert view.ids._wrong_words.text() == "500 are no ids; the first 100"
+    view.ids.editor.set_text(str(the))
+    assert not view.ids._wrong.isVisible()
+
+
+def test_tokens_ids_and_text_point_at_one_another(view: DecodeView, bpe: Tokenizer) -> None:
+    ids = encode_prompt(bpe, TEXT)
+    view.ids.editor.set_text(", ".join(map(str, ids)))
+    assert view.result is not None
+    for index, piece in enumerate(view.result.tokens):
+        view.view.pick(index)
+        (mark,) = view.ids.editor.extraSelections()
+        assert mark.cursor.selectedText() == str(piece.id)
+        (mark,) = view.output.extraSelections()
+        assert piece.bytes in mark.cursor.selectedText().replace("\u2029", "\n").encode()
+    view.view.pick(-1)
+    assert not view.ids.editor.extraSelections()
+    view.ids.editor.setFocus()
+    view.ids.editor.moveCursor(QTextCursor.MoveOperation.End)
+    assert view.view._marked == range(len(ids) - 1, len(ids))
+    view.skip_special.setChecked(True)  # places in the text are not those in the bytes any more
+    view.view.pick(0)
+    assert not view.output.extraSelections()
+
+
+def test_the_ids_of_the_text_are_taken_and_the_text_given_back(
+    qtbot: QtBot, view: DecodeView, bpe: Tokenizer, until: Until
+) -> None:
+    assert not view.take.isEnabled()
+    view.set_text(TEXT)
+    view.take.click()
+    assert view.output.toPlainText() == TEXT
+    with qtbot.waitSignal(view.text_wanted) as wanted:
+        view.use.click()
+    assert wanted.args == [TEXT]
+    view._copy()
+    assert QGuiApplication.clipboard().text() == TEXT
+    long = "The cat sat. " * 20_000
+    view.set_text(long)
+    view.take.click()
+    until(lambda: view.result is not None and len(view.result.text) == len(long))
+    assert view.result is not None
+    assert view.result.text == long
+    assert view.result.tokens.ids.tolist() == EncodedText(bpe, long).ids.tolist()
+    assert not view.ids.editor.holds
+
+
+def test_megabytes_are_decoded_beside_the_window(view: DecodeView, bpe: Tokenizer, until: Until) -> None:
+    the = encode_prompt(bpe, "The")[0]
+    written = f"{the} " * max(AT_ONCE, LONGEST_LINE)
+    view.ids.editor.set_text(written)
+    assert view.result is None
+    view._on_use()  # of nothing that is known
+    until(lambda: view.result is not None)
+    assert view.ids.editor.holds
+    assert view.output.holds
+    assert view._whole.isVisible()
+    assert view.result is not None
+    assert view.result.text == "The" * max(AT_ONCE, LONGEST_LINE)
+    view.view.pick(len(view.result.tokens) - 1)  # in what is held and not shown
+    assert not view.ids.editor.extraSelections()

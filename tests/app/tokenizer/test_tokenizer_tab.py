@@ -1,0 +1,207 @@
+"""The tokenizer tab over a real session: from an empty library to pills, and back by deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QInputDialog, QPushButton
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.tokenizer.explore.explore_view import EXAMPLE
+from app.tokenizer.tab import TokenizerTab
+from models.settings.run_spec import DataSpec
+from models.settings.tokenizer_options import TokenizerOptions
+from models.tokenizers import save_tokenizer, token_pieces, train_tokenizer
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def tab(qtbot: QtBot, session: Session, theme: ThemeProvider) -> TokenizerTab:
+    tab = TokenizerTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 650)
+    tab.show()
+    return tab
+
+
+def keep(session: Session, name: str, kind: str = "byte", vocab_size: int = 261) -> None:
+    save_tokenizer(train_tokenizer(["the cat sat. " * 20], kind, vocab_size), session.library, name, {})
+    session.library_changed.emit()
+
+
+def test_an_empty_library_says_what_to_do(tab: TokenizerTab) -> None:
+    assert not tab.views.explore.lab.isVisible()
+    assert not tab.views.explore.card.isVisible()
+    assert any(b.text() == "Train one on Tiny World" and b.isVisible() for b in tab.findChildren(QPushButton))
+
+
+def test_training_from_a_file_ends_in_pills(tab: TokenizerTab, session: Session, tmp_path: Path, until: Until) -> None:
+    text = tmp_path / "story.txt"
+    text.write_text("Anna gives the kite to Ben.\n" * 200)
+    tab.trainer.set_file(str(text))
+    tab.trainer.vocab.setValue(280)
+    assert tab.trainer.name.text() == "story-bpe-280"
+    tab.trainer.train()
+    assert session.tokenizer_busy
+    assert tab.trainer._bar.isVisible()
+    until(lambda: session.tokenizer_name == "story-bpe-280")
+    assert tab.views.explore.lab.isVisible()
+    assert tab.list.current_key == "story-bpe-280"
+    assert tab.views.explore.stats.number("tokens") == f"{tab.views.explore.lab.n_tokens:,}"
+    assert not tab.trainer._bar.isVisible()
+    assert tab.trainer.name.text() == "story-bpe-280-2", "the next one gets a free name"
+
+
+def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path: Path, until: Until) -> None:
+    text = tmp_path / "story.txt"
+    text.write_text("Anna gives the kite to Ben.\n" * 2000)
+    tab.trainer.set_file(str(text))
+    tab.trainer.train()
+    tab.trainer.cancel_asked.emit()
+    until(lambda: not session.tokenizer_busy)
+    assert session.list_tokenizers() == []
+    assert not tab.trainer._bar.isVisible()
+
+
+def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
+    keep(session, "mine")
+    with qtbot.waitSignal(session.job_failed) as failed:
+        tab.trainer.train_asked.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
+    assert "mine" in failed.args[0]
+
+
+def test_choosing_encodes_anew_and_counts(tab: TokenizerTab, session: Session) -> None:
+    keep(session, "bytes")
+    keep(session, "pieces", "bpe", 270)
+    assert session.choose_tokenizer("bytes")
+    assert session.tokenizer is not None
+    assert tab.views.explore.stats.number("tokens") == f"{len(token_pieces(session.tokenizer, EXAMPLE)):,}"
+    tab.list.setCurrentRow(1)
+    assert session.tokenizer_name == "pieces"
+    tab.views.explore.lab.editor.setPlainText("cat 🌱")
+    numbers = [tab.views.explore.stats.number(name) for name in ("characters", "bytes")]
+    assert numbers == ["5", "8"]
+    tab.views.explore.lab.editor.clear()
+    assert tab.views.explore.stats.number("bytes per token") == "–"
+
+
+def test_the_card_tells_about_the_token_and_its_ids_are_copied(
+    qtbot: QtBot, tab: TokenizerTab, session: Session
+) -> None:
+    keep(session, "bytes")
+    session.choose_tokenizer("bytes")
+    lab = tab.views.explore.lab
+    lab.editor.setPlainText("aé a")
+    assert lab.tokens is not None
+    lab.view.pick(1)
+    assert tab.views.explore.card.value("Bytes") == "C3"
+    assert tab.views.explore.card.value("Text") == "part of a character"
+    lab.view.pick(0)
+    assert tab.views.explore.card.value("Here") == "2 times"
+    assert tab.views.explore.card.value("Id") == str(lab.tokens[0].id)
+    (copy,) = (b for b in tab.findChildren(QPushButton) if b.text() == "Copy ids")
+    qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == str(lab.tokens.ids.tolist())
+
+
+def test_deleting_can_be_undone(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
+    keep(session, "bytes")
+    session.choose_tokenizer("bytes")
+    with qtbot.waitSignal(session.deleted) as deleted:
+        qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
+    assert not tab.views.explore.lab.isVisible()
+    assert tab.list.count() == 0
+    session.undo_delete(deleted.args[1])
+    assert tab.list.count() == 1
+
+
+def test_a_damaged_tokenizer_is_listed_with_its_problem(tab: TokenizerTab, session: Session) -> None:
+    folder = session.library.tokenizers / "broken"
+    folder.mkdir(parents=True)
+    (folder / "tokenizer.json").write_text("{")
+    session.library_changed.emit()
+    item = tab.list.item(0)
+    assert item is not None
+    assert "broken" in item.toolTip()
+
+
+def test_the_form_offers_what_the_kind_can_do(tab: TokenizerTab) -> None:
+    trainer = tab.trainer
+    for kind, hidden in (
+        ("byte", {"normalizer", "pre_tokenizer", "min_frequency", "byte_fallback"}),
+        ("unigram", {"min_frequency"}),
+    ):
+        trainer.kind.setCurrentIndex(trainer.kind.findData(kind))
+        assert trainer.options is not None
+        assert not hidden & set(trainer.options._rows)
+    trainer.kind.setCurrentIndex(trainer.kind.findData("bpe"))
+    assert trainer.options is not None
+    trainer.options.apply({"pre_tokenizer": "none", "min_frequency": 5})
+    trainer.kind.setCurrentIndex(trainer.kind.findData("wordpiece"))
+    assert trainer.options.config.pre_tokenizer == "digits", "none does not go with it"
+    assert trainer.options.config.min_frequency == 5, "what was chosen stays"
+    trainer.options.apply({"pre_tokenizer": "gpt2"})
+    assert "use digits or whitespace" in trainer._problem.text()
+    assert not trainer._start.isEnabled()
+    trainer.options.apply({"pre_tokenizer": "whitespace"})
+    assert trainer._start.isEnabled()
+    trainer.vocab.setValue(3)
+    assert "must lie between" in trainer._problem.text()
+
+
+def test_options_reach_the_tokenizer_and_growth_is_measured(
+    qtbot: QtBot, tab: TokenizerTab, session: Session, tmp_path: Path, until: Until
+) -> None:
+    text = tmp_path / "story.txt"
+    text.write_text("Anna gives the KITE to Ben in 1984.\n" * 300)
+    qtbot.mouseClick(tab.new, Qt.MouseButton.LeftButton)
+    trainer = tab.trainer
+    assert trainer.isVisible()
+    trainer.set_file(str(text))
+    trainer.vocab.setValue(290)
+    assert trainer.options is not None
+    trainer.options.apply({"normalizer": "lowercase", "pre_tokenizer": "gpt2"})
+    qtbot.mouseClick(trainer._start, Qt.MouseButton.LeftButton)
+    until(lambda: session.tokenizer_name == "story-bpe-290")
+    assert session.tokenizer is not None
+    pieces = [piece.display for piece in token_pieces(session.tokenizer, "KITE 1984")]
+    assert "".join(pieces) == "kite·1984"
+    sizes = [point.vocab_size for point in trainer.growth.points]
+    assert (sizes[0], sizes[-1]) == (261, session.tokenizer.get_vocab_size())
+    assert tab.views.current == "explore"
+    about = tab.views.view("about")
+    assert about.facts["Normaliser"] == "Lowercase"
+    assert about.growth.points == trainer.growth.points
+
+
+def test_rename_duplicate_and_notes(
+    tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    keep(session, "mine", "bpe", 270)
+    session.choose_tokenizer("mine")
+    tab.views.show_view("about")
+    about = tab.views.view("about")
+    about.notes.setPlainText("my first")
+    until(lambda: session.tokenizer_about("mine").get("notes") == "my first")
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours", True))
+    tab.list.rename_asked.emit("mine")
+    assert session.tokenizer_name == tab.list.current_key == "ours"
+    assert session.settings.get("tokenizer", "") == "ours"
+    assert session.tokenizer_about("ours")["name"] == "ours"
+    tab.list.duplicate_asked.emit("ours")
+    assert session.tokenizer_name == "ours-2"
+    assert (about.facts["Copy of"], about.notes.toPlainText()) == ("ours", "my first")
+    about.notes.setPlainText("the copy's")
+    session.choose_tokenizer("ours")
+    assert session.tokenizer_about("ours-2")["notes"] == "the copy's", "kept before another is shown"
+    assert about.notes.toPlainText() == "my first"
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours-2", True))
+    tab.list.rename_asked.emit("ours")
+    assert [info.name for info in session.list_tokenizers()] == ["ours", "ours-2"], "a name that is taken is refused"

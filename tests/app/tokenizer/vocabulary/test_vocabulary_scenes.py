@@ -1,0 +1,96 @@
+"""A vocabulary in figures, against counting by hand; and bars that can be read with the keyboard."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from pytestqt.qtbot import QtBot
+from tokenizers import Tokenizer
+
+from app.kit.figures.bar_plot import BarPlot
+from app.kit.theme import ThemeProvider
+from app.tokenizer.vocabulary.pictures import coverage_picture, lengths_picture, short, usage_words, zipf_picture
+from models.tokenizers import train_tokenizer
+from models.tokenizers.vocabulary.table import Vocabulary, vocabulary
+from models.tokenizers.vocabulary.token_counts import Counts, Usage
+
+TEXT = "internationalization of unbelievable nations\n" * 20
+
+
+@pytest.fixture(scope="module")
+def table() -> Vocabulary:
+    tokenizer: Tokenizer = train_tokenizer([TEXT], "bpe", 310)
+    return vocabulary(tokenizer)
+
+
+def used(table: Vocabulary, counts: dict[int, int]) -> Usage:
+    of = np.zeros(len(table), np.int64)
+    for id, n in counts.items():
+        of[id] = n
+    return Usage(table, Counts(of=of, n_bytes=int((of * table.n_bytes).sum()), n_characters=1))
+
+
+def test_lengths_count_every_token(table: Vocabulary) -> None:
+    picture = lengths_picture(table)
+    lengths = [len(data) for data in table.data]
+    assert picture.values.sum() == len(table)
+    assert picture.values[0] == lengths.count(1)
+    assert picture.values[-1] == sum(length >= len(picture.values) for length in lengths)
+    assert (
+        picture.describe(1)
+        == f"2 bytes: {lengths.count(2)} tokens, {100 * lengths.count(2) / len(table):.1f}\N{NO-BREAK SPACE}%"
+    )
+
+
+def test_ranks_and_coverage(table: Vocabulary) -> None:
+    usage = used(table, {100: 6, 101: 3, 102: 1})
+    zipf, coverage = zipf_picture(table, usage), coverage_picture(usage)
+    assert 10.0 ** zipf.lines[0].values == pytest.approx([6, 3, 1])
+    assert 10.0**zipf.at == pytest.approx([1, 2, 3])
+    assert 10.0 ** zipf.lines[1].values == pytest.approx([6, 3, 2])
+    assert zipf.describe(0).startswith(f"rank 1: {table.shown[100]}\noccurs 6 times")
+    assert zipf.describe(2).endswith("occurs once")
+    assert coverage.lines[0].values.tolist() == pytest.approx([60, 90, 100])
+    assert coverage.describe(1) == "The 2 most frequent:\n90.0 % of the corpus"
+
+
+def test_many_ranks_are_thinned_out_to_the_last(table: Vocabulary) -> None:
+    usage = used(table, dict.fromkeys(range(len(table)), 2))
+    picture = zipf_picture(table, usage)
+    assert len(picture.at) <= 200
+    assert picture.at[-1] == pytest.approx(math.log10(len(table)))
+
+
+def test_words_say_what_was_counted(table: Vocabulary) -> None:
+    words = usage_words(table, used(table, {100: 6, 101: 3, 102: 1}), "notes.txt")
+    assert words.startswith("10 B of notes.txt are 10 tokens, 1.00 bytes each on average.")
+    assert f"3 of the {len(table)} tokens occur; the 2 most frequent are 90 % of the corpus" in words
+    assert "and 1 (33.3\N{NO-BREAK SPACE}%) comes only once" in words
+    one = usage_words(table, used(table, {100: 6}), "notes.txt")
+    assert "a single one is 90 % of the corpus, and 0 (0.0\N{NO-BREAK SPACE}%) come only once" in one
+
+
+def test_numbers_of_an_axis_are_short() -> None:
+    assert [short(n) for n in (1, 500, 2000, 1.5e6, 1e9)] == ["1", "500", "2 k", "1.5 M", "1 G"]
+
+
+def test_bars_are_read_by_pointer_and_keys(qtbot: QtBot, theme: ThemeProvider, table: Vocabulary) -> None:
+    plot = BarPlot(theme)
+    qtbot.addWidget(plot)
+    plot.resize(400, 200)
+    heard: list[str] = []
+    plot.read.connect(heard.append)
+    plot.grab()  # without a picture
+    plot.set_picture(lengths_picture(table))
+    plot.grab()
+    assert plot._spot_at(QPointF(plot.bar_rect(2).center())) == (2, 0)
+    assert plot._spot_at(QPointF(2, 2)) is None
+    qtbot.keyClick(plot, Qt.Key.Key_Right)
+    qtbot.keyClick(plot, Qt.Key.Key_Right)
+    assert heard[-1].startswith("2 bytes: ")
+    plot.grab()
+    qtbot.keyClick(plot, Qt.Key.Key_Escape)
+    assert heard[-1] == ""

@@ -1,0 +1,30 @@
+"""Lines that would hide one another are found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.training.compare.overlay_lines import Line, in_turns
+
+
+def line(n: int, *, above: float = 0.0, hump: float = 0.0) -> Line:
+    x = np.arange(n, dtype=np.float64)
+    y = 5 * np.exp(-x / 30) + above + hump * (x > n // 2)
+    y[n // 3] = np.nan
+    return Line((x, y), (x, y), (float(x[-1]), float(y[-1])), False)
+
+
+def test_lines_on_one_another_take_turns() -> None:
+    lines = {
+        "a": line(100),
+        "far": line(100, above=1),
+        "b": line(100, above=0.001),
+        "c": line(90),
+        "off": line(100, hump=1),
+    }
+    assert in_turns(lines) == {"a": (0, 3), "b": (1, 3), "c": (2, 3)}
+
+
+def test_what_hardly_meets_or_is_alone_takes_none() -> None:
+    assert in_turns({"long": line(100), "short": line(20)}) == {}
+    assert in_turns({"alone": line(100)}) == {}

@@ -1,0 +1,138 @@
+"""A sweep: asked for in its dialog, trained, and compared by its settings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.compare.parallel_axes import parallel_axes, setting_title
+from app.training.compare.sweep_view import SweepView
+from app.training.run.sweep_dialog import SweepDialog
+from models.runs.sweep_result import SweepRun
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec
+from tests.app.heard import Until
+from tests.runs_on_disk import make_run, metrics_line
+
+
+def run_of(loss: float | None, **values: object) -> SweepRun:
+    named = {name.replace("_", ".", 1): value for name, value in values.items()}
+    return SweepRun(id=f"id-{loss}", name="run", status="finished", best_loss=loss, values=named)
+
+
+def test_axes_have_one_place_for_each_run() -> None:
+    runs = [
+        run_of(1.0, train_lr=0.001, model_n_layer=2, train_optimizer="adamw"),
+        run_of(3.0, train_lr=0.1, model_n_layer=4, train_optimizer="muon"),
+        run_of(None, train_lr=0.01, model_n_layer=3, train_optimizer="adamw"),
+    ]
+    lr, layers, optimizer, loss = parallel_axes(runs)
+    assert [round(place, 6) for place in lr.places if place is not None] == [0.0, 1.0, 0.5], "logarithmic"
+    assert layers.places == (0.0, 1.0, 0.5)
+    assert [words for _, words in layers.ticks] == ["2", "3", "4"]
+    assert optimizer.places == (0.25, 0.75, 0.25)
+    assert loss.places == (0.0, 1.0, None)
+    assert [words for _, words in loss.ticks] == ["1", "2", "3"]
+    assert setting_title("train.lr") == "Learning rate"
+    assert parallel_axes([run_of(None)])[0].places == (None,)
+
+
+def test_a_sweep_from_its_dialog_to_its_summary(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    dialog = SweepDialog(session, theme, tiny_spec)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert not dialog.start.isEnabled()
+    (axis,) = dialog.axes
+    axis.values.setText("0.000001, nonsense")
+    assert not dialog.start.isEnabled()
+    assert dialog._problem.text().startswith("Learning rate must be a number")
+    axis.values.setText("0.000001, 0.01")
+    dialog.add_axis()
+    second = dialog.axes[1]
+    assert (second.name, second.setting.findData("train.objective")) == ("train.batch_size", -1)
+    second.setting.setCurrentIndex(second.setting.findData("train.lr"))
+    second.values.setText("1")
+    assert dialog._problem.text() == "Learning rate varies twice in this sweep: name it once."
+    second.setting.setCurrentIndex(second.setting.findData("train.seed"))
+    second.values.setText("1, 2")
+    assert dialog._words.text() == "4 runs in all."
+    tags: list[str] = []
+    dialog.queued.connect(tags.append)
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    until(lambda: not session.queue_goes_on and not session.training_active)
+    assert tags == ["sweep-tiny"]
+    runs = session.run_index.look()
+    assert len(runs) == 4
+    assert {run.tags for run in runs} == {("sweep-tiny",)}
+    view = SweepView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(900, 600)
+    view.show()
+    view.show_runs([run.id for run in runs])
+    until(lambda: view.table.rowCount() == 4)
+    assert [view.table.horizontalHeaderItem(i).text() for i in (3, 4)] == ["Learning rate", "Seed"]
+    losses = [float(view.table.item(row, 1).text()) for row in range(4)]
+    assert losses == sorted(losses)
+    assert {view.table.item(row, 3).text() for row in (0, 1)} == {"0.01"}, "the tiny learning rate learns nothing"
+    asked: list[str] = []
+    view.run_asked.connect(asked.append)
+    view.plot.setFocus()
+    qtbot.keyClick(view.plot, Qt.Key.Key_Right)
+    assert "1 of 4: validation" in view.plot.accessibleDescription()
+    qtbot.mouseClick(view.plot, Qt.MouseButton.LeftButton, pos=view.plot._points(0)[0].toPoint())
+    assert len(asked) == 1
+
+
+def test_a_random_search_in_the_dialog(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot
+) -> None:
+    spec = dataclasses.replace(tiny_spec, name="wide")
+    dialog = SweepDialog(session, theme, spec)
+    qtbot.addWidget(dialog)
+    dialog.method.choose("random")
+    dialog.n.setValue(7)
+    dialog.axes[0].values.setText("1e-5..1e-1")
+    dialog.method.changed.emit("random")
+    axis = dialog.axes[0]
+    for name, hint in (
+        ("train.lr", "0.002, 0.006, 0.02 or 0.002..0.02"),
+        ("model.n_layer", "1, 2, 4 or 1..4"),
+        ("train.schedule", "cosine, linear"),
+        ("model.qk_norm", "true, false"),
+    ):
+        axis.setting.setCurrentIndex(axis.setting.findData(name))
+        assert axis.values.placeholderText() == hint
+    axis.setting.setCurrentIndex(axis.setting.findData("train.lr"))
+    rates = [one.train.lr for one in dialog.specs()]
+    assert len(rates) == 7
+    assert all(1e-5 <= rate <= 1e-1 for rate in rates)
+    qtbot.mouseClick(dialog.wait, Qt.MouseButton.LeftButton)
+    assert len(session.waiting) == 7
+    assert not session.queue_goes_on
+
+
+def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
+    session: Session, theme: ThemeProvider, tiny_config: ModelConfig, until: Until, qtbot: QtBot
+) -> None:
+    run = make_run(session.library, tiny_config, "a", losses=[3.0, 2.9], validations=(3.0,))
+    make_run(session.library, tiny_config, "b", losses=[3.0, 2.9], validations=(2.8,))
+    session.run_index.look()
+    view = SweepView(session, theme)
+    qtbot.addWidget(view)
+    view.show_runs(("a", "b"))
+    assert not view.busy  # nobody sees it
+    view.show()
+    until(lambda: view.table.rowCount() == 2)
+    assert view.table.item(0, 0).text() == "b"
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(metrics_line("val", 3, 1.5))
+    session.run_index.look()
+    list(session.run_index.measure())
+    view._look.timeout.emit()
+    until(lambda: view.table.item(0, 0).text() == "a")

@@ -1,0 +1,37 @@
+"""What a model makes of its pinned prompts, in words that suit what it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.run_history import RunHistory
+from app.training.curves.sample_feed import SampleFeed
+from models.events import SampleMade
+from models.settings.presets import PRESETS
+from models.settings.run_spec import RunSpec
+
+
+@pytest.mark.parametrize(
+    ("preset", "text", "shown"),
+    [
+        ("gpt2-tiny", " a → b", "Anna has a → b"),
+        ("bert-tiny", " → Anna has it.", "Anna has filled in: Anna has it."),
+        ("t5-tiny", " → Anna ⟨0⟩ → ⟨0⟩ has", "Anna ⟨0⟩ in the gaps: ⟨0⟩ has"),
+        ("bart-tiny", " → Anna has it.", "Anna has written anew: Anna has it."),
+    ],
+)
+def test_an_answer_is_called_what_it_is(
+    qtbot: QtBot, theme: ThemeProvider, tiny_spec: RunSpec, preset: str, text: str, shown: str
+) -> None:
+    feed = SampleFeed(theme)
+    qtbot.addWidget(feed)
+    history = RunHistory()
+    history.samples.append(SampleMade(step=4, prompt="Anna has", seed=0, text=text, top=()))
+    spec = dataclasses.replace(tiny_spec, model=PRESETS[preset])
+    feed.show_history(history, spec)
+    assert " ".join(re.sub("<[^>]+>", "", feed._texts[0].text()).split()) == shown

@@ -1,0 +1,95 @@
+"""The doctor's view: a card for what is wrong, whose button asks for the remedy; else what was looked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.run_history import RunHistory
+from app.session.session import Session
+from app.training.doctor.view import DoctorView
+from app.training.shown_run import ShownRun
+from models.events import TrainMetrics
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.run_spec import RunSpec
+from tests.models.training.doctor.doctor_suite import train_spec
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def spec(tiny_spec: RunSpec) -> RunSpec:
+    """A run of a second, whose validation is no trouble."""
+    train = dataclasses.replace(tiny_spec.train, steps=20, eval_batches=20, layer_interval=2, prompts=())
+    return dataclasses.replace(tiny_spec, train=train)
+
+
+@pytest.fixture
+def view(session: Session, theme: ThemeProvider, qtbot: QtBot) -> DoctorView:
+    """The view, on screen."""
+    view = DoctorView(session, theme)
+    qtbot.addWidget(view)
+    view.resize(900, 560)
+    view.show()
+    return view
+
+
+def shown(run: RunFolder, history: RunHistory | None = None) -> ShownRun:
+    history = RunHistory.read(run) if history is None else history
+    return ShownRun(id=run.id, name=run.name, folder=run.folder, spec=run.spec, history=history)
+
+
+def test_a_fault_is_a_card_whose_button_asks_for_the_remedy(
+    view: DoctorView, spec: RunSpec, library: Library, until: Until, qtbot: QtBot
+) -> None:
+    run = train_spec(dataclasses.replace(spec, model=dataclasses.replace(spec.model, init_std=0.0)), library)
+    view.show_run(shown(run))
+    until(lambda: "dead" in view.cards)
+    card = view.cards["dead"]
+    assert view.heading.text() == "One thing is wrong"
+    assert card.isVisible()
+    assert card.remedy.text() == "New run with init std 0.02"
+    with qtbot.waitSignal(view.remedy_asked) as asked:
+        qtbot.mouseClick(card.remedy, Qt.MouseButton.LeftButton)
+    run_id, remedy = asked.args
+    assert run_id == run.id
+    assert remedy.changes == {"model.init_std": 0.02}
+    assert remedy.fork_step is None
+
+    healthy = train_spec(spec, library)
+    view.show_run(shown(healthy))
+    until(lambda: not view.cards)
+    assert view.heading.text() == "Nothing is wrong"
+
+
+def test_what_was_looked_for_is_said_with_its_values(
+    view: DoctorView, spec: RunSpec, library: Library, until: Until
+) -> None:
+    run = train_spec(spec, library)
+    view.show_run(shown(run))
+    until(lambda: view.heading.text() == "Nothing is wrong")
+    words = dict(line.split(": ", 1) for line in view.checks.words())
+    assert words["Not a number"] == "All 20 losses and gradients are finite numbers."
+    assert words["Exploding gradients"].startswith("Gradient norm: median ")
+    assert words["Plateau"].startswith("Needs ")
+    assert view.summary.text().endswith(" cannot be looked for yet.")
+
+
+def test_a_run_that_grows_is_examined_again(view: DoctorView, spec: RunSpec, library: Library, until: Until) -> None:
+    run = train_spec(spec, library)
+    whole = RunHistory.read(run)
+    history = RunHistory()
+    view.show_run(shown(run, history))
+    assert not view.heading.isVisible()
+    for i in range(20):
+        row = {name: float(whole.train[name][i]) for name in ("elapsed_s", "loss", "lr", "grad_norm", "tokens_per_s")}
+        step, tokens = int(whole.train["step"][i]), int(whole.train["tokens"][i])
+        history.add(TrainMetrics(step=step, tokens=tokens, total_steps=20, seconds_left=None, **row))
+        view.refresh()
+    until(lambda: any("All 20 losses" in line for line in view.checks.words()))

@@ -1,0 +1,297 @@
+"""The form of a new run: templates, TOML files, the data preview, the cost, and what the finders put into it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.training.new_run.data_page import RunDataPage
+from app.training.new_run.page import NewRun
+from app.training.run.data_view import RunDataView
+from app.training.shown_run import ShownRun
+from app.training.trials.batch_finder_view import BatchFinderView
+from app.training.trials.lr_finder_view import LrFinderView
+from models.settings.presets import PRESETS
+from models.settings.run_spec import RunSpec, TokenizerSpec
+from models.settings.spec_file import load_spec
+from models.training.trials import trial
+from models.training.trials.findings import BatchFound, BatchPoint, LrFound, LrPoint
+from tests.app.heard import Heard
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def form(session: Session, theme: ThemeProvider, tiny_spec: RunSpec, qtbot: QtBot) -> NewRun:
+    """The shown form, set to the tiny run."""
+    form = NewRun(session, theme)
+    qtbot.addWidget(form)
+    form.resize(1100, 640)
+    form.show()
+    form.set_spec(tiny_spec)
+    return form
+
+
+def unnamed(spec: RunSpec) -> RunSpec:
+    return dataclasses.replace(spec, name="x")
+
+
+# -- Whole specs ------------------------------------------------------------------------------------------
+
+
+def test_any_spec_fills_the_form(form: NewRun, session: Session, tiny_spec: RunSpec) -> None:
+    assert form.spec() == tiny_spec
+    other = dataclasses.replace(
+        tiny_spec,
+        model=PRESETS["bert-tiny"],
+        tokenizer=TokenizerSpec(kind="unigram", vocab_size=700),
+        data=dataclasses.replace(tiny_spec.data, val_fraction=0.25),
+        train=dataclasses.replace(tiny_spec.train, lr=3e-4, optimizer="adamw", prompts=()),
+    )
+    form.set_spec(other)
+    got = form.spec()
+    assert got == dataclasses.replace(other, model=dataclasses.replace(other.model, vocab_size=700))
+    assert session.design_name == "bert-tiny"
+
+
+def test_a_run_is_the_template_of_the_next(
+    form: NewRun, session: Session, tiny_spec: RunSpec, until: Until, heard: Heard
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    form.set_train({"batch_size": 99})
+    form.show_template(session.list_runs()[0].id)
+    got = form.spec()
+    assert (got.train, got.data) == (tiny_spec.train, tiny_spec.data)
+    assert got.tokenizer == TokenizerSpec(path="byte")  # the very same, not one trained anew
+    assert got.name == "tiny 2"
+    assert form.review.like.text() == "Like «tiny»"
+    form.show_template("gone")
+    assert "cannot be read" in heard.notices[-1]
+
+
+def test_a_toml_file_takes_everything_along(
+    form: NewRun, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: Heard, qtbot: QtBot
+) -> None:
+    path = tmp_path / "run.toml"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
+    wanted = form.spec()
+    form._save()
+    assert "terrarium train run.toml" in heard.notices[-1]
+    assert load_spec(path) == wanted
+    form.set_spec(dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, steps=7)))
+    session.load_design("gpt2-tiny")
+    button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Open…")
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert form.spec() == wanted
+    path.write_text("[train]\nsteps = 'many'", encoding="utf-8")
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert "steps must be a whole number" in heard.failures.pop()
+    assert form.spec() == wanted
+
+
+def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session: Session, tmp_path: Path) -> None:
+    from models.tokenizers import save_tokenizer, train_tokenizer
+
+    save_tokenizer(train_tokenizer((), "byte", 0), session.library, "mine", {})
+    path = tmp_path / "copied"
+    (session.library.tokenizers / "mine").rename(path)
+    form.set_spec(dataclasses.replace(form.spec(), tokenizer=TokenizerSpec(path=str(path))))
+    assert form.spec().tokenizer.path == str(path)
+    assert form.tokenizer.choice.currentText() == "copied  (file)"
+    assert form.model.vocab_size == 261
+
+
+# -- Data and cost ----------------------------------------------------------------------------------------
+
+
+def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun, until: Until) -> None:
+    form.views.show_view("data")
+    page: RunDataPage = form.views.pages.made["data"]
+    assert page._note.isVisible(), "never an empty page, not even for a moment"
+    until(lambda: page.panel.preview is not None)
+    assert page.panel.title.text() == "Next token"
+    assert page.panel.stats.number("training tokens").endswith(" k")
+    assert page.panel.count.text() == "1 of 6"
+    page.panel.step(1)
+    assert page.panel.count.text() == "2 of 6"
+    assert page.panel.says.mark_of(0) == ""
+    assert page.panel.says.mark_of(1) == "predicted"
+    form.grab()
+
+
+def test_the_objective_is_asked_for_only_where_there_is_a_choice(form: NewRun) -> None:
+    line = form.form.row("objective")
+    assert line.isHidden()
+    form.session.load_design("bart-tiny")
+    assert not line.isHidden()
+    form.session.load_design("bert-tiny")
+    assert line.isHidden()
+
+
+def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:
+    spec = dataclasses.replace(form.spec(), tokenizer=TokenizerSpec(kind="bpe", vocab_size=300))
+    form.set_spec(dataclasses.replace(spec, model=PRESETS["t5-tiny"]))
+    form.form.apply({"batch_size": 2})
+    form.views.show_view("data")
+    page: RunDataPage = form.views.view("data")
+    assert page.look.text() == "Train the tokenizer and look"
+    assert not session.trial.running
+    qtbot.mouseClick(page.look, Qt.MouseButton.LeftButton)
+    until(lambda: page.panel.preview is not None)
+    assert page.panel.title.text() == "Span corruption"
+    assert page.panel.reads.isVisibleTo(form)
+    assert [info.kind for info in session.list_tokenizers()] == ["bpe"]
+
+
+def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:
+    review = form.review
+    assert review.origin.text() == "estimated"
+    assert review.fact("time") == "–"
+    qtbot.mouseClick(review.measure, Qt.MouseButton.LeftButton)
+    assert review.cancel.isVisibleTo(form) or session.trial.running
+    until(lambda: not session.trial.running and review.origin.text() == "measured")
+    assert review.fact("time") != "–"
+    assert review.fact("per step").endswith("s")
+    form.set_train({"batch_size": 3})
+    until(lambda: review.origin.text() == "estimated")
+    assert review.fact("time") == "–"
+
+
+def test_larger_text_cuts_no_number(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
+    theme.set_text_scale(1.5)
+    memory = form.review._facts["memory"]
+    memory.setText("28.8 GiB of 22.6 GiB")
+    qtbot.waitUntil(lambda: memory.width() >= memory.sizeHint().width())
+    qtbot.waitUntil(lambda: form.choices.horizontalScrollBar().maximum() == 0)  # one column: two have no room
+
+
+def test_a_run_that_does_not_fit_is_made_to(
+    form: NewRun, session: Session, until: Until, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = trial.weighted_nll
+
+    def loss(model: Any, batch: Any, *args: Any) -> torch.Tensor:
+        if batch.inputs.numel() > 6 * 32:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(model, batch, *args)
+
+    monkeypatch.setattr(trial, "weighted_nll", loss)
+    form.set_train({"batch_size": 16})
+    qtbot.mouseClick(form.review.measure, Qt.MouseButton.LeftButton)
+    until(lambda: form.review.fit.isVisibleTo(form))
+    assert "It was tried, and memory ran out." in form.review.note.text()
+    qtbot.mouseClick(form.review.fit, Qt.MouseButton.LeftButton)
+    until(lambda: form.review.origin.text() == "measured" and not session.trial.running)
+    train = form.form.config
+    assert (train.batch_size, train.grad_accum_steps) == (6, 3)
+    assert not form.review.fit.isVisibleTo(form)
+
+
+def test_the_data_of_a_run_is_shown(
+    session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    view = RunDataView(session, theme)
+    qtbot.addWidget(view)
+    view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=session.history))
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run = session.list_runs()[0]
+    spec = session.run_spec(run.id)
+    view.show_run(ShownRun(id=run.id, name=run.name, folder=run.folder, spec=spec, history=session.history))
+    until(lambda: view.panel.preview is not None)
+    view.refresh()
+
+
+# -- Finders ----------------------------------------------------------------------------------------------
+
+
+def tell(session: Session, **state: object) -> None:
+    """Let the session have found something."""
+    session._trials.state = dataclasses.replace(session.trial, **state)  # type: ignore[arg-type]
+    session.trial_changed.emit()
+
+
+def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session, qtbot: QtBot, until: Until) -> None:
+    form.views.show_view("lr")
+    view: LrFinderView = form.views.view("lr")
+    assert view.start.isVisibleTo(form)
+    points = tuple(LrPoint(lr=10 ** (i / 10 - 5), loss=5 - i / 20, smoothed=5 - i / 25) for i in range(50))
+    found = LrFound(points=points, suggestion=0.004, low=0.001, high=0.01, muon_ratio=2.5, exploded=False)
+    tell(session, kind="lr", lr_points=points, lr=found, lr_of=form.spec())
+    assert view.use.text() == "Use 0.004"
+    assert view.sentence.text().startswith("The smoothed loss")
+    assert "0.004" in view.sentence.text()
+    view.choose(0.0071)
+    assert view.use.text() == "Use 0.0071"
+    form.grab()
+    qtbot.mouseClick(view.use, Qt.MouseButton.LeftButton)
+    assert (form.form.config.lr, form.form.config.muon_lr) == (0.0071, 0.018)
+    assert form.views.current == "choices"
+    assert not form.form.group("Learning rate").folded
+    form.views.show_view("lr")
+    assert view.sentence.text().startswith("The smoothed loss")  # it still holds
+    session.load_design("gpt2-tiny")
+    until(lambda: view.sentence.text().startswith("Of another model or other data"))
+
+
+def test_a_rate_that_was_not_found_is_not_offered(form: NewRun, session: Session) -> None:
+    form.views.show_view("lr")
+    view: LrFinderView = form.views.view("lr")
+    points = (LrPoint(lr=1e-5, loss=5.0, smoothed=5.0), LrPoint(lr=1e-4, loss=5.0, smoothed=5.0))
+    nothing = LrFound(points=points, suggestion=None, low=None, high=None, muon_ratio=None, exploded=False)
+    tell(session, kind="lr", lr_points=points, lr=nothing)
+    assert not view.use.isVisibleTo(form)
+    assert "hardly fell" in view.sentence.text()
+    tell(session, lr=None)
+    assert "ended early" in view.sentence.text()
+    tell(session, problem="The text is too short.")
+    assert view.sentence.text() == "The text is too short."
+
+
+def test_a_batch_size_is_taken_over(form: NewRun, session: Session, qtbot: QtBot) -> None:
+    form.views.show_view("batch")
+    view: BatchFinderView = form.views.view("batch")
+    points = (
+        BatchPoint(batch_size=1, fits=True, tokens_per_s=100.0, peak_bytes=10**6),
+        BatchPoint(batch_size=2, fits=True, tokens_per_s=180.0, peak_bytes=2 * 10**6),
+        BatchPoint(batch_size=4, fits=False),
+    )
+    found = BatchFound(points=points, largest=2, fastest=2, batch_size=2, grad_accum_steps=4, limit_bytes=3 * 10**6)
+    tell(session, kind="batch", batch_points=points, batch=found, spec=form.spec())
+    assert "2 is the largest that fits" in view.sentence.text()
+    assert view.use.text() == "Use 2 × 4"
+    form.grab()
+    qtbot.mouseClick(view.use, Qt.MouseButton.LeftButton)
+    assert (form.form.config.batch_size, form.form.config.grad_accum_steps) == (2, 4)
+    tell(session, batch_of=form.spec())
+    form.views.show_view("batch")
+    assert view.use.isHidden()
+    assert "its batch size is right already" in view.sentence.text()
+
+
+def test_nothing_is_tried_beside_a_training(
+    form: NewRun, session: Session, tiny_spec: RunSpec, until: Until, heard: Heard
+) -> None:
+    form.views.show_view("lr")
+    view: LrFinderView = form.views.view("lr")
+    endless = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=10**6))
+    session.start_training(endless)
+    until(lambda: not view.start.isEnabled() and not form.start.isEnabled())
+    assert "queue this one" in form.problem
+    assert not form.try_out("lr")
+    assert "is being trained" in heard.failures.pop()
+    session.stop()
+    until(lambda: not session.training_active)
+    until(lambda: form.start.isEnabled())

@@ -1,0 +1,235 @@
+"""What is asked for in the views of a run is done: forks, remedies, chats with a checkpoint, lineage."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QInputDialog
+from pytestqt.qtbot import QtBot
+
+from app.kit.theme import ThemeProvider
+from app.session.session import Session
+from app.session.training_state import TrainingState
+from app.training.run.fork_dialog import ForkDialog
+from app.training.run.lr_dialog import LrDialog
+from app.training.tab import TrainingTab
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from models.settings.run_spec import RunSpec
+from models.settings.spec_file import load_spec
+from models.training.doctor.findings import Remedy
+from tests.app.heard import Heard, Until, long
+from tests.runs_on_disk import make_run
+
+
+@pytest.fixture
+def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> Iterator[TrainingTab]:
+    tab = TrainingTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 640)
+    tab.show()
+    return tab
+
+
+@pytest.fixture
+def source(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> str:
+    """A finished run with checkpoints of 4, 8 and 12, which is shown."""
+    train = dataclasses.replace(tiny_spec.train, checkpoint_interval=4, keep_checkpoints=9)
+    session.start_training(dataclasses.replace(tiny_spec, train=train))
+    until(lambda: not session.training_active)
+    return session.list_runs()[0].id
+
+
+def dialog_of(tab: TrainingTab, kind: type) -> object:
+    return next(iter(tab.window().findChildren(kind)))
+
+
+def test_a_fork_from_the_head(tab: TrainingTab, session: Session, source: str, until: Until, qtbot: QtBot) -> None:
+    qtbot.mouseClick(tab.run_view.head.fork, Qt.MouseButton.LeftButton)
+    dialog = dialog_of(tab, ForkDialog)
+    assert isinstance(dialog, ForkDialog)
+    assert [dialog.checkpoint.itemData(i) for i in range(dialog.checkpoint.count())] == [12, 8, 4]
+    assert dialog.form.config.steps == 24, "nothing is left from the run's end, so as many again"
+    dialog.checkpoint.setCurrentIndex(1)
+    assert dialog.form.config.steps == 12
+    assert dialog._about.text() == "The fork trains 4 steps more, to step 12."
+    dialog.form.apply({"steps": 8})
+    assert "give it more steps" in dialog.problem
+    assert not dialog.start.isEnabled()
+    dialog.form.apply({"steps": 12})
+    assert dialog.problem == ""
+    assert dialog.form.row("objective").isHidden()
+    dialog.name.setText("fork")
+    qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+    until(lambda: session.training is not None and session.training.name == "fork" and session.training.over)
+    fork = next(run for run in session.list_runs() if run.name == "fork")
+    assert (fork.status, fork.step, fork.parent) == ("finished", 12, (source, 8))
+    assert tab.run_view.run_id == fork.id
+
+
+def test_a_remedy_starts_a_new_run_or_asks_for_a_fork(
+    tab: TrainingTab, session: Session, source: str, until: Until
+) -> None:
+    tab.run_view.views.remedy_asked.emit(source, Remedy(words="", changes={"train.lr": 1e-4}))
+    until(lambda: len(session.list_runs()) == 2 and not session.training_active)
+    new = session.list_runs()[0]
+    spec = session.run_spec(new.id)
+    assert spec is not None
+    assert (spec.train.lr, new.parent) == (1e-4, None)
+    tab.run_view.show_run(source)
+    tab.run_view.views.remedy_asked.emit(source, Remedy(words="", changes={"train.lr": 2e-4}, fork_step=8))
+    dialog = dialog_of(tab, ForkDialog)
+    assert isinstance(dialog, ForkDialog)
+    assert (dialog.checkpoint.currentData(), dialog.form.config.lr) == (8, 2e-4)
+    dialog.reject()
+
+
+def test_talking_to_an_earlier_checkpoint(tab: TrainingTab, session: Session, source: str, until: Until) -> None:
+    tabs: list[str] = []
+    session.tab_requested.connect(tabs.append)
+    tab.run_view.views.chat_asked.emit(source, 4)
+    until(lambda: session.chat_model is not None)
+    assert session.chat_model is not None
+    assert (session.chat_model.which, session.chat_model.step) == (source, 4)
+    assert tabs == ["chat"]
+
+
+def test_lineage_leads_to_the_tokenizer_and_the_run(tab: TrainingTab, session: Session, source: str) -> None:
+    tabs: list[str] = []
+    session.tab_requested.connect(tabs.append)
+    tab.run_view.views.tokenizer_asked.emit(session.list_tokenizers()[0].name)
+    assert tabs == ["tokenizer"]
+    tab.show_new_run()
+    tab.run_view.views.run_asked.emit(source)
+    assert tab.runs.current_id == source
+
+
+def test_steering_from_the_menu(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    session.start_training(long(tiny_spec))
+    head = tab.run_view.head
+    until(lambda: tab.run_view.live and session.training.step >= 2)  # type: ignore[union-attr]
+    actions = {action.text(): action for action in head.more.menu().actions()}
+    monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("The bird", True))
+    actions["Sample now…"].trigger()
+    until(lambda: any(sample.prompt == "The bird" for sample in session.history.samples))
+    actions["Change the learning rate…"].trigger()
+    dialog = dialog_of(tab, LrDialog)
+    assert isinstance(dialog, LrDialog)
+    assert dialog.scale.value() == pytest.approx(1.0, abs=2e-3)
+    dialog.scale.setValue(0.25)
+    qtbot.mouseClick(dialog.apply, Qt.MouseButton.LeftButton)
+    until(lambda: any(mark.event == "learning rate" for mark in session.history.marks))
+    actions["Save a checkpoint now"].trigger()
+    until(lambda: session.training is not None and session.training.saved_step is not None)
+    actions["Stop and discard the run"].trigger()
+    until(lambda: not session.training_active)
+    assert session.list_runs() == []
+
+
+def test_what_steers_a_training_is_offered_while_it_steps_and_closes_with_it(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    head = tab.run_view.head
+    head.show_live(TrainingState(name="tiny"), "none")
+    steering = {action.text(): action for action in head.more.menu().actions()[:4]}
+    assert "Pause and free the device" in steering
+    assert not any(action.isEnabled() for action in steering.values())
+    session.start_training(long(tiny_spec))
+    until(lambda: tab.run_view.live and session.training.step >= 1)  # type: ignore[union-attr]
+    assert all(action.isEnabled() for action in steering.values())
+    steering["Change the learning rate…"].trigger()
+    ends: list[int] = []
+    dialog_of(tab, LrDialog).finished.connect(ends.append)
+    session.stop()
+    until(lambda: bool(ends))
+
+
+def test_settings_are_exported(
+    tab: TrainingTab,
+    session: Session,
+    source: str,
+    heard: Heard,
+    tmp_path: object,
+    monkeypatch: pytest.MonkeyPatch,
+    until: Until,
+) -> None:
+    path = session.library.home / "out.toml"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(session.library.home))
+    tab.run_view.head.export_asked.emit("toml")
+    assert load_spec(path).train == session.run_spec(source).train  # type: ignore[union-attr]
+    assert "terrarium train out.toml" in heard.notices.pop()
+    tab.run_view.head.export_asked.emit("tensorboard")
+    until(lambda: bool(heard.notices))
+    assert f"The curves are in {session.library.home / source}" in heard.notices[-1]
+    assert not heard.failures
+
+
+def test_the_queue_is_seen_moved_and_emptied(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    assert not tab.queue.isVisibleTo(tab)
+    session.queue_training([dataclasses.replace(tiny_spec, name=name) for name in ("a", "b", "c")])
+    panel = tab.queue
+    assert panel.isVisibleTo(tab)
+    assert panel.start.isVisibleTo(tab)
+    panel.list.setCurrentRow(2)
+    qtbot.keyClick(panel.list, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    assert [item.name for item in session.waiting] == ["a", "c", "b"]
+    assert panel.list.currentRow() == 1
+    offered: list[object] = []
+    tab.undo_offered.connect(lambda words, undo: offered.append(undo))
+    qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
+    assert [item.name for item in session.waiting] == ["a", "b"]
+    assert panel.list.currentRow() == 1, "the next one, so that the keyboard goes on from there"
+    offered[0]()  # type: ignore[operator]
+    assert [item.name for item in session.waiting] == ["a", "c", "b"]
+    panel.make_menu(session.waiting[2]).actions()[1].trigger()  # «First»
+    assert [item.name for item in session.waiting] == ["b", "a", "c"]
+    qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
+    until(lambda: not session.queue_goes_on and not session.training_active)
+    assert [run.name for run in reversed(session.list_runs())] == ["b", "a", "c"]
+    assert not panel.isVisibleTo(tab)
+
+
+def test_of_an_imported_model_only_its_origin_is_shown(
+    tab: TrainingTab, library: Library, tiny_config: ModelConfig
+) -> None:
+    make_run(library, tiny_config, "trained", losses=(3.0, 2.0))
+    make_run(library, tiny_config, "from elsewhere", status="imported")
+    view = tab.run_view
+    view.show_run("trained")
+    view.views.show_view("doctor")
+    view.show_run("from elsewhere")
+    assert view.views.current == "lineage"
+    assert [view.views.bar.isTabEnabled(i) for i in range(5)] == [False] * 4 + [True]
+    assert (view.head.count.text(), view.head._progress.isHidden()) == ("", True)
+    assert "seed" not in view.head.summary.text()
+    view.show_run("trained")
+    assert view.views.current == "doctor"
+    assert not view.head._progress.isHidden()
+
+
+def test_the_list_follows_the_status_of_the_training(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    model = tab.runs.runs
+    session.start_training(long(tiny_spec))
+    until(lambda: session.training is not None and session.training.step > 1)
+    until(lambda: bool(model.all_runs))
+    model.set_query("status:running")
+    assert len(model.runs) == 1
+    session.pause()
+    until(lambda: session.training is not None and session.training.status == "paused")
+    assert not model.runs
+    session.resume()
+    until(lambda: session.training is not None and session.training.status == "running")
+    assert len(model.runs) == 1
+    session.stop()
+    until(lambda: not session.training_active)
+    assert not model.runs

@@ -1,0 +1,304 @@
+"""The training tab: making a run, watching it, and the list of runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QInputDialog
+from pytestqt.qtbot import QtBot
+
+from app.kit.charts.curve_points import smooth
+from app.kit.theme import ThemeProvider
+from app.session.run_history import RunHistory, Table
+from app.session.session import Session
+from app.training.run_list.sparkline import loss_points
+from app.training.tab import TrainingTab
+from models.events import SampleMade, TrainMetrics, ValMetrics
+from models.settings.run_spec import RunSpec
+
+Until = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def tab(session: Session, theme: ThemeProvider, qtbot: QtBot) -> TrainingTab:
+    """The shown tab over an empty library."""
+    tab = TrainingTab(session, theme)
+    qtbot.addWidget(tab)
+    tab.resize(1280, 640)
+    tab.show()
+    return tab
+
+
+def endless(spec: RunSpec) -> RunSpec:
+    return dataclasses.replace(spec, train=dataclasses.replace(spec.train, steps=1_000_000, checkpoint_interval=1000))
+
+
+def test_a_run_is_made_with_the_form_and_watched_to_its_end(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    session.set_design(tiny_spec.model)
+    new = tab.new_run
+    new.data.source.setCurrentIndex(new.data.source.findData("files"))
+    until(lambda: not new.start.isEnabled())
+    assert "Choose at least one text file" in new.problem
+    new.data.set_files(("gone.txt",))
+    new.form.set_config(tiny_spec.train)
+    new.name.setText("grown by hand")
+    until(lambda: new.start.isEnabled())
+    qtbot.mouseClick(new.start, Qt.MouseButton.LeftButton)
+    until(lambda: not session.training_active)
+    assert session.list_runs() == []
+    assert new.name.text() == "grown by hand", "nothing typed is lost"
+    new.data.set_files(tiny_spec.data.files)
+    until(lambda: new.start.isEnabled())
+    qtbot.mouseClick(new.start, Qt.MouseButton.LeftButton)
+    assert session.training_active
+    until(lambda: not session.training_active)
+    assert tab.runs.current_id == session.training.run_id  # type: ignore[union-attr]
+    assert tab.run_view.run_id == tab.runs.current_id
+    assert not tab.run_view.live
+    (run,) = session.list_runs()
+    assert (run.name, run.status, run.step) == ("grown by hand", "finished", 12)
+    assert tab.run_view.head.chat.isVisibleTo(tab)
+    assert not tab.run_view.head.go_on.isVisibleTo(tab)
+
+
+def test_the_buttons_follow_the_run_not_the_click(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
+) -> None:
+    session.start_training(endless(tiny_spec))
+    view, head = tab.run_view, tab.run_view.head
+    until(lambda: view.live and session.training.step >= 1)  # type: ignore[union-attr]
+    qtbot.mouseClick(head.pause, Qt.MouseButton.LeftButton)
+    until(lambda: head.resume.isVisibleTo(tab) and head.resume.isEnabled())
+    assert not head.pause.isVisibleTo(tab)
+    step = session.training.step  # type: ignore[union-attr]
+    qtbot.mouseClick(head.step, Qt.MouseButton.LeftButton)
+    until(lambda: session.training.step == step + 1 and head.step.isEnabled())  # type: ignore[union-attr]
+    qtbot.mouseClick(head.resume, Qt.MouseButton.LeftButton)
+    until(lambda: head.pause.isVisibleTo(tab) and session.training.step > step + 1)  # type: ignore[union-attr]
+    qtbot.mouseClick(head.stop, Qt.MouseButton.LeftButton)
+    until(lambda: not session.training_active)
+    until(lambda: head.go_on.isVisibleTo(tab))
+    assert session.list_runs()[0].status == "stopped"
+    qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
+    until(lambda: view.live and session.training.status == "running")  # type: ignore[union-attr]
+    session.stop()
+    until(lambda: not session.training_active)
+    assert head.go_on.text() == "Go on training"
+    saved = session.list_runs()[0].step
+    qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
+    until(lambda: view.live and session.training.step > saved)  # type: ignore[union-attr]
+    session.stop(keep=False)
+    until(lambda: not session.training_active)
+    assert head.go_on.text() == f"Go on from step {saved:,}"
+
+
+def test_a_run_shows_its_own_settings_not_the_forms(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    tab.new_run.form.set_config(dataclasses.replace(tiny_spec.train, steps=999))
+    session.load_design("gpt2-tiny")
+    run_id = session.list_runs()[0].id
+    tab.show_new_run()
+    tab.show_run(run_id)
+    assert "2 layers × 32" in tab.run_view.head.summary.text()
+    assert "step 12 of 12" in tab.run_view.head.count.text()
+
+
+def test_runs_are_renamed_deleted_and_brought_back(
+    tab: TrainingTab,
+    session: Session,
+    tiny_spec: RunSpec,
+    until: Until,
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    tokens: list[tuple[str, ...]] = []
+    session.deleted.connect(lambda words, token: tokens.append(token))
+    monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
+    tab.runs.setFocus()
+    qtbot.keyClick(tab.runs, Qt.Key.Key_F2)
+    assert session.list_runs()[0].name == "better"
+    qtbot.keyClick(tab.runs, Qt.Key.Key_Delete)
+    assert session.list_runs() == []
+    assert tab._pages.currentWidget() is tab.new_run
+    session.undo_delete(tokens[0])
+    assert tab.runs.runs.rowCount() == 1
+
+
+def test_the_menu_offers_what_is_possible(tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until) -> None:
+    session.start_training(endless(tiny_spec))
+    until(lambda: tab.run_view.live and session.training.step >= 1)  # type: ignore[union-attr]
+    menu = tab.runs.make_menu(tab.run_view.run_id)
+    assert {entry.text() for entry in menu.actions() if not entry.isEnabled()} == {"Go on training", "Delete"}
+    session.stop()
+    until(lambda: not session.training_active)
+    menu = tab.runs.make_menu(tab.run_view.run_id)
+    assert all(entry.isEnabled() for entry in menu.actions())
+
+
+def test_a_damaged_run_is_listed_with_its_problem(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run = session.list_runs()[0]
+    (run.folder / "run.json").write_text("{", "utf-8")
+    broken = session.library.runs / "broken"
+    broken.mkdir()
+    session.runs_changed.emit()
+    assert tab.runs.runs.rowCount() == 2
+    assert {tab.runs.runs.status(info) for info in tab.runs.runs.runs} == {"damaged"}
+    tab.show_run(run.id)
+    tab.grab()
+
+
+def test_an_impossible_form_cannot_start(tab: TrainingTab, session: Session, until: Until) -> None:
+    new = tab.new_run
+    assert new.spec().data.source == "tiny-world"
+    assert new.spec().train.prompts
+    new.data.source.setCurrentIndex(new.data.source.findData("stdlib"))
+    until(lambda: new.spec().train.prompts == ("Return the ",))
+    assert new.spec().tokenizer.kind == "bpe"
+    assert new.spec().name
+
+
+def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, tmp_path: Path, until: Until
+) -> None:
+    no_text = dataclasses.replace(tiny_spec, data=dataclasses.replace(tiny_spec.data, files=(str(tmp_path / "no"),)))
+    session.start_training(no_text)
+    assert tab._pages.currentWidget() is tab.run_view
+    until(lambda: not session.training_active)
+    assert tab._pages.currentWidget() is tab.new_run
+    assert not tab.run_view.head.stop.isEnabled()
+
+
+def test_the_queue_takes_nobody_away_from_what_he_looks_at(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    first, third = (dataclasses.replace(tiny_spec, name=name) for name in ("first", "third"))
+    second = dataclasses.replace(endless(tiny_spec), name="second")
+    session.start_training(first)
+    session.queue_training([second, third])
+    until(lambda: session.training is not None and session.training.name == "second" and session.training.step > 0)
+    assert tab._pages.currentWidget() is tab.run_view  # the one before it was looked at
+    assert tab.run_view.live
+    tab.show_new_run()
+    session.stop()
+    until(lambda: not session.training_active and not session.waiting)
+    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.runs.current_id == ""
+
+
+def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run, history = session.list_runs()[0], tab.run_view._history
+    until(lambda: tab.run_view._follower.is_loaded)
+    pace = {"tokens_per_s": 1.0, "seconds_left": 0.0}
+    row = TrainMetrics(step=13, total_steps=20, tokens=1, elapsed_s=9.0, loss=1.0, lr=1e-3, grad_norm=1.0, **pace)
+    with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"kind": "train", **dataclasses.asdict(row)}) + "\n")
+    tab.run_view._follower.look()
+    until(lambda: history.train["step"][-1] == 13)
+
+
+def test_a_run_that_vanished_is_said_and_leaves_the_list(
+    tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until
+) -> None:
+    session.start_training(tiny_spec)
+    until(lambda: not session.training_active)
+    run = session.list_runs()[0]
+    shutil.rmtree(run.folder)
+    said: list[str] = []
+    session.notice.connect(said.append)
+    tab.run_view.show_run(run.id)
+    assert "gone from the library" in said[0]
+    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.runs.runs.rowCount() == 0
+
+
+# -- What the charts are made of --------------------------------------------------------------------------
+
+
+def test_smoothing_is_the_moving_average_without_its_bias() -> None:
+    values = np.array([5.0, 1.0, np.nan, 3.0, 2.0, 8.0])
+    shown = smooth(values, 0.8)
+    total = weight = 0.0
+    for value, got in zip(values, shown, strict=True):
+        total, weight = 0.8 * total, 0.8 * weight
+        if np.isfinite(value):
+            total, weight = total + value, weight + 1.0
+            assert got == pytest.approx(total / weight)
+        else:
+            assert np.isnan(got)
+    assert smooth(values, 0.0) is values
+
+
+def test_a_table_grows_and_keeps_its_rows() -> None:
+    table = Table(("step", "loss"))
+    for i in range(1000):
+        table.append({"step": i, "loss": None if i == 3 else i / 2})
+    assert len(table) == 1000
+    assert table["step"][-1] == 999
+    assert np.isnan(table["loss"][3])
+
+
+def test_history_is_the_same_from_rows_and_from_events() -> None:
+    train = {"step": 1, "tokens": 64, "elapsed_s": 0.5, "loss": 5.0, "lr": 0.1, "grad_norm": 1.0, "tokens_per_s": 10.0}
+    val = {"step": 1, "tokens": 64, "elapsed_s": 0.5, "loss": 4.5, "bits_per_byte": 2.0}
+    sample = {"step": 1, "prompt": "a", "seed": 3, "text": "b", "top": [[1, 0.5]]}
+    rows = RunHistory()
+    rows.take("metrics", [{"kind": "train", **train}, {"kind": "val", **val}, {"kind": "later"}])
+    rows.take("samples", [sample])
+    live = RunHistory()
+    live.add(TrainMetrics(total_steps=2, seconds_left=1.0, **train))  # type: ignore[arg-type]
+    live.add(ValMetrics(**val))  # type: ignore[arg-type]
+    live.add(SampleMade(step=1, prompt="a", seed=3, text="b", top=((1, 0.5),)))
+    assert rows.train["loss"].tolist() == live.train["loss"].tolist() == [5.0]
+    assert rows.val["bits_per_byte"].tolist() == live.val["bits_per_byte"].tolist() == [2.0]
+    assert rows.samples == live.samples
+
+
+def test_rows_of_an_unknown_shape_are_left_out() -> None:
+    good = {"step": 1, "prompt": "a", "text": "b", "top": []}
+    strange = (
+        {},
+        {**good, "step": None},
+        {**good, "step": math.inf},
+        {**good, "top": [1]},
+        {**good, "top": [["x", 1]]},
+    )
+    metrics = [{"kind": "train"}, {"kind": "val", "step": "x"}, {"kind": ["train"]}, {"kind": "train", "step": 2}]
+    rows = RunHistory()
+    rows.take("metrics", [*metrics, {"kind": "val", "step": 2, "loss": "low"}])
+    rows.take("samples", [*strange, good])
+    assert rows.train["step"].tolist() == [2]
+    assert len(rows.val) == 0
+    assert [sample.text for sample in rows.samples] == ["b"]
+
+
+def test_a_sparkline_reads_few_points_of_a_long_file(tmp_path: Path) -> None:
+    assert loss_points(tmp_path) == ()
+    lines = [f'{{"kind": "train", "step": {i}, "loss": {10 - i / 1000}}}' for i in range(5000)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"kind": "tr', "utf-8")
+    points = loss_points(tmp_path)
+    assert 40 <= len(points) <= 48
+    assert list(points) == sorted(points, reverse=True)
+    assert points[0] == 10.0

@@ -1,0 +1,237 @@
+"""The bench measures what it says: same text and loss for both, honest targets; here with tiny budgets."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from app.cli import main
+from app.commands import bench
+from app.commands.bench_parts.window import late_and_due
+from models.architecture.transformer import Decoder, build_model
+from models.bench import generation, reference, training
+from models.bench.decoding import PRESET, write_greedily
+from models.bench.encoding import bench_encoding
+from models.bench.overhead import BareLoop, bench_overhead
+from models.bench.result import compared
+from models.bench.text import CONTEXT, N_CHARACTERS, CharText
+from models.bench.throughput import SKIPPED, Size, bench_throughput
+from models.bench.tokenizer_training import bench_tokenizer_training
+from models.events import Notice, RunStarted, TrainMetrics
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec
+from models.training.prepare import prepare_run
+from models.training.trainer import Trainer
+
+T = TypeVar("T")
+CPU = torch.device("cpu")
+KEYS = {"name", "ours", "reference", "unit", "ratio", "target", "met", "skipped"}
+
+
+def finish(events: Generator[Any, None, T]) -> tuple[list[Any], T]:
+    """All events of a generator, and what it returns."""
+    seen = []
+    while True:
+        try:
+            seen.append(next(events))
+        except StopIteration as end:
+            return seen, end.value
+
+
+@pytest.fixture(scope="module")
+def text() -> CharText:
+    line = "".join(f"{n} sheep sleep in the barn; " for n in range(400))
+    return CharText(line * 3, line[:3000])
+
+
+def test_rare_characters_share_one_id() -> None:
+    rare = "".join(chr(0x4E00 + i) for i in range(300))
+    text = CharText("abc" * 1000 + rare, "ab\u4e00" * 100)
+    assert text.vocab_size == N_CHARACTERS
+    assert set(text.inputs.unique().tolist()) <= set(range(N_CHARACTERS))
+    assert text.inputs.shape == text.targets.shape == (4, CONTEXT)
+    assert text.inputs.flatten()[1:].tolist() == text.targets.flatten()[:-1].tolist()
+
+
+def test_a_short_text_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="too short"):
+        CharText("abc" * 10, "ab")
+
+
+def test_batches_are_drawn_by_the_seed(text: CharText) -> None:
+    draws = [text.batch(3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(draws[0][0], draws[1][0])
+    assert not torch.equal(draws[0][0], draws[2][0])
+    assert torch.equal(draws[0][0][:, 1:], draws[0][1][:, :-1])
+
+
+def test_the_reference_is_gpt_2(text: CharText) -> None:
+    model = reference.ReferenceGPT(text.vocab_size, CONTEXT)
+    block = 12 * 128**2 + 13 * 128
+    assert sum(p.numel() for p in model.parameters()) == (text.vocab_size + CONTEXT) * 128 + 4 * block + 2 * 128
+    ids = text.inputs[:2]
+    loss = F.cross_entropy(model(ids).flatten(0, 1), text.targets[:2].flatten()).detach()
+    assert abs(float(loss) - torch.log(torch.tensor(float(text.vocab_size))).item()) < 0.3
+    changed = ids.clone()
+    changed[:, 40] = (changed[:, 40] + 1) % text.vocab_size
+    assert torch.allclose(model(ids)[:, :40], model(changed)[:, :40], atol=1e-5)
+    assert [round(reference.LR * reference.lr_factor(step), 6) for step in (100, 1050, 2000)] == [1e-3, 5.5e-4, 1e-4]
+
+
+def test_both_have_about_the_same_size(text: CharText) -> None:
+    ours, theirs = training.make_ours(text, 0, CPU), training.make_reference(text, 0, CPU)
+    assert abs(ours.n_parameters - theirs.n_parameters) <= training.PARAMETER_TOLERANCE * theirs.n_parameters
+
+
+def test_training_is_compared_at_the_same_loss(text: CharText) -> None:
+    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=6, our_steps=8))
+    assert result.name == "train"
+    assert result.reference is not None
+    assert result.ours is not None
+    assert result.ratio == pytest.approx(result.reference / result.ours)
+    assert result.met is (result.ratio >= training.TARGET)
+    assert [event.sentence.split(":")[0] for event in events if isinstance(event, Notice)] == [
+        "reference, seed 0",
+        "ours, seed 0",
+    ]
+
+
+def test_a_loss_that_is_not_reached_misses_the_target(text: CharText) -> None:
+    events, result = finish(training.bench_training(text, CPU, [0], reference_steps=12, our_steps=1))
+    assert (result.ours, result.ratio, result.met) == (None, None, False)
+    assert "not reached" in events[-1].sentence
+    assert "not reached" in bench.sentence(result)
+
+
+def test_the_curve_is_measured_on_the_whole_slice(text: CharText) -> None:
+    contestant = training.make_ours(text, 0, CPU, 2)
+    _, curve = finish(training.train(contestant, text, 0, CPU))
+    with torch.no_grad():
+        loss = F.cross_entropy(contestant.model(text.inputs).flatten(0, 1), text.targets.flatten())
+    assert [point.step for point in curve] == [2]
+    assert curve[0].loss == pytest.approx(float(loss), rel=1e-5)
+    assert contestant.model.training
+
+
+def test_the_cache_changes_nothing_but_the_speed() -> None:
+    torch.manual_seed(0)
+    model = Decoder(PRESETS[PRESET]).eval()
+    prompt = torch.randint(100, (1, 5))
+    assert write_greedily(model, prompt, 12, cached=True) == write_greedily(model, prompt, 12, cached=False)
+
+
+def test_encoding_is_measured_on_the_same_ids() -> None:
+    _, result = finish(bench_encoding("The goat eats hay.\nBen has 12 kites.\n" * 8000, rounds=1))
+    assert result.ours is not None
+    assert result.ours > 0
+    assert result.met is (result.ratio >= 0.9)
+
+
+def test_training_a_tokenizer_is_measured_on_the_same_vocabulary() -> None:
+    _, result = finish(bench_tokenizer_training("The goat eats hay.\nBen has 12 kites.\n" * 3000, rounds=1))
+    assert result.ours is not None
+    assert result.met is (result.ratio >= 0.9)
+
+
+def test_ratios_say_how_many_times_better() -> None:
+    assert compared("a", 2.0, 12.0, "s", less_is_better=True, target=6).met is True
+    assert compared("a", 12.0, 2.0, "/s", less_is_better=False).ratio == 6
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "late", "due"), [(10, 0, 1), (3, 0, 1), (60, 0, 6), (61, 1, 6), (75, 2, 8), (210, 15, 21)]
+)
+def test_ticks_that_never_came_count_as_late(gap_ms: int, late: int, due: int) -> None:
+    assert late_and_due(gap_ms / 1000) == (late, due)
+
+
+def test_the_command_prints_one_json_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERRARIUM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(bench_tokenizer_training, "__defaults__", (1,))  # rounds: each starts three processes
+    data = tmp_path / "text.txt"
+    data.write_text("The goat eats hay.\nBen has 12 kites.\n" * 200, encoding="utf-8")
+    assert main(["bench", "tokenizer", "--data", str(data), "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    names = ["tokenizer train", "tokenizer encode", "keystroke 1 kB", "keystroke 20 kB", "keystroke 200 kB"]
+    assert [result["name"] for result in results] == names
+    assert all(set(result) == KEYS and result["ours"] > 0 and result["skipped"] is None for result in results)
+    assert not (tmp_path / "home" / "corpora").exists()
+    assert main(["bench", "train", "--seeds", "0"]) == 2
+
+
+def test_the_bare_loop_learns_exactly_what_the_trainer_does(library: Library, tmp_path: Path) -> None:
+    """Else it would be no measure of it: the same batches, the same updates, the same losses."""
+    path = tmp_path / "text.txt"
+    path.write_text("The sheep sleep in the barn. " * 400, encoding="utf-8")
+    spec = DataSpec(source="files", files=(str(path),))
+    _, result = finish(bench_overhead(library, "cpu", spec, steps=6))
+    assert result.ours is not None
+    assert result.met == (result.ours < 3)
+    run = RunFolder.open(library.list_runs()[0].folder)
+    _, again = finish(prepare_run(library, run.spec))
+    trainer = Trainer(again, library, device="cpu")
+    bare: BareLoop | None = None
+    losses = []
+    for event in trainer.events():
+        if isinstance(event, RunStarted):
+            bare = BareLoop(trainer.parts, run.spec.train)
+            bare.prepare(0, 6)
+        elif isinstance(event, TrainMetrics):
+            losses.append(event.loss)
+    assert bare is not None
+    assert [bare.step(step) for step in range(6)] == pytest.approx(losses, rel=1e-5)
+
+
+def test_throughput_is_measured_beside_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = Size(1, n_layer=1, d_model=32, n_head=2, vocab_size=64, batch_size=2)
+    events, (result,) = finish(bench_throughput(CPU, (size,), rounds=1))
+    assert result.ratio == pytest.approx(result.ours / result.reference)
+    (counts,) = [event.sentence for event in events if isinstance(event, Notice)]
+    ours, theirs = (int(part.replace(",", "")) for part in re.findall(r"[\d,]{3,}", counts))
+    assert ours == theirs, "the same architecture"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    _, (skipped,) = finish(bench_throughput(CPU, (size,), rounds=1))
+    assert skipped.skipped == "pip install 'llm-terrarium[bench]'"
+
+
+def test_generation_is_compared_with_the_same_weights() -> None:
+    pytest.importorskip("transformers")
+    config = dataclasses.replace(generation.SIZES[0].config, n_layer=1, d_model=32, vocab_size=64)
+    size = generation.Size(0, config, n_tokens=6, target=3.0)
+    events, results = finish(generation.bench_generation(CPU, (size,), rounds=2))
+    assert [result.name for result in results] == ["first token 0 M", "generate 0 M", "memory 0 M"]
+    assert results[1].ours is not None
+    assert results[1].reference is not None
+    assert results[1].met is (results[1].ours / results[1].reference >= 3.0)
+    assert results[2].ours is not None
+    assert results[2].ours > 0
+    sentences = [event.sentence for event in events if isinstance(event, Notice)]
+    assert sentences == ["the weights are random", "the first 7 of 7 tokens are the same"]
+
+
+def test_without_transformers_generation_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation.importlib.util, "find_spec", lambda name: None)
+    _, results = finish(generation.bench_generation(CPU))
+    assert [result.skipped for result in results] == [SKIPPED] * 3
+    assert generation.smollm2_file() is None
+
+
+@pytest.mark.parametrize(("millions", "size"), [(1, generation.SIZES[0]), (10, generation.SIZES[1])])
+def test_models_have_the_size_that_they_are_called_by(millions: int, size: generation.Size) -> None:
+    model = build_model(size.config)
+    assert round(model.n_parameters / 1e6) == millions
+    table = model.embedding.weight.numel()
+    read = model.n_parameters if size.config.tied_embeddings else model.n_parameters - table
+    assert generation.bytes_per_token(model) == 4 * read

@@ -1,0 +1,139 @@
+"""The code of a design runs on its own, holds the same weights, and computes the same as the model itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from models.architecture.transformer import EncoderDecoder, build_model
+from models.codegen import module_source
+from models.cost import total_parameters
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 37,
+    "context_length": 24,
+    "n_layer": 2,
+    "d_model": 24,
+    "n_head": 4,
+    "init_std": 0.3,
+    "dropout": 0.0,
+}
+
+
+def load(source: str, folder: Path) -> ModuleType:
+    path = folder / "generated.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("generated", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@torch.no_grad()
+def check_equal(config: ModelConfig, folder: Path) -> None:
+    torch.manual_seed(0)
+    ours = build_model(config).eval()
+    for parameter in ours.parameters():  # nothing may hide behind a zero
+        nn.init.normal_(parameter, std=0.3)
+    theirs: nn.Module = load(module_source(config), folder).Model().eval()
+    theirs.load_state_dict(ours.state_dict())
+    ids = torch.randint(0, config.vocab_size, (2, 17))
+    source = torch.randint(0, config.vocab_size, (2, 11))
+    if isinstance(ours, EncoderDecoder):
+        expected, got = ours(source, ids), theirs(source, ids)
+    else:
+        expected, got = ours.hidden(ids) if config.head == "none" else ours(ids), theirs(ids)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset(name: str, tmp_path: Path) -> None:
+    preset = PRESETS[name]
+    small = SMALL | {"n_kv_head": min(preset.n_kv_head, 2), "d_ff": 0, "n_expert": min(preset.n_expert, 3)}
+    check_equal(dataclasses.replace(preset, **small), tmp_path)
+
+
+def fillings() -> st.SearchStrategy[ModelConfig]:
+    """Any legal filling of the slots, small."""
+    flag = st.booleans()
+    slots: dict[str, st.SearchStrategy[Any]] = {
+        "topology": st.sampled_from(("decoder-only", "encoder-only", "encoder-decoder")),
+        "position": st.sampled_from(("learned", "sinusoidal", "rope", "alibi", "t5", "none")),
+        "rope_scaling": st.sampled_from(("none", "linear", "dynamic", "llama3", "yarn")),
+        "rope_factor": st.sampled_from((1.0, 2.5)),
+        "rope_original_context": st.sampled_from((8, 64)),
+        "n_bucket": st.sampled_from((4, 8)),
+        "max_distance": st.sampled_from((16, 20)),
+        "norm": st.sampled_from(("layernorm", "rmsnorm")),
+        "norm_place": st.sampled_from(("pre", "post")),
+        "embedding_norm": flag,
+        "n_head": st.sampled_from((2, 3, 4)),
+        "n_kv_head": st.sampled_from((0, 1)),
+        "n_encoder_head": st.sampled_from((0, 2, 6)),
+        "n_encoder_layer": st.sampled_from((0, 1)),
+        "d_head": st.sampled_from((0, 6)),
+        "sliding_window": st.sampled_from((0, 1, 5)),
+        "qk_norm": flag,
+        "scaled_scores": flag,
+        "activation": st.sampled_from(("relu", "gelu", "gelu_tanh", "relu2", "swiglu", "geglu", "geglu_tanh")),
+        "d_encoder_ff": st.sampled_from((0, 20)),
+        "n_expert": st.sampled_from((0, 3)),
+        "conv_width": st.sampled_from((0, 1, 3)),
+        "head": st.sampled_from(("language", "sequence", "token", "none")),
+        "tied_embeddings": flag,
+        "head_transform": flag,
+        "head_bias": flag,
+        "pooler": flag,
+        "n_segment": st.sampled_from((0, 2)),
+        "bias": st.sampled_from(("all", "attention", "feed-forward", "none")),
+        "scaled_embeddings": flag,
+        "scaled_logits": flag,
+        "zero_init_output": flag,
+    }
+    drawn = st.fixed_dictionaries(slots).map(lambda values: {**SMALL, **values})
+    return drawn.filter(lambda values: not ModelConfig.problems(values)).map(lambda values: ModelConfig(**values))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(config=fillings())
+def test_any_filling(config: ModelConfig, tmp_path: Path) -> None:
+    check_equal(config, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["gpt2-tiny", "bert-tiny", "t5-tiny", "moe-tiny"])
+def test_it_runs_on_its_own(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "design.py"
+    path.write_text(module_source(PRESETS[name], name), encoding="utf-8")
+    ran = subprocess.run([sys.executable, "-I", str(path)], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert f"{total_parameters(PRESETS[name]):,} parameters" in ran.stdout
+    assert "torch.Size([2, 8, 1024])" in ran.stdout
+
+
+def test_it_is_formatted_as_our_own_code_is(tmp_path: Path) -> None:
+    for name, config in PRESETS.items():
+        path = tmp_path / f"{name.replace('.', '_')}.py"
+        path.write_text(module_source(config, name), encoding="utf-8")
+    options = ["--isolated", "--line-length", "120"]
+    for command in (["check", "--select", "E,F,W,I,UP"], ["format", "--check"]):
+        subprocess.run([sys.executable, "-m", "ruff", *command, *options, str(tmp_path)], check=True)
+
+
+def test_a_name_cannot_leave_its_place() -> None:
+    source = module_source(PRESETS["gpt2-tiny"], '"""\nimport os\n\\')
+    compile(source, "design", "exec")
+    assert "\nimport os" not in source

@@ -1,0 +1,69 @@
+"""Making it fit: every proposal is legal, fits, and changes as little as suffices."""
+
+import dataclasses
+
+import pytest
+
+from models import cost
+from models.cost.fit import proposals
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import TrainConfig
+from tests.models.designs import TOPOLOGIES, random_design
+
+
+def needed(config: ModelConfig, batch_size: int, optimizer: str) -> int:
+    return sum(cost.memory(config, batch_size, config.context_length, optimizer).values())
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_proposals_are_legal_and_fit(topology: str, seed: int) -> None:
+    config = random_design(topology, seed)[0]
+    for optimizer in ("muon", "adamw"):
+        whole = needed(config, 24, optimizer)
+        for share in (0.9, 0.5, 0.05):
+            budget = int(share * whole)
+            found = proposals(config, 24, optimizer, budget)
+            assert found
+            for proposal in found:
+                changed = dataclasses.replace(config, **proposal.model)
+                assert not ModelConfig.problems(changed.to_dict())
+                train = TrainConfig(**{"batch_size": 24, "optimizer": optimizer, **proposal.train})
+                assert train.batch_size * train.grad_accum_steps >= 24
+                assert proposal.bytes == needed(changed, train.batch_size, train.optimizer) <= budget
+                assert proposal.sentence.endswith(".")
+
+
+def test_nothing_is_proposed_where_it_fits() -> None:
+    assert proposals(PRESETS["gpt2-tiny"], 4, "muon", 8 * 2**30) == []
+    assert proposals(PRESETS["gpt2-tiny"], 4, "muon", 1000) == []  # nor where nothing helps
+
+
+def test_a_smaller_batch_comes_first_and_is_as_large_as_can_be() -> None:
+    config = PRESETS["gpt2-tiny"]
+    budget = needed(config, 11, "muon")
+    first = proposals(config, 24, "muon", budget)[0]
+    assert (first.model, first.train) == ({}, {"batch_size": 8, "grad_accum_steps": 3})  # 3 × 8 are 24 as well
+    assert "batch_size of 8 instead of 24" in first.sentence
+    twice = proposals(config, 24, "muon", budget, grad_accum_steps=2)[0]
+    assert twice.train == {"batch_size": 10, "grad_accum_steps": 5}
+
+
+def test_each_change_is_the_smallest_of_its_kind() -> None:
+    config = PRESETS["llama-tiny"]
+    budget = int(0.8 * needed(config, 8, "muon"))
+    for proposal in proposals(config, 8, "muon", budget)[1:]:
+        if "n_layer" in proposal.model:
+            one_more = dataclasses.replace(config, n_layer=proposal.model["n_layer"] + 1)
+        elif "context_length" in proposal.model:
+            one_more = dataclasses.replace(config, context_length=proposal.model["context_length"] + 8)
+        else:
+            continue
+        assert needed(one_more, 8, "muon") > budget
+
+
+def test_what_no_single_change_mends_shrinks_all_round() -> None:
+    (proposal,) = proposals(PRESETS["mixtral-8x7b"], 24, "adamw", 8 * 2**30)
+    assert {"n_layer", "d_model", "context_length"} <= proposal.model.keys()
+    assert "all round" in proposal.sentence

@@ -1,0 +1,32 @@
+"""A run's evaluation comes back as it was kept, and damage is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from models.evaluation.record import read_evaluation, write_evaluation
+from models.events import Evaluated, KindAccuracy
+
+EVALUATED = Evaluated(
+    accuracy=0.9,
+    kinds=(KindAccuracy(kind="state", n=120, accuracy=0.9, most_frequent=0.1, last_mentioned=0.4, without_story=0.0),),
+    seconds=3.5,
+)
+
+
+def test_comes_back(tmp_path: Path) -> None:
+    assert read_evaluation(tmp_path) is None
+    write_evaluation(tmp_path, EVALUATED)
+    assert read_evaluation(tmp_path) == EVALUATED
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"accuracy": 1}', '{"kinds": [{"kind": 1}], "accuracy": 1, "seconds": 1}']
+)
+def test_damage_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "evaluation.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"evaluation\.json"):
+        read_evaluation(tmp_path)

@@ -1,0 +1,90 @@
+"""Reading JSON that anybody may have written, and writing that is done whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from models.files import atomic as files
+from models.files.atomic import DamagedError, atomic_write_json, clear_leftovers, read_json, whole_folder
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"])
+def test_what_is_no_json_is_damaged(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "about.json"
+    file.write_bytes(data)
+    with pytest.raises(DamagedError, match=r"about.json is damaged: it is not valid JSON"):
+        read_json(file)
+
+
+def test_only_objects_count(tmp_path: Path) -> None:
+    file = tmp_path / "about.json"
+    file.write_text("[1]")
+    with pytest.raises(DamagedError, match="does not hold a JSON object"):
+        read_json(file)
+    with pytest.raises(DamagedError, match=r"nothing.json is missing"):
+        read_json(tmp_path / "nothing.json")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_json(tmp_path)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    atomic_write_json(tmp_path / "new" / "about.json", {"name": "ä", "n": 1.5})
+    assert read_json(tmp_path / "new" / "about.json") == {"name": "ä", "n": 1.5}
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["about.json"]
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        atomic_write_json(tmp_path / "new" / "about.json", {"n": float("nan")})
+    assert read_json(tmp_path / "new" / "about.json")["n"] == 1.5
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    def fill(text: str, *, fails: bool) -> None:
+        with whole_folder(tmp_path / "new") as half_made:
+            (half_made / "file").write_text(text)
+            if fails:
+                raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fill("a", fails=True)
+    assert list(tmp_path.iterdir()) == []
+    fill("b", fails=False)
+    with pytest.raises(OSError):  # noqa: PT011 (in the words of the system)
+        fill("c", fails=False)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["new"]
+    assert (tmp_path / "new" / "file").read_text() == "b"
+
+
+def test_what_somebody_reads_is_replaced_when_they_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows behaves."""
+    refusals, replace = iter([PermissionError("in use")] * 2), os.replace
+
+    def refuse_at_first(source: Path, target: Path) -> None:
+        refusal = next(refusals, None)
+        if refusal is not None:
+            raise refusal
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse_at_first)
+    monkeypatch.setattr(files, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(files, "_TRIES", 1)
+    with pytest.raises(PermissionError):
+        atomic_write_json(tmp_path / "a.json", {})
+    monkeypatch.setattr(files, "_TRIES", 3)
+    atomic_write_json(tmp_path / "a.json", {"a": 1})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_killed_processes_left_is_cleared_after_a_day(tmp_path: Path) -> None:
+    for name in (".tmp-old", ".tmp-young", "whole"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x", encoding="utf-8")
+    (tmp_path / ".tmp-file").write_text("x", encoding="utf-8")
+    a_day_ago = time.time() - 90_000
+    for name in (".tmp-old", ".tmp-file", "whole"):
+        os.utime(tmp_path / name, (a_day_ago, a_day_ago))
+    clear_leftovers(tmp_path)
+    clear_leftovers(tmp_path / "not there")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".tmp-young", "whole"]

@@ -1,0 +1,51 @@
+"""Texts are marked as each topology expects them, by our tokenizers and by foreign ones."""
+
+from __future__ import annotations
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+
+from models.inference.prompts import encode_for
+from models.settings.model_config import ModelConfig
+from models.tokenizers import SMALLEST, encode_text, train_tokenizer
+from models.tokenizers.special_tokens import add_roles
+
+ENCODER = ModelConfig(topology="encoder-only")
+PAIR = ModelConfig(topology="encoder-decoder")
+
+
+@pytest.fixture
+def foreign() -> Tokenizer:
+    """As BERT's: [CLS] before and [SEP] behind."""
+    words = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "sat", "[UNK]"]
+    tokenizer = Tokenizer(WordLevel({word: id for id, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.add_special_tokens(words[:4])
+    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    return tokenizer
+
+
+def test_our_own() -> None:
+    tokenizer = train_tokenizer([], "byte", SMALLEST)
+    plain = encode_text(tokenizer, "a cat")
+    assert encode_for(ModelConfig(), tokenizer, "a cat") == plain
+    assert encode_for(ModelConfig(), tokenizer, "<|user|>a cat") == [tokenizer.token_to_id("<|user|>"), *plain]
+    assert encode_for(ModelConfig(), tokenizer, "") == []
+    add_roles(tokenizer, "encoder-only")
+    mask = tokenizer.token_to_id("<|mask|>")
+    expected = [*encode_text(tokenizer, "a "), mask, *encode_text(tokenizer, "t")]
+    assert encode_for(ENCODER, tokenizer, "a [MASK]t") == expected
+    add_roles(tokenizer, "encoder-decoder")
+    assert encode_for(PAIR, tokenizer, "a cat") == [*plain, tokenizer.token_to_id("<|end|>")]
+    gap = tokenizer.token_to_id("<|extra_0|>")
+    assert gap in encode_for(PAIR, tokenizer, "a <extra_id_0>")
+
+
+def test_a_foreign_one_puts_its_marks(foreign: Tokenizer) -> None:
+    assert encode_for(ENCODER, foreign, "a [MASK] sat") == [1, 4, 3, 6, 2]
+    assert encode_for(PAIR, foreign, "a cat") == [1, 4, 5, 2]
+    assert encode_for(ModelConfig(), foreign, "a cat") == [1, 4, 5]  # a decoder goes on, so nothing ends
+    assert encode_for(ENCODER, foreign, "") == []

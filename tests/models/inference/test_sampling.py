@@ -1,0 +1,215 @@
+"""Sampling: each setting cuts what it says, in the right order, and one seed means one choice."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from models.inference.sampling import SamplingConfig, as_floats, sample
+from models.inference.sampling_steps import drawn_token, sampling_steps
+from models.inference.top_tokens import likeliest
+from models.settings.sampling_config import sampling_from_dict, with_advice
+
+LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
+
+
+def final(logits: torch.Tensor, config: SamplingConfig, before: Sequence[int] = (), n_prompt: int = 0) -> torch.Tensor:
+    """What is drawn from in the end."""
+    return torch.from_numpy(sampling_steps(as_floats(logits), config, before, n_prompt).final)
+
+
+def probabilities(seen: list[int] | None = None, **settings: float) -> list[float]:
+    config = SamplingConfig(**{"temperature": 1.0, **settings})
+    found = final(LOGITS, config, seen or [])
+    assert float(found.sum()) == pytest.approx(1.0)
+    return found.tolist()
+
+
+def test_nothing_set_is_the_models_own_distribution() -> None:
+    assert probabilities() == pytest.approx([0.4, 0.3, 0.2, 0.1])
+
+
+def test_temperature_sharpens_and_flattens() -> None:
+    expected = torch.tensor([0.4, 0.3, 0.2, 0.1]) ** 2
+    assert probabilities(temperature=0.5) == pytest.approx((expected / expected.sum()).tolist())
+    assert probabilities(temperature=0.0) == [1.0, 0.0, 0.0, 0.0]
+    for cold in (1e-6, 1e-29, 1e-38, 1e-300):  # float32 holds neither the last two nor what is divided by them
+        assert probabilities(temperature=cold) == pytest.approx([1.0, 0.0, 0.0, 0.0])
+
+
+def test_cuts() -> None:
+    assert probabilities(top_k=2) == pytest.approx([4 / 7, 3 / 7, 0, 0])
+    assert probabilities(top_k=9) == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert probabilities(top_p=0.65) == pytest.approx([4 / 7, 3 / 7, 0, 0])
+    assert probabilities(top_p=0.75) == pytest.approx([4 / 9, 3 / 9, 2 / 9, 0])
+    assert probabilities(top_p=0.0001) == pytest.approx([1, 0, 0, 0])
+    assert probabilities(min_p=0.45) == pytest.approx([4 / 9, 3 / 9, 2 / 9, 0])
+    assert probabilities(min_p=1.0) == pytest.approx([1, 0, 0, 0])
+    # top-p is a share of what top-k has left
+    assert probabilities(top_k=2, top_p=0.5) == pytest.approx([1, 0, 0, 0])
+
+
+def test_repetition_penalty_makes_what_was_said_less_likely() -> None:
+    assert probabilities(seen=[0, 0], repetition_penalty=2.0)[0] == pytest.approx(0.16 / 0.76)
+    before, after = torch.tensor([2.0, -2.0, 0.0]), torch.tensor([1.0, -4.0, 0.0])
+    config = SamplingConfig(temperature=1.0, repetition_penalty=2.0)
+    found = final(before, config, [0, 1, 0])
+    assert found.tolist() == pytest.approx(after.softmax(0).tolist())
+
+
+def test_sample_draws_by_the_probabilities_and_reports_the_models_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    config = SamplingConfig(temperature=1.0, top_k=3)
+    choices = [sample(LOGITS, config, generator) for _ in range(3000)]
+    shares = [sum(choice.id == id for choice in choices) / 3000 for id in range(4)]
+    assert shares == pytest.approx([4 / 9, 3 / 9, 2 / 9, 0], abs=0.03)
+    assert all(choice.probability == pytest.approx(math.exp(LOGITS[choice.id])) for choice in choices)
+    assert {(choice.id, choice.rank) for choice in choices} == {(0, 1), (1, 2), (2, 3)}
+    assert choices[0].entropy == pytest.approx(sampling_steps(as_floats(LOGITS), config).stages[0].entropy)
+    steps = sampling_steps(as_floats(LOGITS), config)
+    assert all(drawn_token(steps.final, choice.draw) == choice.id for choice in choices if choice.draw is not None)
+
+
+def test_greedy_draws_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    state = generator.get_state()
+    choice = sample(LOGITS, SamplingConfig(temperature=0.0), generator)
+    assert (choice.id, choice.rank, choice.draw) == (0, 1, None)
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_a_diverged_model_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="choose an earlier checkpoint"):
+        final(torch.tensor([1.0, math.nan]), SamplingConfig())
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="temperature is -1"):
+        SamplingConfig(temperature=-1.0)
+    with pytest.raises(ValueError, match="stop text is empty"):
+        SamplingConfig(stop=("",))
+
+
+def warped(logits: torch.Tensor, seen: list[int], config: SamplingConfig) -> torch.Tensor:
+    """The probabilities that transformers draws from, its steps in our order."""
+    steps: list[LogitsProcessor] = []
+    if config.logit_bias:
+        steps.append(SequenceBiasLogitsProcessor([[[id], float(bias)] for id, bias in config.logit_bias]))
+    if config.repetition_penalty != 1.0:
+        steps.append(RepetitionPenaltyLogitsProcessor(config.repetition_penalty))
+    steps.append(TemperatureLogitsWarper(float(config.temperature)))
+    if config.top_k:
+        steps.append(TopKLogitsWarper(config.top_k))
+    if config.typical_p < 1.0:
+        steps.append(TypicalLogitsWarper(config.typical_p))
+    if config.top_p < 1.0:
+        steps.append(TopPLogitsWarper(config.top_p))
+    if config.min_p:
+        steps.append(MinPLogitsWarper(config.min_p))
+    scores = logits[None]
+    for step in steps:
+        scores = step(torch.tensor([seen]), scores)
+    return scores[0].softmax(0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 0.7},
+        {"temperature": 1.3, "repetition_penalty": 1.4},
+        {"logit_bias": ((3, 4.0), (900, -100.0)), "repetition_penalty": 1.2},
+        {"top_k": 40},
+        {"typical_p": 0.6},
+        {"temperature": 1.7, "typical_p": 0.9},
+        {"top_p": 0.85},
+        {"temperature": 2.0, "top_p": 0.999},  # more tokens than are sorted at first
+        {"min_p": 0.05},
+        {"temperature": 0.9, "repetition_penalty": 1.1, "top_k": 60, "typical_p": 0.8, "top_p": 0.9, "min_p": 0.02},
+    ],
+)
+def test_equal_to_transformers(settings: dict[str, Any]) -> None:
+    config = SamplingConfig(**{"temperature": 1.0, **settings})
+    for seed in range(5):
+        logits = 3 * torch.randn(1000, generator=torch.Generator().manual_seed(seed))
+        seen = [3, 17, 17, int(logits.argmax())]
+        found = final(logits, config, seen)
+        expected = warped(logits, seen, config)
+        torch.testing.assert_close(found, expected)
+        assert ((found > 0) == (expected > 0)).all()
+
+
+def test_frequency_and_presence_penalties_count_the_reply_alone() -> None:
+    logits = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    config = SamplingConfig(temperature=1.0, frequency_penalty=0.5, presence_penalty=0.25)
+    found = final(logits, config, [3, 3, 0, 1, 0], n_prompt=2)
+    assert found.tolist() == pytest.approx(torch.tensor([1.0 - 1.25, 2.0 - 0.75, 3.0, 4.0]).softmax(0).tolist())
+
+
+def test_a_bias_for_a_token_that_is_none_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="name the token 4, but the model knows only 4"):
+        final(LOGITS, SamplingConfig(logit_bias=((4, 1.0),)))
+    for bias in ((-1, 1.0), (1, 101.0), ("a", 1.0), (1,)):
+        with pytest.raises(ValueError, match="a token's id and a number between -100 and 100"):
+            SamplingConfig(logit_bias=(bias,))
+
+
+def test_settings_come_back_from_json() -> None:
+    config = SamplingConfig(temperature=0.3, stop=("a", "b"), logit_bias=((1, 2.5), (7, -100.0)))
+    assert sampling_from_dict(json.loads(json.dumps(asdict(config))), "a preset") == config
+    with pytest.raises(ValueError, match="a preset has no setting called 'temprature': did you mean 'temperature'"):
+        sampling_from_dict({"temprature": 1}, "a preset")
+
+
+def test_advice_counts_as_far_as_it_means_anything() -> None:
+    advice = {"temperature": 0.2, "top_p": 1.5, "top_k": "many", "nonsense": 1}
+    assert with_advice(SamplingConfig(), advice) == SamplingConfig(temperature=0.2)
+
+
+def test_every_step_says_what_it_has_left() -> None:
+    config = SamplingConfig(temperature=1.0, repetition_penalty=1.1, top_k=3, top_p=0.6)
+    steps = sampling_steps(as_floats(LOGITS), config, [3])
+    assert [stage.name for stage in steps.stages] == ["model", "penalties", "temperature", "top_k", "top_p", "drawn"]
+    assert steps.own.tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    cut = {stage.name: stage for stage in steps.stages}
+    tempered = steps.tempered.tolist()
+    assert cut["top_k"].removed == pytest.approx(tempered[3])
+    assert cut["top_p"].removed == pytest.approx(tempered[2])
+    assert steps.removed == pytest.approx(1 - float(cut["top_p"].probabilities.sum()))
+    assert steps.final.tolist() == pytest.approx([4 / 7, 3 / 7, 0, 0])
+    assert steps.stages[0].entropy == pytest.approx(-sum(p * math.log(p) for p in (0.4, 0.3, 0.2, 0.1)))
+    assert steps.stages[-1].entropy == cut["top_p"].entropy < cut["top_k"].entropy
+    names = [stage.name for stage in sampling_steps(as_floats(LOGITS), SamplingConfig(temperature=0.0, top_k=2)).stages]
+    assert names == ["model", "temperature", "drawn"]
+
+
+def test_a_number_lands_on_the_bar_of_probabilities() -> None:
+    probabilities = np.array([0.1, 0.4, 0.1, 0.0, 0.4], np.float32)  # on the bar: 1, 4, 0, 2
+    draws = (0.0, 0.39, 0.41, 0.79, 0.81, 0.89, 0.91, 1 - 1e-16)
+    assert [drawn_token(probabilities, draw) for draw in draws] == [1, 1, 4, 4, 0, 0, 2, 2]
+
+
+def test_the_likeliest_are_those_of_a_full_sort() -> None:
+    generator = np.random.default_rng(0)
+    for rounding in (1000.0, 20.0, 1.0):  # with ever more that are alike
+        shares = (generator.random(2000, np.float32) * np.float32(rounding)).round() / np.float32(rounding)
+        order = np.argsort(-shares, kind="stable")
+        for n in (1, 7, 256, 1999, 2000, 3000):
+            assert likeliest(shares, n).tolist() == order[:n].tolist()
+        up_to = shares[order].astype(np.float64).cumsum()
+        for draw in generator.random(50):
+            assert drawn_token(shares, draw) == order[np.searchsorted(up_to, draw * up_to[-1], side="right")]

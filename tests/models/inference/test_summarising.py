@@ -1,0 +1,151 @@
+"""Where the context is full, the model's own summary stands for the oldest messages; what is none is not used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from models.architecture.transformer import AnyModel, build_model
+from models.chat.form import ChatForm
+from models.chat.own_template import Message
+from models.chat.prompting import Prompt, Prompting
+from models.events import Notice, Phase, ReplyFinished, TokenMade
+from models.inference import summarising
+from models.inference.summarising import Summaries, prompt_events
+from models.settings.model_config import ModelConfig
+from models.tokenizers import SMALLEST, decode, train_tokenizer
+from tests.models.interop.support import drive
+
+SUMMARISE = Prompting(when_full="summarise")
+SYSTEM = {"role": "system", "content": "Be kind."}
+
+
+class Writer:
+    """Stands in for `generate`: writes what the test wants, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.replies: list[tuple[str, str]] = []
+        self.asked: list[str] = []
+        self.tokenizer: Tokenizer | None = None
+
+    def __call__(
+        self, model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], *_: Any, **__: Any
+    ) -> Iterator[TokenMade | ReplyFinished]:
+        self.asked.append(decode(tokenizer, ids))
+        text, reason = self.replies.pop(0)
+        for word in text.split(" "):
+            yield TokenMade(id=9, text=word + " ", probability=1.0, entropy=0.0, rank=1)
+        yield ReplyFinished(reason=reason, n_prompt=len(ids), n_tokens=1, prefill_s=0.0, tokens_per_s=0.0)
+
+
+@pytest.fixture
+def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
+    writer = Writer()
+    monkeypatch.setattr(summarising, "generate", writer)
+    return writer
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer((), "byte", SMALLEST)
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer: Tokenizer) -> AnyModel:
+    torch.manual_seed(0)
+    size = tokenizer.get_vocab_size()
+    return build_model(ModelConfig(vocab_size=size, context_length=600, n_layer=1, n_head=2, d_model=16))
+
+
+def talk(n: int) -> list[Message]:
+    """n turns of 50 characters each, and a question."""
+    roles = ("user", "assistant")
+    said = [{"role": roles[i % 2], "content": f"message {i} ".ljust(50, "x")} for i in range(n)]
+    return [*said, {"role": "user", "content": "And now?"}]
+
+
+def ask(
+    model: AnyModel, tokenizer: Tokenizer, messages: list[Message], summaries: Summaries
+) -> tuple[list[Any], Prompt]:
+    return drive(prompt_events(model, tokenizer, messages, SUMMARISE, ChatForm(), summaries))
+
+
+def test_what_fits_is_not_summarised(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
+    events, prompt = ask(model, tokenizer, talk(4), Summaries())
+    assert (events, prompt.n_left_out, prompt.summary) == ([], 0, "")
+
+
+def test_a_summary_stands_for_the_oldest_and_stays(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
+    summaries = Summaries()
+    writer.replies = [("They talked.", "stop"), ("They talked about x.", "stop")]  # in two parts, being long
+    events, prompt = ask(model, tokenizer, [SYSTEM, *talk(10)], summaries)
+    n = prompt.n_left_out
+    assert 0 < n < 10
+    assert events[0] == Phase(name=f"Summarising the oldest {n} messages")
+    assert prompt.summary == "They talked about x."
+    assert prompt.messages[0] == SYSTEM
+    first = prompt.messages[1]["content"]
+    assert first.startswith("(Summary of our conversation before this: They talked about x.)\n\nmessage")
+    assert "message 0" in writer.asked[0]
+    assert f"message {n} " not in writer.asked[1]
+    assert len(prompt.ids) <= 450
+    # One turn more: the same summary, no new one.
+    events, prompt = ask(model, tokenizer, [SYSTEM, *talk(12)], summaries)
+    assert (events, prompt.n_left_out, prompt.summary) == ([], n, "They talked about x.")
+    # Until it is full again: the summary and what came after it become one.
+    writer.replies = [("More was said.", "stop")] * 2
+    events, prompt = ask(model, tokenizer, [SYSTEM, *talk(18)], summaries)
+    assert prompt.n_left_out > n
+    assert prompt.summary == "More was said."
+    assert "Summary of what was said before: They talked about x." in writer.asked[2]
+    assert "message 0" not in writer.asked[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "stop"), ("no end of it", "length"), ("a b c " * 20 + "d.", "stop"), ("y" * 2000 + ".", "stop")],
+    ids=["nothing", "no sentence", "in circles", "longer"],
+)
+def test_what_is_no_summary_is_not_used(
+    model: AnyModel, tokenizer: Tokenizer, writer: Writer, text: str, reason: str
+) -> None:
+    summaries = Summaries()
+    writer.replies = [(text, reason)]
+    events, prompt = ask(model, tokenizer, talk(10), summaries)
+    assert isinstance(events[-1], Notice)
+    assert "oldest messages are left out" in events[-1].sentence
+    assert prompt.summary == ""
+    assert prompt.n_left_out > 0
+    assert prompt.messages[0]["content"].startswith("message")
+    # It is not tried again at each message, but said.
+    events, _ = ask(model, tokenizer, talk(12), summaries)
+    assert [type(event) for event in events] == [Notice]
+
+
+def test_only_whole_sentences_of_what_did_not_end(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
+    writer.replies = [("One sentence. Another that", "length")]
+    _, prompt = ask(model, tokenizer, talk(10), Summaries())
+    assert prompt.summary == "One sentence."
+
+
+def test_long_messages_are_read_in_parts(model: AnyModel, tokenizer: Tokenizer, writer: Writer) -> None:
+    long = [{"role": role, "content": f"{role} " + "z" * 700} for role in ("user", "assistant")]
+    writer.replies = [("Zs.", "stop"), ("Many zs.", "stop")]
+    _, prompt = ask(model, tokenizer, [*long, {"role": "user", "content": "Short."}], Summaries())
+    assert prompt.summary == "Many zs."
+    assert "Summary of what was said before: Zs." in writer.asked[1]
+
+
+def test_the_model_itself_is_asked(model: AnyModel, tokenizer: Tokenizer) -> None:
+    events, prompt = ask(model, tokenizer, talk(10), Summaries())
+    assert isinstance(events[0], Phase)
+    assert len(prompt.ids) <= 450
+
+
+def test_a_newest_message_that_is_too_long(model: AnyModel, tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="newest message is too long"):
+        ask(model, tokenizer, [{"role": "user", "content": "x" * 900}], Summaries())

@@ -1,0 +1,165 @@
+"""Weights in fewer bytes: what they lose is bounded, the original stays as it was, and what is measured is real."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import nn
+
+from models.architecture.cache import KVCache
+from models.architecture.heads import LanguageHead
+from models.architecture.transformer import Decoder, build_model
+from models.inference import weights
+from models.inference.continuation import Continuation, next_logits
+from models.inference.fast_decoder import FastDecoder
+from models.inference.held_out import HeldOut, held_out_texts
+from models.inference.measure_weights import N_PREDICTED, measure_weights
+from models.inference.weight_kinds import KINDS, WeightsMeasured
+from models.inference.weights import Bfloat16Linear, Int8Linear, megabytes, prepare_weights, slower_reason
+from models.library.library import Library
+from models.settings.presets import PRESETS
+
+TINY = dataclasses.replace(PRESETS["llama-tiny"], vocab_size=261, context_length=64, n_layer=2, d_model=32)
+NARROW = [kind for kind in KINDS if kind != "float32"]
+
+
+@pytest.mark.parametrize("n_tokens", [1, 3, 40])
+@pytest.mark.parametrize("shape", [(24, 32), (7, 40), (130, 17)])
+def test_int8_is_within_its_rounding(shape: tuple[int, int], n_tokens: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(shape[1], shape[0])
+    narrow = Int8Linear(layer.weight, layer.bias)
+    x = torch.randn(n_tokens, shape[1]).bfloat16().float()
+    with torch.inference_mode():
+        kept = narrow.widened()
+        half_a_step = layer.weight.abs().amax(dim=1, keepdim=True) / 127 / 2
+        assert bool(((kept - layer.weight).abs() <= half_a_step * 1.01).all())
+        exact = F.linear(x, kept, layer.bias)
+        assert torch.allclose(narrow(x), exact, atol=2**-7 * float(exact.abs().max()))  # bfloat16 has 8 bits
+        assert narrow(x[None]).shape == (1, n_tokens, shape[0])
+
+
+def test_a_row_of_zeros_stays_zero() -> None:
+    assert torch.equal(Int8Linear(torch.zeros(3, 32), None)(torch.ones(1, 32)), torch.zeros(1, 3))
+
+
+def test_without_the_kernel_weights_are_widened(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Int8Linear(torch.randn(24, 40), torch.randn(24))
+    x = torch.randn(1, 40)
+    expected = layer(x)
+    monkeypatch.setattr(weights, "_int8_kernel", F.linear)  # which refuses whole numbers, as another torch might
+    assert not weights._kernel_works.__wrapped__()
+    monkeypatch.setattr(weights, "_kernel_works", lambda: False)
+    assert torch.allclose(layer(x), expected, atol=0.05)
+    assert "no int8 kernel" in slower_reason("int8", torch.device("cpu"))
+    assert slower_reason("bfloat16", torch.device("cpu")) == ""
+
+
+@pytest.mark.parametrize("kind", NARROW)
+@pytest.mark.parametrize("preset", ["terrarium-tiny", "gpt2-tiny", "llama-tiny", "moe-tiny", "bert-tiny", "t5-tiny"])
+def test_every_family_keeps_most_of_what_it_says(preset: str, kind: str) -> None:
+    torch.manual_seed(0)
+    config = dataclasses.replace(PRESETS[preset], vocab_size=101, n_layer=2, d_model=64, dropout=0.0)
+    model = build_model(config).eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    narrow = prepare_weights(model, kind)
+    ids = torch.randint(101, (1, 12))
+    arguments = (ids, ids) if config.topology == "encoder-decoder" else (ids,)
+    with torch.inference_mode():
+        exact, rounded = model(*arguments), narrow(*arguments)
+    assert not torch.equal(exact, rounded)
+    assert float((exact - rounded).norm() / exact.norm()) < 0.05
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in before.items())
+    assert megabytes(narrow) < megabytes(model)
+
+
+@pytest.mark.parametrize("kind", NARROW)
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_head_says_what_it_multiplies_with(kind: str, tied: bool) -> None:
+    head = prepare_weights(build_model(dataclasses.replace(TINY, tied_embeddings=tied)), kind).head
+    hidden = torch.randn(2, 32).bfloat16().float()
+    assert isinstance(head, LanguageHead)
+    assert head.weight is not None
+    with torch.inference_mode():
+        assert torch.allclose(head(hidden, torch.zeros(0)), hidden @ head.weight.t(), atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_the_fast_path_takes_them_too(kind: str) -> None:
+    torch.manual_seed(0)
+    narrow = prepare_weights(build_model(TINY), kind)
+    assert isinstance(narrow, Decoder)
+    assert FastDecoder.covers(narrow)
+    cache, ids = KVCache(TINY.n_layer), torch.randint(261, (1, 20))
+    text = Continuation(narrow, ids[0].tolist(), -1)
+    for new in (ids, ids[:, :1], ids[:, 3:4]):
+        expected = next_logits(narrow, new, cache)
+        assert torch.allclose(text.next_logits(new), expected, atol=0.02 * float(expected.abs().max()))
+
+
+def test_gradients_reach_the_input() -> None:
+    x = torch.randn(1, 32, requires_grad=True)
+    for layer in (Int8Linear(torch.randn(8, 32), None), Bfloat16Linear(torch.randn(8, 32), None)):
+        (gradient,) = torch.autograd.grad(layer(x).sum(), x)
+        assert float(gradient.abs().sum()) > 0
+
+
+def test_kinds_are_checked_and_float32_is_the_model_itself() -> None:
+    model = build_model(TINY)
+    assert prepare_weights(model, "float32") is model
+    with pytest.raises(ValueError, match="float32, bfloat16, int8"):
+        prepare_weights(model, "int4")
+
+
+def test_what_is_measured_is_the_perplexity() -> None:
+    torch.manual_seed(0)
+    model = build_model(TINY).eval()
+    ids = torch.randint(261, (30,)).tolist()
+    *_, measured = measure_weights(model, HeldOut("a text", [ids]))
+    assert isinstance(measured, WeightsMeasured)
+    assert [row.kind for row in measured.rows] == list(KINDS)
+    assert (measured.text, measured.n_predicted) == ("a text", 29)
+    with torch.inference_mode():
+        loss = F.cross_entropy(model(torch.tensor([ids[:-1]]))[0], torch.tensor(ids[1:]))
+    exact = measured.rows[0]
+    assert exact.perplexity == pytest.approx(math.exp(float(loss)), rel=1e-4)
+    assert exact.change == 0
+    for row in measured.rows:
+        assert row.change == pytest.approx(row.perplexity / exact.perplexity - 1, abs=1e-6)
+        assert abs(row.change) < 0.02
+        assert row.tokens_per_s > 0
+        assert row.read_per_s > 0
+    assert measured.rows[2].megabytes < measured.rows[1].megabytes < exact.megabytes
+
+
+def test_long_texts_are_read_in_windows_and_not_for_ever() -> None:
+    model = build_model(TINY).eval()
+    *_, measured = measure_weights(model, HeldOut("x", [[1], [1, 2], [3] * 10_000]), ["float32"])
+    assert isinstance(measured, WeightsMeasured)
+    assert measured.n_predicted == N_PREDICTED
+
+
+def test_what_cannot_be_measured_is_a_sentence() -> None:
+    with pytest.raises(ValueError, match="Only a decoder"):
+        next(measure_weights(build_model(PRESETS["bert-tiny"]), HeldOut("x", [[1, 2]])))
+    with pytest.raises(ValueError, match="too little text"):
+        next(measure_weights(build_model(TINY), HeldOut("x", [[1]])))
+    model = build_model(TINY).eval()
+    with torch.no_grad():
+        model.embedding.weight.fill_(torch.nan)
+    with pytest.raises(ValueError, match="diverged"):
+        list(measure_weights(model, HeldOut("x", [[1, 2]]), ["float32"]))
+
+
+def test_texts_of_models_from_elsewhere_are_stories(
+    byte_tokenizer: Tokenizer, tmp_path: Path, library: Library
+) -> None:
+    found = held_out_texts(tmp_path, byte_tokenizer, library)
+    assert found.label == "stories of Tiny World"
+    assert len(found.texts[0]) > N_PREDICTED

@@ -1,0 +1,103 @@
+"""What trained runs have learned about positions is read exactly, and only that; what is wrong is said."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from models.inspect.position_weights import PositionRun, PositionRunsFound, PositionWeightsRead, find_position_runs
+from models.inspect.position_weights import read_position_weights as read
+from models.library.library import Library
+from models.settings.model_config import ModelConfig
+from tests.models.runs_on_disk import put_run, weights_of
+
+LEARNED = ModelConfig(position="learned", vocab_size=11, context_length=6, d_model=8, n_head=2, n_layer=1)
+T5 = dataclasses.replace(LEARNED, position="t5", n_bucket=8, max_distance=16)
+PAIR = dataclasses.replace(T5, topology="encoder-decoder", n_encoder_head=4)
+
+
+def found(library: Library, config: ModelConfig) -> tuple[PositionRun, ...]:
+    (event,) = find_position_runs(library, config)
+    assert isinstance(event, PositionRunsFound)
+    assert event.config == config
+    return event.runs
+
+
+def tables(library: Library, config: ModelConfig) -> dict[str, np.ndarray]:
+    (event,) = read(found(library, config)[0])
+    assert isinstance(event, PositionWeightsRead)
+    return event.tables
+
+
+def test_runs_of_the_same_kind_are_offered_those_of_the_same_shape_first(library: Library) -> None:
+    for name, config in {
+        "a-longer": dataclasses.replace(LEARNED, context_length=12),
+        "b-same": dataclasses.replace(LEARNED, vocab_size=17, n_layer=2),
+        "c-other": dataclasses.replace(LEARNED, position="rope"),
+        "d-encoder": dataclasses.replace(LEARNED, topology="encoder-only"),
+        "e-wider": dataclasses.replace(LEARNED, d_model=16),
+    }.items():
+        put_run(library, name, config)
+    put_run(library, "f-unsaved", LEARNED)
+    for file in (library.runs / "f-unsaved" / "checkpoints").glob("*/*"):
+        file.unlink()
+        file.parent.rmdir()
+    (library.runs / "g-damaged").mkdir()
+    (library.runs / "g-damaged" / "run.json").write_text("{", encoding="utf-8")
+    names = [run.name for run in found(library, LEARNED)]
+    assert names[0] == "b-same"
+    assert sorted(names) == ["a-longer", "b-same", "e-wider"]
+    assert found(library, LEARNED)[0].step == 40
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        (LEARNED, {"": "position.weight"}),
+        (T5, {"": "score_bias.weight"}),
+        (PAIR, {"encoder": "encoder.score_bias.weight", "decoder": "decoder.score_bias.weight"}),
+        (
+            dataclasses.replace(LEARNED, topology="encoder-decoder"),
+            {"encoder": "encoder.position.weight", "decoder": "decoder.position.weight"},
+        ),
+    ],
+)
+def test_the_tables_are_the_checkpoints(library: Library, config: ModelConfig, names: dict[str, str]) -> None:
+    put_run(library, "run", config)
+    weights = weights_of(config)
+    ours = tables(library, config)
+    assert set(ours) == set(names)
+    for stack, name in names.items():
+        assert ours[stack].dtype == np.float32
+        np.testing.assert_array_equal(ours[stack], weights[name].numpy())
+
+
+def rewrite(folder: Path, **tensors: torch.Tensor) -> None:
+    (path,) = folder.glob("checkpoints/*/model.safetensors")
+    safetensors.torch.save_file({name.replace("__", "."): tensor for name, tensor in tensors.items()}, path)
+
+
+def test_what_is_wrong_with_a_checkpoint_is_said_in_a_sentence(library: Library) -> None:
+    folder = put_run(library, "run", LEARNED)
+    (run,) = found(library, LEARNED)
+    rewrite(folder, position__weight=torch.zeros(5, 8))
+    with pytest.raises(ValueError, match="another shape"):
+        next(read(run))
+    rewrite(folder, position__weight=torch.zeros(6, 8, dtype=torch.bfloat16))
+    with pytest.raises(ValueError, match="BF16"):
+        next(read(run))
+    rewrite(folder, embedding__weight=torch.zeros(6, 8))
+    with pytest.raises(ValueError, match=r"does not hold position\.weight"):
+        next(read(run))
+    path = run.checkpoint / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match="damaged"):
+        next(read(run))
+    path.unlink()
+    with pytest.raises(ValueError, match="gone"):
+        next(read(run))

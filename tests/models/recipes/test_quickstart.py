@@ -1,0 +1,183 @@
+"""The whole loop on a tiny budget: on Tiny World, on a text, and stopped at any time."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from models.data.tiny_world import corpus
+from models.data.tiny_world.questions import KINDS
+from models.data.tiny_world.world import World
+from models.evaluation import held_out_questions as evaluation
+from models.evaluation.held_out_questions import evaluate
+from models.events import Evaluated, Event, Finished, Phase, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
+from models.interop.loading import load_model
+from models.library.library import Library
+from models.recipes import quickstart
+from models.recipes.quickstart import QuickStart
+
+N_STEPS = 20
+"""What the least budget allows."""
+
+
+@pytest.fixture(autouse=True)
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Narrow models, a small corpus and a short evaluation."""
+    for name in ("TEXT_MODEL", "TINY_WORLD_MODEL"):
+        narrow = dataclasses.replace(getattr(quickstart, name), n_layer=1, d_model=32)
+        monkeypatch.setattr(quickstart, name, narrow)
+    monkeypatch.setattr(corpus, "N_TRAIN", 150)
+    monkeypatch.setattr(corpus, "N_VAL", 15)
+    monkeypatch.setattr(quickstart, "PROBE_STEPS", 4)
+    monkeypatch.setattr(quickstart, "evaluate", partial(evaluate, n_per_kind=4))
+    monkeypatch.setattr(evaluation, "N_SEEN", 40)
+    monkeypatch.setattr(evaluation, "MAX_REPLY_TOKENS", 4)
+
+
+def tiny(library: Library, **options: object) -> QuickStart:
+    return QuickStart(library, minutes=0.001, device="cpu", seed=3, **options)  # type: ignore[arg-type]
+
+
+def of(kind: type[Event], events: list[Event]) -> list[Event]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_tiny_world_from_nothing_to_an_evaluation(library: Library) -> None:
+    start = tiny(library)
+    events = list(start.events())
+    phases = [event.name for event in events if isinstance(event, Phase)]
+    assert "Training the tokenizer" in phases
+    assert "Measuring this device" in phases
+    assert len(of(RunStarted, events)) == 1
+    assert len(of(TrainMetrics, events)) == N_STEPS
+    assert len(of(ValMetrics, events)) >= 1
+    finished = of(Finished, events)
+    assert isinstance(finished[0], Finished)
+    assert (finished[0].status, finished[0].step) == ("finished", N_STEPS)
+
+    evaluated = events[-1]
+    assert isinstance(evaluated, Evaluated)
+    assert [(kind.kind, kind.n) for kind in evaluated.kinds] == [(kind, 4) for kind in KINDS]
+    assert 0 <= evaluated.accuracy <= 1
+    assert set(start.answers) == set(KINDS)
+    assert start.seconds > 0
+
+    assert start.run is not None
+    assert start.run.status == "finished"
+    prompts = {event.prompt for event in events if isinstance(event, SampleMade)}
+    assert any(prompt.startswith("Tell me a story about") for prompt in prompts)
+    assert World(3).facts[0].questions[0] in prompts
+    model, tokenizer = load_model(start.run.folder)
+    assert tokenizer is not None
+    assert model.config.vocab_size == tokenizer.get_vocab_size()
+
+    again = tiny(library)  # corpus and tokenizer are there already
+    assert isinstance(list(again.events())[-1], Evaluated)
+    assert again.run is not None
+    assert again.run.folder != start.run.folder
+    assert len(list(library.corpora.iterdir())) == len(library.list_tokenizers()) == 1
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    draw = random.Random(0)
+    words = ("Anna", "Ben", "sat", "ran", "home", "slowly", "again", "there")
+    file = tmp_path / "My words.txt"
+    lines = [" ".join(draw.choices(words, k=9)) + "." for _ in range(800)]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
+def test_a_text_ends_with_its_validation_loss(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    events = list(start.events())
+    assert isinstance(events[-1], Finished)
+    assert events[-1].status == "finished"
+    validated = of(ValMetrics, events)[-1]
+    assert isinstance(validated, ValMetrics)
+    assert validated.step == N_STEPS
+    assert 0 < validated.loss < 10
+    assert 0 < validated.bits_per_byte < 8
+    assert of(SampleMade, events)
+    assert not of(Evaluated, events)
+    assert start.answers == {}
+    assert start.run is not None
+    assert start.run.spec.name == "My-words"
+
+
+def test_stopped_before_training_nothing_remains(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    for event in start.events():
+        if isinstance(event, Phase) and event.name == "Measuring this device":
+            start.request_stop()
+        assert not isinstance(event, RunStarted | Evaluated)
+    assert start.run is start.trainer is None
+    assert library.list_runs() == []
+
+
+def test_stopped_while_it_prepares_it_ends_at_the_next_event(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    events: list[Event] = []
+    for event in start.events():
+        events.append(event)
+        start.request_stop()
+    assert len(events) == 1
+    assert library.list_runs() == library.list_tokenizers() == []
+    assert start.seconds > 0
+
+
+def test_stopped_while_it_evaluates_the_run_stands_without_a_result(library: Library) -> None:
+    start = tiny(library)
+    after_training: list[Event] = []
+    finished = False
+    for event in start.events():
+        if finished:
+            after_training.append(event)
+            start.request_stop()
+        finished = finished or isinstance(event, Finished)
+    assert len(after_training) == 1
+    assert not isinstance(after_training[0], Evaluated)
+    assert start.run is not None
+    assert start.run.status == "finished"
+    assert not start.answers
+
+
+def test_stopped_while_training_the_run_is_kept_and_not_evaluated(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    events: list[Event] = []
+    for event in start.events():
+        events.append(event)
+        if isinstance(event, TrainMetrics) and event.step == 5:
+            start.request_stop()
+    assert isinstance(events[-1], Finished)
+    assert (events[-1].status, events[-1].step) == ("stopped", 5)
+    assert of(Saved, events)
+    assert start.run is not None
+    assert start.run.status == "stopped"
+    assert not start.answers
+
+
+def test_closed_at_any_time_the_library_stays_whole(library: Library, text: Path) -> None:
+    start = tiny(library, files=[text])
+    generator = start.events()
+    for event in generator:
+        if isinstance(event, TrainMetrics):
+            break
+    generator.close()
+    assert start.run is not None
+    assert start.run.status == "paused"
+    assert [run.problem for run in library.list_runs()] == [None]
+
+
+def test_bad_input_is_refused_in_a_sentence(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot last 0 minutes"):
+        QuickStart(library, minutes=0)
+    (tmp_path / "short.txt").write_text("Anna sat.\n" * 5)
+    for file, words in ((tmp_path / "none.txt", "does not exist"), (tmp_path / "short.txt", "context")):
+        with pytest.raises(ValueError, match=words):
+            list(tiny(library, files=[file]).events())
+    assert library.list_runs() == []

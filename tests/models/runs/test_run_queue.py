@@ -1,0 +1,120 @@
+"""The queue on disk: order, who works through it, and what is said of a damaged one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from models.library.library import Library
+from models.library.run_notes import read_notes
+from models.runs.run_queue import RunQueue
+from models.settings.model_config import ModelConfig
+from models.settings.spec_changes import changed_spec
+from models.training.prepare import prepare_waiting
+from tests.models.training.support import make_run, make_spec, result_of
+
+
+def names(queue: RunQueue) -> list[str]:
+    return [item.name for item in queue.items()]
+
+
+@pytest.fixture
+def queue(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> RunQueue:
+    """Three new runs wait: lr 1, 2 and 3."""
+    base = make_spec(tmp_path / "texts", tiny_config)
+    specs = [changed_spec(base, {"train.lr": float(lr)}) for lr in (1, 2, 3)]
+    queue = RunQueue(library)
+    for spec, name in zip(specs, "abc", strict=True):
+        queue.add_new([type(spec)(**{**vars(spec), "name": name})], tags=("tagged",))
+    return queue
+
+
+def test_what_waits_is_on_disk_in_its_order(library: Library, queue: RunQueue) -> None:
+    a, b, c = queue.items()
+    assert [item.spec.train.lr for item in (a, b, c) if item.spec] == [1, 2, 3]
+    other = RunQueue(library)  # another window
+    other.move(c.id, 0)
+    assert names(queue) == ["c", "a", "b"]
+    other.move(c.id, 99)
+    assert names(queue) == ["a", "b", "c"]
+    taken = queue.remove(b.id)
+    assert taken == b
+    assert names(other) == ["a", "c"]
+    queue.put_back(taken, 1)
+    assert names(other) == ["a", "b", "c"]
+    queue.remove(a.id)
+    with pytest.raises(ValueError, match="not in the queue any more"):
+        other.move(a.id, 0)
+
+
+def test_what_could_not_begin_is_passed_over_until_it_is_tried_again(queue: RunQueue) -> None:
+    a, b, _ = queue.items()
+    queue.set_problem(a.id, "No text.")
+    following = queue.next()
+    assert following is not None
+    assert following.id == b.id
+    assert queue.items()[0].problem == "No text."
+    queue.set_problem(a.id, "")
+    assert queue.next() == a
+    queue.set_problem(a.id, "No text.")
+    queue.set_problem(b.id, "No text.")
+    queue.try_all_again()
+    assert not any(item.problem for item in queue.items())
+
+
+def test_threads_that_share_it_lose_nothing(queue: RunQueue) -> None:
+    def add(thread: int) -> None:
+        for n in range(10):
+            queue.add_run(f"{thread}-{n}", "run")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(add, range(4)))
+    assert len(queue.items()) == 3 + 40
+
+
+def test_a_new_run_leaves_the_queue_when_its_folder_is_there(library: Library, queue: RunQueue) -> None:
+    first = queue.items()[0]
+    run = result_of(prepare_waiting(library, queue, first))
+    assert (run.status, run.name, run.spec.train.lr) == ("queued", "a", 1.0)
+    assert read_notes(run.folder).tags == ("tagged",)
+    assert names(queue) == ["b", "c"]
+
+
+def test_what_is_taken_out_while_it_is_prepared_becomes_no_run(library: Library, queue: RunQueue) -> None:
+    first = queue.items()[0]
+    preparing = prepare_waiting(library, queue, first)
+    next(preparing)
+    queue.remove(first.id)
+    with pytest.raises(ValueError, match="not in the queue any more"):
+        result_of(preparing)
+    assert library.list_runs() == []
+
+
+def test_a_run_that_goes_on_waits_once(library: Library, queue: RunQueue, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config)
+    item = queue.add_run(run.id, run.name)
+    with pytest.raises(ValueError, match="waits already"):
+        queue.add_run(run.id, run.name)
+    assert result_of(prepare_waiting(library, queue, item)).id == run.id
+    assert names(queue)[-1] == run.name, "until it has really begun"
+
+
+def test_one_works_through_it_at_a_time(library: Library, queue: RunQueue) -> None:
+    other = RunQueue(library)
+    with queue.draining():
+        with pytest.raises(ValueError, match="Another window or command"), other.draining():
+            pass
+        queue.begin_draining()  # its own, again
+    with other.draining():
+        pass
+
+
+def test_a_damaged_queue_is_said_and_left_alone(library: Library, queue: RunQueue) -> None:
+    path = library.home / "queue.json"
+    for text in ("{", '{"format": 1, "items": [{}]}', '{"format": 9, "items": []}', "[]"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"queue\.json is damaged"):
+            queue.items()
+        with pytest.raises(ValueError, match=r"queue\.json is damaged"):
+            queue.add_run("x", "x")
+        assert path.read_text() == text

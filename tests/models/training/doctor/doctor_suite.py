@@ -1,0 +1,230 @@
+"""Runs for the doctor, each really trained in a second or two: healthy ones, and those with a named fault."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.data.tiny_world.parallel import stories
+from models.events import TrainMetrics
+from models.library.library import Library
+from models.runs.run_folder import RunFolder
+from models.settings.presets import PRESETS
+from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConfig
+from models.training.trainer import Trainer, prepare_run
+from tests.models.training.support import result_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A run. `found` is the diagnosis that a faulty one must get, `also` what else may be said of it."""
+
+    name: str
+    family: str = "gpt2"
+    model: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    text: str = "English"
+    raised: float = 1.0
+    """What the learning rate is multiplied with in the middle of the run, by hand."""
+    vocab_size: int = 0
+    """0: a token is a byte."""
+    val_fraction: float = 0.1
+    seed: int = 0
+    found: str | None = None
+    also: frozenset[str] = frozenset()
+
+
+SIZE = {"context_length": 64, "n_layer": 2, "d_model": 32, "n_head": 2, "d_ff": 0, "n_kv_head": 0}
+ONE_LAYER = {"n_layer": 1}
+T5 = {"n_layer": 1, "init_std": 0.177}
+TRAIN = {
+    "steps": 150,
+    "batch_size": 8,
+    "eval_interval": 15,
+    "eval_batches": 4,
+    "sample_interval": 0,
+    "checkpoint_interval": 50,
+    "layer_interval": 5,
+}
+ADAMW = {"optimizer": "adamw", "lr": 3e-3, "schedule": "cosine", "warmup_steps": 20, "min_lr_ratio": 0.1}
+ROUGH = {**ADAMW, "schedule": "constant", "grad_clip": 0.0}
+ENCODER = {"batch_size": 16, "eval_batches": 16}
+"""Few of an encoder's tokens are guessed: more of them are read."""
+FEW = {"text": "few", "val_fraction": 0.5}
+EXPLOSION = frozenset({"divergence", "exploding"})
+DISEASES_OF_FEW = frozenset({"little_data", "overfitting", "small_validation"})
+
+
+def healthy() -> list[Recipe]:
+    """Runs that learn as they should, with different seeds."""
+    runs = [
+        Recipe(name="terrarium as it comes", family="terrarium"),
+        Recipe(name="terrarium of pieces, in German", family="terrarium", vocab_size=512, text="German"),
+        Recipe(name="terrarium, batches added up", family="terrarium", train={"batch_size": 4, "grad_accum_steps": 2}),
+        Recipe(name="gpt2, wider, adamw, cosine", model={"d_model": 48}, train={**ADAMW, "steps": 200}),
+        Recipe(name="gpt2, dropout", model={"dropout": 0.1}, train={**ADAMW, "steps": 200}),
+        Recipe(name="llama, muon, wsd", family="llama", train={"schedule": "wsd"}),
+        Recipe(name="llama, adamw, constant rate", family="llama", train={**ADAMW, "schedule": "constant"}),
+        Recipe(name="mixture of experts", family="moe", model={"d_ff": 32}, train=ADAMW),
+        Recipe(name="bert, muon, in French", family="bert", text="French", train=ENCODER),
+        Recipe(name="encoder with rotary positions", family="bert", model={"position": "rope"}, train=ENCODER),
+        Recipe(name="t5, muon", family="t5", model=T5, train={"eval_batches": 16}),
+        Recipe(name="bart, adamw", family="bart", model=ONE_LAYER, train={**ADAMW, "steps": 200}),
+        Recipe(name="2017 transformer", family="transformer", model=ONE_LAYER, train={**ADAMW, "eval_batches": 16}),
+    ]
+    return [dataclasses.replace(run, seed=i) for i, run in enumerate(runs)]
+
+
+def faulty() -> list[Recipe]:
+    """Runs with a fault that has a name: two at least for each diagnosis."""
+    return [
+        Recipe(
+            name="weight decay that turns weights over",
+            train={**ROUGH, "lr": 1.0, "weight_decay": 10.0, "steps": 60},
+            found="nan",
+        ),
+        Recipe(
+            name="muon with weight decay that turns weights over",
+            family="llama",
+            train={"muon_lr": 1.0, "weight_decay": 10.0, "schedule": "constant", "steps": 60},
+            found="nan",
+        ),
+        Recipe(name="adamw without a memory of sizes", train={**ROUGH, "lr": 0.01, "beta2": 0.0}, found="nan"),
+        Recipe(name="rate 10", train={**ROUGH, "lr": 10.0, "steps": 80}, found="divergence", also=EXPLOSION),
+        Recipe(
+            name="transformer, rate 3",
+            family="transformer",
+            model=ONE_LAYER,
+            train={**ROUGH, "lr": 3.0, "steps": 100, "eval_batches": 16},
+            found="divergence",
+            also=EXPLOSION,
+        ),
+        Recipe(
+            name="gpt2, its rate raised to 0.9 by hand",
+            train={**ROUGH, "steps": 120},
+            raised=300.0,
+            found="divergence",
+            also=EXPLOSION,
+        ),
+        Recipe(
+            name="bart, a warm-up to rate 3, nothing clipped",
+            family="bart",
+            model=ONE_LAYER,
+            train={**ROUGH, "lr": 3.0, "warmup_steps": 300, "steps": 120},
+            found="exploding",
+            also=EXPLOSION,
+        ),
+        Recipe(
+            name="gpt2, a warm-up to rate 3, nothing clipped",
+            train={**ROUGH, "lr": 3.0, "warmup_steps": 300, "steps": 120},
+            found="exploding",
+            also=EXPLOSION,
+        ),
+        Recipe(name="gpt2 of zeros", model={"init_std": 0.0}, train={**ADAMW, "steps": 60}, found="dead"),
+        Recipe(name="llama of zeros", family="llama", model={"init_std": 0.0}, train={"steps": 60}, found="dead"),
+        Recipe(name="gpt2, rate 0.3", train={**ADAMW, "lr": 0.3}, found="lr_high"),
+        Recipe(name="llama, rate 0.3", family="llama", train={**ADAMW, "lr": 0.3}, found="lr_high"),
+        Recipe(name="gpt2, rate 0.00001", train={**ADAMW, "lr": 1e-5, "steps": 60}, found="lr_low"),
+        Recipe(name="gpt2, rate 0.0003", train={**ADAMW, "lr": 3e-4}, found="lr_low"),
+        Recipe(
+            name="terrarium, muon at a thousandth",
+            family="terrarium",
+            train={"muon_lr": 2e-5, "lr": 6e-6, "steps": 60},
+            found="lr_low",
+        ),
+        Recipe(name="noise, muon", family="llama", text="noise", found="plateau"),
+        Recipe(
+            name="letters by frequency, adamw", text="letters", train={**ADAMW, "schedule": "constant"}, found="plateau"
+        ),
+        Recipe(
+            name="terrarium on few stories",
+            family="terrarium",
+            model={"d_model": 64},
+            train={"steps": 200},
+            found="overfitting",
+            also=DISEASES_OF_FEW,
+            **FEW,
+        ),
+        Recipe(
+            name="llama on few stories",
+            family="llama",
+            model={"n_layer": 1, "d_model": 64},
+            train={"steps": 250, "schedule": "constant"},
+            found="overfitting",
+            also=DISEASES_OF_FEW,
+            **FEW,
+        ),
+        Recipe(
+            name="a slow llama on few stories",
+            family="llama",
+            train={**ADAMW, "steps": 200},
+            found="little_data",
+            also=DISEASES_OF_FEW,
+            **FEW,
+        ),
+        Recipe(
+            name="terrarium on few stories, stopped in time",
+            family="terrarium",
+            train={"steps": 100},
+            found="little_data",
+            also=DISEASES_OF_FEW,
+            **FEW,
+        ),
+        Recipe(
+            name="a validation of a hundred tokens",
+            train={**ADAMW, "batch_size": 4, "eval_batches": 1},
+            val_fraction=0.0003,
+            found="small_validation",
+        ),
+        Recipe(
+            name="bert guessing few words",
+            family="bert",
+            train={"eval_batches": 1, "steps": 100},
+            found="small_validation",
+            also=frozenset({"plateau"}),
+        ),
+    ]
+
+
+def text_of(name: str) -> str:
+    """A text by its name: stories in a language, a few of them, or letters at random."""
+    if name == "noise":
+        return "".join(random.Random(0).choices("abcdefghijklmnop", k=200_000))
+    if name == "letters":
+        return "".join(random.Random(0).choices("abcdefgh", weights=range(1, 9), k=200_000))
+    if name == "few":
+        return "\n".join(stories("English", 12, seed=5))
+    return "\n".join(stories(name, 1500))
+
+
+def train_recipe(recipe: Recipe, library: Library) -> RunFolder:
+    """Train it to its end, whatever that is."""
+    file = library.home / f"{recipe.text}.txt"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text_of(recipe.text), encoding="utf-8")
+    pieces = recipe.vocab_size > 0
+    spec = RunSpec(
+        name=f"{recipe.name}, seed {recipe.seed}",
+        model=dataclasses.replace(PRESETS[f"{recipe.family}-tiny"], **{**SIZE, **recipe.model}),
+        tokenizer=TokenizerSpec(kind="bpe", vocab_size=recipe.vocab_size) if pieces else TokenizerSpec(kind="byte"),
+        data=DataSpec(source="files", files=(str(file),), val_fraction=recipe.val_fraction),
+        train=TrainConfig(**{**TRAIN, **recipe.train, "seed": recipe.seed}),
+    )
+    return train_spec(spec, library, recipe.raised)
+
+
+def train_spec(spec: RunSpec, library: Library, raised: float = 1.0) -> RunFolder:
+    """Train it to its end; where the training gave up, the folder says so."""
+    run = result_of(prepare_run(library, spec))
+    trainer = Trainer(run, library, device="cpu")
+    try:
+        for event in trainer.events():
+            if raised != 1 and isinstance(event, TrainMetrics) and event.step == spec.train.steps // 2:
+                trainer.set_lr(raised)
+    except ValueError:
+        assert RunFolder.open(run.folder).status == "failed"
+    return RunFolder.open(run.folder)

@@ -1,0 +1,187 @@
+"""The doctor, on runs that were really trained: silent about healthy ones at any time, and right about faulty ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.library.library import Library
+from models.runs.fork import fork_run
+from models.runs.run_folder import RunFolder
+from models.settings.model_config import ModelConfig
+from models.settings.spec_changes import changed_spec
+from models.training.doctor import TITLES, RunLog, examine
+from models.training.doctor.figures import figure
+from tests.models.training.doctor.doctor_suite import Recipe, faulty, healthy, train_recipe, train_spec
+from tests.models.training.support import make_run, train
+
+HEALTHY, FAULTY = healthy(), faulty()
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """One library for all of them, so that a text and its tokenizer are prepared once."""
+    return Library(tmp_path_factory.mktemp("doctor"))
+
+
+def kinds(log: RunLog) -> set[str]:
+    return {diagnosis.kind for diagnosis in examine(log).diagnoses}
+
+
+def test_the_suite_is_large_enough() -> None:
+    assert len(HEALTHY) >= 10
+    assert len({recipe.family for recipe in HEALTHY}) == 8
+    for kind in TITLES:
+        assert sum(recipe.found == kind for recipe in FAULTY) >= 2, kind
+
+
+@pytest.mark.parametrize("recipe", HEALTHY, ids=lambda recipe: recipe.name)
+def test_a_healthy_run_is_left_alone_at_any_time(recipe: Recipe, shelf: Library) -> None:
+    log = RunLog.read(train_recipe(recipe, shelf))
+    steps = log.last_step
+    for step in (*range(3, 20), *range(20, steps, max(1, steps // 25)), steps):
+        assert kinds(log.until(step)) == set(), f"at step {step}"
+    examination = examine(log)
+    assert {check.kind for check in examination.checks if check.possible} == set(TITLES)
+    assert log.loss[-1] < 0.8 * log.loss[0], "or it would not be healthy"
+
+
+@pytest.mark.parametrize("recipe", FAULTY, ids=lambda recipe: recipe.name)
+def test_a_fault_is_found_with_its_evidence_and_remedy(recipe: Recipe, shelf: Library) -> None:
+    run = train_recipe(recipe, shelf)
+    log = RunLog.read(run)
+    found = {diagnosis.kind: diagnosis for diagnosis in examine(log).diagnoses}
+    assert recipe.found in found
+    assert set(found) <= {recipe.found} | recipe.also
+    for diagnosis in found.values():
+        assert 0 <= diagnosis.step <= log.last_step
+        assert diagnosis.sentence.endswith(".")
+        assert any(character.isdigit() for character in diagnosis.sentence)
+        if diagnosis.remedy is not None:
+            assert changed_spec(log.spec, diagnosis.remedy.changes) != log.spec
+            assert diagnosis.remedy.fork_step is None or run.checkpoint_path(diagnosis.remedy.fork_step).exists()
+
+
+@pytest.mark.parametrize("name", ["weight decay that turns weights over", "gpt2 of zeros", "gpt2, rate 0.00001"])
+def test_the_remedy_heals(name: str, shelf: Library) -> None:
+    recipe = next(recipe for recipe in FAULTY if recipe.name == name)
+    log = RunLog.read(train_recipe(recipe, shelf))
+    (diagnosis,) = examine(log).diagnoses
+    assert diagnosis.remedy is not None
+    healed = RunLog.read(train_spec(changed_spec(log.spec, diagnosis.remedy.changes), shelf))
+    assert kinds(healed) == set()
+    assert healed.val_loss[-1] < 0.7 * np.nanmin(log.val_loss)
+
+
+def test_a_remedy_that_is_a_fork_heals(shelf: Library) -> None:
+    recipe = next(recipe for recipe in FAULTY if recipe.name == "gpt2, its rate raised to 0.9 by hand")
+    run = train_recipe(recipe, shelf)
+    diagnosis = examine(RunLog.read(run)).diagnoses[0]
+    assert diagnosis.kind == "divergence"
+    remedy = diagnosis.remedy
+    assert remedy is not None
+    assert remedy.fork_step == 50
+    fork = fork_run(shelf, run, remedy.fork_step, train=changed_spec(run.spec, remedy.changes).train)
+    train(fork, shelf)
+    healed = RunLog.read(RunFolder.open(fork.folder))
+    assert kinds(healed) == set()
+    assert healed.loss[-1] < healed.loss[0]
+
+
+def test_what_was_stopped_in_time_does_not_overfit(shelf: Library) -> None:
+    recipe = next(recipe for recipe in FAULTY if recipe.name == "llama on few stories")
+    patient = dataclasses.replace(recipe, train={**recipe.train, "patience": 7})
+    log = RunLog.read(train_recipe(patient, shelf))
+    assert log.last_step < recipe.train["steps"]
+    assert "overfitting" not in kinds(log)
+    (words,) = [check.words for check in examine(log).checks if check.kind == "overfitting"]
+    assert words.startswith("Stopped in time: ")
+    assert "overfitting" in kinds(dataclasses.replace(log, events=())), "or there would be nothing to stop"
+
+
+def test_whatever_the_age_nothing_breaks(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=14, eval_interval=1, layer_interval=1)
+    queued = examine(RunLog.read(run))
+    assert queued.diagnoses == ()
+    train(run, library)
+    log = RunLog.read(RunFolder.open(run.folder))
+    for step in range(15):
+        assert kinds(log.until(step)) <= {"small_validation"}  # 64 tokens of it
+
+
+def test_whatever_is_no_number_nothing_breaks(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=30, layer_interval=2)
+    train(run, library)
+    log, rng = RunLog.read(run), np.random.default_rng(0)
+    columns = ("loss", "lr", "grad_norm", "val_loss", "val_error", "update_ratio")
+    for _ in range(100):
+        broken = {name: getattr(log, name).copy() for name in columns}
+        for values in broken.values():
+            begin = rng.integers(len(values))
+            values[[slice(0), slice(None), slice(begin), slice(begin, None)][rng.integers(4)]] = np.nan
+        examination = examine(dataclasses.replace(log, **broken))
+        said = [one.words for one in examination.checks] + [one.sentence for one in examination.diagnoses]
+        assert not any(re.search(r"\bnan\b", words) for words in said)
+        for diagnosis in examination.diagnoses:
+            assert diagnosis.remedy is None or diagnosis.remedy.fork_step != 30, "nothing is left to train from there"
+
+
+def test_what_was_not_written_down_is_not_judged(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=16, eval_interval=0, layer_interval=0)
+    train(run, library)
+    log = dataclasses.replace(RunLog.read(RunFolder.open(run.folder)), measured={})
+    impossible = {check.kind: check.words for check in examine(log).checks if not check.possible}
+    assert set(impossible) == {"lr_high", "lr_low", "plateau", "overfitting", "little_data", "small_validation"}
+    assert all(words.startswith("Needs ") for words in impossible.values())
+
+
+def test_a_fork_is_judged_by_what_it_did_itself(library: Library, tiny_config: ModelConfig) -> None:
+    run = make_run(library, tiny_config, steps=12, checkpoint_interval=6, layer_interval=2)
+    train(run, library)
+    source = RunFolder.open(run.folder)
+    changed = dataclasses.replace(source.spec.train, lr=1e-3, steps=16)
+    fork = fork_run(library, source, 12, train=changed)
+    train(fork, library)
+    log = RunLog.read(RunFolder.open(fork.folder))
+    assert log.is_fork
+    assert (log.begin, log.last_step, log.planned_steps) == (12, 16, 4)
+    assert log.step.tolist() == [13, 14, 15, 16]
+    assert log.layer_step.tolist() == [14, 16]
+    assert log.val_step.min() == 12
+
+
+def test_the_standard_error_of_a_validation(library: Library, tiny_config: ModelConfig) -> None:
+    """It is that of a mean over tokens: nothing is certain of an untrained model but ln(vocabulary)."""
+    run = make_run(library, tiny_config, steps=12, eval_batches=1)
+    train(run, library)
+    run = RunFolder.open(run.folder)
+    log = RunLog.read(run)
+    n = run.measured["val_targets"]
+    assert run.measured["val_batches_used"] == 1
+    assert run.measured["train_batches"] > 1
+    assert n == 3 * 32
+    assert log.val_error[0] < 0.05
+    assert 0.3 / math.sqrt(n) < log.val_error[-1] < 4 / math.sqrt(n)
+
+
+def test_a_damaged_log_is_named(library: Library, tiny_config: ModelConfig, tmp_path: Path) -> None:
+    run = make_run(library, tiny_config, steps=4)
+    train(run, library)
+    (run.folder / "layers.jsonl").write_text('{"step": 1}\nno json\n{}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"layers\.jsonl"):
+        RunLog.read(RunFolder.open(run.folder))
+
+
+def test_large_figures_are_written_out() -> None:
+    assert [figure(26031.4), figure(1.4142), figure(140.2, 2), figure(9.24, 2), figure(0.00012)] == [
+        "26,031",
+        "1.41",
+        "140",
+        "9.2",
+        "0.00012",
+    ]

@@ -1,0 +1,99 @@
+"""Dry runs: three real steps, measured, and nothing left behind."""
+
+import dataclasses
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+
+from models.device import DeviceChoice
+from models.events import Event, Phase, Progress
+from models.settings.model_config import ModelConfig
+from models.settings.presets import PRESETS
+from models.settings.run_spec import TrainConfig
+from models.training.trials import dry_run as module
+from models.training.trials.dry_run import DryRun, dry_run
+from tests.models.designs import TOPOLOGIES, random_design
+
+TRAIN = TrainConfig(batch_size=4, grad_accum_steps=2, precision="float32")
+
+
+def finish(config: ModelConfig, train: TrainConfig = TRAIN, device: Any = "cpu") -> tuple[list[Event], DryRun]:
+    """All events, with torch's random state looked at on each, and the result."""
+    state, events, steps = torch.get_rng_state(), [], dry_run(config, train, device)
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as end:
+            assert torch.equal(torch.get_rng_state(), state)
+            return events, end.value
+        assert torch.equal(torch.get_rng_state(), state)
+        assert torch.is_grad_enabled()
+        assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_three_steps_are_measured_beside_the_estimate(topology: str, optimizer: str) -> None:
+    config = random_design(topology, 3)[0]
+    events, result = finish(config, dataclasses.replace(TRAIN, optimizer=optimizer))
+    assert isinstance(events[0], Phase)
+    assert "random" in events[0].name
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert [event.done for event in progress] == list(range(progress[0].total + 1))
+    assert len(result.step_ms) == 3
+    assert result.ms_per_step == pytest.approx(sum(result.step_ms[1:]) / 2)
+    n_texts = 2 if topology == "encoder-decoder" else 1
+    assert result.tokens_per_s * result.ms_per_step == pytest.approx(1000 * 4 * 2 * n_texts * config.context_length)
+    assert (result.batch_size, result.length, result.precision) == (4, config.context_length, "float32")
+    assert result.peak_bytes is not None
+    # The estimate counts all gradients throughout; a step's first ones come while activations go.
+    assert 0.9 * result.peak_bytes < result.estimated_bytes < 1.25 * result.peak_bytes
+
+
+def test_what_does_not_fit_is_refused_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(config: ModelConfig) -> None:
+        raise AssertionError("built")
+
+    monkeypatch.setattr(module, "build_model", build)
+    tight = DeviceChoice(device=torch.device("cpu"), label="CPU (1 core)", memory_bytes=30_000_000)
+    with pytest.raises(ValueError, match=r"needs about .* but the CPU \(1 core\) has 28\.6 MiB\. Use a batch_size of"):
+        finish(PRESETS["gpt2-tiny"], device=tight)
+    huge = dataclasses.replace(PRESETS["llama3-8b"], n_layer=1000)
+    with pytest.raises(ValueError, match="TiB"):
+        finish(huge)
+
+
+def test_running_out_of_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(config: ModelConfig) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(module, "build_model", build)
+    with pytest.raises(ValueError, match="too small for this training"):
+        finish(PRESETS["gpt2-tiny"])
+
+
+def test_a_bare_encoder_has_nothing_to_train() -> None:
+    with pytest.raises(ValueError, match="no head"):
+        finish(dataclasses.replace(PRESETS["bert-tiny"], head="none"))
+
+
+@pytest.mark.parametrize("n_events", [3, 100])
+def test_nothing_stays_behind(monkeypatch: pytest.MonkeyPatch, n_events: int) -> None:
+    built: list[weakref.ref[Any]] = []
+    real = module.build_model
+
+    def build(config: ModelConfig) -> Any:
+        model = real(config)
+        built.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(module, "build_model", build)
+    steps = dry_run(random_design("decoder-only", 3)[0], TRAIN, "cpu")
+    for _, _event in zip(range(n_events), steps, strict=False):
+        pass
+    steps.close()
+    gc.collect()
+    assert [reference() for reference in built] == [None]
