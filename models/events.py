@@ -26,7 +26,7 @@ def result_of(work: Generator[object, None, Result]) -> Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase(Event):
-    """A stage of a longer job begins, in words fit for a status line: «Training the tokenizer»."""
+    """A stage of a longer job begins, in words fit for a status line: “Training the tokenizer”."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""«Show me the code»: the design as a PyTorch module, to read, copy and save."""
+"""“Show me the code”: the design as a PyTorch module, to read, copy and save."""
 
 from __future__ import annotations
 

@@ -284,7 +284,7 @@ class BuilderTab(QWidget):
         if name != self._origin.title or name in PRESETS:
             name = self._session.free_design_name(name)  # nothing is overwritten but the design that was opened
         if self._session.save_design(name):
-            self.bar.say(f"Saved as «{name}»")
+            self.bar.say(f"Saved as “{name}”")
 
     def _on_train(self) -> None:
         self._take_up()

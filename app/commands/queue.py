@@ -152,7 +152,7 @@ def _train(library: Library, queue: RunQueue, item: Waiting, device: str, line: 
     from models.training.prepare import prepare_waiting
     from models.training.trainer import Trainer
 
-    line.show(Notice(sentence=f"«{item.name}»"))
+    line.show(Notice(sentence=f"“{item.name}”"))
     folder: RunFolder | None = None
     try:
         folder = drive(prepare_waiting(library, queue, item), line)

@@ -40,7 +40,7 @@ def sampling_from(args: argparse.Namespace, advised: Mapping[str, Any] | None = 
 
 
 def _bias(text: str) -> tuple[int, float]:
-    """«ID=BIAS» as the token's id and what is added to its logit."""
+    """“ID=BIAS” as the token's id and what is added to its logit."""
     id, _, bias = text.partition("=")
     try:
         return int(id), float(bias)

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             try:
                 finding = check()
             except (ImportError, OSError, RuntimeError, ValueError, LookupError) as error:
-                raise ValueError(f"The self-test failed at «{name}»: {error}") from error
+                raise ValueError(f"The self-test failed at “{name}”: {error}") from error
             results.append({"check": name, "finding": finding, "seconds": round(time.monotonic() - started, 2)})
             if not args.json:
                 print(f"ok  {name:<15}{finding}", flush=True)

@@ -84,7 +84,7 @@ def _announce(served: Served, url: str, *, as_json: bool) -> None:
         sys.stdout.flush()
         return
     print(url, flush=True)
-    print(f"«{served.name}» answers there, for programs on this computer. Ctrl-C ends it.", file=sys.stderr)
+    print(f"“{served.name}” answers there, for programs on this computer. Ctrl-C ends it.", file=sys.stderr)
 
 
 def _write_call(call: Call) -> None:

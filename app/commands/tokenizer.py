@@ -47,7 +47,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
     decoding = actions.add_parser("decode", help="print the text of ids")
     decoding.add_argument("tokenizer", metavar="TOKENIZER", help="a path or a name")
-    decoding.add_argument("ids", nargs="+", metavar="ID", help="ids, or a list as «[1, 2, 3]»; - reads stdin")
+    decoding.add_argument("ids", nargs="+", metavar="ID", help="ids, or a list as “[1, 2, 3]”; - reads stdin")
     decoding.add_argument("--skip-special", action="store_true", help="leave special tokens out of the text")
 
     compare = tokenizer_arguments.add_compare(actions)

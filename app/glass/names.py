@@ -19,7 +19,7 @@ PARTS = {"attention": "attention", "cross_attention": "cross-attention", "feed_f
 
 
 def site_words(site: str, head: int | None = None) -> str:
-    """«Embedding», «Layer 3», «Layer 3, feed-forward», «Encoder layer 1, head 2»."""
+    """“Embedding”, “Layer 3”, “Layer 3, feed-forward”, “Encoder layer 1, head 2”."""
     found = _SITE.match(site)
     assert found is not None, site
     stack, layer, part = found["stack"], found["layer"], found["part"]
@@ -53,11 +53,11 @@ def text_of(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
 
 def quoted(word: str) -> str:
     """A token in running text."""
-    return f"«{word}»"
+    return f"“{word}”"
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """«+1.20», «−0.35», «0.00»."""
+    """“+1.20”, “−0.35”, “0.00”."""
     words = f"{value:+.{digits}f}".replace("-", "−")
     return words.lstrip("+−") if not words.strip("+−0.") else words
 
@@ -68,7 +68,7 @@ def digits_for(reach: float) -> int:
 
 
 def share(p: float) -> str:
-    """A probability in two digits or more: «41.2 %», «0.31 %», «0.0042 %», «<0.0001 %», «>99.9 %»."""
+    """A probability in two digits or more: “41.2 %”, “0.31 %”, “0.0042 %”, “<0.0001 %”, “>99.9 %”."""
     if 0.9995 <= p < 1.0:
         return f">{percent(0.999, 1)}"
     if p < 1e-6:

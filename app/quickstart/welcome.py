@@ -142,7 +142,7 @@ class Welcome(QWidget):
             way.setVisible(bool(self.files))
         if self.files:
             more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
-            self._captions[0].setText(f"Grow a model on «{Path(self.files[0]).name}»{more}:")
+            self._captions[0].setText(f"Grow a model on “{Path(self.files[0]).name}”{more}:")
             self.ways[0].setText("Another file…")
 
     @Slot()

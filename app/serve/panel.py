@@ -114,13 +114,13 @@ class ServePanel(QWidget):
         set_role(self.status, "pill", tone="warning" if state.problem else "ok" if state.status == "on" else "")
         self.about.setVisible(not state.problem)
         if state.model is not None:
-            self.about.setText(f"Programs on this computer are answered by «{state.model.name}».")
+            self.about.setText(f"Programs on this computer are answered by “{state.model.name}”.")
             self._show_model(state, state.model, chosen if writes else None)
         elif writes or chosen is None:
             self.about.setText(_ABOUT)
         else:
             self.about.setText(
-                f"«{chosen.name}» fills masks and writes no texts, so there is nothing that programs could ask it for: "
+                f"“{chosen.name}” fills masks and writes no texts, so there is nothing that programs could ask it for: "
                 "open another model."
             )
 
@@ -129,7 +129,7 @@ class ServePanel(QWidget):
         self.problem.setText(state.problem)
         self.problem.setVisible(bool(state.problem))
         other = chosen if state.problem or (chosen and chosen.which != model.which) else None
-        self.hint.setText(f"The chat is with «{other.name}» now." if other is not None else "")
+        self.hint.setText(f"The chat is with “{other.name}” now." if other is not None else "")
         self.hint.setVisible(other is not None)
         self.other.setVisible(other is not None)
         self.url.setText(state.url)

@@ -149,7 +149,7 @@ class ServeControl(QObject):
         model = self._model
         if self._switch is None or model is None or model.run_id != run_id or (live and model.which != LIVE):
             return
-        reason = "The training of «{}» has ended" if live else "«{}» has been deleted"
+        reason = "The training of “{}” has ended" if live else "“{}” has been deleted"
         self._switch.close(reason.format(model.name) + ", so it answers no more: serve another model in Terrarium.")
         self._on_look()
 
@@ -160,7 +160,7 @@ class ServeControl(QObject):
             raise ValueError("No model is open that could be served: choose one for the chat first.")
         if chosen.mode == "fill":
             raise ValueError(
-                f"«{chosen.name}» fills masks and writes no texts, so programs could ask it for nothing: open another "
+                f"“{chosen.name}” fills masks and writes no texts, so programs could ask it for nothing: open another "
                 "model."
             )
         model, tokenizer, step = self._chat.open_model()
@@ -170,7 +170,7 @@ class ServeControl(QObject):
                 return Loan(model=model, step=step)
             trainer = self._live_trainer()
             if trainer is None or trainer.run.id != chosen.run_id:
-                raise ModelGoneError(f"The training of «{chosen.name}» has just ended.")
+                raise ModelGoneError(f"The training of “{chosen.name}” has just ended.")
             return Loan(model=trainer.model, step=trainer.step)
 
         return Served(

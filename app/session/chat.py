@@ -1,4 +1,4 @@
-"""The model that one talks to: loaded from a run, or the live one «as it is at this step»; and its replies."""
+"""The model that one talks to: loaded from a run, or the live one “as it is at this step”; and its replies."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class Chatting(Trials):
         if model is not None and model.run_id in run_ids and not (self.library.runs / model.run_id).exists():
             self._chat.close_model()
             self.notice.emit(
-                f"«{model.name}» is what the chat was held with: choose another model there to go on. "
+                f"“{model.name}” is what the chat was held with: choose another model there to go on. "
                 "What was said is kept."
             )
 

@@ -125,7 +125,7 @@ class Choices(QObject):
 
     def delete_tokenizer(self, name: str) -> None:
         """Move a tokenizer to the trash."""
-        self._delete(self.library.tokenizers / name, f"Tokenizer «{name}» deleted")
+        self._delete(self.library.tokenizers / name, f"Tokenizer “{name}” deleted")
         if name == self._tokenizer_name and not (self.library.tokenizers / name).exists():
             self._tokenizer, self._tokenizer_name = None, ""
             self.tokenizer_changed.emit()
@@ -213,7 +213,7 @@ class Choices(QObject):
 
     def delete_design(self, name: str) -> None:
         """Move a saved design to the trash; where it is the current one, that stays, without a name."""
-        self._delete(self.library.designs / f"{name}.json", f"Design «{name}» deleted")
+        self._delete(self.library.designs / f"{name}.json", f"Design “{name}” deleted")
         if name == self._design_name and name not in self.list_designs():
             self.set_design(self._design)
         self.library_changed.emit()

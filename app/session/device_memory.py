@@ -64,7 +64,7 @@ def budget(room: Room) -> int | None:
 
 
 def of_room(needed: int, room: Room | None) -> str:
-    """«1.20 of 15.5 GiB», with the units where they differ."""
+    """“1.20 of 15.5 GiB”, with the units where they differ."""
     if room is None or not room.n_bytes:
         return size_words(needed)
     amount, unit = size_words(needed).split(" ")

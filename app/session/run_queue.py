@@ -239,7 +239,7 @@ class Queueing(Trainings):
             return self.start_training(spec)
         waits = self.queue_training([spec])
         if waits:
-            self.notice.emit(f"«{spec.name}» is trained when the present training has ended.")
+            self.notice.emit(f"“{spec.name}” is trained when the present training has ended.")
         return waits
 
     def export_tensorboard(self, run_id: str, folder: Path) -> bool:
@@ -259,7 +259,7 @@ class Queueing(Trainings):
 
     @Slot(object)
     def _on_exported(self, folder: Path) -> None:
-        self.notice.emit(f"The curves are in {folder}: open them with «tensorboard --logdir {folder.parent}».")
+        self.notice.emit(f"The curves are in {folder}: open them with “tensorboard --logdir {folder.parent}”.")
 
     # -- Steering ---------------------------------------------------------------------------------------
 

@@ -217,7 +217,7 @@ class Trainings(Choices):
             self._try(partial(self._move_to_trash, run_id, tokens))
         if tokens:
             names = list(tokens.values())
-            words = f"Run «{names[0]}»" if len(names) == 1 else f"{len(names):,} runs"
+            words = f"Run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"
             self.deleted.emit(f"{words} deleted", tuple(tokens))
         self.runs_changed.emit()
 

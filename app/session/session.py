@@ -85,7 +85,7 @@ class Session(Serving):
         for run in runs:
             if run.status == "running" and not self.is_current(run.id):
                 self.notice.emit(
-                    f"Another Terrarium is training «{run.name}» right now. You can look at it and chat with its "
+                    f"Another Terrarium is training “{run.name}” right now. You can look at it and chat with its "
                     "checkpoints here; to change it, use the window or command that started it."
                 )
         return [run for run in runs if run.status == "interrupted"]
@@ -109,7 +109,7 @@ class Session(Serving):
         if self.training_active:
             name = self._training.state.name if self._training.state is not None else ""
             return self._refuse(
-                f"«{name}» is being trained: a dry run beside it would hold it up and share its memory. "
+                f"“{name}” is being trained: a dry run beside it would hold it up and share its memory. "
                 "Stop the training first, or wait until it ends."
             )
         return self._try(lambda: self._trial.start(config, train, self.device_name, length))

@@ -46,7 +46,7 @@ def status_of(training: TrainingState | None, chat: str, *, ready: bool, trying:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words for a status line: «45 s», «3 min 20 s», «2 h 5 min»."""
+    """Seconds in words for a status line: “45 s”, “3 min 20 s”, “2 h 5 min”."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

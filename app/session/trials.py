@@ -54,7 +54,7 @@ class Trials(TokenizerJobs):
         if self.training_active:
             name = self.training.name if self.training is not None else ""
             return self._refuse(
-                f"«{name}» is being trained: a trial beside it would hold it up and share its memory. Stop the "
+                f"“{name}” is being trained: a trial beside it would hold it up and share its memory. Stop the "
                 "training first, or wait until it ends."
             )
         return self._try(lambda: self._trials.start(kind, spec, self.device_name, below=below))

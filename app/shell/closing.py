@@ -32,7 +32,7 @@ class ClosingQuestion(QObject):
         box = self.box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Quit Terrarium?")
-        box.setText(f"«{state.name}» is being trained.")
+        box.setText(f"“{state.name}” is being trained.")
         if state.run_id:
             box.setInformativeText(
                 f"It is at step {state.step:,} of {state.total_steps:,}. Saved now, it can go on from there at the "

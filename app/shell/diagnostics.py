@@ -27,7 +27,7 @@ def free_memory_bytes() -> int:
 
 
 def bytes_in_words(n: float) -> str:
-    """Bytes with a unit: «512 MB», «1.4 GB»."""
+    """Bytes with a unit: “512 MB”, “1.4 GB”."""
     return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"
 
 

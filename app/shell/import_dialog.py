@@ -73,4 +73,4 @@ class ImportDialog(QObject):
             if self._session.open_chat_model(run_id):
                 self._session.tab_requested.emit("chat")
 
-        self._toasts.offer(f"«{name}» is in your library now.", "Try it", try_it)
+        self._toasts.offer(f"“{name}” is in your library now.", "Try it", try_it)

@@ -205,7 +205,7 @@ class MainWindow(QMainWindow):
         closed = take_remembered(self.session)
         saved = [run for run in self.session.list_runs() if run.id == closed and run.status == "paused"]
         for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
-            words = f"«{run.name}» {what} at step {run.step:,} of {run.total_steps:,}."
+            words = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
             self.toasts.offer(f"{words} It can go on from its last checkpoint.", "Go on", partial(self._go_on, run.id))
 
     def _go_on(self, run_id: str) -> None:

@@ -55,7 +55,7 @@ _FOREIGN = "By the tokenizer's own template. What is typed never becomes a speci
 _HINTS = {
     "reply": "Point at a token to see whose it is and what it is for.",
     "train": (
-        "Underlined: replies, which always count in full. The rest counts as «Weight outside replies» says "
+        "Underlined: replies, which always count in full. The rest counts as “Weight outside replies” says "
         f"({TrainConfig().context_loss_weight:g} unless you change it)."
     ),
 }
@@ -242,7 +242,7 @@ class ChatTemplateView(QWidget):
         learned = ""
         if self.way.value == "train" and not self._own_template:
             full = "counts in full in training, being of a reply"
-            less = "counts in training by «Weight outside replies»"
+            less = "counts in training by “Weight outside replies”"
             learned = f" · {full if chat.is_reply[index] else less}"
         return f"{piece.display}   id {piece.id} · {what}{learned}"
 

@@ -38,4 +38,4 @@ def save_spec(parent: QWidget, session: Session, spec: RunSpec) -> None:
     except OSError as error:
         session.job_failed.emit(f"{path} cannot be written: {error.strerror or error}.", "")
         return
-    session.notice.emit(f"Saved as {path}. «terrarium train {path.name}» trains the same.")
+    session.notice.emit(f"Saved as {path}. “terrarium train {path.name}” trains the same.")

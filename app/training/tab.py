@@ -148,7 +148,7 @@ class TrainingTab(QWidget):
 
     @Slot(object, int)
     def _on_removed(self, item: Waiting, place: int) -> None:
-        words = f"«{item.name}» waits no more"
+        words = f"“{item.name}” waits no more"
         self.undo_offered.emit(words, lambda: self._session.put_back_waiting(item, place))
 
     @Slot(str)

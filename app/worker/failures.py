@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What a failed job says: a sentence to act on, and the traceback behind «Details»."""
+    """What a failed job says: a sentence to act on, and the traceback behind “Details”."""
 
     sentence: str
     details: str
@@ -34,7 +34,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError):
         return _os_sentence(error)
     if isinstance(error, ImportError):
-        return f"A part of the program is missing ({words}): install Terrarium again, for instance with «make run»."
+        return f"A part of the program is missing ({words}): install Terrarium again, for instance with “make run”."
     first_line = words.splitlines()[0] if words else type(error).__name__
     return (
         f"Something unexpected went wrong ({type(error).__name__}: {first_line}). What was saved is safe: try again, "

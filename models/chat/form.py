@@ -46,7 +46,7 @@ def reply_ends(config: ModelConfig, tokenizer: Tokenizer, form: ChatForm, templa
     """What ends a reply by a template; "" for the model's own.
 
     Besides the tokens that the model's makers name it is what the template itself puts after a reply: a special token,
-    or a text that begins the next message («User:»).
+    or a text that begins the next message (“User:”).
     """
     named = end_id(tokenizer, config)
     ids = [*form.end_ids, *([] if named is None else [named])]

@@ -11,8 +11,8 @@ from models.settings.model_config import ModelConfig
 def parameters(config: ModelConfig) -> dict[str, int]:
     """Trained numbers by component, in the order of the forward pass; a tied head's table costs nothing twice.
 
-    An encoder-decoder has the components of two stacks («Encoder attention», «Decoder attention») and
-    «Cross-attention»; a mixture has «Router» and «Experts» instead of «Feed-forward».
+    An encoder-decoder has the components of two stacks (“Encoder attention”, “Decoder attention”) and
+    “Cross-attention”; a mixture has “Router” and “Experts” instead of “Feed-forward”.
     """
     width = config.d_model
     convolutions = norm_weights = 0

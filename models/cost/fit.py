@@ -103,7 +103,7 @@ def proposals(
 
 
 def size_words(n: float) -> str:
-    """Bytes with a unit: «1.5 GiB»."""
+    """Bytes with a unit: “1.5 GiB”."""
     for unit in _UNITS[:-1]:
         if n < 1024:
             return f"{n:,.0f} B" if unit == "B" else f"{n:,.1f} {unit}"

@@ -13,7 +13,7 @@ CROSS = "Cross-attention"
 
 @dataclass(frozen=True)
 class Parts:
-    """The names within one stack: an encoder-decoder has two, so theirs begin with «Encoder» or «Decoder»."""
+    """The names within one stack: an encoder-decoder has two, so theirs begin with “Encoder” or “Decoder”."""
 
     stack: str = ""
 

@@ -60,7 +60,7 @@ def corpus_texts(library: Library, choice: CorpusChoice) -> Generator[Event, Non
 
 
 def files_label(files: Sequence[str]) -> str:
-    """What files are called together: «notes.txt and 2 more»."""
+    """What files are called together: “notes.txt and 2 more”."""
     names = [Path(file).name for file in files]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 

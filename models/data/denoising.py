@@ -29,7 +29,7 @@ _SENTENCE_ENDS = (b".", b"!", b"?", b"\n")
 
 
 class Denoising:
-    """«A cat sat. It was warm.» -> «It was warm. A <mask>.» and the text as it was, both with an end token.
+    """“A cat sat. It was warm.” -> “It was warm. A <mask>.” and the text as it was, both with an end token.
 
     A span of no tokens is a mask that stands for nothing. Special tokens are never hidden, and sentences never move
     across one.

@@ -132,7 +132,7 @@ class MaskedTokens:
 class SpanCorruption:
     """Spans of the text are replaced by sentinels in the source; the target tells what each sentinel stands for.
 
-    «the cat sat on the mat» -> «the <|extra_0|> on the <|extra_1|>» and «<|extra_0|> cat sat <|extra_1|> mat», both
+    “the cat sat on the mat” -> “the <|extra_0|> on the <|extra_1|>” and “<|extra_0|> cat sat <|extra_1|> mat”, both
     with an end token. Spans never hold special tokens. Where there are fewer sentinels than spans of 3 tokens are
     needed (beyond 640 tokens with our 32), the spans are longer.
     """

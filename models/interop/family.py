@@ -54,7 +54,7 @@ class Family(Protocol):
     def write_config(self, config: ModelConfig) -> dict[str, Any]:
         """The config.json of a design, with "architectures" and "model_type"; its inverse is `read_config`.
 
-        Raises ValueError, as half a sentence that goes on after the class's name («has no QK-norm»), where the class
+        Raises ValueError, as half a sentence that goes on after the class's name (“has no QK-norm”), where the class
         cannot compute the design. eos_token_id and the like are set by the frame.
         """
 

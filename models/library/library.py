@@ -177,13 +177,13 @@ class Library:
         old, new = self.designs / f"{safe_name(name)}.json", self.designs / f"{new_name}.json"
         if not old.exists():
             raise ValueError(f"{old} is missing: it may have been moved or deleted.")
-        if new.exists() and not new.samefile(old):  # on some systems «Mine» and «mine» are one file
+        if new.exists() and not new.samefile(old):  # on some systems “Mine” and “mine” are one file
             raise ValueError(f"There is a design called {new_name!r} already: choose another name.")
         os.rename(old, new)
         return new_name
 
     def free_name(self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = ()) -> str:
-        """`name` made safe, with the first number that makes it free in `folder`: «tiny», «tiny-2», …
+        """`name` made safe, with the first number that makes it free in `folder`: “tiny”, “tiny-2”, …
 
         Args:
             suffix: what the names of files in `folder` end in, which is no part of the name. `taken`: more names that
@@ -197,7 +197,7 @@ class Library:
         )
         name = name.rstrip(".-") or "unnamed"
         if _is_reserved(name):
-            name = name.replace(".", "-")  # «con.txt» is as reserved as «con», which gets a number
+            name = name.replace(".", "-")  # “con.txt” is as reserved as “con”, which gets a number
         there = {entry.name.lower().removesuffix(suffix) for entry in folder.iterdir()} if folder.is_dir() else set()
         there.update(other.lower() for other in taken)
         candidate, n = name, 1

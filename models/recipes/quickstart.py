@@ -50,7 +50,7 @@ TINY_WORLD_MODEL = ModelConfig(
     d_model=128,
 )
 """Two wide layers learn to bind a name to what is said about it in fewer seconds than three narrow ones. A convolution
-of width 5 spans «Ben went to the barn», and heads of 32 can be sharp enough under QK-norm."""
+of width 5 spans “Ben went to the barn”, and heads of 32 can be sharp enough under QK-norm."""
 TINY_WORLD_TRAINING = TrainConfig(
     batch_size=4,
     optimizer="muon",

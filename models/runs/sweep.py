@@ -52,7 +52,7 @@ def grid(base: RunSpec, axes: Sequence[Choices]) -> list[RunSpec]:
 
 
 def random_search(base: RunSpec, axes: Sequence[Choices | Range], n: int, seed: int = 0) -> list[RunSpec]:
-    """`n` specs with values drawn at random, the same for the same seed (Bergstra and Bengio 2012, «Random Search»).
+    """`n` specs with values drawn at random, the same for the same seed (Bergstra and Bengio 2012, “Random Search”).
 
     Raises:
         ValueError: where a value is not possible, or `n` is.

@@ -34,7 +34,7 @@ def read_design(path: Path) -> ModelConfig:
         raise ValueError(f"{path} holds no design: a design is a JSON object of slots, like one that was exported.")
     if "model_type" in data or "architectures" in data:
         raise ValueError(
-            f"{path} is a Hugging Face configuration, not a design: import its folder with «terrarium import»."
+            f"{path} is a Hugging Face configuration, not a design: import its folder with “terrarium import”."
         )
     known = [f.name for f in fields(ModelConfig)]
     unknown = [key for key in data if key not in known]

@@ -1,4 +1,4 @@
-"""Changing single settings of a spec by name, as «train.lr = 0.003»: for options, forks and sweeps. No torch import."""
+"""Changing single settings of a spec by name, as “train.lr = 0.003”: for options, forks and sweeps. No torch import."""
 
 from __future__ import annotations
 

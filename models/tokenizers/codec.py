@@ -75,7 +75,7 @@ def literal_parts(tokenizer: Tokenizer, text: str) -> list[str]:
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a prompt in which special tokens are meant: «<|user|>» becomes one token.
+    """The ids of a prompt in which special tokens are meant: “<|user|>” becomes one token.
 
     Raises:
         ValueError: where there is half of a character in it (a lone surrogate), which UTF-8 cannot say.
@@ -163,7 +163,7 @@ def decode(tokenizer: Tokenizer, ids: Iterable[int]) -> str:
 def token_pieces(tokenizer: Tokenizer, text: str, *, parse_special: bool = True) -> list[Piece]:
     """The tokens of a text, in order; they tile it where the tokenizer keeps every byte.
 
-    Where `parse_special` is true, «<|end|>» in the text is shown as the special token, else as its characters.
+    Where `parse_special` is true, “<|end|>” in the text is shown as the special token, else as its characters.
     """
     pieces: list[Piece] = []
     for ids, starts, ends in placed_parts(tokenizer, text, parse_special=parse_special):

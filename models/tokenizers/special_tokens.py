@@ -104,7 +104,7 @@ def encode_masked(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def encode_gapped(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text in which sentinels are meant, as «<|extra_0|>» or «<extra_id_0>», and masks where there are."""
+    """The ids of a text in which sentinels are meant, as “<|extra_0|>” or “<extra_id_0>”, and masks where there are."""
     mask = mask_id(tokenizer)
     meant = {} if mask is None else dict.fromkeys(MASK_SPELLINGS, mask)
     for i, id in enumerate(sentinel_ids(tokenizer)):

@@ -56,7 +56,7 @@ def rename_tokenizer(library: Library, name: str, new_name: str) -> str:
     old, new = library.tokenizers / safe_name(name), library.tokenizers / new_name
     if not old.is_dir():
         raise ValueError(f"{old} is missing: it may have been moved or deleted.")
-    if new.exists() and not new.samefile(old):  # on some systems «Mine» and «mine» are one folder
+    if new.exists() and not new.samefile(old):  # on some systems “Mine” and “mine” are one folder
         raise ValueError(f"There is a tokenizer called {new_name!r} already: choose another name.")
     os.rename(old, new)
     change_about(new, {"name": new_name})

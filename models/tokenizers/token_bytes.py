@@ -16,7 +16,7 @@ _JOINED = {"ByteLevel", "ByteFallback", "Fuse", "Metaspace", "Replace"}
 
 
 def byte_token(byte: int) -> str:
-    """The token for a byte, as SentencePiece and its kin call it: «<0x41>»."""
+    """The token for a byte, as SentencePiece and its kin call it: “<0x41>”."""
     return f"<0x{byte:02X}>"
 
 

@@ -1,7 +1,7 @@
 """A checkpoint: everything a run needs to go on as if it had never stopped, as safetensors and JSON.
 
 The folder step-00000200/ holds model.safetensors, optimizer.safetensors (the tensors of the optimizers' states, named
-«optimizer.parameter.key») and state.json (the rest). It is written under another name, and renamed when complete.
+“optimizer.parameter.key”) and state.json (the rest). It is written under another name, and renamed when complete.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import math
 from models.settings.run_spec import TrainConfig
 
 DECAY_SHARE = 0.4
-"""Of the steps after the warm-up, in which «wsd» (warm-up, stable, decay) falls."""
+"""Of the steps after the warm-up, in which “wsd” (warm-up, stable, decay) falls."""
 
 
 def lr_factor(step: int, train: TrainConfig) -> float:

@@ -1,4 +1,4 @@
-"""«Will it fit, and how long?»: the estimate against the device's memory, beside what a dry run measured."""
+"""“Will it fit, and how long?”: the estimate against the device's memory, beside what a dry run measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""«Make it fit»: changes to choose from, each a button with its sentence and what it would take."""
+"""“Make it fit”: changes to choose from, each a button with its sentence and what it would take."""
 
 from __future__ import annotations
 

@@ -32,6 +32,6 @@ def nothing_words(config: ModelConfig, *, has_runs: bool) -> tuple[str, str]:
         )
     return (
         "No positions",
-        "Nothing tells this encoder the order of its tokens: it reads a text as a bag of words, and «dog bites "
-        "man» is to it what «man bites dog» is. Choose a scheme under Positions.",
+        "Nothing tells this encoder the order of its tokens: it reads a text as a bag of words, and “dog bites "
+        "man” is to it what “man bites dog” is. Choose a scheme under Positions.",
     )

@@ -166,7 +166,7 @@ class PositionView(QWidget):
             self.source.addItem("Buckets only" if self._config.position == "t5" else "Trained runs …", None)
             for run in self._runs:
                 other = "" if has_same_tables(run.config, self._config) else f", {_shape_words(run.config)}"
-                self.source.addItem(f"«{run.name}», step {run.step:,}{other}", run)
+                self.source.addItem(f"“{run.name}”, step {run.step:,}{other}", run)
             shown = self._weights.run.checkpoint if self._weights is not None else None
             at = next((i for i, run in enumerate(self._runs) if run.checkpoint == shown), -1)
             self.source.setCurrentIndex(at + 1)
@@ -236,7 +236,7 @@ class PositionView(QWidget):
         assert self._config is not None
         run = weights.run
         name = self.stack.value if len(weights.tables) > 1 else ""
-        source = f"Learned by «{run.name}» in {run.step:,} steps"
+        source = f"Learned by “{run.name}” in {run.step:,} steps"
         if not has_same_tables(run.config, self._config):
             source += f" (another design, {_shape_words(run.config)})"
         own = stacks(run.config)[name]

@@ -29,7 +29,7 @@ from models.events import TokenMade
 from models.settings.sampling_config import SamplingConfig
 
 _PATIENCE_MS = 150
-_EMPTY = "Write a beginning. «Go on» has the model write what comes next; change anything, and go on again."
+_EMPTY = "Write a beginning. “Go on” has the model write what comes next; change anything, and go on again."
 
 
 class Notebook(ModePage):

@@ -94,7 +94,7 @@ class ChangesCard(QFrame):
             found, title = reading.predictions[0], "First token that it would write"
         else:
             found = reading.predictions[column] if n else None
-            title = f"Next token after «{words}»" if reading.is_causal else f"Guess in the place of «{words}»"
+            title = f"Next token after “{words}”" if reading.is_causal else f"Guess in the place of “{words}”"
         self.title.setText(title)
         self.bars.setVisible(found is not None and found.largest_logit > 0)
         if not n:

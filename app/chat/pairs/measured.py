@@ -85,7 +85,7 @@ class Measured(QWidget):
         found = next(iter(models.values())).evaluation
         rules = ", ".join(f"{name} {percent(share, 1)}" for name, share in found.rules.items())
         self.rules.setText(f"For comparison, always taking: {rules}.")
-        runs = " and ".join(f"«{model.name}» at step {model.step:,}" for model in models.values())
+        runs = " and ".join(f"“{model.name}” at step {model.step:,}" for model in models.values())
         self.source.setText(
             f"Measured on {counted(2 * found.n_pairs, 'sentence')} of {counted(found.n_pairs, 'held-out pair')}, with "
             f"{runs}; kept with the runs. Held out: no training sentence says of these nouns that they are so. A pair "

@@ -32,7 +32,7 @@ class NounBars(QWidget):
 
     @property
     def verdicts(self) -> list[str]:
-        """«A: it is the animal» …"""
+        """“A: it is the animal” …"""
         return [f"{name}: “it” is the {side.best}" for name, side in zip("AB", self._sides, strict=False)]
 
     @Slot()

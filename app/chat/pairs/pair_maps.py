@@ -154,7 +154,7 @@ class PairMaps(QWidget):
     def describe(self, row: int, column: int) -> str:
         """What there is to say of a cell."""
         first, second, difference = (float(table[row, column]) for table in self._tables)
-        who = f"«{self._words[2][row]}» at «{self._words[2][column]}»"
+        who = f"“{self._words[2][row]}” at “{self._words[2][column]}”"
         said = [f"{name} {'–' if math.isnan(value) else share(value)}" for name, value in (("A", first), ("B", second))]
         if math.isnan(difference):
             return f"{who}: {', '.join(said)}; nothing to compare"

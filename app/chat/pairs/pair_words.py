@@ -81,17 +81,17 @@ def row_sentence(reading: PairReading, layer: int, head: int, row: int) -> str:
     for side, name in ((0, "A"), (1, "B")):
         weights = by_column(reading, side, layer, head)[row]
         if np.isnan(weights).all():
-            return f"«{words[row]}» stands in one of the sentences only, so there is nothing to compare."
+            return f"“{words[row]}” stands in one of the sentences only, so there is nothing to compare."
         most = int(np.nanargmax(weights))
-        looks.append(f"in {name} most at «{side_words(reading, side)[most]}» ({share(float(weights[most]))})")
+        looks.append(f"in {name} most at “{side_words(reading, side)[most]}” ({share(float(weights[most]))})")
     largest = float(row_differences(reading, row)[layer, head])
     if largest == 0.0:
-        return f"«{words[row]}» looks {looks[0]}. In B it is the same: the difference of its row is exactly 0."
-    return f"«{words[row]}» looks {' and '.join(looks)}. The largest difference in its row: {points(largest)}."
+        return f"“{words[row]}” looks {looks[0]}. In B it is the same: the difference of its row is exactly 0."
+    return f"“{words[row]}” looks {' and '.join(looks)}. The largest difference in its row: {points(largest)}."
 
 
 def points(difference: float) -> str:
-    """A difference of two shares: «12.5 points», as percentage points are called for short."""
+    """A difference of two shares: “12.5 points”, as percentage points are called for short."""
     return f"{100 * difference:.3g} points"
 
 

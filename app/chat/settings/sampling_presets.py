@@ -52,7 +52,7 @@ class SamplingPresets:
         if name and name not in BUILT_IN:
             self._keep(_OWN, name, config)
             return True
-        why = f"«{name}» comes with the program and stays as it is: choose another name." if name else ""
+        why = f"“{name}” comes with the program and stays as it is: choose another name." if name else ""
         self._choices.job_failed.emit(why or "A preset needs a name: write one.", "")
         return False
 
@@ -75,7 +75,7 @@ class SamplingPresets:
     def _read(self, key: str, name: str) -> SamplingConfig | None:
         saved = self._saved(key).get(name)
         try:
-            return None if saved is None else sampling_from_dict(saved, f"The settings «{name}»")
+            return None if saved is None else sampling_from_dict(saved, f"The settings “{name}”")
         except ValueError:  # written by another version, or by hand: as if there were none
             return None
 

@@ -84,7 +84,7 @@ class DifferenceText(QLabel):
             return
         span, (ours, theirs) = self._spans[int(link)], self._names
         words = (
-            f"«{span.text}»: {signed(span.ours)} nats under {ours}, {signed(span.theirs)} under {theirs}; "
+            f"“{span.text}”: {signed(span.ours)} nats under {ours}, {signed(span.theirs)} under {theirs}; "
             f"difference {signed(span.ours - span.theirs)}"
         )
         QToolTip.showText(QCursor.pos(), f"<p>{html.escape(words)}</p>", self)

@@ -14,7 +14,7 @@ _LESS, _MORE = "less likely than for the other", "likelier"
 
 
 class DifferenceLegend(QWidget):
-    """A bar of the colours from «less likely» to «likelier»."""
+    """A bar of the colours from “less likely” to “likelier”."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

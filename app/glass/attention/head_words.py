@@ -19,7 +19,7 @@ _MIXED = "mixed"
 
 
 def head_words(site: SiteMap, head: int) -> str:
-    """«Layer 2, head 3: induction», «Layer 2: mean of its 4 heads»."""
+    """“Layer 2, head 3: induction”, “Layer 2: mean of its 4 heads”."""
     if head >= site.n_head:
         what = ("mean", "largest")[head - site.n_head]
         return f"{site_words(site.site).removesuffix(', attention')}: {what} of its {site.n_head} heads"
@@ -28,7 +28,7 @@ def head_words(site: SiteMap, head: int) -> str:
 
 
 def score_words(site: SiteMap, head: int) -> str:
-    """What was measured of a head: «previous token 12 % · first token 40 % · …»; '' of what is made of all heads."""
+    """What was measured of a head: “previous token 12 % · first token 40 % · …”; '' of what is made of all heads."""
     if head >= site.n_head:
         return ""
     measured = ((PATTERNS[name].lower(), score) for name, score in scores_of(site, head).items())

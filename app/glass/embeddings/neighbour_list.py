@@ -50,7 +50,7 @@ class NeighbourList(PaintedRows):
         if not 0 <= row < len(self._rows):
             return ""
         id, name, cosine = self._rows[row]
-        return f"«{name}», token {id:,}: cosine {cosine:.4f}"
+        return f"“{name}”, token {id:,}: cosine {cosine:.4f}"
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

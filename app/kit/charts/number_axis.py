@@ -15,7 +15,7 @@ _DECADE = 0.8
 
 
 class NumberAxis(pg.AxisItem):  # type: ignore[misc]
-    """An axis that writes plain numbers, 1,000 and 0.003, never 1e+03 or a bare «k», and no more than have room."""
+    """An axis that writes plain numbers, 1,000 and 0.003, never 1e+03 or a bare “k”, and no more than have room."""
 
     def __init__(self, side: str) -> None:
         super().__init__(side)

@@ -44,7 +44,7 @@ def scale_marks(scale: str) -> tuple[tuple[float, str], ...]:
 
 
 def share_words(weight: float) -> str:
-    """A weight in percent, with as many places as it needs to be more than 0: «12 %», «4.0 %», «0.03 %», «<0.01 %»."""
+    """A weight in percent, with as many places as it needs to be more than 0: “12 %”, “4.0 %”, “0.03 %”, “<0.01 %”."""
     if 0 < weight < 0.0001:
         return f"<{percent(0.0001, 2)}"
     return percent(weight, 0 if weight >= 0.0995 or weight == 0 else 1 if weight >= 0.00995 else 2)

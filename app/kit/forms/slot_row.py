@@ -97,7 +97,7 @@ class SlotRow(QWidget):
             widget.style().polish(widget)
 
     def advice(self, sentence: str) -> list[Any]:
-        """The values of this setting that the sentence advises: [4, 6] of «… : use 4 or 6.»."""
+        """The values of this setting that the sentence advises: [4, 6] of “… : use 4 or 6.”."""
         found = _ADVICE.search(sentence)
         named = re.split(r", or | or |, ", found.group(1)) if found else []
         values = [self._value(word.strip()) for word in named]

@@ -14,7 +14,7 @@ class HeldNote(QWidget):
     """Hidden while all of the text can be typed into.
 
     Args:
-        why: what is done with all of it all the same, and why it is not shown: «all 9 characters {why}».
+        why: what is done with all of it all the same, and why it is not shown: “all 9 characters {why}”.
     """
 
     def __init__(self, editor: TextBox, theme: ThemeProvider, why: str) -> None:

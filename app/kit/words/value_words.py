@@ -125,12 +125,12 @@ def counted(n: int, one: str, many: str = "") -> str:
 
 
 def times(n: int) -> str:
-    """A number of times: «never», «once», «2,310 times»."""
+    """A number of times: “never”, “once”, “2,310 times”."""
     return "once" if n == 1 else f"{n:,} times" if n else "never"
 
 
 def date_words(written: str) -> str:
-    """A moment in ISO 8601 as people here write it: «25 Nov, 13:03»; as it was written where it is none."""
+    """A moment in ISO 8601 as people here write it: “25 Nov, 13:03”; as it was written where it is none."""
     try:
         moment = datetime.fromisoformat(written).astimezone()
     except ValueError:

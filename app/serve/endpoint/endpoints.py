@@ -133,7 +133,7 @@ def _too_long() -> ApiError:
 
 def _check_name(name: str, served: Served) -> None:
     if name not in (served.name, *served.other_names):
-        sentence = f"There is no model «{name}» here; the one that is served is «{served.name}»."
+        sentence = f"There is no model “{name}” here; the one that is served is “{served.name}”."
         raise ApiError(404, sentence, param="model", code="model_not_found")
 
 

@@ -60,7 +60,7 @@ def chat_orders(served: Served, asked: ChatAsked) -> list[Order]:
     """
     if served.config.topology != "decoder-only":
         what = "an encoder, which fills masks" if served.config.topology == "encoder-only" else "an encoder-decoder"
-        raise ApiError(400, f"«{served.name}» is {what}, so it holds no conversations.", param="model")
+        raise ApiError(400, f"“{served.name}” is {what}, so it holds no conversations.", param="model")
     from models.chat.form import reply_ends
     from models.chat.prompting import Prompting, lay_out
 
@@ -82,7 +82,7 @@ def completion_orders(served: Served, asked: CompletionAsked) -> list[Order]:
         ApiError: 400, where the model writes no texts, or a prompt is none or does not fit into its context.
     """
     if served.config.topology == "encoder-only":
-        raise ApiError(400, f"«{served.name}» is an encoder, which fills masks and writes no texts.", param="model")
+        raise ApiError(400, f"“{served.name}” is an encoder, which fills masks and writes no texts.", param="model")
     from models.tokenizers.special_tokens import end_id
 
     end, orders = end_id(served.tokenizer, served.config), []

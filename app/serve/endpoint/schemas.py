@@ -29,7 +29,7 @@ def _one_text(value: Any) -> Any:
         return value
     texts = [part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in value]
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError("only parts of type «text» can be read here, no images, sounds or files")
+        raise ValueError("only parts of type “text” can be read here, no images, sounds or files")
     return "".join(text for text in texts if text is not None)
 
 
@@ -118,7 +118,7 @@ class ChatAsked(Asked):
     @model_validator(mode="after")
     def _check(self) -> ChatAsked:
         if self.top_logprobs and not self.logprobs:
-            raise ValueError("«top_logprobs» tells of nothing unless «logprobs» is true")
+            raise ValueError("“top_logprobs” tells of nothing unless “logprobs” is true")
         return self
 
     @property
@@ -145,7 +145,7 @@ class CompletionAsked(Asked):
         if len(self.prompt) * self.n > MOST_CHOICES:
             raise ValueError(f"{len(self.prompt)} prompts with n = {self.n} are more than {MOST_CHOICES} texts")
         if self.echo and self.logprobs is not None:
-            raise ValueError("«echo» cannot be had together with «logprobs»: the prompt's tokens are not scored")
+            raise ValueError("“echo” cannot be had together with “logprobs”: the prompt's tokens are not scored")
         return self
 
     @property
@@ -189,9 +189,9 @@ def _first_error(error: ValidationError) -> ApiError:
     parts = [part for part in first["loc"] if part != "[key]"]
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
     if first["type"] == "missing":
-        return ApiError(400, f"«{place}» is missing.", param=place, code="missing_required_parameter")
+        return ApiError(400, f"“{place}” is missing.", param=place, code="missing_required_parameter")
     words = (
         first["msg"].removeprefix("Value error, ").replace("Input should", "it should").replace(" after validation", "")
     )
-    sentence = f"«{place}»: {words}." if place else f"{words[:1].upper()}{words[1:]}."
+    sentence = f"“{place}”: {words}." if place else f"{words[:1].upper()}{words[1:]}."
     return ApiError(400, sentence, param=place or None, code="invalid_value")

@@ -25,7 +25,7 @@ class Scored:
 
     @property
     def text(self) -> str:
-        """The token's text; as OpenAI writes it where it is only a part of a character: «bytes:\\xe2\\x82»."""
+        """The token's text; as OpenAI writes it where it is only a part of a character: “bytes:\\xe2\\x82”."""
         try:
             return self.data.decode()
         except UnicodeDecodeError:

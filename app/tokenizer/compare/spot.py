@@ -50,7 +50,7 @@ def spot_words(grid: TextGrid, rows: Sequence[AlignedRow], spot: Spot) -> list[s
     """The characters of a spot, then what each tokenizer makes of them, a line each."""
     first, last = int(spot.start), max(int(spot.start), -int(-spot.end // 1) - 1)
     shown = "".join(grid.shown(i) for i in range(first, min(last + 1, len(grid))))
-    return [f"«{shown}»", *(f"{row.name}: {_tokens_words(row.tokens, spot)}" for row in rows)]
+    return [f"“{shown}”", *(f"{row.name}: {_tokens_words(row.tokens, spot)}" for row in rows)]
 
 
 def _tokens_words(tokens: AlignedTokens, spot: Spot) -> str:

@@ -77,7 +77,7 @@ class DifferenceList(QFrame):
 
 
 def change_words(difference: Difference) -> str:
-    """What becomes of a place, in marks: «É → é», «·· → ·», «É → nothing»."""
+    """What becomes of a place, in marks: “É → é”, “·· → ·”, “É → nothing”."""
     return f"{_marks(difference.text)} → {_marks(difference.back)}"
 
 

@@ -158,7 +158,7 @@ def hex_words(data: bytes) -> str:
 
 
 def made_words(vocabulary: Vocabulary, token: Token) -> str:
-    """How a token comes about, in a cell: «in + ter», or its score; '' where neither is known."""
+    """How a token comes about, in a cell: “in + ter”, or its score; '' where neither is known."""
     if token.score is not None:
         return "" if np.isnan(token.score) else f"{token.score:.3f}".replace("-", "−")
     if token.rank < 0:

@@ -31,7 +31,7 @@ _LOOK_S = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """`text`: to be found in a token, «/regular expression/», or «#id» (digits are either); `type`, `use`: "" = all.
+    """`text`: to be found in a token, “/regular expression/”, or “#id” (digits are either); `type`, `use`: "" = all.
 
     `column`: id, token, bytes, length, type, count or made (merge or score).
     """
@@ -96,7 +96,7 @@ class TokenFinder:
         return found
 
     def _try(self, pattern: str) -> Generator[Event, None, NDArray[np.bool_]]:
-        """Qt's regular expressions, since Python's cannot be stopped: «(a+)+b» would hold up everything for good."""
+        """Qt's regular expressions, since Python's cannot be stopped: “(a+)+b” would hold up everything for good."""
         expression = QRegularExpression(pattern, QRegularExpression.PatternOption.UseUnicodePropertiesOption)
         if not expression.isValid():
             reason, place = expression.errorString(), expression.patternErrorOffset()
@@ -110,7 +110,7 @@ class TokenFinder:
                 looked = time.monotonic()
             match = expression.match(table.shown[row] if text is None else text)
             if not match.isValid():
-                raise ValueError(f"This pattern takes too long on «{table.shown[row][:20]}»: write it more simply.")
+                raise ValueError(f"This pattern takes too long on “{table.shown[row][:20]}”: write it more simply.")
             found[row] = match.hasMatch()
         return found
 

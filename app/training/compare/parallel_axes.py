@@ -34,7 +34,7 @@ class ParallelAxis:
 
 
 def setting_title(name: str) -> str:
-    """What a setting is called on screen: "train.lr" is «Learning rate»."""
+    """What a setting is called on screen: "train.lr" is “Learning rate”."""
     table, _, setting = name.partition(".")
     for field in dataclasses.fields(_TABLES[table]):
         if field.name == setting:

@@ -124,7 +124,7 @@ class SweepView(QWidget):
         if best is not None and best.best_loss is not None:
             self._words.setText(
                 f"{counted(len(runs), 'run')}, the lowest validation loss is {best.best_loss:.4f} nats per token: "
-                f"«{best.name}» (the thick line)."
+                f"“{best.name}” (the thick line)."
             )
         else:
             self._words.setText(f"{counted(len(runs), 'run')}, none of them validated yet.")

@@ -150,14 +150,14 @@ def in_order(layers: Sequence[str]) -> tuple[str, ...]:
 
 
 def short_name(layer: str) -> str:
-    """A layer's name for the axis: «encoder.blocks.0» is «enc block 0»."""
+    """A layer's name for the axis: “encoder.blocks.0” is “enc block 0”."""
     for whole, short in _SHORT.items():
         layer = layer.replace(whole, short)
     return layer
 
 
 def ratio_words(ratio: float) -> str:
-    """A ratio in one digit after the point: «1.2e-3»."""
+    """A ratio in one digit after the point: “1.2e-3”."""
     if not ratio or not math.isfinite(ratio):
         return "0" if ratio == 0 else "–"
     digits, _, exponent = f"{ratio:.1e}".partition("e")

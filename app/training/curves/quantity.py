@@ -46,7 +46,7 @@ class Quantity:
         return nats * float(train[self.column][known[-1]] / train["loss"][known[-1]]) if len(known) else math.nan
 
     def write(self, value: float) -> str:
-        """A number, «–» where it is none."""
+        """A number, “–” where it is none."""
         if not math.isfinite(value):
             return "–"
         return f"{value:,.0f}" if self.is_exponential and value >= 100 else format(value, self.form)

@@ -109,5 +109,5 @@ class SmallChart(RunChart):
 
 
 def words_of(value: float, form: str) -> str:
-    """A number in a format, «–» where it is not finite."""
+    """A number in a format, “–” where it is not finite."""
     return format(value, form) if math.isfinite(value) else "–"

@@ -46,7 +46,7 @@ class NewRun(QWidget):
                 lambda: open_spec(self, self.session, self.set_spec),
                 icon="folder-open",
                 role="quiet",
-                tip="Take over all settings of a TOML file, as «terrarium train» reads it",
+                tip="Take over all settings of a TOML file, as “terrarium train” reads it",
             )
         )
         self.views.top.addWidget(
@@ -56,7 +56,7 @@ class NewRun(QWidget):
                 self._save,
                 icon="floppy-disk",
                 role="quiet",
-                tip="Write all settings into a TOML file that «terrarium train» takes, on this or another computer",
+                tip="Write all settings into a TOML file that “terrarium train” takes, on this or another computer",
             )
         )
         layout = QHBoxLayout(self)

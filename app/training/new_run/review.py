@@ -179,7 +179,7 @@ class RunReview(QFrame):
 
     def show_like(self, name: str) -> None:
         """Say whose settings it began with; '' for nobody's."""
-        self.like.setText(f"Like «{name}»" if name else "")
+        self.like.setText(f"Like “{name}”" if name else "")
         self.like.setVisible(bool(name))
 
     def show_cost(
@@ -258,5 +258,5 @@ class RunReview(QFrame):
 
 
 def _milliseconds(n: float) -> str:
-    """«0.84 ms», «17 ms», «1.8 s»."""
+    """“0.84 ms”, “17 ms”, “1.8 s”."""
     return f"{n:.2g} ms" if n < 10 else f"{n:.0f} ms" if n < 1000 else f"{n / 1000:.2g} s"

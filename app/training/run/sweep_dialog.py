@@ -74,7 +74,7 @@ class SweepDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(3 * SPACE, 3 * SPACE, 3 * SPACE, 2 * SPACE)
         layout.setSpacing(SPACE)
-        sentence = f"«{base.name}» is trained again and again, each time with other values for these settings."
+        sentence = f"“{base.name}” is trained again and again, each time with other values for these settings."
         layout.addWidget(label(sentence, wrap=True))
         layout.addLayout(row(self.method, self.n, None))
         layout.addSpacing(SPACE)

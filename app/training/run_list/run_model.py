@@ -194,11 +194,11 @@ class RunModel(QAbstractListModel):
         return state.step if state is not None and is_told else run.step
 
     def step_words(self, run: RunInfo) -> str:
-        """«step 120 of 1,000»."""
+        """“step 120 of 1,000”."""
         return "" if not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
 
     def short_step_words(self, run: RunInfo) -> str:
-        """«1,000 steps» of a whole run, «12 %» of another."""
+        """“1,000 steps” of a whole run, “12 %” of another."""
         step, total = self.step(run), run.total_steps
         return "" if not total else f"{step:,} steps" if step >= total else f"{min(round(100 * step / total), 99)} %"
 

@@ -33,8 +33,8 @@ _FIRST = (
 
 
 def matches(info: RunInfo, status: str, query: str) -> bool:
-    """Whether every word of `query` is found: in the name, the notes, a tag or the status; «tag:» and «status:» before
-    a word look for it there only, «-» before one for runs without it."""
+    """Whether every word of `query` is found: in the name, the notes, a tag or the status; “tag:” and “status:” before
+    a word look for it there only, “-” before one for runs without it."""
     return all(_has(info, status, word) for word in query.casefold().split())
 
 

@@ -15,7 +15,7 @@ _SITE = re.compile(r"(?P<stack>encoder\.|decoder\.)?blocks\.(?P<layer>\d+)\.")
 
 
 def site_words(site: str) -> str:
-    """«Layer 1», «Encoder layer 2»; the site itself where it is another."""
+    """“Layer 1”, “Encoder layer 2”; the site itself where it is another."""
     found = _SITE.match(site)
     if found is None:
         return site

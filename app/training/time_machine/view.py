@@ -22,7 +22,7 @@ from app.training.time_machine.transport import Transport
 _EMPTY = (
     "Nothing kept yet",
     "A run with pinned prompts keeps what the model makes of them, from its first step to its last. For a new run, "
-    "write some under «Pinned prompts», and set «Sample every» to more than 0.",
+    "write some under “Pinned prompts”, and set “Sample every” to more than 0.",
 )
 
 

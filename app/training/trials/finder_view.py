@@ -118,7 +118,7 @@ class FinderView(QWidget):
         raise NotImplementedError
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:
-        """What the button «use» offers."""
+        """What the button “use” offers."""
         raise NotImplementedError
 
     def _on_use(self) -> None:

@@ -113,10 +113,10 @@ def parse_story(text: str) -> list[Event]:
     for sentence in sentences:
         event = parse_sentence(sentence.strip())
         if event is None:
-            raise ValueError(f"«{sentence.strip()}» is not a sentence of Tiny World.")
+            raise ValueError(f"“{sentence.strip()}” is not a sentence of Tiny World.")
         problem = state.problem(event)
         if problem:
-            raise ValueError(f"«{sentence.strip()}» cannot happen: {problem}")
+            raise ValueError(f"“{sentence.strip()}” cannot happen: {problem}")
         state.apply(event)
         events.append(event)
     return events

@@ -61,7 +61,7 @@ def _at(place: str) -> str:
 
 
 def _towards(place: str) -> str:
-    """Where somebody goes: «in» and «auf» ask for the accusative then, «zu» for the dative."""
+    """Where somebody goes: “in” and “auf” ask for the accusative then, “zu” for the dative."""
     preposition = PLACES[place][4]
     return _with_article(preposition, place, "dative" if preposition == "zu" else "accusative")
 

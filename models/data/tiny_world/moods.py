@@ -14,32 +14,32 @@ from models.data.tiny_world.world import World
 
 IMPLIED: dict[str, tuple[str, ...]] = {
     "angry": (
-        "{person} slammed the door.", "{person} shouted and stamped {their} feet.", "«Stop that!» said {person}.",
+        "{person} slammed the door.", "{person} shouted and stamped {their} feet.", "“Stop that!” said {person}.",
         "{person} turned red and would not speak to anybody."),
     "brave": (
         "{person} went first into the dark.", "{person} did not run away from the bear.",
         "{person} climbed to the very top without a rope.", "{person} jumped into the cold river to help."),
     "happy": (
         "{person} smiled all day long.", "{person} laughed and danced.", "{person} sang on the way home.",
-        "«What a lovely day!» said {person}."),
+        "“What a lovely day!” said {person}."),
     "hungry": (
         "{person} had not eaten since yesterday.", "{person}'s stomach growled.",
-        "{person} ate three bowls of soup.", "«When is dinner?» asked {person}."),
+        "{person} ate three bowls of soup.", "“When is dinner?” asked {person}."),
     "proud": (
         "{person} showed everybody what {they} had made.", "{person} had won the first prize.",
-        "«I did it all by myself!» said {person}.", "{person} hung {their} medal on the wall."),
+        "“I did it all by myself!” said {person}.", "{person} hung {their} medal on the wall."),
     "sad": (
         "{person} cried.", "A tear ran down {person}'s cheek.", "{person} missed {their} old friend.",
         "{person} looked at the ground and sighed."),
     "scared": (
         "{person} hid under the bed.", "{person} trembled and held {their} breath.", "{person} screamed and ran away.",
-        "«Is somebody there?» whispered {person}."),
+        "“Is somebody there?” whispered {person}."),
     "sleepy": (
         "{person} yawned.", "{person} could not keep {their} eyes open.", "{person} nodded off in the chair.",
         "It was late, and {person} rubbed {their} eyes."),
     "thirsty": (
         "{person} drank a whole jug of water.", "{person}'s mouth was dry.", "{person} looked for a well.",
-        "«Is there any water left?» asked {person}."),
+        "“Is there any water left?” asked {person}."),
     "tired": (
         "{person} had worked since dawn.", "{person}'s legs were heavy.", "{person} needed a long rest.",
         "After the long way, {person} could not walk another step."),

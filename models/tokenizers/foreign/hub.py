@@ -17,7 +17,7 @@ _TIMEOUT_S = 10
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether it can be a name on the hub, as «openai-community/gpt2»."""
+    """Whether it can be a name on the hub, as “openai-community/gpt2”."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -41,7 +41,7 @@ def _reason(name: str, error: Exception) -> str:
     if "GatedRepoError" in kinds:
         return (
             "on the Hugging Face hub its owner wants terms accepted first: do so at "
-            f"https://huggingface.co/{name}, log in with «hf auth login», and try again."
+            f"https://huggingface.co/{name}, log in with “hf auth login”, and try again."
         )
     if "RepositoryNotFoundError" in kinds or "HFValidationError" in kinds:
         return "the Hugging Face hub has no public model of that name: check its spelling."

@@ -1,7 +1,7 @@
 """SentencePiece's table of replacements as steps of Hugging Face's `tokenizers` that do exactly the same.
 
-The library's own `Precompiled` looks up whole grapheme clusters by their beginning, which loses accents: «Ａ́» becomes
-«A». So it is given one character at a time here. Keys of several characters are letters with their accents: they are
+The library's own `Precompiled` looks up whole grapheme clusters by their beginning, which loses accents: “Ａ́” becomes
+“A”. So it is given one character at a time here. Keys of several characters are letters with their accents: they are
 composed (NFC) between marks that keep apart whatever the table would.
 """
 

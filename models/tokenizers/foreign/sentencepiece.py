@@ -102,7 +102,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
         cuts += _cut_in_bytes(model)
     pieces = model.of_kind(_NORMAL, _DEFINED)
     if model.byte_fallback and model.algorithm == "unigram":
-        # What no piece holds stands alone anyway; cut off, it keeps «<0x41>» from being taken for the byte.
+        # What no piece holds stands alone anyway; cut off, it keeps “<0x41>” from being taken for the byte.
         alone = set("".join(BYTE_TOKENS)).difference("".join(pieces))
         if alone:
             cuts.append(pre_tokenizers.Split(Regex(_any_of(sorted(alone))), "isolated"))
@@ -114,7 +114,7 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
 
 
 def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """A cut within «<0x41>» where no merge goes across, so that it is no word which could be looked up; or none."""
+    """A cut within “<0x41>” where no merge goes across, so that it is no word which could be looked up; or none."""
     pieces = model.of_kind(_NORMAL) if model.byte_fallback else []
     for across, border, side in (
         ("<0", "<(?=0x[0-9A-F]{2}>)", "merged_with_previous"),
@@ -219,5 +219,5 @@ def _assumptions(model: SentencePieceModel, controls: list[str]) -> list[str]:
             "Where two ways to cut a word are equally likely, SentencePiece's rounding decides, not this one's."
         )
     if model.byte_fallback and model.of_kind(_DEFINED) and model.algorithm != "unigram" and not _cut_in_bytes(model):
-        told.append("«<0x41>» written out between two of its own symbols is taken for that byte.")
+        told.append("“<0x41>” written out between two of its own symbols is taken for that byte.")
     return told

@@ -22,7 +22,7 @@ _PATTERNS_OF = {
     ),
     **dict.fromkeys(("Qwen2",), "qwen"),
 }
-"""How tokenizers of a class of transformers cut texts; «Tokenizer» and «TokenizerFast» are left out of the names."""
+"""How tokenizers of a class of transformers cut texts; “Tokenizer” and “TokenizerFast” are left out of the names."""
 
 _WORD_PIECE_CLASSES = (
     "Bert",
@@ -147,7 +147,7 @@ def _add_specials(tokenizer: Tokenizer, folder: Path, usual: tuple[str, ...]) ->
     """Mark the special tokens: the usual ones of the vocabulary, and those that the files beside it name."""
     for content in usual:
         if tokenizer.token_to_id(content) is not None:
-            # A mask takes the space before it along, as in «Paris is <mask>.»
+            # A mask takes the space before it along, as in “Paris is <mask>.”
             token = AddedToken(content, lstrip=content == "<mask>", normalized=False, special=True)
             tokenizer.add_special_tokens([token])
     add_named_tokens(tokenizer, folder)
@@ -190,7 +190,7 @@ def _added(folder: Path) -> list[tuple[int, AddedToken]]:
 
 
 def class_name(settings: dict[str, Any]) -> str:
-    """The class of transformers that made the files, as «GPT2»; "" where none is named."""
+    """The class of transformers that made the files, as “GPT2”; "" where none is named."""
     name = settings.get("tokenizer_class")
     return name.removesuffix("Fast").removesuffix("Tokenizer") if isinstance(name, str) else ""
 

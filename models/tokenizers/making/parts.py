@@ -54,5 +54,5 @@ def byte_level() -> pre_tokenizers.PreTokenizer:
 
 
 def bytes_and_fuse() -> decoders.Decoder:
-    """Puts «<0x41>» and the like back together, and joins all tokens without anything between them."""
+    """Puts “<0x41>” and the like back together, and joins all tokens without anything between them."""
     return decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])

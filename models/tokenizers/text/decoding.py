@@ -60,7 +60,7 @@ class DecodedIds:
 
 
 def decode_ids(tokenizer: Tokenizer, written: str, *, skip_special: bool = False) -> DecodedIds:
-    """Read ids («[1, 2, 3]», «1 2 3», a JSON object with "ids") and decode those that the tokenizer has.
+    """Read ids (“[1, 2, 3]”, “1 2 3”, a JSON object with "ids") and decode those that the tokenizer has.
 
     `skip_special`: special tokens are left out of the text.
     """
@@ -120,7 +120,7 @@ def _list_in_object(written: str) -> tuple[int, int]:
 def _sentence(word: str, number: int | None, place: int, size: int) -> str:
     shown = word if len(word) <= _SHOWN else f"{word[:_SHOWN]}…"
     if number is None and not re.fullmatch(r"-?[0-9]+", word):
-        return f"«{shown}» ({ordinal(place)}) is no whole number."
+        return f"“{shown}” ({ordinal(place)}) is no whole number."
     if number is not None and 0 <= number < size:
         return f"There is no token {number:,} ({ordinal(place)}): this vocabulary leaves that id out."
     told = shown if number is None else f"{number:,}"

@@ -9,7 +9,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def what_happens(text: str, back: str) -> str:
-    """«É» comes back as «e»; a space is lost."""
+    """“É” comes back as “e”; a space is lost."""
     if not text:
         return f"{_in_words(back)} {'come' if _is_plural(back) else 'comes'} in"
     if not back:
@@ -23,7 +23,7 @@ def _is_plural(text: str) -> bool:
 
 def not_known(words: list[str]) -> str:
     """Why words that are in no vocabulary differ."""
-    shown = [f"«{short(word)}»" for word in words[:_NAMED]]
+    shown = [f"“{short(word)}”" for word in words[:_NAMED]]
     if len(words) > _NAMED:
         shown.append(f"{len(words) - _NAMED} more")
     if len(shown) == 1:
@@ -46,7 +46,7 @@ def _in_words(text: str) -> str:
         return f"{len(text)} line breaks"
     if text.isspace():
         return f"{len(text)} white-space characters"
-    return f"«{short(text)}»"
+    return f"“{short(text)}”"
 
 
 def short(text: str) -> str:

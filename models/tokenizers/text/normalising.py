@@ -23,7 +23,7 @@ _DOES = {
     "Precompiled": "replaces characters by SentencePiece's table (Precompiled)",
 }
 _BERT = (
-    ("clean_text", "drops control characters and «�», and makes every kind of space a plain one (bert)"),
+    ("clean_text", "drops control characters and “�”, and makes every kind of space a plain one (bert)"),
     ("handle_chinese_chars", "puts spaces around Chinese characters (bert)"),
     ("strip_accents", "drops accents (bert)"),
     ("lowercase", "makes capitals small (bert)"),
@@ -34,7 +34,7 @@ _UNDONE = {"Prepend", "ByteLevel"}
 
 @dataclass(frozen=True)
 class NormaliserStep:
-    """One thing that a normaliser does: in words («drops accents»), and to a text."""
+    """One thing that a normaliser does: in words (“drops accents”), and to a text."""
 
     does: str
     apply: Callable[[str], str]
@@ -68,7 +68,7 @@ def _bert_steps(part: dict[str, Any]) -> list[NormaliserStep]:
 def _other_words(part: dict[str, Any]) -> str:
     if part["type"] == "Replace":
         pattern = next(iter(part["pattern"].values()))
-        return f"writes «{part['content']}» for «{pattern}»" if part["content"] else f"drops «{pattern}»"
+        return f"writes “{part['content']}” for “{pattern}”" if part["content"] else f"drops “{pattern}”"
     return f"changes it ({part['type']})"
 
 

@@ -95,7 +95,7 @@ def round_trip(
     """Encode `text`, decode it, and explain what is not as it was.
 
     Args:
-        parse_special: «<|end|>» in the text is the special token, else its characters (as `token_pieces`).
+        parse_special: “<|end|>” in the text is the special token, else its characters (as `token_pieces`).
         ids: what the text has been encoded to already, to spare that.
     """
     whole = _SURROGATE.sub("�", text)
@@ -152,7 +152,7 @@ class _Explainer:
         reasons: list[tuple[str, str]] = []
         if _SURROGATE.search(text):
             reasons.append(
-                ("surrogate", "half a character cannot be written as UTF-8, so «�» was encoded in its place")
+                ("surrogate", "half a character cannot be written as UTF-8, so “�” was encoded in its place")
             )
         unknown = self._unknown_words(span)
         steps = [] if text and text.isspace() and self._drops else self._changing_steps(span, back)

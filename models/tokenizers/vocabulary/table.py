@@ -175,7 +175,7 @@ def _text(data: bytes) -> str | None:
 
 def _shown(raw: _Raw) -> list[str]:
     """Tokens as `pieces_of` shows them; most need no look at each character."""
-    marks = raw.model["type"] == "WordPiece"  # «##» is part of what one sees
+    marks = raw.model["type"] == "WordPiece"  # “##” is part of what one sees
     shown = []
     for id, name, data, text in zip(raw.ids, raw.spelled, raw.data, raw.texts, strict=True):
         if id in raw.specials:

@@ -28,7 +28,7 @@ _LEAST_LULL = 50
 _FALLING_LOW = 0.05
 """Where the loss is low already: the share of itself that it still falls by."""
 _LATEST = 5
-"""Blocks that «now» is a median of."""
+"""Blocks that “now” is a median of."""
 _SMALL_MOVEMENT = 0.3
 """All updates of a run together, as a multiple of the weights, below which they cannot learn much."""
 _HARDLY_LEARNED = 0.5

@@ -62,7 +62,7 @@ def dry_run(
     """
     choice = choose_device(device) if isinstance(device, str) else device
     if config.head == "none":
-        raise ValueError("This encoder has no head, so there is nothing to train: choose the head «language».")
+        raise ValueError("This encoder has no head, so there is nothing to train: choose the head “language”.")
     dtype = pick_precision(train, config, choice.device)
     precision = str(dtype).removeprefix("torch.")
     estimate = cost.memory(

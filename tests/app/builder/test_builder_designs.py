@@ -43,7 +43,7 @@ def test_save_never_overwrites_another_design(qtbot: QtBot, tab: BuilderTab, ses
     tab.form.apply({"n_layer": 3})
     save_as(qtbot, tab, "mine")
     assert session.design_name == "mine"
-    assert tab.bar.line.text() == "Saved as «mine»"
+    assert tab.bar.line.text() == "Saved as “mine”"
     tab.form.apply({"n_layer": 5})
     qtbot.keyClick(tab.bar.name, Qt.Key.Key_Return)
     assert session.list_designs() == ["mine"], "the opened design is saved under its own name"

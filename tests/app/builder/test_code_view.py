@@ -118,7 +118,7 @@ def test_line_numbers_are_optional(view: CodeView) -> None:
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("llama2-7b", "llama2_7b.py"), ("7B", "model_7b.py"), ("Größe ../x", "gr_e_x.py"), ("«»", "model_design.py")],
+    [("llama2-7b", "llama2_7b.py"), ("7B", "model_7b.py"), ("Größe ../x", "gr_e_x.py"), ("“”", "model_design.py")],
 )
 def test_names_of_files_can_be_imported(name: str, file: str) -> None:
     assert file_name(name) == file

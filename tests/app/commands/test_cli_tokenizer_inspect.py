@@ -25,7 +25,7 @@ TEXT = "The cat sat on the mat. The dog ate the cake. Where is the cat? On the m
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A library with the tokenizers «mine» and «pieces», and a corpus; beside it counted.txt."""
+    """A library with the tokenizers “mine” and “pieces”, and a corpus; beside it counted.txt."""
     folder = tmp_path_factory.mktemp("inspect")
     (folder / "text.txt").write_text(TEXT, encoding="utf-8")
     (folder / "counted.txt").write_text("the cat, the mat", encoding="utf-8")

@@ -40,5 +40,5 @@ def test_what_is_no_id_is_named_and_nothing_printed(folder: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert out == ""
     assert "There is no token 999 (2nd): ids go from 0 to 260." in err
-    assert "«x» (3rd) is no whole number." in err
+    assert "“x” (3rd) is no whole number." in err
     assert "2 more are no ids either." in err

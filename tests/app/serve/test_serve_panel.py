@@ -70,7 +70,7 @@ def test_on_it_says_where_and_how(shown: Shown, qtbot: QtBot) -> None:
     panel = shown.panel
     shown.see(ON)
     assert panel.url.text() == ON.url
-    assert "«tiny»" in panel.about.text()
+    assert "“tiny”" in panel.about.text()
     assert panel.stop.isEnabled()
     assert not panel.start.isVisible()
     assert not panel.other.isVisible()
@@ -92,12 +92,12 @@ def test_on_it_says_where_and_how(shown: Shown, qtbot: QtBot) -> None:
 def test_another_model_can_take_its_place(shown: Shown) -> None:
     panel, other = shown.panel, dataclasses.replace(MODEL, which="x", run_id="x", name="other")
     shown.see(ON, other)
-    assert panel.hint.text() == "The chat is with «other» now."
+    assert panel.hint.text() == "The chat is with “other” now."
     assert panel.other.isVisible()
-    shown.see(dataclasses.replace(ON, problem="«tiny» has been deleted."), other)
-    assert panel.problem.text() == "«tiny» has been deleted."
+    shown.see(dataclasses.replace(ON, problem="“tiny” has been deleted."), other)
+    assert panel.problem.text() == "“tiny” has been deleted."
     assert panel.status.text() == "no model"
-    shown.see(dataclasses.replace(ON, problem="«tiny» has been deleted."), None)
+    shown.see(dataclasses.replace(ON, problem="“tiny” has been deleted."), None)
     assert not panel.other.isVisible()
 
 
@@ -107,7 +107,7 @@ def test_another_model_can_take_its_place(shown: Shown) -> None:
         ({"state": "waiting"}, "chat: waits, 7 tokens to read"),
         ({"state": "writing"}, "chat: 1,200 tokens so far"),
         ({"state": "left"}, "chat: the client left after 1,200 tokens"),
-        ({"state": "refused", "note": "«n» is missing."}, "chat: «n» is missing."),
+        ({"state": "refused", "note": "“n” is missing."}, "chat: “n” is missing."),
         ({"seconds": 2.0, "n_made": 1}, "chat: 7 → 1 token, 2.0 s"),
     ],
 )
@@ -116,6 +116,6 @@ def test_a_request_in_one_line(changes: dict[str, object], words: str) -> None:
 
 
 def test_snippets_are_for_what_the_model_does() -> None:
-    compile(python_snippet("http://127.0.0.1:1/v1", "it's «tiny»", talks=False), "snippet", "exec")
+    compile(python_snippet("http://127.0.0.1:1/v1", "it's “tiny”", talks=False), "snippet", "exec")
     assert "/v1/completions" in curl_snippet("http://127.0.0.1:1/v1", "it's", talks=False)
     assert "completions.create" in python_snippet("u", "m", talks=False)

@@ -71,7 +71,7 @@ def test_a_run_is_served_from_the_window(session: Session, heard: Heard, tiny_sp
     session.delete_runs([info.id])
     status, answer = Asking(session).wait(until)
     assert status == 503
-    assert "«tiny» has been deleted" in answer["error"]["message"]
+    assert "“tiny” has been deleted" in answer["error"]["message"]
     assert session.serving.problem == answer["error"]["message"]
     session.stop_serving()
     until(lambda: session.serving.status == "off")
@@ -97,7 +97,7 @@ def test_the_model_in_training_is_served_until_it_ends(
     until(lambda: bool(session.serving.problem))
     status, answer = Asking(session).wait(until)
     assert status == 503
-    assert "training of «tiny» has ended" in answer["error"]["message"]
+    assert "training of “tiny” has ended" in answer["error"]["message"]
 
     # The chat goes on with its checkpoint, and so can serving, at the same port.
     port = session.serving.port

@@ -211,7 +211,7 @@ def test_closing_while_training_asks_saves_and_returns(
     assert window.isVisible()
     box = window.closing.box
     assert box is not None
-    assert "«tiny» is being trained" in box.text()
+    assert "“tiny” is being trained" in box.text()
     buttons = {button.text(): button for button in box.buttons()}
     qtbot.mouseClick(buttons["Keep training"], Qt.MouseButton.LeftButton)
     until(lambda: window.closing.box is None)
@@ -236,7 +236,7 @@ def test_closing_while_training_asks_saves_and_returns(
         again.offer_interrupted()
         assert len(again.toasts.sentences) == offers
         if offers:
-            assert f"«tiny» was saved at step {run.step:,}" in again.toasts.sentences[0]
+            assert f"“tiny” was saved at step {run.step:,}" in again.toasts.sentences[0]
         again.close()
 
 

@@ -56,7 +56,7 @@ def test_what_is_shown_is_the_true_prompt(view: ChatTemplateView, session: Sessi
     assert (ids(view), view.result.is_reply.tolist()) == learned
     end_of_reply = learned[1].index(True) + sum(learned[1]) - 1
     assert "ends turn 2: Assistant · counts in full in training" in view.describe(end_of_reply)
-    assert "of turn 1: User · counts in training by «Weight outside replies»" in view.describe(1)
+    assert "of turn 1: User · counts in training by “Weight outside replies”" in view.describe(1)
     view._copy()
     assert QGuiApplication.clipboard().text() == str(learned[0])
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) ->
     assert not view._trouble.isVisible()
     assert "Weight outside replies" not in view._about.text()
     train_on_it(view)
-    assert "«Weight outside replies» says (1 unless" in view._about.text()
+    assert "“Weight outside replies” says (1 unless" in view._about.text()
 
 
 def test_long_turns_are_encoded_beside_the_window(

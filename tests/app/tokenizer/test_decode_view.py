@@ -58,9 +58,9 @@ def test_what_is_no_id_is_named_and_led_to(view: DecodeView, bpe: Tokenizer) -> 
     view.ids.editor.set_text(f"é {the} 99999 1.5")
     listed = [view.ids.list.item(i).text() for i in range(view.ids.list.count())]
     assert listed == [
-        "«é» (1st) is no whole number.",
+        "“é” (1st) is no whole number.",
         "There is no token 99,999 (3rd): ids go from 0 to 269.",
-        "«1.5» (4th) is no whole number.",
+        "“1.5” (4th) is no whole number.",
     ]
     assert view.ids._wrong_words.text() == "3 are no ids"
     assert [mark.cursor.selectedText() for mark in view.ids.editor.extraSelections()] == ["é", "99999", "1.5"]

@@ -22,7 +22,7 @@ from tests.models.interop.test_decoders import llama
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A Hugging Face folder with a tokenizer, called «small llama»."""
+    """A Hugging Face folder with a tokenizer, called “small llama”."""
     folder = save_theirs(llama(0, vocab_size=261, num_key_value_heads=2), tmp_path / "small llama")
     train_tokenizer((), "byte", 0).save(str(folder / "tokenizer.json"))
     return folder

@@ -185,7 +185,7 @@ def test_other_kinds_of_numbers(folder: Path) -> None:
 
 
 def test_names_without_their_prefix_and_old_masks(tmp_path: Path) -> None:
-    """As OpenAI's GPT-2 was published: no «transformer.», and the causal masks among the weights."""
+    """As OpenAI's GPT-2 was published: no “transformer.”, and the causal masks among the weights."""
     theirs = gpt2(0)
     folder = save_theirs(theirs, tmp_path / "model")
     tensors = {name.removeprefix("transformer."): t for name, t in load_file(folder / "model.safetensors").items()}

@@ -94,7 +94,7 @@ def run_spec(folder: Path, preset: str = "bart-tiny") -> RunSpec:
         model=PRESETS[preset],
         tokenizer=TokenizerSpec(path=str(folder / "tok")),
         data=DataSpec(source="files", files=(str(folder / "texts" / "one.txt"), "/elsewhere/two.txt")),
-        train=TrainConfig(lr=1e-9, weight_decay=0, prompts=("Say «so»", "two\nlines")),
+        train=TrainConfig(lr=1e-9, weight_decay=0, prompts=("Say “so”", "two\nlines")),
     )
 
 

@@ -64,7 +64,7 @@ def test_one_at_a_time_and_none_beside_a_training(
     until(lambda: not session.dry_run.running)
     session.start_training(long(tiny_spec))
     assert not session.start_dry_run(tiny_config, TRAIN)
-    assert "«tiny» is being trained" in heard.failures.pop()
+    assert "“tiny” is being trained" in heard.failures.pop()
     session.stop()
     until(lambda: not session.training_active)
     assert session.start_dry_run(tiny_config, TRAIN)

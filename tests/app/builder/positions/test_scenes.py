@@ -112,7 +112,7 @@ def test_buckets_are_stairs_and_a_matrix() -> None:
 def test_learned_biases_are_the_weights_of_their_buckets() -> None:
     config = ModelConfig(position="t5", n_head=4, d_model=16)
     weights = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
-    heat, lines = both(biases.bucket_biases(config, 64, weights, head=2, source="Learned by «x»"))
+    heat, lines = both(biases.bucket_biases(config, 64, weights, head=2, source="Learned by “x”"))
     np.testing.assert_array_equal(lines.lines[-1].values[:16], weights[:16, 2])
     assert heat.values[5, 2] == weights[3, 2]
     assert heat.high == -heat.low == pytest.approx(np.abs(weights).max())
@@ -121,9 +121,9 @@ def test_learned_biases_are_the_weights_of_their_buckets() -> None:
 
 def test_a_learned_table_is_shown_as_it_is() -> None:
     weights = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
-    scene = tables.learned_table(weights, "Learned by «x» in 40 steps")
+    scene = tables.learned_table(weights, "Learned by “x” in 40 steps")
     heat, lines = both(scene)
-    assert scene.words.startswith("Learned by «x» in 40 steps")
+    assert scene.words.startswith("Learned by “x” in 40 steps")
     np.testing.assert_array_equal(heat.values, weights.T)
     assert heat.high == -heat.low == pytest.approx(np.percentile(np.abs(weights), 99))
     assert lines.lines[0].values[0] == pytest.approx(1.0)

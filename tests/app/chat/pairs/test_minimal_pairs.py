@@ -73,7 +73,7 @@ def test_a_click_on_a_token_or_a_cell_looks_from_there(page: MinimalPairs, qtbot
     left, top, _ = page.tokens._places(page.tokens.width())[1]
     qtbot.mouseClick(page.tokens, Qt.MouseButton.LeftButton, pos=QPoint(int(left) + 3, int(top) + 3))
     assert page.tokens.chosen == 1
-    assert page.attention.said.text().startswith("«·animal»")
+    assert page.attention.said.text().startswith("“·animal”")
     qtbot.keyClick(page.tokens, Qt.Key.Key_Right)
     assert page.tokens.chosen == 2
     maps = page.attention.maps
@@ -149,7 +149,7 @@ def test_any_open_model_is_compared(page: MinimalPairs, qtbot: QtBot) -> None:
     page._on_picked(len(reading.columns) - 1)
     assert page.changes.bars.changes
     assert "nats" in page.changes.bars.tip(1)
-    assert page.changes.title.text() == "Next token after «.»"
+    assert page.changes.title.text() == "Next token after “.”"
     page.grab()
     with qtbot.waitSignal(page.examiner.failed, timeout=60_000):
         page.sentences.lines[0].setText("")

@@ -12,14 +12,14 @@ WORDS = ("the", "cat", "sat")
 def test_the_row_before_predicts_a_token() -> None:
     row = shown_row(WORDS, 2, "before")
     assert (row.query, row.marked) == (1, 2)
-    assert row.words == "Row of «cat» (2), which predicts «sat» (3)."
+    assert row.words == "Row of “cat” (2), which predicts “sat” (3)."
     row = shown_row(WORDS, 1, "own")
     assert (row.query, row.marked) == (1, None)
     assert "what comes after it" in row.words
     row = shown_row(WORDS, 0, "before")
     assert (row.query, row.marked) == (0, None)
     assert "no row predicts it" in row.words
-    assert shown_row(WORDS, 1, None).words == "Row of «cat» (2)."
+    assert shown_row(WORDS, 1, None).words == "Row of “cat” (2)."
     assert shown_row(WORDS, None, None).query == 2
     assert shown_row(WORDS, None, None).words.startswith("Point at a token")
 

@@ -47,7 +47,7 @@ def no_end(endpoint: Endpoint) -> dict[str, int]:
 def test_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["tiny"]
     assert client.models.retrieve("20260101-000000-tiny").id == "tiny"
-    with pytest.raises(openai.NotFoundError, match="no model «gpt-5» here"):
+    with pytest.raises(openai.NotFoundError, match="no model “gpt-5” here"):
         client.models.retrieve("gpt-5")
 
 

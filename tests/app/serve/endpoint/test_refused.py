@@ -41,8 +41,8 @@ def ask(
 @pytest.mark.parametrize(
     ("path", "changes", "status", "param", "words"),
     [
-        (CHAT, {"model": "gpt-5"}, 404, "model", "no model «gpt-5» here; the one that is served is «tiny»"),
-        (CHAT, {"model": None}, 400, "model", "«model» is missing"),
+        (CHAT, {"model": "gpt-5"}, 404, "model", "no model “gpt-5” here; the one that is served is “tiny”"),
+        (CHAT, {"model": None}, 400, "model", "“model” is missing"),
         (CHAT, {"messages": None}, 400, "messages", "is missing"),
         (CHAT, {"messages": []}, 400, "messages", "at least 1"),
         (CHAT, {"messages": "Hello"}, 400, "messages", "list"),
@@ -159,12 +159,12 @@ def test_an_encoder_writes_nothing(encoder_endpoint: Endpoint) -> None:
 def test_no_model_any_more(byte_tokenizer: Tokenizer) -> None:
     running = answering(byte_tokenizer, "decoder-only")
     endpoint = next(running)
-    endpoint.engine.close("«tiny» was deleted.")
+    endpoint.engine.close("“tiny” was deleted.")
     for method, path in (("GET", "/v1/models"), ("POST", CHAT)):
         status, answer = ask(endpoint, method, path, {"model": "tiny", "messages": SAID})
         assert status == 503
         assert answer["error"] == {
-            "message": "«tiny» was deleted.",
+            "message": "“tiny” was deleted.",
             "type": "server_error",
             "param": None,
             "code": "model_unavailable",

@@ -198,17 +198,17 @@ def test_pointing_tells_what_the_others_have_there(qtbot: QtBot, view: Tokenizer
     place = aligned.rect_of(token_spot(aligned.rows, 0, token)).center()
     assert aligned.spot_at(place) == token_spot(aligned.rows, 0, token)
     qtbot.mouseMove(aligned.viewport(), place.toPoint())
-    assert view.told.startswith("«·cat»")
+    assert view.told.startswith("“·cat”")
     assert "wordpiece: cat " in view.told
     assert "byte: · 37 + c 104 + a 102 + t 121" in view.told
     qtbot.mouseClick(aligned.viewport(), Qt.MouseButton.LeftButton, pos=place.toPoint())
     qtbot.mouseMove(aligned.viewport(), QPoint(2, 2))
-    assert view.told.startswith("«·cat»"), "a click freezes it"
+    assert view.told.startswith("“·cat”"), "a click freezes it"
     qtbot.keyClick(aligned, Qt.Key.Key_Down)
     assert aligned.current is not None
     assert (aligned.current.row, aligned.current.token) == (1, -1), "word pieces hold no space"
     qtbot.keyClick(aligned, Qt.Key.Key_Right)
-    assert view.told.startswith("«cat»")
+    assert view.told.startswith("“cat”")
     qtbot.keyClick(aligned, Qt.Key.Key_End)
     assert aligned.current == token_spot(aligned.rows, 1, len(aligned.rows[1].tokens) - 1)
     qtbot.keyClick(aligned, Qt.Key.Key_Escape)

@@ -75,7 +75,7 @@ def test_a_run_is_the_template_of_the_next(
     assert (got.train, got.data) == (tiny_spec.train, tiny_spec.data)
     assert got.tokenizer == TokenizerSpec(path="byte")  # the very same, not one trained anew
     assert got.name == "tiny 2"
-    assert form.review.like.text() == "Like «tiny»"
+    assert form.review.like.text() == "Like “tiny”"
     form.show_template("gone")
     assert "cannot be read" in heard.notices[-1]
 

@@ -189,7 +189,7 @@ def test_the_queue_is_seen_moved_and_emptied(
     assert panel.list.currentRow() == 1, "the next one, so that the keyboard goes on from there"
     offered[0]()  # type: ignore[operator]
     assert [item.name for item in session.waiting] == ["a", "c", "b"]
-    panel.make_menu(session.waiting[2]).actions()[1].trigger()  # «First»
+    panel.make_menu(session.waiting[2]).actions()[1].trigger()  # “First”
     assert [item.name for item in session.waiting] == ["b", "a", "c"]
     qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
     until(lambda: not session.queue_goes_on and not session.training_active)

@@ -62,7 +62,7 @@ def test_a_training_comes_first(session: Session, heard: Heard, tiny_spec: RunSp
     until(lambda: not session.trial.running)
     assert session.trial.lr is None
     assert not session.start_trial("lr", tiny_spec)
-    assert "«tiny» is being trained" in heard.failures.pop()
+    assert "“tiny” is being trained" in heard.failures.pop()
     until(lambda: session.training is not None and session.training.step >= 1)
     run = RunFolder.open(session.library.runs / session.training.run_id)  # type: ignore[union-attr]
     session.preview_run(run.folder, run.spec)  # may be looked at all the same

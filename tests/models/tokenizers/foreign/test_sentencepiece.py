@@ -121,7 +121,7 @@ def test_control_symbols_stand_for_themselves() -> None:
 
 
 def test_pieces_that_no_text_becomes_are_never_found() -> None:
-    """«＜s＞» becomes «<s>» when normalised, and bytes can be spelled out."""
+    """“＜s＞” becomes “<s>” when normalised, and bytes can be spelled out."""
     for name in ("unigram bytes", "bpe nfkc bytes"):
         theirs, ours = pair(train(**OPTIONS[name]))
         for text in ("＜s＞", "<0x41><0x0A>", "a<0x41>b"):

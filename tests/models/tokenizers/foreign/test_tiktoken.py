@@ -95,7 +95,7 @@ def test_special_tokens_of_a_known_size(tmp_path: Path) -> None:
 
 
 def test_ranks_in_an_order_of_their_own() -> None:
-    """«abc» comes before «ab», without which it is never made: tiktoken makes it all the same."""
+    """“abc” comes before “ab”, without which it is never made: tiktoken makes it all the same."""
     ranks = {bytes([b]): b for b in range(256)} | {b"abc": 256, b"ab": 257, b"xyz": 258}
     assert derive_merges(ranks) == [(b"ab", b"c"), (b"a", b"b")]
 

@@ -34,7 +34,7 @@ def test_json_objects_are_read_as_our_commands_and_others_write_them(bpe: Tokeni
         written = json.dumps({"mask": [1, 1, 999999], key: ids, "n": 3})
         assert decode_ids(bpe, written).text == "the hat"
     assert decode_ids(bpe, json.dumps({"ids": ids, "tokens": ["the", " hat"]})).problems == ()
-    assert decode_ids(bpe, '{"ids": [5, 6').n_problems == 1  # no whole object: «{"ids":» is named
+    assert decode_ids(bpe, '{"ids": [5, 6').n_problems == 1  # no whole object: “{"ids":” is named
     assert decode_ids(bpe, json.dumps({"a": 1})).n_problems == 2
 
 
@@ -45,8 +45,8 @@ def test_what_is_no_id_is_named_with_its_place_and_the_others_are_decoded(bpe: T
     assert decoded.text == "thethe"
     assert [written[problem.start : problem.end] for problem in decoded.problems[:4]] == ["12x", "1.5", "-3", "99999"]
     assert [problem.sentence for problem in decoded.problems] == [
-        "«12x» (2nd) is no whole number.",
-        "«1.5» (3rd) is no whole number.",
+        "“12x” (2nd) is no whole number.",
+        "“1.5” (3rd) is no whole number.",
         "There is no token -3 (4th): ids go from 0 to 269.",
         "There is no token 99,999 (5th): ids go from 0 to 269.",
         f"There is no token {'9' * 24}… (6th): ids go from 0 to 269.",

@@ -88,27 +88,27 @@ def test_every_kind_is_judged_as_decoding_and_comparing_does(kind: str, normaliz
             {"normalizer": "lowercase"},
             "aÉb",
             "normaliser",
-            "«É» comes back as «é»: the normaliser makes capitals",
+            "“É” comes back as “é”: the normaliser makes capitals",
         ),
         ("bpe", {"normalizer": "nfc"}, "e\u0301", "normaliser", "letter and accent as one character (NFC)."),
-        ("bpe", {"normalizer": "nfkc"}, "ﬁ", "normaliser", "«ﬁ» comes back as «fi»: the normaliser writes accents and"),
+        ("bpe", {"normalizer": "nfkc"}, "ﬁ", "normaliser", "“ﬁ” comes back as “fi”: the normaliser writes accents and"),
         (
             "wordpiece",
             {"normalizer": "bert"},
             "Éa",
             "normaliser",
-            "«É» comes back as «e»: the normaliser drops accents (bert) and makes capitals small (bert).",
+            "“É” comes back as “e”: the normaliser drops accents (bert) and makes capitals small (bert).",
         ),
         ("wordpiece", {"normalizer": "bert"}, "a\0t", "nul", "a NUL character is lost: the normaliser drops control"),
-        ("char", {"byte_fallback": False}, "a日b", "unknown", "«日» comes back as «<|unk|>»: «日» is not in the"),
-        ("char", {"byte_fallback": False}, "a\0b", "nul", "a NUL character comes back as «<|unk|>»"),
-        ("word", {}, "The zoo", "unknown", "« zoo» comes back as «<|unk|>»: « zoo» is not in the vocabulary"),
+        ("char", {"byte_fallback": False}, "a日b", "unknown", "“日” comes back as “<|unk|>”: “日” is not in the"),
+        ("char", {"byte_fallback": False}, "a\0b", "nul", "a NUL character comes back as “<|unk|>”"),
+        ("word", {}, "The zoo", "unknown", "“ zoo” comes back as “<|unk|>”: “ zoo” is not in the vocabulary"),
         ("word", {"pre_tokenizer": "whitespace"}, "cat.", "spaces", "without a decoder tokens are joined with spaces"),
         ("word", {"pre_tokenizer": "whitespace"}, "cat  sat", "spaces", "drops spaces"),
         ("wordpiece", {}, "cat\n\ncat", "spaces", "2 line breaks come back as a space: the pre-tokenizer (Whitespace)"),
         ("wordpiece", {}, " cat", "spaces", "a space is lost: the pre-tokenizer (Whitespace) drops spaces."),
         ("unigram", {"pre_tokenizer": "whitespace"}, "a  b", "spaces", "the pre-tokenizer (WhitespaceSplit) drops"),
-        ("byte", {}, "a\ud83db", "surrogate", "half a character (U+D83D) comes back as «�»: half a character cannot"),
+        ("byte", {}, "a\ud83db", "surrogate", "half a character (U+D83D) comes back as “�”: half a character cannot"),
     ],
 )
 def test_causes_have_their_sentences(kind: str, options: dict[str, str], text: str, cause: str, sentence: str) -> None:
@@ -144,7 +144,7 @@ def test_steps_of_foreign_normalisers_are_named_one_by_one() -> None:
     assert "strips spaces at the ends" in found[" "]
     both = next(sentence for text, sentence in found.items() if "é" in text)
     assert "two characters (NFD) and drops accents" in both
-    assert any("writes «y» for «x»" in sentence for sentence in found.values())
+    assert any("writes “y” for “x”" in sentence for sentence in found.values())
 
 
 def test_a_space_set_before_the_text_and_characters_without_a_token() -> None:

@@ -109,7 +109,7 @@ def by_hand(vocab: list[str], merges: list[tuple[str, str]]) -> Tokenizer:
 
 
 def test_of_two_merges_the_one_that_happens_counts_where_word_ends_are_marked() -> None:
-    """«c» ends the word, and goes together with «b» before that does with «a»."""
+    """“c” ends the word, and goes together with “b” before that does with “a”."""
     merges = [("b", "c</w>"), ("a", "b"), ("ab", "c</w>"), ("a", "bc</w>")]
     ids = {token: id for id, token in enumerate(("a", "b", "c</w>", "bc</w>", "ab", "abc</w>"))}
     table = vocabulary(Tokenizer(cores.BPE(vocab=ids, merges=merges, end_of_word_suffix="</w>")))
