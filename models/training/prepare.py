@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from models.data.corpus import Corpus, build_stdlib_corpus, build_text_corpus
-from models.data.plain_objectives import check_trainable
+from models.data.objectives import check_trainable
 from models.data.tiny_world.corpus import build_tiny_world_corpus
 from models.data.tiny_world.pronoun_corpus import build_pronoun_corpus
 from models.events import Event, Phase

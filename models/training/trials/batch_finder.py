@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Generator
 
 from models.data.batches import EncodedSplit, batches_of, encode_split
-from models.data.plain_objectives import Objective, make_objective
+from models.data.objectives import make_objective
+from models.data.plain_objectives import Objective
 from models.device import DeviceChoice, choose_device, is_out_of_memory
 from models.events import Event, Phase, Progress
 from models.library.library import Library

@@ -15,7 +15,6 @@ from tokenizers import Tokenizer
 from models.architecture.experts import balance_loss
 from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
-from models.data.batches import make_batches
 from models.data.corpus import build_examples_corpus, open_corpus
 from models.data.plain_objectives import restore
 from models.events import SampleMade, TokenMade, TrainMetrics, ValMetrics
@@ -27,6 +26,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.tokenizers import encode_text, load_tokenizer, read_tokenizer
 from models.tokenizers.special_tokens import end_id, mask_id, sentinel_ids
+from models.training.batches import make_batches
 from models.training.objective import weighted_nll
 from models.training.samples import ARROW
 from models.training.trainer import Trainer, prepare_run

@@ -10,7 +10,6 @@ import torch
 from models.architecture.transformer import Decoder
 from models.chat.own_template import encode_messages
 from models.data.batch import Batch
-from models.data.batches import make_batches
 from models.data.corpus import build_examples_corpus, open_corpus
 from models.events import Finished, MicroStep, Noted, RunStarted, SampleMade, Saved, TrainMetrics, ValMetrics
 from models.library.library import Library
@@ -18,6 +17,7 @@ from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_tokenizer
+from models.training.batches import make_batches
 from models.training.clock import Pace
 from models.training.objective import validation_slice, weighted_nll
 from models.training.schedule import lr_factor
