@@ -17,7 +17,8 @@ from models.settings.run_spec import DataSpec, RunSpec, TokenizerSpec, TrainConf
 from models.settings.spec_changes import changed_spec, parse_change
 from models.settings.spec_file import load_spec
 from models.tokenizers import KINDS, find_tokenizer
-from models.training.parallel.team import Team, join
+from models.training.parallel.join import join
+from models.training.parallel.team import Team
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -16,19 +16,21 @@ from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel, build_model
 from models.data.batch import Batch
-from models.data.batches import Batches, make_batches
+from models.data.batches import Batches
 from models.data.corpus import open_corpus
 from models.device import DeviceChoice, choose_device, pick_precision
 from models.events import Event, Phase
 from models.files.atomic import DamagedError
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
+from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_tokenizer
+from models.training.batches import make_batches
 from models.training.checkpoint import TrainState, read_checkpoint, restore
 from models.training.machine import matmul_peak
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
-from models.training.parallel.layout import Layout, lay_out
+from models.training.parallel.layout import Layout
 from models.training.parallel.team import ALONE, Team
 from models.training.unigram import unigram_entropy
 
@@ -138,7 +140,7 @@ def set_up(
         model.to(device.device)  # shards go there by and by
     whole_optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore(run, model, whole_optimizers, notices, team)
-    layout, optimizers = lay_out(model, whole_optimizers, spec.train, team, device.device)
+    layout, optimizers = _lay_out(model, whole_optimizers, spec.train, team, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     parts = Parts(
         device=device,
@@ -164,6 +166,20 @@ def set_up(
     )
     notices.extend(_differences(state.made_with, parts.made_with))
     return parts
+
+
+def _lay_out(
+    model: AnyModel, optimizers: Sequence[Optimizer], train: TrainConfig, team: Team, device: torch.device
+) -> tuple[Layout, Sequence[Optimizer]]:
+    """The layout for a team, and the optimizers of that: `optimizers`, or others that stand where those do."""
+    if team.size == 1:
+        return Layout(model), optimizers
+    from models.training.parallel.sharding import Replicas, Shards  # torch.distributed, which one process does without
+
+    if train.parallel == "ddp":
+        return Replicas(model, team), optimizers
+    shards = Shards(model, team, device)
+    return shards, shards.split_optimizers(optimizers, train)
 
 
 def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:

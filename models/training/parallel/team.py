@@ -103,16 +103,3 @@ def end_process(status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-@contextlib.contextmanager
-def join() -> Iterator[Team]:
-    """The team that this process belongs to within the block: torchrun's, or it alone."""
-    if not is_one_of_several():
-        yield ALONE
-        return
-    from models.training.parallel.processes import Processes
-
-    team = Processes.begin()
-    yield team
-    team.end()  # not after an error: it would wait for those that are gone

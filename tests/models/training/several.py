@@ -14,7 +14,8 @@ from models.events import TrainMetrics
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.training.follow import follow
-from models.training.parallel.team import Team, end_process, join
+from models.training.parallel.join import join
+from models.training.parallel.team import Team, end_process
 from models.training.trainer import Trainer
 
 
