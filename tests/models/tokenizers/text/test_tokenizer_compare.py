@@ -12,10 +12,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from models import cost
-from models.data.corpus_texts import CorpusTexts
-from models.data.language_texts import LANGUAGE_NAMES, language_texts
+from models.data.corpus_texts import CorpusTexts, language_texts
 from models.data.tiny_world.english import parse_story
-from models.data.tiny_world.parallel import stories
+from models.data.tiny_world.parallel import LANGUAGE_NAMES, stories
 from models.events import Event, Phase, Progress
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, train_tokenizer
