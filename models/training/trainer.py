@@ -26,7 +26,7 @@ from models.training.record import Recorder, bits_per_byte
 from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import Parts, set_up
-from models.training.trials.remedy import try_smaller_batches
+from models.training.trials.batch_finder import try_smaller_batches
 from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients
 
 __all__ = ["Trainer", "prepare_run"]

@@ -18,9 +18,9 @@ from models.data.tiny_world.parallel import LANGUAGE_NAMES, stories
 from models.events import Event, Phase, Progress
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, train_tokenizer
+from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.text.compare import MeasuredPart, compare, model_cost
 from models.tokenizers.text.text_measures import Figures, measure_texts
-from models.tokenizers.unknown import unknown_ids
 
 TEXT = (
     "The internationalization of nations: unbelievable, believable! «Naïve café», Straße 1234 …\n"
