@@ -207,7 +207,7 @@ def gather(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     """What a checkpoint holds: the weights, and the optimizers' states as named tensors and named plain numbers.
 
-    Their settings follow from the run's spec. All processes of a team call this at once.
+    Their settings follow from the run's spec. All processes of a group call this at once.
     """
     weights = {name: layout.whole(tensor) for name, tensor in layout.model.state_dict().items()}
     tensors: dict[str, Tensor] = {}

@@ -54,7 +54,7 @@ class Layout:
         return tensor.detach().cpu().contiguous()
 
     def shown(self) -> AnyModel:
-        """A whole model with the weights of now, to look at; only the leader may use it, until the next update."""
+        """A whole model with the weights of now; only the main process may use it, until the next update."""
         return self.model
 
 

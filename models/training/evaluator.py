@@ -1,4 +1,4 @@
-"""Looks at the model between two steps: validation, and what it makes of the pinned prompts."""
+"""Evaluation between two steps: the validation loss, and what the model makes of the pinned prompts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
 from models.training.objective import Estimate, validate, validation_sums
-from models.training.parallel.team import Order
+from models.training.parallel.process_group import Command
 from models.training.record import Recorder, bits_per_byte
 from models.training.samples import write_sample
 from models.training.saving import Saver
-from models.training.setup import Parts
+from models.training.setup import TrainingContext
 
 
 @dataclass(frozen=True)
-class Looks:
+class Evaluator:
     """What is due when is in `config`; `is_stopping` tells whether the training ends here, which no look holds up."""
 
     config: TrainConfig
@@ -31,16 +31,16 @@ class Looks:
     saver: Saver
     is_stopping: Callable[[], bool]
 
-    def validate(self, parts: Parts, state: TrainState) -> Generator[Event, None, bool]:
+    def validate(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, bool]:
         """The loss on the validation split, where it is due; whether there is one: a stop does not wait for it."""
-        if not parts.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
+        if not context.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
             return False
-        self._check(parts, state)
+        self._check(context, state)
         estimate = Estimate(math.nan, math.nan)
-        sums = (sums_together(parts, i) for i in range(len(parts.val_batches)))
+        sums = (sums_together(context, i) for i in range(len(context.val_batches)))
         for i, so_far in enumerate(validate(sums), start=1):
             estimate = so_far
-            if i < len(parts.val_batches):
+            if i < len(context.val_batches):
                 yield MicroStep(step=state.step, micro_step=i)
                 if self.is_stopping():
                     return False
@@ -49,7 +49,7 @@ class Looks:
             tokens=state.tokens,
             elapsed_s=self.clock.seconds,
             loss=estimate.loss,
-            bits_per_byte=bits_per_byte(estimate.loss, parts.val_bytes_per_token),
+            bits_per_byte=bits_per_byte(estimate.loss, context.val_bytes_per_token),
             loss_error=estimate.error,
         )
         yield from self.record.validation(metrics)
@@ -61,7 +61,9 @@ class Looks:
         """Whether the validation loss has not fallen for as long as the run has patience."""
         return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
 
-    def sample_pinned(self, parts: Parts, state: TrainState, *, saving: bool = False) -> Generator[Event, None, None]:
+    def sample_pinned(
+        self, context: TrainingContext, state: TrainState, *, saving: bool = False
+    ) -> Generator[Event, None, None]:
         """Samples of the pinned prompts, where they are due; the state counts them, should this be left in between.
 
         They are due at every checkpoint, too, so that each of those can be looked at; `saving`: there will be one here.
@@ -73,7 +75,7 @@ class Looks:
             return
         while state.n_sampled < len(prompts):
             prompt = prompts[state.n_sampled]
-            sample, seen = self.sample(parts, state, prompt), self._attention(parts, state, prompt)
+            sample, seen = self.sample(context, state, prompt), self._attention(context, state, prompt)
             yield from self.record.attention(seen)
             yield from self.record.sample(sample)
             state.n_sampled += 1
@@ -83,36 +85,36 @@ class Looks:
                 return
         state.sampled_step, state.n_sampled = state.step, 0
 
-    def sample(self, parts: Parts, state: TrainState, prompt: str) -> SampleMade:
+    def sample(self, context: TrainingContext, state: TrainState, prompt: str) -> SampleMade:
         """What the model makes of a prompt now, always with the run's seed."""
-        self._check(parts, state)
+        self._check(context, state)
         seed, length = self.config.seed, self.config.sample_tokens
         text, top = write_sample(
-            shown_together(parts),
-            parts.tokenizer,
+            shown_together(context),
+            context.tokenizer,
             prompt,
-            as_chat=parts.prompts_are_chat,
+            as_chat=context.prompts_are_chat,
             seed=seed,
             max_tokens=length,
-            denoises=self._denoises(parts),
-            points=parts.points,
+            denoises=self._denoises(context),
+            points=context.points,
         )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
-    def _attention(self, parts: Parts, state: TrainState, prompt: str) -> AttentionSeen:
+    def _attention(self, context: TrainingContext, state: TrainState, prompt: str) -> AttentionSeen:
         return see_attention(
-            shown_together(parts),
-            parts.tokenizer,
+            shown_together(context),
+            context.tokenizer,
             prompt,
             step=state.step,
             layer=self.config.watched_layer,
-            as_chat=parts.prompts_are_chat,
-            denoises=self._denoises(parts),
-            points=parts.points,
+            as_chat=context.prompts_are_chat,
+            denoises=self._denoises(context),
+            points=context.points,
         )
 
-    def _denoises(self, parts: Parts) -> bool:
-        return objective_of(parts.model.config, self.config.objective) == "denoising"
+    def _denoises(self, context: TrainingContext) -> bool:
+        return objective_of(context.model.config, self.config.objective) == "denoising"
 
     def _is_due(self, interval: int, last_done: int, step: int, wanted: bool = False) -> bool:
         """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it.
@@ -123,37 +125,37 @@ class Looks:
             return False
         return wanted or step % interval == 0 or step == self.config.steps
 
-    def _check(self, parts: Parts, state: TrainState) -> None:
-        check_weights(parts, self.config, state.step, self.saver.step)
+    def _check(self, context: TrainingContext, state: TrainState) -> None:
+        check_weights(context, self.config, state.step, self.saver.step)
 
 
-def check_weights(parts: Parts, config: TrainConfig, step: int, saved_step: int) -> None:
+def check_weights(context: TrainingContext, config: TrainConfig, step: int, saved_step: int) -> None:
     """Before anything is made of the weights: an update may have broken them, though its loss was a number.
 
     Raises:
         ValueError: where they are not finite, with what to do.
     """
-    if not weights_are_finite(parts):
+    if not weights_are_finite(context):
         raise ValueError(divergence_sentence(f"model after step {step}", config, saved_step))
 
 
-# What all processes of a team do together
+# What all processes do together
 
 
-def sums_together(parts: Parts, i: int) -> Sequence[float]:
+def sums_together(context: TrainingContext, i: int) -> Sequence[float]:
     """The `validation_sums` of validation batch number `i`."""
-    with parts.team.together(Order.VALIDATE, i):
-        share = parts.team.share(parts.val_batches[i])
-        return parts.team.sums(parts.layout.look(validation_sums, share))
+    with context.process_group.together(Command.VALIDATE, i):
+        share = context.process_group.shard(context.val_batches[i])
+        return context.process_group.all_reduce_numbers(context.layout.look(validation_sums, share))
 
 
-def shown_together(parts: Parts) -> AnyModel:
-    """A whole model with the weights of now, for the leader to look at."""
-    with parts.team.together(Order.SHOW):
-        return parts.layout.shown()
+def shown_together(context: TrainingContext) -> AnyModel:
+    """A whole model with the weights of now, for the main process to look at."""
+    with context.process_group.together(Command.SHOW):
+        return context.layout.shown()
 
 
-def weights_are_finite(parts: Parts) -> bool:
+def weights_are_finite(context: TrainingContext) -> bool:
     """Whether all weights are numbers."""
-    with parts.team.together(Order.CHECK):
-        return bool(parts.layout.norm([parameter.detach() for parameter in parts.parameters]).isfinite())
+    with context.process_group.together(Command.CHECK):
+        return bool(context.layout.norm([parameter.detach() for parameter in context.parameters]).isfinite())
