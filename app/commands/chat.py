@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.chat.form import ChatForm
+    from models.chat.template_config import ChatTemplateConfig
     from models.settings.sampling_config import SamplingConfig
 
 HELP = (
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     if model.config.topology == "encoder-only":
         raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
-    from models.interop.chat_forms import read_chat_form
+    from models.interop.chat_templates import read_template_config
 
-    form = read_chat_form(find_model(args.model))
+    form = read_template_config(find_model(args.model))
     chat = _Chat(model, tokenizer, form, sampling_from(args, form.sampling), prompting, quiet=args.json)
     is_terminal = sys.stdin.isatty()
     if is_terminal:
@@ -104,18 +104,18 @@ class _Chat:
         self,
         model: AnyModel,
         tokenizer: Tokenizer,
-        form: ChatForm,
+        form: ChatTemplateConfig,
         sampling: SamplingConfig,
         prompting: Prompting,
         *,
         quiet: bool,
     ) -> None:
-        from models.inference.prefill import ReadBefore
+        from models.inference.prefill import PrefixCache
         from models.inference.summarising import Summaries
 
         self._model, self._tokenizer, self._form = model, tokenizer, form
         self._sampling, self._prompting, self._quiet = sampling, prompting, quiet
-        self._summaries, self._before = Summaries(), ReadBefore()
+        self._summaries, self._prefix_cache = Summaries(), PrefixCache()
         self._prompt_ids: tuple[int, ...] = ()
         self.messages: list[Message] = []
 
@@ -158,7 +158,9 @@ class _Chat:
         """The reply to all messages. Its texts go to `made`, so that an interrupted one is not lost, and what there is
         to say of the prompt to stderr."""
         asked = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
-        for event in reply_events(self._model, self._tokenizer, 0, self._form, asked, self._summaries, self._before):
+        for event in reply_events(
+            self._model, self._tokenizer, 0, self._form, asked, self._summaries, self._prefix_cache
+        ):
             match event:
                 case Phase(name=name):
                     print(f"({name} …)", file=sys.stderr)

@@ -123,13 +123,15 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 def weights(config: ModelConfig) -> list[Weight]:
     """Our names and theirs. Theirs adds a row of numbers to the logits, which is all zeros in most files."""
     copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
-    found = [Weight(ours="embedding.weight", theirs="model.shared.weight", also=copies)]
+    found = [Weight(local_name="embedding.weight", remote_name="model.shared.weight", aliases=copies)]
     if config.head_bias:
-        found.append(Weight(ours="head.bias", theirs="final_logits_bias", in_row=True, optional=True))
+        found.append(Weight(local_name="head.bias", remote_name="final_logits_bias", unsqueeze=True, optional=True))
     for stack, n_layer in (("encoder", config.encoder().n_layer), ("decoder", config.n_layer)):
         theirs = f"model.{stack}"
         rows = (_FIRST_ROW, _FIRST_ROW + config.context_length)
-        found.append(Weight(ours=f"{stack}.position.weight", theirs=f"{theirs}.embed_positions.weight", rows=rows))
+        found.append(
+            Weight(local_name=f"{stack}.position.weight", remote_name=f"{theirs}.embed_positions.weight", rows=rows)
+        )
         found += _matrix(f"{stack}.embedding_norm", f"{theirs}.layernorm_embedding")
         for i in range(n_layer):
             found += _block(f"{stack}.blocks.{i}", f"{theirs}.layers.{i}", has_cross=stack == "decoder")
@@ -149,4 +151,4 @@ def _block(ours: str, theirs: str, *, has_cross: bool) -> list[Weight]:
 
 
 def _matrix(ours: str, theirs: str) -> list[Weight]:
-    return [Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}") for part in ("weight", "bias")]
+    return [Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}") for part in ("weight", "bias")]

@@ -149,9 +149,9 @@ def weights(config: ModelConfig) -> list[Weight]:
     stem = "" if config.head == "none" else PREFIX
     tied = ("cls.predictions.decoder.weight",) if config.head == "language" and config.tied_embeddings else ()
     found = [
-        Weight(ours="embedding.weight", theirs=f"{stem}embeddings.word_embeddings.weight", also=tied),
-        Weight(ours="position.weight", theirs=f"{stem}embeddings.position_embeddings.weight"),
-        Weight(ours="segment.weight", theirs=f"{stem}embeddings.token_type_embeddings.weight"),
+        Weight(local_name="embedding.weight", remote_name=f"{stem}embeddings.word_embeddings.weight", aliases=tied),
+        Weight(local_name="position.weight", remote_name=f"{stem}embeddings.position_embeddings.weight"),
+        Weight(local_name="segment.weight", remote_name=f"{stem}embeddings.token_type_embeddings.weight"),
         *_norm("embedding_norm", f"{stem}embeddings.LayerNorm"),
     ]
     for i in range(config.n_layer):
@@ -178,18 +178,18 @@ def _language_head(config: ModelConfig) -> list[Weight]:
         *_norm("head.transform.norm", "cls.predictions.transform.LayerNorm"),
     ]
     if config.tied_embeddings:
-        also = ("cls.predictions.decoder.bias",)
-        return [*found, Weight(ours="head.bias", theirs="cls.predictions.bias", also=also)]
+        aliases = ("cls.predictions.decoder.bias",)
+        return [*found, Weight(local_name="head.bias", remote_name="cls.predictions.bias", aliases=aliases)]
     return [*found, *_matrix("head", "cls.predictions.decoder")]
 
 
 def _matrix(ours: str, theirs: str) -> list[Weight]:
-    return [Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}") for part in _PARTS]
+    return [Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}") for part in _PARTS]
 
 
 def _norm(ours: str, theirs: str) -> list[Weight]:
     return [
-        Weight(ours=f"{ours}.{part}", theirs=f"{theirs}.{part}", also=(f"{theirs}.{_OLD_PARTS[part]}",))
+        Weight(local_name=f"{ours}.{part}", remote_name=f"{theirs}.{part}", aliases=(f"{theirs}.{_OLD_PARTS[part]}",))
         for part in _PARTS
     ]
 

@@ -55,10 +55,10 @@ def _theirs(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Ten
     """Their tensors by name: rows of several of ours joined, turned or set in a row where they store them so."""
     groups: dict[str, list[Weight]] = {}
     for weight in weights:
-        groups.setdefault(weight.theirs, []).append(weight)
+        groups.setdefault(weight.remote_name, []).append(weight)
     found = {}
-    for theirs, group in groups.items():
-        first = state[group[0].ours]
+    for remote_name, group in groups.items():
+        first = state[group[0].local_name]
         if group[0].rows is None:
             tensor = first
         else:
@@ -66,9 +66,9 @@ def _theirs(state: Mapping[str, Tensor], weights: list[Weight]) -> dict[str, Ten
             tensor = first.new_zeros(length, *first.shape[1:])
             for weight in group:
                 assert weight.rows is not None
-                tensor[slice(*weight.rows)] = state[weight.ours]
+                tensor[slice(*weight.rows)] = state[weight.local_name]
         tensor = tensor.T if group[0].transposed else tensor
-        found[theirs] = tensor[None] if group[0].in_row else tensor
+        found[remote_name] = tensor[None] if group[0].unsqueeze else tensor
     return found
 
 

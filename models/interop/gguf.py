@@ -204,11 +204,11 @@ def _stretched_as_llama3(config: ModelConfig, stored: GgufTensor) -> ModelConfig
 def _weights(config: ModelConfig) -> list[Weight]:
     """Our names and those of GGUF."""
     found = [
-        Weight(ours="embedding.weight", theirs="token_embd.weight"),
-        Weight(ours="final_norm.weight", theirs="output_norm.weight"),
+        Weight(local_name="embedding.weight", remote_name="token_embd.weight"),
+        Weight(local_name="final_norm.weight", remote_name="output_norm.weight"),
     ]
     if not config.tied_embeddings:
-        found.append(Weight(ours="head.weight", theirs="output.weight"))
+        found.append(Weight(local_name="head.weight", remote_name="output.weight"))
     attention, feed_forward = config.attention_bias, config.ff_bias
     for i in range(config.n_layer):
         for ours, theirs, has_bias in (
@@ -223,5 +223,7 @@ def _weights(config: ModelConfig) -> list[Weight]:
             ("feed_forward.down", "ffn_down", feed_forward),
         ):
             parts = ("weight", "bias") if has_bias else ("weight",)
-            found += [Weight(ours=f"blocks.{i}.{ours}.{part}", theirs=f"blk.{i}.{theirs}.{part}") for part in parts]
+            found += [
+                Weight(local_name=f"blocks.{i}.{ours}.{part}", remote_name=f"blk.{i}.{theirs}.{part}") for part in parts
+            ]
     return found

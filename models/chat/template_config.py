@@ -20,7 +20,7 @@ _PROBE = ("\ue000A", "\ue000B")  # what no template has in its own text
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatForm:
+class ChatTemplateConfig:
     """What a model says about conversations with it.
 
     template: its chat template (Jinja); "" for our own format, or none. marks: the tokens that the template may call by
@@ -42,7 +42,7 @@ class ReplyEnds:
     texts: tuple[str, ...] = ()
 
 
-def reply_ends(config: ModelConfig, tokenizer: Tokenizer, form: ChatForm, template: str = "") -> ReplyEnds:
+def reply_ends(config: ModelConfig, tokenizer: Tokenizer, form: ChatTemplateConfig, template: str = "") -> ReplyEnds:
     """What ends a reply by a template; "" for the model's own.
 
     Besides the tokens that the model's makers name it is what the template itself puts after a reply: a special token,
@@ -76,11 +76,11 @@ def _after_reply(template: str, marks: Mapping[str, str]) -> str:
     return between[0] if between[1] else ""
 
 
-def speaks_our_format(tokenizer: Tokenizer) -> bool:
+def uses_native_template(tokenizer: Tokenizer) -> bool:
     """Whether the tokenizer has the tokens of our own conversations."""
     return all(tokenizer.token_to_id(f"<|{role}|>") is not None for role in ROLES)
 
 
-def shown_template(form: ChatForm, tokenizer: Tokenizer) -> str:
+def shown_template(form: ChatTemplateConfig, tokenizer: Tokenizer) -> str:
     """The model's template as one may look at it and edit it; "" where it has none."""
-    return form.template or (CHAT_TEMPLATE.strip() if speaks_our_format(tokenizer) else "")
+    return form.template or (CHAT_TEMPLATE.strip() if uses_native_template(tokenizer) else "")
