@@ -6,19 +6,27 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
-from models.architecture.transformer import AnyModel
+import torch
+from tokenizers import Tokenizer
+
+from models.architecture.trace import Trace
+from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.events import AttentionSeen, Event, MicroStep, SampleMade, ValMetrics
 from models.settings.run_spec import TrainConfig, objective_of
-from models.training.attention_sample import see_attention
 from models.training.checkpoint import TrainState
 from models.training.clock import Clock
 from models.training.failures import divergence_sentence
 from models.training.objective import Estimate, validate, validation_sums
 from models.training.parallel.process_group import Command
 from models.training.record import Recorder, bits_per_byte
-from models.training.samples import write_sample
+from models.training.samples import what_is_read, write_sample
 from models.training.saving import Saver
 from models.training.setup import TrainingContext
+
+MOST_TOKENS = 32
+"""The last tokens of a prompt that are kept: what is written must stay small, and legible."""
+
+_ATTENTION_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -159,3 +167,38 @@ def weights_are_finite(context: TrainingContext) -> bool:
     """Whether all weights are numbers."""
     with context.process_group.together(Command.CHECK):
         return bool(context.layout.norm([parameter.detach() for parameter in context.parameters]).isfinite())
+
+
+def see_attention(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    step: int,
+    layer: int,
+    as_chat: bool,
+    denoises: bool = False,
+    points: bool = False,
+) -> AttentionSeen:
+    """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
+
+    An encoder-decoder shows its encoder's. Of a longer prompt only the last MOST_TOKENS tokens are read. Leaves the
+    model's mode as it is.
+    """
+    ids = what_is_read(model, tokenizer, prompt, as_chat, denoises=denoises, points=points)[-MOST_TOKENS:]
+    stack = "encoder." if isinstance(model, EncoderDecoder) else ""
+    n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
+    site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"
+    trace = Trace(wanted=frozenset({"attention"}))
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        read = torch.tensor([ids], device=model.embedding.weight.device)
+        if isinstance(model, EncoderDecoder):
+            model.encode(read, trace=trace)
+        else:
+            model.hidden(read, trace=trace)
+    model.train(was_training)
+    weights = trace.attention[site][0].tolist()  # (H, T, S)
+    rounded = tuple(tuple(tuple(round(value, _ATTENTION_DIGITS) for value in row) for row in head) for head in weights)
+    return AttentionSeen(step=step, prompt=prompt, site=site, ids=tuple(ids), weights=rounded)

@@ -13,8 +13,8 @@ from models.events import AttentionSeen, Finished, LayerMetrics, SampleMade, Tra
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
-from models.training.attention_sample import MOST_TOKENS, see_attention
 from models.training.checkpoint import read_checkpoint
+from models.training.evaluator import MOST_TOKENS, see_attention
 from models.training.machine import matmul_peak, memory_taken
 from models.training.parallel.layout import Layout
 from models.training.trainer import Trainer
