@@ -6,23 +6,23 @@ from collections.abc import Collection
 from typing import Any
 
 from models.interop.family import Weight
-from models.interop.options import check_known, flag, must_be, must_have, number, ours_to_theirs, whole, word
+from models.interop.options import (
+    ACTIVATIONS,
+    check_known,
+    flag,
+    must_be,
+    must_have,
+    number,
+    ours_to_theirs,
+    whole,
+    word,
+)
 from models.settings.model_config import ModelConfig
 
 ARCHITECTURES: tuple[str, ...] = ("BartForConditionalGeneration",)
 PREFIX = "model."
 IGNORED: tuple[str, ...] = (r"(model\.)?(encoder|decoder)\.version",)
 
-_ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "relu": "relu",
-    "relu2": "relu2",
-    "gelu_python": "gelu",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "gelu_python_tanh": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-}
 _KNOWN = {
     "vocab_size", "max_position_embeddings", "d_model", "num_hidden_layers",
     "encoder_layers", "encoder_ffn_dim", "encoder_attention_heads",
@@ -78,7 +78,7 @@ def read_config(raw: dict[str, Any]) -> ModelConfig:
         norm_place="post",
         norm_eps=1e-5,
         embedding_norm=True,
-        activation=word(raw, "activation_function", "gelu", _ACTIVATIONS),
+        activation=word(raw, "activation_function", "gelu", ACTIVATIONS),
         bias="all",
         head_bias=True,
         scaled_embeddings=flag(raw, "scale_embedding", False),
@@ -111,7 +111,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
         "decoder_layers": config.n_layer,
         "decoder_attention_heads": config.n_head,
         "decoder_ffn_dim": config.ff_width,
-        "activation_function": ours_to_theirs(_ACTIVATIONS, config, "activation"),
+        "activation_function": ours_to_theirs(ACTIVATIONS, config, "activation"),
         "scale_embedding": config.scaled_embeddings,
         "tie_word_embeddings": True,
         "dropout": config.dropout,
