@@ -64,8 +64,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
     from models.interop.chat_templates import read_template_config
 
-    form = read_template_config(find_model(args.model))
-    chat = _Chat(model, tokenizer, form, sampling_from(args, form.sampling), prompting, quiet=args.json)
+    template_config = read_template_config(find_model(args.model))
+    chat = _Chat(
+        model, tokenizer, template_config, sampling_from(args, template_config.sampling), prompting, quiet=args.json
+    )
     is_terminal = sys.stdin.isatty()
     if is_terminal:
         with contextlib.suppress(ImportError):  # line editing and history, where there are any
@@ -104,7 +106,7 @@ class _Chat:
         self,
         model: AnyModel,
         tokenizer: Tokenizer,
-        form: ChatTemplateConfig,
+        template_config: ChatTemplateConfig,
         sampling: SamplingConfig,
         prompting: Prompting,
         *,
@@ -113,7 +115,7 @@ class _Chat:
         from models.inference.prefill import PrefixCache
         from models.inference.summarising import Summaries
 
-        self._model, self._tokenizer, self._form = model, tokenizer, form
+        self._model, self._tokenizer, self._template_config = model, tokenizer, template_config
         self._sampling, self._prompting, self._quiet = sampling, prompting, quiet
         self._summaries, self._prefix_cache = Summaries(), PrefixCache()
         self._prompt_ids: tuple[int, ...] = ()
@@ -159,7 +161,7 @@ class _Chat:
         to say of the prompt to stderr."""
         asked = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
         for event in reply_events(
-            self._model, self._tokenizer, 0, self._form, asked, self._summaries, self._prefix_cache
+            self._model, self._tokenizer, 0, self._template_config, asked, self._summaries, self._prefix_cache
         ):
             match event:
                 case Phase(name=name):

@@ -42,16 +42,18 @@ class ReplyEnds:
     texts: tuple[str, ...] = ()
 
 
-def reply_ends(config: ModelConfig, tokenizer: Tokenizer, form: ChatTemplateConfig, template: str = "") -> ReplyEnds:
+def reply_ends(
+    config: ModelConfig, tokenizer: Tokenizer, template_config: ChatTemplateConfig, template: str = ""
+) -> ReplyEnds:
     """What ends a reply by a template; "" for the model's own.
 
     Besides the tokens that the model's makers name it is what the template itself puts after a reply: a special token,
     or a text that begins the next message (“User:”).
     """
     named = end_id(tokenizer, config)
-    ids = [*form.end_ids, *([] if named is None else [named])]
-    template = template or form.template
-    after = _after_reply(template, form.marks) if template else ""
+    ids = [*template_config.end_ids, *([] if named is None else [named])]
+    template = template or template_config.template
+    after = _after_reply(template, template_config.marks) if template else ""
     first = encode_prompt(tokenizer, after.lstrip())[:1] if after.strip() else []
     special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     if first and first[0] in special:
@@ -81,6 +83,6 @@ def uses_native_template(tokenizer: Tokenizer) -> bool:
     return all(tokenizer.token_to_id(f"<|{role}|>") is not None for role in ROLES)
 
 
-def shown_template(form: ChatTemplateConfig, tokenizer: Tokenizer) -> str:
+def shown_template(template_config: ChatTemplateConfig, tokenizer: Tokenizer) -> str:
     """The model's template as one may look at it and edit it; "" where it has none."""
-    return form.template or (CHAT_TEMPLATE.strip() if uses_native_template(tokenizer) else "")
+    return template_config.template or (CHAT_TEMPLATE.strip() if uses_native_template(tokenizer) else "")

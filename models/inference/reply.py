@@ -56,7 +56,7 @@ def reply_events(
     model: AnyModel,
     tokenizer: Tokenizer,
     step: int,
-    form: ChatTemplateConfig,
+    template_config: ChatTemplateConfig,
     asked: ReplyRequest,
     summaries: Summaries,
     prefix_cache: PrefixCache | None = None,
@@ -65,8 +65,8 @@ def reply_events(
     after ReplyStarted Progress of reading.
 
     Args:
-        step: the model's training step. form: how it wants to be talked to. summaries: those that it made before.
-        prefix_cache: what it read last.
+        step: the model's training step. template_config: how it wants to be talked to.
+        summaries: those that it made before. prefix_cache: what it read last.
 
     Raises:
         ValueError: where the prompt is empty, too long for the context, or no prompt for this model; a broken template;
@@ -86,10 +86,10 @@ def reply_events(
     else:
         said = [dict(message) for message in asked.messages]
         prompt = yield from prompt_events(
-            model, tokenizer, said, asked.prompting, form, summaries, n_prefix=len(asked.prefix_ids)
+            model, tokenizer, said, asked.prompting, template_config, summaries, n_prefix=len(asked.prefix_ids)
         )
         ids, left_out, summary = prompt.ids.tolist(), prompt.n_left_out, prompt.summary
-        ends = reply_ends(model.config, tokenizer, form, asked.prompting.template)
+        ends = reply_ends(model.config, tokenizer, template_config, asked.prompting.template)
         sampling, end_ids = dataclasses.replace(sampling, stop=(*sampling.stop, *ends.texts)), ends.ids
     has_source, decoder = model.config.topology == "encoder-decoder", IncrementalDecoder(tokenizer)
     yield ReplyStarted(

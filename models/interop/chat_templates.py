@@ -24,10 +24,14 @@ _GGUF_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 _GGUF_ADVISED = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
 
 
-def write_template_config(folder: Path, form: ChatTemplateConfig) -> None:
+def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> None:
     """Keep it beside a run's other files."""
-    about = {"template": form.template, "marks": dict(form.marks), "end_ids": list(form.end_ids)}
-    atomic_write_json(folder / FILE, {"format": 1, **about, "sampling": dict(form.sampling)})
+    about = {
+        "template": template_config.template,
+        "marks": dict(template_config.marks),
+        "end_ids": list(template_config.end_ids),
+    }
+    atomic_write_json(folder / FILE, {"format": 1, **about, "sampling": dict(template_config.sampling)})
 
 
 def read_template_config(path: Path) -> ChatTemplateConfig:
