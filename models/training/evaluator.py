@@ -31,7 +31,7 @@ _ATTENTION_DIGITS = 4
 
 @dataclass(frozen=True)
 class Evaluator:
-    """What is due when is in `config`; `is_stopping` tells whether the training ends here, which no look holds up."""
+    """What is due when is in `config`; `is_stopping` tells whether the training ends here, which nothing holds up."""
 
     config: TrainConfig
     record: Recorder

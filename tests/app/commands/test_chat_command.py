@@ -58,6 +58,10 @@ def test_the_models_own_template(chat: Chat) -> None:
     assert shown(out).startswith("⟨im_start⟩system⏎Be·kind.⟨im_end⟩⏎⟨im_start⟩user")
 
 
+def test_before_the_first_reply_no_tokens_were_read(chat: Chat) -> None:
+    assert chat("/tokens\n")[:2] == (0, "")
+
+
 def test_another_template(chat: Chat, tmp_path: Path) -> None:
     file = tmp_path / "template.jinja"
     file.write_text("{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}")
