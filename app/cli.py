@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from app.commands.common import UsageError
 from app.worker.failures import describe
 from models.library.library import Library
-from models.training.parallel.team import end_process
+from models.training.parallel.process_group import end_process
 
 COMMANDS = (
     "quickstart",

@@ -139,7 +139,7 @@ class ChatTab(QWidget):
         model = self._session.chat_model
         self.sampling.set_used(model is None or model.mode != "fill", _DRAWS_NOTHING)
         if model is not None:
-            usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
+            usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.is_chat_model else _TEXT_TEMPERATURE)
             self.sampling.set_context_length(model.context_length)
             advised = with_advice(usual, model.form.sampling)
             self.sampling.open_model(model.run_id, self._session.chat_tokenizer, advised)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
 def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
     """Load the model, under the names that requests may call it by: a run's name and id, or a file's or folder's."""
-    from models.interop.chat_forms import read_chat_form
+    from models.interop.chat_templates import read_template_config
     from models.library.run_record import checkpoint_step
     from models.runs.run_folder import RunFolder
 
@@ -73,7 +73,7 @@ def open_served(text: str, device: str, weights: str = KINDS[0]) -> Served:
         created=int(path.stat().st_mtime),
         config=model.config,
         tokenizer=tokenizer,
-        form=read_chat_form(path),
+        form=read_template_config(path),
         lend=lambda: Loan(model=model, step=step),
     )
 

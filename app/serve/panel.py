@@ -134,7 +134,7 @@ class ServePanel(QWidget):
         self.other.setVisible(other is not None)
         self.url.setText(state.url)
         write = python_snippet if self.way.value == "python" else curl_snippet
-        self.snippet.show_code(write(state.url, model.name, talks=model.talks))
+        self.snippet.show_code(write(state.url, model.name, is_chat_model=model.is_chat_model))
         self.counts.setText(f"{counted(state.n_answered, 'answer')} so far" if state.calls else "none yet")
         self.calls.setVisible(bool(state.calls))
         self.calls.set_calls(state.calls)

@@ -10,11 +10,11 @@ _QUESTION = "Hello! Who are you?"
 _BEGINNING = "Once upon a time"
 
 
-def curl_snippet(url: str, model: str, *, talks: bool) -> str:
-    """One command; `talks`: the model holds conversations, else it goes on with a text."""
+def curl_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
+    """One command; `is_chat_model`: the model holds conversations, else it goes on with a text."""
     asked: dict[str, object] = {"messages": [{"role": "user", "content": _QUESTION}]}
     path = "chat/completions"
-    if not talks:
+    if not is_chat_model:
         path, asked = "completions", {"prompt": _BEGINNING, "max_tokens": 100}
     data, on = json.dumps({"model": model, **asked}, ensure_ascii=False), "\\\n  "
     if sys.platform == "win32":  # whose shell knows only double quotes, and no lines that go on
@@ -24,11 +24,11 @@ def curl_snippet(url: str, model: str, *, talks: bool) -> str:
     return f'curl {url}/{path} {on}-H "Content-Type: application/json" {on}-d {data}'
 
 
-def python_snippet(url: str, model: str, *, talks: bool) -> str:
+def python_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
     """A program for the `openai` package."""
     name = json.dumps(model, ensure_ascii=False)
     head = f'from openai import OpenAI\n\nclient = OpenAI(\n    base_url="{url}",\n    api_key="none",\n)\n'
-    if talks:
+    if is_chat_model:
         return head + (
             "reply = client.chat.completions.create(\n"
             f"    model={name},\n"

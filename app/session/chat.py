@@ -60,7 +60,7 @@ class ChatControl(OneJob):
         self._live_trainer = live_trainer
         self._loaded: tuple[Any, Any, int] | None = None
         self._summaries: Any = None  # these two are of models.inference, which is loaded on the worker's thread
-        self._read_before: Any = None
+        self._prefix_cache: Any = None
         self.model: ChatModel | None = None
         self.state = "none"
         self.opening = ""
@@ -137,7 +137,7 @@ class ChatControl(OneJob):
         """Forget the model, for instance because its run was deleted."""
         self._drop_job()
         self._loaded, self.model, self.state = None, None, "none"
-        self._read_before = None
+        self._prefix_cache = None
         self.changed.emit()
         self.model_changed.emit()
 
@@ -158,9 +158,9 @@ class ChatControl(OneJob):
         def make() -> Iterator[Event]:
             model, tokenizer, step = self.open_model()
             asked = ReplyRequest(
-                messages=messages, sampling=sampling, begun=tuple(begun), prompting=prompting or Prompting()
+                messages=messages, sampling=sampling, prefix_ids=tuple(begun), prompting=prompting or Prompting()
             )
-            return reply_events(model, tokenizer, step, form, asked, self._summaries, self._read_before)
+            return reply_events(model, tokenizer, step, form, asked, self._summaries, self._prefix_cache)
 
         self.state, self.reply_failed = "waiting", False
         self._begin(Job("Reply", make, INTERACTIVE))
@@ -226,8 +226,8 @@ class ChatControl(OneJob):
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
         """Worker's thread: the model is open from now on."""
-        from models.inference.prefill import ReadBefore
+        from models.inference.prefill import PrefixCache
         from models.inference.summarising import Summaries
 
-        self._summaries, self._read_before = Summaries(), ReadBefore()  # another model's would be no good
+        self._summaries, self._prefix_cache = Summaries(), PrefixCache()  # another model's would be no good
         return describe_model(self._library, which, run, model, tokenizer, step, device)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from models.architecture.experts import activate
 from models.architecture.norms import make_norm
-from models.settings.model_config import GATED, ModelConfig
+from models.settings.model_config import ModelConfig
+from models.settings.model_slots import GATED
 
 
 class LanguageHead(nn.Module):

@@ -6,7 +6,8 @@ from models.codegen.layers import activation, attention, feed_forward, layer, li
 from models.codegen.positions import head_dims, position_functions
 from models.codegen.text import Line, block, join
 from models.cost import total_parameters
-from models.settings.model_config import GATED, ModelConfig
+from models.settings.model_config import ModelConfig
+from models.settings.model_slots import GATED
 
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:

@@ -26,7 +26,7 @@ from models.architecture.norms import RMSNorm
 from models.architecture.positions import sinusoidal
 from models.architecture.transformer import Decoder
 from models.inference.fast_matmul import Linear, Plain, linear_for_many, product
-from models.inference.threads import Pace, by_one_thread
+from models.inference.threads import ThreadTuner, by_one_thread
 from models.settings.model_config import ModelConfig
 
 _N_TURNED = 256
@@ -47,7 +47,7 @@ class FastDecoder:
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
         self._head = _head(model, many)
         self._one = _Room(config, 1)
-        self._pace = Pace(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
+        self._pace = ThreadTuner(is_small=sum(parameter.nbytes for parameter in model.parameters()) < _SMALL)
         self._turned_from = 0
         self._turned: list[tuple[Tensor, Tensor]] = []  # the rotation of each position from there on
 
@@ -206,7 +206,7 @@ class _Layer:
             )  # (1, H, T, D)
 
         # Several threads share one query's keys, and so round in another order than one does. Which are used is a
-        # matter of time (`Pace`), and a reply must not be.
+        # matter of time (`ThreadTuner`), and a reply must not be.
         out = by_one_thread(attended) if len(x) == 1 else attended()
         self._output.add_to(x, out.view(1, -1) if len(x) == 1 else out.transpose(1, 2).reshape(len(x), -1))
 

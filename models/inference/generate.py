@@ -16,7 +16,7 @@ from models.architecture.cache import KVCache
 from models.architecture.transformer import AnyModel, Decoder
 from models.events import Progress, ReplyFinished, TokenMade
 from models.inference.continuation import Continuation, check_prompt, next_logits
-from models.inference.prefill import ReadBefore
+from models.inference.prefill import PrefixCache
 from models.inference.sampling import SamplingConfig, draw_number, likeliest_log_probabilities, sample
 from models.tokenizers import IncrementalDecoder
 from models.tokenizers.special_tokens import end_id, start_id
@@ -28,10 +28,10 @@ def generate(
     ids: Sequence[int],
     config: SamplingConfig,
     *,
-    begun: Sequence[int] = (),
+    prefix_ids: Sequence[int] = (),
     n_top: int = 0,
     end_ids: Collection[int] = (),
-    before: ReadBefore | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> Iterator[Progress | TokenMade | ReplyFinished]:
     """Continue `ids` (a decoder) or answer them (an encoder-decoder): TokenMade for each token, and ReplyFinished.
 
@@ -41,26 +41,26 @@ def generate(
     token's text), else with "length" when max_tokens are made or the context is full. The texts joined are the reply.
 
     Args:
-        begun: tokens that the reply begins with already. It goes on after them as it would have gone on if it had made
-            them itself: penalties and stop texts count them, and their random numbers are spent. max_tokens counts only
-            the new tokens, and only these are yielded.
+        prefix_ids: tokens that the reply begins with already. It goes on after them as it would have gone on if it had
+            made them itself: penalties and stop texts count them, and their random numbers are spent. max_tokens counts
+            only the new tokens, and only these are yielded.
         n_top: how many of the likeliest tokens each TokenMade tells about.
         end_ids: tokens that end the reply; none: the model's own (`roles.end_id`).
-        before: what was read last, which need not be read again; it is this text afterwards. The reply is the same,
-            up to rounding where the number of threads was another.
+        prefix_cache: what was read last, which need not be read again; it is this text afterwards. The reply is the
+            same, up to rounding where the number of threads was another.
 
     Raises:
-        ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `begun`.
+        ValueError: for an encoder, where `ids` is empty or longer than the context, or where it is with `prefix_ids`.
     """
-    continuation = Continuation(model, ids, first_id(model, tokenizer), begun, before)
-    limit = min(config.max_tokens, continuation.room)
+    continuation = Continuation(model, ids, first_id(model, tokenizer), prefix_ids, prefix_cache)
+    limit = min(config.max_tokens, continuation.max_new_tokens)
     generator = torch.Generator().manual_seed(config.seed)
     ends = end_ids or (end_id(tokenizer, model.config),)
     text = _HeldText(tokenizer, config.stop)
-    for id in begun:
+    for id in prefix_ids:
         draw_number(generator)
         text.skip(id)
-    stands, n_prompt = list(continuation.first), len(continuation.first) - len(begun)
+    stands, n_prompt = list(continuation.prompt_ids), len(continuation.prompt_ids) - len(prefix_ids)
     seconds = [0.0, 0.0]  # of prefill, of decoding
     began = time.perf_counter()
     for n_read in continuation.read_pieces():

@@ -29,7 +29,7 @@ def by_one_thread(step: Callable[[], Result]) -> Result:
         torch.set_num_threads(n_before)
 
 
-class Pace:
+class ThreadTuner:
     """Runs steps of one kind of work, one after the other, on the calling thread."""
 
     def __init__(self, *, is_small: bool) -> None:

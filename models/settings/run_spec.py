@@ -326,7 +326,7 @@ def objective_of(model: ModelConfig, wanted: str = "auto") -> str:
     return "denoising" if model.position == "learned" else "span-corruption"
 
 
-def meaningless_settings(model: ModelConfig) -> frozenset[str]:
+def inactive_fields(model: ModelConfig) -> frozenset[str]:
     """The TrainConfig settings that change nothing for a design, because of its topology."""
     return frozenset() if model.topology == "encoder-decoder" else frozenset({"objective"})
 

@@ -6,7 +6,8 @@ from app.builder.diagram.activations import NAMES
 from app.builder.diagram.describe_attention import attention_parts
 from app.builder.diagram.describe_feed_forward import feed_forward_parts
 from app.builder.diagram.part import Part, StackSpec, norm_parameters, norm_part, shape_words, stacks_of
-from models.settings.model_config import GATED, ModelConfig
+from models.settings.model_config import ModelConfig
+from models.settings.model_slots import GATED
 
 
 def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:

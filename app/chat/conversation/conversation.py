@@ -196,7 +196,7 @@ class Conversation(QObject):
         self.chat = self.chat.showing(message_id)
         self.reply_began.emit(reply)
         self._keep.start()
-        said = self.chat.read_for(message_id) if model.talks else asked.content
+        said = self.chat.read_for(message_id) if model.is_chat_model else asked.content
         ids = [token.id for token in begun]
         if not self._session.send_chat(said, sampling, ids, self.chat.prompting):
             self._on_reply_ended()

@@ -127,7 +127,7 @@ class NextPrompt(QObject):
         messages, written, prompting = self.messages, self._written, self.prompting
 
         def look() -> Outlook:
-            if model.talks:
+            if model.is_chat_model:
                 return _of_messages(model, tokenizer, messages, prompting)
             return _of_text(model, tokenizer, written)
 

@@ -119,8 +119,8 @@ class ChatPage(QWidget):
     @Slot()
     def _on_path(self) -> None:
         model, leaf = self._session.chat_model, self._talk.chat.leaf
-        talks = model is not None and model.talks and leaf is not None
-        self._next.set_conversation(self._talk.chat.read_for(leaf.id) if talks and leaf is not None else [])
+        is_chat = model is not None and model.is_chat_model and leaf is not None
+        self._next.set_conversation(self._talk.chat.read_for(leaf.id) if is_chat and leaf is not None else [])
         self._next.set_prompting(self._talk.chat.prompting)
         self._show_page()
 
@@ -133,7 +133,7 @@ class ChatPage(QWidget):
         elif self._session.chat_state == "loading":
             self.pages.show_page("loading")
         elif model is not None:
-            self.pages.show_page("starters" if model.talks and self._session.starter_kinds else model.mode)
+            self.pages.show_page("starters" if model.is_chat_model and self._session.starter_kinds else model.mode)
         else:
             self.pages.show_page("choose" if self._newest else "train")
 

@@ -105,7 +105,7 @@ class OneReply(QObject):
         for event in events:
             if isinstance(event, ReplyStarted):
                 self.written.started = event
-                self.began.emit(event.begun)
+                self.began.emit(event.prefix)
             elif isinstance(event, TokenMade):
                 made.append(event)
             elif isinstance(event, ReplyFinished):

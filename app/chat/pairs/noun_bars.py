@@ -6,9 +6,9 @@ from PySide6.QtCore import QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.chat.pairs.pronoun_models import NounScores
 from app.glass.names import share
 from app.kit.theme import SPACE, ThemeProvider
+from models.pronouns.reading import NounScores
 
 _BAR = 8
 

@@ -16,26 +16,13 @@ from app.worker.one_job import OneJob
 from app.worker.worker import Worker
 from models.events import Event
 from models.library.library import Library
+from models.pronouns.reading import NounScores
 
 if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
     from models.pronouns.evaluation import PronounEvaluation
 
 Texts = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NounScores:
-    """Of one sentence: the nouns that "it" may be, and their probabilities and scores (logits)."""
-
-    nouns: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    scores: tuple[float, ...]
-
-    @property
-    def best(self) -> str:
-        """The noun with the highest score."""
-        return self.nouns[max(range(len(self.nouns)), key=self.scores.__getitem__)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +118,9 @@ class PronounControl(OneJob):
         return {topology: run.folder for topology, run in found.items()}
 
     def _ask(self, topology: str, folder: Path, texts: Texts) -> PronounModel:
-        import torch
-
         from models.inspect.minimal_pair import read_pair
         from models.pronouns.reading import as_read, read_sentence
-        from models.pronouns.resolving import resolve
+        from models.pronouns.resolving import noun_scores
         from models.runs.run_folder import RunFolder
 
         run = RunFolder.open(folder)
@@ -151,15 +136,7 @@ class PronounControl(OneJob):
             pair = read_pair(loaded.model, loaded.tokenizer, (as_read(texts[0]), as_read(texts[1])))
         except ValueError as error:
             return dataclasses.replace(known, problem=str(error))
-        scores = [resolve(loaded.model, [reading])[0] for reading in readings]
-        first, second = (
-            NounScores(
-                nouns=tuple(candidate.noun for candidate in reading.candidates),
-                probabilities=tuple(torch.tensor(each).softmax(0).tolist()),
-                scores=tuple(each),
-            )
-            for reading, each in zip(readings, scores, strict=True)
-        )
+        first, second = (noun_scores(loaded.model, reading) for reading in readings)
         return dataclasses.replace(known, reading=pair, nouns=(first, second))
 
     def _load(self, topology: str, run: Any) -> _Loaded:

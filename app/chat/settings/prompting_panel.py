@@ -151,9 +151,9 @@ class PromptingPanel(QWidget):
     @Slot()
     def _show_state(self) -> None:
         model, failure = self._session.chat_model, self._next.failure
-        talks = model is not None and model.talks
+        is_chat = model is not None and model.is_chat_model
         for widget in (self.system, self.edit, *self.choices.values()):
-            widget.setEnabled(talks)
+            widget.setEnabled(is_chat)
         self.problem.setText(failure.sentence if failure is not None else "")
         self.problem.setVisible(failure is not None)
         self.own.setVisible(bool(self._prompting.template))
@@ -168,7 +168,7 @@ class PromptingPanel(QWidget):
         model = self._session.chat_model
         if model is None:
             return "No model is open."
-        if not model.talks:
+        if not model.is_chat_model:
             return "This model holds no conversations, so nothing is put around what you write."
         if self._prompting.template:
             return "Edited here, for this chat."

@@ -166,7 +166,7 @@ def _reply(
     started = ReplyStarted(step=about.step, n_prompt=0)
     if about.mode == "fill":
         raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
-    said = [{"role": "user", "content": prompt}] if about.talks else prompt
+    said = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
     asked = ReplyRequest(messages=said, sampling=sampling, prompting=Prompting(system=system))
     with _naming(about):
         for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):

@@ -57,7 +57,7 @@ class ConfigForm(QWidget):
         self._config = config
         self._problems: dict[str, str] = {}
         self._zero_words = dict(zero_words or {})
-        self._meaningless: frozenset[str] = frozenset()
+        self._inactive: frozenset[str] = frozenset()
         self._fields = {
             f.name: f
             for f in dataclasses.fields(config)
@@ -135,9 +135,9 @@ class ConfigForm(QWidget):
         self._show(config)
         self._set_problems([])
 
-    def set_meaningless(self, names: Collection[str]) -> None:
+    def set_inactive(self, names: Collection[str]) -> None:
         """Hide these fields, which change nothing beside what is chosen elsewhere; they keep their values."""
-        self._meaningless = frozenset(names)
+        self._inactive = frozenset(names)
         self._refresh(self._config)
 
     def apply(self, changes: Mapping[str, Any]) -> None:
@@ -261,7 +261,7 @@ class ConfigForm(QWidget):
 
     def _show_rows(self, config: Any, always: set[str]) -> None:
         used = {name for name, f in self._fields.items() if is_used(config, f)}
-        names = (used - self._meaningless) | always
+        names = (used - self._inactive) | always
         changed = {name: getattr(config, name) != f.default for name, f in self._fields.items()}
         for group in self._groups.values():
             group.show_rows(names, changed)

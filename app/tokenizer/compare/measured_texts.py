@@ -19,8 +19,8 @@ from app.tokenizer.corpus_picker import CorpusPicker
 from app.worker.aside import Aside
 from app.worker.failures import Failure
 from app.worker.progress_events import latest_progress
-from models.data.corpus_texts import CorpusChoice, corpus_texts
-from models.data.language_texts import LANGUAGE_NAMES, language_texts
+from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
+from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.events import Event, Phase, Progress
 from models.tokenizers.text.compare import MeasuredPart, Source, compare
 from models.tokenizers.text.text_measures import Figures

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from app.tokenizer.compare.clusters import cluster_edges
 from models.tokenizers.codec import placed_parts, show_bytes
-from models.tokenizers.unknown import unknown_ids
+from models.tokenizers.special_tokens import unknown_ids
 
 Floats = NDArray[np.float64]
 

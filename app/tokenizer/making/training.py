@@ -48,8 +48,8 @@ class TokenizerControl(OneJob):
             raise ValueError(f"There is a tokenizer called {name!r} already: choose another name.")
 
         def make() -> Iterator[Event]:
+            from models.data.sources import prepare_corpus
             from models.tokenizers import train_in_child
-            from models.training.prepare import prepare_corpus
 
             corpus = yield from prepare_corpus(self._library, data)
             files = [corpus.path("train")]

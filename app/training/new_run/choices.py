@@ -15,7 +15,7 @@ from app.session.session import Session
 from app.training.new_run.data_picker import DataPicker
 from app.training.new_run.design_picker import DesignPicker
 from app.training.new_run.tokenizer_picker import TokenizerPicker
-from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig, meaningless_settings
+from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig, inactive_fields
 
 DEFAULT_PROMPTS = {
     "tiny-world": ("Tell me a story about Anna and the kite.",),
@@ -126,7 +126,7 @@ class RunChoices(QScrollArea):
 
     @Slot()
     def _on_design(self) -> None:
-        self.form.set_meaningless(meaningless_settings(self._session.design))
+        self.form.set_inactive(inactive_fields(self._session.design))
         self.changed.emit()
 
     @Slot()

@@ -14,9 +14,9 @@ from app.kit.forms.config_form import ConfigForm
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import counted
 from app.session.session import Session
-from models.runs.checkpoint_list import CheckpointInfo, list_checkpoints
+from models.runs.fork import CheckpointInfo, list_checkpoints
 from models.runs.run_folder import RunFolder
-from models.settings.run_spec import meaningless_settings
+from models.settings.run_spec import inactive_fields
 
 _FIXED = ("optimizer",)
 """What a fork cannot change: its checkpoint holds that optimizer's state."""
@@ -63,7 +63,7 @@ class ForkDialog(QDialog):
         self.name.setToolTip("What to call the fork in the list")
         train = dataclasses.replace(run.spec.train, **(changes or {}))
         self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Watching"))
-        self.form.set_meaningless(meaningless_settings(run.spec.model))
+        self.form.set_inactive(inactive_fields(run.spec.model))
         self._about = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
         self.start = button(

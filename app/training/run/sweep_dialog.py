@@ -19,7 +19,7 @@ from app.kit.words.value_words import counted
 from app.session.session import Session
 from models.runs.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
 from models.runs.sweep_result import sweep_tag
-from models.settings.run_spec import RunSpec, meaningless_settings
+from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
 from models.settings.spec_changes import value_of
 
@@ -251,13 +251,13 @@ class _AxisRow(QWidget):
 
 def _settings(base: RunSpec) -> list[tuple[str, str]]:
     """(name, title) of everything that can vary, and changes something in this run."""
-    meaningless = meaningless_settings(base.model)
+    inactive = inactive_fields(base.model)
     return [
         (f"{table}.{f.name}", str(f.metadata.get("label", f.name)))
         for table, f in _fields(base)
         if f"{table}.{f.name}" not in _LEFT_OUT
         and is_used(getattr(base, table), f)
-        and not (table == "train" and f.name in meaningless)
+        and not (table == "train" and f.name in inactive)
     ]
 
 

@@ -48,7 +48,7 @@ def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider
     assert window.pages.current == "chat"
     until(lambda: session.chat_state == "ready")
     assert session.chat_model is not None
-    assert session.chat_model.talks
+    assert session.chat_model.is_chat_model
     assert isinstance(window.pages.page("chat"), ChatTab)
 
     heard: list[Event] = []

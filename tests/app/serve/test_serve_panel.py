@@ -77,10 +77,10 @@ def test_on_it_says_where_and_how(shown: Shown, qtbot: QtBot) -> None:
     panel.copy_url.click()
     assert QGuiApplication.clipboard().text() == ON.url
     panel.copy_snippet.click()
-    assert QGuiApplication.clipboard().text() == python_snippet(ON.url, "tiny", talks=True)
+    assert QGuiApplication.clipboard().text() == python_snippet(ON.url, "tiny", is_chat_model=True)
     panel.way._group.button(1).click()
     panel.copy_snippet.click()
-    assert QGuiApplication.clipboard().text() == curl_snippet(ON.url, "tiny", talks=True)
+    assert QGuiApplication.clipboard().text() == curl_snippet(ON.url, "tiny", is_chat_model=True)
     assert panel.counts.text() == "none yet"
     shown.see(dataclasses.replace(ON, calls=(CALL,), n_answered=1))
     assert panel.counts.text() == "1 answer so far"
@@ -116,6 +116,6 @@ def test_a_request_in_one_line(changes: dict[str, object], words: str) -> None:
 
 
 def test_snippets_are_for_what_the_model_does() -> None:
-    compile(python_snippet("http://127.0.0.1:1/v1", "it's “tiny”", talks=False), "snippet", "exec")
-    assert "/v1/completions" in curl_snippet("http://127.0.0.1:1/v1", "it's", talks=False)
-    assert "completions.create" in python_snippet("u", "m", talks=False)
+    compile(python_snippet("http://127.0.0.1:1/v1", "it's “tiny”", is_chat_model=False), "snippet", "exec")
+    assert "/v1/completions" in curl_snippet("http://127.0.0.1:1/v1", "it's", is_chat_model=False)
+    assert "completions.create" in python_snippet("u", "m", is_chat_model=False)

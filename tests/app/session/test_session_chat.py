@@ -29,7 +29,7 @@ def test_chat_with_the_model_as_it_is_while_it_trains(
     until(lambda: session.chat_state == "ready")
     model = session.chat_model
     assert model is not None
-    assert (model.which, model.talks, model.source) == ("live", False, "files")
+    assert (model.which, model.is_chat_model, model.source) == ("live", False, "files")
     assert session.send_chat("The cat", SamplingConfig(max_tokens=5, temperature=0.0))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
     first = next(event for event in heard.chat if isinstance(event, ReplyStarted))

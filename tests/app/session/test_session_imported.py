@@ -26,7 +26,7 @@ def test_an_imported_model_writes(
     assert session.open_chat_model(run.id)
     until(lambda: session.chat_state == "ready")
     assert session.chat_model is not None
-    assert (session.chat_model.name, session.chat_model.talks) == ("llama", False)
+    assert (session.chat_model.name, session.chat_model.is_chat_model) == ("llama", False)
     session.send_chat("The cat", SamplingConfig(max_tokens=5))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
     assert not heard.failures

@@ -94,7 +94,7 @@ def test_an_opened_text_file_is_offered_both_ways(
     assert window.pages.current == "chat"
     until(lambda: window.session.chat_state == "ready")
     assert window.session.chat_model is not None
-    assert not window.session.chat_model.talks
+    assert not window.session.chat_model.is_chat_model
 
 
 def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(

@@ -186,7 +186,7 @@ def test_the_bare_loop_learns_exactly_what_the_trainer_does(library: Library, tm
     losses = []
     for event in trainer.events():
         if isinstance(event, RunStarted):
-            bare = BareLoop(trainer.parts, run.spec.train)
+            bare = BareLoop(trainer.context, run.spec.train)
             bare.prepare(0, 6)
         elif isinstance(event, TrainMetrics):
             losses.append(event.loss)

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from models.data.batch import Rows
 from models.data.denoising import HIDDEN, Denoising
-from models.data.plain_objectives import make_objective
+from models.data.objectives import make_objective
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import objective_of

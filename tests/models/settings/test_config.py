@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.settings.model_config import GATED, ModelConfig, differences, upgraded
+from models.settings.model_config import ModelConfig, differences, upgraded
+from models.settings.model_slots import GATED
 from models.settings.presets import PRESETS
 from models.settings.slots import SettingError, is_used
 

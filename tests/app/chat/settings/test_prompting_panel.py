@@ -13,8 +13,8 @@ from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.settings.prompting_panel import PromptingPanel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.chat.form import ChatForm
 from models.chat.prompting import Prompting, build_prompt
+from models.chat.template_config import ChatTemplateConfig
 from models.library.library import Library
 from models.number_words import percent
 from models.tokenizers import train_tokenizer
@@ -22,7 +22,7 @@ from tests.app.heard import Until
 from tests.app.small_models import put_model
 from tests.models.chat.test_chat_template import SMOLLM2
 
-FORM = ChatForm(template=SMOLLM2)
+FORM = ChatTemplateConfig(template=SMOLLM2)
 TALK = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello you"}]
 
 
@@ -41,7 +41,7 @@ def next_prompt(session: Session, library: Library, tokenizer: Tokenizer, until:
     session.open_chat_model("decoder-only")
     until(lambda: session.chat_state == "ready")
     assert session.chat_model is not None
-    assert session.chat_model.talks
+    assert session.chat_model.is_chat_model
     found.set_conversation(TALK)
     until(lambda: not found.busy)
     return found

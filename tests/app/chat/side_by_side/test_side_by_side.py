@@ -16,7 +16,7 @@ from app.chat.side_by_side.page import SideBySidePage
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.worker.job import INTERACTIVE, Job
-from models.chat.form import ChatForm
+from models.chat.template_config import ChatTemplateConfig
 from models.events import Event
 from models.inference.reply import ReplyStarted
 from models.library.library import Library
@@ -131,7 +131,7 @@ def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, ses
 def test_models_that_talk_are_told_the_system_prompt(
     session: Session, library: Library, theme: ThemeProvider, byte_tokenizer: Tokenizer, qtbot: QtBot, until: Until
 ) -> None:
-    form = ChatForm(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    form = ChatTemplateConfig(template="{% for m in messages %}[{{ m.content }}]{% endfor %}")
     run_id = put_model(library, byte_tokenizer, "decoder-only", form=form)
     [checkpoint] = (library.runs / run_id / "checkpoints").iterdir()
     shutil.copytree(checkpoint, checkpoint.with_name("step-00000099"))

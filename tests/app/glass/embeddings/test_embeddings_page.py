@@ -11,7 +11,7 @@ from app.glass.embeddings.page import EmbeddingsPage
 from app.glass.focus import Focus
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.inspect.embedding_map import map_of, nearest, tables
+from models.inspect.embedding_map import nearest, pca_2d, tables
 from tests.app.glass.opened import open_random, text_of
 from tests.app.heard import Until
 
@@ -32,7 +32,7 @@ def test_neighbours_of_what_is_clicked(
     model, _ = open_random(session, "llama-tiny", byte_tokenizer)
     until(lambda: page.table is not None)
     assert page.table is not None
-    found = map_of(tables(model)["input"])
+    found = pca_2d(tables(model)["input"])
     assert page.table.map.points == pytest.approx(found.points)
     assert len(page.table.names) == 380
     assert page.table.names[300] == "#300"

@@ -11,8 +11,8 @@ import torch
 
 from app.serve.endpoint.orders import chat_orders
 from app.serve.endpoint.schemas import ChatAsked
-from models.chat.form import ChatForm
 from models.chat.own_template import encode_messages
+from models.chat.template_config import ChatTemplateConfig
 from models.events import ReplyFinished, TokenMade
 from models.inference.generate import generate
 from models.settings.sampling_config import SamplingConfig
@@ -226,7 +226,7 @@ def test_who_leaves_stops_the_answer(client: openai.OpenAI, endpoint: Endpoint) 
 
 
 def test_what_a_request_leaves_off_is_as_the_makers_advise(endpoint: Endpoint) -> None:
-    form = ChatForm(sampling={"temperature": 0.2, "top_k": 5})
+    form = ChatTemplateConfig(sampling={"temperature": 0.2, "top_k": 5})
     served = dataclasses.replace(endpoint.served, form=form)
     asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "top_k": -1})
     (order,) = chat_orders(served, asked)
@@ -236,7 +236,7 @@ def test_what_a_request_leaves_off_is_as_the_makers_advise(endpoint: Endpoint) -
 
 def test_a_model_with_a_template_of_its_own(endpoint: Endpoint) -> None:
     template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
-    served = dataclasses.replace(endpoint.served, form=ChatForm(template=template))
+    served = dataclasses.replace(endpoint.served, form=ChatTemplateConfig(template=template))
     asked = ChatAsked.model_validate({"model": "tiny", "messages": ASKED, "stop": "x"})
     (order,) = chat_orders(served, asked)
     assert decode(served.tokenizer, order.ids) == "user: Where is Ben?\nassistant:"

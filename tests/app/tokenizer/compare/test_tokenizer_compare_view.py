@@ -26,8 +26,8 @@ from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
 from app.tokenizer.compare.text_work import MOST_DRAWN
 from app.tokenizer.compare.view import TokenizerCompareView
 from models import cost
-from models.data.language_texts import LANGUAGE_NAMES
 from models.data.tiny_world import parallel
+from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.settings.presets import PRESETS
 from models.tokenizers import encode_text, save_tokenizer, token_pieces, train_tokenizer
 
@@ -267,7 +267,7 @@ def test_languages_are_measured_into_bars(
 
 
 def few_stories(language: str) -> object:
-    from models.data.language_texts import language_texts
+    from models.data.corpus_texts import language_texts
 
     return language_texts(language, 3)
 

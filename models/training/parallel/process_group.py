@@ -1,7 +1,7 @@
-"""The processes that train one run together. One of them leads; alone it is a team of one, which costs nothing.
+"""The processes that train one run together, of which one decides; a single one is a group too, which costs nothing.
 
-The first process (rank 0) leads: it holds the run's folder, writes, samples and decides. What takes all of them begins
-with an order of the leader, which the others wait for (`models.training.follow`). No torch.distributed import.
+The main process (rank 0) holds the run's folder, writes, samples and decides. What takes all of them begins with a
+command that it broadcasts, and that the others wait for (`models.training.follow`). No torch.distributed import.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from models.data.batch import Batch
 
 
-class Order(IntEnum):
-    """What the leader has all processes do, together."""
+class Command(IntEnum):
+    """What the main process has all of them do, together."""
 
     END = 0
     GRADIENTS = 1
@@ -31,14 +31,14 @@ class Order(IntEnum):
     SAVE = 6
 
 
-class Team:
-    """A team of one: this process. `rank` counts the processes of all machines, `local_rank` those of this one."""
+class ProcessGroup:
+    """A group of one: this process. `rank` counts the processes of all machines, `local_rank` those of this one."""
 
     rank = local_rank = 0
     size = local_size = 1
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         return self.rank == 0
 
     def device_name(self, wanted: str) -> str:
@@ -46,46 +46,46 @@ class Team:
         return wanted
 
     @contextlib.contextmanager
-    def together(self, order: Order, *numbers: float) -> Iterator[None]:
-        """Around what all do: the leader tells the others, who are in here because they were told."""
+    def together(self, command: Command, *numbers: float) -> Iterator[None]:
+        """Around what all do: the main process tells the others, which are in here because they were told."""
         yield
 
-    def share(self, batch: Batch) -> Batch:
+    def shard(self, batch: Batch) -> Batch:
         """The rows of a batch that this process computes; all shares together are the batch."""
         return batch
 
-    def sums(self, numbers: Sequence[float]) -> list[float]:
+    def all_reduce_numbers(self, numbers: Sequence[float]) -> list[float]:
         """Each of the numbers, added up over all processes."""
         return list(numbers)
 
-    def add_up(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum of the processes' tensors of one shape, without a gradient."""
         return tensor
 
-    def agree(self, number: int) -> int:
-        """The leader's number, in all processes."""
+    def broadcast(self, number: int) -> int:
+        """The main process's number, in all processes."""
         return number
 
-    def agree_on_text(self, text: str) -> str:
-        """The leader's text, in all processes."""
+    def broadcast_text(self, text: str) -> str:
+        """The main process's text, in all processes."""
         return text
 
-    def heed(self) -> tuple[Order, list[float]]:
-        """Wait for the leader's next order; it and its numbers."""
-        raise AssertionError("nobody leads this process")
+    def receive_command(self) -> tuple[Command, list[float]]:
+        """Wait for the main process's next command; it and its numbers."""
+        raise AssertionError("this is the main process")
 
-    def wait_for_all(self) -> None:
+    def barrier(self) -> None:
         """Go on when all have come here; RuntimeError where one has ended."""
 
-    def dismiss(self) -> None:
-        """The leader ends: so may the others."""
+    def shutdown(self) -> None:
+        """The main process ends: so may the others."""
 
-    def is_loss(self, error: Exception) -> bool:
+    def is_lost_process(self, error: Exception) -> bool:
         """Whether an error says that another process is gone."""
         return False
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 
 
 def is_one_of_several() -> bool:
@@ -103,16 +103,3 @@ def end_process(status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
-
-
-@contextlib.contextmanager
-def join() -> Iterator[Team]:
-    """The team that this process belongs to within the block: torchrun's, or it alone."""
-    if not is_one_of_several():
-        yield ALONE
-        return
-    from models.training.parallel.processes import Processes
-
-    team = Processes.begin()
-    yield team
-    team.end()  # not after an error: it would wait for those that are gone

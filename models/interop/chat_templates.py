@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.chat.form import ChatForm
 from models.chat.template import MARKS
+from models.chat.template_config import ChatTemplateConfig
 from models.files.atomic import atomic_write_json, read_json
 from models.files.gguf_file import read_description
 from models.interop.loading import is_gguf, is_hugging_face
@@ -24,13 +24,17 @@ _GGUF_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 _GGUF_ADVISED = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}
 
 
-def write_chat_form(folder: Path, form: ChatForm) -> None:
+def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> None:
     """Keep it beside a run's other files."""
-    about = {"template": form.template, "marks": dict(form.marks), "end_ids": list(form.end_ids)}
-    atomic_write_json(folder / FILE, {"format": 1, **about, "sampling": dict(form.sampling)})
+    about = {
+        "template": template_config.template,
+        "marks": dict(template_config.marks),
+        "end_ids": list(template_config.end_ids),
+    }
+    atomic_write_json(folder / FILE, {"format": 1, **about, "sampling": dict(template_config.sampling)})
 
 
-def read_chat_form(path: Path) -> ChatForm:
+def read_template_config(path: Path) -> ChatTemplateConfig:
     """What the model in `path` (as for `load_model`) says about conversations.
 
     A run that was imported by an older version is asked for in its source, as far as that is still there.
@@ -44,20 +48,24 @@ def read_chat_form(path: Path) -> ChatForm:
     if (run / "run.json").is_file():
         source = read_json(run / "run.json").get("lineage", {}).get("source")
         made_here = not isinstance(source, dict) or source.get("format") == "terrarium"
-        return ChatForm() if made_here or not Path(source["path"]).exists() else read_chat_form(Path(source["path"]))
-    return foreign_chat_form(path) if is_gguf(path) or is_hugging_face(path) else ChatForm()
+        return (
+            ChatTemplateConfig()
+            if made_here or not Path(source["path"]).exists()
+            else read_template_config(Path(source["path"]))
+        )
+    return external_template_config(path) if is_gguf(path) or is_hugging_face(path) else ChatTemplateConfig()
 
 
-def foreign_chat_form(path: Path) -> ChatForm:
+def external_template_config(path: Path) -> ChatTemplateConfig:
     """What a Hugging Face folder or a .gguf file says; nothing where its tokenizer cannot be read."""
     try:
         found = read_foreign(path)
     except ValueError:  # whoever loads the model says so
-        return ChatForm()
+        return ChatTemplateConfig()
     end_ids, sampling = _gguf_advice(path) if path.is_file() else _folder_advice(path)
     if found.template and not sampling:
         sampling = dict(_CAREFUL)
-    return ChatForm(template=found.template, marks=dict(found.marks), end_ids=end_ids, sampling=sampling)
+    return ChatTemplateConfig(template=found.template, marks=dict(found.marks), end_ids=end_ids, sampling=sampling)
 
 
 def _folder_advice(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
@@ -83,9 +91,9 @@ def _numbers(said: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, flo
     return {name: value for name, value in found.items() if isinstance(value, int | float)}
 
 
-def _from_dict(said: Mapping[str, Any], file: Path) -> ChatForm:
+def _from_dict(said: Mapping[str, Any], file: Path) -> ChatTemplateConfig:
     try:
-        return ChatForm(
+        return ChatTemplateConfig(
             template=str(said["template"]),
             marks={str(name): str(token) for name, token in said["marks"].items() if name in MARKS},
             end_ids=_ids(said["end_ids"]),

@@ -1,4 +1,4 @@
-"""A team of several processes, started by torchrun, that talk by torch.distributed."""
+"""Several processes, started by torchrun, that talk by torch.distributed."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import torch.distributed as dist
 from torch import Tensor
 
 from models.data.batch import Batch
-from models.training.parallel.team import Order, Team
+from models.training.parallel.process_group import Command, ProcessGroup
 
 _PATIENCE = timedelta(days=7)
-"""How long to wait for an order. The leader may be busy alone (making a corpus, a full disk); a process that ends is
-noticed at once, by its closed connection."""
+"""How long to wait for a command. The main process may be busy alone (making a corpus, a full disk); a process that
+ends is noticed at once, by its closed connection."""
 
 _MOST_NUMBERS = 3
 _SIGNS_OF_LOSS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
 
 
-class Processes(Team):
+class DistributedGroup(ProcessGroup):
     """Several processes on one or more machines. What they tell each other on the way are a few numbers, by gloo."""
 
     def __init__(self, rank: int, size: int, local_rank: int, local_size: int) -> None:
@@ -31,23 +31,23 @@ class Processes(Team):
         self._is_together = False
 
     @classmethod
-    def begin(cls) -> Processes:
+    def begin(cls) -> DistributedGroup:
         """Meet the others: gloo for the CPU, NCCL for CUDA."""
         environment = (os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-        team = cls(*map(int, environment))
-        if dist.is_nccl_available() and team.local_size <= torch.cuda.device_count():
-            torch.cuda.set_device(team.local_rank)
+        process_group = cls(*map(int, environment))
+        if dist.is_nccl_available() and process_group.local_size <= torch.cuda.device_count():
+            torch.cuda.set_device(process_group.local_rank)
             dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_PATIENCE)
         else:
             dist.init_process_group("gloo", timeout=_PATIENCE)
-        return team
+        return process_group
 
     def end(self) -> None:
         """Part from the others."""
         dist.destroy_process_group()
 
     def device_name(self, wanted: str) -> str:
-        """As `Team.device_name`; ValueError where not every process can have a device of its own."""
+        """As `ProcessGroup.device_name`; ValueError where not every process can have a device of its own."""
         if wanted == "mps":
             raise ValueError("Several processes cannot share an Apple GPU: use --device cpu, or one process.")
         if wanted == "cpu" or not torch.cuda.is_available():
@@ -60,35 +60,35 @@ class Processes(Team):
             )
         return "cuda"
 
-    # Orders
+    # Commands
 
     @contextlib.contextmanager
-    def together(self, order: Order, *numbers: float) -> Iterator[None]:
-        if self.leads:
+    def together(self, command: Command, *numbers: float) -> Iterator[None]:
+        if self.is_main_process:
             self._is_together = True
-            self._order(order, numbers)
+            self._broadcast_command(command, numbers)
         yield
         self._is_together = False  # not after an error, when nobody knows where the others are
 
-    def heed(self) -> tuple[Order, list[float]]:
-        assert not self.leads
+    def receive_command(self) -> tuple[Command, list[float]]:
+        assert not self.is_main_process
         message = torch.empty(1 + _MOST_NUMBERS, dtype=torch.float64)
         dist.broadcast(message, src=0)
-        return Order(int(message[0])), message[1:].tolist()
+        return Command(int(message[0])), message[1:].tolist()
 
-    def dismiss(self) -> None:
-        if self.leads and not self._is_together:
+    def shutdown(self) -> None:
+        if self.is_main_process and not self._is_together:
             with contextlib.suppress(RuntimeError):  # one has ended already
-                self._order(Order.END, ())
+                self._broadcast_command(Command.END, ())
 
-    def _order(self, order: Order, numbers: Sequence[float]) -> None:
+    def _broadcast_command(self, command: Command, numbers: Sequence[float]) -> None:
         padding = [0.0] * (_MOST_NUMBERS - len(numbers))
-        dist.broadcast(torch.tensor([order, *numbers, *padding], dtype=torch.float64), src=0)
+        dist.broadcast(torch.tensor([command, *numbers, *padding], dtype=torch.float64), src=0)
 
     # What they share
 
-    def share(self, batch: Batch) -> Batch:
-        """As `Team.share`. Where there are fewer rows than processes, some get one that counts nothing."""
+    def shard(self, batch: Batch) -> Batch:
+        """As `ProcessGroup.shard`. Where there are fewer rows than processes, some get one that counts nothing."""
         rows = slice(self.rank, None, self.size)
         is_spare = self.rank >= len(batch.inputs)
         if is_spare:
@@ -106,32 +106,32 @@ class Processes(Team):
             n_tokens=None,
         )
 
-    def sums(self, numbers: Sequence[float]) -> list[float]:
-        result: list[float] = self.add_up(torch.tensor(numbers, dtype=torch.float64)).tolist()
+    def all_reduce_numbers(self, numbers: Sequence[float]) -> list[float]:
+        result: list[float] = self.all_reduce(torch.tensor(numbers, dtype=torch.float64)).tolist()
         return result
 
-    def add_up(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         total = tensor.detach().clone()
         dist.all_reduce(total)
         return total
 
-    def agree(self, number: int) -> int:
+    def broadcast(self, number: int) -> int:
         message = torch.tensor([number])
         dist.broadcast(message, src=0)
         return int(message)
 
-    def agree_on_text(self, text: str) -> str:
+    def broadcast_text(self, text: str) -> str:
         encoded = list(text.encode())
-        message = torch.zeros(self.agree(len(encoded)), dtype=torch.uint8)
-        if self.leads:
+        message = torch.zeros(self.broadcast(len(encoded)), dtype=torch.uint8)
+        if self.is_main_process:
             message.copy_(torch.tensor(encoded))
         dist.broadcast(message, src=0)
         return bytes(message.tolist()).decode()
 
-    def wait_for_all(self) -> None:
-        self.sums([1.0])
+    def barrier(self) -> None:
+        self.all_reduce_numbers([1.0])
 
-    def is_loss(self, error: Exception) -> bool:
+    def is_lost_process(self, error: Exception) -> bool:
         if not isinstance(error, RuntimeError):
             return False
         return isinstance(error, dist.DistError) or any(sign in str(error) for sign in _SIGNS_OF_LOSS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.inference import threads as pace
-from models.inference.threads import Pace
+from models.inference import threads
+from models.inference.threads import ThreadTuner
 
 
 class Machine:
@@ -15,7 +15,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], n_threads: int = 2) -> None:
         self.seconds, self.now, self.n_threads = seconds, 0.0, n_threads
         self.used: list[int] = []
-        monkeypatch.setattr(pace.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(threads.time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(torch, "get_num_threads", lambda: self.n_threads)
         monkeypatch.setattr(torch, "set_num_threads", lambda n: setattr(self, "n_threads", n))
 
@@ -28,7 +28,7 @@ class Machine:
 @pytest.mark.parametrize(("seconds", "faster"), [({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 50.0}, 1)])
 def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], faster: int) -> None:
     machine = Machine(monkeypatch, seconds)
-    steps = Pace(is_small=False)
+    steps = ThreadTuner(is_small=False)
     assert {steps.run(machine.step) for _ in range(900)} == {"done"}
     assert machine.used[:4] == [2, 1, 2, 1]
     slower = 3 - faster
@@ -39,7 +39,7 @@ def test_the_faster_way_is_taken(monkeypatch: pytest.MonkeyPatch, seconds: dict[
 
 def test_a_machine_that_gets_busy_is_noticed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 1.0, 2: 0.5})
-    steps = Pace(is_small=False)
+    steps = ThreadTuner(is_small=False)
     for _ in range(10):
         steps.run(machine.step)
     machine.seconds[2] = 90.0
@@ -55,7 +55,7 @@ def test_a_machine_that_gets_busy_is_noticed_at_once(monkeypatch: pytest.MonkeyP
 
 def test_small_work_is_never_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 1.0, 2: 0.5})
-    steps = Pace(is_small=True)
+    steps = ThreadTuner(is_small=True)
     for _ in range(50):
         steps.run(machine.step)
     assert set(machine.used) == {1}
@@ -63,7 +63,7 @@ def test_small_work_is_never_shared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_core_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 1.0}, n_threads=1)
-    steps = Pace(is_small=False)
+    steps = ThreadTuner(is_small=False)
     for _ in range(50):
         steps.run(machine.step)
     assert set(machine.used) == {1}
@@ -71,7 +71,7 @@ def test_one_core_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_threads_that_somebody_else_has_changed_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 1.0, 2: 0.5})
-    steps = Pace(is_small=False)
+    steps = ThreadTuner(is_small=False)
     steps.run(machine.step)
     machine.n_threads = 1  # a training between two tokens of a reply
     steps.run(machine.step)
@@ -80,7 +80,7 @@ def test_threads_that_somebody_else_has_changed_stay_so(monkeypatch: pytest.Monk
 
 def test_all_threads_are_there_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, {1: 1.0, 2: 2.0})
-    steps = Pace(is_small=True)
+    steps = ThreadTuner(is_small=True)
     with pytest.raises(ZeroDivisionError):
         steps.run(lambda: 1 // 0)
     assert machine.n_threads == 2

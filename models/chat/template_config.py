@@ -20,7 +20,7 @@ _PROBE = ("\ue000A", "\ue000B")  # what no template has in its own text
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatForm:
+class ChatTemplateConfig:
     """What a model says about conversations with it.
 
     template: its chat template (Jinja); "" for our own format, or none. marks: the tokens that the template may call by
@@ -42,16 +42,18 @@ class ReplyEnds:
     texts: tuple[str, ...] = ()
 
 
-def reply_ends(config: ModelConfig, tokenizer: Tokenizer, form: ChatForm, template: str = "") -> ReplyEnds:
+def reply_ends(
+    config: ModelConfig, tokenizer: Tokenizer, template_config: ChatTemplateConfig, template: str = ""
+) -> ReplyEnds:
     """What ends a reply by a template; "" for the model's own.
 
     Besides the tokens that the model's makers name it is what the template itself puts after a reply: a special token,
     or a text that begins the next message (“User:”).
     """
     named = end_id(tokenizer, config)
-    ids = [*form.end_ids, *([] if named is None else [named])]
-    template = template or form.template
-    after = _after_reply(template, form.marks) if template else ""
+    ids = [*template_config.end_ids, *([] if named is None else [named])]
+    template = template or template_config.template
+    after = _after_reply(template, template_config.marks) if template else ""
     first = encode_prompt(tokenizer, after.lstrip())[:1] if after.strip() else []
     special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     if first and first[0] in special:
@@ -76,11 +78,11 @@ def _after_reply(template: str, marks: Mapping[str, str]) -> str:
     return between[0] if between[1] else ""
 
 
-def speaks_our_format(tokenizer: Tokenizer) -> bool:
+def uses_native_template(tokenizer: Tokenizer) -> bool:
     """Whether the tokenizer has the tokens of our own conversations."""
     return all(tokenizer.token_to_id(f"<|{role}|>") is not None for role in ROLES)
 
 
-def shown_template(form: ChatForm, tokenizer: Tokenizer) -> str:
+def shown_template(template_config: ChatTemplateConfig, tokenizer: Tokenizer) -> str:
     """The model's template as one may look at it and edit it; "" where it has none."""
-    return form.template or (CHAT_TEMPLATE.strip() if speaks_our_format(tokenizer) else "")
+    return template_config.template or (CHAT_TEMPLATE.strip() if uses_native_template(tokenizer) else "")
