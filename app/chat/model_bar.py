@@ -9,10 +9,10 @@ from app.chat.model_picker import ModelPicker
 from app.kit.basics import button, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, short_count
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS
+from models.number_words import percent, short_count
 
 
 class ModelBar(QWidget):

@@ -8,16 +8,15 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QVBoxLa
 from app.kit.basics import button, frame, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.stepper import Stepper
 from app.quickstart.text_result import TextResult
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from app.session.status import duration
 from app.session.training_state import TrainingState
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.sample_feed import SampleFeed
+from models.number_words import duration, percent
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)

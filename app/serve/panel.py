@@ -11,12 +11,12 @@ from app.kit.forms.editors import IntBox
 from app.kit.layout.segments import Segments
 from app.kit.text.code_editor import CodeEditor
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.serve.calls import ServeCalls
 from app.serve.serving import ServeState
 from app.serve.snippets import curl_snippet, python_snippet
 from app.session.chat_model import ChatModel
 from app.session.session import Session
+from models.number_words import counted
 
 _COPIED_MS = 1500
 _ABOUT = (

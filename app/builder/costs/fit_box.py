@@ -11,9 +11,8 @@ from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.number_label import NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, short_count, size_words
 from app.session.device_memory import Fit, Room, of_room
-from app.session.status import duration
+from models.number_words import duration, percent, short_count, size_words
 
 _STEPS = 1000
 _NONE = "–"

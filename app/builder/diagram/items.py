@@ -13,7 +13,7 @@ from app.builder.diagram.part import Part
 from app.builder.diagram.sketch import STEP
 from app.builder.diagram.tones import tone
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import percent
+from models.number_words import percent
 
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.chat.modes.one_reply import Written
 from app.chat.notebook.text_end import End
-from app.kit.words.value_words import counted
+from models.number_words import counted
 
 
 def notebook_words(end: End | None, written: Written | None) -> str:

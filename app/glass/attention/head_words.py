@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from app.glass.names import site_words
 from app.kit.figures.attention_pictures import share_words
+from app.kit.words.site_words import site_words
 from models.inspect.attention_maps import SiteMap
 from models.inspect.head_patterns import PATTERNS, leading_pattern
 

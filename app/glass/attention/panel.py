@@ -31,9 +31,9 @@ from app.kit.chart_export import Columns
 from app.kit.figures.pictures import Floats
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import percent
 from app.session.session import Session
 from models.inspect.attention_maps import StackMaps, around
+from models.number_words import percent
 
 ABOUT = About(
     title="Attention",

@@ -20,6 +20,9 @@ _GOES_ON = "the model goes on here"
 _FAINT = 0.35
 
 
+ROLE_WORDS = {"system": "System", "user": "User", "assistant": "Assistant"}
+
+
 class ChatTokenView(TokenView):
     """Pills of a conversation; what the model learns to write is underlined, what a chat leaves out is faint."""
 

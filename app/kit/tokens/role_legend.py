@@ -7,8 +7,7 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ROLE_COLOURS
-from app.tokenizer.conversation_editor import ROLE_WORDS
+from app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 
 _SWATCH = 10
 

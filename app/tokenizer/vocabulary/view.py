@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 from app.kit.basics import EmptyState, button, label, panes, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted, percent
 from app.session.session import Session
 from app.tokenizer.vocabulary.charts import VocabularyCharts
 from app.tokenizer.vocabulary.filters import VocabularyFilters
@@ -24,6 +23,7 @@ from app.tokenizer.vocabulary.usage_counter import Counted, UsageCounter
 from app.worker.aside import Aside
 from app.worker.failures import Failure
 from models.events import Event, Progress
+from models.number_words import counted, percent
 from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
 from models.tokenizers.vocabulary.table import Vocabulary, vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage

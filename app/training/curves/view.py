@@ -16,11 +16,9 @@ from app.kit.charts.linked_charts import LinkedCharts
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, size_words
 from app.session.run_columns import run_columns
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
-from app.session.status import duration
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
 from app.training.curves.loss_chart import LossChart
@@ -30,6 +28,7 @@ from app.training.curves.run_marks import RunMarks
 from app.training.curves.sample_feed import SampleFeed
 from app.training.curves.small_chart import SmallChart, words_of
 from app.training.shown_run import ShownRun
+from models.number_words import duration, percent, size_unit, size_words
 from models.runs.run_folder import RunFolder
 
 _CHARTS_HIGH = 19
@@ -275,4 +274,4 @@ def _memory_words(train: Table, row: int) -> str:
 
 
 def _memory_scale(most: float) -> tuple[float, str]:
-    return (2.0**30, "GiB") if most >= 2**30 else (2.0**20, "MiB")
+    return size_unit(max(most, 2**20))

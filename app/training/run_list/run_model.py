@@ -8,14 +8,13 @@ from collections.abc import Generator
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.kit.words.value_words import date_words, size_words
 from app.session.session import Session
-from app.session.status import duration
 from app.training.run_list.run_query import matches, sort_runs
 from app.training.run_list.sparkline import loss_points
 from app.worker.aside import Aside
 from models.events import Event, Phase
 from models.library.library import RunInfo
+from models.number_words import date_words, duration, size_words
 
 Index = QModelIndex | QPersistentModelIndex
 

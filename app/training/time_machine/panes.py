@@ -8,12 +8,12 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QVBoxLayout, QWidg
 from app.kit.basics import button, frame, label, row
 from app.kit.motion import prefers_reduced_motion
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
 from app.training.time_machine.attention_pane import AttentionPane
 from app.training.time_machine.snapshots import Snapshot
 from app.training.time_machine.token_bars import TokenBars
 from app.training.time_machine.token_names import TokenNames
 from app.training.time_machine.written import Written
+from models.number_words import percent
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.row_tips import RowTips
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
+from models.number_words import percent
 from models.tokenizers import Piece
 
 N_ROWS = 10

@@ -9,10 +9,10 @@ from app.kit.basics import button, frame, label, row
 from app.kit.figures.bar_plot import BarPlot
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count
 from app.training.trials.marked_tokens import MarkedTokens, MarkLegend
 from app.training.trials.objective_words import OBJECTIVES
 from app.training.trials.run_data import text_lengths_picture
+from models.number_words import short_count
 from models.training.trials.findings import DataPreview
 
 _STATS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from app.kit.figures.pictures import Axis, BarPicture, round_ticks
-from app.kit.words.value_words import counted, percent, short_count
+from models.number_words import counted, percent, short_count
 from models.training.trials.findings import Lengths
 
 _LONG = 100_000
