@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QWidget
 
-from app.kit.elided_combo import ElidedCombo
+from app.kit.labels import ElidedCombo
 from app.session.chat_model import LIVE
 from models.library.library import RunInfo
 

@@ -10,8 +10,7 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import frame, label
-from app.kit.scrolling import scrolling
+from app.kit.basics import frame, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
 from app.session.session import Session

@@ -8,8 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
 from app.builder.costs.dry_run import Measured
 from app.kit.basics import button, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
-from app.kit.labels import ElidedLabel
-from app.kit.number_label import NumberLabel
+from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import Fit, Room, of_room
 from models.number_words import duration, percent, short_count, size_words

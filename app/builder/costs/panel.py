@@ -15,8 +15,7 @@ from app.builder.costs.proposal_list import ProposalList
 from app.builder.costs.proposer import Proposer, Question
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.basics import label, row, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.number_label import NumberLabel
+from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.device_memory import Room, budget, fit_of
 from models.cost.fit import Proposal

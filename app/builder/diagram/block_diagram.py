@@ -23,10 +23,13 @@ from app.builder.diagram.lines import Backdrop, WireItem
 from app.builder.diagram.part import Part
 from app.builder.diagram.slot_card import SlotCard
 from app.builder.diagram.view import DiagramView
-from app.kit.theme import ThemeProvider
+from app.kit.basics import button, row
+from app.kit.layout.segments import Segments
+from app.kit.theme import SPACE, ThemeProvider
 from models.settings.model_config import ModelConfig
 
 VIEWS = ("blocks", "area")
+_ZOOM = 1.25
 _FLASH_MS = 700
 _AREA_MARGIN = 24
 _HELP = (
@@ -185,9 +188,9 @@ class BlockDiagram(QWidget):
         self._picture = picture
         marks: list[Mark] = [WireItem(wire, self._parts[wire.key], self._theme) for wire in picture.wires]
         marks += [NodeItem(node, self._parts[node.key], self._theme, self._fonts) for node in picture.nodes]
-        for button in picture.steps:
-            enabled = bool(step(config, button.slot, button.direction))
-            marks.append(StepItem(button, self._parts[button.key], self._theme, enabled=enabled))
+        for arrow in picture.steps:
+            enabled = bool(step(config, arrow.slot, arrow.direction))
+            marks.append(StepItem(arrow, self._parts[arrow.key], self._theme, enabled=enabled))
         return marks
 
     def _draw_area(self) -> list[Mark]:
@@ -283,3 +286,25 @@ class BlockDiagram(QWidget):
 
     def _on_moved(self) -> None:
         self.card.hide()
+
+
+class DiagramPage(QWidget):
+    """The diagram with what changes how it is looked at: blocks, or areas to scale; larger, smaller, all of it."""
+
+    def __init__(self, config: ModelConfig, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.diagram = diagram = BlockDiagram(config, theme)
+        self.kind = Segments(
+            "Diagram", {"blocks": "Blocks", "area": "Area = parameters"}, "Blocks and arrows, or everything to scale"
+        )
+        self.kind.changed.connect(diagram.set_view)
+        self.smaller = button("", theme, lambda: diagram.zoom(1 / _ZOOM), icon="minus", role="quiet", tip="Smaller (−)")
+        self.larger = button("", theme, lambda: diagram.zoom(_ZOOM), icon="plus", role="quiet", tip="Larger (+)")
+        self.fit = button("", theme, diagram.fit, icon="corners-out", role="quiet", tip="Show all of it (0)")
+        for small in (self.smaller, self.larger, self.fit):
+            small.setFixedWidth(28)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addLayout(row(self.kind, None, self.smaller, self.larger, self.fit, spacing=SPACE // 2))
+        layout.addWidget(diagram, 1)

@@ -11,13 +11,27 @@ from app.builder.diagram.geometry import Node, Rect, Step
 from app.builder.diagram.glyphs import paint_curve, paint_heads, paint_mask
 from app.builder.diagram.part import Part
 from app.builder.diagram.sketch import STEP
-from app.builder.diagram.tones import tone
 from app.kit.theme import ThemeProvider
 from models.number_words import percent
 
 _CENTRE, _LEFT = Qt.AlignmentFlag.AlignCenter, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _HIT = 4.0  # how far around small things the pointer counts
+
+
+_TONES = {
+    "embedding": "info",
+    "position": "info",
+    "query": "query",
+    "key": "key",
+    "value": "value",
+    "attention": "query",
+    "feed-forward": "validation",
+    "router": "validation",
+    "conv": "value",
+    "norm": "faint",
+    "head": "accent",
+}
 
 
 def qrect(rect: Rect) -> QRectF:
@@ -224,3 +238,8 @@ class StepItem(Mark):
         painter.drawLine(centre - QPointF(3.2, 0), centre + QPointF(3.2, 0))
         if self.step.direction > 0:
             painter.drawLine(centre - QPointF(0, 3.2), centre + QPointF(0, 3.2))
+
+
+def tone(kind: str) -> str:
+    """The theme's field for the colour that marks a kind of part; '' for what has none of its own."""
+    return _TONES.get(kind, "")

@@ -16,9 +16,8 @@ from app.chat.modes.mask_questions import Filled, Fits, fill, measure
 from app.chat.modes.mode_page import ModePage, Problem
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
-from app.kit.basics import button, column, row
+from app.kit.basics import button, column, row, scrolling
 from app.kit.layout.turning_splitter import TurningSplitter
-from app.kit.scrolling import scrolling
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel

@@ -10,8 +10,7 @@ from app.chat.conversation.next_prompt import NextPrompt, Outlook
 from app.kit.basics import EmptyState, button, frame, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView
-from app.kit.tokens.role_legend import RoleLegend
+from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView, RoleLegend
 from models.chat.tokens import ChatTokens
 from models.number_words import counted, percent
 from models.tokenizers.text.encoded import TokenArrays

@@ -10,9 +10,8 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 from app.chat.side_by_side.comparison import Lane
 from app.chat.side_by_side.difference_text import DifferenceText
 from app.glass.names import signed
-from app.kit.basics import button, column, frame, label, row
-from app.kit.elided_combo import ElidedCombo
-from app.kit.scrolling import scrolling
+from app.kit.basics import button, column, frame, label, row, scrolling
+from app.kit.labels import ElidedCombo
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session

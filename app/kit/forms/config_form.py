@@ -10,10 +10,10 @@ from typing import Any
 from PySide6.QtCore import QEvent, Qt, QTimer, QVariantAnimation, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
 
+from app.kit.basics import prefers_reduced_motion
 from app.kit.forms.editors import FloatBox, IntBox, make_editor
 from app.kit.forms.slot_group import SlotGroup
 from app.kit.forms.slot_row import SlotRow
-from app.kit.motion import prefers_reduced_motion
 from app.kit.theme import ThemeProvider
 from app.kit.words.slot_words import with_labels
 from models.settings.slots import Problem, SettingError, draft, is_used

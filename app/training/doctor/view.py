@@ -8,8 +8,7 @@ import numpy as np
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from app.kit.basics import EmptyState, column, label
-from app.kit.scrolling import scrolling
+from app.kit.basics import EmptyState, column, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
 from app.session.session import Session

@@ -5,8 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
-from app.kit.basics import button, frame, label, row
-from app.kit.motion import prefers_reduced_motion
+from app.kit.basics import button, frame, label, prefers_reduced_motion, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.time_machine.attention_pane import AttentionPane
 from app.training.time_machine.snapshots import Snapshot

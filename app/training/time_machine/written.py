@@ -7,8 +7,7 @@ from PySide6.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app.kit.basics import separator
 from app.kit.theme import SPACE, ThemeProvider
-from app.training.curves.sample_parts import parts
-from app.training.curves.sample_words import as_rich_text, with_changes_marked
+from app.training.curves.sample_words import as_rich_text, parts, with_changes_marked
 from app.training.time_machine.snapshots import Snapshot
 
 
