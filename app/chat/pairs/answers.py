@@ -196,7 +196,7 @@ class NounBars(QWidget):
 
 
 class ChangeBars(PaintedRows):
-    """The tokens whose log-probability differs most between two sentences: probabilities in A and B, and bars of that."""
+    """The tokens whose log-probability differs most between two sentences: probabilities, and bars of that."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__("Tokens whose probability differs most", theme, parent)
