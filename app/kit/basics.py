@@ -103,19 +103,18 @@ def separator() -> QFrame:
 def row(*widgets: QWidget | None, spacing: int = SPACE) -> QHBoxLayout:
     """Widgets side by side; None is a stretch."""
     layout = QHBoxLayout()
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(spacing)
-    for widget in widgets:
-        if widget is None:
-            layout.addStretch(1)
-        else:
-            layout.addWidget(widget)
+    _fill(layout, widgets, spacing)
     return layout
 
 
 def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
     """Widgets above each other; None is a stretch."""
     layout = QVBoxLayout()
+    _fill(layout, widgets, spacing)
+    return layout
+
+
+def _fill(layout: QBoxLayout, widgets: Sequence[QWidget | None], spacing: int) -> None:
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setSpacing(spacing)
     for widget in widgets:
@@ -123,7 +122,6 @@ def column(*widgets: QWidget | None, spacing: int = SPACE) -> QVBoxLayout:
             layout.addStretch(1)
         else:
             layout.addWidget(widget)
-    return layout
 
 
 def panes(*widgets: QWidget, sizes: Sequence[int], grows: int) -> QVBoxLayout:

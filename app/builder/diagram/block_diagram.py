@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PySide6.QtCore import QRect, Qt, QTimer, Signal
-from PySide6.QtGui import QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QGraphicsScene, QVBoxLayout, QWidget
 
 from app.builder.diagram.card import HoverCard
 from app.builder.diagram.describe import describe
 from app.builder.diagram.edits import STEPPED, step
-from app.builder.diagram.export import write_png, write_svg
 from app.builder.diagram.fonts import Fonts
 from app.builder.diagram.geometry import Picture
 from app.builder.diagram.items import AreaItem, Mark, NodeItem, StepItem, qrect
@@ -24,6 +23,7 @@ from app.builder.diagram.part import Part
 from app.builder.diagram.slot_card import SlotCard
 from app.builder.diagram.view import DiagramView
 from app.kit.basics import button, row
+from app.kit.chart_export import PNG_SCALE, write_drawing, write_image
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from models.settings.model_config import ModelConfig
@@ -36,6 +36,9 @@ _HELP = (
     "Arrow keys walk from part to part. Enter edits, Shift with up or down steps a number, plus and minus zoom, "
     "0 fits the picture."
 )
+
+
+_MOST_PIXELS = 16_000
 
 
 class BlockDiagram(QWidget):
@@ -308,3 +311,24 @@ class DiagramPage(QWidget):
         layout.setSpacing(SPACE)
         layout.addLayout(row(self.kind, None, self.smaller, self.larger, self.fit, spacing=SPACE // 2))
         layout.addWidget(diagram, 1)
+
+
+def write_svg(scene: QGraphicsScene, frame: QRectF, ground: QColor, title: str, path: Path) -> None:
+    """Draw what lies in `frame` as SVG."""
+    target = QRectF(QPointF(), frame.size())
+    write_drawing(lambda painter: _render(scene, frame, ground, painter, target), frame.size(), title, path)
+
+
+def write_png(scene: QGraphicsScene, frame: QRectF, ground: QColor, path: Path) -> None:
+    """Draw what lies in `frame` as PNG, two pixels for each of the picture's, within 16,000 pixels."""
+    scale = min(PNG_SCALE, _MOST_PIXELS / max(frame.width(), frame.height()))
+    image = QImage(round(scale * frame.width()), round(scale * frame.height()), QImage.Format.Format_ARGB32)
+    _render(scene, frame, ground, QPainter(image), QRectF(image.rect()))
+    write_image(image, path)
+
+
+def _render(scene: QGraphicsScene, frame: QRectF, ground: QColor, painter: QPainter, target: QRectF) -> None:
+    painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.TextAntialiasing)
+    painter.fillRect(target, ground)
+    scene.render(painter, target, frame, Qt.AspectRatioMode.IgnoreAspectRatio)
+    painter.end()
