@@ -112,7 +112,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
     """Log into the library's logs/terrarium.log, which rotates; where it cannot be written there is no log."""
-    path = Library().logs / "terrarium.log"
+    path = Library().log_file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _LogFile(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from models.settings.model_config import ModelConfig
-from models.settings.run_spec import TrainConfig
+from models.settings.run_spec import DEVICE_NAMES, TrainConfig
 
-DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
 BFLOAT16_FROM = 256
 """The width (d_model) from which on bfloat16 gains more than its conversions cost, where the device is fast at it."""
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from app.builder.costs.design_costs import costs_of
 from app.kit.words.slot_words import UNUSED, differs, label_of, value_in_use, value_words
-from app.kit.words.value_words import short_count, size_words
 from app.session.device_memory import Room
 from models import cost
+from models.number_words import short_count, size_words
 from models.settings.model_config import ModelConfig
 
 COSTS = "Costs"

@@ -13,9 +13,8 @@ from app.builder.design_files import DesignFiles
 from app.builder.design_list import DesignList
 from app.builder.views import DesignViews, stale_mark
 from app.builder.work_size import WorkSize
-from app.kit.basics import label, titled_card
+from app.kit.basics import label, scrolling, titled_card
 from app.kit.forms.config_form import ConfigForm
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.preset_words import design_words, same_preset
 from app.kit.words.slot_words import change_words, changed_slots, zero_words

@@ -14,8 +14,7 @@ from app.session.session import Session
 from models.settings.model_config import ModelConfig
 
 if TYPE_CHECKING:
-    from app.builder.diagram.block_diagram import BlockDiagram
-    from app.builder.diagram.diagram_page import DiagramPage
+    from app.builder.diagram.block_diagram import BlockDiagram, DiagramPage
 
 
 class DesignViews(Views):
@@ -77,7 +76,7 @@ class DesignViews(Views):
     # -- Making them ---------------------------------------------------------------------------------------------------
 
     def _make_diagram(self) -> QWidget:
-        from app.builder.diagram.diagram_page import DiagramPage
+        from app.builder.diagram.block_diagram import DiagramPage
 
         page = DiagramPage(self._design[0], self._theme)
         page.diagram.edited.connect(self.edited)

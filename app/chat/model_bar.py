@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from collections.abc import Sequence
 
-from app.chat.model_picker import ModelPicker
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
+
 from app.kit.basics import button, row
-from app.kit.labels import ElidedLabel
+from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, short_count
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS
+from models.library.library import RunInfo
+from models.number_words import percent, short_count
+
+_SAVED_AT_THE_END = ("finished", "stopped", "paused")
 
 
 class ModelBar(QWidget):
@@ -94,3 +98,52 @@ def _words(model: ChatModel) -> str:
     at_step = f"step {model.step:,}, " if model.which == LIVE else ""
     weights = f" in {model.weights}" if model.weights != KINDS[0] else ""
     return f"{at_step}{short_count(model.n_parameters)} parameters{weights}, on {model.device}"
+
+
+class ModelPicker(ElidedCombo):
+    """Which model one talks to: the one in training, as it is now, or a run's latest checkpoint.
+
+    Signals:
+        picked(which): the user chose a run's id, or LIVE.
+    """
+
+    picked = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setAccessibleName("Model to talk to")
+        self.setToolTip("Which model answers: a run's latest checkpoint, or the model in training as it is now")
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(30)
+        self.setPlaceholderText("Choose a model")
+        self.activated.connect(lambda _: self.picked.emit(str(self.currentData())))
+
+    def set_choices(self, runs: Sequence[RunInfo], live_name: str, current: str, step: int | None) -> None:
+        """Offer the runs that can talk, below the training called `live_name` ('' = none).
+
+        Args:
+            current: which of them is open, '' for none; at `step`, which need not be its latest.
+        """
+        with QSignalBlocker(self):
+            self.clear()
+            if live_name:
+                self.addItem(f"{live_name}, in training now", LIVE)
+                self.setItemData(0, "The weights as they are at the step of each reply", Qt.ItemDataRole.ToolTipRole)
+            for run in runs:
+                self.addItem(f"{run.name}, {_choice_words(run, step if run.id == current else None)}", run.id)
+                self.setItemData(self.count() - 1, f"{run.status}, {run.id}", Qt.ItemDataRole.ToolTipRole)
+            self.setCurrentIndex(self.findData(current) if current else -1)
+        self.setEnabled(self.count() > 0)
+
+    @property
+    def newest_run(self) -> tuple[str, str]:
+        """Id and words of the newest run that can talk; two empty strings where there is none."""
+        ids = [str(self.itemData(i)) for i in range(self.count())]
+        return next(((run_id, self.itemText(i)) for i, run_id in enumerate(ids) if run_id != LIVE), ("", ""))
+
+
+def _choice_words(run: RunInfo, open_step: int | None) -> str:
+    """The step of the checkpoint where it is known: a run that did not end well went on after its last."""
+    if run.status == "imported" or (open_step is None and run.status not in _SAVED_AT_THE_END):
+        return run.status
+    return f"step {run.step if open_step is None else open_step:,}"

@@ -10,9 +10,8 @@ from app.glass.focus import Focus
 from app.glass.panel import GlassPanel
 from app.glass.panel_head import About, PanelHead
 from app.glass.sheet import Sheet
-from app.kit.basics import EmptyState
+from app.kit.basics import EmptyState, scrolling
 from app.kit.export_button import ExportButton, Numbers
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure

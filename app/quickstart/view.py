@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStackedWidget, QVBoxLayout, QWidget
+import math
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row
 from app.kit.labels import ElidedLabel
+from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
 from app.quickstart.accuracy_chart import AccuracyChart
 from app.quickstart.stepper import Stepper
-from app.quickstart.text_result import TextResult
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from app.session.status import duration
 from app.session.training_state import TrainingState
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.sample_feed import SampleFeed
+from models.number_words import duration, percent
 
 STAGES = ("Data", "Tokenizer", "Training", "Evaluation", "Chat")
 DATA, TOKENIZER, TRAINING, EVALUATION, CHAT = range(5)
 _REDRAW_MS = 500
 """Drawing a chart takes a core away from the training: ten times a second cost it a quarter of its speed (measured)."""
+
+
+LOSS, PERPLEXITY, BITS = "validation loss", "perplexity", "bits per byte"
 
 
 def stage_of(state: TrainingState) -> int:
@@ -193,3 +197,49 @@ class QuickStartView(QWidget):
         if state is not None:
             training = self._session.training_active and stage_of(state) == TRAINING
             self.chat_asked.emit("live" if training else state.run_id)
+
+
+class TextResult(QWidget):
+    """How well a model predicts unseen text, and what it writes: a run's last validation and last sample."""
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.stats = StatStrip(
+            {
+                LOSS: "Mean cross-entropy on the text that was kept away from training, in nats per token",
+                PERPLEXITY: "e to the power of that loss: among how many equally likely tokens it still wavers",
+                BITS: "The same loss per byte of text, which can be compared between tokenizers",
+            },
+            theme,
+        )
+        self.sample = label("", wrap=True, selectable=True)
+        self.sample.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.sample.setAccessibleName("Sample")
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        self.sample.setProperty("role", "scrolled")
+        area.setWidget(self.sample)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(SPACE)
+        layout.addWidget(label("On the part of your text that it has never seen", "muted"))
+        layout.addWidget(self.stats)
+        layout.addSpacing(SPACE)
+        layout.addWidget(label("What it writes", "muted"))
+        layout.addWidget(area, 1)
+
+    def show_result(self, history: RunHistory) -> None:
+        """Show a run's last validation and sample; a dash stands where there is none."""
+        loss, bits = (
+            float(history.val[name][-1]) if len(history.val) else math.nan for name in ("loss", "bits_per_byte")
+        )
+        self.stats.set_number(LOSS, _number(loss, 3))
+        self.stats.set_number(PERPLEXITY, _number(math.exp(min(loss, 700.0)), 2))
+        self.stats.set_number(BITS, _number(bits, 3))
+        sample = history.samples[-1] if history.samples else None
+        self.sample.setText(sample.prompt + sample.text if sample is not None else "–")
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}" if math.isfinite(value) else "–"

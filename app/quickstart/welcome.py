@@ -8,9 +8,9 @@ from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, label, row
+from app.kit.logo import program_mark
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.shell.top_bar import program_mark
 
 
 class Welcome(QWidget):

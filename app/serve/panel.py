@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
@@ -11,18 +15,21 @@ from app.kit.forms.editors import IntBox
 from app.kit.layout.segments import Segments
 from app.kit.text.code_editor import CodeEditor
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.serve.calls import ServeCalls
 from app.serve.serving import ServeState
-from app.serve.snippets import curl_snippet, python_snippet
 from app.session.chat_model import ChatModel
 from app.session.session import Session
+from models.number_words import counted
 
 _COPIED_MS = 1500
 _ABOUT = (
     "Lets editors, scripts and other programs on this computer talk to the model that is open in the chat, in the way "
     "that they talk to OpenAI's. No other computer can reach it."
 )
+
+
+_QUESTION = "Hello! Who are you?"
+_BEGINNING = "Once upon a time"
 
 
 class ServePanel(QWidget):
@@ -165,3 +172,42 @@ class _Snippet(CodeEditor):
         frame = max(self.height() - self.viewport().height(), 0)  # less than nothing while it is being laid out
         around = frame + 2 * int(self.document().documentMargin())
         self.setFixedHeight(int(n_lines * self.fontMetrics().lineSpacing()) + around)
+
+
+def curl_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
+    """How the shell asks an endpoint: one command.
+
+    `is_chat_model`: the model holds conversations, else it goes on with a text.
+    """
+    asked: dict[str, object] = {"messages": [{"role": "user", "content": _QUESTION}]}
+    path = "chat/completions"
+    if not is_chat_model:
+        path, asked = "completions", {"prompt": _BEGINNING, "max_tokens": 100}
+    data, on = json.dumps({"model": model, **asked}, ensure_ascii=False), "\\\n  "
+    if sys.platform == "win32":  # whose shell knows only double quotes, and no lines that go on
+        data, on = '"' + data.replace('"', '\\"') + '"', ""
+    else:
+        data = shlex.quote(data)
+    return f'curl {url}/{path} {on}-H "Content-Type: application/json" {on}-d {data}'
+
+
+def python_snippet(url: str, model: str, *, is_chat_model: bool) -> str:
+    """A program for the `openai` package."""
+    name = json.dumps(model, ensure_ascii=False)
+    head = f'from openai import OpenAI\n\nclient = OpenAI(\n    base_url="{url}",\n    api_key="none",\n)\n'
+    if is_chat_model:
+        return head + (
+            "reply = client.chat.completions.create(\n"
+            f"    model={name},\n"
+            f'    messages=[{{"role": "user", "content": "{_QUESTION}"}}],\n'
+            ")\n"
+            "print(reply.choices[0].message.content)"
+        )
+    return head + (
+        "reply = client.completions.create(\n"
+        f"    model={name},\n"
+        f'    prompt="{_BEGINNING}",\n'
+        "    max_tokens=100,\n"
+        ")\n"
+        "print(reply.choices[0].text)"
+    )

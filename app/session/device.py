@@ -9,16 +9,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.device_memory import Room
-from app.shell.diagnostics import free_memory_bytes
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
 from app.worker.worker import Worker
 from models.events import Event
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
+from models.settings.run_spec import DEVICE_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class DeviceControl(QObject):
         super().__init__(parent)
         self._worker = worker
         self._jobs: list[Job] = []
-        self.name = name if name in DEVICES else "auto"
+        self.name = name if name in DEVICE_NAMES else "auto"
         self.label = ""
         self.available: tuple[str, ...] = ("auto", "cpu")
         self.ready = False
@@ -83,8 +82,8 @@ class DeviceControl(QObject):
         self._submit("Load torch", self.name, set_threads=True)
 
     def choose(self, name: str) -> None:
-        """Use `name`, one of DEVICES, from the next job on."""
-        self.name = name if name in DEVICES else "auto"
+        """Use `name`, one of DEVICE_NAMES, from the next job on."""
+        self.name = name if name in DEVICE_NAMES else "auto"
         self.changed.emit()
         self._submit("Look up device", self.name)
 
@@ -142,3 +141,13 @@ class DeviceControl(QObject):
         if job in self._jobs:
             self._jobs.remove(job)
             self.failed.emit(failure)
+
+
+def memory_bytes() -> int:
+    """Main memory that the program uses now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def free_memory_bytes() -> int:
+    """Main memory that programs can still get without others having to give any back."""
+    return int(psutil.virtual_memory().available)

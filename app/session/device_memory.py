@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.kit.words.value_words import percent, size_words
+from models.number_words import percent, size_words
 
 MARGIN = 1.25
 """Estimates of a training's memory are right to within a quarter: what shall surely fit must leave that much."""

@@ -43,13 +43,3 @@ def status_of(training: TrainingState | None, chat: str, *, ready: bool, trying:
     }.get(training.status, name)
     left = training.seconds_left if training.status == "running" else None
     return Status(words=words, seconds_left=left, **count)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words for a status line: “45 s”, “3 min 20 s”, “2 h 5 min”."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

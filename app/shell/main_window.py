@@ -9,7 +9,9 @@ from PySide6.QtCore import QTimer, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QPaintEvent
 from PySide6.QtWidgets import QFileDialog, QMainWindow, QVBoxLayout, QWidget
 
+from app.kit.file_dialogs import FILE_FILTER
 from app.kit.layout.pages import Pages
+from app.kit.logo import program_icon
 from app.kit.theme import ThemeProvider
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
@@ -20,9 +22,8 @@ from app.shell.screens import page_factories
 from app.shell.splitters import remember_splitters, restore_splitters
 from app.shell.status_bar import StatusBar
 from app.shell.toasts import Toasts
-from app.shell.top_bar import TABS, TopBar, program_icon
+from app.shell.top_bar import TABS, TopBar
 from app.shell.view_and_help import ViewAndHelp
-from app.training.new_run.data_picker import FILE_FILTER
 
 if TYPE_CHECKING:
     from app.training.tab import TrainingTab

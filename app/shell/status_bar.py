@@ -8,10 +8,9 @@ from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QWid
 from app.kit.basics import label
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE
-from app.kit.words.value_words import percent
+from app.session.device import memory_bytes
 from app.session.session import Session
-from app.session.status import duration
-from app.shell.diagnostics import bytes_in_words, memory_bytes
+from models.number_words import duration, percent, size_words
 
 _DEVICE_WORDS = {"auto": "Auto", "cpu": "CPU", "cuda": "CUDA", "mps": "Apple GPU (MPS)"}
 _MEMORY_INTERVAL_MS = 2000
@@ -88,7 +87,7 @@ class StatusBar(QFrame):
 
     @Slot()
     def _show_memory(self) -> None:
-        self._memory.setText(bytes_in_words(memory_bytes()))
+        self._memory.setText(size_words(memory_bytes()))
 
     @Slot(int)
     def _on_device_chosen(self, row: int) -> None:

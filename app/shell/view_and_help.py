@@ -7,9 +7,10 @@ from pathlib import Path
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMessageBox, QWidget
 
+from app.kit.file_dialogs import reveal
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.shell.diagnostics import diagnostics, log_file, reveal
+from app.shell.diagnostics import diagnostics
 from app.shell.toasts import Toasts
 
 ABOUT = (
@@ -41,7 +42,7 @@ class ViewAndHelp:
 
     def open_log(self) -> None:
         """Show the log file."""
-        self._reveal(log_file(self._session.library))
+        self._reveal(self._session.library.log_file)
 
     def copy_diagnostics(self) -> None:
         """Put what a report should say on the clipboard."""

@@ -10,13 +10,13 @@ from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QFormLayout, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
-from app.kit.basics import frame, label
-from app.kit.scrolling import scrolling
+from app.kit.basics import frame, label, scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import date_words, size_words, words
+from app.kit.words.value_words import words
 from app.session.session import Session
 from app.tokenizer.making.growth_chart import GrowthChart
 from models.events import VocabularyGrowth
+from models.number_words import date_words, size_words
 from models.settings.tokenizer_options import TokenizerOptions, used_options
 from models.tokenizers import special_ids, tokenizer_kind
 

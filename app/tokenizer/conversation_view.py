@@ -14,16 +14,16 @@ from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ChatTokenView
-from app.kit.words.value_words import percent
+from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView
 from app.session.session import Session
-from app.tokenizer.conversation_editor import ROLE_WORDS, ChatTurns
+from app.tokenizer.conversation_editor import ChatTurns
 from app.worker.aside import Aside
 from app.worker.failures import Failure, describe
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import CHAT_TEMPLATE
 from models.chat.template import MARKS
 from models.chat.tokens import ChatTokens, chat_tokens
+from models.number_words import percent
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_about, read_template
 

@@ -14,13 +14,13 @@ from app.kit.basics import EmptyState, button, column, frame, label, panes, row
 from app.kit.text.text_box import TextBox, highlight
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.token_view import TokenView
-from app.kit.words.value_words import counted
 from app.session.session import Session
 from app.tokenizer.encoder import Encoder
 from app.tokenizer.id_box import IdBox
 from app.tokenizer.text_offsets import TextOffsets
 from app.worker.aside import Aside
 from app.worker.failures import Failure
+from models.number_words import counted
 from models.tokenizers.text.decoding import DecodedIds, decode_ids
 from models.tokenizers.text.encoded import EncodedText
 

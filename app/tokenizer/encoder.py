@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from app.tokenizer.text_offsets import TextOffsets
 from app.worker.aside import Aside
+from models.tokenizers.codec import whole_characters
 from models.tokenizers.text.encoded import EncodedText
 
 AT_ONCE_BYTES = 20_000
@@ -46,8 +47,3 @@ def encode(tokenizer: Tokenizer, text: str) -> tuple[EncodedText, TextOffsets]:
     """The tokens of a text from an input field; half a character, as Qt may hand out, becomes U+FFFD."""
     whole = whole_characters(text)
     return EncodedText(tokenizer, whole), TextOffsets(whole)
-
-
-def whole_characters(text: str) -> str:
-    """`text` with lone surrogates replaced one for one, so that it can be written as UTF-8."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

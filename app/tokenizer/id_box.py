@@ -7,8 +7,7 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from app.kit.basics import frame, label
-from app.kit.text.held_note import HeldNote
-from app.kit.text.text_box import TextBox, highlight
+from app.kit.text.text_box import HeldNote, TextBox, highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.text_offsets import utf16_units
 from models.tokenizers.text.decoding import DecodedIds, IdProblem

@@ -6,11 +6,11 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QInputDialog, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button, frame, label, row
+from app.kit.file_dialogs import reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
 from app.session.session import Session
-from app.shell.diagnostics import reveal
 from app.tokenizer.making.import_menu import TokenizerImport
 from app.tokenizer.views import TokenizerViews
 

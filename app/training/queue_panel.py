@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QListWidget, QListWidgetItem, QMenu, QVBoxLayout, 
 
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
+from models.number_words import counted
 from models.runs.run_queue import Waiting
 
 _MOST_ROWS = 5

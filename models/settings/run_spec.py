@@ -10,6 +10,9 @@ from models.settings.model_config import ModelConfig, upgraded
 from models.settings.slots import check_settings, settings_from_dict, slot
 from models.settings.tokenizer_options import KINDS
 
+DEVICE_NAMES = ("auto", "cpu", "cuda", "mps")
+"""Where a run can compute. No part of its spec: each machine has others."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:

@@ -8,12 +8,10 @@ from PySide6.QtWidgets import QGridLayout, QStackedLayout, QVBoxLayout, QWidget
 from app.builder.costs.dry_run import Measured
 from app.kit.basics import button, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
-from app.kit.labels import ElidedLabel
-from app.kit.number_label import NumberLabel
+from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, short_count, size_words
 from app.session.device_memory import Fit, Room, of_room
-from app.session.status import duration
+from models.number_words import duration, percent, short_count, size_words
 
 _STEPS = 1000
 _NONE = "–"

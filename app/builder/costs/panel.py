@@ -15,12 +15,11 @@ from app.builder.costs.proposal_list import ProposalList
 from app.builder.costs.proposer import Proposer, Question
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.basics import label, row, set_role
-from app.kit.labels import ElidedLabel
-from app.kit.number_label import NumberLabel
+from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count, size_words
 from app.session.device_memory import Room, budget, fit_of
 from models.cost.fit import Proposal
+from models.number_words import short_count, size_words
 from models.settings.model_config import ModelConfig
 
 DEFAULT_BATCH = 24

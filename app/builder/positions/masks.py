@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.kit.figures.pictures import Floats
-from app.kit.words.value_words import percent
 from models.architecture.mask_tables import MaskedText, block_edges, seen_across, seen_from, seen_pairs
 from models.architecture.position_tables import alibi_scores
 from models.inspect.position_weights import stacks
+from models.number_words import percent
 from models.settings.model_config import ModelConfig
 
 MOST_BLOCKS = 64

@@ -6,8 +6,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Slot
 from PySide6.QtWidgets import QBoxLayout, QComboBox, QVBoxLayout, QWidget
 
 from app.builder.positions import biases, rotations, tables
-from app.builder.positions.nothing import nothing_words
-from app.builder.positions.scene import Scene
+from app.builder.positions.scene import Scene, nothing_words
 from app.kit.basics import EmptyState, label, row
 from app.kit.figures.heat_map import HeatMap
 from app.kit.figures.line_plot import LinePlot

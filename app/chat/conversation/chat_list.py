@@ -12,11 +12,10 @@ from app.chat.archive.index import ChatLine
 from app.chat.archive.message_tree import Chat
 from app.chat.conversation.conversation import Conversation
 from app.kit.basics import EmptyState, button, row
-from app.kit.file_dialogs import ask_where_to_save
+from app.kit.file_dialogs import ask_where_to_save, reveal
 from app.kit.item_list import Item, ItemList
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import date_words
-from app.shell.diagnostics import reveal
+from models.number_words import date_words
 
 _NARROWEST = 200
 """Pixels, in which a name can still be told from another."""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.composer import Composer
 from app.chat.conversation.context_bar import ContextBar
 from app.chat.conversation.conversation import Conversation
-from app.chat.conversation.empty_pages import ChatPages
 from app.chat.conversation.next_prompt import NextPrompt
-from app.chat.conversation.starter_bar import StarterBar
 from app.chat.conversation.view import ChatView, in_chat_column
 from app.glass.tokens.legend import TokenLegend
-from app.kit.basics import label, row
+from app.kit.basics import EmptyState, button, label, row
 from app.kit.labels import ElidedLabel
+from app.kit.layout.flow_layout import FlowLayout
 from app.kit.layout.tab_order import put_after, stops_in
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
@@ -27,6 +28,16 @@ _HINTS = {
     "fill": "Write a text with [MASK] where a word is missing",
 }
 _NO_MODEL, _LOADING = "Choose a model first", "The model is being loaded"
+
+
+_NAMES = {
+    "knowledge": ("Fact", "A question about a fact of this model's world, in words never seen with that fact"),
+    "requests": ("Story", "A story about somebody, a thing and a place that never occurred together"),
+    "reading": ("Reading", "One fact among several in the message"),
+    "state": ("Events", "What is so after events that changed it"),
+    "sums": ("Sum", "A sum of two numbers below 100 that was never seen"),
+    "translation": ("Translation", "A sentence never seen, from English to French"),
+}
 
 
 class ChatPage(QWidget):
@@ -142,3 +153,111 @@ class ChatPage(QWidget):
         starter = self._session.draw_starter(kind)
         topic = starter.question.topic or ()
         self._talk.say(Message(content=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True))
+
+
+class StarterBar(QWidget):
+    """Buttons that draw a new question or request of a kind that the model can do: a row.
+
+    Two, where there is little room.
+
+    Signals:
+        asked(kind): the user wants a new one of this kind.
+    """
+
+    asked = Signal(str)
+
+    def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._kinds: tuple[str, ...] = ()
+        self._layout = FlowLayout(self, SPACE // 2)
+        caption = label("Try", "muted")
+        caption.setToolTip("Each draws a new question that was kept out of training; the right answer is known")
+        self._layout.addWidget(caption)
+        self.hide()
+
+    def set_kinds(self, kinds: Sequence[str]) -> None:
+        """Offer these kinds; none hides the row."""
+        self.setVisible(bool(kinds))
+        if tuple(kinds) == self._kinds:
+            return
+        self._kinds = tuple(kinds)
+        while self._layout.count() > 1:
+            item = self._layout.takeAt(1)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.deleteLater()
+        for kind in kinds:
+            name, tip = _NAMES.get(kind, (kind.capitalize(), ""))
+            chip = button(name, self._theme, lambda kind=kind: self.asked.emit(kind), tip=tip)  # type: ignore[misc]
+            chip.setProperty("kind", kind)
+            self._layout.addWidget(chip)
+
+
+class ChatPages(QStackedWidget):
+    """Shows one page: "chat"; where that is empty "starters", or by the model's mode "talk", "text", "answer", "fill";
+    "loading"; "choose"; "train".
+
+    Signals:
+        open_asked(): open the newest model.
+        train_asked(): make a model.
+    """
+
+    open_asked = Signal()
+    train_asked = Signal()
+
+    def __init__(self, chat: QWidget, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.open = button("Open", theme, self.open_asked.emit, icon="chat-circle", role="primary")
+        self.open.setToolTip("Load the latest checkpoint of the newest run")
+        self.train = button("Train a model", theme, self.train_asked.emit, icon="play", role="primary")
+        self.train.setToolTip("Go to the Training tab")
+        self._pages = {
+            "chat": chat,
+            "talk": EmptyState(
+                "Begin a conversation",
+                "Write a message below. The panels on the right show how each word of the reply comes about.",
+            ),
+            "starters": EmptyState(
+                "Ask it something new",
+                "The buttons below draw questions and requests that were kept out of training, and know the right "
+                "answers. Or write your own.",
+            ),
+            "text": EmptyState(
+                "Begin a text", "This model was trained on plain text: it goes on from whatever you write below."
+            ),
+            "answer": EmptyState(
+                "Write a source text",
+                "An encoder-decoder reads it whole, and answers with a text of its own. Trained here, it fills gaps: "
+                "write <|extra_0|> where words are missing.",
+            ),
+            "fill": EmptyState(
+                "Hide a word",
+                "An encoder sees the whole text at once: write [MASK] where a word is missing, and it ranks what might "
+                "stand there.",
+            ),
+            "loading": EmptyState(
+                "The model is being loaded", "You can write meanwhile, and send it when the model is there."
+            ),
+            "choose": EmptyState(
+                "Choose a model",
+                "Pick one above: each run of your library can talk from its latest checkpoint.",
+                self.open,
+            ),
+            "train": EmptyState(
+                "Nobody to talk to yet",
+                "A model must be trained before it can talk. A small one takes minutes.",
+                self.train,
+            ),
+        }
+        for page in self._pages.values():
+            self.addWidget(page)
+
+    def show_page(self, name: str) -> None:
+        """Show the page of that name."""
+        self.setCurrentWidget(self._pages[name])
+
+    def offer(self, words: str) -> None:
+        """What the newest model is called; '' where there is none."""
+        self.open.setText(f"Open {words}")
+        self.open.setVisible(bool(words))

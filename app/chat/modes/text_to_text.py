@@ -17,11 +17,10 @@ from app.chat.modes.one_reply import OneReply
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.token_box import TokenBox
-from app.kit.basics import button, column, frame, label, row
+from app.kit.basics import button, column, frame, label, row, scrolling
 from app.kit.forms.editors import FloatBox, IntBox
 from app.kit.layout.segments import Segments
 from app.kit.layout.turning_splitter import TurningSplitter
-from app.kit.scrolling import scrolling
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel

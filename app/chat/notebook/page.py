@@ -9,12 +9,11 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from app.chat.modes.mode_page import ModePage, Problem
-from app.chat.modes.one_reply import OneReply
+from app.chat.modes.one_reply import OneReply, Written
 from app.chat.notebook.editor import NotebookEditor
 from app.chat.notebook.file import Piece, Token
 from app.chat.notebook.keeper import NotebookKeeper
 from app.chat.notebook.text_end import End, end_of
-from app.chat.notebook.words import notebook_words
 from app.glass.focus import Focus
 from app.glass.tokens.legend import TokenLegend
 from app.kit.basics import button
@@ -26,6 +25,7 @@ from app.session.session import Session
 from app.worker.aside import Aside
 from app.worker.failures import Failure
 from models.events import TokenMade
+from models.number_words import counted
 from models.settings.sampling_config import SamplingConfig
 
 _PATIENCE_MS = 150
@@ -285,3 +285,20 @@ class Notebook(ModePage):
         read, place = self._read, self._focus.place
         index = place - read.n_prompt if read is not None and self._focus.text is read and place is not None else -1
         self.editor.outline(index, locked=self._focus.locked is not None)
+
+
+def notebook_words(end: End | None, written: Written | None) -> str:
+    """A line about the text, whose `end` the model reads (None: not known yet), and about the last writing."""
+    said = []
+    if end is not None:
+        if end.start:
+            said.append(f"The model reads the last {end.n_tokens:,} tokens; what is faint does not fit")
+        else:
+            said.append(counted(end.n_tokens, "token"))
+    if written is not None and written.tokens:
+        n, finished = len(written.tokens), written.finished
+        speed = f" at {finished.tokens_per_s:,.0f} tokens/s" if finished is not None and finished.tokens_per_s else ""
+        said.append(f"last written: {counted(n, 'token')}{speed}, seed {written.sampling.seed}")
+        if finished is not None and finished.reason == "stop":
+            said.append("the model ended the text here")
+    return " · ".join(said)

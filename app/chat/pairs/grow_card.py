@@ -8,10 +8,9 @@ from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
 from app.chat.pairs.pronoun_growth import PronounGrowth
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count
 from app.session.session import Session
-from app.session.status import duration
 from models import cost
+from models.number_words import duration, short_count
 from models.recipes.pronoun_specs import KINDS, TRAINING, pronoun_spec
 
 

@@ -17,10 +17,9 @@ from app.chat.pairs.pair_tokens import PairTokens
 from app.chat.pairs.pair_words import attention_columns, differing, side_words, telling_column
 from app.chat.pairs.pronoun_models import PronounAnswer, PronounControl
 from app.chat.pairs.sentences import Sentences
-from app.kit.basics import column, frame, label, row, set_role
+from app.kit.basics import column, frame, label, row, scrolling, set_role
 from app.kit.export_button import Columns, ExportButton
 from app.kit.layout.segments import Segments
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.worker.failures import Failure

@@ -10,11 +10,9 @@ from app.chat.conversation.next_prompt import NextPrompt, Outlook
 from app.kit.basics import EmptyState, button, frame, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.tokens.conversation_tokens import ChatTokenView
-from app.kit.tokens.role_legend import RoleLegend
-from app.kit.words.value_words import counted, percent
-from app.tokenizer.conversation_editor import ROLE_WORDS
+from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView, RoleLegend
 from models.chat.tokens import ChatTokens
+from models.number_words import counted, percent
 from models.tokenizers.text.encoded import TokenArrays
 
 _HINT = "Point at a token to see whose it is. Special tokens are outlined."

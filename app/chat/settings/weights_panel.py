@@ -11,17 +11,17 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import LIVE, ChatModel
 from app.session.session import Session
 from models.inference.weight_kinds import KINDS, WeightsFigures, WeightsMeasured
-from models.number_words import percent
+from models.number_words import percent, size_words
 
 _ABOUT = (
     "For each token that it writes, a model reads all its weights once. In fewer bytes they can be read faster; they "
     "are rounded, which costs a little of what it knows. How much of each, only measuring says."
 )
 _MINUS = "\N{MINUS SIGN}"
-_COLUMNS = ("", "MB", "writes/s", "reads/s", "perplexity", "change")
+_COLUMNS = ("", "memory", "writes/s", "reads/s", "perplexity", "change")
 _TIPS = (
     "How the matrices are kept; embeddings and norms stay in float32",
-    "Megabytes that the model takes in memory",
+    "What the model takes in memory",
     "Tokens per second, written one by one",
     "Tokens per second, read at once as of a prompt",
     "How many tokens it wavers between, on average, on text that it was not trained on: lower is better",
@@ -124,7 +124,7 @@ class WeightsPanel(QWidget):
         for cells, figures in zip(self.cells, measured.rows, strict=True):
             words = (
                 figures.kind,
-                f"{figures.megabytes:,.1f}",
+                size_words(1e6 * figures.megabytes),
                 _rate(figures.tokens_per_s),
                 _rate(figures.read_per_s),
                 f"{figures.perplexity:.3f}",

@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.side_by_side.comparison import Lane, LaneJudged, LaneOpened, LaneReplied
+from app.chat.side_by_side.difference_text import DifferenceLegend
 from app.chat.side_by_side.lane_column import LaneColumn
-from app.chat.side_by_side.legend import DifferenceLegend
 from app.glass.panel_head import About, PanelHead
 from app.kit.basics import button, label, row
 from app.kit.export_button import Columns, ExportButton

@@ -16,11 +16,10 @@ from PySide6.QtWidgets import QWidget
 
 from app.glass.answer_panel import AnswerPanel
 from app.glass.asked import Asked
-from app.glass.attention.attention_numbers import head_numbers
 from app.glass.attention.detail import HeadDetail, sides_of
 from app.glass.attention.head_overview import HeadOverview
 from app.glass.attention.head_tiles import Tile
-from app.glass.attention.head_words import STACKS, head_words, score_words
+from app.glass.attention.head_words import STACKS, head_numbers, head_words, score_words
 from app.glass.attention.reading import AttentionReading, Window
 from app.glass.attention.shown_row import place_of_row, shown_row
 from app.glass.focus import Focus, Head
@@ -31,9 +30,9 @@ from app.kit.chart_export import Columns
 from app.kit.figures.pictures import Floats
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import percent
 from app.session.session import Session
 from models.inspect.attention_maps import StackMaps, around
+from models.number_words import percent
 
 ABOUT = About(
     title="Attention",

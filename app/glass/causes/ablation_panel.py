@@ -15,7 +15,7 @@ from app.glass.causes.ablation_answer import AblationAnswer, Disturbance, compar
 from app.glass.causes.before_after import BeforeAfter, Pair
 from app.glass.causes.part_survey import PartSurvey
 from app.glass.focus import Focus
-from app.glass.names import quoted, share, signed, site_words
+from app.glass.names import quoted, share, signed
 from app.glass.panel_head import About
 from app.glass.tokens.token_chips import Chip, TokenChips
 from app.glass.tokens.token_strip import TokenStrip
@@ -23,9 +23,10 @@ from app.kit.basics import button, column, label, row
 from app.kit.chart_export import Columns
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
+from app.kit.words.site_words import site_words
 from app.session.session import Session
 from app.worker.failures import Failure
+from models.number_words import counted
 from models.settings.sampling_config import SamplingConfig
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from app.glass.causes.ablation_answer import SURVEYED_AT_ONCE, AblationAnswer, o
 from app.glass.causes.part_grid import PartGrid
 from app.glass.colour_scale import ColourScale
 from app.glass.examiner import Question
-from app.glass.names import quoted, signed, site_words
+from app.glass.names import quoted, signed
 from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
+from app.kit.words.site_words import site_words
 from app.session.session import Session
 from app.worker.failures import Failure
 

@@ -21,10 +21,10 @@ from app.kit.chart_export import Columns
 from app.kit.export_button import ExportButton
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted, percent
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from app.worker.failures import Failure
+from models.number_words import counted, percent
 
 ABOUT = About(
     title="Embeddings",

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 from app.glass.names import share
 from app.glass.next_token.xray import Xray, XrayRow
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import percent
+from models.number_words import percent
 
 _TITLES = ("#", "Token", "Own", "Tempered", "Kept", "Final")
 _TIPS = (

@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 
 from app.kit.theme import ThemeProvider
 from app.kit.tokens.pill_layout import PillLayout
-from app.kit.tokens.pill_words import PillWords
 from models.tokenizers import Piece
 from models.tokenizers.text.encoded import TokenArrays
 
 _GAP, _MARGIN = 2, 8  # pixels between pills, around all
 _AT_ONCE = 150_000
 """Pills that are laid out before the window gets time for something else: some 20 ms."""
+
+
+_PAD = 5  # pixels inside a pill's ends
 
 
 class TokenView(QAbstractScrollArea):
@@ -286,3 +288,45 @@ def _ends_line(piece: Piece) -> bool:
 def describe_token(piece: Piece) -> str:
     """One line about a token: its text, id and bytes."""
     return f"{piece.display}   id {piece.id}   bytes {piece.bytes.hex(' ').upper()}"
+
+
+class PillWords:
+    """What is written in a pill and below it: a token's text and, where `show_ids`, its id.
+
+    Made anew when the theme changes.
+
+    Attributes:
+        metrics: of the font of the text.
+        pill_height, row_height: pixels of a pill, and from one row of them to the next.
+    """
+
+    def __init__(self, theme: ThemeProvider, *, show_ids: bool) -> None:
+        self._colors, self._show_ids = theme.theme, show_ids
+        self._font, self._id_font = theme.mono_font(), theme.mono_font(0.78)
+        self.metrics, self._id_metrics = QFontMetrics(self._font), QFontMetrics(self._id_font)
+        self.pill_height = self.metrics.height() + 4
+        self.row_height = self.pill_height + (self._id_metrics.height() if show_ids else 0) + 6
+        self._widths: dict[tuple[str, int], int] = {}
+
+    def width(self, piece: Piece) -> int:
+        """The pixels that a token's pill needs for all of its words; measured once for each token."""
+        key = (piece.display, piece.id if self._show_ids else -1)
+        width = self._widths.get(key)
+        if width is None:
+            text = self.metrics.horizontalAdvance(piece.display) + 2 * _PAD
+            id_width = self._id_metrics.horizontalAdvance(str(piece.id)) + 4 if self._show_ids else 0
+            width = self._widths[key] = max(text, id_width)
+        return width
+
+    def paint(self, painter: QPainter, rect: QRect, piece: Piece) -> None:
+        """Write a token into its pill, shortened where the pill is narrower than it, and its id below."""
+        colors = self._colors
+        painter.setFont(self._font)
+        painter.setPen(QColor(colors.text if piece.special else colors.pill_text))
+        text = self.metrics.elidedText(piece.display, Qt.TextElideMode.ElideMiddle, rect.width() - _PAD)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, text)
+        if self._show_ids:
+            painter.setFont(self._id_font)
+            painter.setPen(QColor(colors.muted))
+            below = QRect(rect.left(), rect.bottom() + 1, rect.width(), self._id_metrics.height())
+            painter.drawText(below, Qt.AlignmentFlag.AlignCenter, str(piece.id))

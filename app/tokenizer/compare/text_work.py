@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from app.tokenizer.compare.shelf import TokenizerShelf
 from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
-from app.tokenizer.encoder import whole_characters
 from models.data.corpus_texts import CorpusTexts
 from models.events import Event, Progress
+from models.tokenizers.codec import whole_characters
 from models.tokenizers.text.compare import measure
 from models.tokenizers.text.text_measures import Figures
 from models.tokenizers.token_bytes import special_ids

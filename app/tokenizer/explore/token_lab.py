@@ -8,8 +8,7 @@ from PySide6.QtWidgets import QSplitter, QTextEdit, QVBoxLayout, QWidget
 from tokenizers import Tokenizer
 
 from app.kit.basics import frame, label, separator
-from app.kit.text.held_note import HeldNote
-from app.kit.text.text_box import TextBox, highlight
+from app.kit.text.text_box import HeldNote, TextBox, highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.token_view import TokenView
 from app.tokenizer.encoder import Encoder

@@ -19,10 +19,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.kit.basics import button, frame, label, row
+from app.kit.basics import button, frame, label, row, scrolling
 from app.kit.forms.config_form import ConfigForm
 from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
-from app.kit.scrolling import scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
 from app.tokenizer.making.growth_chart import GrowthChart

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QSlider, QVBoxLayout, QWidge
 
 from app.kit.basics import button, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
-from app.kit.number_label import NumberLabel
+from app.kit.labels import NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
 
 SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)

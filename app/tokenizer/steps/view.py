@@ -13,18 +13,25 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.steps.board import Board
 from app.tokenizer.steps.drawing import Drawing
-from app.tokenizer.steps.drawings import drawing_of
 from app.tokenizer.steps.facts import tokens_words
 from app.tokenizer.steps.frequency_bar import FrequencyBar
+from app.tokenizer.steps.lattice import Lattice
 from app.tokenizer.steps.looks import Looks
+from app.tokenizer.steps.lookup import Lookup
+from app.tokenizer.steps.merge_tree import MergeTree
 from app.tokenizer.steps.opening import LONGEST_WORD, Followed, Opened, follow, open_text
+from app.tokenizer.steps.scan import Scan
 from app.tokenizer.steps.stages import Stages
 from app.tokenizer.steps.step_table import StepTable
 from app.tokenizer.steps.telling import Telling, tell
 from app.tokenizer.steps.transport import Transport
 from app.worker.aside import Aside
 from app.worker.failures import Failure
-from models.tokenizers.steps.steps import TokenizerSteps
+from models.tokenizers.steps.bpe import BpeSteps
+from models.tokenizers.steps.frequencies import Frequencies
+from models.tokenizers.steps.steps import TokenizerSteps, WordSteps
+from models.tokenizers.steps.unigram import UnigramSteps
+from models.tokenizers.steps.wordpiece import WordPieceSteps
 
 _PAUSE_MS = 40  # while keys are pressed
 
@@ -287,3 +294,14 @@ def _most_telling(opened: Opened) -> int:
     """Which word to begin with: the first one of which most tokens are made, among the first few."""
     few = opened.split.words[:40]
     return max(range(len(few)), key=lambda i: (few[i].added_id is None, min(len(few[i].text), 16)))
+
+
+def drawing_of(looks: Looks, steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None) -> Drawing:
+    """The drawing of a word's steps, which tells frequencies too where they were counted."""
+    if isinstance(found, BpeSteps):
+        return MergeTree(looks, steps, found, frequencies)
+    if isinstance(found, WordPieceSteps):
+        return Scan(looks, steps, found, frequencies)
+    if isinstance(found, UnigramSteps):
+        return Lattice(looks, steps, found, frequencies)
+    return Lookup(looks, steps, found, frequencies)

@@ -21,10 +21,10 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidge
 
 from app.kit.basics import button, column, label, row, titled_card
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.training.compare.comparison import RunComparison, compare_runs
 from app.worker.aside import Aside
 from models.library.library import RunInfo
+from models.number_words import counted
 
 Index = QModelIndex | QPersistentModelIndex
 _SORT = Qt.ItemDataRole.UserRole

@@ -13,7 +13,6 @@ from app.kit.basics import button, column, frame, label, row
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.run_history import Table
 from app.session.session import Session
 from app.training.compare.differences import RunDifferences
@@ -26,6 +25,7 @@ from app.training.curves.run_axis import RunAxis
 from app.worker.aside import Aside
 from models.events import Event
 from models.library.library import RunInfo
+from models.number_words import counted
 
 _DRAW_MS, _READ_MS, _LOOK_MS = 60, 250, 3000
 """How long more changes are waited for after one, and more curves; how often runs are looked at whether they grew."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt, Slot
-from PySide6.QtGui import QColor, QFontMetrics, QPainterPath, QPen
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 
 from app.kit.charts.chart import Chart
-from app.kit.charts.line_bundle import BundledLine, LineBundle, path_of
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.compare.overlay_legend import Stroke
 from app.training.compare.overlay_lines import Line, in_turns
@@ -207,3 +207,46 @@ def _faded(stroke: Stroke, alpha: float) -> QColor:
     colour = QColor(stroke.colour)
     colour.setAlphaF(alpha)
     return colour
+
+
+@dataclass(frozen=True, eq=False)
+class BundledLine:
+    """A path in the chart's own coordinates, and how it is drawn."""
+
+    path: QPainterPath
+    pen: QPen
+    is_fine: bool
+
+
+def path_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> QPainterPath:
+    """The path through points (n,); what is not finite is a gap."""
+    path: QPainterPath = pg.arrayToQPath(x, y, connect="finite")
+    return path
+
+
+class LineBundle(pg.GraphicsObject):  # type: ignore[misc]
+    """Many lines as one item: of 200 items, half the time went into asking each where it is. The last ones are on top.
+
+    Its pens are cosmetic: as wide on screen however close one looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: Sequence[BundledLine] = ()
+
+    def set_lines(self, lines: Sequence[BundledLine]) -> None:
+        """Draw other lines."""
+        self._lines = tuple(lines)
+        self.update()
+
+    def viewRangeChanged(self) -> None:
+        self.prepareGeometryChange()
+
+    def boundingRect(self) -> QRectF:
+        seen: QRectF | None = self.viewRect()
+        return QRectF() if seen is None else seen
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        for line in self._lines:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, line.is_fine)
+            painter.setPen(line.pen)
+            painter.drawPath(line.path)

@@ -20,13 +20,13 @@ from PySide6.QtWidgets import (
 from app.kit.basics import EmptyState, frame, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import plain_words
-from app.kit.words.value_words import counted
 from app.session.session import Session
 from app.training.compare.parallel_axes import setting_title
 from app.training.compare.parallel_plot import ParallelPlot
 from app.worker.aside import Aside
 from models.library.library import RunInfo
 from models.library.lowest_loss import Lowest, find_lowest
+from models.number_words import counted
 from models.runs.sweep_result import SweepRun, compare_runs
 
 _LOOK_MS = 3000

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRectF, QSize, Slot
-from PySide6.QtGui import QFontMetrics
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Slot
+from PySide6.QtGui import QFontMetrics, QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
-from app.kit.charts.scale_bar import ScaleBar
-from app.kit.theme import ThemeProvider
-from app.training.curves.layer_cells import layer_cells
+from app.kit.theme import SPACE, ThemeProvider
 from app.training.curves.run_axis import nearest_row
 from app.training.curves.run_chart import RunChart
 
@@ -30,6 +31,12 @@ _TIP = (
     "How long each update is, compared with the weights it changes. About 1e-3 is usual for a healthy training; much "
     "more and the weights are thrown about, much less and they hardly move."
 )
+
+
+Floats = NDArray[np.float64]
+
+
+_BAR = 10
 
 
 class LayerHeat(RunChart):
@@ -162,3 +169,117 @@ def ratio_words(ratio: float) -> str:
         return "0" if ratio == 0 else "–"
     digits, _, exponent = f"{ratio:.1e}".partition("e")
     return f"{digits}e{int(exponent)}"
+
+
+class Cells(NamedTuple):
+    """What was measured of all layers, as cells of a picture.
+
+    Attributes:
+        values: (L, columns) float64, NaN where nothing was measured.
+        n_mean: how many measurements a column has.
+    """
+
+    values: Floats
+    n_mean: float
+
+
+def layer_cells(places: Floats, values: Floats, left: float, right: float, n_columns: int) -> Cells:
+    """One column for each pixel between `left` and `right`.
+
+    A measurement reaches half-way to the ones beside it. Where several share a column, it is their mean.
+
+    Args:
+        places: (n,) where was measured, rising.
+        values: (n, L) what; not finite where nothing was.
+    """
+    n, edges = len(places), np.linspace(left, right, n_columns + 1)
+    if not n:
+        return Cells(np.full((values.shape[1], n_columns), np.nan), 1.0)
+    borders = np.concatenate((places[:1] - _half(places, 0), (places[1:] + places[:-1]) / 2))
+    middles = (edges[1:] + edges[:-1]) / 2
+    nearest = np.searchsorted(borders, middles, side="right") - 1
+    inside = (nearest >= 0) & (middles <= places[-1] + _half(places, -1))
+    cells = np.where(inside[:, None], values[np.maximum(nearest, 0)], np.nan)
+    starts = np.searchsorted(places, edges)
+    n_seen = starts[-1] - starts[0]
+    if n_seen <= n_columns:
+        return Cells(cells.T, 1.0)
+    known = np.isfinite(values)
+    sums = np.concatenate((np.zeros((1, values.shape[1])), np.where(known, values, 0.0).cumsum(axis=0)))
+    counts = np.concatenate((np.zeros((1, values.shape[1])), known.cumsum(axis=0)))
+    total, count = sums[starts[1:]] - sums[starts[:-1]], counts[starts[1:]] - counts[starts[:-1]]
+    means = np.divide(total, count, out=cells, where=count > 0)
+    return Cells(means.T, n_seen / max(int(inside.sum()), 1))
+
+
+def _half(places: Floats, end: int) -> float:
+    """Half the way from the first (0) or last (-1) measurement to the next one."""
+    if len(places) < 2:
+        return 0.5
+    return float(abs(places[end] - places[1 if end == 0 else -2])) / 2
+
+
+class ScaleBar(QWidget):
+    """The colours of a chart's image and what they stand for, beside it and as high as its inside.
+
+    Args:
+        colours: the map that the image is drawn with.
+        marks: words by their value; where not all have room, the ends and `usual` do.
+        usual: a value that stands out.
+    """
+
+    def __init__(
+        self,
+        theme: ThemeProvider,
+        chart: Chart,
+        colours: Callable[[], pg.ColorMap],
+        levels: tuple[float, float],
+        marks: Mapping[float, str],
+        usual: float,
+    ) -> None:
+        super().__init__()
+        self._theme, self._chart, self._colours = theme, chart, colours
+        self._levels, self._marks, self._usual = levels, marks, usual
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        chart.getPlotItem().getViewBox().sigResized.connect(self._on_resized)
+        theme.theme_changed.connect(self.updateGeometry)
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetrics(self._theme.font(0.9))
+        return QSize(
+            _BAR + SPACE // 2 + max(metrics.horizontalAdvance(words) for words in self._marks.values()) + 2, 40
+        )
+
+    @Slot()
+    def _on_resized(self) -> None:
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        inside = self._chart.getPlotItem().getViewBox().sceneBoundingRect()
+        bar = QRectF(0, inside.top(), _BAR, inside.height())
+        rgba = np.ascontiguousarray(self._colours().getLookupTable(nPts=256, alpha=True)[::-1])
+        image = QImage(rgba.data, 1, 256, 4, QImage.Format.Format_RGBA8888)
+        painter.drawImage(bar, image)
+        metrics = QFontMetrics(self._theme.font(0.9))
+        important = (*self._levels, self._usual)
+        has_room = bar.height() > len(self._marks) * metrics.height()
+        for value, words in self._marks.items():
+            if has_room or value in important:
+                self._draw_mark(painter, bar, value, words)
+        painter.end()
+
+    def _draw_mark(self, painter: QPainter, bar: QRectF, value: float, words: str) -> None:
+        is_usual, colors = value == self._usual, self._theme.theme
+        font = self._theme.font(0.9, bold=is_usual)
+        metrics = QFontMetrics(font)
+        low, high = self._levels
+        y = bar.bottom() - (value - low) / (high - low) * bar.height()
+        if is_usual:
+            painter.setPen(colors.color("text"))
+            painter.drawLine(QPointF(bar.left(), y), QPointF(bar.right() + SPACE // 4, y))
+        painter.setPen(colors.color("text" if is_usual else "muted"))
+        painter.setFont(font)
+        middle = min(max(y, bar.top() + metrics.ascent() / 2), bar.bottom() - metrics.ascent() / 2)
+        box = QRectF(_BAR + SPACE // 2, middle - metrics.height() / 2, self.width(), metrics.height())
+        painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)

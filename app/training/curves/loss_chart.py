@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
@@ -14,10 +15,8 @@ from PySide6.QtWidgets import QComboBox
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.charts.curve_points import SMOOTHING, moving_average
-from app.kit.charts.reference_line import ReferenceLine
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory, Table
-from app.training.curves.quantity import BITS_PER_BYTE, LOSS, PERPLEXITY, QUANTITIES
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 
@@ -26,6 +25,51 @@ _GAP = 6
 
 _NOTHING_YET = "The curve begins with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a loss is shown as: its name, unit and the form of a number, from a column of both tables of a history.
+
+    `is_exponential`: it is e to the column.
+    """
+
+    name: str
+    unit: str
+    form: str
+    column: str = "loss"
+    is_exponential: bool = False
+
+    @property
+    def words(self) -> str:
+        """The name with the unit, for a menu."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    def of(self, values: Floats) -> Floats:
+        """The quantity where its column, or a mean of it, has these values (n,)."""
+        if not self.is_exponential:
+            return values
+        with np.errstate(over="ignore"):
+            return np.exp(values)
+
+    def of_nats(self, nats: float, train: Table) -> float:
+        """The quantity at a loss in nats per token; NaN where the run has no rate to convert it with."""
+        if self.column == "loss":
+            return float(self.of(np.array([nats]))[0])
+        known = np.flatnonzero(np.isfinite(train[self.column]) & (train["loss"] > 0))
+        return nats * float(train[self.column][known[-1]] / train["loss"][known[-1]]) if len(known) else math.nan
+
+    def write(self, value: float) -> str:
+        """A number, “–” where it is none."""
+        if not math.isfinite(value):
+            return "–"
+        return f"{value:,.0f}" if self.is_exponential and value >= 100 else format(value, self.form)
+
+
+LOSS = Quantity("Loss", "nats per token", ".3f")
+PERPLEXITY = Quantity("Perplexity", "", ".2f", is_exponential=True)
+BITS_PER_BYTE = Quantity("Bits per byte", "", ".3f", column="bits_per_byte")
+QUANTITIES = (LOSS, PERPLEXITY, BITS_PER_BYTE)
 
 
 class LossChart(RunChart):
@@ -266,3 +310,49 @@ def _last(values: Floats) -> float:
     """The last finite value, NaN where there is none."""
     known = values[np.isfinite(values)]
     return float(known[-1]) if len(known) else math.nan
+
+
+class ReferenceLine:
+    """A dashed line at a value to compare with, shown once there is one.
+
+    The name stands above the line, or below where it would cover a curve there.
+    """
+
+    def __init__(self, chart: Chart, tip: str) -> None:
+        self._line = pg.InfiniteLine(angle=0, movable=False)
+        self.name = pg.TextItem(anchor=(1, 1))
+        self.name.textItem.document().setDocumentMargin(1)
+        self.value = math.nan
+        self.name.setZValue(5)  # above the marks, which would strike it through
+        for item in (self._line, self.name):
+            chart.addItem(item, ignoreBounds=True)
+        self.set_tip(tip)
+        self.show(math.nan, "", log=False)
+
+    def set_tip(self, tip: str) -> None:
+        """Explain it where the pointer rests on it."""
+        self._line.setToolTip(tip)
+        self.name.setToolTip(tip)
+
+    def show(self, value: float, words: str, *, log: bool) -> None:
+        """Draw it at a value under a name, or not at all where that is NaN."""
+        self.value = value
+        shown = math.isfinite(value) and value > 0
+        self._line.setVisible(shown)
+        self.name.setVisible(shown)
+        if shown:
+            self._line.setValue(math.log10(value) if log else value)
+            self.name.setText(words)
+
+    def place_name(self, right: float, *, below: bool = False, fits: bool = True) -> None:
+        """Let the name end at this x, above the line or below; leave it out where it does not fit."""
+        self.name.setVisible(self._line.isVisible() and fits)
+        self.name.setAnchor((1, 0 if below else 1))
+        self.name.setPos(right, self._line.value())
+
+    def restyle(self, theme: ThemeProvider) -> None:
+        """Take the theme's colours."""
+        self._line.setPen(theme.pen("faint", style=Qt.PenStyle.DashLine))
+        self.name.setColor(theme.theme.muted)
+        self.name.fill = pg.mkBrush(theme.theme.surface)
+        self.name.setFont(theme.font(0.9))

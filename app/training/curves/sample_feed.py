@@ -8,8 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStacke
 from app.kit.basics import label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
-from app.training.curves.sample_parts import parts
-from app.training.curves.sample_words import as_rich_text, with_changes_marked
+from app.training.curves.sample_words import as_rich_text, parts, with_changes_marked
 from models.events import SampleMade
 from models.settings.run_spec import RunSpec, objective_of
 

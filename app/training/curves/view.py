@@ -5,31 +5,31 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QGridLayout, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.kit.basics import button, frame, row
-from app.kit.charts.linked_charts import LinkedCharts
+from app.kit.charts.chart import Chart
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent, size_words
 from app.session.run_columns import run_columns
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
-from app.session.status import duration
 from app.training.curves.curve_choices import CurveChoices
 from app.training.curves.layer_heat import LayerHeat
 from app.training.curves.loss_chart import LossChart
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import RunChart
-from app.training.curves.run_marks import RunMarks
 from app.training.curves.sample_feed import SampleFeed
 from app.training.curves.small_chart import SmallChart, words_of
 from app.training.shown_run import ShownRun
+from models.events import Noted
+from models.number_words import duration, percent, size_unit, size_words
 from models.runs.run_folder import RunFolder
 
 _CHARTS_HIGH = 19
@@ -51,6 +51,16 @@ _WHOLE_TIP = (
 )
 _NEAR = 4
 """Pixels within which the pointer finds a mark."""
+
+
+_LINES = {
+    "learning rate": "learning rate",
+    "resumed": "resumed",
+    "forked": "forked",
+    "early stop": "stopped early:",
+    "failed": "failed",
+}
+_SAVED = "saved"
 
 
 class CurvesView(QWidget):
@@ -275,4 +285,61 @@ def _memory_words(train: Table, row: int) -> str:
 
 
 def _memory_scale(most: float) -> tuple[float, str]:
-    return (2.0**30, "GiB") if most >= 2**30 else (2.0**20, "MiB")
+    return size_unit(max(most, 2**20))
+
+
+class LinkedCharts(QObject):
+    """Whoever looks closer at one chart sees the same part of all.
+
+    Signals:
+        zoomed(bool): a part is shown, or everything again.
+    """
+
+    zoomed = Signal(bool)
+
+    def __init__(self, charts: Iterable[Chart], parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._charts = tuple(charts)
+        for chart in self._charts:
+            chart.window_moved.connect(partial(self._on_moved, chart))
+
+    @Slot()
+    def show_whole(self) -> None:
+        """Show everything again, in all of them."""
+        self._show(None, self._charts)
+
+    def _on_moved(self, source: Chart, window: tuple[float, float] | None) -> None:
+        self._show(window, [chart for chart in self._charts if chart is not source])
+
+    def _show(self, window: tuple[float, float] | None, charts: Iterable[Chart]) -> None:
+        for chart in charts:
+            chart.show_window(window)
+        self.zoomed.emit(window is not None)
+
+
+class RunMarks:
+    """The marks of a run along an axis: `lines` where its course may change, `ticks` where a checkpoint was saved."""
+
+    def __init__(self, history: RunHistory, axis: RunAxis) -> None:
+        marks = [mark for mark in history.marks if mark.event in _LINES or mark.event == _SAVED]
+        places = axis.of_steps([mark.step for mark in marks], history.train).tolist()
+        self._marks = list(zip(places, marks, strict=True))
+        self.lines = [place for place, mark in self._marks if mark.event != _SAVED]
+        self.ticks = [place for place, mark in self._marks if mark.event == _SAVED]
+
+    def words_at(self, first: float, last: float) -> str:
+        """What happened between two x."""
+        words = [_words(mark) for place, mark in self._marks if first <= place <= last]
+        return ", ".join(_without_repeats(words))
+
+
+def _words(mark: Noted) -> str:
+    if mark.event == _SAVED:
+        return "checkpoint saved"
+    detailed = mark.event in ("learning rate", "forked", "early stop")
+    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the line says from where on
+    return f"{_LINES[mark.event]} {detail}".rstrip()
+
+
+def _without_repeats(words: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(words))

@@ -10,9 +10,9 @@ from app.kit.basics import button, column, label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import ThemeProvider
 from app.kit.words.preset_words import design_words, parameter_words, preset_families
-from app.kit.words.value_words import counted, size_words
 from app.session.session import Session
 from models import cost
+from models.number_words import counted, size_words
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 

@@ -13,13 +13,12 @@ from app.kit.basics import button
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
+from app.training.new_run.draft import RunDraft
 from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
-from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec, TrainConfig
-from models.training.trials.findings import RunCost
 
 
 class NewRun(QWidget):
@@ -38,7 +37,10 @@ class NewRun(QWidget):
         self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
         self.form = self.choices.form
         self.review = RunReview(theme)
-        self.views = NewRunViews(self, session, theme)
+        self.draft = RunDraft(session, self.choices)
+        self.name.textChanged.connect(self.draft.set_name)
+        self.views = NewRunViews(self.draft, session, theme)
+        self.views.settings_chosen.connect(self.set_train)
         self.views.top.addWidget(
             button(
                 "Open…",
@@ -64,7 +66,7 @@ class NewRun(QWidget):
         layout.setSpacing(SPACE)
         layout.addWidget(self.views, 1)
         layout.addWidget(self.review)
-        self._like = self._taken_name = ""
+        self._taken_name = ""
         self._fitting = False
         # What is shown depends on several parts: brought up to date once, after all of them changed.
         self._later = QTimer(self, singleShot=True, interval=0)
@@ -74,7 +76,7 @@ class NewRun(QWidget):
         self.choices.batch_wanted.connect(lambda: self._find("batch"))
         self.review.start_asked.connect(self.start_run)
         self.review.queue_asked.connect(self.queue_run)
-        self.review.measure_asked.connect(lambda: self.try_out("forecast"))
+        self.review.measure_asked.connect(lambda: self.draft.try_out("forecast"))
         self.review.cancel_asked.connect(session.cancel_trial)
         self.review.fit_asked.connect(self.make_fit)
         session.trial_changed.connect(self._on_trial)
@@ -97,33 +99,6 @@ class NewRun(QWidget):
         """The button that starts it."""
         return self.review.start
 
-    @property
-    def model(self) -> ModelConfig:
-        """The design, with the vocabulary that the tokenizer will have."""
-        return dataclasses.replace(self.session.design, vocab_size=self.tokenizer.vocab_size)
-
-    def spec(self) -> RunSpec:
-        """Everything as it is chosen now; ValueError says what is missing."""
-        self.form.commit()
-        if self.choices.problem:
-            raise ValueError(self.choices.problem)
-        return self._chosen(self.name.text().strip() or self._default_name())
-
-    def _chosen(self, name: str) -> RunSpec:
-        """What is chosen, without what is only half typed."""
-        return RunSpec(
-            name=name, model=self.model, tokenizer=self.tokenizer.spec, data=self.data.spec, train=self.form.config
-        )
-
-    @property
-    def problem(self) -> str:
-        """Why nothing can start now, in a sentence; '' where something can."""
-        if self.choices.problem:
-            return self.choices.problem
-        if self.session.training_active:
-            return "A training is going on. Stop it first, wait until it ends, or queue this one."
-        return ""
-
     def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "") -> None:
         """Take over all settings of `spec`.
 
@@ -135,7 +110,7 @@ class NewRun(QWidget):
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
         self.session.set_design(spec.model, next(presets, ""))
         self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
-        self._like = like
+        self.draft.like = like
         self.name.setText(self.session.free_run_name(spec.name) if not like else "")
         self.review.show_like(like)
         self.views.show_view("choices")
@@ -169,7 +144,7 @@ class NewRun(QWidget):
 
     def _submit(self, take: Callable[[RunSpec], bool]) -> None:
         try:
-            spec = self.spec()
+            spec = self.draft.spec()
         except ValueError as error:
             self.review.problem.setText(str(error))
             return
@@ -178,42 +153,17 @@ class NewRun(QWidget):
             self.name.clear()
             self.started.emit()
 
-    def try_out(self, kind: str, *, below: int | None = None) -> bool:
-        """Start a trial of what is chosen; whether it began."""
-        try:
-            spec = self.spec()
-        except ValueError as error:
-            self.session.notice.emit(str(error))
-            return False
-        return self.session.start_trial(kind, spec, below=below)
-
     def make_fit(self) -> None:
         """Find the largest batch that fits, and use it."""
-        self._fitting = self.try_out("batch", below=self.form.config.batch_size)
-
-    def measured(self) -> RunCost | None:
-        """The cost of exactly what is chosen now, None where that was not measured."""
-        trial = self.session.trial
-        return trial.cost if trial.cost_of is not None and self.is_like(trial.cost_of) else None
-
-    def is_like(self, spec: RunSpec) -> bool:
-        """Whether `spec` is what is chosen now, whatever its name."""
-        return not self.choices.problem and self._chosen(spec.name) == spec
-
-    def is_tried_alike(self, spec: RunSpec) -> bool:
-        """Whether a finder's trial of `spec` holds for what is chosen now: the same model reads the same data."""
-        if self.choices.problem:
-            return False
-        now = self._chosen(spec.name)
-        return (now.model, now.tokenizer, now.data) == (spec.model, spec.tokenizer, spec.data)
+        self._fitting = self.draft.try_out("batch", below=self.form.config.batch_size)
 
     def _find(self, kind: str) -> None:
         self.views.show_view(kind)
-        self.try_out(kind)
+        self.draft.try_out(kind)
 
     def _save(self) -> None:
         try:
-            spec = self.spec()
+            spec = self.draft.spec()
         except ValueError as error:
             self.session.notice.emit(str(error))
             return
@@ -239,23 +189,25 @@ class NewRun(QWidget):
             if trial.kind == "batch" and trial.batch is not None and trial.batch.batch_size is not None:
                 found = trial.batch
                 self.set_train({"batch_size": found.batch_size, "grad_accum_steps": found.grad_accum_steps})
-                self.try_out("forecast")
+                self.draft.try_out("forecast")
         self._show_cost()
 
     @Slot()
     def _show_review(self) -> None:
         train: TrainConfig = self.form.config
-        self.name.setPlaceholderText(self._default_name())
-        self.review.show_run(self.model, train, self.problem, can_wait=not self.choices.problem)
+        self.name.setPlaceholderText(self.draft.default_name)
+        self.review.show_run(self.draft.model, train, self.draft.problem, can_wait=not self.choices.problem)
         self._show_cost()
 
     def _show_cost(self) -> None:
         """What changes while something is tried out; many times a second."""
         can_try = not self.session.training_active and not self.choices.problem
         self.review.show_cost(
-            self.model, self.form.config, self.measured(), self.session.room, self.session.trial, can_try=can_try
+            self.draft.model,
+            self.form.config,
+            self.draft.measured(),
+            self.session.room,
+            self.session.trial,
+            can_try=can_try,
         )
         self.views.refresh()
-
-    def _default_name(self) -> str:
-        return self.session.free_run_name(self._like or self.session.design_name or "my-design")

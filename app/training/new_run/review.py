@@ -12,11 +12,10 @@ from app.kit.basics import button, column, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import short_count
 from app.session.device_memory import Room, fit_of, of_room
-from app.session.status import duration
 from app.training.trials.trials import TrialState
 from models import cost
+from models.number_words import duration, short_count
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.training.trials.findings import RunCost

@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QComboBox, QDialog, QLineEdit, QScrollArea, QVBoxL
 from app.kit.basics import button, column, label, row, separator
 from app.kit.forms.config_form import ConfigForm
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
+from models.number_words import counted
 from models.runs.fork import CheckpointInfo, list_checkpoints
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import inactive_fields

@@ -10,16 +10,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QProgressBar, QPushBut
 from app.kit.basics import button, label, row, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import percent
 from app.session.session import Session
-from app.session.status import duration
 from app.session.training_state import TrainingState
 from app.training.run_list.run_delegate import TONES
+from app.training.run_list.run_query import RESUMABLE
 from models.library.library import RunInfo
 from models.library.run_record import last_saved_step
-
-RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
-"""In which status a run can go on from its last checkpoint."""
+from models.number_words import duration, percent
 
 _PILL_TONES = {"accent": "ok", "warning": "warning", "danger": "danger"}
 

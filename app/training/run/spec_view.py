@@ -12,7 +12,8 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 from app.kit.basics import label
 from app.kit.theme import SPACE
 from app.kit.words.slot_words import value_words
-from app.kit.words.value_words import counted, words
+from app.kit.words.value_words import words
+from models.number_words import counted
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used

@@ -15,8 +15,8 @@ from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import with_labels
-from app.kit.words.value_words import counted
 from app.session.session import Session
+from models.number_words import counted
 from models.runs.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
 from models.runs.sweep_result import sweep_tag
 from models.settings.run_spec import RunSpec, inactive_fields

@@ -6,14 +6,14 @@ from PySide6.QtCore import QModelIndex, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QInputDialog, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import EmptyState, button, label, row
+from app.kit.file_dialogs import reveal
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
-from app.shell.diagnostics import reveal
 from app.training.run_list.run_list import RunList
 from app.training.run_list.run_notes import NotesDialog
 from app.training.run_list.run_query import SORTS
+from models.number_words import counted
 
 _SORT_SETTING = "sort runs"
 

@@ -10,11 +10,11 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QMenu, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.kit.words.value_words import counted
 from app.session.session import Session
-from app.training.run.head import RESUMABLE
 from app.training.run_list.run_delegate import RunDelegate
 from app.training.run_list.run_model import RunModel
+from app.training.run_list.run_query import RESUMABLE
+from models.number_words import counted
 
 
 class RunList(QListView):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
+from pathlib import Path
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
-from app.kit.words.value_words import date_words, size_words
 from app.session.session import Session
-from app.session.status import duration
 from app.training.run_list.run_query import matches, sort_runs
-from app.training.run_list.sparkline import loss_points
 from app.worker.aside import Aside
 from models.events import Event, Phase
+from models.files.jsonl import parse_row
 from models.library.library import RunInfo
+from models.number_words import date_words, duration, size_words
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -25,6 +26,10 @@ _FEW = 8
 """Runs that are read at once, without leaving the window's thread: each takes less than a millisecond."""
 _TELL_EVERY_S = 0.3
 _POLL_MS = 2000
+
+
+POINTS = 48
+_BLOCK = 1024
 
 
 class RunModel(QAbstractListModel):
@@ -232,3 +237,30 @@ class RunModel(QAbstractListModel):
 def _key(run: RunInfo) -> str:
     """What tells rows apart: a copied folder has the id of the one it was copied from."""
     return run.folder.name
+
+
+def loss_points(folder: Path, points: int = POINTS) -> tuple[float, ...]:
+    """At most `points` training losses, evenly spread over metrics.jsonl; () where there are none to read."""
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            size = file.seek(0, 2)
+            losses = []
+            for i in range(points):
+                offset = i * size // points
+                file.seek(offset)
+                block = file.read(_BLOCK)
+                if offset:
+                    block = block.partition(b"\n")[2]
+                losses.append(_first_loss(block))
+    except OSError:
+        return ()
+    return tuple(loss for loss in losses if loss is not None and math.isfinite(loss))
+
+
+def _first_loss(block: bytes) -> float | None:
+    """The loss of the first whole training row in `block`."""
+    for line in block.split(b"\n")[:-1]:
+        row = parse_row(line)
+        if row is not None and row.get("kind") == "train" and isinstance(row.get("loss"), int | float):
+            return float(row["loss"])
+    return None

@@ -258,7 +258,7 @@ def test_generate_failures_are_sentences(home: Path, capsys: pytest.CaptureFixtu
     assert main(["generate", "nobody", "--prompt", "x"]) == 1
     assert main(["generate", "tiny", "--prompt", "x", "--top-p", "7"]) == 2
     assert main(["generate", "tiny"]) == 2
-    log = (Library().logs / "terrarium.log").read_text()
+    log = Library().log_file.read_text()
     assert "Traceback" in log
     assert "generate failed" in log
 

@@ -11,9 +11,8 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.serve.calls import call_words
 from app.serve.endpoint.activity import Call
-from app.serve.panel import ServePanel
+from app.serve.panel import ServePanel, curl_snippet, python_snippet
 from app.serve.serving import ServeState
-from app.serve.snippets import curl_snippet, python_snippet
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 

@@ -17,8 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.colours import DARK, LIGHT
 from app.kit.theme import ThemeProvider
-from app.quickstart.text_result import BITS, LOSS, PERPLEXITY
-from app.quickstart.view import QuickStartView
+from app.quickstart.view import BITS, LOSS, PERPLEXITY, QuickStartView
 from app.quickstart.welcome import Welcome
 from app.session.session import Session
 from app.shell.main_window import MainWindow

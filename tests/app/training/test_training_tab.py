@@ -19,7 +19,7 @@ from app.kit.charts.curve_points import smooth
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
-from app.training.run_list.sparkline import loss_points
+from app.training.run_list.run_model import loss_points
 from app.training.tab import TrainingTab
 from models.events import SampleMade, TrainMetrics, ValMetrics
 from models.settings.run_spec import RunSpec

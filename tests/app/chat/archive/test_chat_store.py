@@ -242,14 +242,14 @@ def test_half_a_character_costs_no_chat(library: Library, tmp_path: Path) -> Non
     path.write_text('[{"role": "user", "content": "a \\ud83d b"}]')
     store, chat = ChatStore(library), import_chat(path)
     store.save(chat)
-    assert [message.content for message in store.load(chat.id).path] == ["a ? b"]
+    assert [message.content for message in store.load(chat.id).path] == ["a \ufffd b"]
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with path.open("wb") as file:
         file.truncate(65_000_000)
-    with pytest.raises(ValueError, match="65 MB"):
+    with pytest.raises(ValueError, match=r"62\.0 MiB"):
         import_chat(path)
 
 

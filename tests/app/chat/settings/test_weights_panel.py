@@ -83,7 +83,7 @@ def test_measuring_can_be_left_off(panel: WeightsPanel, qtbot: QtBot) -> None:
 def test_what_is_slower_is_called_so(panel: WeightsPanel) -> None:
     panel.control.measured = MEASURED
     panel.control.changed.emit()
-    assert [cell.text() for cell in panel.cells[0]] == ["float32", "538.1", "40.0", "500", "9.800", ""]
+    assert [cell.text() for cell in panel.cells[0]] == ["float32", "513 MiB", "40.0", "500", "9.800", ""]
     assert [cell.text() for cell in panel.cells[2]][-1] == "+1.25\N{NO-BREAK SPACE}%"
     assert panel.cells[1][-1].text() == "\N{MINUS SIGN}0.21\N{NO-BREAK SPACE}%"
     assert "bfloat16 is not faster in all here: it writes 0.90 times and reads 2.00 times" in panel.verdict.text()

@@ -16,15 +16,13 @@ from tokenizers import Tokenizer
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.compare.clusters import cluster_edges
 from app.tokenizer.compare.figures_table import FiguresTable
 from app.tokenizer.compare.grid_lines import GridLines
 from app.tokenizer.compare.metrics import RATIOS, TABLE, best
-from app.tokenizer.compare.selection import Selection
 from app.tokenizer.compare.spot import token_spot
-from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
+from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
 from app.tokenizer.compare.text_work import MOST_DRAWN
-from app.tokenizer.compare.view import TokenizerCompareView
+from app.tokenizer.compare.view import Selection, TokenizerCompareView
 from models import cost
 from models.data.tiny_world import parallel
 from models.data.tiny_world.parallel import LANGUAGE_NAMES

@@ -12,9 +12,8 @@ from tokenizers import Tokenizer
 from app.kit.text.text_box import MOST_CHARACTERS
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.explore.difference_list import change_words
 from app.tokenizer.explore.explore_view import ExploreView
-from app.tokenizer.explore.round_trip_strip import AT_ONCE_BYTES, RoundTripStrip
+from app.tokenizer.explore.round_trip_strip import AT_ONCE_BYTES, RoundTripStrip, change_words
 from models.tokenizers import TokenizerOptions, train_tokenizer
 from models.tokenizers.text.encoded import EncodedText
 from models.tokenizers.text.round_trip import LIMIT, round_trip

@@ -9,12 +9,11 @@ import pytest
 from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
+from app.kit.charts.chart import NumberAxis
 from app.kit.charts.curve_points import moving_average, thinned
-from app.kit.charts.number_axis import NumberAxis
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
-from app.training.curves.loss_chart import LossChart
-from app.training.curves.quantity import BITS_PER_BYTE, PERPLEXITY, QUANTITIES
+from app.training.curves.loss_chart import BITS_PER_BYTE, PERPLEXITY, QUANTITIES, LossChart
 from app.training.curves.run_axis import RunAxis, nearest_row
 from app.training.curves.small_chart import SmallChart
 from tests.app.training.curves.runs import history

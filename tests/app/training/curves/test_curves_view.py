@@ -21,11 +21,9 @@ from app.kit.theme import ThemeProvider
 from app.session.run_columns import run_columns
 from app.session.run_history import READING, RunHistory
 from app.session.session import Session
-from app.training.curves.layer_cells import layer_cells
-from app.training.curves.layer_heat import LEVELS, in_order, ratio_words, short_name
+from app.training.curves.layer_heat import LEVELS, in_order, layer_cells, ratio_words, short_name
 from app.training.curves.run_axis import RunAxis
-from app.training.curves.run_marks import RunMarks
-from app.training.curves.view import CurvesView
+from app.training.curves.view import CurvesView, RunMarks
 from app.training.shown_run import ShownRun
 from models.events import Noted, TrainMetrics
 from models.settings.run_spec import RunSpec

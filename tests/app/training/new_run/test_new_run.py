@@ -50,7 +50,7 @@ def unnamed(spec: RunSpec) -> RunSpec:
 
 
 def test_any_spec_fills_the_form(form: NewRun, session: Session, tiny_spec: RunSpec) -> None:
-    assert form.spec() == tiny_spec
+    assert form.draft.spec() == tiny_spec
     other = dataclasses.replace(
         tiny_spec,
         model=PRESETS["bert-tiny"],
@@ -59,7 +59,7 @@ def test_any_spec_fills_the_form(form: NewRun, session: Session, tiny_spec: RunS
         train=dataclasses.replace(tiny_spec.train, lr=3e-4, optimizer="adamw", prompts=()),
     )
     form.set_spec(other)
-    got = form.spec()
+    got = form.draft.spec()
     assert got == dataclasses.replace(other, model=dataclasses.replace(other.model, vocab_size=700))
     assert session.design_name == "bert-tiny"
 
@@ -71,7 +71,7 @@ def test_a_run_is_the_template_of_the_next(
     until(lambda: not session.training_active)
     form.set_train({"batch_size": 99})
     form.show_template(session.list_runs()[0].id)
-    got = form.spec()
+    got = form.draft.spec()
     assert (got.train, got.data) == (tiny_spec.train, tiny_spec.data)
     assert got.tokenizer == TokenizerSpec(path="byte")  # the very same, not one trained anew
     assert got.name == "tiny 2"
@@ -86,7 +86,7 @@ def test_a_toml_file_takes_everything_along(
     path = tmp_path / "run.toml"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
-    wanted = form.spec()
+    wanted = form.draft.spec()
     form._save()
     assert "terrarium train run.toml" in heard.notices[-1]
     assert load_spec(path) == wanted
@@ -94,11 +94,11 @@ def test_a_toml_file_takes_everything_along(
     session.load_design("gpt2-tiny")
     button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Open…")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
-    assert form.spec() == wanted
+    assert form.draft.spec() == wanted
     path.write_text("[train]\nsteps = 'many'", encoding="utf-8")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert "steps must be a whole number" in heard.failures.pop()
-    assert form.spec() == wanted
+    assert form.draft.spec() == wanted
 
 
 def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session: Session, tmp_path: Path) -> None:
@@ -107,10 +107,10 @@ def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session:
     save_tokenizer(train_tokenizer((), "byte", 0), session.library, "mine", {})
     path = tmp_path / "copied"
     (session.library.tokenizers / "mine").rename(path)
-    form.set_spec(dataclasses.replace(form.spec(), tokenizer=TokenizerSpec(path=str(path))))
-    assert form.spec().tokenizer.path == str(path)
+    form.set_spec(dataclasses.replace(form.draft.spec(), tokenizer=TokenizerSpec(path=str(path))))
+    assert form.draft.spec().tokenizer.path == str(path)
     assert form.tokenizer.choice.currentText() == "copied  (file)"
-    assert form.model.vocab_size == 261
+    assert form.draft.model.vocab_size == 261
 
 
 # -- Data and cost ----------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_the_objective_is_asked_for_only_where_there_is_a_choice(form: NewRun) -
 
 
 def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:
-    spec = dataclasses.replace(form.spec(), tokenizer=TokenizerSpec(kind="bpe", vocab_size=300))
+    spec = dataclasses.replace(form.draft.spec(), tokenizer=TokenizerSpec(kind="bpe", vocab_size=300))
     form.set_spec(dataclasses.replace(spec, model=PRESETS["t5-tiny"]))
     form.form.apply({"batch_size": 2})
     form.views.show_view("data")
@@ -229,7 +229,7 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     assert view.start.isVisibleTo(form)
     points = tuple(LrPoint(lr=10 ** (i / 10 - 5), loss=5 - i / 20, smoothed=5 - i / 25) for i in range(50))
     found = LrFound(points=points, suggestion=0.004, low=0.001, high=0.01, muon_ratio=2.5, exploded=False)
-    tell(session, kind="lr", lr_points=points, lr=found, lr_of=form.spec())
+    tell(session, kind="lr", lr_points=points, lr=found, lr_of=form.draft.spec())
     assert view.use.text() == "Use 0.004"
     assert view.sentence.text().startswith("The smoothed loss")
     assert "0.004" in view.sentence.text()
@@ -269,13 +269,13 @@ def test_a_batch_size_is_taken_over(form: NewRun, session: Session, qtbot: QtBot
         BatchPoint(batch_size=4, fits=False),
     )
     found = BatchFound(points=points, largest=2, fastest=2, batch_size=2, grad_accum_steps=4, limit_bytes=3 * 10**6)
-    tell(session, kind="batch", batch_points=points, batch=found, spec=form.spec())
+    tell(session, kind="batch", batch_points=points, batch=found, spec=form.draft.spec())
     assert "2 is the largest that fits" in view.sentence.text()
     assert view.use.text() == "Use 2 × 4"
     form.grab()
     qtbot.mouseClick(view.use, Qt.MouseButton.LeftButton)
     assert (form.form.config.batch_size, form.form.config.grad_accum_steps) == (2, 4)
-    tell(session, batch_of=form.spec())
+    tell(session, batch_of=form.draft.spec())
     form.views.show_view("batch")
     assert view.use.isHidden()
     assert "its batch size is right already" in view.sentence.text()
@@ -289,8 +289,8 @@ def test_nothing_is_tried_beside_a_training(
     endless = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=10**6))
     session.start_training(endless)
     until(lambda: not view.start.isEnabled() and not form.start.isEnabled())
-    assert "queue this one" in form.problem
-    assert not form.try_out("lr")
+    assert "queue this one" in form.draft.problem
+    assert not form.draft.try_out("lr")
     assert "is being trained" in heard.failures.pop()
     session.stop()
     until(lambda: not session.training_active)
