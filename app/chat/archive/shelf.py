@@ -13,7 +13,7 @@ from app.chat.archive.json_format import chat_text
 from app.chat.archive.message_tree import Chat
 from app.chat.archive.store import ChatSaver, ChatStore
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.files.atomic import atomic_write_text
 
@@ -45,7 +45,7 @@ class ChatShelf(QObject):
         self.store = ChatStore(session.library)
         self._saver = ChatSaver(self.store)
         self._index = ChatIndex(self.store.folder)
-        self._finder, self._opener, self._importer = Aside(self), Aside(self), Aside(self)
+        self._finder, self._opener, self._importer = LatestTask(self), LatestTask(self), LatestTask(self)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self._on_poll)
         self._again = QTimer(self, singleShot=True, interval=_AGAIN_MS)
@@ -53,14 +53,14 @@ class ChatShelf(QObject):
         self._finder.done.connect(self.found)
         self._opener.done.connect(self.opened)
         self._importer.done.connect(self._on_imported)
-        for aside in (self._opener, self._importer):
-            aside.failed.connect(self._on_failed)
+        for task in (self._opener, self._importer):
+            task.failed.connect(self._on_failed)
         session.library_changed.connect(self.changed)
 
     @property
     def busy(self) -> bool:
         """Whether chats are being looked for, read or written."""
-        return self._saver.busy or any(aside.busy for aside in (self._finder, self._opener, self._importer))
+        return self._saver.busy or any(task.busy for task in (self._finder, self._opener, self._importer))
 
     def find(self, query: str) -> None:
         """Look for the chats with these words; they come by a signal."""

@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal, Slot
 from tokenizers import Tokenizer
 
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.tokenizers import Piece
 from models.tokenizers.codec import pieces_of, show_bytes
 
@@ -25,13 +25,13 @@ class TokenSearch(QObject):
         super().__init__(parent)
         self._tokenizer: Tokenizer | None = None
         self._all: list[Piece] | None = None
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_spelled)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_spelled)
 
     @property
     def busy(self) -> bool:
         """Whether tokens are being spelled."""
-        return self._aside.busy
+        return self._task.busy
 
     @property
     def tokenizer(self) -> Tokenizer | None:
@@ -40,7 +40,7 @@ class TokenSearch(QObject):
 
     def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
         """Find the tokens of this one."""
-        self._aside.cancel()
+        self._task.cancel()
         self._tokenizer, self._all = tokenizer, None
         self.changed.emit()
 
@@ -54,7 +54,7 @@ class TokenSearch(QObject):
             return []
         if self._all is None:
             if not self.busy:
-                self._aside.ask(lambda: pieces_of(tokenizer, sorted(tokenizer.get_vocab().values())))
+                self._task.ask(lambda: pieces_of(tokenizer, sorted(tokenizer.get_vocab().values())))
             return []
         bare = wanted.lstrip("·")
         if not bare:

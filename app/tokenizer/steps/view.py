@@ -22,7 +22,7 @@ from app.tokenizer.steps.stages import Stages
 from app.tokenizer.steps.step_table import StepTable
 from app.tokenizer.steps.telling import Telling, tell
 from app.tokenizer.steps.transport import Transport
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.tokenizers.steps.steps import TokenizerSteps
 
@@ -44,7 +44,7 @@ class StepsView(QWidget):
         self.followed: Followed | None = None
         self._telling: Telling | None = None
         self._begins_anew = False
-        self._opening, self._following = Aside(self), Aside(self)
+        self._opening, self._following = LatestTask(self), LatestTask(self)
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self.stages = Stages(theme)
         self.board, self.table = Board(theme), StepTable(theme)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.session.run_history import RunHistory
 from app.training.run.run_reader import Growth, RunReader
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 
 _POLL_MS, _DAMAGED_POLL_MS = 1000, 10_000
@@ -33,9 +33,9 @@ class RunFollower(QObject):
         self._history = RunHistory()
         self._reader: RunReader | None = None
         self._is_loaded = False
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_read)
-        self._aside.failed.connect(self._on_failed)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_read)
+        self._task.failed.connect(self._on_failed)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self.look)
 
@@ -60,15 +60,15 @@ class RunFollower(QObject):
     def stop(self) -> None:
         """Leave the history as it is."""
         self._poll.stop()
-        self._aside.cancel()
+        self._task.cancel()
         self._reader, self._is_loaded = None, False
 
     @Slot()
     def look(self) -> None:
         """Read now what was added; nothing happens while that is being done."""
         reader = self._reader
-        if reader is not None and not self._aside.busy:
-            self._aside.ask(lambda: (reader, _advance(reader)))
+        if reader is not None and not self._task.busy:
+            self._task.ask(lambda: (reader, _advance(reader)))
 
     @Slot(object)
     def _on_read(self, result: tuple[RunReader, Growth | str]) -> None:
