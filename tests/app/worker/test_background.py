@@ -110,16 +110,18 @@ def test_failures_are_sentences(task: LatestTask, until: Until) -> None:
 
 
 def test_quitting_does_not_wait_for_it(task: LatestTask, until: Until, qapp: QApplication) -> None:
-    closed = threading.Event()
+    begun, closed = threading.Event(), threading.Event()
 
     def endless() -> Generator[Event, None, str]:
         try:
             while True:
+                begun.set()
                 yield Progress(done=0, total=1)
         finally:
             closed.set()
 
     task.drive(endless)
+    until(begun.is_set)  # a generator that has not begun has nothing to close
     qapp.aboutToQuit.emit()
     until(closed.is_set)
     assert not task.busy
