@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _MAX_THREADS = 64
 """More than the window has LatestTasks, each of which runs one thing at a time: so nothing ever waits for a slow task
-of another view. A thread is only made where all that there are have something to do; after a launch it is a handful."""
+of another view. A thread is made only where all others are at work: one, after a launch and a look at every view."""
 
 Work = Callable[[], Generator[Event, None, Any]]
 
