@@ -70,7 +70,7 @@ class BuilderTab(QWidget):
 
     def _build(self) -> None:
         left = QSplitter(Qt.Orientation.Vertical)
-        left.addWidget(titled_card("Designs", self.list, aside=label("parameters", "caption")))
+        left.addWidget(titled_card("Designs", self.list, trailing=label("parameters", "caption")))
         slots = scrolling(self.form)
         slots.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its editors scroll it
         left.addWidget(titled_card("Slots", slots))
@@ -80,7 +80,7 @@ class BuilderTab(QWidget):
         self.stale = stale_mark()
         costs = scrolling(self.costs)
         costs.setAccessibleName("Costs")
-        right = titled_card("Costs", self.work, costs, aside=self.stale)
+        right = titled_card("Costs", self.work, costs, trailing=self.stale)
         self.work.setContentsMargins(0, 0, SPACE // 2 + costs.verticalScrollBar().sizeHint().width(), 0)
         splitter = self.splitter = QSplitter(Qt.Orientation.Horizontal)
         for widget in (left, titled_card("", self.views), right):

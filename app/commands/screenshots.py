@@ -114,9 +114,9 @@ def _begin(mode: str, page: Any) -> None:
 
 def _has_answers(tab: ChatTab) -> bool:
     """Whether nothing in the tab waits for the worker."""
-    from app.worker.one_job import OneJob
+    from app.worker.latest_job import LatestJob
 
-    return not any(work.busy for work in tab.findChildren(OneJob))
+    return not any(work.busy for work in tab.findChildren(LatestJob))
 
 
 class Photographer:

@@ -75,8 +75,8 @@ def frame(role: str = "card", *, horizontal: bool = False, margin: int = 2 * SPA
     return box
 
 
-def titled_card(title: str, *widgets: QWidget, aside: QWidget | None = None) -> QFrame:
-    """A card with a heading, `aside` at its right, over widgets of which the last takes the room that is left.
+def titled_card(title: str, *widgets: QWidget, trailing: QWidget | None = None) -> QFrame:
+    """A card with a heading, `trailing` at its right, over widgets of which the last takes the room that is left.
 
     Args:
         title: '' for none.
@@ -85,7 +85,7 @@ def titled_card(title: str, *widgets: QWidget, aside: QWidget | None = None) -> 
     lines = box.layout()
     assert isinstance(lines, QVBoxLayout)
     if title:
-        lines.addLayout(row(label(title, "subheading"), None, *([aside] if aside is not None else [])))
+        lines.addLayout(row(label(title, "subheading"), None, *([trailing] if trailing is not None else [])))
     for widget in widgets:
         lines.addWidget(widget)
     lines.setStretch(lines.count() - 1, 1)

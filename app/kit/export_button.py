@@ -12,7 +12,7 @@ from app.kit.chart_export import Columns, write_csv, write_json, write_png, writ
 from app.kit.file_dialogs import ask_where_to_save
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 
 __all__ = ["Columns", "ExportButton", "Numbers"]
@@ -48,7 +48,7 @@ class ExportButton(QPushButton):
         for kind, words, _ in _KINDS:
             menu.addAction(words).triggered.connect(lambda checked=False, kind=kind: self.ask_where(kind))
         self.setMenu(menu)
-        self._writing = Aside(self)
+        self._writing = LatestTask(self)
         self._writing.done.connect(self._on_written)
         self._writing.failed.connect(self._on_failed)
 

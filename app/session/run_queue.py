@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.session.runs import Trainings
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import describe
 from models.events import RunStarted
 from models.library.library import Library
@@ -42,10 +42,10 @@ class Queueing(Trainings):
         self._discarded = ""
         self._queue_problem = ""
         self._start_fork = False
-        self._forks = Aside(self)
+        self._forks = LatestTask(self)
         self._forks.done.connect(self._on_forked)
         self._forks.failed.connect(self._on_failed)
-        self._exports = Aside(self)
+        self._exports = LatestTask(self)
         self._exports.done.connect(self._on_exported)
         self._exports.failed.connect(self._on_failed)
         self._look = QTimer(self, interval=_LOOK_MS)
@@ -282,6 +282,6 @@ class Queueing(Trainings):
         """Begin nothing more. What was about to begin waits on: that the window closes is no problem of it."""
         self._goes_on, self._begun = False, None
         self._look.stop()
-        for aside in (self._forks, self._exports):
-            aside.cancel()
+        for task in (self._forks, self._exports):
+            task.cancel()
         self._queue.end_draining()

@@ -51,8 +51,8 @@ class Session(Serving):
         super().__init__(library, parent)
         self._collector = MainThreadCollector(self)
         self._trial = trial = DryRunControl(self.worker, self)
-        self._imports = imports = ImportControl(self.side_worker, library, self)
-        self._positions = positions = PositionControl(self.side_worker, library, self)
+        self._imports = imports = ImportControl(library, self)
+        self._positions = positions = PositionControl(library, self)
         trial.changed.connect(self.dry_run_changed)
         trial.changed.connect(self.status_changed)
         trial.changed.connect(self._on_trial_changed)
@@ -70,9 +70,8 @@ class Session(Serving):
     # -- Life -------------------------------------------------------------------------------------------
 
     def start(self, *, warm_up: bool = True) -> None:
-        """Start the threads and load torch on the worker: call after the window's first paint."""
+        """Start the worker and load torch there: call after the window's first paint."""
         self.worker.start()
-        self.side_worker.start()
         if warm_up:
             self._device.warm_up()
 
@@ -93,7 +92,8 @@ class Session(Serving):
     def close(self) -> None:
         """Save and stop whatever is going on, and wait for it."""
         super().close()
-        self.side_worker.close()
+        self._tokenizers.close()
+        self._imports.close()
         self.worker.close()
         self._collector.close()
 

@@ -9,7 +9,6 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.session.run_queue import Queueing
 from app.tokenizer.making.importing import TokenizerImportControl
 from app.tokenizer.making.training import TokenizerControl
-from app.worker.worker import Worker
 from models.library.library import Library
 
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ class TokenizerJobs(Queueing):
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
-        self.side_worker = Worker(self, name="side worker")
-        self._tokenizers = tokenizers = TokenizerControl(self.side_worker, library, self)
+        self._tokenizers = tokenizers = TokenizerControl(library, self)
         self._tokenizer_imports = imports = TokenizerImportControl(library, self)
         tokenizers.changed.connect(self.tokenizer_training_changed)
         tokenizers.changed.connect(self.status_changed)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.job import Job
-from app.worker.one_job import OneJob
-from app.worker.worker import Worker
+from app.worker.background import LatestTask
 from models.events import Event
 from models.library.library import Library
 
-
-@dataclass(frozen=True, kw_only=True)
-class Imported(Event):
-    """The last event: the new run of the library."""
-
-    run_id: str
-    name: str
+if TYPE_CHECKING:
+    from models.runs.run_folder import RunFolder
 
 
-class ImportControl(OneJob):
+class ImportControl(QObject):
     """Imports one model at a time.
 
     Signals:
@@ -33,12 +26,24 @@ class ImportControl(OneJob):
         failed(failure): the import raised; nothing of it stays.
     """
 
+    changed = Signal()
     events_came = Signal(object)
+    failed = Signal(object)
     imported = Signal(str, str)
 
-    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
-        super().__init__(worker, parent)
+    def __init__(self, library: Library, parent: QObject) -> None:
+        super().__init__(parent)
         self._library = library
+        self._task = LatestTask(self)
+        self._task.busy_changed.connect(self.changed)
+        self._task.events_came.connect(self.events_came)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self.failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether an import is going on."""
+        return self._task.busy
 
     def start(self, source: Path) -> None:
         """Copy the model in `source`, a Hugging Face folder or a .gguf file, into the library.
@@ -48,19 +53,23 @@ class ImportControl(OneJob):
         """
         if self.busy:
             raise ValueError("A model is being imported already: wait for it or cancel it.")
-        library = self._library
 
-        def make() -> Iterator[Event]:
+        def work() -> Generator[Event, None, RunFolder]:
             from models.interop.importing import import_model
 
-            run = yield from import_model(source, library)
-            yield Imported(run_id=run.id, name=run.name)
+            return (yield from import_model(source, self._library))
 
-        self._begin(Job(f"Import {source.name}", make))
-        self.changed.emit()
+        self._task.drive(work)
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
-        self.events_came.emit(tuple(event for event in events if not isinstance(event, Imported)))
-        for event in events:
-            if isinstance(event, Imported):
-                self.imported.emit(event.run_id, event.name)
+    def cancel(self) -> None:
+        """Leave it off; nothing of it stays."""
+        self._task.cancel()
+
+    def close(self) -> None:
+        """The same, and wait until nothing of it is there any more."""
+        self._task.cancel()
+        self._task.wait()
+
+    @Slot(object)
+    def _on_done(self, run: RunFolder) -> None:
+        self.imported.emit(run.id, run.name)

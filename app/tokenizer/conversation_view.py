@@ -17,7 +17,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView
 from app.session.session import Session
 from app.tokenizer.conversation_editor import ChatTurns
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import CHAT_TEMPLATE
@@ -79,7 +79,7 @@ class ChatTemplateView(QWidget):
         self._note = label("", "warning", wrap=True)
         self._trouble = EmptyState("", "")
         self._pages = QStackedWidget()
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self.turns.changed.connect(self._encode)
@@ -87,8 +87,8 @@ class ChatTemplateView(QWidget):
         session.design_changed.connect(self._encode)
         self.view.hovered.connect(self._tell)
         self.view.picked.connect(self._tell)
-        self._aside.done.connect(self._show)
-        self._aside.failed.connect(self._on_failed)
+        self._task.done.connect(self._show)
+        self._task.failed.connect(self._on_failed)
         self._patience.timeout.connect(lambda: self._say("Encoding …", "So long a conversation takes a moment."))
         self._encode()
 
@@ -144,7 +144,7 @@ class ChatTemplateView(QWidget):
 
     @Slot()
     def _encode(self) -> None:
-        self._aside.cancel()
+        self._task.cancel()
         self._patience.stop()
         self.result = None
         tokenizer, messages, asks = self._tokenizer, self.turns.messages, self.way.value == "reply"
@@ -165,7 +165,7 @@ class ChatTemplateView(QWidget):
                 self._on_failed(describe(error))
         else:
             self._patience.start()
-            self._aside.ask(encode)
+            self._task.ask(encode)
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:

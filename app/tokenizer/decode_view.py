@@ -18,7 +18,7 @@ from app.session.session import Session
 from app.tokenizer.encoder import Encoder
 from app.tokenizer.id_box import IdBox
 from app.tokenizer.text_offsets import TextOffsets
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.number_words import counted
 from models.tokenizers.text.decoding import DecodedIds, decode_ids
@@ -67,7 +67,7 @@ class DecodeView(QWidget):
         self.take = button("Take the text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
         tip = "Explore this text instead of the one at hand"
         self.use = button("Use as the text", theme, self._on_use, icon="arrow-square-up", tip=tip)
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self._encoder = Encoder(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(lambda: self._forget(self._busy))
@@ -75,8 +75,8 @@ class DecodeView(QWidget):
         self.ids.edited.connect(self._decode)
         self.ids.place_changed.connect(self._on_place)
         self.skip_special.toggled.connect(self._decode)
-        self._aside.done.connect(self._show)
-        self._aside.failed.connect(self._on_failed)
+        self._task.done.connect(self._show)
+        self._task.failed.connect(self._on_failed)
         self._encoder.encoded.connect(self._on_encoded)
         self.view.hovered.connect(self._point)
         self.view.picked.connect(self._point)
@@ -154,7 +154,7 @@ class DecodeView(QWidget):
 
     @Slot()
     def _decode(self) -> None:
-        self._aside.cancel()
+        self._task.cancel()
         self._patience.stop()
         tokenizer, written, skip = self._tokenizer, self.ids.text, self.skip_special.isChecked()
         if tokenizer is None or not written.strip():
@@ -164,7 +164,7 @@ class DecodeView(QWidget):
         else:
             self.result, self._offsets = None, None
             self._patience.start()
-            self._aside.ask(lambda: _work(tokenizer, written, skip))
+            self._task.ask(lambda: _work(tokenizer, written, skip))
 
     def _forget(self, page: QWidget) -> None:
         self.result, self._offsets = None, None

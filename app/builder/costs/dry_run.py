@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.status import Status
 from app.worker.failures import Failure
 from app.worker.job import Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event, Notice, Phase, Progress
 from models.settings.model_config import ModelConfig
@@ -67,7 +67,7 @@ class DryRunState:
         return self
 
 
-class DryRunControl(OneJob):
+class DryRunControl(QObject):
     """Runs one dry run at a time, as a background job.
 
     Signals:
@@ -75,8 +75,15 @@ class DryRunControl(OneJob):
         failed(failure): it raised what nobody expected. What a user can mend is said in `state.phase`.
     """
 
+    changed = Signal()
+    failed = Signal(object)
+
     def __init__(self, worker: Worker, parent: QObject) -> None:
-        super().__init__(worker, parent)
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(self.failed)
         self.state = DryRunState()
 
     def start(self, config: ModelConfig, train: TrainConfig, device: str, length: int | None = None) -> None:
@@ -85,7 +92,7 @@ class DryRunControl(OneJob):
         Raises:
             ValueError: where a dry run is going on.
         """
-        if self.busy:
+        if self._job.busy:
             raise ValueError("A dry run is going on already: wait for it or cancel it.")
         tried = config if length is None else dataclasses.replace(config, context_length=length)
 
@@ -99,29 +106,31 @@ class DryRunControl(OneJob):
             else:
                 yield Measured(config=config, run=run)
 
-        self._begin(Job("Dry run", make))
+        self._job.submit(Job("Dry run", make))
         self._set(
             dataclasses.replace(self.state, running=True, phase="Waiting for the worker", problem="", done=0, total=0)
         )
 
     def cancel(self) -> None:
         """End it after the step that it is at; what an earlier one measured stands."""
-        super().cancel()
-        if self.busy:
+        if self._job.busy:
+            self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
 
     def _set(self, state: DryRunState) -> None:
         self.state = state
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         state = self.state
         for event in events:
             if not job.cancelled or isinstance(event, Measured):
                 state = state.after(event)
         self._set(state)
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
+    @Slot(object, object)
+    def _on_ended(self, job: Job, failure: Failure | None) -> None:
         problem = self.state.problem if failure is None else failure.sentence
         self._set(dataclasses.replace(self.state, running=False, phase=problem, problem=problem))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.chat.prompting import Prompt, Prompting
 
@@ -66,11 +66,11 @@ class NextPrompt(QObject):
         self.prompting = Prompting()
         self.outlook: Outlook | None = None
         self.failure: Failure | None = None
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(self._work_out)
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self._on_failed)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
         session.chat_model_changed.connect(self.refresh)
 
     @property
@@ -99,7 +99,7 @@ class NextPrompt(QObject):
     @Slot()
     def refresh(self) -> None:
         """Work it out again, at the next pause in typing where that takes a while."""
-        self._aside.cancel()
+        self._task.cancel()
         if self._takes_long:
             self._patience.start()
         else:
@@ -116,7 +116,7 @@ class NextPrompt(QObject):
     @property
     def busy(self) -> bool:
         """Whether it is being worked out beside the window."""
-        return self._patience.isActive() or self._aside.busy
+        return self._patience.isActive() or self._task.busy
 
     @Slot()
     def _work_out(self) -> None:
@@ -132,7 +132,7 @@ class NextPrompt(QObject):
             return _of_text(model, tokenizer, written)
 
         if self._takes_long:
-            self._aside.ask(look)
+            self._task.ask(look)
             return
         try:
             self._on_done(look())

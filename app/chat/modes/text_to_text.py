@@ -268,10 +268,10 @@ def _named(name: str, editor: QWidget) -> tuple[QWidget, QWidget]:
     return words, editor
 
 
-def _title(title: str, height: int, *aside: QWidget) -> QWidget:
+def _title(title: str, height: int, *trailing: QWidget) -> QWidget:
     """A heading with something at its right; as high with and without it."""
     line = QWidget()
-    line.setLayout(row(label(title, "subheading"), None, *aside))
+    line.setLayout(row(label(title, "subheading"), None, *trailing))
     line.setFixedHeight(height)
     return line
 

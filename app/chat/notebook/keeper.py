@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
 from app.chat.notebook.file import Piece, free_path, open_notebook, write_notebook
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.files.atomic import file_stamp
 from models.library.library import Library
@@ -38,7 +38,7 @@ class NotebookKeeper(QObject):
         self._stamp = file_stamp(self._path)
         self._pieces = pieces
         self._is_new = False  # something is not on the disk yet
-        self._saving = Aside(self)
+        self._saving = LatestTask(self)
         self._soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
         self._soon.timeout.connect(self._save)
         self._saving.done.connect(self._on_saved)

@@ -22,7 +22,7 @@ from app.kit.layout.flow_layout import FlowLayout
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.chat_model import ChatModel
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import TokenMade
 from models.number_words import counted
@@ -67,7 +67,7 @@ class Notebook(ModePage):
         self.problem = Problem()
         self.status = ElidedLabel()
         self.status.setProperty("role", "caption")
-        self._looking = Aside(self)
+        self._looking = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self.editor.set_pieces(self._keeper.found)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.worker.job import INTERACTIVE, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event
 from models.library.library import Library
@@ -59,21 +59,34 @@ class _Loaded:
     evaluation: PronounEvaluation
 
 
-class PronounControl(OneJob):
+class PronounControl(QObject):
     """Finds the models, asks them, and keeps what they reach on held-out pairs with their runs.
 
-    Signals (and `changed` and `failed` of OneJob):
+    Signals:
+        changed(): `busy` is new.
+        failed(failure): the newest question raised.
         answered(PronounAnswer): what the newest question found.
     """
 
+    changed = Signal()
+    failed = Signal(object)
     answered = Signal(object)
 
     def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
-        super().__init__(worker, parent)
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self.changed)
+        self._job.failed.connect(self.failed)
         self._library = library
         # Used by the worker's thread alone:
         self._topologies: dict[str, str] = {}
         self._loaded: dict[str, _Loaded] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether models are being asked, or wait for the worker."""
+        return self._job.busy
 
     def ask(self, texts: Texts) -> None:
         """What "it" is in both sentences, as far as there are models."""
@@ -84,15 +97,16 @@ class PronounControl(OneJob):
                 models[topology] = self._ask(topology, folder, texts)
             yield PronounAnswer(texts=texts, models=models)
 
-        self._begin(Job("Resolve pronouns", make, INTERACTIVE))
+        self._job.submit(Job("Resolve pronouns", make, INTERACTIVE))
         self.changed.emit()
 
     def forget(self) -> None:
         """No answer is wanted any more."""
-        self._drop()
+        self._job.drop()
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, PronounAnswer):
                 self.answered.emit(event)

@@ -13,7 +13,7 @@ from app.glass.tokens.token_chips import Chip, TokenChips
 from app.kit.basics import label, row
 from app.kit.forms.editors import keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.settings.sampling_config import LARGEST_BIAS
 from models.tokenizers import Piece
 from models.tokenizers.codec import pieces_of, show_bytes
@@ -146,13 +146,13 @@ class TokenSearch(QObject):
         super().__init__(parent)
         self._tokenizer: Tokenizer | None = None
         self._all: list[Piece] | None = None
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_spelled)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_spelled)
 
     @property
     def busy(self) -> bool:
         """Whether tokens are being spelled."""
-        return self._aside.busy
+        return self._task.busy
 
     @property
     def tokenizer(self) -> Tokenizer | None:
@@ -161,7 +161,7 @@ class TokenSearch(QObject):
 
     def set_tokenizer(self, tokenizer: Tokenizer | None) -> None:
         """Find the tokens of this one."""
-        self._aside.cancel()
+        self._task.cancel()
         self._tokenizer, self._all = tokenizer, None
         self.changed.emit()
 
@@ -175,7 +175,7 @@ class TokenSearch(QObject):
             return []
         if self._all is None:
             if not self.busy:
-                self._aside.ask(lambda: pieces_of(tokenizer, sorted(tokenizer.get_vocab().values())))
+                self._task.ask(lambda: pieces_of(tokenizer, sorted(tokenizer.get_vocab().values())))
             return []
         bare = wanted.lstrip("·")
         if not bare:

@@ -15,7 +15,7 @@ from app.kit.text.highlighter import Highlighter
 from app.kit.text.text_box import highlight
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.chat.prompting import with_system
 from models.chat.template import ChatTemplateError, render_template
 
@@ -80,13 +80,13 @@ class TemplateWindow(QDialog):
             "Back to the model's own", theme, self._revert, icon="arrow-counter-clockwise", tip="Drop what was edited"
         )
         self._line = 0
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self.editor.textChanged.connect(self._on_edited)
         self.editor.refused.connect(self.problem.setText)
         self._patience.timeout.connect(self._render)
-        self._aside.done.connect(self._show)
+        self._task.done.connect(self._show)
         next_prompt.changed.connect(self._on_next)
         theme.theme_changed.connect(self._mark)
 
@@ -158,7 +158,7 @@ class TemplateWindow(QDialog):
             except ChatTemplateError as error:
                 return error
 
-        self._aside.ask(render)
+        self._task.ask(render)
 
     @Slot(object)
     def _show(self, result: str | ChatTemplateError) -> None:

@@ -40,7 +40,7 @@ class ComparedText:
 def text_work(
     shelf: TokenizerShelf, names: Sequence[str], text: str
 ) -> Callable[[], Generator[Event, None, ComparedText]]:
-    """Work for an Aside: encode the text with each tokenizer, as text, whatever special tokens it spells."""
+    """Work for a LatestTask: encode the text with each tokenizer, as text, whatever special tokens it spells."""
 
     def work() -> Generator[Event, None, ComparedText]:
         whole = whole_characters(text)

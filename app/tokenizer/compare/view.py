@@ -22,7 +22,7 @@ from app.tokenizer.compare.shelf import TokenizerShelf
 from app.tokenizer.compare.spot import AlignedRow, Spot, spot_words
 from app.tokenizer.compare.text_grid import TextGrid
 from app.tokenizer.compare.text_work import MOST_DRAWN, ComparedText, text_work
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.library.library import TokenizerInfo
 from models.tokenizers.text.compare import model_cost
@@ -51,7 +51,7 @@ class TokenizerCompareView(QWidget):
         self._infos: dict[str, TokenizerInfo] = {}
         self._stamps: dict[str, object] = {}
         self._shown = ComparedText(grid=TextGrid(""), n_characters=0)
-        self._aside = Aside(self)
+        self._task = LatestTask(self)
         self.aligned = AlignedView(theme)
         self.table = FiguresTable(theme)
         self.texts = MeasuredTexts(session, theme, self._shelf)
@@ -62,9 +62,9 @@ class TokenizerCompareView(QWidget):
         self._note, self._told, self._costs = ElidedLabel(), ElidedLabel(), ElidedLabel()
         self._pages = QStackedWidget()
         self._build()
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self._on_failed)
-        self._aside.busy_changed.connect(self._show_note)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self._on_failed)
+        self._task.busy_changed.connect(self._show_note)
         self.aligned.pointed.connect(self._on_pointed)
         self.table.ticked.connect(self._on_ticked)
         self.texts.changed.connect(self._on_texts_changed)
@@ -182,7 +182,7 @@ class TokenizerCompareView(QWidget):
         self._pages.setCurrentIndex(1 if self._infos else 0)
         self._show_hint()
         self._fill()
-        self._aside.drive(text_work(self._shelf, names, self._text))
+        self._task.drive(text_work(self._shelf, names, self._text))
 
     @Slot(object)
     def _on_done(self, result: ComparedText) -> None:
@@ -221,7 +221,7 @@ class TokenizerCompareView(QWidget):
     @Slot()
     def _show_note(self) -> None:
         parts = []
-        if self._aside.busy and len(self._text) > _SLOW:
+        if self._task.busy and len(self._text) > _SLOW:
             parts.append("Encoding…")
         if self._shown.n_characters > MOST_DRAWN:
             parts.append(f"The first {MOST_DRAWN:,} characters; the figures are of all {self._shown.n_characters:,}.")

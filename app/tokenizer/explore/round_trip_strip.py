@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from app.kit.basics import button
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.tokenizers import decode, show_bytes
 from models.tokenizers.text.encoded import EncodedText
@@ -66,9 +66,9 @@ class RoundTripStrip(QFrame):
         tip = "Select this place in the text"
         self._find = button("Show it", theme, self.show_place, role="link", tip=tip)
         self._all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
-        self._aside = Aside(self)
-        self._aside.done.connect(self._show)
-        self._aside.failed.connect(self._on_failed)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._show)
+        self._task.failed.connect(self._on_failed)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(self._on_slow)
         self._list.chosen.connect(self._on_chosen)
@@ -106,7 +106,7 @@ class RoundTripStrip(QFrame):
 
     def expect(self) -> None:
         """The text is another one and its tokens are on their way: what was known is not true of it."""
-        self._aside.cancel()
+        self._task.cancel()
         self.result = None
         self._list.hide()
         self._patience.start()
@@ -121,7 +121,7 @@ class RoundTripStrip(QFrame):
         if tokens.n_bytes <= AT_ONCE_BYTES and decode(tokenizer, tokens.iter_ids()) == text:
             self._show(RoundTrip(True, text, ()))
             return
-        self._aside.ask(lambda: round_trip(tokenizer, text, ids=tokens.iter_ids()))
+        self._task.ask(lambda: round_trip(tokenizer, text, ids=tokens.iter_ids()))
 
     @Slot()
     def show_place(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.library.library import Library, safe_name
 
 
@@ -37,15 +37,15 @@ class TokenizerImportControl(QObject):
     def __init__(self, library: Library, parent: QObject) -> None:
         super().__init__(parent)
         self._library = library
-        self._aside = Aside(self)
-        self._aside.busy_changed.connect(self.changed)
-        self._aside.done.connect(self._on_done)
-        self._aside.failed.connect(self.failed)
+        self._task = LatestTask(self)
+        self._task.busy_changed.connect(self.changed)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self.failed)
 
     @property
     def busy(self) -> bool:
         """Whether one is being imported."""
-        return self._aside.busy
+        return self._task.busy
 
     def start(self, source: str, name: str, pattern: str) -> None:
         """As models.tokenizers.foreign.import_tokenizer.
@@ -68,7 +68,7 @@ class TokenizerImportControl(QObject):
             except PatternUnknownError as error:
                 return PatternWanted(source, name, str(error))
 
-        self._aside.ask(work)
+        self._task.ask(work)
 
     @Slot(object)
     def _on_done(self, result: str | PatternWanted) -> None:

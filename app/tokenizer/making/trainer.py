@@ -25,7 +25,7 @@ from app.kit.forms.editors import IntBox, keep_wheel_for_scrolling
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import words
 from app.tokenizer.making.growth_chart import GrowthChart
-from app.worker.progress_events import latest_progress
+from app.worker.background import latest_progress
 from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
 from models.settings.run_spec import DataSpec
 from models.settings.tokenizer_options import KINDS, TokenizerOptions, pre_tokenizers_of, used_options

@@ -1,16 +1,13 @@
-"""Training a tokenizer beside whatever else is going on: a child process does the work, a side thread follows it."""
+"""Training a tokenizer beside whatever else is going on: a child process does the work, a thread follows it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
-from app.worker.failures import Failure
-from app.worker.job import Job
-from app.worker.one_job import OneJob
-from app.worker.worker import Worker
+from app.worker.background import LatestTask
 from models.events import Event
 from models.library.library import Library, safe_name
 
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
     from models.settings.tokenizer_options import TokenizerOptions
 
 
-class TokenizerControl(OneJob):
+class TokenizerControl(QObject):
     """Trains one tokenizer at a time into the library.
 
     Signals:
@@ -29,13 +26,24 @@ class TokenizerControl(OneJob):
         failed(failure): it raised.
     """
 
+    changed = Signal()
     events_came = Signal(object)
     trained = Signal(str)
+    failed = Signal(object)
 
-    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
-        super().__init__(worker, parent)
+    def __init__(self, library: Library, parent: QObject) -> None:
+        super().__init__(parent)
         self._library = library
-        self._name = ""
+        self._task = LatestTask(self)
+        self._task.busy_changed.connect(self.changed)
+        self._task.events_came.connect(self.events_came)
+        self._task.done.connect(self._on_done)
+        self._task.failed.connect(self.failed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being trained."""
+        return self._task.busy
 
     def train(
         self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
@@ -47,22 +55,26 @@ class TokenizerControl(OneJob):
         if folder.exists():
             raise ValueError(f"There is a tokenizer called {name!r} already: choose another name.")
 
-        def make() -> Iterator[Event]:
+        def work() -> Generator[Event, None, str]:
             from models.data.sources import prepare_corpus
             from models.tokenizers import train_in_child
 
             corpus = yield from prepare_corpus(self._library, data)
             files = [corpus.path("train")]
-            yield from train_in_child(files, kind, vocab_size, folder, options, growth=True)
+            yield from train_in_child(files, kind, vocab_size, folder, options, growth=True, low_priority=True)
+            return name
 
-        self._name = name
-        self._begin(Job(f"Train tokenizer {name}", make))
-        self.changed.emit()
+        self._task.drive(work)
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
-        self.events_came.emit(events)
+    def cancel(self) -> None:
+        """Stop it; nothing of it stays."""
+        self._task.cancel()
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
-        self.changed.emit()
-        if failure is None and not job.cancelled:
-            self.trained.emit(self._name)
+    def close(self) -> None:
+        """The same, and wait until nothing of it is there any more."""
+        self._task.cancel()
+        self._task.wait()
+
+    @Slot(object)
+    def _on_done(self, name: str) -> None:
+        self.trained.emit(name)

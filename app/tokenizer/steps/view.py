@@ -25,7 +25,7 @@ from app.tokenizer.steps.stages import Stages
 from app.tokenizer.steps.step_table import StepTable
 from app.tokenizer.steps.telling import Telling, tell
 from app.tokenizer.steps.transport import Transport
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies
@@ -51,7 +51,7 @@ class StepsView(QWidget):
         self.followed: Followed | None = None
         self._telling: Telling | None = None
         self._begins_anew = False
-        self._opening, self._following = Aside(self), Aside(self)
+        self._opening, self._following = LatestTask(self), LatestTask(self)
         self._pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self.stages = Stages(theme)
         self.board, self.table = Board(theme), StepTable(theme)

@@ -22,7 +22,7 @@ from app.tokenizer.vocabulary.table import VocabularyTable
 from app.tokenizer.vocabulary.token_facts import TokenFacts
 from app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
 from app.tokenizer.vocabulary.usage_counter import Counted, UsageCounter
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import Event, Progress
 from models.number_words import counted, percent
@@ -41,7 +41,7 @@ class VocabularyView(QWidget):
         self._tokenizer: Tokenizer | None = None
         self._name = ""
         self._finder: TokenFinder | None = None
-        self._reading, self._finding, self._writing = Aside(self), Aside(self), Aside(self)
+        self._reading, self._finding, self._writing = LatestTask(self), LatestTask(self), LatestTask(self)
         self.filters = VocabularyFilters()
         self.n_found = label("", "caption")
         self.export = button("CSV", theme, self.ask_where, icon="export", role="quiet")
@@ -134,13 +134,13 @@ class VocabularyView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether something is read, looked for, counted or written."""
-        return self.counter.busy or any(aside.busy for aside in (self._reading, self._finding, self._writing))
+        return self.counter.busy or any(task.busy for task in (self._reading, self._finding, self._writing))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Browse this tokenizer of the library; None while there is none."""
         self._tokenizer, self._name, self._finder = tokenizer, name, None
-        for aside in (self._reading, self._finding, self._writing):
-            aside.cancel()
+        for task in (self._reading, self._finding, self._writing):
+            task.cancel()
         self.counter.set_vocabulary(None, None)
         self._show_parts(None, None)
         self._pages.setCurrentWidget(self._none if tokenizer is None else self._busy)

@@ -22,7 +22,7 @@ from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader
 from app.training.compare.overlay_legend import OverlayLegend
 from app.training.compare.overlay_lines import LineMaker, Scene, aligned
 from app.training.curves.run_axis import RunAxis
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.events import Event
 from models.library.library import RunInfo
 from models.number_words import counted
@@ -62,7 +62,7 @@ class RunOverlay(QWidget):
         self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Double-click, too")
         self.whole.hide()
         self._build()
-        self._reading, self._making = Aside(self), Aside(self)
+        self._reading, self._making = LatestTask(self), LatestTask(self)
         self._reading.events_came.connect(self._on_read)
         self._reading.done.connect(self._show_caption)
         self._making.done.connect(self._on_made)

@@ -23,7 +23,7 @@ from app.kit.words.slot_words import plain_words
 from app.session.session import Session
 from app.training.compare.parallel_axes import setting_title
 from app.training.compare.parallel_plot import ParallelPlot
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.library.library import RunInfo
 from models.library.lowest_loss import Lowest, find_lowest
 from models.number_words import counted
@@ -79,9 +79,9 @@ class SweepView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(halves)
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_compared)
-        self._aside.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_compared)
+        self._task.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
         self.plot.run_asked.connect(self.run_asked)
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
@@ -93,7 +93,7 @@ class SweepView(QWidget):
     @property
     def busy(self) -> bool:
         """Whether the runs are being read."""
-        return self._aside.busy
+        return self._task.busy
 
     def show_runs(self, run_ids: Sequence[str]) -> None:
         """Compare these."""
@@ -110,7 +110,7 @@ class SweepView(QWidget):
         infos = [info for info in self._session.run_index.infos() if info.id in self._ids]
         if infos and infos != self._compared and self.isVisible():
             self._compared = infos
-            self._aside.ask(lambda: compare_runs([_measured(info) for info in infos]))
+            self._task.ask(lambda: compare_runs([_measured(info) for info in infos]))
 
     @Slot(object)
     def _on_compared(self, runs: list[SweepRun]) -> None:

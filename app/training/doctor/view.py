@@ -15,7 +15,7 @@ from app.session.run_history import RunHistory
 from app.session.session import Session
 from app.training.doctor.diagnosis_card import DiagnosisCard
 from app.training.shown_run import ShownRun
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.runs.run_folder import RunFolder
 from models.training.doctor import TITLES, Check, Diagnosis, Examination, Remedy, RunLog, examine
@@ -50,9 +50,9 @@ class DoctorView(QWidget):
         self.heading = label("", "heading", wrap=True)
         self.summary = label("", "muted", wrap=True)
         self.checks = CheckList(theme)
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_examined)
-        self._aside.failed.connect(self._on_failed)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_examined)
+        self._task.failed.connect(self._on_failed)
         self._empty = EmptyState(*_EMPTY)
         self._build()
 
@@ -79,7 +79,7 @@ class DoctorView(QWidget):
         self._run = run
         self._stale = False
         if run.folder is None or run.spec is None or not len(run.history.train):
-            self._aside.cancel()
+            self._task.cancel()
             why = run.history.why_empty
             self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
             return
@@ -89,7 +89,7 @@ class DoctorView(QWidget):
         """The run has grown: examine it again, once the examination that is going on has ended."""
         if self._run is None:
             return
-        if self._aside.busy:
+        if self._task.busy:
             self._stale = True
         else:
             self.show_run(self._run)
@@ -97,7 +97,7 @@ class DoctorView(QWidget):
     def _examine(self, run: ShownRun) -> None:
         assert run.folder is not None
         self._examined = run
-        self._aside.ask(partial(_examination, run, _Columns(run.history)))
+        self._task.ask(partial(_examination, run, _Columns(run.history)))
 
     @Slot(object)
     def _on_examined(self, examination: Examination) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app.session.run_history import RunHistory
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.files.jsonl import Row
 from models.files.log_tail import LogTail
@@ -37,9 +37,9 @@ class RunFollower(QObject):
         self._history = RunHistory()
         self._reader: RunReader | None = None
         self._is_loaded = False
-        self._aside = Aside(self)
-        self._aside.done.connect(self._on_read)
-        self._aside.failed.connect(self._on_failed)
+        self._task = LatestTask(self)
+        self._task.done.connect(self._on_read)
+        self._task.failed.connect(self._on_failed)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self.look)
 
@@ -64,15 +64,15 @@ class RunFollower(QObject):
     def stop(self) -> None:
         """Leave the history as it is."""
         self._poll.stop()
-        self._aside.cancel()
+        self._task.cancel()
         self._reader, self._is_loaded = None, False
 
     @Slot()
     def look(self) -> None:
         """Read now what was added; nothing happens while that is being done."""
         reader = self._reader
-        if reader is not None and not self._aside.busy:
-            self._aside.ask(lambda: (reader, _advance(reader)))
+        if reader is not None and not self._task.busy:
+            self._task.ask(lambda: (reader, _advance(reader)))
 
     @Slot(object)
     def _on_read(self, result: tuple[RunReader, Growth | str]) -> None:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 
 from app.session.session import Session
 from app.training.run_list.run_query import matches, sort_runs
-from app.worker.aside import Aside
+from app.worker.background import LatestTask
 from models.events import Event, Phase
 from models.files.jsonl import parse_row
 from models.library.library import RunInfo
@@ -53,9 +53,9 @@ class RunModel(QAbstractListModel):
         self._query, self._order = "", "newest"
         self._points: dict[str, tuple[int, tuple[float, ...]]] = {}
         self._again = False
-        self._aside = Aside(self)
-        self._aside.events_came.connect(self._on_read)
-        self._aside.done.connect(self._on_done)
+        self._task = LatestTask(self)
+        self._task.events_came.connect(self._on_read)
+        self._task.done.connect(self._on_done)
         self._live_status = ""
         session.training_changed.connect(self._on_training)
         self._poll = QTimer(self, interval=_POLL_MS)
@@ -68,17 +68,17 @@ class RunModel(QAbstractListModel):
         """Read what has changed in the library: at once where that is little, else beside the window."""
         if self._index.n_unseen(_FEW + 1) <= _FEW:
             self._take(self._index.look())
-        if self._aside.busy:
+        if self._task.busy:
             self._again = True
         else:
-            self._aside.drive(self._read)
+            self._task.drive(self._read)
 
     @Slot()
     def look(self) -> None:
         """Look beside the window what changed, while it is seen: runs of other processes come, grow and die untold."""
         view = self.parent()
-        if isinstance(view, QWidget) and view.isVisible() and not self._aside.busy:
-            self._aside.drive(self._read)
+        if isinstance(view, QWidget) and view.isVisible() and not self._task.busy:
+            self._task.drive(self._read)
 
     def _read(self) -> Generator[Event, None, None]:
         self._index.look()
@@ -99,7 +99,7 @@ class RunModel(QAbstractListModel):
         self._on_read()
         if self._again:
             self._again = False
-            self._aside.drive(self._read)
+            self._task.drive(self._read)
 
     def _take(self, runs: list[RunInfo]) -> None:
         if runs == self.all_runs and self.is_read:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.status import Status
 from app.worker.failures import Failure
 from app.worker.job import BACKGROUND, Job
-from app.worker.one_job import OneJob
+from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
 from models.events import Event, Notice, Phase, Progress
 from models.library.library import Library
@@ -97,7 +97,7 @@ class TrialState:
         return self
 
 
-class TrialControl(OneJob):
+class TrialControl(QObject):
     """Runs one trial at a time.
 
     Args:
@@ -108,8 +108,15 @@ class TrialControl(OneJob):
         failed(failure): it raised what nobody expected. What a user can mend is said in `state.problem`.
     """
 
+    changed = Signal()
+    failed = Signal(object)
+
     def __init__(self, worker: Worker, library: Library, parent: QObject, priority: str = BACKGROUND) -> None:
-        super().__init__(worker, parent)
+        super().__init__(parent)
+        self._job = LatestJob(worker, self)
+        self._job.events_came.connect(self._on_events)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(self.failed)
         self._library, self._priority = library, priority
         self.state = TrialState()
 
@@ -136,26 +143,28 @@ class TrialControl(OneJob):
 
     def cancel(self) -> None:
         """End it after the step that it is at; what it found so far stands."""
-        if self._job is not None and not self._job.cancelled:
-            super().cancel()
+        if self._job.busy and not self._job.ending:
+            self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
 
     def _start(self, kind: str, spec: RunSpec, make: Callable[[], Iterator[Event]]) -> None:
-        self._begin(Job(TITLES[kind], make, self._priority))
+        self._job.submit(Job(TITLES[kind], make, self._priority))
         self._set(self.state.begun(kind, spec))
 
     def _set(self, state: TrialState) -> None:
         self.state = state
         self.changed.emit()
 
-    def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
+    @Slot(object, object)
+    def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         state = self.state
         for event in events:
             if not (job.cancelled and isinstance(event, Phase | Progress)):
                 state = state.after(event)
         self._set(state)
 
-    def _over(self, job: Job, failure: Failure | None) -> None:
+    @Slot(object, object)
+    def _on_ended(self, job: Job, failure: Failure | None) -> None:
         problem = self.state.problem if failure is None else failure.sentence
         self._set(dataclasses.replace(self.state, running=False, phase="", problem=problem))
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
 from app.chat.archive.message_tree import Made
@@ -151,6 +151,13 @@ def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor)
     assert tab.page.view.messages == []
     tab.talk.shelf.flush()
     assert [message.content for message in tab.talk.shelf.store.load(first).path] == ["First", "half"]
+
+
+def test_quitting_keeps_what_was_just_said(tab: ChatTab, actor: Actor, qapp: QApplication) -> None:
+    tab.page.composer.sent.emit("First")
+    actor.reply(" one")
+    qapp.aboutToQuit.emit()
+    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
 
 
 def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
 import pytest
 from tokenizers import Tokenizer
 
 from app.session.session import Session
+from models.events import Phase
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
@@ -179,3 +181,17 @@ def test_a_tokenizer_is_trained_beside_a_training(
     assert "already" in heard.failures[-1]
     session.stop()
     until(lambda: not session.training_active)
+
+
+def test_closing_leaves_nothing_of_a_tokenizer_in_training(
+    session: Session, tiny_spec: RunSpec, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setattr("models.tokenizers.making.child._ourselves", lambda: sleeper)
+    events: list[object] = []
+    session.tokenizer_events.connect(events.extend)
+    assert session.train_tokenizer("words", "bpe", 300, tiny_spec.data)
+    until(lambda: any(event == Phase(name="Training the tokenizer") for event in events))
+    session.close()
+    assert not session.tokenizer_busy
+    assert not session.list_tokenizers()
