@@ -50,7 +50,7 @@ class DesignFiles(QObject):
         words = f"{kind.upper()} pictures (*.{kind})"
         file, _ = QFileDialog.getSaveFileName(self._page, "Export the diagram", f"{_stem(name)}.{kind}", words)
         write = diagram.export_svg if kind == "svg" else diagram.export_png
-        if file and self._session.export_picture(Path(file), write):
+        if file and self._session.notices.attempt(lambda: write(Path(file))):
             self.written.emit(Path(file).name)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

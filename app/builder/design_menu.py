@@ -53,7 +53,7 @@ class DesignMenu(QMenu):
     def _on_run(self, run_id: str, name: str) -> None:
         spec = self._session.run_spec(run_id)
         if spec is None:
-            self._session.job_failed.emit(f"The design of the run “{name}” can no longer be read.", "")
+            self._session.notices.refuse(f"The design of the run “{name}” can no longer be read.")
         else:
             self._on_chosen(ComparedDesign(f"Run “{name}”", spec.model))
 

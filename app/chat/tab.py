@@ -53,7 +53,7 @@ class ChatTab(QWidget):
         self.models = ModelBar(session, theme)
         self.page = ChatPage(session, theme, self.talk, self.next_prompt)
         self.replies = GlassReplies(session, self.talk, self.page.view, self.focus, theme)
-        self.sampling = SamplingPanel(theme, SamplingPresets(session))
+        self.sampling = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
         self.side = ChatSide(
@@ -163,13 +163,13 @@ class ChatTab(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        wished = self._session.settings.get(_FOLDED, None)
+        wished = self._session.remembered.get(_FOLDED, None)
         self.side.set_folded(wished if isinstance(wished, bool) else self.width() < _NARROW)
         self._show_sides()
 
     @Slot(bool)
     def _on_folded(self, folded: bool) -> None:
-        self._session.remember(_FOLDED, folded)
+        self._session.remembered.set(_FOLDED, folded)
         self._show_sides()
 
     @Slot(str)

@@ -128,7 +128,7 @@ class Photographer:
         self._failure = ""
         self._order = MODES[::-1]
         self.pictures: list[Path] = []
-        self._session.job_failed.connect(self._on_failed)
+        self._session.notices.failed.connect(self._on_failed)
         self._session.training_events.connect(self._on_training_events)
 
     def shoot_all(self, minutes: float | None) -> None:

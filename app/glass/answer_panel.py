@@ -45,7 +45,7 @@ class AnswerPanel(GlassPanel):
         self._pages = QStackedWidget()
         self._pages.addWidget(scrolling(self.body))
         self._pages.addWidget(self._nothing)
-        self.export = ExportButton(session, theme, Sheet(theme, self._heading, self.body, parent=self), numbers)
+        self.export = ExportButton(session.notices, theme, Sheet(theme, self._heading, self.body, parent=self), numbers)
         self.head = PanelHead(theme, about, self.export)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

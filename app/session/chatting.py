@@ -49,7 +49,7 @@ class Chatting(Trials):
         chat.changed.connect(self.status_changed)
         chat.events_came.connect(self.chat_events)
         chat.reply_ended.connect(self.reply_ended)
-        chat.failed.connect(self._on_failed)
+        chat.failed.connect(self.notices.fail)
 
     @property
     def chat_model(self) -> ChatModel | None:
@@ -70,8 +70,10 @@ class Chatting(Trials):
         """Talk to a run's checkpoint of `step` (None: its latest), its matrices kept in `weights` (weight_kinds.KINDS),
         or to the model being trained ("live"); whether it began."""
         if which == LIVE:
-            return self._try(self._chat.open_live)
-        return self._try(lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step, weights))
+            return self.notices.attempt(self._chat.open_live)
+        return self.notices.attempt(
+            lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step, weights)
+        )
 
     def weights(self, parent: QObject) -> WeightsControl:
         """What measures the open model's kinds of weights, for the panel that shows them."""
@@ -93,8 +95,8 @@ class Chatting(Trials):
         begun: tokens with which the reply begins already. prompting: how the messages become a prompt.
         """
         if self._chat.model is None:
-            return self._refuse("No model is open: choose a run to chat with.")
-        return self._try(lambda: self._chat.send(messages, sampling, begun, prompting))
+            return self.notices.refuse("No model is open: choose a run to chat with.")
+        return self.notices.attempt(lambda: self._chat.send(messages, sampling, begun, prompting))
 
     @property
     def opening(self) -> str:
@@ -157,7 +159,7 @@ class Chatting(Trials):
         model = self._chat.model
         if model is not None and model.run_id in run_ids and not (self.library.runs / model.run_id).exists():
             self._chat.close_model()
-            self.notice.emit(
+            self.notices.say(
                 f"“{model.name}” is what the chat was held with: choose another model there to go on. "
                 "What was said is kept."
             )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
-from app.session.remembered import Settings
-from app.worker.failures import describe
+from app.session.remembered import Remembered
+from app.session.trash import Trash
+from app.worker.notices import Notices
 from models.library.library import DesignInfo, Library, TokenizerInfo, safe_name
 from models.settings.design_files import read_design, write_design
 from models.settings.model_config import ModelConfig
@@ -24,30 +23,26 @@ DEFAULT_DESIGN = "terrarium-tiny"
 
 
 class Choices(QObject):
-    """The library with what is chosen from it. What cannot be done is said in `job_failed`, in a sentence.
+    """The library with what is chosen from it. What cannot be done is said in `notices`, in a sentence.
 
     Signals:
         tokenizer_changed(): `tokenizer` / `tokenizer_name` are new.
         design_changed(): `design` / `design_name` are new.
         library_changed(): tokenizers, designs or chats on disk changed.
         runs_changed(): the list of runs, or a run's shown status, changed.
-        job_failed(sentence, details): something did not work; details is a traceback, or empty.
-        notice(sentence): something to read without anything having failed.
-        deleted(what, tokens): something went to the trash; `undo_delete(tokens)` brings it back.
     """
 
     tokenizer_changed = Signal()
     design_changed = Signal()
     library_changed = Signal()
     runs_changed = Signal()
-    job_failed = Signal(str, str)
-    notice = Signal(str)
-    deleted = Signal(str, object)
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.library = library
-        self.settings = Settings(library.home)
+        self.notices = Notices(self)
+        self.remembered = Remembered(library.home, self.notices)
+        self.trash = Trash(library, self.notices)
         self._tokenizer: Tokenizer | None = None
         self._tokenizer_name = ""
         self._design = PRESETS[DEFAULT_DESIGN]
@@ -77,10 +72,9 @@ class Choices(QObject):
         try:
             self._tokenizer = load_tokenizer(name, self.library)
         except ValueError as error:
-            self.job_failed.emit(str(error), "")
-            return False
+            return self.notices.refuse(str(error))
         self._tokenizer_name = name
-        self.remember("tokenizer", name)
+        self.remembered.set("tokenizer", name)
         self.tokenizer_changed.emit()
         return True
 
@@ -91,7 +85,7 @@ class Choices(QObject):
         try:
             return read_about(self.library.tokenizers / name)
         except ValueError as error:
-            self._refuse(str(error))
+            self.notices.refuse(str(error))
             return {}
 
     def rename_tokenizer(self, name: str, new_name: str) -> bool:
@@ -102,10 +96,10 @@ class Choices(QObject):
             given = rename_tokenizer(self.library, name, new_name)
             if name == self._tokenizer_name:
                 self._tokenizer_name = given
-                self.remember("tokenizer", given)
+                self.remembered.set("tokenizer", given)
                 self.tokenizer_changed.emit()
 
-        done = self._try(rename)
+        done = self.notices.attempt(rename)
         self.library_changed.emit()
         return done
 
@@ -113,7 +107,7 @@ class Choices(QObject):
         """Copy a tokenizer under a free name, and choose the copy; whether it worked."""
         from models.tokenizers import duplicate_tokenizer
 
-        done = self._try(lambda: self.choose_tokenizer(duplicate_tokenizer(self.library, name)))
+        done = self.notices.attempt(lambda: self.choose_tokenizer(duplicate_tokenizer(self.library, name)))
         self.library_changed.emit()
         return done
 
@@ -121,11 +115,11 @@ class Choices(QObject):
         """Keep the user's notes on a tokenizer; whether it worked."""
         from models.tokenizers import change_about
 
-        return self._try(lambda: change_about(self.library.tokenizers / name, {"notes": notes}))
+        return self.notices.attempt(lambda: change_about(self.library.tokenizers / name, {"notes": notes}))
 
     def delete_tokenizer(self, name: str) -> None:
         """Move a tokenizer to the trash."""
-        self._delete(self.library.tokenizers / name, f"Tokenizer “{name}” deleted")
+        self.trash.delete(self.library.tokenizers / name, f"Tokenizer “{name}” deleted", self.library_changed.emit)
         if name == self._tokenizer_name and not (self.library.tokenizers / name).exists():
             self._tokenizer, self._tokenizer_name = None, ""
             self.tokenizer_changed.emit()
@@ -148,7 +142,7 @@ class Choices(QObject):
         if (config, name) == (self._design, self._design_name):
             return
         self._design, self._design_name = config, name
-        self.remember("design", {"name": name, "config": config.to_dict()})
+        self.remembered.set("design", {"name": name, "config": config.to_dict()})
         self.design_changed.emit()
 
     def list_designs(self) -> list[str]:
@@ -171,7 +165,7 @@ class Choices(QObject):
 
     def save_design(self, name: str) -> bool:
         """Save the current design under a name; whether it worked."""
-        if not self._try(lambda: self.library.save_design(name, self._design)):
+        if not self.notices.attempt(lambda: self.library.save_design(name, self._design)):
             return False
         self.set_design(self._design, safe_name(name))
         self.library_changed.emit()
@@ -182,7 +176,7 @@ class Choices(QObject):
         if name in PRESETS:
             self.set_design(PRESETS[name], name)
             return True
-        return self._try(lambda: self.set_design(self.library.load_design(name), name))
+        return self.notices.attempt(lambda: self.set_design(self.library.load_design(name), name))
 
     def rename_design(self, name: str, new_name: str) -> bool:
         """Give a saved design another name; whether it worked."""
@@ -194,7 +188,7 @@ class Choices(QObject):
             if self._design_name == name:
                 self.set_design(self._design, given)
 
-        done = self._try(rename)
+        done = self.notices.attempt(rename)
         self.library_changed.emit()
         return done
 
@@ -207,13 +201,13 @@ class Choices(QObject):
             self.library.save_design(copy, config)
             self.set_design(config, copy)
 
-        done = self._try(duplicate)
+        done = self.notices.attempt(duplicate)
         self.library_changed.emit()
         return done
 
     def delete_design(self, name: str) -> None:
         """Move a saved design to the trash; where it is the current one, that stays, without a name."""
-        self._delete(self.library.designs / f"{name}.json", f"Design “{name}” deleted")
+        self.trash.delete(self.library.designs / f"{name}.json", f"Design “{name}” deleted", self.library_changed.emit)
         if name == self._design_name and name not in self.list_designs():
             self.set_design(self._design)
         self.library_changed.emit()
@@ -227,63 +221,23 @@ class Choices(QObject):
             self.library.save_design(name, config)
             self.set_design(config, name)
 
-        done = self._try(take)
+        done = self.notices.attempt(take)
         if done:
             self.library_changed.emit()
         return done
 
     def export_design(self, path: Path) -> bool:
         """Write the current design into a JSON file; whether it worked."""
-        return self._try(lambda: write_design(path, self._design))
-
-    def export_picture(self, path: Path, write: Callable[[Path], object]) -> bool:
-        """Let `write` make a picture file; whether it worked."""
-        return self._try(lambda: write(path))
-
-    # -- The rest ---------------------------------------------------------------------------------------
-
-    def delete_chat(self, chat_id: str) -> None:
-        """Move a conversation to the trash."""
-        self._delete(self.library.chats / f"{chat_id}.json", "Chat deleted")
-        self.library_changed.emit()
-
-    def undo_delete(self, tokens: Sequence[str]) -> None:
-        """Bring back what `deleted` told of; what cannot be is said."""
-        for token in tokens:
-            self._try(partial(self.library.restore, token))
-        self.runs_changed.emit()
-        self.library_changed.emit()
+        return self.notices.attempt(lambda: write_design(path, self._design))
 
     def _restore_choices(self) -> None:
         names = [info.name for info in self.list_tokenizers() if info.problem is None]
-        wanted = self.settings.get("tokenizer", "")
+        wanted = self.remembered.get("tokenizer", "")
         if names:
             self.choose_tokenizer(wanted if wanted in names else names[0])
-        saved = self.settings.get("design", {})
+        saved = self.remembered.get("design", {})
         try:
             self._design = ModelConfig.from_dict(saved["config"])
             self._design_name = str(saved["name"])
         except (KeyError, ValueError):
             self._design, self._design_name = PRESETS[DEFAULT_DESIGN], DEFAULT_DESIGN
-
-    def remember(self, key: str, value: Any) -> None:
-        """Keep a JSON-able value in `settings` for the next launch."""
-        self._try(lambda: self.settings.set(key, value))
-
-    def _refuse(self, sentence: str) -> bool:
-        self.job_failed.emit(sentence, "")
-        return False
-
-    def _try(self, action: Callable[[], object]) -> bool:
-        """Do it; a failure that a user can mend becomes `job_failed`."""
-        try:
-            action()
-        except (ValueError, OSError) as error:
-            return self._refuse(describe(error).sentence)
-        return True
-
-    def _delete(self, path: Path, words: str) -> None:
-        def delete() -> None:
-            self.deleted.emit(words, (self.library.move_to_trash(path),))
-
-        self._try(delete)

@@ -44,10 +44,10 @@ class Queueing(Trainings):
         self._start_fork = False
         self._forks = Aside(self)
         self._forks.done.connect(self._on_forked)
-        self._forks.failed.connect(self._on_failed)
+        self._forks.failed.connect(self.notices.fail)
         self._exports = Aside(self)
         self._exports.done.connect(self._on_exported)
-        self._exports.failed.connect(self._on_failed)
+        self._exports.failed.connect(self.notices.fail)
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self._read_queue)
         self._look.start()
@@ -104,7 +104,7 @@ class Queueing(Trainings):
 
     def start_queue(self) -> bool:
         """Train what waits, one after the other, from now on; whether this window may."""
-        if not self._try(self._queue.begin_draining):
+        if not self.notices.attempt(self._queue.begin_draining):
             return False
         self._goes_on = True
         self.queue_changed.emit()
@@ -121,7 +121,7 @@ class Queueing(Trainings):
         return self.start_queue() if self.training_active and not self._goes_on else True
 
     def _change(self, change: Callable[[], object]) -> bool:
-        done = self._try(change)
+        done = self.notices.attempt(change)
         self._read_queue()
         return done
 
@@ -133,7 +133,7 @@ class Queueing(Trainings):
         except ValueError as error:
             if str(error) != self._queue_problem:  # once is enough
                 self._queue_problem = str(error)
-                self._refuse(str(error))
+                self.notices.refuse(str(error))
             waiting = []
         if waiting != self._waiting:
             self._waiting = waiting
@@ -167,7 +167,7 @@ class Queueing(Trainings):
                 self._queue.set_problem(item.id, sentence)
         except OSError as error:  # a full disk, where the next one would fare no better
             self.hold_queue()
-            self._refuse(describe(error).sentence)
+            self.notices.refuse(describe(error).sentence)
             return
         self._read_queue()
         QTimer.singleShot(0, self._begin_next)
@@ -206,7 +206,7 @@ class Queueing(Trainings):
         from models.runs.run_folder import RunFolder
 
         if self._forks.busy:
-            return self._refuse("A fork is being made just now: try again in a moment.")
+            return self.notices.refuse("A fork is being made just now: try again in a moment.")
 
         def make() -> str:
             source = RunFolder.open(self.find_run(run_id).folder)
@@ -234,12 +234,12 @@ class Queueing(Trainings):
             source = RunFolder.open(self.find_run(run_id).folder)
             spec = changed_spec(spec_like(self.library, source), changes)
         except ValueError as error:
-            return self._refuse(str(error))
+            return self.notices.refuse(str(error))
         if not self.training_active:
             return self.start_training(spec)
         waits = self.queue_training([spec])
         if waits:
-            self.notice.emit(f"“{spec.name}” is trained when the present training has ended.")
+            self.notices.say(f"“{spec.name}” is trained when the present training has ended.")
         return waits
 
     def export_tensorboard(self, run_id: str, folder: Path) -> bool:
@@ -247,7 +247,7 @@ class Queueing(Trainings):
         from models.runs.run_folder import RunFolder
 
         if self._exports.busy:
-            return self._refuse("Another run is being written for TensorBoard just now: try again in a moment.")
+            return self.notices.refuse("Another run is being written for TensorBoard just now: try again in a moment.")
 
         def write() -> Path:
             from models.runs.tensorboard import write_tensorboard
@@ -259,7 +259,7 @@ class Queueing(Trainings):
 
     @Slot(object)
     def _on_exported(self, folder: Path) -> None:
-        self.notice.emit(f"The curves are in {folder}: open them with “tensorboard --logdir {folder.parent}”.")
+        self.notices.say(f"The curves are in {folder}: open them with “tensorboard --logdir {folder.parent}”.")
 
     # -- Steering ---------------------------------------------------------------------------------------
 

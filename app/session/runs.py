@@ -49,20 +49,20 @@ class Trainings(Choices):
         self.worker = Worker(self, name="worker")
         self.run_index = RunIndex(library.runs)
         """What is known of the library's runs, with what takes longer to find out; `list_runs` brings it up to date."""
-        self._device = DeviceControl(self.worker, self.settings.get("device", "auto"), self)
+        self._device = DeviceControl(self.worker, self.remembered.get("device", "auto"), self)
         self._training = training = TrainingControl(self.worker, library, self)
         self.quickstart_minutes = QUICKSTART_MINUTES
         training.changed.connect(self.training_changed)
         training.changed.connect(self.status_changed)
         training.events_came.connect(self.training_events)
-        training.noticed.connect(self.notice)
+        training.noticed.connect(self.notices.say)
         training.renamed.connect(self.runs_changed)
         training.ended.connect(self._on_training_ended)
-        training.failed.connect(self._on_failed)
+        training.failed.connect(self.notices.fail)
         self._device.changed.connect(self.device_changed)
         self._device.changed.connect(self.status_changed)
-        self._device.noticed.connect(self.notice)
-        self._device.failed.connect(self._on_failed)
+        self._device.noticed.connect(self.notices.say)
+        self._device.failed.connect(self.notices.fail)
         self.worker.job_failed.connect(self._on_job_failed)
 
     # -- Training ---------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class Trainings(Choices):
 
     def start_training(self, spec: RunSpec) -> bool:
         """Train a new run; whether it began."""
-        return self._may_start() and self._try(lambda: self._training.start_spec(spec, self.device_name))
+        return self._may_start() and self.notices.attempt(lambda: self._training.start_spec(spec, self.device_name))
 
     def start_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> bool:
         """Data, tokenizer, training, evaluation; whether it began. Each has a new world, unless it has text files."""
@@ -94,7 +94,7 @@ class Trainings(Choices):
             seed = 0 if files else self._next_world()
             self._training.start_quickstart(budget, self.device_name, seed, files)
 
-        return self._may_start() and self._try(start)
+        return self._may_start() and self.notices.attempt(start)
 
     def resume_run(self, run_id: str) -> bool:
         """Go on with a paused, stopped or interrupted run from its last checkpoint; whether it began."""
@@ -103,7 +103,7 @@ class Trainings(Choices):
             info = self.find_run(run_id)
             self._training.start_resume(info.folder, info.name, self.device_name)
 
-        return self._may_start() and self._try(resume)
+        return self._may_start() and self.notices.attempt(resume)
 
     def pause(self, *, free: bool = False) -> None:
         """Wait after the running step; `free`: save, end, and free the device instead (go on with `resume_run`)."""
@@ -166,7 +166,7 @@ class Trainings(Choices):
         try:
             return self.find_run(run_id)
         except ValueError as error:
-            self.notice.emit(str(error))
+            self.notices.say(str(error))
             self.runs_changed.emit()
             return None
 
@@ -196,13 +196,13 @@ class Trainings(Choices):
                 return
             run_folder.rename_run(self.find_run(run_id).folder, name.strip())
 
-        done = self._try(rename)
+        done = self.notices.attempt(rename)
         self.runs_changed.emit()
         return done
 
     def set_run_notes(self, run_id: str, notes: str, tags: Sequence[str]) -> bool:
         """Keep notes and tags with a run; whether it worked."""
-        done = self._try(lambda: write_notes(self.find_run(run_id).folder, notes, tags))
+        done = self.notices.attempt(lambda: write_notes(self.find_run(run_id).folder, notes, tags))
         self.runs_changed.emit()
         return done
 
@@ -214,11 +214,11 @@ class Trainings(Choices):
         """Move runs to the trash, from which one undo brings all back. One that cannot be moved stays; that is said."""
         tokens: dict[str, str] = {}
         for run_id in run_ids:
-            self._try(partial(self._move_to_trash, run_id, tokens))
+            self.notices.attempt(partial(self._move_to_trash, run_id, tokens))
         if tokens:
             names = list(tokens.values())
             words = f"Run “{names[0]}”" if len(names) == 1 else f"{len(names):,} runs"
-            self.deleted.emit(f"{words} deleted", tuple(tokens))
+            self.trash.offer_undo(f"{words} deleted", tuple(tokens), self.runs_changed.emit)
         self.runs_changed.emit()
 
     def _move_to_trash(self, run_id: str, tokens: dict[str, str]) -> None:
@@ -251,30 +251,26 @@ class Trainings(Choices):
 
     def set_device(self, name: str) -> None:
         """Use another device from the next job on; falls back with a notice where it does not work."""
-        self.remember("device", name)
+        self.remembered.set("device", name)
         self._device.choose(name)
 
     # -- Following --------------------------------------------------------------------------------------
 
     def _may_start(self) -> bool:
         if self._training.active:
-            return self._refuse("A training is going on already: stop it first, or wait until it ends.")
+            return self.notices.refuse("A training is going on already: stop it first, or wait until it ends.")
         return True
 
     def _next_world(self) -> int:
         """The seed of a world that no quick start had before; 0 for the first."""
-        seed: int = self.settings.get("next world", 0)
-        self.remember("next world", seed + 1)
+        seed: int = self.remembered.get("next world", 0)
+        self.remembered.set("next world", seed + 1)
         return seed
-
-    @Slot(object)
-    def _on_failed(self, failure: Failure) -> None:
-        self.job_failed.emit(failure.sentence, failure.details)
 
     @Slot(object, object)
     def _on_job_failed(self, job: object, failure: Failure) -> None:
         if job is None:
-            self._on_failed(failure)
+            self.notices.fail(failure)
 
     @Slot()
     def _on_training_ended(self) -> None:

@@ -27,7 +27,7 @@ class Serving(Chatting):
         super().__init__(library, parent)
         self._serve = serve = ServeControl(self.worker, self._chat, self._training.live_trainer, self)
         serve.changed.connect(self.serving_changed)
-        serve.failed.connect(self._on_failed)
+        serve.failed.connect(self.notices.fail)
         self.training_ended.connect(self._on_live_model_gone)
 
     @property
@@ -38,13 +38,13 @@ class Serving(Chatting):
     @property
     def serve_port(self) -> int:
         """The port that was used last."""
-        return int(self.settings.get(_PORT, DEFAULT_PORT))
+        return int(self.remembered.get(_PORT, DEFAULT_PORT))
 
     def start_serving(self, port: int) -> bool:
         """Let programs of this computer ask the chat's model, in place of any other; whether it began."""
-        if not self._try(lambda: self._serve.start(port)):
+        if not self.notices.attempt(lambda: self._serve.start(port)):
             return False
-        self.remember(_PORT, port)
+        self.remembered.set(_PORT, port)
         return True
 
     def stop_serving(self) -> None:

@@ -1,7 +1,7 @@
 """What is loaded and what is going on: the one object that all tabs share. State lives here, never in a widget.
 
 Tabs call its methods and listen to its signals. Every job is submitted here. What cannot be done is said in
-`job_failed` or `notice`, in a sentence.
+`notices`, in a sentence.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class Session(Serving):
         trial.changed.connect(self.status_changed)
         trial.changed.connect(self._on_trial_changed)
         self.training_ended.connect(self.device_changed)  # its memory is free again
-        trial.failed.connect(self._on_failed)
+        trial.failed.connect(self.notices.fail)
         imports.changed.connect(self.import_changed)
         imports.events_came.connect(self.import_events)
         imports.imported.connect(self._on_imported)
-        imports.failed.connect(self._on_failed)
+        imports.failed.connect(self.notices.fail)
         positions.runs_found.connect(self.position_runs_found)
         positions.weights_read.connect(self.position_weights_read)
-        positions.failed.connect(self._on_failed)
+        positions.failed.connect(self.notices.fail)
         self.training_changed.connect(self._on_training_goes_on)
 
     # -- Life -------------------------------------------------------------------------------------------
@@ -78,13 +78,13 @@ class Session(Serving):
 
     def check_library(self) -> list[RunInfo]:
         """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
-        if self.settings.problem:
-            self.notice.emit(self.settings.problem)
+        if self.remembered.problem:
+            self.notices.say(self.remembered.problem)
         clear_leftovers(self.library.runs)
         runs = self.list_runs()
         for run in runs:
             if run.status == "running" and not self.is_current(run.id):
-                self.notice.emit(
+                self.notices.say(
                     f"Another Terrarium is training “{run.name}” right now. You can look at it and chat with its "
                     "checkpoints here; to change it, use the window or command that started it."
                 )
@@ -108,11 +108,11 @@ class Session(Serving):
         """Measure three training steps on texts of `length` tokens (default: the context); whether it began."""
         if self.training_active:
             name = self._training.state.name if self._training.state is not None else ""
-            return self._refuse(
+            return self.notices.refuse(
                 f"“{name}” is being trained: a dry run beside it would hold it up and share its memory. "
                 "Stop the training first, or wait until it ends."
             )
-        return self._try(lambda: self._trial.start(config, train, self.device_name, length))
+        return self.notices.attempt(lambda: self._trial.start(config, train, self.device_name, length))
 
     def cancel_dry_run(self) -> None:
         """End it after the step that it is at."""
@@ -127,7 +127,7 @@ class Session(Serving):
 
     def import_model(self, source: Path) -> bool:
         """Copy a Hugging Face folder or a .gguf file into the library as a run; whether it began."""
-        return self._try(lambda: self._imports.start(source))
+        return self.notices.attempt(lambda: self._imports.start(source))
 
     def cancel_import(self) -> None:
         """Leave it off; nothing of it stays."""

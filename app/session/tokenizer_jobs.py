@@ -45,11 +45,11 @@ class TokenizerJobs(Queueing):
         tokenizers.changed.connect(self.status_changed)
         tokenizers.events_came.connect(self.tokenizer_events)
         tokenizers.trained.connect(self._on_tokenizer_trained)
-        tokenizers.failed.connect(self._on_failed)
+        tokenizers.failed.connect(self.notices.fail)
         imports.changed.connect(self.tokenizer_import_changed)
         imports.imported.connect(self._on_tokenizer_imported)
         imports.pattern_wanted.connect(self.tokenizer_pattern_wanted)
-        imports.failed.connect(self._on_failed)
+        imports.failed.connect(self.notices.fail)
 
     @property
     def tokenizer_busy(self) -> bool:
@@ -61,8 +61,8 @@ class TokenizerJobs(Queueing):
     ) -> bool:
         """Train a tokenizer into the library, beside whatever the worker does; whether it began."""
         if self._tokenizers.busy:
-            return self._refuse("A tokenizer is being trained already: wait for it or cancel it.")
-        return self._try(lambda: self._tokenizers.train(name, kind, vocab_size, data, options))
+            return self.notices.refuse("A tokenizer is being trained already: wait for it or cancel it.")
+        return self.notices.attempt(lambda: self._tokenizers.train(name, kind, vocab_size, data, options))
 
     def cancel_tokenizer_training(self) -> None:
         """Stop it; nothing of it stays."""
@@ -75,7 +75,7 @@ class TokenizerJobs(Queueing):
 
     def import_tokenizer(self, source: str, name: str = "", pattern: str = "") -> bool:
         """Bring a tokenizer (a file, a folder, a name on the hub) into the library; whether it began."""
-        return self._try(lambda: self._tokenizer_imports.start(source, name, pattern))
+        return self.notices.attempt(lambda: self._tokenizer_imports.start(source, name, pattern))
 
     @Slot(str)
     def _on_tokenizer_trained(self, name: str) -> None:

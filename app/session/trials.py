@@ -34,9 +34,9 @@ class Trials(TokenizerJobs):
         trials.changed.connect(self.trial_changed)
         trials.changed.connect(self.status_changed)
         trials.changed.connect(self._on_trial_over)
-        trials.failed.connect(self._on_failed)
+        trials.failed.connect(self.notices.fail)
         previews.changed.connect(self.run_preview_changed)
-        previews.failed.connect(self._on_failed)
+        previews.failed.connect(self.notices.fail)
         self.training_changed.connect(self._make_way)
 
     @property
@@ -53,11 +53,11 @@ class Trials(TokenizerJobs):
         """Try a run out (a kind of TITLES) in place of any other trial; whether it began: never beside a training."""
         if self.training_active:
             name = self.training.name if self.training is not None else ""
-            return self._refuse(
+            return self.notices.refuse(
                 f"“{name}” is being trained: a trial beside it would hold it up and share its memory. Stop the "
                 "training first, or wait until it ends."
             )
-        return self._try(lambda: self._trials.start(kind, spec, self.device_name, below=below))
+        return self.notices.attempt(lambda: self._trials.start(kind, spec, self.device_name, below=below))
 
     def cancel_trial(self) -> None:
         """End it after the step that it is at."""

@@ -59,12 +59,12 @@ class ClosingQuestion(QObject):
 def remember_training(session: Session) -> None:
     """Keep which run is trained now, right before everything is closed."""
     state = session.training
-    session.remember(_SETTING, state.run_id if state is not None and session.training_active else "")
+    session.remembered.set(_SETTING, state.run_id if state is not None and session.training_active else "")
 
 
 def take_remembered(session: Session) -> str:
     """The id of the run that was trained when the window was last closed, '' for none; it is told once."""
-    run_id = str(session.settings.get(_SETTING, ""))
+    run_id = str(session.remembered.get(_SETTING, ""))
     if run_id:
-        session.remember(_SETTING, "")
+        session.remembered.set(_SETTING, "")
     return run_id

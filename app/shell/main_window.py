@@ -88,9 +88,9 @@ class MainWindow(QMainWindow):
         self.top_bar.tab_chosen.connect(self.show_tab)
         self.top_bar.quickstart_asked.connect(self.show_quickstart)
         session.tab_requested.connect(self.show_tab)
-        session.notice.connect(self.toasts.notice)
-        session.job_failed.connect(self.toasts.failure)
-        session.deleted.connect(self._on_deleted)
+        session.notices.said.connect(self.toasts.notice)
+        session.notices.failed.connect(self.toasts.failure)
+        session.notices.deleted.connect(self.toasts.undo)
 
     @Slot(str, QWidget)
     def _on_page_made(self, name: str, page: QWidget) -> None:
@@ -103,8 +103,6 @@ class MainWindow(QMainWindow):
             page.tokenizer_asked.connect(lambda: self.show_tab("tokenizer"))
             page.design_asked.connect(lambda: self.show_tab("builder"))
             page.runs_asked.connect(lambda: self.show_tab("training"))
-        elif name == "training":
-            page.undo_offered.connect(self.toasts.undo)  # type: ignore[attr-defined]
         elif name == "quickstart":
             page.chat_asked.connect(self._on_chat_asked)  # type: ignore[attr-defined]
             page.closed.connect(self.show_welcome)  # type: ignore[attr-defined]
@@ -116,7 +114,7 @@ class MainWindow(QMainWindow):
         """Show a tab by its name in `top_bar.TABS`."""
         self.pages.show_page(name).setFocus()
         self.top_bar.show_current(name)
-        self.session.remember("tab", name)
+        self.session.remembered.set("tab", name)
 
     @Slot()
     def show_welcome(self) -> None:
@@ -184,7 +182,7 @@ class MainWindow(QMainWindow):
 
     def show_last_tab(self) -> None:
         """Show the tab that was shown at the end of the last launch, where there is something in the library."""
-        tab = self.session.settings.get("tab", "")
+        tab = self.session.remembered.get("tab", "")
         if tab in {name for name, *_ in TABS} and self.session.list_runs():
             self.show_tab(tab)
 
@@ -194,10 +192,6 @@ class MainWindow(QMainWindow):
     def _on_chat_asked(self, which: str) -> None:
         if self.session.open_chat_model(which):
             self.show_tab("chat")
-
-    @Slot(str, object)
-    def _on_deleted(self, words: str, tokens: tuple[str, ...]) -> None:
-        self.toasts.undo(words, lambda: self.session.undo_delete(tokens))
 
     def offer_interrupted(self) -> None:
         """At launch: offer to go on with the run that was interrupted last, or was saved when the window closed."""

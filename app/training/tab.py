@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.kit.basics import frame
@@ -17,13 +17,7 @@ from models.runs.run_queue import Waiting
 
 
 class TrainingTab(QWidget):
-    """Runs, one run or several, and what a new one is made from.
-
-    Signals:
-        undo_offered(sentence, undo): something was taken away, and `undo` brings it back.
-    """
-
-    undo_offered = Signal(str, object)
+    """Runs, one run or several, and what a new one is made from."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -149,7 +143,7 @@ class TrainingTab(QWidget):
     @Slot(object, int)
     def _on_removed(self, item: Waiting, place: int) -> None:
         words = f"“{item.name}” waits no more"
-        self.undo_offered.emit(words, lambda: self._session.put_back_waiting(item, place))
+        self._session.notices.deleted.emit(words, lambda: self._session.put_back_waiting(item, place))
 
     @Slot(str)
     def _on_fork(self, run_id: str) -> None:

@@ -109,8 +109,7 @@ class PositionView(QWidget):
         if self._session is not None:
             self._session.position_runs_found.connect(self._on_runs_found)
             self._session.position_weights_read.connect(self._on_weights_read)
-            self._session.training_ended.connect(self._on_library_changed)
-            self._session.library_changed.connect(self._on_library_changed)
+            self._session.runs_changed.connect(self._on_runs_changed)
 
     # -- Trained runs --------------------------------------------------------------------------------------------------
 
@@ -120,7 +119,7 @@ class PositionView(QWidget):
             self._session.find_position_runs(self._config)
 
     @Slot()
-    def _on_library_changed(self) -> None:
+    def _on_runs_changed(self) -> None:
         if self._searched is not None:
             self._find_runs()
 

@@ -25,7 +25,7 @@ EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdow
 
 
 class ChatShelf(QObject):
-    """The chats on disk. What fails is said by the session, in a sentence.
+    """The chats on disk. What fails is said in a sentence.
 
     Signals:
         changed(): something on disk is new.
@@ -55,7 +55,6 @@ class ChatShelf(QObject):
         self._importer.done.connect(self._on_imported)
         for aside in (self._opener, self._importer):
             aside.failed.connect(self._on_failed)
-        session.library_changed.connect(self.changed)
 
     @property
     def busy(self) -> bool:
@@ -84,7 +83,7 @@ class ChatShelf(QObject):
         try:
             return self.store.load(chat_id)
         except ValueError as error:
-            self._session.job_failed.emit(str(error), "")
+            self._session.notices.refuse(str(error))
             return None
 
     def open(self, chat_id: str) -> None:
@@ -104,7 +103,8 @@ class ChatShelf(QObject):
         """Move a chat to the trash."""
         self.flush()
         if self.store.path(chat_id).exists():
-            self._session.delete_chat(chat_id)
+            self._session.trash.delete(self.store.path(chat_id), "Chat deleted", self.changed.emit)
+            self.changed.emit()
 
     def duplicate(self, chat_id: str) -> None:
         """Keep a copy of a chat."""
@@ -124,7 +124,7 @@ class ChatShelf(QObject):
         if chat is None:
             return False
         write = EXPORTS.get(path.suffix.lower().lstrip("."), chat_text)
-        return self._session.export_picture(path, lambda file: atomic_write_text(file, write(chat)))
+        return self._session.notices.attempt(lambda: atomic_write_text(path, write(chat)))
 
     def import_file(self, path: Path) -> None:
         """Take in a conversation from a file; it comes by a signal."""
@@ -137,8 +137,8 @@ class ChatShelf(QObject):
         self._poll.stop()
         problem = self._saver.take_problem()
         if problem is not None:
-            self._session.job_failed.emit(
-                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works.", ""
+            self._session.notices.refuse(
+                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works."
             )
         if self._saver.holds:
             self._again.start()
@@ -157,5 +157,5 @@ class ChatShelf(QObject):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self._session.job_failed.emit(failure.sentence, failure.details)
+        self._session.notices.fail(failure)
         self.changed.emit()  # the list may show as chosen what could not be opened

@@ -71,7 +71,7 @@ class MinimalPairs(QWidget):
 
     def _build(self, theme: ThemeProvider) -> None:
         body = QWidget()
-        self.export = ExportButton(self._session, theme, body, self._numbers)
+        self.export = ExportButton(self._session.notices, theme, body, self._numbers)
         self.export.name = "minimal pair"
         head = frame("card", margin=2 * SPACE)
         lines = head.layout()

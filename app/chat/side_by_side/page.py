@@ -81,7 +81,7 @@ class SideBySidePage(QWidget):
         self._show_state()
 
     def _build(self) -> None:
-        self.export = ExportButton(self._session, self._theme, self, self._numbers)
+        self.export = ExportButton(self._session.notices, self._theme, self, self._numbers)
         self.head = PanelHead(self._theme, _ABOUT, self.export)
         self.head.add(self.add_button)
         ask = row(self.prompt, self.run_button, self.stop_button)

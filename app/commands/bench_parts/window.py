@@ -92,7 +92,7 @@ def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line:
         timer.setTimerType(Qt.TimerType.PreciseTimer)
         timer.setInterval(round(1000 * TICK_S))
         timer.timeout.connect(on_tick)
-        session.job_failed.connect(on_failed)
+        session.notices.failed.connect(on_failed)
         session.training_events.connect(on_events)
         try:
             window.show_tab("training")

@@ -69,7 +69,7 @@ class EmbeddingsPage(GlassPanel):
         self.near = NeighbourList(theme)
         self._beside = QWidget()
         picture = Sheet(theme, self._heading, self.scatter, self._beside, parent=self)
-        self.head = PanelHead(theme, ABOUT, ExportButton(session, theme, picture, self._numbers))
+        self.head = PanelHead(theme, ABOUT, ExportButton(session.notices, theme, picture, self._numbers))
         self._nothing = EmptyState("", "")
         self._pages = QStackedWidget()
         self._both = QBoxLayout(QBoxLayout.Direction.TopToBottom)

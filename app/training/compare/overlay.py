@@ -57,7 +57,7 @@ class RunOverlay(QWidget):
         self.caption.setProperty("role", "caption")
         self.controls = OverlayControls()
         self._picture = QSplitter(Qt.Orientation.Horizontal)
-        self.export = ExportButton(session, theme, self._picture, self._numbers)
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self.export.name = "runs"
         self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Double-click, too")
         self.whole.hide()

@@ -81,7 +81,7 @@ class SweepView(QWidget):
         layout.addWidget(halves)
         self._aside = Aside(self)
         self._aside.done.connect(self._on_compared)
-        self._aside.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
+        self._aside.failed.connect(session.notices.fail)
         self.plot.run_asked.connect(self.run_asked)
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)

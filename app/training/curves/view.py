@@ -91,7 +91,7 @@ class CurvesView(QWidget):
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
-        self.export = ExportButton(session, theme, self._picture, self._numbers)
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
         self._due = QTimer(self, singleShot=True)
         self._due.timeout.connect(self.refresh)

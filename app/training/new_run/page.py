@@ -145,7 +145,7 @@ class NewRun(QWidget):
         """Take over all settings of a run, its very tokenizer included where the library still has that."""
         spec = self.session.run_spec(run_id)
         if spec is None:
-            self.session.notice.emit("This run's settings cannot be read, so they cannot be used for a new one.")
+            self.session.notices.say("This run's settings cannot be read, so they cannot be used for a new one.")
             return
         self.set_spec(spec, self.session.run_tokenizer(run_id), like=spec.name)
 
@@ -183,7 +183,7 @@ class NewRun(QWidget):
         try:
             spec = self.spec()
         except ValueError as error:
-            self.session.notice.emit(str(error))
+            self.session.notices.say(str(error))
             return False
         return self.session.start_trial(kind, spec, below=below)
 
@@ -215,7 +215,7 @@ class NewRun(QWidget):
         try:
             spec = self.spec()
         except ValueError as error:
-            self.session.notice.emit(str(error))
+            self.session.notices.say(str(error))
             return
         save_spec(self, self.session, spec)
 

@@ -98,7 +98,7 @@ class RunView(QWidget):
         head.export_asked.connect(self._on_export)
         self._follower.loaded.connect(self._on_grown)
         self._follower.grew.connect(self._on_grown)
-        self._follower.failed.connect(lambda sentence: session.job_failed.emit(sentence, ""))
+        self._follower.failed.connect(session.notices.refuse)
         session.training_changed.connect(self._on_training)
         session.training_events.connect(self._on_events)
         session.runs_changed.connect(self._show_state)
@@ -208,7 +208,7 @@ class RunView(QWidget):
         try:
             run = RunFolder.open(self._session.find_run(self._run_id).folder)
         except ValueError as error:
-            self._session.job_failed.emit(str(error), "")
+            self._session.notices.refuse(str(error))
             return
         dialog = ForkDialog(self._session, self._theme, run, step, changes, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -229,7 +229,7 @@ class RunView(QWidget):
             run = RunFolder.open(self._session.find_run(self._run_id).folder)
             base = spec_like(self._session.library, run, name=run.name)
         except ValueError as error:
-            self._session.job_failed.emit(str(error), "")
+            self._session.notices.refuse(str(error))
             return
         dialog = SweepDialog(self._session, self._theme, base, self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -71,7 +71,7 @@ class RunsPanel(QFrame):
             self._pages.addWidget(page)
         self._build()
         self._connect()
-        self.order.setCurrentIndex(max(self.order.findData(session.settings.get(_SORT_SETTING, "newest")), 0))
+        self.order.setCurrentIndex(max(self.order.findData(session.remembered.get(_SORT_SETTING, "newest")), 0))
         self._show_state()
 
     def _build(self) -> None:
@@ -130,7 +130,7 @@ class RunsPanel(QFrame):
     def _on_order(self, row: int) -> None:
         order = self.order.itemData(row)
         self.list.runs.set_order(order)
-        self._session.remember(_SORT_SETTING, order)
+        self._session.remembered.set(_SORT_SETTING, order)
 
     @Slot(QModelIndex)
     def _on_clicked(self, index: QModelIndex) -> None:
@@ -168,4 +168,4 @@ class RunsPanel(QFrame):
     def _on_reveal(self, run_id: str) -> None:
         run = self._session.look_up_run(run_id)
         if run is not None and not reveal(run.folder):
-            self._session.notice.emit(f"No file manager could be opened. The run is in {run.folder}.")
+            self._session.notices.say(f"No file manager could be opened. The run is in {run.folder}.")

@@ -68,11 +68,11 @@ def test_designs_are_renamed_deleted_and_brought_back(
     menu(tab, "rename").trigger()
     assert (session.list_designs(), session.design_name, tab.bar.name.text()) == (["better"], "better", "better")
     tab.list.setFocus()
-    with qtbot.waitSignal(session.deleted) as deleted:
+    with qtbot.waitSignal(session.notices.deleted) as deleted:
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
     assert session.list_designs() == []
     assert (session.design.n_layer, session.design_name) == (3, ""), "what is on screen stays"
-    session.undo_delete(deleted.args[1])
+    deleted.args[1]()
     assert tab.list.keys[-1] == tab.list.current_key == session.design_name == "better"
 
 

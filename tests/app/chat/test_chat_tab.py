@@ -134,11 +134,11 @@ def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab,
     listed(2)
     tab.chats.list.chosen.emit(first.id)
     qtbot.waitUntil(lambda: texts(tab) == ["First", "one"])
-    with qtbot.waitSignal(actor.session.deleted) as deleted:
+    with qtbot.waitSignal(actor.session.notices.deleted) as deleted:
         tab.chats.list.delete_asked.emit(first.id)
     assert tab.page.view.messages == []
     listed(1)
-    actor.session.undo_delete(deleted.args[1])
+    deleted.args[1]()
     listed(2)
 
 

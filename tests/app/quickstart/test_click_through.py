@@ -26,7 +26,7 @@ def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider
     qtbot.addWidget(window)
     window.show()
     failures: list[str] = []
-    session.job_failed.connect(lambda sentence, details: failures.append(sentence))
+    session.notices.failed.connect(lambda sentence, details: failures.append(sentence))
     welcome = window.pages.page("welcome")
     assert isinstance(welcome, Welcome)
     qtbot.mouseClick(welcome.quickstart, Qt.MouseButton.LeftButton)

@@ -70,7 +70,7 @@ def test_a_real_model_is_opened_and_goes_on_with_a_text(
     assert all(token.rank is not None and token.draw is not None for token in made.tokens)
     tab.talk.shelf.flush()
     assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
-    with qtbot.waitSignal(session.notice) as told:
+    with qtbot.waitSignal(session.notices.said) as told:
         session.delete_run(trained)
     assert "choose another model" in told.args[0]
     assert len(tab.page.view.messages) == 2, "what was said stays"

@@ -30,7 +30,7 @@ def test_delete_and_undo_a_run(session: Session, heard: Heard, tiny_spec: RunSpe
     session.delete_run(run.id)
     assert session.list_runs() == []
     assert session.chat_model is None
-    session.undo_delete(heard.deleted[0])
+    heard.deleted[0]()
     assert [info.name for info in session.list_runs()] == ["grown"]
 
 
@@ -147,7 +147,7 @@ def test_designs_are_saved_loaded_and_deleted(session: Session, heard: Heard) ->
     assert not session.save_design("a/b")
     session.delete_design("three")
     assert session.list_designs() == []
-    session.undo_delete(heard.deleted[0])
+    heard.deleted[0]()
     assert session.list_designs() == ["three"]
 
 

@@ -217,7 +217,7 @@ def test_a_quick_start_on_a_text(session: Session, heard: Heard, text_file: Path
     assert spec.data.source == "files"
     assert session.history.val["bits_per_byte"][-1] > 0
     assert session.history.samples
-    assert session.settings.get("next world", 0) == 0
+    assert session.remembered.get("next world", 0) == 0
 
 
 class FullDisk:

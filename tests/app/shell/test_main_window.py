@@ -138,13 +138,13 @@ def test_theme_and_text_size_are_remembered(window: MainWindow, library: Library
     assert window.theme.text_scale == 1.0
     action(window, "Smaller").trigger()
     again = Session(library)
-    assert again.settings.get("theme", "") == "light"
-    assert again.settings.get("text scale", 1.0) == pytest.approx(0.9)
+    assert again.remembered.get("theme", "") == "light"
+    assert again.remembered.get("text scale", 1.0) == pytest.approx(0.9)
 
 
 def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: QtBot) -> None:
-    window.session.job_failed.emit("The disk is full. Free some space.", "Traceback …")
-    window.session.notice.emit("Another Terrarium is training.")
+    window.session.notices.failed.emit("The disk is full. Free some space.", "Traceback …")
+    window.session.notices.say("Another Terrarium is training.")
     assert window.toasts.sentences == ["The disk is full. Free some space.", "Another Terrarium is training."]
     details = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Details")
     qtbot.mouseClick(details, Qt.MouseButton.LeftButton)
@@ -152,7 +152,7 @@ def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: Qt
     assert dialog.title() == "Details"
     dialog.close()
     for _ in range(5):
-        window.session.notice.emit("The same.")
+        window.session.notices.say("The same.")
     assert window.toasts.sentences.count("The same.") == 1
 
 

@@ -72,7 +72,7 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
 
 def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "mine")
-    with qtbot.waitSignal(session.job_failed) as failed:
+    with qtbot.waitSignal(session.notices.failed) as failed:
         tab.trainer.train_asked.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
     assert "mine" in failed.args[0]
 
@@ -114,11 +114,11 @@ def test_the_card_tells_about_the_token_and_its_ids_are_copied(
 def test_deleting_can_be_undone(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "bytes")
     session.choose_tokenizer("bytes")
-    with qtbot.waitSignal(session.deleted) as deleted:
+    with qtbot.waitSignal(session.notices.deleted) as deleted:
         qtbot.keyClick(tab.list, Qt.Key.Key_Delete)
     assert not tab.views.explore.lab.isVisible()
     assert tab.list.count() == 0
-    session.undo_delete(deleted.args[1])
+    deleted.args[1]()
     assert tab.list.count() == 1
 
 
@@ -193,7 +193,7 @@ def test_rename_duplicate_and_notes(
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("ours", True))
     tab.list.rename_asked.emit("mine")
     assert session.tokenizer_name == tab.list.current_key == "ours"
-    assert session.settings.get("tokenizer", "") == "ours"
+    assert session.remembered.get("tokenizer", "") == "ours"
     assert session.tokenizer_about("ours")["name"] == "ours"
     tab.list.duplicate_asked.emit("ours")
     assert session.tokenizer_name == "ours-2"

@@ -126,8 +126,8 @@ def test_runs_are_renamed_deleted_and_brought_back(
 ) -> None:
     session.start_training(tiny_spec)
     until(lambda: not session.training_active)
-    tokens: list[tuple[str, ...]] = []
-    session.deleted.connect(lambda words, token: tokens.append(token))
+    undos: list[Callable[[], None]] = []
+    session.notices.deleted.connect(lambda words, undo: undos.append(undo))
     monkeypatch.setattr(QInputDialog, "getText", lambda *args, **kwargs: ("better", True))
     tab.runs.setFocus()
     qtbot.keyClick(tab.runs, Qt.Key.Key_F2)
@@ -135,7 +135,7 @@ def test_runs_are_renamed_deleted_and_brought_back(
     qtbot.keyClick(tab.runs, Qt.Key.Key_Delete)
     assert session.list_runs() == []
     assert tab._pages.currentWidget() is tab.new_run
-    session.undo_delete(tokens[0])
+    undos[0]()
     assert tab.runs.runs.rowCount() == 1
 
 
@@ -227,7 +227,7 @@ def test_a_run_that_vanished_is_said_and_leaves_the_list(
     run = session.list_runs()[0]
     shutil.rmtree(run.folder)
     said: list[str] = []
-    session.notice.connect(said.append)
+    session.notices.said.connect(said.append)
     tab.run_view.show_run(run.id)
     assert "gone from the library" in said[0]
     assert tab._pages.currentWidget() is tab.new_run

@@ -115,7 +115,7 @@ def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot)
 def test_pictures_and_numbers_are_written(page: MinimalPairs, qtbot: QtBot, tmp_path: Path) -> None:
     page.export.export_to(tmp_path / "pair.png", "png")
     assert (tmp_path / "pair.png").stat().st_size > 10_000
-    with qtbot.waitSignal(page._session.notice, timeout=60_000):
+    with qtbot.waitSignal(page._session.notices.said, timeout=60_000):
         page.export.export_to(tmp_path / "pair.csv", "csv")
     reading = page.reading
     assert reading is not None

@@ -288,7 +288,7 @@ def test_all_numbers_are_exported_whatever_is_shown(
     run = view._history
     zoom(view.loss.chart, 0.1)
     written: list[str] = []
-    session.notice.connect(written.append)
+    session.notices.said.connect(written.append)
     view.export.export_to(tmp_path / "run.csv", "csv")
     until(lambda: bool(written))
     with (tmp_path / "run.csv").open(newline="") as file:
@@ -342,7 +342,7 @@ def test_the_next_launch_finds_the_choices_again(
     view.choices.smoother.setValue(73)
     view.choices.log.setChecked(True)
     view.choices.axes.setCurrentIndex(view.choices.axes.findData("elapsed_s"))
-    qtbot.waitUntil(lambda: session.settings.get("curves", {}) != {})
+    qtbot.waitUntil(lambda: session.remembered.get("curves", {}) != {})
     again = CurvesView(session, theme)
     qtbot.addWidget(again)
     choices = again.choices

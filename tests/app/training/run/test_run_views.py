@@ -183,7 +183,7 @@ def test_the_queue_is_seen_moved_and_emptied(
     assert [item.name for item in session.waiting] == ["a", "c", "b"]
     assert panel.list.currentRow() == 1
     offered: list[object] = []
-    tab.undo_offered.connect(lambda words, undo: offered.append(undo))
+    session.notices.deleted.connect(lambda words, undo: offered.append(undo))
     qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
     assert [item.name for item in session.waiting] == ["a", "b"]
     assert panel.list.currentRow() == 1, "the next one, so that the keyboard goes on from there"

@@ -109,7 +109,7 @@ def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session
     qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
     assert {run.name for run in session.list_runs()} == {"a", "c"}
     assert len(heard.deleted) == 1
-    session.undo_delete(heard.deleted[0])
+    heard.deleted[0]()
     assert names(panel) == "dcba"
     session.delete_runs(("b", "gone", "d"))
     assert "gone from the library" in heard.failures.pop()
