@@ -68,7 +68,7 @@ class CompareView(QWidget):
         for shortcut in (copy, remove):
             shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
         theme.theme_changed.connect(self._fill)
-        session.device_changed.connect(self._fill)
+        session.device.changed.connect(self._fill)
 
     @property
     def designs(self) -> list[ComparedDesign]:
@@ -149,7 +149,7 @@ class CompareView(QWidget):
 
     def _fill(self) -> None:
         designs = self.designs
-        self._rows = compare(designs, self._batch, self._length, self._session.room)
+        self._rows = compare(designs, self._batch, self._length, self._session.device.memory)
         table = self.table
         place = table.verticalScrollBar().value(), table.currentRow(), table.currentColumn()
         table.clear()

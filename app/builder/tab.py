@@ -50,7 +50,7 @@ class BuilderTab(QWidget):
         self._own = {info.name: info for info in session.inspect_designs()}
         self.bar.name.setText("my-design")
         self._on_design_changed()
-        self.costs.set_room(session.room)
+        self.costs.set_device_memory(session.device.memory)
         self._on_dry_run_changed()
 
     def _actions(self) -> DesignActions:
@@ -116,7 +116,7 @@ class BuilderTab(QWidget):
         self.list.compare_asked.connect(self._on_compare)
         session.design_changed.connect(self._on_design_changed)
         session.library_changed.connect(self._on_library_changed)
-        session.device_changed.connect(self._on_device_changed)
+        session.device.changed.connect(self._on_device_changed)
         session.dry_run_changed.connect(self._on_dry_run_changed)
         self.files.written.connect(lambda name: self.bar.say(f"Written to {name}"))
         save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
@@ -227,7 +227,7 @@ class BuilderTab(QWidget):
 
     @Slot()
     def _on_device_changed(self) -> None:
-        self.costs.set_room(self._session.room)
+        self.costs.set_device_memory(self._session.device.memory)
 
     @Slot()
     def _on_dry_run(self) -> None:

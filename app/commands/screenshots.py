@@ -139,7 +139,7 @@ class Photographer:
         """
         from app.training.tab import TrainingTab
 
-        self._wait_for(lambda: bool(self._session.device_label))
+        self._wait_for(lambda: bool(self._session.device.label))
         if minutes is not None:
             self._quick_start(minutes)
         (run,) = self._session.list_runs()

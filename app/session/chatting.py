@@ -72,12 +72,12 @@ class Chatting(Trials):
         if which == LIVE:
             return self.notices.attempt(self._chat.open_live)
         return self.notices.attempt(
-            lambda: self._chat.open_run(self.find_run(which).folder, self.device_name, step, weights)
+            lambda: self._chat.open_run(self.find_run(which).folder, self.device.name, step, weights)
         )
 
     def weights(self, parent: QObject) -> WeightsControl:
         """What measures the open model's kinds of weights, for the panel that shows them."""
-        return WeightsControl(self.worker, self.library, lambda: self.device_name, parent)
+        return WeightsControl(self.worker, self.library, lambda: self.device.name, parent)
 
     def cancel_chat_model(self) -> None:
         """Leave off opening a model."""
@@ -126,7 +126,7 @@ class Chatting(Trials):
     def side_by_side(self, parent: QObject) -> SideBySide:
         """What has several models reply to one prompt, for the page that shows them."""
         return SideBySide(
-            self.worker, self.library, lambda id: self.find_run(id).folder, lambda: self.device_name, parent
+            self.worker, self.library, lambda id: self.find_run(id).folder, lambda: self.device.name, parent
         )
 
     @property

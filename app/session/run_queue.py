@@ -151,10 +151,10 @@ class Queueing(Trainings):
         self._begun, self._by_itself = item, by_itself
         try:
             if item.spec is not None:
-                self._training.start_waiting(self._queue, item, self.device_name)
+                self._training.start_waiting(self._queue, item, self.device.name)
             else:
                 info = self.find_run(item.run)
-                self._training.start_resume(info.folder, info.name, self.device_name)
+                self._training.start_resume(info.folder, info.name, self.device.name)
         except (ValueError, OSError) as error:
             self._could_not_begin(describe(error).sentence)
 

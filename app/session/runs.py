@@ -1,4 +1,4 @@
-"""Training and its runs: what is being trained and on which device, what was trained before, and how to start more."""
+"""Training and its runs: what is being trained, what was trained before, and how to start more."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.designs import Choices
-from app.session.device import DeviceControl
-from app.session.device_memory import Room
+from app.session.device import Device
 from app.session.run_history import RunHistory
 from app.session.training import TrainingControl
 from app.session.training_state import TrainingState
@@ -35,21 +34,19 @@ class Trainings(Choices):
         training_events(events): a tuple of what the training yielded, after `history` took it in.
         training_ended(): the training is over.
         status_changed(): `status` (for the status bar) is new.
-        device_changed(): `device_name`, `device_label`, `devices` or `room` are new.
     """
 
     training_changed = Signal()
     training_events = Signal(object)
     training_ended = Signal()
     status_changed = Signal()
-    device_changed = Signal()
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
         self.worker = Worker(self, name="worker")
         self.run_index = RunIndex(library.runs)
         """What is known of the library's runs, with what takes longer to find out; `list_runs` brings it up to date."""
-        self._device = DeviceControl(self.worker, self.remembered.get("device", "auto"), self)
+        self.device = Device(self.worker, self.remembered, self.notices, self)
         self._training = training = TrainingControl(self.worker, library, self)
         self.quickstart_minutes = QUICKSTART_MINUTES
         training.changed.connect(self.training_changed)
@@ -59,10 +56,7 @@ class Trainings(Choices):
         training.renamed.connect(self.runs_changed)
         training.ended.connect(self._on_training_ended)
         training.failed.connect(self.notices.fail)
-        self._device.changed.connect(self.device_changed)
-        self._device.changed.connect(self.status_changed)
-        self._device.noticed.connect(self.notices.say)
-        self._device.failed.connect(self.notices.fail)
+        self.device.changed.connect(self.status_changed)
         self.worker.job_failed.connect(self._on_job_failed)
 
     # -- Training ---------------------------------------------------------------------------------------
@@ -84,7 +78,7 @@ class Trainings(Choices):
 
     def start_training(self, spec: RunSpec) -> bool:
         """Train a new run; whether it began."""
-        return self._may_start() and self.notices.attempt(lambda: self._training.start_spec(spec, self.device_name))
+        return self._may_start() and self.notices.attempt(lambda: self._training.start_spec(spec, self.device.name))
 
     def start_quickstart(self, minutes: float | None = None, files: tuple[str, ...] = ()) -> bool:
         """Data, tokenizer, training, evaluation; whether it began. Each has a new world, unless it has text files."""
@@ -92,7 +86,7 @@ class Trainings(Choices):
 
         def start() -> None:
             seed = 0 if files else self._next_world()
-            self._training.start_quickstart(budget, self.device_name, seed, files)
+            self._training.start_quickstart(budget, self.device.name, seed, files)
 
         return self._may_start() and self.notices.attempt(start)
 
@@ -101,7 +95,7 @@ class Trainings(Choices):
 
         def resume() -> None:
             info = self.find_run(run_id)
-            self._training.start_resume(info.folder, info.name, self.device_name)
+            self._training.start_resume(info.folder, info.name, self.device.name)
 
         return self._may_start() and self.notices.attempt(resume)
 
@@ -226,33 +220,6 @@ class Trainings(Choices):
             raise ValueError("This run is being trained: stop it before you delete it.")
         info = self.find_run(run_id)
         tokens[self.library.move_to_trash(info.folder)] = info.name
-
-    # -- Device -----------------------------------------------------------------------------------------
-
-    @property
-    def device_name(self) -> str:
-        """What the user chose: auto, cpu, cuda or mps."""
-        return self._device.name
-
-    @property
-    def device_label(self) -> str:
-        """What that is, in words; '' until torch is loaded."""
-        return self._device.label
-
-    @property
-    def room(self) -> Room | None:
-        """The device's memory, of main memory what is free now; None until torch is loaded."""
-        return self._device.room
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """What can be chosen on this machine."""
-        return self._device.available
-
-    def set_device(self, name: str) -> None:
-        """Use another device from the next job on; falls back with a notice where it does not work."""
-        self.remembered.set("device", name)
-        self._device.choose(name)
 
     # -- Following --------------------------------------------------------------------------------------
 

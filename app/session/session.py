@@ -56,7 +56,7 @@ class Session(Serving):
         trial.changed.connect(self.dry_run_changed)
         trial.changed.connect(self.status_changed)
         trial.changed.connect(self._on_trial_changed)
-        self.training_ended.connect(self.device_changed)  # its memory is free again
+        self.training_ended.connect(self.device.changed)  # its memory is free again
         trial.failed.connect(self.notices.fail)
         imports.changed.connect(self.import_changed)
         imports.events_came.connect(self.import_events)
@@ -74,7 +74,7 @@ class Session(Serving):
         self.worker.start()
         self.side_worker.start()
         if warm_up:
-            self._device.warm_up()
+            self.device.warm_up()
 
     def check_library(self) -> list[RunInfo]:
         """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
@@ -112,7 +112,7 @@ class Session(Serving):
                 f"“{name}” is being trained: a dry run beside it would hold it up and share its memory. "
                 "Stop the training first, or wait until it ends."
             )
-        return self.notices.attempt(lambda: self._trial.start(config, train, self.device_name, length))
+        return self.notices.attempt(lambda: self._trial.start(config, train, self.device.name, length))
 
     def cancel_dry_run(self) -> None:
         """End it after the step that it is at."""
@@ -151,7 +151,7 @@ class Session(Serving):
         return status_of(
             self._training.state,
             self._chat.state,
-            ready=self._device.ready,
+            ready=self.device.ready,
             trying=self._trial.state.status or self.trial.status,
         )
 
@@ -160,7 +160,7 @@ class Session(Serving):
     @Slot()
     def _on_trial_changed(self) -> None:
         if not self._trial.state.running:
-            self.device_changed.emit()  # its memory is free again
+            self.device.changed.emit()  # its memory is free again
 
     @Slot()
     def _on_training_goes_on(self) -> None:

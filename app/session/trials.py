@@ -57,7 +57,7 @@ class Trials(TokenizerJobs):
                 f"“{name}” is being trained: a trial beside it would hold it up and share its memory. Stop the "
                 "training first, or wait until it ends."
             )
-        return self.notices.attempt(lambda: self._trials.start(kind, spec, self.device_name, below=below))
+        return self.notices.attempt(lambda: self._trials.start(kind, spec, self.device.name, below=below))
 
     def cancel_trial(self) -> None:
         """End it after the step that it is at."""
@@ -81,7 +81,7 @@ class Trials(TokenizerJobs):
     @Slot()
     def _on_trial_over(self) -> None:
         if not self._trials.state.running:
-            self.device_changed.emit()  # its memory is free again
+            self.device.changed.emit()  # its memory is free again
             self.library_changed.emit()  # it may have trained the tokenizer that the run wants
 
     @Slot()

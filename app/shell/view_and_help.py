@@ -45,7 +45,7 @@ class ViewAndHelp:
 
     def copy_diagnostics(self) -> None:
         """Put what a report should say on the clipboard."""
-        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device_label))
+        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device.label))
         self._toasts.notice("Copied: paste it into your report.")
 
     def show_about(self, parent: QWidget) -> None:

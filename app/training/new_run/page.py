@@ -78,7 +78,7 @@ class NewRun(QWidget):
         self.review.cancel_asked.connect(session.cancel_trial)
         self.review.fit_asked.connect(self.make_fit)
         session.trial_changed.connect(self._on_trial)
-        session.device_changed.connect(self._later.start)
+        session.device.changed.connect(self._later.start)
         self._was_active = session.training_active
         session.training_changed.connect(self._on_training)
         self.views.show_view("choices")
@@ -253,7 +253,12 @@ class NewRun(QWidget):
         """What changes while something is tried out; many times a second."""
         can_try = not self.session.training_active and not self.choices.problem
         self.review.show_cost(
-            self.model, self.form.config, self.measured(), self.session.room, self.session.trial, can_try=can_try
+            self.model,
+            self.form.config,
+            self.measured(),
+            self.session.device.memory,
+            self.session.trial,
+            can_try=can_try,
         )
         self.views.refresh()
 

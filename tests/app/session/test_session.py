@@ -129,11 +129,11 @@ def test_a_run_whose_process_died_is_offered(
 
 def test_choices_are_remembered(library: Library, session: Session) -> None:
     session.set_design(dataclasses.replace(session.design, n_layer=7))
-    session.set_device("cpu")
+    session.device.choose("cpu")
     again = Session(library)
     assert again.design.n_layer == 7
     assert again.design_name == ""
-    assert again.device_name == "cpu"
+    assert again.device.name == "cpu"
 
 
 def test_designs_are_saved_loaded_and_deleted(session: Session, heard: Heard) -> None:

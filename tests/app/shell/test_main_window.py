@@ -190,8 +190,8 @@ def test_the_window_fits_a_small_screen(window: MainWindow) -> None:
 
 def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, until: Until) -> None:
     session = window.session
-    session.set_device("cpu")
-    until(lambda: "CPU" in session.device_label)
+    session.device.choose("cpu")
+    until(lambda: "CPU" in session.device.label)
     assert session.status.words == "Ready"
     session.start_training(dataclasses.replace(tiny_spec, name="growing"))
     until(lambda: session.training is not None and session.training.step >= 1)

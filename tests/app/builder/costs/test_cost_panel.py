@@ -12,7 +12,7 @@ from app.builder.costs.design_costs import costs_of
 from app.builder.costs.panel import CostPanel
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.theme import ThemeProvider
-from app.session.device_memory import Room, budget
+from app.session.device_memory import DeviceMemory, budget
 from app.session.session import Session
 from models import cost
 from models.settings.model_config import ModelConfig
@@ -23,7 +23,7 @@ Until = Callable[[Callable[[], bool]], None]
 GB = 2**30
 WIDTH = 258
 """What a column of 300 pixels leaves beside its margins and scroll bar."""
-ROOM = Room(kind="cpu", label="CPU (2 cores)", n_bytes=8 * GB, is_free=True)
+ROOM = DeviceMemory(kind="cpu", label="CPU (2 cores)", n_bytes=8 * GB, is_free=True)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def panel(qtbot: QtBot, theme: ThemeProvider, tiny_config: ModelConfig) -> CostP
     qtbot.addWidget(panel)
     panel.resize(280, 900)
     panel.show()
-    panel.set_room(ROOM)
+    panel.set_device_memory(ROOM)
     return panel
 
 
@@ -77,8 +77,8 @@ def test_a_tooltip_tells_share_exact_number_and_meaning(panel: CostPanel) -> Non
 
 def test_memory_is_estimated_as_the_device_would_train(panel: CostPanel) -> None:
     config = dataclasses.replace(PRESETS["gpt2-124m"], n_layer=2)
-    gpu = Room(kind="cuda", label="a GPU", n_bytes=80 * GB, bfloat16_from=256)
-    panel.set_room(gpu)
+    gpu = DeviceMemory(kind="cuda", label="a GPU", n_bytes=80 * GB, bfloat16_from=256)
+    panel.set_device_memory(gpu)
     panel.set_design(config, 4, 128)
     expected = cost.memory(config, 4, 128, device="cuda", precision="bfloat16")
     assert leaves(panel.memory) == sum(expected.values())
@@ -95,7 +95,7 @@ def test_the_verdict_follows_the_batch(panel: CostPanel) -> None:
 
 
 def test_before_torch_is_loaded_no_verdict_is_given(panel: CostPanel) -> None:
-    panel.set_room(None)
+    panel.set_device_memory(None)
     assert panel.fit.verdict.text() == "…"
     assert "Torch is loading" in panel.fit.sentence.text()
 
@@ -157,8 +157,8 @@ def test_a_real_dry_run_stands_beside_the_estimate(
     assert panel.fit.note.text().startswith("1,000 such steps take about ")
     assert panel.fit.heightForWidth(WIDTH) == height
 
-    assert session.room is None  # these tests load no device: the panel's is as given
-    panel.set_room(dataclasses.replace(ROOM, label=session.dry_run.result.run.device))  # type: ignore[union-attr]
+    assert session.device.memory is None  # these tests load no device: the panel's is as given
+    panel.set_device_memory(dataclasses.replace(ROOM, label=session.dry_run.result.run.device))  # type: ignore[union-attr]
     assert panel.fit.measured["step"].isEnabled()
     panel.set_design(dataclasses.replace(tiny_config, n_layer=3), 2, 32)
     assert not panel.fit.measured["step"].isEnabled()

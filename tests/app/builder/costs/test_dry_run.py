@@ -126,12 +126,12 @@ def test_the_state_says_what_comes_next() -> None:
     assert (refused.phase, refused.problem) == ("It is too large.", "It is too large.")
 
 
-def test_the_session_knows_what_room_there_is(session: Session, until: Until) -> None:
-    assert session.room is None
-    session.set_device("cpu")
-    until(lambda: session.room is not None)
-    room = session.room
-    assert room is not None
-    assert room.kind == "cpu"
-    assert room.label == session.device_label
-    assert room.n_bytes is None or room.n_bytes > 2**28
+def test_the_session_knows_how_much_memory_there_is(session: Session, until: Until) -> None:
+    assert session.device.memory is None
+    session.device.choose("cpu")
+    until(lambda: session.device.memory is not None)
+    memory = session.device.memory
+    assert memory is not None
+    assert memory.kind == "cpu"
+    assert memory.label == session.device.label
+    assert memory.n_bytes is None or memory.n_bytes > 2**28
