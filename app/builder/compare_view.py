@@ -33,7 +33,7 @@ class CompareView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
-        self._mine = ComparedDesign("This design", session.design)
+        self._mine = ComparedDesign("This design", session.designs.current)
         self._others: list[ComparedDesign] = []
         self._rows: list[ComparedRow] = []
         self._batch, self._length = 1, 1

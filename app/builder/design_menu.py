@@ -32,7 +32,7 @@ class DesignMenu(QMenu):
             menu = self.addMenu(family.title)
             for name in family.presets:
                 self._add(menu, design_words(name), PRESETS[name])
-        saved = [info for info in self._session.inspect_designs() if info.config is not None]
+        saved = [info for info in self._session.designs.inspect() if info.config is not None]
         if saved:
             self.addSeparator()
             menu = self.addMenu("Your designs")

@@ -26,7 +26,7 @@ _LOOK_MS = 2000
 class Queueing(Trainings):
     """The trainings, with what waits to be trained after them, and forks.
 
-    Signals (and those of Trainings and Choices):
+    Signals (and those of Trainings):
         queue_changed(): `waiting` or `queue_goes_on` are new.
     """
 

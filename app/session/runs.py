@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.designs import Choices
+from app.session.designs import Designs
 from app.session.device import Device
+from app.session.remembered import Remembered
 from app.session.run_history import RunHistory
+from app.session.tokenizers import Tokenizers
 from app.session.training import TrainingControl
 from app.session.training_state import TrainingState
+from app.session.trash import Trash
 from app.worker.failures import Failure
+from app.worker.notices import Notices
 from app.worker.worker import Worker
 from models.library.library import Library, RunInfo
 from models.library.run_index import RunIndex
@@ -26,23 +30,31 @@ if TYPE_CHECKING:
 QUICKSTART_MINUTES = 3.0
 
 
-class Trainings(Choices):
+class Trainings(QObject):
     """The worker with what is trained on it, and the library's runs. One run is trained at a time.
 
-    Signals (and those of Choices):
+    Signals:
+        runs_changed(): the list of runs, or a run's shown status, changed.
         training_changed(): `training` is new (status, step, progress …).
         training_events(events): a tuple of what the training yielded, after `history` took it in.
         training_ended(): the training is over.
         status_changed(): `status` (for the status bar) is new.
     """
 
+    runs_changed = Signal()
     training_changed = Signal()
     training_events = Signal(object)
     training_ended = Signal()
     status_changed = Signal()
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
-        super().__init__(library, parent)
+        super().__init__(parent)
+        self.library = library
+        self.notices = Notices(self)
+        self.remembered = Remembered(library.home, self.notices)
+        self.trash = Trash(library, self.notices)
+        self.tokenizers = Tokenizers(library, self.remembered, self.trash, self.notices, self)
+        self.designs = Designs(library, self.remembered, self.trash, self.notices, self)
         self.worker = Worker(self, name="worker")
         self.run_index = RunIndex(library.runs)
         """What is known of the library's runs, with what takes longer to find out; `list_runs` brings it up to date."""
@@ -241,6 +253,6 @@ class Trainings(Choices):
 
     @Slot()
     def _on_training_ended(self) -> None:
-        self.library_changed.emit()
+        self.tokenizers.list_changed.emit()
         self.runs_changed.emit()
         self.training_ended.emit()

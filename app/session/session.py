@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Session(Serving):
     """The choices, the trainings, the making of tokenizers, and every other way to start work.
 
-    Signals (and those of Serving, Chatting, Trials, TokenizerJobs, Trainings and Choices):
+    Signals (and those of Serving, Chatting, Trials, TokenizerJobs, and Trainings):
         dry_run_changed(): `dry_run` is new.
         import_changed(): `importing` is new.
         import_events(events): Phase, Progress, Notice of a model's import.

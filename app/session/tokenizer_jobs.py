@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class TokenizerJobs(Queueing):
     """The trainings and their queue, and beside them the making of tokenizers, which needs no torch.
 
-    Signals (and those of Queueing, Trainings and Choices):
+    Signals (and those of Queueing, and Trainings):
         tokenizer_events(events): Phase, Progress, Notice of a tokenizer's training.
         tokenizer_training_changed(): `tokenizer_busy` is new.
         tokenizer_trained(name): a new tokenizer is in the library, and chosen.
@@ -79,12 +79,10 @@ class TokenizerJobs(Queueing):
 
     @Slot(str)
     def _on_tokenizer_trained(self, name: str) -> None:
-        self.library_changed.emit()
-        self.choose_tokenizer(name)
+        self.tokenizers.add(name)
         self.tokenizer_trained.emit(name)
 
     @Slot(str)
     def _on_tokenizer_imported(self, name: str) -> None:
-        self.library_changed.emit()
-        self.choose_tokenizer(name)
+        self.tokenizers.add(name)
         self.tokenizer_imported.emit(name)

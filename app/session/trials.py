@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Trials(TokenizerJobs):
     """The making of tokenizers and the trainings, and what is tried out before.
 
-    Signals (and those of TokenizerJobs, Trainings and Choices):
+    Signals (and those of TokenizerJobs, and Trainings):
         trial_changed(): `trial` is new.
         run_preview_changed(): `run_preview` is new.
     """
@@ -75,14 +75,14 @@ class Trials(TokenizerJobs):
             made_of = RunFolder.open(self.find_run(run_id).folder).lineage["tokenizer"]
         except (ValueError, KeyError):
             return ""
-        names = {info.name for info in self.list_tokenizers() if info.problem is None}
+        names = {info.name for info in self.tokenizers.list() if info.problem is None}
         return str(made_of["name"]) if made_of["name"] in names else ""
 
     @Slot()
     def _on_trial_over(self) -> None:
         if not self._trials.state.running:
             self.device.changed.emit()  # its memory is free again
-            self.library_changed.emit()  # it may have trained the tokenizer that the run wants
+            self.tokenizers.list_changed.emit()  # it may have trained the tokenizer that the run wants
 
     @Slot()
     def _make_way(self) -> None:

@@ -100,7 +100,7 @@ class NewRun(QWidget):
     @property
     def model(self) -> ModelConfig:
         """The design, with the vocabulary that the tokenizer will have."""
-        return dataclasses.replace(self.session.design, vocab_size=self.tokenizer.vocab_size)
+        return dataclasses.replace(self.session.designs.current, vocab_size=self.tokenizer.vocab_size)
 
     def spec(self) -> RunSpec:
         """Everything as it is chosen now; ValueError says what is missing."""
@@ -133,7 +133,7 @@ class NewRun(QWidget):
         """
         size = spec.model.vocab_size  # which is the tokenizer's, whatever the preset says
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
-        self.session.set_design(spec.model, next(presets, ""))
+        self.session.designs.set(spec.model, next(presets, ""))
         self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
         self._like = like
         self.name.setText(self.session.free_run_name(spec.name) if not like else "")
@@ -263,4 +263,4 @@ class NewRun(QWidget):
         self.views.refresh()
 
     def _default_name(self) -> str:
-        return self.session.free_run_name(self._like or self.session.design_name or "my-design")
+        return self.session.free_run_name(self._like or self.session.designs.name or "my-design")

@@ -79,19 +79,19 @@ def test_a_tokenizer_that_cannot_be_deleted_stays_chosen(
     session: Session, heard: Heard, library: Library, byte_tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_tokenizer(byte_tokenizer, library, "mine", {})
-    session.choose_tokenizer("mine")
+    session.tokenizers.choose("mine")
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("models.library.library.os.replace", refuse)
-    session.delete_tokenizer("mine")
+    session.tokenizers.delete("mine")
     assert heard.failures
-    assert session.tokenizer_name == "mine"
-    assert session.tokenizer is not None
+    assert session.tokenizers.name == "mine"
+    assert session.tokenizers.current is not None
     monkeypatch.undo()
-    session.delete_tokenizer("mine")
-    assert session.tokenizer_name == ""
+    session.tokenizers.delete("mine")
+    assert session.tokenizers.name == ""
 
 
 def test_another_window_that_trains_is_noticed(
@@ -128,27 +128,27 @@ def test_a_run_whose_process_died_is_offered(
 
 
 def test_choices_are_remembered(library: Library, session: Session) -> None:
-    session.set_design(dataclasses.replace(session.design, n_layer=7))
+    session.designs.set(dataclasses.replace(session.designs.current, n_layer=7))
     session.device.choose("cpu")
     again = Session(library)
-    assert again.design.n_layer == 7
-    assert again.design_name == ""
+    assert again.designs.current.n_layer == 7
+    assert again.designs.name == ""
     assert again.device.name == "cpu"
 
 
 def test_designs_are_saved_loaded_and_deleted(session: Session, heard: Heard) -> None:
-    session.set_design(dataclasses.replace(session.design, n_layer=3))
-    assert session.save_design("three")
-    assert session.design_name == "three"
-    assert session.load_design("gpt2-tiny")
-    assert session.design.position == "learned"
-    assert session.load_design("three")
-    assert session.design.n_layer == 3
-    assert not session.save_design("a/b")
-    session.delete_design("three")
-    assert session.list_designs() == []
+    session.designs.set(dataclasses.replace(session.designs.current, n_layer=3))
+    assert session.designs.save("three")
+    assert session.designs.name == "three"
+    assert session.designs.choose("gpt2-tiny")
+    assert session.designs.current.position == "learned"
+    assert session.designs.choose("three")
+    assert session.designs.current.n_layer == 3
+    assert not session.designs.save("a/b")
+    session.designs.delete("three")
+    assert session.designs.list() == []
     heard.deleted[0]()
-    assert session.list_designs() == ["three"]
+    assert session.designs.list() == ["three"]
 
 
 def test_damaged_settings_are_left_alone(library: Library, qapp: object) -> None:
@@ -159,7 +159,7 @@ def test_damaged_settings_are_left_alone(library: Library, qapp: object) -> None
     said = Heard(session)
     session.check_library()
     assert str(path) in said.notices[0]
-    session.set_design(dataclasses.replace(session.design, n_layer=2))
+    session.designs.set(dataclasses.replace(session.designs.current, n_layer=2))
     assert path.read_text("utf-8") == "{not json"
 
 
@@ -171,9 +171,9 @@ def test_a_tokenizer_is_trained_beside_a_training(
     assert session.train_tokenizer("words", "bpe", 300, tiny_spec.data)
     assert session.tokenizer_busy
     assert not session.train_tokenizer("others", "bpe", 300, tiny_spec.data)
-    until(lambda: session.tokenizer_name == "words")
-    assert session.tokenizer is not None
-    assert session.tokenizer.get_vocab_size() <= 300
+    until(lambda: session.tokenizers.name == "words")
+    assert session.tokenizers.current is not None
+    assert session.tokenizers.current.get_vocab_size() <= 300
     assert session.training.status == "running"  # type: ignore[union-attr]
     assert not session.train_tokenizer("words", "bpe", 300, tiny_spec.data)
     assert "already" in heard.failures[-1]

@@ -157,11 +157,11 @@ def test_failures_and_notices_are_shown_and_closed(window: MainWindow, qtbot: Qt
 
 
 def test_what_is_deleted_can_be_brought_back(window: MainWindow, qtbot: QtBot) -> None:
-    window.session.save_design("mine")
-    window.session.delete_design("mine")
+    window.session.designs.save("mine")
+    window.session.designs.delete("mine")
     undo = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Undo")
     qtbot.mouseClick(undo, Qt.MouseButton.LeftButton)
-    assert window.session.list_designs() == ["mine"]
+    assert window.session.designs.list() == ["mine"]
     assert window.toasts.sentences == []
 
 

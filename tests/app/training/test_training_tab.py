@@ -44,7 +44,7 @@ def endless(spec: RunSpec) -> RunSpec:
 def test_a_run_is_made_with_the_form_and_watched_to_its_end(
     tab: TrainingTab, session: Session, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
-    session.set_design(tiny_spec.model)
+    session.designs.set(tiny_spec.model)
     new = tab.new_run
     new.data.source.setCurrentIndex(new.data.source.findData("files"))
     until(lambda: not new.start.isEnabled())
@@ -108,7 +108,7 @@ def test_a_run_shows_its_own_settings_not_the_forms(
     session.start_training(tiny_spec)
     until(lambda: not session.training_active)
     tab.new_run.form.set_config(dataclasses.replace(tiny_spec.train, steps=999))
-    session.load_design("gpt2-tiny")
+    session.designs.choose("gpt2-tiny")
     run_id = session.list_runs()[0].id
     tab.show_new_run()
     tab.show_run(run_id)

@@ -60,7 +60,7 @@ def test_a_file_becomes_a_tokenizer(
     choose(tab, "A file")
     assert session.tokenizer_importing
     assert not tab.bring.button.isEnabled()
-    until(lambda: session.tokenizer_name == "bert")
+    until(lambda: session.tokenizers.name == "bert")
     assert tab.bring.button.isEnabled()
     assert tab.list.current_key == "bert"
     assert tab.views.current == "about"
@@ -76,7 +76,7 @@ def test_a_folder_twice_gets_another_name(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(bert))
     for name in ("bert", "bert-2"):
         choose(tab, "folder")
-        until(lambda name=name: session.tokenizer_name == name and not session.tokenizer_importing)
+        until(lambda name=name: session.tokenizers.name == name and not session.tokenizer_importing)
 
 
 def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +97,9 @@ def test_a_pattern_is_asked_for(
     assert dialog.pattern.currentText() == "cl100k: GPT-3.5, GPT-4"
     dialog.pattern.setCurrentIndex(dialog.pattern.findData("gpt2"))
     qtbot.mouseClick(dialog.agree, Qt.MouseButton.LeftButton)
-    until(lambda: session.tokenizer_name == "mine")
+    until(lambda: session.tokenizers.name == "mine")
     assert tab.bring.dialog is None
-    assert "as by gpt2, which was chosen" in session.tokenizer_about("mine")["assumptions"][0]
+    assert "as by gpt2, which was chosen" in session.tokenizers.about("mine")["assumptions"][0]
 
 
 def test_a_pattern_that_is_not_given_leaves_nothing(
@@ -110,7 +110,7 @@ def test_a_pattern_that_is_not_given_leaves_nothing(
     assert tab.bring.dialog is not None
     qtbot.keyClick(tab.bring.dialog, Qt.Key.Key_Escape)
     assert tab.bring.dialog is None
-    assert session.list_tokenizers() == []
+    assert session.tokenizers.list() == []
 
 
 def test_a_name_on_the_hub(
@@ -129,7 +129,7 @@ def test_a_name_on_the_hub(
     assert not dialog.agree.isEnabled()
     qtbot.keyClicks(dialog.name, "https://huggingface.co/some-one/a-bert")
     qtbot.keyClick(dialog.name, Qt.Key.Key_Return)
-    until(lambda: session.tokenizer_name == "a-bert")
+    until(lambda: session.tokenizers.name == "a-bert")
     assert asked == ["some-one/a-bert"]
 
 
@@ -149,7 +149,7 @@ def test_names_are_checked_before(session: Session, heard: Heard, bert: Path, un
     assert session.import_tokenizer(str(bert), "mine")
     assert not session.import_tokenizer(str(bert), "other")
     assert "is being imported already" in heard.failures[0]
-    until(lambda: session.tokenizer_name == "mine")
+    until(lambda: session.tokenizers.name == "mine")
     assert not session.import_tokenizer(str(bert), "mine")
     assert "There is a tokenizer called 'mine' already" in heard.failures[1]
 
@@ -164,7 +164,7 @@ def test_dropping_on_the_list(tab: TokenizerTab, session: Session, bert: Path, u
     assert entered.isAccepted()
     dropped = QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, buttons, keys)
     QApplication.sendEvent(tab.list.viewport(), dropped)
-    until(lambda: session.tokenizer_name == "bert")
+    until(lambda: session.tokenizers.name == "bert")
     text = QMimeData()
     text.setText("no file")
     refused = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, text, buttons, keys)

@@ -61,7 +61,7 @@ def test_any_spec_fills_the_form(form: NewRun, session: Session, tiny_spec: RunS
     form.set_spec(other)
     got = form.spec()
     assert got == dataclasses.replace(other, model=dataclasses.replace(other.model, vocab_size=700))
-    assert session.design_name == "bert-tiny"
+    assert session.designs.name == "bert-tiny"
 
 
 def test_a_run_is_the_template_of_the_next(
@@ -91,7 +91,7 @@ def test_a_toml_file_takes_everything_along(
     assert "terrarium train run.toml" in heard.notices[-1]
     assert load_spec(path) == wanted
     form.set_spec(dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, steps=7)))
-    session.load_design("gpt2-tiny")
+    session.designs.choose("gpt2-tiny")
     button = next(b for b in form.findChildren(type(form.start)) if b.text() == "Open…")
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert form.spec() == wanted
@@ -134,9 +134,9 @@ def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun
 def test_the_objective_is_asked_for_only_where_there_is_a_choice(form: NewRun) -> None:
     line = form.form.row("objective")
     assert line.isHidden()
-    form.session.load_design("bart-tiny")
+    form.session.designs.choose("bart-tiny")
     assert not line.isHidden()
-    form.session.load_design("bert-tiny")
+    form.session.designs.choose("bert-tiny")
     assert line.isHidden()
 
 
@@ -152,7 +152,7 @@ def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, 
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Span corruption"
     assert page.panel.reads.isVisibleTo(form)
-    assert [info.kind for info in session.list_tokenizers()] == ["bpe"]
+    assert [info.kind for info in session.tokenizers.list()] == ["bpe"]
 
 
 def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, until: Until, qtbot: QtBot) -> None:
@@ -242,7 +242,7 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     assert not form.form.group("Learning rate").folded
     form.views.show_view("lr")
     assert view.sentence.text().startswith("The smoothed loss")  # it still holds
-    session.load_design("gpt2-tiny")
+    session.designs.choose("gpt2-tiny")
     until(lambda: view.sentence.text().startswith("Of another model or other data"))
 
 

@@ -100,7 +100,7 @@ def test_talking_to_an_earlier_checkpoint(tab: TrainingTab, session: Session, so
 def test_lineage_leads_to_the_tokenizer_and_the_run(tab: TrainingTab, session: Session, source: str) -> None:
     tabs: list[str] = []
     session.tab_requested.connect(tabs.append)
-    tab.run_view.views.tokenizer_asked.emit(session.list_tokenizers()[0].name)
+    tab.run_view.views.tokenizer_asked.emit(session.tokenizers.list()[0].name)
     assert tabs == ["tokenizer"]
     tab.show_new_run()
     tab.run_view.views.run_asked.emit(source)
