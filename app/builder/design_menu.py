@@ -39,7 +39,7 @@ class DesignMenu(QMenu):
             for info in saved:
                 assert info.config is not None
                 self._add(menu, info.name, info.config)
-        runs = [run for run in self._session.list_runs() if run.problem is None][:_MOST_RUNS]
+        runs = [run for run in self._session.runs.list() if run.problem is None][:_MOST_RUNS]
         if runs:
             menu = self.addMenu("Runs")
             for run in runs:
@@ -51,7 +51,7 @@ class DesignMenu(QMenu):
         action.triggered.connect(lambda: self._on_chosen(ComparedDesign(title, config)))
 
     def _on_run(self, run_id: str, name: str) -> None:
-        spec = self._session.run_spec(run_id)
+        spec = self._session.runs.spec(run_id)
         if spec is None:
             self._session.notices.refuse(f"The design of the run “{name}” can no longer be read.")
         else:

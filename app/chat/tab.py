@@ -111,7 +111,7 @@ class ChatTab(QWidget):
 
     def _connect(self) -> None:
         session, talk = self._session, self.talk
-        session.chat_model_changed.connect(self._on_model)
+        session.chat.model_changed.connect(self._on_model)
         self.models.picked.connect(self._on_model_picked)
         self.models.choices_changed.connect(self._on_choices)
         self.page.newest_asked.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
@@ -136,18 +136,18 @@ class ChatTab(QWidget):
 
     @Slot()
     def _on_model(self) -> None:
-        model = self._session.chat_model
+        model = self._session.chat.model
         self.sampling.set_used(model is None or model.mode != "fill", _DRAWS_NOTHING)
         if model is not None:
             usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.talks else _TEXT_TEMPERATURE)
             self.sampling.set_context_length(model.context_length)
             advised = with_advice(usual, model.form.sampling)
-            self.sampling.open_model(model.run_id, self._session.chat_tokenizer, advised)
+            self.sampling.open_model(model.run_id, self._session.chat.tokenizer, advised)
 
     @Slot(str)
     def _on_model_picked(self, which: str) -> None:
         def open_it() -> None:
-            if not self._session.open_chat_model(which):
+            if not self._session.chat.open(which):
                 self.models.show_choices()
 
         self.talk.when_free(open_it)

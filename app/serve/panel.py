@@ -55,7 +55,7 @@ class ServePanel(QWidget):
         self.copy_snippet.clicked.connect(lambda: self._copy(self.snippet.toPlainText(), self.copy_snippet))
         self.way.changed.connect(self._show)
         session.serving_changed.connect(self._show)
-        session.chat_model_changed.connect(self._show)
+        session.chat.model_changed.connect(self._show)
         self.port.setValue(session.serve_port)
         self._show()
 
@@ -102,7 +102,7 @@ class ServePanel(QWidget):
 
     @Slot()
     def _show(self) -> None:
-        state, chosen = self._session.serving, self._session.chat_model
+        state, chosen = self._session.serving, self._session.chat.model
         on, writes = state.status != "off", chosen is not None and chosen.mode != "fill"
         for widget, shown in ((self._off, not on), (self._on, on), (self.stop, on)):
             widget.setVisible(shown)

@@ -20,7 +20,7 @@ from app.serve.endpoint.address import bind, url_of
 from app.serve.endpoint.engine import EngineSwitch, Loan, Served
 from app.serve.endpoint.errors import ModelGoneError
 from app.serve.endpoint.worker_engine import WorkerEngine
-from app.session.chat import ChatControl
+from app.session.chat import Chat
 from app.session.chat_model import LIVE, ChatModel
 from app.worker.failures import Failure, describe
 from app.worker.worker import Worker
@@ -96,7 +96,7 @@ class ServeControl(QObject):
     failed = Signal(object)
 
     def __init__(
-        self, worker: Worker, chat: ChatControl, live_trainer: Callable[[], Any], parent: QObject | None = None
+        self, worker: Worker, chat: Chat, live_trainer: Callable[[], Any], parent: QObject | None = None
     ) -> None:
         super().__init__(parent)
         self._worker, self._chat, self._live_trainer = worker, chat, live_trainer

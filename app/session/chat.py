@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import LIVE, ChatModel, describe_model
+from app.session.device import Device
+from app.session.runs import Runs
+from app.session.training import Training
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
+from app.worker.notices import Notices
 from app.worker.one_job import OneJob
 from app.worker.worker import Worker
 from models.chat.prompting import Prompting
@@ -36,8 +39,10 @@ class ModelOpened(Event):
     loaded: tuple[Any, Any, int] | None
 
 
-class ChatControl(OneJob):
-    """Opens models and makes replies, one at a time.
+class Chat(OneJob):
+    """The model that one talks to: opens it, and makes its replies, one at a time; what cannot be done is said.
+
+    Where the model is the one in training, the chat goes on with its last checkpoint when that ends.
 
     Signals (and those of OneJob):
         changed(): `model` or `state` is new.
@@ -54,10 +59,19 @@ class ChatControl(OneJob):
     reply_asked = Signal()
     reply_ended = Signal()
 
-    def __init__(self, worker: Worker, live_trainer: Callable[[], Any], library: Library, parent: QObject) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        library: Library,
+        runs: Runs,
+        training: Training,
+        device: Device,
+        notices: Notices,
+        parent: QObject,
+    ) -> None:
         super().__init__(worker, parent)
-        self._library = library
-        self._live_trainer = live_trainer
+        self._library, self._runs, self._training = library, runs, training
+        self._device, self._notices = device, notices
         self._loaded: tuple[Any, Any, int] | None = None
         self._summaries: Any = None  # these two are of models.inference, which is loaded on the worker's thread
         self._read_before: Any = None
@@ -70,11 +84,21 @@ class ChatControl(OneJob):
         self.reply_failed = False
         """Whether the last reply ended since something went wrong."""
         worker.job_started.connect(self._on_started)
+        self.failed.connect(notices.fail)
+        runs.deleted.connect(self._on_runs_deleted)
 
-    def open_run(self, folder: Path, device: str, step: int | None = None, weights: str = KINDS[0]) -> None:
-        """Load a run's checkpoint of `step`, its latest one where that is None; its matrices are kept as `weights`."""
+    def open(self, which: str, step: int | None = None, weights: str = KINDS[0]) -> bool:
+        """Talk to a run's checkpoint of `step` (None: its latest), its matrices kept in `weights` (weight_kinds.KINDS),
+        or to the model being trained (LIVE); whether it began."""
+        if which == LIVE:
+            self._open_live()
+            return True
+        return self._notices.attempt(lambda: self._open_run(which, step, weights))
+
+    def _open_run(self, run_id: str, step: int | None, weights: str) -> None:
         from models.runs.run_folder import RunFolder
 
+        folder, device = self._runs.find(run_id).folder, self._device.name
         run = RunFolder.open(folder)
 
         def make() -> Iterator[Event]:
@@ -96,11 +120,9 @@ class ChatControl(OneJob):
 
         self._open(run.name, make)
 
-    def open_live(self) -> None:
-        """Talk to the model that is being trained, as it is at each step."""
-
+    def _open_live(self) -> None:
         def make() -> Iterator[Event]:
-            trainer = self._live_trainer()
+            trainer = self._training.live_trainer()
             if trainer is None:
                 raise ValueError("Nothing is being trained right now: choose a run instead.")
             device = str(next(trainer.model.parameters()).device.type).upper()
@@ -114,7 +136,7 @@ class ChatControl(OneJob):
         """The open model's tokenizer, which any thread may use; None while no model is open."""
         if self.model is None:
             return None
-        trainer = self._live_trainer() if self._loaded is None else None
+        trainer = self._training.live_trainer() if self._loaded is None else None
         tokenizer: Tokenizer | None = (
             self._loaded[1] if self._loaded is not None else getattr(trainer, "tokenizer", None)
         )
@@ -128,10 +150,15 @@ class ChatControl(OneJob):
         """
         if self._loaded is not None:
             return self._loaded
-        trainer = self._live_trainer()
+        trainer = self._training.live_trainer()
         if trainer is None:
             raise ValueError("The model is not open any more: choose one above the chat.")
         return trainer.model, trainer.tokenizer, trainer.step
+
+    def take(self, model: ChatModel, loaded: tuple[Any, Any, int] | None) -> None:
+        """Talk to this model from now on; `loaded`: itself, its tokenizer and step, None for the one in training."""
+        self.model, self._loaded = model, loaded
+        self.model_changed.emit()
 
     def close_model(self) -> None:
         """Forget the model, for instance because its run was deleted."""
@@ -147,12 +174,16 @@ class ChatControl(OneJob):
         sampling: SamplingConfig,
         begun: Sequence[int] = (),
         prompting: Prompting | None = None,
-    ) -> None:
-        """Reply to a conversation, or go on with a text, drawn as `sampling` says; the reply begins with `begun`."""
-        assert self.model is not None
+    ) -> bool:
+        """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began.
+
+        begun: tokens with which the reply begins already. prompting: how the messages become a prompt.
+        """
+        if self.model is None:
+            return self._notices.refuse("No model is open: choose a run to chat with.")
         if self.busy:
             what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
-            raise ValueError(f"There can be no reply right now. {what}")
+            return self._notices.refuse(f"There can be no reply right now. {what}")
         form = self.model.form
 
         def make() -> Iterator[Event]:
@@ -166,6 +197,7 @@ class ChatControl(OneJob):
         self._begin(Job("Reply", make, INTERACTIVE))
         self.reply_asked.emit()
         self.changed.emit()
+        return True
 
     def stop(self) -> None:
         """End the reply that is being made, at once: what there is of it stands, and what the worker is at comes to
@@ -203,8 +235,7 @@ class ChatControl(OneJob):
     def _heard(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, ModelOpened):
-                self.model, self._loaded = event.model, event.loaded
-                self.model_changed.emit()
+                self.take(event.model, event.loaded)
             elif isinstance(event, Progress) and event.total and self.state == "loading":
                 self.loaded_share = event.done / event.total
                 self.changed.emit()
@@ -223,6 +254,27 @@ class ChatControl(OneJob):
         if was_reply:
             self.reply_failed = failure is not None
             self.reply_ended.emit()
+
+    @Slot()
+    def follow_end(self) -> None:
+        """The training is over: in place of the live model there is its last checkpoint, or none."""
+        model, state = self.model, self._training.state
+        if model is None or model.which != LIVE or state is None:
+            return
+        if state.saved_step is not None:
+            self.open(model.run_id)
+        else:
+            self.close_model()
+
+    @Slot(object)
+    def _on_runs_deleted(self, run_ids: tuple[str, ...]) -> None:
+        model = self.model
+        if model is not None and model.run_id in run_ids:
+            self.close_model()
+            self._notices.say(
+                f"“{model.name}” is what the chat was held with: choose another model there to go on. "
+                "What was said is kept."
+            )
 
     def _describe(self, which: str, run: RunFolder, model: Any, tokenizer: Any, step: int, device: str) -> ChatModel:
         """Worker's thread: the model is open from now on."""

@@ -8,13 +8,13 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.serve.endpoint.address import DEFAULT_PORT
 from app.serve.serving import ServeControl, ServeState
-from app.session.chatting import Chatting
+from app.session.trials import Trials
 from models.library.library import Library
 
 _PORT = "serve_port"
 
 
-class Serving(Chatting):
+class Serving(Trials):
     """Everything of Chatting, with the chat's model served over HTTP.
 
     Signals (and those of Chatting):
@@ -25,10 +25,11 @@ class Serving(Chatting):
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
-        self._serve = serve = ServeControl(self.worker, self._chat, self._training.live_trainer, self)
+        self._serve = serve = ServeControl(self.worker, self.chat, self.training.live_trainer, self)
         serve.changed.connect(self.serving_changed)
+        self.runs.deleted.connect(self._on_runs_deleted)
         serve.failed.connect(self.notices.fail)
-        self.training_ended.connect(self._on_live_model_gone)
+        self.training.ended.connect(self._on_live_model_gone)
 
     @property
     def serving(self) -> ServeState:
@@ -51,12 +52,10 @@ class Serving(Chatting):
         """Answer nothing more; what is being answered ends with a sentence."""
         self._serve.stop()
 
-    def delete_runs(self, run_ids: Sequence[str]) -> None:
-        """Move runs to the trash, and serve none of them any more."""
-        super().delete_runs(run_ids)
+    @Slot(object)
+    def _on_runs_deleted(self, run_ids: Sequence[str]) -> None:
         for run_id in run_ids:
-            if not (self.library.runs / run_id).exists():
-                self._serve.withdraw(run_id)
+            self._serve.withdraw(run_id)
 
     def close(self) -> None:
         """Stop serving before the worker, which makes the answers, ends."""
@@ -65,5 +64,5 @@ class Serving(Chatting):
 
     @Slot()
     def _on_live_model_gone(self) -> None:
-        if self._training.state is not None:
-            self._serve.withdraw(self._training.state.run_id, live=True)
+        if self.training.state is not None:
+            self._serve.withdraw(self.training.state.run_id, live=True)

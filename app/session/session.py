@@ -14,11 +14,8 @@ from PySide6.QtCore import QObject, Signal, Slot
 from app.builder.costs.dry_run import DryRunControl, DryRunState
 from app.builder.positions.trained_positions import PositionControl
 from app.session.serving import Serving
-from app.session.status import Status, status_of
 from app.shell.import_control import ImportControl
-from app.worker.garbage import MainThreadCollector
-from models.files.atomic import clear_leftovers
-from models.library.library import Library, RunInfo
+from models.library.library import Library
 
 if TYPE_CHECKING:
     from models.inspect.position_weights import PositionRun
@@ -36,7 +33,6 @@ class Session(Serving):
         model_imported(run_id, name): a model from elsewhere is in the library.
         position_runs_found(PositionRunsFound): after `find_position_runs`.
         position_weights_read(PositionWeightsRead): after `read_position_weights`.
-        tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
     """
 
     dry_run_changed = Signal()
@@ -45,18 +41,14 @@ class Session(Serving):
     model_imported = Signal(str, str)
     position_runs_found = Signal(object)
     position_weights_read = Signal(object)
-    tab_requested = Signal(str)
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
-        self._collector = MainThreadCollector(self)
         self._trial = trial = DryRunControl(self.worker, self)
         self._imports = imports = ImportControl(self.side_worker, library, self)
         self._positions = positions = PositionControl(self.side_worker, library, self)
         trial.changed.connect(self.dry_run_changed)
-        trial.changed.connect(self.status_changed)
         trial.changed.connect(self._on_trial_changed)
-        self.training_ended.connect(self.device.changed)  # its memory is free again
         trial.failed.connect(self.notices.fail)
         imports.changed.connect(self.import_changed)
         imports.events_came.connect(self.import_events)
@@ -65,37 +57,7 @@ class Session(Serving):
         positions.runs_found.connect(self.position_runs_found)
         positions.weights_read.connect(self.position_weights_read)
         positions.failed.connect(self.notices.fail)
-        self.training_changed.connect(self._on_training_goes_on)
-
-    # -- Life -------------------------------------------------------------------------------------------
-
-    def start(self, *, warm_up: bool = True) -> None:
-        """Start the threads and load torch on the worker: call after the window's first paint."""
-        self.worker.start()
-        self.side_worker.start()
-        if warm_up:
-            self.device.warm_up()
-
-    def check_library(self) -> list[RunInfo]:
-        """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
-        if self.remembered.problem:
-            self.notices.say(self.remembered.problem)
-        clear_leftovers(self.library.runs)
-        runs = self.list_runs()
-        for run in runs:
-            if run.status == "running" and not self.is_current(run.id):
-                self.notices.say(
-                    f"Another Terrarium is training “{run.name}” right now. You can look at it and chat with its "
-                    "checkpoints here; to change it, use the window or command that started it."
-                )
-        return [run for run in runs if run.status == "interrupted"]
-
-    def close(self) -> None:
-        """Save and stop whatever is going on, and wait for it."""
-        super().close()
-        self.side_worker.close()
-        self.worker.close()
-        self._collector.close()
+        self.training.began.connect(self._on_training_goes_on)
 
     # -- Trying a design out ----------------------------------------------------------------------------
 
@@ -106,8 +68,8 @@ class Session(Serving):
 
     def start_dry_run(self, config: ModelConfig, train: TrainConfig, *, length: int | None = None) -> bool:
         """Measure three training steps on texts of `length` tokens (default: the context); whether it began."""
-        if self.training_active:
-            name = self._training.state.name if self._training.state is not None else ""
+        if self.training.active:
+            name = self.training.state.name if self.training.state is not None else ""
             return self.notices.refuse(
                 f"“{name}” is being trained: a dry run beside it would hold it up and share its memory. "
                 "Stop the training first, or wait until it ends."
@@ -143,18 +105,6 @@ class Session(Serving):
         """Read the tables of such a run; they come by a signal."""
         self._positions.read(run)
 
-    # -- Status -----------------------------------------------------------------------------------------
-
-    @property
-    def status(self) -> Status:
-        """What the worker is doing, for the status bar."""
-        return status_of(
-            self._training.state,
-            self._chat.state,
-            ready=self.device.ready,
-            trying=self._trial.state.status or self.trial.status,
-        )
-
     # -- Following --------------------------------------------------------------------------------------
 
     @Slot()
@@ -164,10 +114,10 @@ class Session(Serving):
 
     @Slot()
     def _on_training_goes_on(self) -> None:
-        if self.training_active and self._trial.state.running:
+        if self._trial.state.running:
             self._trial.cancel()  # the training is queued behind it
 
     @Slot(str, str)
     def _on_imported(self, run_id: str, name: str) -> None:
-        self.runs_changed.emit()
+        self.runs.changed.emit()
         self.model_imported.emit(run_id, name)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.session.run_queue import Queueing
+from app.session.parts import Parts
 from app.tokenizer.making.importing import TokenizerImportControl
 from app.tokenizer.making.training import TokenizerControl
-from app.worker.worker import Worker
 from models.library.library import Library
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from models.settings.tokenizer_options import TokenizerOptions
 
 
-class TokenizerJobs(Queueing):
+class TokenizerJobs(Parts):
     """The trainings and their queue, and beside them the making of tokenizers, which needs no torch.
 
     Signals (and those of Queueing, and Trainings):
@@ -38,11 +37,9 @@ class TokenizerJobs(Queueing):
 
     def __init__(self, library: Library, parent: QObject | None = None) -> None:
         super().__init__(library, parent)
-        self.side_worker = Worker(self, name="side worker")
         self._tokenizers = tokenizers = TokenizerControl(self.side_worker, library, self)
         self._tokenizer_imports = imports = TokenizerImportControl(library, self)
         tokenizers.changed.connect(self.tokenizer_training_changed)
-        tokenizers.changed.connect(self.status_changed)
         tokenizers.events_came.connect(self.tokenizer_events)
         tokenizers.trained.connect(self._on_tokenizer_trained)
         tokenizers.failed.connect(self.notices.fail)

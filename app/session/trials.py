@@ -32,12 +32,11 @@ class Trials(TokenizerJobs):
         self._trials = trials = TrialControl(self.worker, library, self)
         self._previews = previews = TrialControl(self.worker, library, self, INTERACTIVE)
         trials.changed.connect(self.trial_changed)
-        trials.changed.connect(self.status_changed)
         trials.changed.connect(self._on_trial_over)
         trials.failed.connect(self.notices.fail)
         previews.changed.connect(self.run_preview_changed)
         previews.failed.connect(self.notices.fail)
-        self.training_changed.connect(self._make_way)
+        self.training.began.connect(self._make_way)
 
     @property
     def trial(self) -> TrialState:
@@ -51,8 +50,8 @@ class Trials(TokenizerJobs):
 
     def start_trial(self, kind: str, spec: RunSpec, *, below: int | None = None) -> bool:
         """Try a run out (a kind of TITLES) in place of any other trial; whether it began: never beside a training."""
-        if self.training_active:
-            name = self.training.name if self.training is not None else ""
+        if self.training.active:
+            name = self.training.state.name if self.training.state is not None else ""
             return self.notices.refuse(
                 f"“{name}” is being trained: a trial beside it would hold it up and share its memory. Stop the "
                 "training first, or wait until it ends."
@@ -67,17 +66,6 @@ class Trials(TokenizerJobs):
         """Look at the data of a run in the library, even beside a training."""
         self._previews.start_run(folder, spec)
 
-    def run_tokenizer(self, run_id: str) -> str:
-        """The name of a run's tokenizer in the library, '' where that is gone, or is not the same any more."""
-        from models.runs.run_folder import RunFolder
-
-        try:
-            made_of = RunFolder.open(self.find_run(run_id).folder).lineage["tokenizer"]
-        except (ValueError, KeyError):
-            return ""
-        names = {info.name for info in self.tokenizers.list() if info.problem is None}
-        return str(made_of["name"]) if made_of["name"] in names else ""
-
     @Slot()
     def _on_trial_over(self) -> None:
         if not self._trials.state.running:
@@ -86,5 +74,5 @@ class Trials(TokenizerJobs):
 
     @Slot()
     def _make_way(self) -> None:
-        if self.training_active and self._trials.state.running:
+        if self._trials.state.running:
             self._trials.cancel()  # the training is queued behind it

@@ -26,7 +26,7 @@ class ClosingQuestion(QObject):
 
     def ask(self) -> None:
         """Show the question, unless it is there already."""
-        state = self._session.training
+        state = self._session.training.state
         if self.box is not None or state is None:
             return
         box = self.box = QMessageBox(self._window)
@@ -58,8 +58,8 @@ class ClosingQuestion(QObject):
 
 def remember_training(session: Session) -> None:
     """Keep which run is trained now, right before everything is closed."""
-    state = session.training
-    session.remembered.set(_SETTING, state.run_id if state is not None and session.training_active else "")
+    state = session.training.state
+    session.remembered.set(_SETTING, state.run_id if state is not None and session.training.active else "")
 
 
 def take_remembered(session: Session) -> str:

@@ -70,7 +70,7 @@ class ImportDialog(QObject):
     @Slot(str, str)
     def _on_imported(self, run_id: str, name: str) -> None:
         def try_it() -> None:
-            if self._session.open_chat_model(run_id):
+            if self._session.chat.open(run_id):
                 self._session.tab_requested.emit("chat")
 
         self._toasts.offer(f"“{name}” is in your library now.", "Try it", try_it)

@@ -126,8 +126,8 @@ class MainWindow(QMainWindow):
     @Slot()
     def show_quickstart(self) -> None:
         """Show the quick start that is going on or has just ended, or the first screen, where one can begin."""
-        state = self.session.training
-        if state is not None and state.quickstart and (self.session.training_active or state.has_result):
+        state = self.session.training.state
+        if state is not None and state.quickstart and (self.session.training.active or state.has_result):
             self.pages.show_page("quickstart").setFocus()
             self.top_bar.show_current("")
         else:
@@ -136,7 +136,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart(self) -> None:
         """Begin the quick start and show it."""
-        if self.session.start_quickstart():
+        if self.session.training.start_quickstart():
             self.show_quickstart()
 
     @property
@@ -171,7 +171,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def start_quickstart_on_files(self) -> None:
         """Begin the quick start on the text files that were opened."""
-        if self.session.start_quickstart(files=self.welcome.files):
+        if self.session.training.start_quickstart(files=self.welcome.files):
             self.show_quickstart()
 
     @Slot()
@@ -183,27 +183,29 @@ class MainWindow(QMainWindow):
     def show_last_tab(self) -> None:
         """Show the tab that was shown at the end of the last launch, where there is something in the library."""
         tab = self.session.remembered.get("tab", "")
-        if tab in {name for name, *_ in TABS} and self.session.list_runs():
+        if tab in {name for name, *_ in TABS} and self.session.runs.list():
             self.show_tab(tab)
 
     # -- Following --------------------------------------------------------------------------------------
 
     @Slot(str)
     def _on_chat_asked(self, which: str) -> None:
-        if self.session.open_chat_model(which):
+        if self.session.chat.open(which):
             self.show_tab("chat")
 
     def offer_interrupted(self) -> None:
         """At launch: offer to go on with the run that was interrupted last, or was saved when the window closed."""
-        interrupted = self.session.check_library()
+        if self.session.remembered.problem:
+            self.session.notices.say(self.session.remembered.problem)
+        interrupted = self.session.runs.check()
         closed = take_remembered(self.session)
-        saved = [run for run in self.session.list_runs() if run.id == closed and run.status == "paused"]
+        saved = [run for run in self.session.runs.list() if run.id == closed and run.status == "paused"]
         for run, what in [(run, "was interrupted") for run in interrupted[:1]] or [(run, "was saved") for run in saved]:
             words = f"“{run.name}” {what} at step {run.step:,} of {run.total_steps:,}."
             self.toasts.offer(f"{words} It can go on from its last checkpoint.", "Go on", partial(self._go_on, run.id))
 
     def _go_on(self, run_id: str) -> None:
-        if self.session.resume_run(run_id):
+        if self.session.training.resume_run(run_id):
             self.show_tab("training")
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -218,7 +220,7 @@ class MainWindow(QMainWindow):
         self.close()
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self.session.training_active and not self._may_close:
+        if self.session.training.active and not self._may_close:
             event.ignore()
             self.closing.ask()
             return

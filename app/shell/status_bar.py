@@ -18,7 +18,7 @@ _MEMORY_INTERVAL_MS = 2000
 
 
 class StatusBar(QFrame):
-    """Shows `session.status`, and lets the user choose the device."""
+    """Shows `session.status.line`, and lets the user choose the device."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,7 +57,7 @@ class StatusBar(QFrame):
         timer = QTimer(self)
         timer.timeout.connect(self._show_memory)
         timer.start(_MEMORY_INTERVAL_MS)
-        session.status_changed.connect(self._show_status)
+        session.status.changed.connect(self._show_status)
         session.device.changed.connect(self._show_device)
         self._show_status()
         self._show_device()
@@ -65,7 +65,7 @@ class StatusBar(QFrame):
 
     @Slot()
     def _show_status(self) -> None:
-        status = self._session.status
+        status = self._session.status.line
         self._words.setText(status.words)
         self._progress.setVisible(status.total > 0)
         if status.total > 0:

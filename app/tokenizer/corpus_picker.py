@@ -48,7 +48,7 @@ class CorpusPicker(QWidget):
         layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet", tip=tip))
         self.box.activated.connect(self._on_activated)
         session.tokenizers.list_changed.connect(self.reload)
-        session.runs_changed.connect(self.reload)
+        session.runs.changed.connect(self.reload)
         self.reload()
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from app.session.status import Status
+from app.session.status import StatusLine
 from app.worker.failures import Failure
 from app.worker.job import Job
 from app.worker.one_job import OneJob
@@ -49,9 +49,9 @@ class DryRunState:
     result: Measured | None = None
 
     @property
-    def status(self) -> Status | None:
+    def status(self) -> StatusLine | None:
         """For the status bar, None while none is running."""
-        return Status(words=f"Dry run: {self.phase}", done=self.done, total=self.total) if self.running else None
+        return StatusLine(words=f"Dry run: {self.phase}", done=self.done, total=self.total) if self.running else None
 
     def after(self, event: Event) -> DryRunState:
         """The state when `event` has come."""

@@ -109,7 +109,7 @@ class PositionView(QWidget):
         if self._session is not None:
             self._session.position_runs_found.connect(self._on_runs_found)
             self._session.position_weights_read.connect(self._on_weights_read)
-            self._session.runs_changed.connect(self._on_runs_changed)
+            self._session.runs.changed.connect(self._on_runs_changed)
 
     # -- Trained runs --------------------------------------------------------------------------------------------------
 

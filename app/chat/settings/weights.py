@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from PySide6.QtCore import QObject
 
 from app.session.chat_model import LIVE, ChatModel
+from app.session.device import Device
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
 from app.worker.one_job import OneJob
@@ -16,16 +17,16 @@ from models.inference.weight_kinds import WeightsMeasured
 from models.library.library import Library
 
 
-class WeightsControl(OneJob):
+class WeightsMeasurement(OneJob):
     """One measurement at a time; `doing` and `share` say how far it is, `measured` what came of it, `problem` why not.
 
     Signals:
         changed(): one of these, or `busy`, is new.
     """
 
-    def __init__(self, worker: Worker, library: Library, device_name: Callable[[], str], parent: QObject) -> None:
+    def __init__(self, worker: Worker, library: Library, device: Device, parent: QObject) -> None:
         super().__init__(worker, parent)
-        self._library, self._device_name = library, device_name
+        self._library, self._device = library, device
         self.doing, self.share = "", 0.0
         self.measured: WeightsMeasured | None = None
         self.problem = ""
@@ -33,7 +34,7 @@ class WeightsControl(OneJob):
     def measure(self, model: ChatModel) -> None:
         """Load the run's checkpoint once more and measure it; the open model stays as it is."""
         assert model.which != LIVE
-        library, device_name = self._library, self._device_name()
+        library, device_name = self._library, self._device.name
 
         def make() -> Iterator[Event]:
             from models.device import choose_device

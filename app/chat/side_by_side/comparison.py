@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from PySide6.QtCore import QObject, Signal
 
 from app.session.chat_model import ChatModel, describe_model
+from app.session.device import Device
+from app.session.runs import Runs
 from app.worker.job import INTERACTIVE, Job
 from app.worker.one_job import OneJob
 from app.worker.worker import Worker
@@ -88,12 +90,12 @@ class SideBySide(OneJob):
         self,
         worker: Worker,
         library: Library,
-        folder_of: Callable[[str], Path],
-        device: Callable[[], str],
+        runs: Runs,
+        device: Device,
         parent: QObject,
     ) -> None:
         super().__init__(worker, parent)
-        self._library, self._folder_of, self._device = library, folder_of, device
+        self._library, self._runs, self._device = library, runs, device
         self._loaded: dict[Path, _Loaded] = {}  # by their checkpoints: the worker's thread alone uses it
 
     def start(self, lanes: Sequence[Lane], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
@@ -106,8 +108,8 @@ class SideBySide(OneJob):
             raise ValueError("There are not two different models to compare: choose another one for one of the sides.")
         if not prompt.strip():
             raise ValueError("The prompt is empty: write what the models shall reply to.")
-        folders = [self._folder_of(lane.run_id) for lane in lanes]
-        device = self._device()
+        folders = [self._runs.find(lane.run_id).folder for lane in lanes]
+        device = self._device.name
 
         def make() -> Iterator[Event]:
             from models.runs.run_folder import RunFolder

@@ -50,7 +50,7 @@ class RunDataPage(QWidget):
             self._say("Looking at the data", trial.phase, "")
         elif trial.problem and mine and trial.kind in ("preview", "forecast"):
             self._say("The data cannot be shown", trial.problem, "Try again")
-        elif form.session.training_active:
+        elif form.session.training.active:
             self._say("A training is going on", "The data can be looked at when it is over.", "")
         elif form.tokenizer.exists or self._was_trained():
             self._say("Looking at the data", "It begins when the choices rest for a moment.", "")
@@ -74,7 +74,7 @@ class RunDataPage(QWidget):
     def _look_by_itself(self) -> None:
         form = self._form
         trial = form.session.trial
-        if self.isVisible() and not form.choices.problem and not trial.running and not form.session.training_active:
+        if self.isVisible() and not form.choices.problem and not trial.running and not form.session.training.active:
             self._look()
 
     def _say(self, heading: str, sentence: str, action: str) -> None:

@@ -79,8 +79,8 @@ class NewRun(QWidget):
         self.review.fit_asked.connect(self.make_fit)
         session.trial_changed.connect(self._on_trial)
         session.device.changed.connect(self._later.start)
-        self._was_active = session.training_active
-        session.training_changed.connect(self._on_training)
+        self._was_active = session.training.active
+        session.training.changed.connect(self._on_training)
         self.views.show_view("choices")
         self.review.show_like("")
         self._show_review()
@@ -120,7 +120,7 @@ class NewRun(QWidget):
         """Why nothing can start now, in a sentence; '' where something can."""
         if self.choices.problem:
             return self.choices.problem
-        if self.session.training_active:
+        if self.session.training.active:
             return "A training is going on. Stop it first, wait until it ends, or queue this one."
         return ""
 
@@ -136,18 +136,18 @@ class NewRun(QWidget):
         self.session.designs.set(spec.model, next(presets, ""))
         self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
         self._like = like
-        self.name.setText(self.session.free_run_name(spec.name) if not like else "")
+        self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
         self.review.show_like(like)
         self.views.show_view("choices")
         self._later.start()
 
     def show_template(self, run_id: str) -> None:
         """Take over all settings of a run, its very tokenizer included where the library still has that."""
-        spec = self.session.run_spec(run_id)
+        spec = self.session.runs.spec(run_id)
         if spec is None:
             self.session.notices.say("This run's settings cannot be read, so they cannot be used for a new one.")
             return
-        self.set_spec(spec, self.session.run_tokenizer(run_id), like=spec.name)
+        self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
 
     def set_train(self, changes: dict[str, Any]) -> None:
         """Change settings of the training, and show where."""
@@ -161,11 +161,11 @@ class NewRun(QWidget):
 
     def start_run(self) -> None:
         """Start what is chosen."""
-        self._submit(self.session.start_training)
+        self._submit(self.session.training.start)
 
     def queue_run(self) -> None:
         """Let it wait for its turn."""
-        self._submit(lambda spec: self.session.queue_training([spec]))
+        self._submit(lambda spec: self.session.queue.add([spec]))
 
     def _submit(self, take: Callable[[RunSpec], bool]) -> None:
         try:
@@ -224,10 +224,10 @@ class NewRun(QWidget):
     @Slot()
     def _on_training(self) -> None:
         # It changes many times a second: only whether there is one matters here.
-        if self.session.training_active != self._was_active:
-            self._was_active = self.session.training_active
+        if self.session.training.active != self._was_active:
+            self._was_active = self.session.training.active
             self._later.start()
-            state = self.session.training
+            state = self.session.training.state
             if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
                 self.name.setText(self._taken_name)  # no run has it: it is still to be given
 
@@ -251,7 +251,7 @@ class NewRun(QWidget):
 
     def _show_cost(self) -> None:
         """What changes while something is tried out; many times a second."""
-        can_try = not self.session.training_active and not self.choices.problem
+        can_try = not self.session.training.active and not self.choices.problem
         self.review.show_cost(
             self.model,
             self.form.config,
@@ -263,4 +263,4 @@ class NewRun(QWidget):
         self.views.refresh()
 
     def _default_name(self) -> str:
-        return self.session.free_run_name(self._like or self.session.designs.name or "my-design")
+        return self.session.runs.free_name(self._like or self.session.designs.name or "my-design")

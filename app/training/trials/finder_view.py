@@ -77,7 +77,7 @@ class FinderView(QWidget):
         running = state.running and mine
         begun = running or self._has_points(state) or (mine and bool(state.problem))
         self._switch.setCurrentIndex(int(begun))
-        free = not self._session.training_active
+        free = not self._session.training.active
         for widget, tip in ((self.start, self._about), (self.again, "Try it once more")):
             widget.setEnabled(free)
             widget.setToolTip(tip if free else "A training is going on: wait until it ends, or stop it")

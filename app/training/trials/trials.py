@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject
 
-from app.session.status import Status
+from app.session.status import StatusLine
 from app.worker.failures import Failure
 from app.worker.job import BACKGROUND, Job
 from app.worker.one_job import OneJob
@@ -55,11 +55,11 @@ class TrialState:
     batch_of: RunSpec | None = None
 
     @property
-    def status(self) -> Status | None:
+    def status(self) -> StatusLine | None:
         """For the status bar, None while none is running."""
         if not self.running:
             return None
-        return Status(words=f"{TITLES[self.kind]}: {self.phase}", done=self.done, total=self.total)
+        return StatusLine(words=f"{TITLES[self.kind]}: {self.phase}", done=self.done, total=self.total)
 
     def begun(self, kind: str, spec: RunSpec | None) -> TrialState:
         """The state when a trial begins: what is to be found anew is forgotten."""

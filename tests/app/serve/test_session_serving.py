@@ -46,11 +46,11 @@ def test_a_run_is_served_from_the_window(session: Session, heard: Heard, tiny_sp
     assert not session.start_serving(0)
     assert "No model is open" in heard.failures.pop()
 
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    (info,) = session.list_runs()
-    session.open_chat_model(info.id)
-    until(lambda: session.chat_state == "ready")
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    (info,) = session.runs.list()
+    session.chat.open(info.id)
+    until(lambda: session.chat.state == "ready")
     with bind(0) as taken:
         assert not session.start_serving(taken.getsockname()[1])
     assert "taken by another program" in heard.failures.pop()
@@ -68,7 +68,7 @@ def test_a_run_is_served_from_the_window(session: Session, heard: Heard, tiny_sp
     assert (call.kind, call.state, call.n_made) == ("completion", "done", 5)
 
     # Whoever has the endpoint open keeps its model when the run is deleted from the list: a sentence, no crash.
-    session.delete_runs([info.id])
+    session.runs.delete([info.id])
     status, answer = Asking(session).wait(until)
     assert status == 503
     assert "“tiny” has been deleted" in answer["error"]["message"]
@@ -82,18 +82,18 @@ def test_a_run_is_served_from_the_window(session: Session, heard: Heard, tiny_sp
 def test_the_model_in_training_is_served_until_it_ends(
     session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
-    session.start_training(long(tiny_spec))
-    until(lambda: session.training is not None and session.training.step >= 2)
-    session.open_chat_model("live")
-    until(lambda: session.chat_state == "ready")
+    session.training.start(long(tiny_spec))
+    until(lambda: session.training.state is not None and session.training.state.step >= 2)
+    session.chat.open("live")
+    until(lambda: session.chat.state == "ready")
     assert session.start_serving(0)
     first, second = Asking(session, max_tokens=6), Asking(session, max_tokens=6)
     assert [asking.wait(until)[0] for asking in (first, second)] == [200, 200]
-    step = session.training.step  # type: ignore[union-attr]
-    until(lambda: session.training.step > step)  # type: ignore[union-attr]
+    step = session.training.state.step  # type: ignore[union-attr]
+    until(lambda: session.training.state.step > step)  # type: ignore[union-attr]
 
-    session.stop()
-    until(lambda: not session.training_active and session.chat_state == "ready")
+    session.training.stop()
+    until(lambda: not session.training.active and session.chat.state == "ready")
     until(lambda: bool(session.serving.problem))
     status, answer = Asking(session).wait(until)
     assert status == 503
@@ -109,10 +109,10 @@ def test_the_model_in_training_is_served_until_it_ends(
 
 
 def test_closing_the_window_ends_an_answer(session: Session, tiny_spec: RunSpec, until: Until) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    session.open_chat_model(session.list_runs()[0].id)
-    until(lambda: session.chat_state == "ready")
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    session.chat.open(session.runs.list()[0].id)
+    until(lambda: session.chat.state == "ready")
     session.start_serving(0)
     asking = Asking(session, max_tokens=10_000)
     session.close()

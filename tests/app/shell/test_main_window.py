@@ -76,10 +76,10 @@ def test_an_opened_text_file_is_offered_both_ways(
     assert window.pages.current == "training"
     assert window.training.new_run.data.spec.files == (str(text_file),)
     window.show_welcome()
-    window.session.quickstart_minutes = 0.001
+    window.session.training.quickstart_minutes = 0.001
     qtbot.mouseClick(window.welcome.file_quickstart, Qt.MouseButton.LeftButton)
     assert window.pages.current == "quickstart"
-    until(lambda: not window.session.training_active)
+    until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
     assert view.text_result.isVisible()
@@ -92,9 +92,9 @@ def test_an_opened_text_file_is_offered_both_ways(
     assert window.pages.current == "quickstart"
     qtbot.mouseClick(view.chat, Qt.MouseButton.LeftButton)
     assert window.pages.current == "chat"
-    until(lambda: window.session.chat_state == "ready")
-    assert window.session.chat_model is not None
-    assert not window.session.chat_model.talks
+    until(lambda: window.session.chat.state == "ready")
+    assert window.session.chat.model is not None
+    assert not window.session.chat.model.talks
 
 
 def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(
@@ -104,13 +104,13 @@ def test_a_quick_start_that_failed_is_tried_again_on_the_same_text(
     empty.write_text("", "utf-8")
     window.welcome.offer_files((str(empty),))
     window.start_quickstart_on_files()
-    until(lambda: not window.session.training_active)
+    until(lambda: not window.session.training.active)
     view = window.pages.page("quickstart")
     assert isinstance(view, QuickStartView)
     qtbot.mouseClick(view.again, Qt.MouseButton.LeftButton)
-    assert window.session.training is not None
-    assert window.session.training.files == (str(empty),)
-    until(lambda: not window.session.training_active)
+    assert window.session.training.state is not None
+    assert window.session.training.state.files == (str(empty),)
+    until(lambda: not window.session.training.active)
 
 
 def test_tabs_are_reached_by_keyboard_and_menu(window: MainWindow, qtbot: QtBot) -> None:
@@ -192,12 +192,12 @@ def test_the_status_bar_says_what_is_so(window: MainWindow, tiny_spec: RunSpec, 
     session = window.session
     session.device.choose("cpu")
     until(lambda: "CPU" in session.device.label)
-    assert session.status.words == "Ready"
-    session.start_training(dataclasses.replace(tiny_spec, name="growing"))
-    until(lambda: session.training is not None and session.training.step >= 1)
-    assert "growing" in session.status.words
-    until(lambda: not session.training_active)
-    assert session.status.words == "Ready"
+    assert session.status.line.words == "Ready"
+    session.training.start(dataclasses.replace(tiny_spec, name="growing"))
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    assert "growing" in session.status.line.words
+    until(lambda: not session.training.active)
+    assert session.status.line.words == "Ready"
     assert any(label.text().startswith("CPU") for label in window.findChildren(QLabel))
 
 
@@ -205,8 +205,8 @@ def test_closing_while_training_asks_saves_and_returns(
     window: MainWindow, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, library: Library, qtbot: QtBot
 ) -> None:
     endless = dataclasses.replace(tiny_spec.train, steps=1_000_000, checkpoint_interval=100_000)
-    window.session.start_training(dataclasses.replace(tiny_spec, train=endless))
-    until(lambda: window.session.training is not None and window.session.training.step >= 2)
+    window.session.training.start(dataclasses.replace(tiny_spec, train=endless))
+    until(lambda: window.session.training.state is not None and window.session.training.state.step >= 2)
     window.close()
     assert window.isVisible()
     box = window.closing.box
@@ -215,8 +215,8 @@ def test_closing_while_training_asks_saves_and_returns(
     buttons = {button.text(): button for button in box.buttons()}
     qtbot.mouseClick(buttons["Keep training"], Qt.MouseButton.LeftButton)
     until(lambda: window.closing.box is None)
-    step = window.session.training.step  # type: ignore[union-attr]
-    until(lambda: window.session.training.step > step)  # type: ignore[union-attr]
+    step = window.session.training.state.step  # type: ignore[union-attr]
+    until(lambda: window.session.training.state.step > step)  # type: ignore[union-attr]
     window.close()
     assert window.closing.box is not None
     buttons = {button.text(): button for button in window.closing.box.buttons()}
@@ -244,11 +244,11 @@ def test_an_interrupted_run_is_offered_and_goes_on(
     session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
     train = dataclasses.replace(tiny_spec.train, steps=1_000_000)
-    session.start_training(dataclasses.replace(tiny_spec, train=train))
-    until(lambda: session.training is not None and (session.training.saved_step or 0) >= 5)
-    session.stop()
-    until(lambda: not session.training_active)
-    (run,) = session.list_runs()
+    session.training.start(dataclasses.replace(tiny_spec, train=train))
+    until(lambda: session.training.state is not None and (session.training.state.saved_step or 0) >= 5)
+    session.training.stop()
+    until(lambda: not session.training.active)
+    (run,) = session.runs.list()
     record = (run.folder / "run.json").read_text("utf-8")
     (run.folder / "run.json").write_text(record.replace('"stopped"', '"running"'), "utf-8")
     window = MainWindow(session, theme)
@@ -258,6 +258,6 @@ def test_an_interrupted_run_is_offered_and_goes_on(
     assert "interrupted" in window.toasts.sentences[0]
     go_on = next(b for b in window.toasts.findChildren(QPushButton) if b.text() == "Go on")
     qtbot.mouseClick(go_on, Qt.MouseButton.LeftButton)
-    until(lambda: session.training is not None and session.training.step > run.step)
+    until(lambda: session.training.state is not None and session.training.state.step > run.step)
     assert window.pages.current == "training"
     window.quit()

@@ -29,13 +29,13 @@ def trained(session: Session, spec: RunSpec, until: Until, topology: str) -> str
     model = dataclasses.replace(spec.model, topology=topology, **slots, **plain, **extra)
     if topology == "decoder-only":
         model = dataclasses.replace(model, norm_place="pre", embedding_norm=False, activation="gelu_tanh")
-    assert session.start_training(dataclasses.replace(spec, name=topology, model=model))
-    until(lambda: not session.training_active)
-    return session.list_runs()[0].id
+    assert session.training.start(dataclasses.replace(spec, name=topology, model=model))
+    until(lambda: not session.training.active)
+    return session.runs.list()[0].id
 
 
 def export(session: Session, run_id: str, folder: Path) -> None:
-    model, tokenizer = load_model(session.find_run(run_id).folder)
+    model, tokenizer = load_model(session.runs.find(run_id).folder)
     for _ in export_hf(model, tokenizer, folder):
         pass
 
@@ -57,19 +57,19 @@ def test_out_in_and_a_reply(
     assert not heard.failures
     assert any(isinstance(event, Progress) and event.done == event.total for event in events)
     (run_id,) = came
-    assert session.find_run(run_id).status == "imported"
-    assert session.open_chat_model(run_id)
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.mode == FAMILIES[topology]
-    assert session.send_chat("The [MASK] sat", SamplingConfig(max_tokens=4, temperature=0.0))
+    assert session.runs.find(run_id).status == "imported"
+    assert session.chat.open(run_id)
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.mode == FAMILIES[topology]
+    assert session.chat.send("The [MASK] sat", SamplingConfig(max_tokens=4, temperature=0.0))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
     made = [event for event in heard.chat if isinstance(event, TokenMade)]
     assert 1 <= len(made) <= 4
     if topology == "encoder-only":
         assert "·" in made[0].text  # the candidates, ranked
         heard.chat.clear()
-        session.send_chat("The cat sat", SamplingConfig())
+        session.chat.send("The cat sat", SamplingConfig())
         until(lambda: bool(heard.failures))
         assert "put it where a word is missing" in heard.failures[0]
 
@@ -82,7 +82,7 @@ def test_a_folder_without_a_model_is_refused_and_leaves_nothing(
     assert session.import_model(empty)
     until(lambda: bool(heard.failures))
     assert str(empty) in heard.failures[0]
-    assert not session.list_runs()
+    assert not session.runs.list()
     assert not session.importing
 
 
@@ -97,7 +97,7 @@ def test_the_window_follows_an_import(
     window.imports.start(folder)
     assert window.imports.progress is not None
     until(lambda: window.imports.progress is None)
-    assert any(run.status == "imported" for run in session.list_runs())
+    assert any(run.status == "imported" for run in session.runs.list())
     window.imports.start(folder)
     assert window.imports.progress is not None
     window.imports.progress.cancel()

@@ -34,7 +34,7 @@ def test_three_steps_of_every_topology_are_measured(
     session.dry_run_changed.connect(lambda: words.append(session.dry_run.phase))
     assert session.start_dry_run(config, TRAIN)
     assert session.dry_run.running
-    assert session.status.words.startswith("Loading torch") or session.status.words.startswith("Dry run: ")
+    assert session.status.line.words.startswith("Loading torch") or session.status.line.words.startswith("Dry run: ")
     until(lambda: not session.dry_run.running)
     result = measured(session)
     assert result.config == config
@@ -62,11 +62,11 @@ def test_one_at_a_time_and_none_beside_a_training(
     assert not session.start_dry_run(tiny_config, TRAIN)
     assert "already" in heard.failures.pop()
     until(lambda: not session.dry_run.running)
-    session.start_training(long(tiny_spec))
+    session.training.start(long(tiny_spec))
     assert not session.start_dry_run(tiny_config, TRAIN)
     assert "“tiny” is being trained" in heard.failures.pop()
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
     assert session.start_dry_run(tiny_config, TRAIN)
     until(lambda: not session.dry_run.running)
 
@@ -75,10 +75,10 @@ def test_a_training_ends_the_dry_run_that_it_would_wait_for(
     session: Session, heard: Heard, tiny_config: ModelConfig, tiny_spec: RunSpec, until: Until
 ) -> None:
     assert session.start_dry_run(tiny_config, TRAIN)
-    assert session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    assert session.training is not None
-    assert session.training.status == "finished"
+    assert session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    assert session.training.state is not None
+    assert session.training.state.status == "finished"
     assert not session.dry_run.running
     assert session.dry_run.result is None
     assert not heard.failures

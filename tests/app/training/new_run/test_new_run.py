@@ -67,10 +67,10 @@ def test_any_spec_fills_the_form(form: NewRun, session: Session, tiny_spec: RunS
 def test_a_run_is_the_template_of_the_next(
     form: NewRun, session: Session, tiny_spec: RunSpec, until: Until, heard: Heard
 ) -> None:
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
     form.set_train({"batch_size": 99})
-    form.show_template(session.list_runs()[0].id)
+    form.show_template(session.runs.list()[0].id)
     got = form.spec()
     assert (got.train, got.data) == (tiny_spec.train, tiny_spec.data)
     assert got.tokenizer == TokenizerSpec(path="byte")  # the very same, not one trained anew
@@ -204,12 +204,12 @@ def test_the_data_of_a_run_is_shown(
 ) -> None:
     view = RunDataView(session, theme)
     qtbot.addWidget(view)
-    view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=session.history))
-    session.start_training(tiny_spec)
-    until(lambda: not session.training_active)
-    run = session.list_runs()[0]
-    spec = session.run_spec(run.id)
-    view.show_run(ShownRun(id=run.id, name=run.name, folder=run.folder, spec=spec, history=session.history))
+    view.show_run(ShownRun(id="", name="", folder=None, spec=None, history=session.training.history))
+    session.training.start(tiny_spec)
+    until(lambda: not session.training.active)
+    run = session.runs.list()[0]
+    spec = session.runs.spec(run.id)
+    view.show_run(ShownRun(id=run.id, name=run.name, folder=run.folder, spec=spec, history=session.training.history))
     until(lambda: view.panel.preview is not None)
     view.refresh()
 
@@ -287,11 +287,11 @@ def test_nothing_is_tried_beside_a_training(
     form.views.show_view("lr")
     view: LrFinderView = form.views.view("lr")
     endless = dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, steps=10**6))
-    session.start_training(endless)
+    session.training.start(endless)
     until(lambda: not view.start.isEnabled() and not form.start.isEnabled())
     assert "queue this one" in form.problem
     assert not form.try_out("lr")
     assert "is being trained" in heard.failures.pop()
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
     until(lambda: form.start.isEnabled())

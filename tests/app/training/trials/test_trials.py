@@ -32,7 +32,7 @@ def test_data_and_cost_are_shown_before_a_run_starts(
     assert trial.preview_of == trial.cost_of == tiny_spec
     assert words[0] == "Waiting for the worker"
     assert "Measuring a few steps" in words
-    assert session.list_runs() == []
+    assert session.runs.list() == []
     assert not heard.failures
 
 
@@ -58,17 +58,17 @@ def test_batches_are_shown_by_size(
 
 def test_a_training_comes_first(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
     assert session.start_trial("lr", tiny_spec)
-    assert session.start_training(long(tiny_spec))
+    assert session.training.start(long(tiny_spec))
     until(lambda: not session.trial.running)
     assert session.trial.lr is None
     assert not session.start_trial("lr", tiny_spec)
     assert "“tiny” is being trained" in heard.failures.pop()
-    until(lambda: session.training is not None and session.training.step >= 1)
-    run = RunFolder.open(session.library.runs / session.training.run_id)  # type: ignore[union-attr]
+    until(lambda: session.training.state is not None and session.training.state.step >= 1)
+    run = RunFolder.open(session.library.runs / session.training.state.run_id)  # type: ignore[union-attr]
     session.preview_run(run.folder, run.spec)  # may be looked at all the same
     until(lambda: session.run_preview.preview is not None)
-    session.stop()
-    until(lambda: not session.training_active)
+    session.training.stop()
+    until(lambda: not session.training.active)
 
 
 def test_what_cannot_train_says_why(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
@@ -107,14 +107,14 @@ def test_a_training_that_runs_out_of_memory_says_which_batch_fits(
             return real(model, batch, *args)
 
         monkeypatch.setattr(place, "weighted_nll", loss)
-    assert session.start_training(
+    assert session.training.start(
         dataclasses.replace(tiny_spec, train=dataclasses.replace(tiny_spec.train, batch_size=16))
     )
-    until(lambda: not session.training_active)
-    assert session.training is not None
-    assert session.training.status == "failed"
-    assert "The largest batch_size that fits is 6, found by trial" in session.training.problem
+    until(lambda: not session.training.active)
+    assert session.training.state is not None
+    assert session.training.state.status == "failed"
+    assert "The largest batch_size that fits is 6, found by trial" in session.training.state.problem
     assert "batch_size 6 with grad_accum_steps 3" in heard.failures[-1]
-    assert session.start_training(tiny_spec)  # the window and the worker are alive
-    until(lambda: not session.training_active)
-    assert session.training.status == "finished"
+    assert session.training.start(tiny_spec)  # the window and the worker are alive
+    until(lambda: not session.training.active)
+    assert session.training.state.status == "finished"

@@ -1,0 +1,73 @@
+"""What is loaded and what is going on: the parts that all tabs share. State lives here, never in a widget."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+
+from app.session.chat import Chat
+from app.session.designs import Designs
+from app.session.device import Device
+from app.session.queue import TrainingQueue
+from app.session.remembered import Remembered
+from app.session.runs import Runs
+from app.session.status import Status
+from app.session.tokenizers import Tokenizers
+from app.session.training import Training
+from app.session.trash import Trash
+from app.worker.garbage import MainThreadCollector
+from app.worker.notices import Notices
+from app.worker.worker import Worker
+from models.library.library import Library
+from models.library.run_index import RunIndex
+
+
+class Parts(QObject):
+    """Makes the parts, hands each what it needs, connects them, and closes them in order.
+
+    Signals:
+        tab_requested(name): show the tab "tokenizer", "builder", "training" or "chat".
+        closing(): the workers are about to end: whoever uses them in a way of its own ends that now.
+    """
+
+    tab_requested = Signal(str)
+    closing = Signal()
+
+    def __init__(self, library: Library, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._collector = MainThreadCollector(self)
+        self.library = library
+        self.notices = notices = Notices(self)
+        self.remembered = remembered = Remembered(library.home, notices)
+        self.trash = trash = Trash(library, notices)
+        self.worker = worker = Worker(self, name="worker")
+        self.side_worker = Worker(self, name="side worker")
+        self.tokenizers = Tokenizers(library, remembered, trash, notices, self)
+        self.designs = Designs(library, remembered, trash, notices, self)
+        self.device = device = Device(worker, remembered, notices, self)
+        index = RunIndex(library.runs)
+        self.training = training = Training(worker, library, index, device, remembered, notices, self)
+        self.runs = runs = Runs(library, index, training, trash, notices, self)
+        self.queue = TrainingQueue(library, runs, training, notices, self)
+        self.chat = Chat(worker, library, runs, training, device, notices, self)
+        self.status = Status(training, self.chat, device, self)
+        # In this order: the chat leaves the live model before its run may be deleted, and the next one begins last.
+        training.ended.connect(self.chat.follow_end)
+        training.ended.connect(self.tokenizers.list_changed)  # it may have trained one
+        training.ended.connect(runs.follow_end)
+        training.ended.connect(self.queue.follow_end)
+        training.ended.connect(device.changed)  # its memory is free again
+
+    def start(self, *, warm_up: bool = True) -> None:
+        """Start the threads and load torch on the worker: call after the window's first paint."""
+        self.worker.start()
+        self.side_worker.start()
+        if warm_up:
+            self.device.warm_up()
+
+    def close(self) -> None:
+        """Save and stop whatever is going on, and wait for it."""
+        self.closing.emit()
+        self.queue.close()
+        self.side_worker.close()
+        self.worker.close()
+        self._collector.close()
