@@ -7,6 +7,7 @@ from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QInputDialog, QSplitter, QVBoxLayout, QWidget
 
 from app.builder.comparison import ComparedDesign
+from app.builder.costs.dry_run import DryRuns
 from app.builder.costs.panel import CostPanel
 from app.builder.design_bar import DesignActions, DesignBar
 from app.builder.design_files import DesignFiles
@@ -44,6 +45,8 @@ class BuilderTab(QWidget):
         self.views = DesignViews(session, theme)
         self.work = WorkSize()
         self.costs = CostPanel(session.designs.current, theme)
+        self.dry_runs = DryRuns(session.worker, session.device, session.training, session.notices, self)
+        session.status.add(self.dry_runs)
         self.bar = DesignBar(theme, self._actions())
         # Redrawing follows every edit; the session, which writes to the disk, is told when edits pause.
         self._hand_over = QTimer(self, singleShot=True, interval=200)
@@ -108,7 +111,7 @@ class BuilderTab(QWidget):
         self.views.slot_focused.connect(self._on_slot_focused)
         self.views.view_changed.connect(self._on_view_changed)
         self.costs.dry_run_wanted.connect(self._on_dry_run)
-        self.costs.dry_run_cancelled.connect(session.cancel_dry_run)
+        self.costs.dry_run_cancelled.connect(self.dry_runs.cancel)
         self.costs.design_wanted.connect(lambda config: self.form.apply(config.to_dict()))
         self.costs.batch_wanted.connect(self.work.batch.setValue)
         self.list.chosen.connect(self._on_chosen)
@@ -119,7 +122,7 @@ class BuilderTab(QWidget):
         session.designs.changed.connect(self._on_design_changed)
         session.designs.list_changed.connect(self._on_library_changed)
         session.device.changed.connect(self._on_device_changed)
-        session.dry_run_changed.connect(self._on_dry_run_changed)
+        self.dry_runs.changed.connect(self._on_dry_run_changed)
         self.files.written.connect(lambda name: self.bar.say(f"Written to {name}"))
         save = QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self._on_save)
         save.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -234,11 +237,11 @@ class BuilderTab(QWidget):
     @Slot()
     def _on_dry_run(self) -> None:
         batch, length = self.work.values
-        self._session.start_dry_run(self.form.config, TrainConfig(batch_size=batch), length=length)
+        self.dry_runs.start(self.form.config, TrainConfig(batch_size=batch), length)
 
     @Slot()
     def _on_dry_run_changed(self) -> None:
-        state = self._session.dry_run
+        state = self.dry_runs.state
         self.costs.set_dry_run(state.result, state.running, state.phase)
 
     # -- Designs -------------------------------------------------------------------------------------------------------

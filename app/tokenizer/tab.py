@@ -12,6 +12,7 @@ from app.kit.words.value_words import words
 from app.session.session import Session
 from app.shell.diagnostics import reveal
 from app.tokenizer.making.import_menu import TokenizerImport
+from app.tokenizer.making.training import TokenizerTraining
 from app.tokenizer.views import TokenizerViews
 
 
@@ -25,6 +26,9 @@ class TokenizerTab(QWidget):
         self.list = ItemList("Tokenizers", theme, can_rename=True, has_folders=True)
         self.views = TokenizerViews(session, theme)
         self.trainer = self.views.trainer
+        self.training = TokenizerTraining(
+            session.side_worker, session.library, session.tokenizers, session.notices, self
+        )
         self._pages = QStackedWidget()
         self._build()
         self._connect()
@@ -81,12 +85,12 @@ class TokenizerTab(QWidget):
         session = self._session
         session.tokenizers.list_changed.connect(self._on_library_changed)
         session.tokenizers.changed.connect(self._on_tokenizer_changed)
-        session.tokenizer_training_changed.connect(self._on_busy_changed)
-        session.tokenizer_trained.connect(lambda _: self.views.show_view("explore"))
-        session.tokenizer_events.connect(self.trainer.show_events)
+        self.training.changed.connect(self._on_busy_changed)
+        self.training.trained.connect(lambda _: self.views.show_view("explore"))
+        self.training.events_came.connect(self.trainer.show_events)
         self.bring.imported.connect(lambda _: self.views.show_view("about"))
-        self.trainer.train_asked.connect(session.train_tokenizer)
-        self.trainer.cancel_asked.connect(session.cancel_tokenizer_training)
+        self.trainer.train_asked.connect(self.training.train)
+        self.trainer.cancel_asked.connect(self.training.cancel)
         self.list.chosen.connect(self._on_chosen)
         self.list.rename_asked.connect(self._on_rename)
         self.list.duplicate_asked.connect(session.tokenizers.duplicate)
@@ -111,7 +115,7 @@ class TokenizerTab(QWidget):
     def _on_chosen(self, name: str) -> None:
         if name != self._session.tokenizers.name and not self._session.tokenizers.choose(name):
             self._on_library_changed()  # select what is really in use
-        elif self.views.current == "train" and not self._session.tokenizer_busy:
+        elif self.views.current == "train" and not self.training.busy:
             self.views.show_view("explore")
 
     def _on_rename(self, name: str) -> None:
@@ -126,8 +130,8 @@ class TokenizerTab(QWidget):
 
     @Slot()
     def _on_busy_changed(self) -> None:
-        self.trainer.show_busy(self._session.tokenizer_busy)
-        if self._session.tokenizer_busy:
+        self.trainer.show_busy(self.training.busy)
+        if self.training.busy:
             self.views.show_view("train")
         self._show_page()
 

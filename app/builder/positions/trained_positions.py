@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
+from app.worker.notices import Notices
 from app.worker.worker import Worker
 from models.events import Event
 from models.inspect.position_weights import (
@@ -21,22 +22,20 @@ from models.library.library import Library
 from models.settings.model_config import ModelConfig
 
 
-class PositionControl(QObject):
-    """Finds runs with learned positions, and reads their tables; of each, the last one asked for.
+class TrainedPositions(QObject):
+    """Finds runs with learned positions, and reads their tables; of each, the last one asked for. Failures are said.
 
     Signals:
         runs_found(PositionRunsFound): which runs there are.
         weights_read(PositionWeightsRead): a run's tables.
-        failed(failure): it raised.
     """
 
     runs_found = Signal(object)
     weights_read = Signal(object)
-    failed = Signal(object)
 
-    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
+    def __init__(self, worker: Worker, library: Library, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
-        self._worker, self._library = worker, library
+        self._worker, self._library, self._notices = worker, library, notices
         self._search: Job | None = None
         self._reading: Job | None = None
         worker.job_events.connect(self._on_events)
@@ -68,4 +67,4 @@ class PositionControl(QObject):
     @Slot(object, object)
     def _on_failed(self, job: Job | None, failure: Failure) -> None:
         if job is not None and job in (self._search, self._reading):
-            self.failed.emit(failure)
+            self._notices.fail(failure)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from app.session.tokenizers import Tokenizers
 from app.worker.failures import Failure
 from app.worker.job import Job
+from app.worker.notices import Notices
 from app.worker.one_job import OneJob
 from app.worker.worker import Worker
 from models.events import Event
@@ -19,29 +21,35 @@ if TYPE_CHECKING:
     from models.settings.tokenizer_options import TokenizerOptions
 
 
-class TokenizerControl(OneJob):
-    """Trains one tokenizer at a time into the library.
+class TokenizerTraining(OneJob):
+    """Trains one tokenizer at a time into the library, beside whatever the worker does; what cannot be done is said.
 
     Signals:
         changed(): `busy` is new.
         events_came(events): Phase, Progress and Notice of the training.
-        trained(name): it is in the library.
-        failed(failure): it raised.
+        trained(name): it is in the library, and chosen.
     """
 
     events_came = Signal(object)
     trained = Signal(str)
 
-    def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
+    def __init__(
+        self, worker: Worker, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject
+    ) -> None:
         super().__init__(worker, parent)
-        self._library = library
+        self._library, self._tokenizers, self._notices = library, tokenizers, notices
+        self.failed.connect(notices.fail)
         self._name = ""
 
     def train(
         self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
-    ) -> None:
-        """Train on `data`; ValueError where the name is impossible or taken."""
-        assert not self.busy
+    ) -> bool:
+        """Train on `data`; whether it began. Of one that is cancelled nothing stays."""
+        if self.busy:
+            return self._notices.refuse("A tokenizer is being trained already: wait for it or cancel it.")
+        return self._notices.attempt(lambda: self._train(name, kind, vocab_size, data, options))
+
+    def _train(self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None) -> None:
         name = safe_name(name)
         folder = self._library.tokenizers / name
         if folder.exists():
@@ -65,4 +73,5 @@ class TokenizerControl(OneJob):
     def _over(self, job: Job, failure: Failure | None) -> None:
         self.changed.emit()
         if failure is None and not job.cancelled:
+            self._tokenizers.add(self._name)
             self.trained.emit(self._name)

@@ -37,7 +37,7 @@ class RunDataPage(QWidget):
 
     def follow(self) -> None:
         """Show what there is of what is chosen now, and look at it where that needs nobody's leave."""
-        form, trial = self._form, self._form.session.trial
+        form, trial = self._form, self._form.trials.state
         if form.choices.problem:
             self._say("Nothing to look at yet", form.choices.problem, "")
             return
@@ -65,7 +65,7 @@ class RunDataPage(QWidget):
 
     def _was_trained(self) -> bool:
         """Whether a look at the same text with the same tokenizer has been had: then the library has it."""
-        seen, form = self._form.session.trial.preview_of, self._form
+        seen, form = self._form.trials.state.preview_of, self._form
         return seen is not None and (seen.data, seen.tokenizer) == (form.data.spec, form.tokenizer.spec)
 
     def _look(self) -> None:
@@ -73,7 +73,7 @@ class RunDataPage(QWidget):
 
     def _look_by_itself(self) -> None:
         form = self._form
-        trial = form.session.trial
+        trial = form.trials.state
         if self.isVisible() and not form.choices.problem and not trial.running and not form.session.training.active:
             self._look()
 

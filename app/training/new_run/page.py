@@ -16,6 +16,7 @@ from app.training.new_run.choices import RunChoices
 from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
+from app.training.trials.trials import Trials
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec, TrainConfig
@@ -34,6 +35,16 @@ class NewRun(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
+        self.trials = Trials(
+            session.worker,
+            session.library,
+            session.device,
+            session.training,
+            session.tokenizers,
+            session.notices,
+            self,
+        )
+        session.status.add(self.trials)
         self.choices = RunChoices(session, theme)
         self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
         self.form = self.choices.form
@@ -75,9 +86,9 @@ class NewRun(QWidget):
         self.review.start_asked.connect(self.start_run)
         self.review.queue_asked.connect(self.queue_run)
         self.review.measure_asked.connect(lambda: self.try_out("forecast"))
-        self.review.cancel_asked.connect(session.cancel_trial)
+        self.review.cancel_asked.connect(self.trials.cancel)
         self.review.fit_asked.connect(self.make_fit)
-        session.trial_changed.connect(self._on_trial)
+        self.trials.changed.connect(self._on_trial)
         session.device.changed.connect(self._later.start)
         self._was_active = session.training.active
         session.training.changed.connect(self._on_training)
@@ -185,7 +196,7 @@ class NewRun(QWidget):
         except ValueError as error:
             self.session.notices.say(str(error))
             return False
-        return self.session.start_trial(kind, spec, below=below)
+        return self.trials.start(kind, spec, below=below)
 
     def make_fit(self) -> None:
         """Find the largest batch that fits, and use it."""
@@ -193,7 +204,7 @@ class NewRun(QWidget):
 
     def measured(self) -> RunCost | None:
         """The cost of exactly what is chosen now, None where that was not measured."""
-        trial = self.session.trial
+        trial = self.trials.state
         return trial.cost if trial.cost_of is not None and self.is_like(trial.cost_of) else None
 
     def is_like(self, spec: RunSpec) -> bool:
@@ -233,7 +244,7 @@ class NewRun(QWidget):
 
     @Slot()
     def _on_trial(self) -> None:
-        trial = self.session.trial
+        trial = self.trials.state
         if self._fitting and not trial.running:
             self._fitting = False
             if trial.kind == "batch" and trial.batch is not None and trial.batch.batch_size is not None:
@@ -257,7 +268,7 @@ class NewRun(QWidget):
             self.form.config,
             self.measured(),
             self.session.device.memory,
-            self.session.trial,
+            self.trials.state,
             can_try=can_try,
         )
         self.views.refresh()

@@ -43,8 +43,8 @@ class Shown:
 
     def see(self, state: ServeState, chat: ChatModel | None = MODEL) -> None:
         self.session.chat.model = chat
-        self.session._serve.state = state
-        self.session.serving_changed.emit()
+        self.panel.serving.state = state
+        self.panel.serving.changed.emit()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from app.session.session import Session
+from app.tokenizer.making.training import TokenizerTraining
 from models.library.library import Library
 from models.settings.run_spec import RunSpec
 from models.tokenizers import save_tokenizer
@@ -167,14 +168,15 @@ def test_a_tokenizer_is_trained_beside_a_training(
 ) -> None:
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 1)
-    assert session.train_tokenizer("words", "bpe", 300, tiny_spec.data)
-    assert session.tokenizer_busy
-    assert not session.train_tokenizer("others", "bpe", 300, tiny_spec.data)
+    training = TokenizerTraining(session.side_worker, session.library, session.tokenizers, session.notices, session)
+    assert training.train("words", "bpe", 300, tiny_spec.data)
+    assert training.busy
+    assert not training.train("others", "bpe", 300, tiny_spec.data)
     until(lambda: session.tokenizers.name == "words")
     assert session.tokenizers.current is not None
     assert session.tokenizers.current.get_vocab_size() <= 300
     assert session.training.state.status == "running"  # type: ignore[union-attr]
-    assert not session.train_tokenizer("words", "bpe", 300, tiny_spec.data)
+    assert not training.train("words", "bpe", 300, tiny_spec.data)
     assert "already" in heard.failures[-1]
     session.training.stop()
     until(lambda: not session.training.active)

@@ -49,7 +49,7 @@ def test_training_from_a_file_ends_in_pills(tab: TokenizerTab, session: Session,
     tab.trainer.vocab.setValue(280)
     assert tab.trainer.name.text() == "story-bpe-280"
     tab.trainer.train()
-    assert session.tokenizer_busy
+    assert tab.training.busy
     assert tab.trainer._bar.isVisible()
     until(lambda: session.tokenizers.name == "story-bpe-280")
     assert tab.views.explore.lab.isVisible()
@@ -65,7 +65,7 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
     tab.trainer.set_file(str(text))
     tab.trainer.train()
     tab.trainer.cancel_asked.emit()
-    until(lambda: not session.tokenizer_busy)
+    until(lambda: not tab.training.busy)
     assert session.tokenizers.list() == []
     assert not tab.trainer._bar.isVisible()
 

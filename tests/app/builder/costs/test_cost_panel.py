@@ -9,6 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.builder.costs.design_costs import costs_of
+from app.builder.costs.dry_run import DryRuns
 from app.builder.costs.panel import CostPanel
 from app.builder.costs.stacked_bar import StackedBar
 from app.kit.theme import ThemeProvider
@@ -24,6 +25,13 @@ GB = 2**30
 WIDTH = 258
 """What a column of 300 pixels leaves beside its margins and scroll bar."""
 ROOM = DeviceMemory(kind="cpu", label="CPU (2 cores)", n_bytes=8 * GB, is_free=True)
+
+
+@pytest.fixture
+def dry_runs(session: Session) -> DryRuns:
+    dry_runs = DryRuns(session.worker, session.device, session.training, session.notices, session)
+    session.status.add(dry_runs)
+    return dry_runs
 
 
 @pytest.fixture
@@ -135,20 +143,20 @@ def test_only_the_newest_design_gets_proposals(panel: CostPanel, until: Until) -
 
 
 def test_a_real_dry_run_stands_beside_the_estimate(
-    panel: CostPanel, session: Session, tiny_config: ModelConfig, until: Until
+    panel: CostPanel, session: Session, dry_runs: DryRuns, tiny_config: ModelConfig, until: Until
 ) -> None:
     def show() -> None:
-        panel.set_dry_run(session.dry_run.result, session.dry_run.running, session.dry_run.phase)
+        panel.set_dry_run(dry_runs.state.result, dry_runs.state.running, dry_runs.state.phase)
 
-    session.dry_run_changed.connect(show)
-    panel.dry_run_wanted.connect(lambda: session.start_dry_run(tiny_config, TrainConfig(batch_size=2), length=32))
-    panel.dry_run_cancelled.connect(session.cancel_dry_run)
+    dry_runs.changed.connect(show)
+    panel.dry_run_wanted.connect(lambda: dry_runs.start(tiny_config, TrainConfig(batch_size=2), length=32))
+    panel.dry_run_cancelled.connect(dry_runs.cancel)
     panel.set_design(tiny_config, 2, 32)
     height = panel.fit.heightForWidth(WIDTH)
     panel.fit.start.click()
     assert panel.fit.cancel.isVisible()
     assert panel.fit.phase.text() == "Waiting for the worker"
-    until(lambda: not session.dry_run.running)
+    until(lambda: not dry_runs.state.running)
     assert panel.fit.start.isVisible()
     assert panel.fit.measured["step"].text().endswith("s")
     assert panel.fit.measured["speed"].text().endswith("/s")
@@ -158,7 +166,7 @@ def test_a_real_dry_run_stands_beside_the_estimate(
     assert panel.fit.heightForWidth(WIDTH) == height
 
     assert session.device.memory is None  # these tests load no device: the panel's is as given
-    panel.set_device_memory(dataclasses.replace(ROOM, label=session.dry_run.result.run.device))  # type: ignore[union-attr]
+    panel.set_device_memory(dataclasses.replace(ROOM, label=dry_runs.state.result.run.device))  # type: ignore[union-attr]
     assert panel.fit.measured["step"].isEnabled()
     panel.set_design(dataclasses.replace(tiny_config, n_layer=3), 2, 32)
     assert not panel.fit.measured["step"].isEnabled()
@@ -171,7 +179,7 @@ def test_a_real_dry_run_stands_beside_the_estimate(
     panel.fit.start.click()
     panel.fit.cancel.click()
     assert panel.fit.phase.text() == "Stopping after this step"
-    until(lambda: not session.dry_run.running)
+    until(lambda: not dry_runs.state.running)
     assert panel.fit.measured["step"].isEnabled()  # the earlier one stands
 
 

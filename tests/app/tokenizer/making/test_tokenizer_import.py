@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.making.import_menu import HubDialog, PatternDialog
+from app.tokenizer.making.importing import TokenizerImporter
 from app.tokenizer.tab import TokenizerTab
 from tests.app.heard import Heard
 
@@ -58,7 +59,7 @@ def test_a_file_becomes_a_tokenizer(
 ) -> None:
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(bert / "vocab.txt"), ""))
     choose(tab, "A file")
-    assert session.tokenizer_importing
+    assert tab.bring.importer.busy
     assert not tab.bring.button.isEnabled()
     until(lambda: session.tokenizers.name == "bert")
     assert tab.bring.button.isEnabled()
@@ -76,7 +77,7 @@ def test_a_folder_twice_gets_another_name(
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(bert))
     for name in ("bert", "bert-2"):
         choose(tab, "folder")
-        until(lambda name=name: session.tokenizers.name == name and not session.tokenizer_importing)
+        until(lambda name=name: session.tokenizers.name == name and not tab.bring.importer.busy)
 
 
 def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,13 +85,13 @@ def test_nothing_chosen_is_nothing_done(tab: TokenizerTab, session: Session, mon
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
     choose(tab, "A file")
     choose(tab, "folder")
-    assert not session.tokenizer_importing
+    assert not tab.bring.importer.busy
 
 
 def test_a_pattern_is_asked_for(
     qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session.import_tokenizer(str(ranks), "")
+    tab.bring.importer.start(str(ranks), "")
     until(lambda: tab.bring.dialog is not None)
     dialog = tab.bring.dialog
     assert isinstance(dialog, PatternDialog)
@@ -105,7 +106,7 @@ def test_a_pattern_is_asked_for(
 def test_a_pattern_that_is_not_given_leaves_nothing(
     qtbot: QtBot, tab: TokenizerTab, session: Session, ranks: Path, until: Until
 ) -> None:
-    session.import_tokenizer(str(ranks))
+    tab.bring.importer.start(str(ranks))
     until(lambda: tab.bring.dialog is not None)
     assert tab.bring.dialog is not None
     qtbot.keyClick(tab.bring.dialog, Qt.Key.Key_Escape)
@@ -137,20 +138,21 @@ def test_what_cannot_be_read_is_a_sentence(
     tab: TokenizerTab, session: Session, heard: Heard, bert: Path, until: Until
 ) -> None:
     (bert / "vocab.txt").write_text("Once upon a time")
-    assert session.import_tokenizer(str(bert))
+    assert tab.bring.importer.start(str(bert))
     until(lambda: bool(heard.failures))
     assert "vocab.txt is damaged" in heard.failures[0]
     assert tab.bring.button.isEnabled()
-    assert not session.import_tokenizer(str(bert), "a/b")
+    assert not tab.bring.importer.start(str(bert), "a/b")
     assert "may not contain" in heard.failures[1]
 
 
 def test_names_are_checked_before(session: Session, heard: Heard, bert: Path, until: Until) -> None:
-    assert session.import_tokenizer(str(bert), "mine")
-    assert not session.import_tokenizer(str(bert), "other")
+    importer = TokenizerImporter(session.library, session.tokenizers, session.notices, session)
+    assert importer.start(str(bert), "mine")
+    assert not importer.start(str(bert), "other")
     assert "is being imported already" in heard.failures[0]
     until(lambda: session.tokenizers.name == "mine")
-    assert not session.import_tokenizer(str(bert), "mine")
+    assert not importer.start(str(bert), "mine")
     assert "There is a tokenizer called 'mine' already" in heard.failures[1]
 
 

@@ -147,7 +147,7 @@ def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, 
     form.views.show_view("data")
     page: RunDataPage = form.views.view("data")
     assert page.look.text() == "Train the tokenizer and look"
-    assert not session.trial.running
+    assert not form.trials.state.running
     qtbot.mouseClick(page.look, Qt.MouseButton.LeftButton)
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Span corruption"
@@ -160,8 +160,8 @@ def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, unt
     assert review.origin.text() == "estimated"
     assert review.fact("time") == "–"
     qtbot.mouseClick(review.measure, Qt.MouseButton.LeftButton)
-    assert review.cancel.isVisibleTo(form) or session.trial.running
-    until(lambda: not session.trial.running and review.origin.text() == "measured")
+    assert review.cancel.isVisibleTo(form) or form.trials.state.running
+    until(lambda: not form.trials.state.running and review.origin.text() == "measured")
     assert review.fact("time") != "–"
     assert review.fact("per step").endswith("s")
     form.set_train({"batch_size": 3})
@@ -193,7 +193,7 @@ def test_a_run_that_does_not_fit_is_made_to(
     until(lambda: form.review.fit.isVisibleTo(form))
     assert "It was tried, and memory ran out." in form.review.note.text()
     qtbot.mouseClick(form.review.fit, Qt.MouseButton.LeftButton)
-    until(lambda: form.review.origin.text() == "measured" and not session.trial.running)
+    until(lambda: form.review.origin.text() == "measured" and not form.trials.state.running)
     train = form.form.config
     assert (train.batch_size, train.grad_accum_steps) == (6, 3)
     assert not form.review.fit.isVisibleTo(form)
@@ -217,10 +217,10 @@ def test_the_data_of_a_run_is_shown(
 # -- Finders ----------------------------------------------------------------------------------------------
 
 
-def tell(session: Session, **state: object) -> None:
+def tell(form: NewRun, **state: object) -> None:
     """Let the session have found something."""
-    session._trials.state = dataclasses.replace(session.trial, **state)  # type: ignore[arg-type]
-    session.trial_changed.emit()
+    form.trials.runner.state = dataclasses.replace(form.trials.state, **state)  # type: ignore[arg-type]
+    form.trials.changed.emit()
 
 
 def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session, qtbot: QtBot, until: Until) -> None:
@@ -229,7 +229,7 @@ def test_a_learning_rate_is_taken_over_with_muons(form: NewRun, session: Session
     assert view.start.isVisibleTo(form)
     points = tuple(LrPoint(lr=10 ** (i / 10 - 5), loss=5 - i / 20, smoothed=5 - i / 25) for i in range(50))
     found = LrFound(points=points, suggestion=0.004, low=0.001, high=0.01, muon_ratio=2.5, exploded=False)
-    tell(session, kind="lr", lr_points=points, lr=found, lr_of=form.spec())
+    tell(form, kind="lr", lr_points=points, lr=found, lr_of=form.spec())
     assert view.use.text() == "Use 0.004"
     assert view.sentence.text().startswith("The smoothed loss")
     assert "0.004" in view.sentence.text()
@@ -251,12 +251,12 @@ def test_a_rate_that_was_not_found_is_not_offered(form: NewRun, session: Session
     view: LrFinderView = form.views.view("lr")
     points = (LrPoint(lr=1e-5, loss=5.0, smoothed=5.0), LrPoint(lr=1e-4, loss=5.0, smoothed=5.0))
     nothing = LrFound(points=points, suggestion=None, low=None, high=None, muon_ratio=None, exploded=False)
-    tell(session, kind="lr", lr_points=points, lr=nothing)
+    tell(form, kind="lr", lr_points=points, lr=nothing)
     assert not view.use.isVisibleTo(form)
     assert "hardly fell" in view.sentence.text()
-    tell(session, lr=None)
+    tell(form, lr=None)
     assert "ended early" in view.sentence.text()
-    tell(session, problem="The text is too short.")
+    tell(form, problem="The text is too short.")
     assert view.sentence.text() == "The text is too short."
 
 
@@ -269,13 +269,13 @@ def test_a_batch_size_is_taken_over(form: NewRun, session: Session, qtbot: QtBot
         BatchPoint(batch_size=4, fits=False),
     )
     found = BatchFound(points=points, largest=2, fastest=2, batch_size=2, grad_accum_steps=4, limit_bytes=3 * 10**6)
-    tell(session, kind="batch", batch_points=points, batch=found, spec=form.spec())
+    tell(form, kind="batch", batch_points=points, batch=found, spec=form.spec())
     assert "2 is the largest that fits" in view.sentence.text()
     assert view.use.text() == "Use 2 × 4"
     form.grab()
     qtbot.mouseClick(view.use, Qt.MouseButton.LeftButton)
     assert (form.form.config.batch_size, form.form.config.grad_accum_steps) == (2, 4)
-    tell(session, batch_of=form.spec())
+    tell(form, batch_of=form.spec())
     form.views.show_view("batch")
     assert view.use.isHidden()
     assert "its batch size is right already" in view.sentence.text()

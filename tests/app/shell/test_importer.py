@@ -9,6 +9,7 @@ import pytest
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.shell.importer import ModelImporter
 from app.shell.main_window import MainWindow
 from models.events import Event, Progress, ReplyFinished, TokenMade
 from models.interop.export import export_hf
@@ -19,6 +20,11 @@ from tests.app.heard import Heard, Until
 
 FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only": "talk"}
 """What each does in a chat; a decoder talks, since the exported tokenizer says how."""
+
+
+@pytest.fixture
+def importer(session: Session) -> ModelImporter:
+    return ModelImporter(session.side_worker, session.library, session.runs, session.notices, session)
 
 
 def trained(session: Session, spec: RunSpec, until: Until, topology: str) -> str:
@@ -42,7 +48,13 @@ def export(session: Session, run_id: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("topology", FAMILIES)
 def test_out_in_and_a_reply(
-    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, tmp_path: Path, topology: str
+    session: Session,
+    importer: ModelImporter,
+    heard: Heard,
+    tiny_spec: RunSpec,
+    until: Until,
+    tmp_path: Path,
+    topology: str,
 ) -> None:
     run_id = trained(session, tiny_spec, until, topology)
     assert not heard.failures
@@ -50,10 +62,10 @@ def test_out_in_and_a_reply(
     export(session, run_id, folder)
     events: list[Event] = []
     came: list[str] = []
-    session.import_events.connect(events.extend)
-    session.model_imported.connect(lambda run_id, name: came.append(run_id))
-    assert session.import_model(folder)
-    until(lambda: not session.importing)
+    importer.events_came.connect(events.extend)
+    importer.imported.connect(lambda run_id, name: came.append(run_id))
+    assert importer.start(folder)
+    until(lambda: not importer.busy)
     assert not heard.failures
     assert any(isinstance(event, Progress) and event.done == event.total for event in events)
     (run_id,) = came
@@ -75,15 +87,15 @@ def test_out_in_and_a_reply(
 
 
 def test_a_folder_without_a_model_is_refused_and_leaves_nothing(
-    session: Session, heard: Heard, tmp_path: Path, until: Until
+    session: Session, importer: ModelImporter, heard: Heard, tmp_path: Path, until: Until
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert session.import_model(empty)
+    assert importer.start(empty)
     until(lambda: bool(heard.failures))
     assert str(empty) in heard.failures[0]
     assert not session.runs.list()
-    assert not session.importing
+    assert not importer.busy
 
 
 def test_the_window_follows_an_import(
@@ -101,5 +113,5 @@ def test_the_window_follows_an_import(
     window.imports.start(folder)
     assert window.imports.progress is not None
     window.imports.progress.cancel()
-    until(lambda: not session.importing)
+    until(lambda: not window.imports.importer.busy)
     window.close()

@@ -8,10 +8,22 @@ import threading
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from app.serve.endpoint.address import bind
+from app.serve.serving import Serving
 from app.session.session import Session
 from models.settings.run_spec import RunSpec
 from tests.app.heard import Heard, Until, long
+
+
+@pytest.fixture
+def serving(session: Session) -> Serving:
+    serving = Serving(
+        session.worker, session.chat, session.training, session.runs, session.remembered, session.notices, session
+    )
+    session.closing.connect(serving.close)
+    return serving
 
 
 def post(port: int, prompt: str, **more: object) -> tuple[int, dict[str, Any]]:
@@ -25,9 +37,9 @@ def post(port: int, prompt: str, **more: object) -> tuple[int, dict[str, Any]]:
 class Asking:
     """A completion that is asked for on a thread of its own, since the window's must go on meanwhile."""
 
-    def __init__(self, session: Session, prompt: str = "The cat", **more: object) -> None:
+    def __init__(self, serving: Serving, prompt: str = "The cat", **more: object) -> None:
         self.answer: tuple[int, dict[str, Any]] | None = None
-        port = session.serving.port
+        port = serving.state.port
 
         def ask() -> None:
             self.answer = post(port, prompt, **more)
@@ -42,8 +54,10 @@ class Asking:
         return self.answer
 
 
-def test_a_run_is_served_from_the_window(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
-    assert not session.start_serving(0)
+def test_a_run_is_served_from_the_window(
+    session: Session, serving: Serving, heard: Heard, tiny_spec: RunSpec, until: Until
+) -> None:
+    assert not serving.start(0)
     assert "No model is open" in heard.failures.pop()
 
     session.training.start(tiny_spec)
@@ -52,69 +66,71 @@ def test_a_run_is_served_from_the_window(session: Session, heard: Heard, tiny_sp
     session.chat.open(info.id)
     until(lambda: session.chat.state == "ready")
     with bind(0) as taken:
-        assert not session.start_serving(taken.getsockname()[1])
+        assert not serving.start(taken.getsockname()[1])
     assert "taken by another program" in heard.failures.pop()
-    assert session.serving.status == "off"
+    assert serving.state.status == "off"
 
-    assert session.start_serving(0)
-    assert session.serving.status == "on"
-    assert session.serving.url == f"http://127.0.0.1:{session.serving.port}/v1"
-    status, answer = Asking(session, max_tokens=5, temperature=0).wait(until)
+    assert serving.start(0)
+    assert serving.state.status == "on"
+    assert serving.state.url == f"http://127.0.0.1:{serving.state.port}/v1"
+    status, answer = Asking(serving, max_tokens=5, temperature=0).wait(until)
     assert status == 200
     assert answer["usage"]["completion_tokens"] == 5
     assert answer["system_fingerprint"] == "step-12"
-    until(lambda: session.serving.n_answered == 1)
-    (call,) = session.serving.calls
+    until(lambda: serving.state.n_answered == 1)
+    (call,) = serving.state.calls
     assert (call.kind, call.state, call.n_made) == ("completion", "done", 5)
 
     # Whoever has the endpoint open keeps its model when the run is deleted from the list: a sentence, no crash.
     session.runs.delete([info.id])
-    status, answer = Asking(session).wait(until)
+    status, answer = Asking(serving).wait(until)
     assert status == 503
     assert "“tiny” has been deleted" in answer["error"]["message"]
-    assert session.serving.problem == answer["error"]["message"]
-    session.stop_serving()
-    until(lambda: session.serving.status == "off")
-    assert session.serving.url == ""
+    assert serving.state.problem == answer["error"]["message"]
+    serving.stop()
+    until(lambda: serving.state.status == "off")
+    assert serving.state.url == ""
     assert not heard.failures
 
 
 def test_the_model_in_training_is_served_until_it_ends(
-    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until
+    session: Session, serving: Serving, heard: Heard, tiny_spec: RunSpec, until: Until
 ) -> None:
     session.training.start(long(tiny_spec))
     until(lambda: session.training.state is not None and session.training.state.step >= 2)
     session.chat.open("live")
     until(lambda: session.chat.state == "ready")
-    assert session.start_serving(0)
-    first, second = Asking(session, max_tokens=6), Asking(session, max_tokens=6)
+    assert serving.start(0)
+    first, second = Asking(serving, max_tokens=6), Asking(serving, max_tokens=6)
     assert [asking.wait(until)[0] for asking in (first, second)] == [200, 200]
     step = session.training.state.step  # type: ignore[union-attr]
     until(lambda: session.training.state.step > step)  # type: ignore[union-attr]
 
     session.training.stop()
     until(lambda: not session.training.active and session.chat.state == "ready")
-    until(lambda: bool(session.serving.problem))
-    status, answer = Asking(session).wait(until)
+    until(lambda: bool(serving.state.problem))
+    status, answer = Asking(serving).wait(until)
     assert status == 503
     assert "training of “tiny” has ended" in answer["error"]["message"]
 
     # The chat goes on with its checkpoint, and so can serving, at the same port.
-    port = session.serving.port
-    assert session.start_serving(port)
-    assert session.serving.port == port
-    assert session.serving.problem == ""
-    assert Asking(session, max_tokens=2).wait(until)[0] == 200
+    port = serving.state.port
+    assert serving.start(port)
+    assert serving.state.port == port
+    assert serving.state.problem == ""
+    assert Asking(serving, max_tokens=2).wait(until)[0] == 200
     assert not heard.failures
 
 
-def test_closing_the_window_ends_an_answer(session: Session, tiny_spec: RunSpec, until: Until) -> None:
+def test_closing_the_window_ends_an_answer(
+    session: Session, serving: Serving, tiny_spec: RunSpec, until: Until
+) -> None:
     session.training.start(tiny_spec)
     until(lambda: not session.training.active)
     session.chat.open(session.runs.list()[0].id)
     until(lambda: session.chat.state == "ready")
-    session.start_serving(0)
-    asking = Asking(session, max_tokens=10_000)
+    serving.start(0)
+    asking = Asking(serving, max_tokens=10_000)
     session.close()
-    assert session.serving.status == "off"
+    assert serving.state.status == "off"
     assert asking
