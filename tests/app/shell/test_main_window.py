@@ -240,6 +240,20 @@ def test_closing_while_training_asks_saves_and_returns(
         again.close()
 
 
+def test_damaged_settings_are_told_of_at_launch(library: Library, theme: ThemeProvider, qtbot: QtBot) -> None:
+    library.home.mkdir(parents=True, exist_ok=True)
+    (library.home / "settings.json").write_text("{not json", "utf-8")
+    session = Session(library)
+    session.start(warm_up=False)
+    window = MainWindow(session, theme)
+    qtbot.addWidget(window)
+    window.show()
+    window.offer_interrupted()
+    (sentence,) = window.toasts.sentences
+    assert str(library.home / "settings.json") in sentence
+    window.close()
+
+
 def test_an_interrupted_run_is_offered_and_goes_on(
     session: Session, theme: ThemeProvider, tiny_spec: RunSpec, until: Until, qtbot: QtBot
 ) -> None:
