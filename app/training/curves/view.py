@@ -17,7 +17,6 @@ from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.value_words import percent, size_words
-from app.session.run_columns import run_columns
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
 from app.session.status import duration
@@ -219,7 +218,7 @@ class CurvesView(QWidget):
         self._picture.setMinimumHeight(_CHARTS_HIGH * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
-        columns = run_columns(self._history)  # now: it may grow while they are written
+        columns = self._history.columns()  # now: it may grow while they are written
         return lambda: columns
 
     # -- The pointer ------------------------------------------------------------------------------------
