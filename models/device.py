@@ -66,6 +66,14 @@ def choose_device(name: str = "auto", index: int = 0) -> DeviceChoice:
     )
 
 
+def use_cores() -> None:
+    """Give torch its threads for work behind a window. On Linux that work is at low priority and takes all cores that
+    this process may use; elsewhere the window keeps one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(cores if sys.platform == "linux" else max(1, cores - 1))
+
+
 def bf16_is_fast(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":

@@ -21,7 +21,11 @@ from app.chat.archive.message_tree import tree_rows
 from app.chat.archive.store import ChatStore
 from app.chat.notebook.file import open_notebook
 from app.chat.settings.sampling_presets import SamplingPresets
-from app.session.designs import Choices
+from app.session.designs import Designs
+from app.session.remembered import Remembered
+from app.session.tokenizers import Tokenizers
+from app.session.trash import Trash
+from app.worker.notices import Notices
 from models import load_model
 from models.architecture.transformer import AnyModel, Decoder, Encoder, EncoderDecoder
 from models.data.corpus import list_corpora
@@ -161,18 +165,22 @@ def test_what_was_thrown_away_comes_back(library: Library) -> None:
 
 
 def test_the_settings_are_understood(library: Library) -> None:
-    choices = Choices(library)
-    assert choices.settings.problem is None
+    notices = Notices()
+    remembered, trash = Remembered(library.home, notices), Trash(library, notices)
+    assert remembered.problem is None
     for key, value in EXPECTED["settings"].items():
-        assert choices.settings.get(key, None) == value
-    assert choices.tokenizer_name == "Syllables"
-    assert choices.tokenizer is not None
-    assert choices.design_name == "Three little layers"
-    assert choices.design == library.load_design("Three little layers")
+        assert remembered.get(key, None) == value
+    tokenizers = Tokenizers(library, remembered, trash, notices, notices)
+    assert tokenizers.name == "Syllables"
+    assert tokenizers.current is not None
+    designs = Designs(library, remembered, trash, notices, notices)
+    assert designs.name == "Three little layers"
+    assert designs.current == library.load_design("Three little layers")
 
 
 def test_the_sampling_presets_are_understood(library: Library) -> None:
-    presets = SamplingPresets(Choices(library))
+    notices = Notices()
+    presets = SamplingPresets(Remembered(library.home, notices), notices)
     assert presets.own == ("Little stories",)
     assert presets.applied("Little stories", SamplingConfig()) == SAMPLING
     settled = presets.of_model(EXPECTED["runs"]["finished"]["id"])

@@ -40,7 +40,7 @@ class DesignViews(Views):
         }
         super().__init__("Views of the design", views, parent)
         self._session, self._theme = session, theme
-        self._design: tuple[ModelConfig, int, int, str] = (session.design, 1, 1, "This design")
+        self._design: tuple[ModelConfig, int, int, str] = (session.designs.current, 1, 1, "This design")
         self._shown: dict[str, tuple[ModelConfig, int, int, str]] = {}
         self.stale = stale_mark()
         self.top.addWidget(self.stale, 0, Qt.AlignmentFlag.AlignVCenter)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
+from app.chat.conversation.starters import world_words
 from app.kit.basics import button, row
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -40,7 +41,7 @@ class ModelBar(QWidget):
         self.world = ElidedLabel()
         self.world.setProperty("role", "caption")
         self.world.setToolTip("What the model was trained on")
-        self.cancel = button("Cancel", theme, session.cancel_chat_model, role="quiet", tip="Leave off loading it")
+        self.cancel = button("Cancel", theme, session.chat.cancel_opening, role="quiet", tip="Leave off loading it")
         self.cancel.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Ignored)  # nothing moves as it comes
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -49,10 +50,10 @@ class ModelBar(QWidget):
         line.setStretch(1, 1)
         lines.addLayout(line)
         lines.addWidget(self.world)
-        session.chat_changed.connect(self._show_state)
-        session.chat_model_changed.connect(self.show_choices)
-        session.runs_changed.connect(self.show_choices)
-        session.training_changed.connect(self._on_training_changed)
+        session.chat.changed.connect(self._show_state)
+        session.chat.model_changed.connect(self.show_choices)
+        session.runs.changed.connect(self.show_choices)
+        session.training.changed.connect(self._on_training_changed)
         self.picker.picked.connect(self.picked)
         self.show_choices()
 
@@ -60,16 +61,17 @@ class ModelBar(QWidget):
     def show_choices(self) -> None:
         """Offer what the library has now, and show what is open."""
         self._live_name = self._training_name()
-        session, model = self._session, self._session.chat_model
+        session, model = self._session, self._session.chat.model
         runs = [
             run
-            for run in session.list_runs()
-            if (run.step > 0 or run.status == "imported") and not run.problem and not session.is_current(run.id)
+            for run in session.runs.list()
+            if (run.step > 0 or run.status == "imported") and not run.problem and not session.training.trains(run.id)
         ]
         which, step = (model.which, model.step) if model is not None else ("", None)
         self.picker.set_choices(runs, self._live_name, which, step)
-        self.world.setText(session.world_words)
-        self.world.setVisible(bool(session.world_words))
+        world = world_words(model)
+        self.world.setText(world)
+        self.world.setVisible(bool(world))
         self._show_state()
         self.choices_changed.emit()
 
@@ -80,16 +82,16 @@ class ModelBar(QWidget):
             self.show_choices()
 
     def _training_name(self) -> str:
-        state = self._session.training
-        return state.name if state is not None and self._session.training_active and state.step > 0 else ""
+        state = self._session.training.state
+        return state.name if state is not None and self._session.training.active and state.step > 0 else ""
 
     @Slot()
     def _show_state(self) -> None:
-        model, is_loading = self._session.chat_model, self._session.chat_state == "loading"
+        model, is_loading = self._session.chat.model, self._session.chat.state == "loading"
         self.cancel.setVisible(is_loading)
         if is_loading:
-            share = self._session.loaded_share
-            self.note.setText(f"Loading {self._session.opening}…" + (f" {percent(share)}" if share else ""))
+            share = self._session.chat.loaded_share
+            self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {percent(share)}" if share else ""))
         else:
             self.note.setText(_words(model) if model is not None else "")
 

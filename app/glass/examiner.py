@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.session.chat import Chat
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
@@ -49,13 +50,14 @@ class Examiner(QObject):
     done = Signal(object)
     got_on = Signal(float)
 
-    def __init__(self, worker: Worker, open_model: Callable[[], tuple[Any, Any, int]], parent: QObject) -> None:
+    def __init__(self, worker: Worker, chat: Chat, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
         self._job.events_came.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
-        self._open_model = open_model
+        self._chat = chat
+        chat.reply_asked.connect(self.give_way)
         self._question: Question | None = None
         self._has_begun = self._is_long = threading.Event()
         self.step = 0
@@ -73,7 +75,7 @@ class Examiner(QObject):
 
         def make() -> Iterator[Event]:
             has_begun.set()
-            model, tokenizer, step = self._open_model()
+            model, tokenizer, step = self._chat.open_model()
             answer = question(model, tokenizer)
             if isinstance(answer, Generator):
                 is_long.set()

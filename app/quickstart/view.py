@@ -41,7 +41,7 @@ def stage_of(state: TrainingState) -> int:
 
 
 class QuickStartView(QWidget):
-    """Follows `session.training` while it is a quick start.
+    """Follows `session.training.state` while it is a quick start.
 
     Signals:
         chat_asked(run_id): go on to the chat.
@@ -87,8 +87,8 @@ class QuickStartView(QWidget):
         self._redraw.setInterval(_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
         self._redraw.start()
-        session.training_changed.connect(self._on_training)
-        session.training_events.connect(self._on_events)
+        session.training.changed.connect(self._on_training)
+        session.training.events_came.connect(self._on_events)
         self._shown: tuple[RunHistory, str] | None = None
         self._on_training()
 
@@ -129,16 +129,16 @@ class QuickStartView(QWidget):
 
     @Slot()
     def _on_training(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if state is None or not state.quickstart:
             return
         stage, failed = stage_of(state), state.status == "failed"
-        shown = (self._session.history, state.run_id)
+        shown = (self._session.training.history, state.run_id)
         if shown != self._shown:
             self._shown = shown
-            spec = self._session.run_spec(state.run_id) if state.run_id else None
-            self.loss.show_history(self._session.history, spec.model.vocab_size if spec is not None else 0)
-            self.samples.show_history(self._session.history, spec)
+            spec = self._session.runs.spec(state.run_id) if state.run_id else None
+            self.loss.show_history(self._session.training.history, spec.model.vocab_size if spec is not None else 0)
+            self.samples.show_history(self._session.training.history, spec)
         self.stepper.show_stage(stage, failed=failed)
         done, total = (state.step, state.total_steps) if stage == TRAINING else (state.done, state.total)
         self._progress.setValue(1000 if stage == CHAT else round(1000 * done / total) if total else 0)
@@ -148,7 +148,7 @@ class QuickStartView(QWidget):
         self._title.setText(
             "It did not work out" if failed else "Your model has grown" if stage == CHAT else "Growing a small model"
         )
-        self.stop.setVisible(self._session.training_active)
+        self.stop.setVisible(self._session.training.active)
         self.stop.setEnabled(state.status != "stopping")
         self.again.setVisible(state.over and (failed or not state.run_id))
         self.chat.setVisible(bool(state.run_id) and stage >= TRAINING and not failed)
@@ -156,9 +156,9 @@ class QuickStartView(QWidget):
         if state.evaluated is not None:
             self._headline.setText(percent(state.evaluated.accuracy, 1))
             self.accuracy.show_result(state.evaluated)
-        measured = state.files and state.over and len(self._session.history.val) > 0
+        measured = state.files and state.over and len(self._session.training.history.val) > 0
         if measured:
-            self.text_result.show_result(self._session.history)
+            self.text_result.show_result(self._session.training.history)
         self._side.setCurrentIndex(2 if measured else 1 if state.evaluated is not None else 0)
 
     def _words(self, state: TrainingState, stage: int) -> str:
@@ -179,23 +179,23 @@ class QuickStartView(QWidget):
 
     @Slot()
     def _on_redraw(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if self._dirty and self.isVisible() and state is not None and state.quickstart:
             self._dirty = False
             self.loss.refresh()
             self.samples.refresh()
 
     def _on_stop(self) -> None:
-        self._session.stop()
+        self._session.training.stop()
 
     def _on_again(self) -> None:
-        state = self._session.training
-        self._session.start_quickstart(files=state.files if state is not None else ())
+        state = self._session.training.state
+        self._session.training.start_quickstart(files=state.files if state is not None else ())
 
     def _on_chat(self) -> None:
-        state = self._session.training
+        state = self._session.training.state
         if state is not None:
-            training = self._session.training_active and stage_of(state) == TRAINING
+            training = self._session.training.active and stage_of(state) == TRAINING
             self.chat_asked.emit("live" if training else state.run_id)
 
 

@@ -16,7 +16,7 @@ from app.kit.layout.segments import Segments
 from app.kit.text.code_editor import CodeEditor
 from app.kit.theme import SPACE, ThemeProvider
 from app.serve.calls import ServeCalls
-from app.serve.serving import ServeState
+from app.serve.serving import ServeState, Serving
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.number_words import counted
@@ -33,18 +33,22 @@ _BEGINNING = "Once upon a time"
 
 
 class ServePanel(QWidget):
-    """Start, stop, where, which model, how, and what came; all of it read from `session.serving`."""
+    """Start, stop, where, which model, how, and what came; all of it read from `serving`."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session, self._theme = session, theme
+        self.serving = Serving(
+            session.worker, session.chat, session.training, session.runs, session.remembered, session.notices, self
+        )
+        session.closing.connect(self.serving.close)
         self.status = label("", "pill")
         self.about = label("", "muted", wrap=True)
         self.port = IntBox(0, 65535, 1)
         self.start = button(
             "Start", theme, self.start_serving, icon="broadcast", role="primary", tip="Answer at this port"
         )
-        self.stop = button("Stop", theme, session.stop_serving, icon="stop-fill", tip="Answer nothing more")
+        self.stop = button("Stop", theme, self.serving.stop, icon="stop-fill", tip="Answer nothing more")
         self.problem = label("", "error", wrap=True)
         self.hint = label("", "muted", wrap=True)
         self.other = button(
@@ -61,16 +65,16 @@ class ServePanel(QWidget):
         self.copy_url.clicked.connect(lambda: self._copy(self.url.text(), self.copy_url))
         self.copy_snippet.clicked.connect(lambda: self._copy(self.snippet.toPlainText(), self.copy_snippet))
         self.way.changed.connect(self._show)
-        session.serving_changed.connect(self._show)
-        session.chat_model_changed.connect(self._show)
-        self.port.setValue(session.serve_port)
+        self.serving.changed.connect(self._show)
+        session.chat.model_changed.connect(self._show)
+        self.port.setValue(self.serving.last_port)
         self._show()
 
     @Slot()
     def start_serving(self) -> None:
-        """Serve the chat's model at the chosen port; the session says what is wrong with that."""
+        """Serve the chat's model at the chosen port; what is wrong with that is said."""
         self.port.interpretText()
-        self._session.start_serving(self.port.value())
+        self.serving.start(self.port.value())
 
     def _build(self) -> None:
         self.status.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
@@ -109,7 +113,7 @@ class ServePanel(QWidget):
 
     @Slot()
     def _show(self) -> None:
-        state, chosen = self._session.serving, self._session.chat_model
+        state, chosen = self.serving.state, self._session.chat.model
         on, writes = state.status != "off", chosen is not None and chosen.mode != "fill"
         for widget, shown in ((self._off, not on), (self._on, on), (self.stop, on)):
             widget.setVisible(shown)

@@ -29,12 +29,12 @@ class ViewAndHelp:
     def set_mode(self, mode: str) -> None:
         """Show a theme mode and remember it."""
         self._theme.set_mode(mode)
-        self._session.remember("theme", mode)
+        self._session.remembered.set("theme", mode)
 
     def set_text_scale(self, scale: float) -> None:
         """Show a text size and remember it."""
         self._theme.set_text_scale(scale)
-        self._session.remember("text scale", self._theme.text_scale)
+        self._session.remembered.set("text scale", self._theme.text_scale)
 
     def reveal_library(self) -> None:
         """Show the library's folder in the system's file manager."""
@@ -46,7 +46,7 @@ class ViewAndHelp:
 
     def copy_diagnostics(self) -> None:
         """Put what a report should say on the clipboard."""
-        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device_label))
+        QGuiApplication.clipboard().setText(diagnostics(self._session.library, self._session.device.label))
         self._toasts.notice("Copied: paste it into your report.")
 
     def show_about(self, parent: QWidget) -> None:

@@ -75,7 +75,7 @@ class TokenizerAbout(QWidget):
         """Tell about this tokenizer of the library."""
         self.save_notes()
         self._name = name
-        about = self._session.tokenizer_about(name) if name else {}
+        about = self._session.tokenizers.about(name) if name else {}
         self._title.setText(name)
         while self._rows.rowCount():
             self._rows.removeRow(0)
@@ -101,7 +101,7 @@ class TokenizerAbout(QWidget):
         """Keep what was typed since, at once."""
         if self._saving.isActive() or self.sender() is self._saving:
             self._saving.stop()
-            self._session.set_tokenizer_notes(self._name, self.notes.toPlainText())
+            self._session.tokenizers.set_notes(self._name, self.notes.toPlainText())
 
     def hideEvent(self, event: object) -> None:
         self.save_notes()

@@ -84,7 +84,7 @@ class ChatTemplateView(QWidget):
         self._build()
         self.turns.changed.connect(self._encode)
         self.way.changed.connect(self._encode)
-        session.design_changed.connect(self._encode)
+        session.designs.changed.connect(self._encode)
         self.view.hovered.connect(self._tell)
         self.view.picked.connect(self._tell)
         self._task.done.connect(self._show)
@@ -148,7 +148,7 @@ class ChatTemplateView(QWidget):
         self._patience.stop()
         self.result = None
         tokenizer, messages, asks = self._tokenizer, self.turns.messages, self.way.value == "reply"
-        context_length = self._session.design.context_length
+        context_length = self._session.designs.current.context_length
         if tokenizer is None:
             self._say("No tokenizer", "Make or choose one first: there is none to encode with.")
             return
@@ -191,7 +191,7 @@ class ChatTemplateView(QWidget):
         roles = [turn.role for turn in self.turns.turns]
         self.view.set_chat(chat, roles, underline=self.way.value == "train" and not self._own_template)
         self.turns.set_counts(chat.counts)
-        given, context_length = chat.is_given, self._session.design.context_length
+        given, context_length = chat.is_given, self._session.designs.current.context_length
         special = chat.tokens.of_each(lambda piece: piece.special, bool)
         n = int(given.sum())
         n_special, n_reply = int((special & given).sum()), int((chat.is_reply & given).sum())

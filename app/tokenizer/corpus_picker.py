@@ -47,8 +47,8 @@ class CorpusPicker(QWidget):
         tip = "Choose text files of yours (UTF-8)"
         layout.addWidget(button("", theme, self.choose_files, icon="folder-open", role="quiet", tip=tip))
         self.box.activated.connect(self._on_activated)
-        session.library_changed.connect(self.reload)
-        session.runs_changed.connect(self.reload)
+        session.tokenizers.list_changed.connect(self.reload)
+        session.runs.changed.connect(self.reload)
         self.reload()
 
     @property

@@ -14,11 +14,13 @@ class LatestJob(QObject):
     """Hands jobs to a worker; of one that was replaced by another, nothing more is heard.
 
     Signals:
+        started(): the worker has begun with it.
         events_came(job, events): a tuple of what it has yielded, in order; also when it was cancelled meanwhile.
         ended(job, failure): it is over, and this is busy no more; a Failure where it raised, else None.
         failed(failure): it raised; after `ended`.
     """
 
+    started = Signal()
     events_came = Signal(object, object)
     ended = Signal(object, object)
     failed = Signal(object)
@@ -27,6 +29,7 @@ class LatestJob(QObject):
         super().__init__(parent)
         self._worker = worker
         self._job: Job | None = None
+        worker.job_started.connect(self._on_started)
         worker.job_events.connect(self._on_events)
         worker.job_finished.connect(self._on_ended)
         worker.job_failed.connect(self._on_ended)
@@ -56,6 +59,11 @@ class LatestJob(QObject):
         """End it as `cancel`, and tell nothing more of it, not even that it has ended."""
         self.cancel()
         self._job = None
+
+    @Slot(object)
+    def _on_started(self, job: Job) -> None:
+        if job is self._job:
+            self.started.emit()
 
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:

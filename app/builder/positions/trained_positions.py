@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.worker.background import LatestTask
+from app.worker.notices import Notices
 from models.events import Event
 from models.inspect.position_weights import (
     PositionRun,
@@ -17,26 +18,24 @@ from models.library.library import Library
 from models.settings.model_config import ModelConfig
 
 
-class PositionControl(QObject):
-    """Finds runs with learned positions, and reads their tables; of each, the last one asked for.
+class TrainedPositions(QObject):
+    """Finds runs with learned positions, and reads their tables; of each, the last one asked for. Failures are said.
 
     Signals:
         runs_found(PositionRunsFound): which runs there are.
         weights_read(PositionWeightsRead): a run's tables.
-        failed(failure): it raised.
     """
 
     runs_found = Signal(object)
     weights_read = Signal(object)
-    failed = Signal(object)
 
-    def __init__(self, library: Library, parent: QObject) -> None:
+    def __init__(self, library: Library, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
         self._library = library
         self._search, self._reading = LatestTask(self), LatestTask(self)
         for task in (self._search, self._reading):
             task.events_came.connect(self._on_events)
-            task.failed.connect(self.failed)
+            task.failed.connect(notices.fail)
 
     def find(self, config: ModelConfig) -> None:
         """Look for runs that have learned what `config` would learn."""

@@ -24,7 +24,7 @@ EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdow
 
 
 class ChatShelf(QObject):
-    """The chats on disk. What fails is said by the session, in a sentence.
+    """The chats on disk. What fails is said in a sentence.
 
     Signals:
         changed(): something on disk is new.
@@ -54,7 +54,6 @@ class ChatShelf(QObject):
         self._importer.done.connect(self._on_imported)
         for task in (self._opener, self._importer, self._writing):
             task.failed.connect(self._on_failed)
-        session.library_changed.connect(self.changed)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.flush)
@@ -86,7 +85,7 @@ class ChatShelf(QObject):
         try:
             return self.store.load(chat_id)
         except ValueError as error:
-            self._session.job_failed.emit(str(error), "")
+            self._session.notices.refuse(str(error))
             return None
 
     def open(self, chat_id: str) -> None:
@@ -106,7 +105,8 @@ class ChatShelf(QObject):
         """Move a chat to the trash."""
         self.flush()
         if self.store.path(chat_id).exists():
-            self._session.delete_chat(chat_id)
+            self._session.trash.delete(self.store.path(chat_id), "Chat deleted", self.changed.emit)
+            self.changed.emit()
 
     def duplicate(self, chat_id: str) -> None:
         """Keep a copy of a chat."""
@@ -126,7 +126,7 @@ class ChatShelf(QObject):
         if chat is None:
             return False
         write = EXPORTS.get(path.suffix.lower().lstrip("."), chat_text)
-        return self._session.export_picture(path, lambda file: atomic_write_text(file, write(chat)))
+        return self._session.notices.attempt(lambda: atomic_write_text(path, write(chat)))
 
     def import_file(self, path: Path) -> None:
         """Take in a conversation from a file; it comes by a signal."""
@@ -140,8 +140,8 @@ class ChatShelf(QObject):
     def _on_written(self) -> None:
         problem = self._saver.take_problem()
         if problem is not None:
-            self._session.job_failed.emit(
-                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works.", ""
+            self._session.notices.refuse(
+                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works."
             )
         if self._saver.holds:
             self._again.start()
@@ -156,5 +156,5 @@ class ChatShelf(QObject):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        self._session.job_failed.emit(failure.sentence, failure.details)
+        self._session.notices.fail(failure)
         self.changed.emit()  # the list may show as chosen what could not be opened

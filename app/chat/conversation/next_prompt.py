@@ -71,7 +71,7 @@ class NextPrompt(QObject):
         self._patience.timeout.connect(self._work_out)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(self._on_failed)
-        session.chat_model_changed.connect(self.refresh)
+        session.chat.model_changed.connect(self.refresh)
 
     @property
     def messages(self) -> list[Message]:
@@ -109,7 +109,7 @@ class NextPrompt(QObject):
     @property
     def _takes_long(self) -> bool:
         """Whether it may be more than a keystroke's work: any template may take as long as the sandbox lets it."""
-        model, n_characters = self._session.chat_model, len(self.prompting.system) + len(self._written)
+        model, n_characters = self._session.chat.model, len(self.prompting.system) + len(self._written)
         n_characters += sum(len(message["content"]) for message in self._messages)
         return bool(self.prompting.template or (model and model.form.template)) or n_characters > AT_ONCE
 
@@ -120,7 +120,7 @@ class NextPrompt(QObject):
 
     @Slot()
     def _work_out(self) -> None:
-        model, tokenizer = self._session.chat_model, self._session.chat_tokenizer
+        model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is None or tokenizer is None:
             self._on_done(None)
             return

@@ -12,6 +12,7 @@ from app.chat.conversation.composer import Composer
 from app.chat.conversation.context_bar import ContextBar
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.next_prompt import NextPrompt
+from app.chat.conversation.starters import new_starter, starter_kinds
 from app.chat.conversation.view import ChatView, in_chat_column
 from app.glass.tokens.legend import TokenLegend
 from app.kit.basics import EmptyState, button, label, row
@@ -79,13 +80,13 @@ class ChatPage(QWidget):
         lines.addWidget(in_chat_column(self._glass))
         lines.addWidget(self.pages, 1)
         lines.addWidget(in_chat_column(self.starters, self.composer, self.context))
-        session.chat_changed.connect(self._show_state)
-        session.chat_model_changed.connect(self._show_model)
+        session.chat.changed.connect(self._show_state)
+        session.chat.model_changed.connect(self._show_model)
         self.pages.open_asked.connect(self.newest_asked)
         self.pages.train_asked.connect(self.train_asked)
         self.composer.sent.connect(lambda text: talk.say(Message(content=text)))
         self.composer.edit_asked.connect(self.view.edit_last)
-        self.composer.stop_asked.connect(session.stop_chat)
+        self.composer.stop_asked.connect(session.chat.stop)
         self.composer.field.textChanged.connect(lambda: next_prompt.set_written(self.composer.field.toPlainText()))
         self.starters.asked.connect(self._on_starter)
         for signal in (talk.chat_changed, talk.path_changed):
@@ -105,9 +106,9 @@ class ChatPage(QWidget):
 
     @Slot()
     def _show_model(self) -> None:
-        model = self._session.chat_model
+        model = self._session.chat.model
         writes = model is not None and model.mode in ("talk", "text")
-        self.starters.set_kinds(self._session.starter_kinds if writes else ())
+        self.starters.set_kinds(starter_kinds(model) if writes else ())
         put_after((self.view, *stops_in(self.view))[-1], *stops_in(self.starters))
         self._on_path()
         self._show_state()
@@ -115,21 +116,21 @@ class ChatPage(QWidget):
     @Slot()
     def _show_state(self) -> None:
         session = self._session
-        ready = session.chat_model is not None and session.chat_state == "ready"
-        why_not = _LOADING if session.chat_state == "loading" else _NO_MODEL
-        self.composer.set_state(can_send=ready, replying=session.chat_state in ("waiting", "replying"), why_not=why_not)
-        model = session.chat_model
+        ready = session.chat.model is not None and session.chat.state == "ready"
+        why_not = _LOADING if session.chat.state == "loading" else _NO_MODEL
+        self.composer.set_state(can_send=ready, replying=session.chat.state in ("waiting", "replying"), why_not=why_not)
+        model = session.chat.model
         self.composer.set_hint(_HINTS[model.mode] if model is not None else why_not)
         self.starters.setEnabled(ready)
         self.view.set_can_reply(ready)
-        if session.chat_state == "waiting":
-            waits = "Waiting for the training step that is running…" if session.training_active else "Reading…"
+        if session.chat.state == "waiting":
+            waits = "Waiting for the training step that is running…" if session.training.active else "Reading…"
             self.view.set_note(waits)
         self._show_page()
 
     @Slot()
     def _on_path(self) -> None:
-        model, leaf = self._session.chat_model, self._talk.chat.leaf
+        model, leaf = self._session.chat.model, self._talk.chat.leaf
         is_chat = model is not None and model.is_chat_model and leaf is not None
         self._next.set_conversation(self._talk.chat.read_for(leaf.id) if is_chat and leaf is not None else [])
         self._next.set_prompting(self._talk.chat.prompting)
@@ -138,19 +139,21 @@ class ChatPage(QWidget):
     @Slot()
     def _show_page(self) -> None:
         """The conversation where there is one to see or to begin, else what to do first."""
-        model = self._session.chat_model
+        model = self._session.chat.model
         if self._talk.chat.messages:
             self.pages.show_page("chat")
-        elif self._session.chat_state == "loading":
+        elif self._session.chat.state == "loading":
             self.pages.show_page("loading")
         elif model is not None:
-            self.pages.show_page("starters" if model.is_chat_model and self._session.starter_kinds else model.mode)
+            self.pages.show_page("starters" if model.is_chat_model and starter_kinds(model) else model.mode)
         else:
             self.pages.show_page("choose" if self._newest else "train")
 
     @Slot(str)
     def _on_starter(self, kind: str) -> None:
-        starter = self._session.draw_starter(kind)
+        model = self._session.chat.model
+        assert model is not None
+        starter = new_starter(model, kind)
         topic = starter.question.topic or ()
         self._talk.say(Message(content=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True))
 

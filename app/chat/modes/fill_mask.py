@@ -15,6 +15,7 @@ from app.chat.modes.mask_colours import MASKS, MaskColours
 from app.chat.modes.mask_list import MaskList
 from app.chat.modes.mask_questions import Filled, Fits, fill, measure
 from app.chat.modes.mode_page import ModePage, Problem
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.token_box import TokenBox
@@ -50,7 +51,8 @@ class FillMask(ModePage):
         super().__init__(session, theme, focus, parent)
         self._mask = ""
         self.filled: Filled | None = None
-        self._examiner, self._measurer = session.examiner(self), session.examiner(self)
+        self._examiner = Examiner(session.worker, session.chat, self)
+        self._measurer = Examiner(session.worker, session.chat, self)
         self.editor = TextBox()
         self.editor.setPlaceholderText(_HINT)
         self.editor.setAccessibleName("Text with masks")
@@ -120,7 +122,7 @@ class FillMask(ModePage):
         super().model_is_new()
         self._examiner.forget()
         self._measurer.forget()
-        tokenizer = self._session.chat_tokenizer
+        tokenizer = self._session.chat.tokenizer
         self._mask = "" if tokenizer is None or self.words else _mask_token(tokenizer)
         self._on_edited()
 

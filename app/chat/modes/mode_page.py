@@ -31,7 +31,7 @@ class ModePage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
-        session.chat_model_changed.connect(self.model_is_new)
+        session.chat.model_changed.connect(self.model_is_new)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         """A heading and a sentence where the mode does not fit a model; None where it does."""
@@ -56,7 +56,7 @@ class ModePage(QWidget):
     def model_is_new(self) -> None:
         """Another model is open, or none."""
         self.look_into(None)
-        model = self._session.chat_model
+        model = self._session.chat.model
         refused = _NO_MODEL if model is None else self.refusal(model)
         if refused is not None:
             self._empty.set_words(*refused)

@@ -14,6 +14,7 @@ from app.chat.modes.hypotheses import HypothesisList
 from app.chat.modes.mask_colours import MASKS, MaskColours
 from app.chat.modes.mode_page import ModePage, Problem
 from app.chat.modes.one_reply import OneReply
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
 from app.glass.tokens.token_box import TokenBox
@@ -53,7 +54,7 @@ class TextToText(ModePage):
         super().__init__(session, theme, focus, parent)
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Asked for the settings of each text, its seed among them."""
-        self._examiner, self._reply = session.examiner(self), OneReply(session, self)
+        self._examiner, self._reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
         self.searched: Searched | None = None
         self._asked = self._begun = ""
         self.source = TextBox()
@@ -127,7 +128,7 @@ class TextToText(ModePage):
         self._reply.began.connect(self._on_began)
         self._reply.grew.connect(self._on_grew)
         self._reply.ended.connect(self._on_drawn)
-        self._session.chat_changed.connect(self._show_state)
+        self._session.chat.changed.connect(self._show_state)
         self._focus.branch_asked.connect(self._on_branch)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
@@ -149,7 +150,7 @@ class TextToText(ModePage):
 
     def _gap(self) -> str:
         """What the next gap is written as; "" where the model knows of none."""
-        tokenizer = self._session.chat_tokenizer
+        tokenizer = self._session.chat.tokenizer
         if tokenizer is None or self.words:
             return ""
         return _next_gap(tokenizer, self.source.text)
@@ -161,7 +162,7 @@ class TextToText(ModePage):
     @Slot()
     def _show_state(self) -> None:
         busy = self._reply.busy or self._examiner.busy
-        free = self._session.chat_state == "ready"
+        free = self._session.chat.state == "ready"
         self.write.setEnabled(bool(self.source.text.strip()) and not busy and free)
         self.stop.setVisible(busy)
         self.insert.setVisible(bool(self._gap()))
@@ -195,7 +196,7 @@ class TextToText(ModePage):
     def _on_branch(self, place: int, id: int) -> None:
         """Go on from another token in the place of one that was written, for the same source."""
         read = self._read
-        if read is None or self._focus.text is not read or self._session.chat_state != "ready":
+        if read is None or self._focus.text is not read or self._session.chat.state != "ready":
             return
         self.way.choose("draw")
         self._draw_target(self._asked, self.draw(), (*read.ids[read.n_prompt : place], id))
@@ -218,7 +219,7 @@ class TextToText(ModePage):
 
     @Slot()
     def _on_drawn(self) -> None:
-        written, tokenizer = self._reply.written, self._session.chat_tokenizer
+        written, tokenizer = self._reply.written, self._session.chat.tokenizer
         read = written.read(tokenizer) if written is not None and tokenizer is not None else None
         if written is not None and read is not None:
             self.look_into(read)

@@ -111,7 +111,7 @@ class Notebook(ModePage):
         self._reply.grew.connect(self._on_grew)
         self._reply.ended.connect(self._on_ended)
         self._focus.branch_asked.connect(self._on_branch)
-        self._session.chat_changed.connect(self._show_state)
+        self._session.chat.changed.connect(self._show_state)
 
     def refusal(self, model: ChatModel) -> tuple[str, str] | None:
         if model.config.topology != "decoder-only":
@@ -140,7 +140,7 @@ class Notebook(ModePage):
     @Slot()
     def _look(self) -> None:
         """Find out how much of the text the model reads."""
-        model, tokenizer = self._session.chat_model, self._session.chat_tokenizer
+        model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is not None and tokenizer is not None and not self.words:
             text, length = self.editor.text, model.context_length
             self._looking.ask(lambda: end_of(tokenizer, text, length))
@@ -165,7 +165,7 @@ class Notebook(ModePage):
     @Slot()
     def _show_state(self) -> None:
         busy, document = self._reply.busy or self._wants, self.editor.document()
-        free = self._session.chat_state == "ready"
+        free = self._session.chat.state == "ready"
         self.go_on.setVisible(not busy)
         self.stop.setVisible(busy)
         self.go_on.setEnabled(free and not document.isEmpty())
@@ -218,7 +218,7 @@ class Notebook(ModePage):
     def _on_branch(self, place: int, id: int) -> None:
         """Go on with another token in the place of one that was written."""
         read, written = self._read, self._reply.written
-        if read is None or self._focus.text is not read or written is None or self._session.chat_state != "ready":
+        if read is None or self._focus.text is not read or written is None or self._session.chat.state != "ready":
             return
         index = place - read.n_prompt
         first, before = self.editor.text_before(0), self.editor.text_before(index)
@@ -252,7 +252,7 @@ class Notebook(ModePage):
 
     @Slot()
     def _on_ended(self) -> None:
-        written, tokenizer = self._reply.written, self._session.chat_tokenizer
+        written, tokenizer = self._reply.written, self._session.chat.tokenizer
         assert written is not None
         self._after = self.editor.text if written.tokens else ""
         self.look_into(written.read(tokenizer) if tokenizer is not None else None)

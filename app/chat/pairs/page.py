@@ -17,6 +17,7 @@ from app.chat.pairs.pair_tokens import PairTokens
 from app.chat.pairs.pair_words import attention_columns, differing, side_words, telling_column
 from app.chat.pairs.pronoun_models import PronounAnswer, PronounControl
 from app.chat.pairs.sentences import Sentences
+from app.glass.examiner import Examiner
 from app.kit.basics import column, frame, label, row, scrolling, set_role
 from app.kit.export_button import Columns, ExportButton
 from app.kit.layout.segments import Segments
@@ -50,7 +51,7 @@ class MinimalPairs(QWidget):
         self._words: tuple[list[str], list[str]] = ([], [])
         self._column = -1
         self._is_stale = True
-        self.examiner = session.examiner(self)
+        self.examiner = Examiner(session.worker, session.chat, self)
         self.pronouns = PronounControl(session.worker, session.library, self)
         self.source = Segments(
             "Model", _SOURCES, "Whom to ask: models that learned what “it” is, or the one you chat with"
@@ -70,7 +71,7 @@ class MinimalPairs(QWidget):
 
     def _build(self, theme: ThemeProvider) -> None:
         body = QWidget()
-        self.export = ExportButton(self._session, theme, body, self._numbers)
+        self.export = ExportButton(self._session.notices, theme, body, self._numbers)
         self.export.name = "minimal pair"
         head = frame("card", margin=2 * SPACE)
         lines = head.layout()
@@ -118,8 +119,8 @@ class MinimalPairs(QWidget):
         self.examiner.done.connect(self._on_examined)
         self.examiner.failed.connect(self._on_failed)
         self.grow.growth.changed.connect(self._on_growth)
-        session.runs_changed.connect(self._ask)
-        session.chat_model_changed.connect(self._ask)
+        session.runs.changed.connect(self._ask)
+        session.chat.model_changed.connect(self._ask)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -153,7 +154,7 @@ class MinimalPairs(QWidget):
         texts = self.sentences.texts
         if self.source.value == "pronouns":
             self.pronouns.ask(texts)
-        elif self._session.chat_model is None:
+        elif self._session.chat.model is None:
             self._open_reading, self._open_problem = None, _NO_MODEL
             self._show()
         else:

@@ -73,7 +73,7 @@ class PromptingPanel(QWidget):
         self.system.text_changed.connect(self._on_edited)
         self.template_window.edited.connect(self._on_template)
         next_prompt.changed.connect(self._show_state)
-        session.chat_model_changed.connect(self._on_model)
+        session.chat.model_changed.connect(self._on_model)
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -150,7 +150,7 @@ class PromptingPanel(QWidget):
 
     @Slot()
     def _show_state(self) -> None:
-        model, failure = self._session.chat_model, self._next.failure
+        model, failure = self._session.chat.model, self._next.failure
         is_chat = model is not None and model.is_chat_model
         for widget in (self.system, self.edit, *self.choices.values()):
             widget.setEnabled(is_chat)
@@ -165,7 +165,7 @@ class PromptingPanel(QWidget):
         )
 
     def _template_words(self) -> str:
-        model = self._session.chat_model
+        model = self._session.chat.model
         if model is None:
             return "No model is open."
         if not model.is_chat_model:

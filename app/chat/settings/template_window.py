@@ -110,7 +110,7 @@ class TemplateWindow(QDialog):
     @property
     def own(self) -> str:
         """The model's own template, "" where it has none."""
-        model = self._session.chat_model
+        model = self._session.chat.model
         return "" if model is None else model.template
 
     @property
@@ -145,7 +145,7 @@ class TemplateWindow(QDialog):
     @Slot()
     def _render(self) -> None:
         """Beside the window: a template may take its time."""
-        model, template = self._session.chat_model, self.template
+        model, template = self._session.chat.model, self.template
         said = [message for message in self._next.messages if message["content"]]
         example = not said
         messages = with_system(said or _EXAMPLE, self._next.prompting)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import LIVE, ChatModel
+from app.session.device import Device
 from app.worker.failures import Failure
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
@@ -16,7 +17,7 @@ from models.inference.weight_kinds import WeightsMeasured
 from models.library.library import Library
 
 
-class WeightsControl(QObject):
+class WeightsMeasurement(QObject):
     """One measurement at a time; `doing` and `share` say how far it is, `measured` what came of it, `problem` why not.
 
     Signals:
@@ -27,13 +28,13 @@ class WeightsControl(QObject):
     changed = Signal()
     failed = Signal(object)
 
-    def __init__(self, worker: Worker, library: Library, device_name: Callable[[], str], parent: QObject) -> None:
+    def __init__(self, worker: Worker, library: Library, device: Device, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
         self._job.events_came.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(self.failed)
-        self._library, self._device_name = library, device_name
+        self._library, self._device = library, device
         self.doing, self.share = "", 0.0
         self.measured: WeightsMeasured | None = None
         self.problem = ""
@@ -46,7 +47,7 @@ class WeightsControl(QObject):
     def measure(self, model: ChatModel) -> None:
         """Load the run's checkpoint once more and measure it; the open model stays as it is."""
         assert model.which != LIVE
-        library, device_name = self._library, self._device_name()
+        library, device_name = self._library, self._device.name
 
         def make() -> Iterator[Event]:
             from models.device import choose_device

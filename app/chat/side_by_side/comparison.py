@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from PySide6.QtCore import QObject, Signal, Slot
 
 from app.session.chat_model import ChatModel, describe_model
+from app.session.device import Device
+from app.session.runs import Runs
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
@@ -92,8 +94,8 @@ class SideBySide(QObject):
         self,
         worker: Worker,
         library: Library,
-        folder_of: Callable[[str], Path],
-        device: Callable[[], str],
+        runs: Runs,
+        device: Device,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
@@ -101,7 +103,7 @@ class SideBySide(QObject):
         self._job.events_came.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
-        self._library, self._folder_of, self._device = library, folder_of, device
+        self._library, self._runs, self._device = library, runs, device
         self._loaded: dict[Path, _Loaded] = {}  # by their checkpoints: the worker's thread alone uses it
 
     @property
@@ -119,8 +121,8 @@ class SideBySide(QObject):
             raise ValueError("There are not two different models to compare: choose another one for one of the sides.")
         if not prompt.strip():
             raise ValueError("The prompt is empty: write what the models shall reply to.")
-        folders = [self._folder_of(lane.run_id) for lane in lanes]
-        device = self._device()
+        folders = [self._runs.find(lane.run_id).folder for lane in lanes]
+        device = self._device.name
 
         def make() -> Iterator[Event]:
             from models.runs.run_folder import RunFolder

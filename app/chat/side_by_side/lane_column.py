@@ -110,7 +110,7 @@ class LaneColumn(QWidget):
         with QSignalBlocker(self.steps):
             self.steps.clear()
             self.steps.addItem("newest", _NEWEST)
-            for step in self._session.checkpoint_steps(str(run_id)) if run_id else ():
+            for step in self._session.runs.checkpoint_steps(str(run_id)) if run_id else ():
                 self.steps.addItem(f"step {step:,}", step)
             self.steps.setCurrentIndex(max(self.steps.findData(chosen), 0))
         self.steps.setEnabled(self.steps.count() > 1)

@@ -97,7 +97,7 @@ class AttentionPanel(AnswerPanel):
     def show_text(self) -> None:
         super().show_text()
         text = self.focus.text
-        if text is not None and self._session.chat_model is not None:
+        if text is not None and self._session.chat.model is not None:
             self._say_share(0.0)
             self._reading.begin(text)
             self._source.show(ReadText(ids=text.source_ids, words=text.source_words, n_prompt=0))

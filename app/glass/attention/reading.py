@@ -54,7 +54,7 @@ class AttentionReading(QObject):
         self._prefix_cache: PrefixCache | None = None
         self.stacks: dict[str, StackMaps] = {}
         """By kind, in order; empty until they are read."""
-        self._whole, self._closer = examiner, session.examiner(self)
+        self._whole, self._closer = examiner, Examiner(session.worker, session.chat, self)
         self._whole.done.connect(self._on_read)
         self._closer.done.connect(self.window_read)
         self._closer.failed.connect(self.window_failed)

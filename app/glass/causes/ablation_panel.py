@@ -14,6 +14,7 @@ from app.glass.asked import Asked
 from app.glass.causes.ablation_answer import AblationAnswer, Disturbance, compare_at, go_on_from
 from app.glass.causes.before_after import BeforeAfter, Pair
 from app.glass.causes.part_survey import PartSurvey
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.names import quoted, share, signed
 from app.glass.panel_head import About
@@ -60,7 +61,7 @@ class AblationPanel(AnswerPanel):
         self._parts: list[Part] = []
         self._masked: set[int] = set()
         self._masked_source: set[int] = set()
-        self._writer = session.examiner(self)
+        self._writer = Examiner(session.worker, session.chat, self)
         self.how = Segments("Chosen parts", {"off": "Off", "other": "From another text"})
         self.other = QPlainTextEdit()
         self.other.setAccessibleName("The other text")

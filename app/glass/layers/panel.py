@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from app.glass.answer_panel import AnswerPanel
 from app.glass.asked import Asked
 from app.glass.colour_scale import ColourScale
+from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.layers.contribution_bars import ContributionBars
 from app.glass.layers.lens_answer import LensAnswer, LensColumn, first_token, look_at
@@ -73,7 +74,7 @@ class LensPanel(AnswerPanel):
         self.track.setPlaceholderText("Track a word…")
         self.track.setAccessibleName("Track a word's first token")
         self.track.setMaximumWidth(150)
-        self._finder = session.examiner(self)
+        self._finder = Examiner(session.worker, session.chat, self)
         self.of = Segments("Contributions to", {"logit": "Logit", "lead": "Lead"})
         self.of.setToolTip("The token's logit itself, or how far it leads over its strongest rival")
         self.split_title = ElidedLabel("What each part adds")

@@ -134,7 +134,7 @@ class NextTokenPanel(AnswerPanel):
     def forget(self) -> None:
         self._read = self._asked_for = self.xray = None
         self.by.choose("drawn")
-        self._tokenizer = self._session.chat_tokenizer
+        self._tokenizer = self._session.chat.tokenizer
         self._words.clear()
 
     def ask(self, asked: Asked) -> None:

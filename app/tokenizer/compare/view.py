@@ -69,8 +69,8 @@ class TokenizerCompareView(QWidget):
         self.table.ticked.connect(self._on_ticked)
         self.texts.changed.connect(self._on_texts_changed)
         self.of.currentIndexChanged.connect(self._fill)
-        session.library_changed.connect(self._on_library_changed)
-        session.design_changed.connect(self._fill)
+        session.tokenizers.list_changed.connect(self._on_library_changed)
+        session.designs.changed.connect(self._fill)
         self._on_library_changed()
 
     def _build(self) -> None:
@@ -165,7 +165,7 @@ class TokenizerCompareView(QWidget):
 
     @Slot()
     def _on_library_changed(self) -> None:
-        self._infos = {info.name: info for info in self._session.list_tokenizers()}  # files are read for each
+        self._infos = {info.name: info for info in self._session.tokenizers.list()}  # files are read for each
         for name in {*self._infos, *self._stamps}:
             stamp = self._shelf.stamp(name)
             if self._stamps.get(name, stamp) != stamp:
@@ -261,7 +261,7 @@ class TokenizerCompareView(QWidget):
         if not self.of.count():
             self._on_texts_changed()
             return
-        figures, design = self._figures(), self._session.design
+        figures, design = self._figures(), self._session.designs.current
         rows = []
         for each in self._all():
             if each.problem or each.name not in self._selection:
@@ -281,7 +281,7 @@ class TokenizerCompareView(QWidget):
         self.table.show_compared(rows)
         series = [Series(each.name, each.colour) for each in rows if each.colour is not None]
         self.texts.show_tokenizers(series, self._shown.figures)
-        name = words(self._session.design_name) if self._session.design_name else "the design at hand"
+        name = words(self._session.designs.name) if self._session.designs.name else "the design at hand"
         tied = "tied" if design.tied_embeddings else "not tied"
         self._costs.setText(
             f"Costs for {name}: {design.d_model:,} wide, embeddings {tied}, {design.context_length:,} tokens of context"

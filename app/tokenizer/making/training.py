@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from app.session.tokenizers import Tokenizers
 from app.worker.background import LatestTask
+from app.worker.notices import Notices
 from models.events import Event
 from models.library.library import Library, safe_name
 
@@ -16,29 +18,27 @@ if TYPE_CHECKING:
     from models.settings.tokenizer_options import TokenizerOptions
 
 
-class TokenizerControl(QObject):
-    """Trains one tokenizer at a time into the library.
+class TokenizerTraining(QObject):
+    """Trains one tokenizer at a time into the library, beside whatever the worker does; what cannot be done is said.
 
     Signals:
         changed(): `busy` is new.
         events_came(events): Phase, Progress and Notice of the training.
-        trained(name): it is in the library.
-        failed(failure): it raised.
+        trained(name): it is in the library, and chosen.
     """
 
     changed = Signal()
     events_came = Signal(object)
     trained = Signal(str)
-    failed = Signal(object)
 
-    def __init__(self, library: Library, parent: QObject) -> None:
+    def __init__(self, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
-        self._library = library
+        self._library, self._tokenizers, self._notices = library, tokenizers, notices
         self._task = LatestTask(self)
         self._task.busy_changed.connect(self.changed)
         self._task.events_came.connect(self.events_came)
         self._task.done.connect(self._on_done)
-        self._task.failed.connect(self.failed)
+        self._task.failed.connect(notices.fail)
 
     @property
     def busy(self) -> bool:
@@ -47,9 +47,13 @@ class TokenizerControl(QObject):
 
     def train(
         self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None = None
-    ) -> None:
-        """Train on `data`; ValueError where the name is impossible or taken."""
-        assert not self.busy
+    ) -> bool:
+        """Train on `data`; whether it began. Of one that is cancelled nothing stays."""
+        if self.busy:
+            return self._notices.refuse("A tokenizer is being trained already: wait for it or cancel it.")
+        return self._notices.attempt(lambda: self._train(name, kind, vocab_size, data, options))
+
+    def _train(self, name: str, kind: str, vocab_size: int, data: DataSpec, options: TokenizerOptions | None) -> None:
         name = safe_name(name)
         folder = self._library.tokenizers / name
         if folder.exists():
@@ -70,6 +74,7 @@ class TokenizerControl(QObject):
         """Stop it; nothing of it stays."""
         self._task.cancel()
 
+    @Slot()
     def close(self) -> None:
         """The same, and wait until nothing of it is there any more."""
         self._task.cancel()
@@ -77,4 +82,5 @@ class TokenizerControl(QObject):
 
     @Slot(object)
     def _on_done(self, name: str) -> None:
+        self._tokenizers.add(name)
         self.trained.emit(name)

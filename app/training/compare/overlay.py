@@ -57,7 +57,7 @@ class RunOverlay(QWidget):
         self.caption.setProperty("role", "caption")
         self.controls = OverlayControls()
         self._picture = QSplitter(Qt.Orientation.Horizontal)
-        self.export = ExportButton(session, theme, self._picture, self._numbers)
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self.export.name = "runs"
         self.whole = button("Show everything", theme, self.chart.show_whole, role="link", tip="Double-click, too")
         self.whole.hide()
@@ -71,7 +71,7 @@ class RunOverlay(QWidget):
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self.look_again)
         self._look.start()
-        session.runs_changed.connect(self._on_runs_changed)
+        session.runs.changed.connect(self._on_runs_changed)
         self.controls.scale_changed.connect(self._on_scale)
         self.controls.smoothing_changed.connect(self._on_changed)
         self.chart.getPlotItem().getViewBox().sigRangeChanged.connect(self._on_range)
@@ -140,7 +140,7 @@ class RunOverlay(QWidget):
         self._draw.start(_DRAW_MS)
 
     def _known(self, run_ids: Sequence[str]) -> dict[str, RunInfo]:
-        known = {info.id: info for info in self._session.run_index.infos()}
+        known = {info.id: info for info in self._session.runs.index.infos()}
         return {run_id: known[run_id] for run_id in run_ids if run_id in known}
 
     @Slot()

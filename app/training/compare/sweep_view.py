@@ -81,11 +81,11 @@ class SweepView(QWidget):
         layout.addWidget(halves)
         self._task = LatestTask(self)
         self._task.done.connect(self._on_compared)
-        self._task.failed.connect(lambda failure: session.job_failed.emit(failure.sentence, failure.details))
+        self._task.failed.connect(session.notices.fail)
         self.plot.run_asked.connect(self.run_asked)
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
-        session.runs_changed.connect(self._compare)
+        session.runs.changed.connect(self._compare)
         self._look = QTimer(self, interval=_LOOK_MS)
         self._look.timeout.connect(self._compare)
         self._look.start()
@@ -107,7 +107,7 @@ class SweepView(QWidget):
     @Slot()
     def _compare(self) -> None:
         """Read them anew where they are seen, and the list knows more of them than when they were read."""
-        infos = [info for info in self._session.run_index.infos() if info.id in self._ids]
+        infos = [info for info in self._session.runs.index.infos() if info.id in self._ids]
         if infos and infos != self._compared and self.isVisible():
             self._compared = infos
             self._task.ask(lambda: compare_runs([_measured(info) for info in infos]))

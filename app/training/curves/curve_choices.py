@@ -52,7 +52,7 @@ class CurveChoices(QWidget):
         return axis
 
     def _restore(self) -> None:
-        kept = self._session.settings.get(_SETTING, {})
+        kept = self._session.remembered.get(_SETTING, {})
         if not isinstance(kept, dict):  # somebody edited the file
             return
         smoothing = kept.get("smoothing")
@@ -64,7 +64,7 @@ class CurveChoices(QWidget):
     @Slot()
     def _remember(self) -> None:
         kept = {"smoothing": self.smoother.value(), "log": self.log.isChecked(), "axis": self.axis}
-        self._session.remember(_SETTING, kept)
+        self._session.remembered.set(_SETTING, kept)
 
 
 class Smoother(QSlider):

@@ -17,7 +17,6 @@ from app.kit.charts.chart import Chart
 from app.kit.export_button import Columns, ExportButton
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.run_columns import run_columns
 from app.session.run_history import RunHistory, Table
 from app.session.session import Session
 from app.training.curves.curve_choices import CurveChoices
@@ -101,7 +100,7 @@ class CurvesView(QWidget):
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
-        self.export = ExportButton(session, theme, self._picture, self._numbers)
+        self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
         self._rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
         self._due = QTimer(self, singleShot=True)
         self._due.timeout.connect(self.refresh)
@@ -229,7 +228,7 @@ class CurvesView(QWidget):
         self._picture.setMinimumHeight(_CHARTS_HIGH * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
-        columns = run_columns(self._history)  # now: it may grow while they are written
+        columns = self._history.columns()  # now: it may grow while they are written
         return lambda: columns
 
     # -- The pointer ------------------------------------------------------------------------------------

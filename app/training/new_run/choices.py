@@ -62,7 +62,7 @@ class RunChoices(QScrollArea):
         self.tokenizer.changed.connect(self.changed)
         self.form.changed.connect(self.changed)
         self.form.problem_changed.connect(self.changed)
-        session.design_changed.connect(self._on_design)
+        session.designs.changed.connect(self._on_design)
         self._on_design()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -126,7 +126,7 @@ class RunChoices(QScrollArea):
 
     @Slot()
     def _on_design(self) -> None:
-        self.form.set_inactive(inactive_fields(self._session.design))
+        self.form.set_inactive(inactive_fields(self._session.designs.current))
         self.changed.emit()
 
     @Slot()

@@ -33,7 +33,7 @@ class RunDataPage(QWidget):
 
     def follow(self) -> None:
         """Show what there is of what is chosen now, and look at it where that needs nobody's leave."""
-        draft, trial = self._draft, self._draft.session.trial
+        draft, trial = self._draft, self._draft.trials.state
         if draft.choices.problem:
             self._say("Nothing to look at yet", draft.choices.problem, "")
             return
@@ -46,7 +46,7 @@ class RunDataPage(QWidget):
             self._say("Looking at the data", trial.phase, "")
         elif trial.problem and mine and trial.kind in ("preview", "forecast"):
             self._say("The data cannot be shown", trial.problem, "Try again")
-        elif draft.session.training_active:
+        elif draft.session.training.active:
             self._say("A training is going on", "The data can be looked at when it is over.", "")
         elif draft.choices.tokenizer.exists or self._was_trained():
             self._say("Looking at the data", "It begins when the choices rest for a moment.", "")
@@ -61,7 +61,7 @@ class RunDataPage(QWidget):
 
     def _was_trained(self) -> bool:
         """Whether a look at the same text with the same tokenizer has been had: then the library has it."""
-        seen, draft = self._draft.session.trial.preview_of, self._draft
+        seen, draft = self._draft.trials.state.preview_of, self._draft
         return seen is not None and (seen.data, seen.tokenizer) == (
             draft.choices.data.spec,
             draft.choices.tokenizer.spec,
@@ -72,8 +72,8 @@ class RunDataPage(QWidget):
 
     def _look_by_itself(self) -> None:
         draft = self._draft
-        trial = draft.session.trial
-        if self.isVisible() and not draft.choices.problem and not trial.running and not draft.session.training_active:
+        trial = draft.trials.state
+        if self.isVisible() and not draft.choices.problem and not trial.running and not draft.session.training.active:
             self._look()
 
     def _say(self, heading: str, sentence: str, action: str) -> None:

@@ -6,16 +6,17 @@ import dataclasses
 
 from app.session.session import Session
 from app.training.new_run.choices import RunChoices
+from app.training.trials.trials import Trials
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import RunSpec
 from models.training.trials.findings import RunCost
 
 
 class RunDraft:
-    """The choices put together. `like`: whose settings they are, '' for nobody's."""
+    """The choices put together, and what was tried of them. `like`: whose settings they are, '' for nobody's."""
 
-    def __init__(self, session: Session, choices: RunChoices) -> None:
-        self.session, self.choices = session, choices
+    def __init__(self, session: Session, choices: RunChoices, trials: Trials) -> None:
+        self.session, self.choices, self.trials = session, choices, trials
         self.name = self.like = ""
 
     def set_name(self, name: str) -> None:
@@ -25,12 +26,12 @@ class RunDraft:
     @property
     def default_name(self) -> str:
         """A name that no run has, after the design or after whose settings these are."""
-        return self.session.free_run_name(self.like or self.session.design_name or "my-design")
+        return self.session.runs.free_name(self.like or self.session.designs.name or "my-design")
 
     @property
     def model(self) -> ModelConfig:
         """The design, with the vocabulary that the tokenizer will have."""
-        return dataclasses.replace(self.session.design, vocab_size=self.choices.tokenizer.vocab_size)
+        return dataclasses.replace(self.session.designs.current, vocab_size=self.choices.tokenizer.vocab_size)
 
     def spec(self) -> RunSpec:
         """Everything as it is chosen now; ValueError says what is missing."""
@@ -51,7 +52,7 @@ class RunDraft:
         """Why nothing can start now, in a sentence; '' where something can."""
         if self.choices.problem:
             return self.choices.problem
-        if self.session.training_active:
+        if self.session.training.active:
             return "A training is going on. Stop it first, wait until it ends, or queue this one."
         return ""
 
@@ -60,13 +61,13 @@ class RunDraft:
         try:
             spec = self.spec()
         except ValueError as error:
-            self.session.notice.emit(str(error))
+            self.session.notices.say(str(error))
             return False
-        return self.session.start_trial(kind, spec, below=below)
+        return self.trials.start(kind, spec, below=below)
 
     def measured(self) -> RunCost | None:
         """The cost of exactly what is chosen now, None where that was not measured."""
-        trial = self.session.trial
+        trial = self.trials.state
         return trial.cost if trial.cost_of is not None and self.is_like(trial.cost_of) else None
 
     def is_like(self, spec: RunSpec) -> bool:

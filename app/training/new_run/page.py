@@ -17,6 +17,7 @@ from app.training.new_run.draft import RunDraft
 from app.training.new_run.review import RunReview
 from app.training.new_run.views import NewRunViews
 from app.training.spec_exchange import open_spec, save_spec
+from app.training.trials.trials import Trials
 from models.settings.presets import PRESETS
 from models.settings.run_spec import RunSpec, TrainConfig
 
@@ -33,11 +34,21 @@ class NewRun(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.session = session
+        self.trials = Trials(
+            session.worker,
+            session.library,
+            session.device,
+            session.training,
+            session.tokenizers,
+            session.notices,
+            self,
+        )
+        session.status.add(self.trials)
         self.choices = RunChoices(session, theme)
         self.data, self.tokenizer, self.design = self.choices.data, self.choices.tokenizer, self.choices.design
         self.form = self.choices.form
         self.review = RunReview(theme)
-        self.draft = RunDraft(session, self.choices)
+        self.draft = RunDraft(session, self.choices, self.trials)
         self.name.textChanged.connect(self.draft.set_name)
         self.views = NewRunViews(self.draft, session, theme)
         self.views.settings_chosen.connect(self.set_train)
@@ -77,12 +88,12 @@ class NewRun(QWidget):
         self.review.start_asked.connect(self.start_run)
         self.review.queue_asked.connect(self.queue_run)
         self.review.measure_asked.connect(lambda: self.draft.try_out("forecast"))
-        self.review.cancel_asked.connect(session.cancel_trial)
+        self.review.cancel_asked.connect(self.trials.cancel)
         self.review.fit_asked.connect(self.make_fit)
-        session.trial_changed.connect(self._on_trial)
-        session.device_changed.connect(self._later.start)
-        self._was_active = session.training_active
-        session.training_changed.connect(self._on_training)
+        self.trials.changed.connect(self._on_trial)
+        session.device.changed.connect(self._later.start)
+        self._was_active = session.training.active
+        session.training.changed.connect(self._on_training)
         self.views.show_view("choices")
         self.review.show_like("")
         self._show_review()
@@ -108,21 +119,21 @@ class NewRun(QWidget):
         """
         size = spec.model.vocab_size  # which is the tokenizer's, whatever the preset says
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
-        self.session.set_design(spec.model, next(presets, ""))
+        self.session.designs.set(spec.model, next(presets, ""))
         self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
         self.draft.like = like
-        self.name.setText(self.session.free_run_name(spec.name) if not like else "")
+        self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
         self.review.show_like(like)
         self.views.show_view("choices")
         self._later.start()
 
     def show_template(self, run_id: str) -> None:
         """Take over all settings of a run, its very tokenizer included where the library still has that."""
-        spec = self.session.run_spec(run_id)
+        spec = self.session.runs.spec(run_id)
         if spec is None:
-            self.session.notice.emit("This run's settings cannot be read, so they cannot be used for a new one.")
+            self.session.notices.say("This run's settings cannot be read, so they cannot be used for a new one.")
             return
-        self.set_spec(spec, self.session.run_tokenizer(run_id), like=spec.name)
+        self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
 
     def set_train(self, changes: dict[str, Any]) -> None:
         """Change settings of the training, and show where."""
@@ -136,11 +147,11 @@ class NewRun(QWidget):
 
     def start_run(self) -> None:
         """Start what is chosen."""
-        self._submit(self.session.start_training)
+        self._submit(self.session.training.start)
 
     def queue_run(self) -> None:
         """Let it wait for its turn."""
-        self._submit(lambda spec: self.session.queue_training([spec]))
+        self._submit(lambda spec: self.session.queue.add([spec]))
 
     def _submit(self, take: Callable[[RunSpec], bool]) -> None:
         try:
@@ -165,7 +176,7 @@ class NewRun(QWidget):
         try:
             spec = self.draft.spec()
         except ValueError as error:
-            self.session.notice.emit(str(error))
+            self.session.notices.say(str(error))
             return
         save_spec(self, self.session, spec)
 
@@ -174,16 +185,16 @@ class NewRun(QWidget):
     @Slot()
     def _on_training(self) -> None:
         # It changes many times a second: only whether there is one matters here.
-        if self.session.training_active != self._was_active:
-            self._was_active = self.session.training_active
+        if self.session.training.active != self._was_active:
+            self._was_active = self.session.training.active
             self._later.start()
-            state = self.session.training
+            state = self.session.training.state
             if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
                 self.name.setText(self._taken_name)  # no run has it: it is still to be given
 
     @Slot()
     def _on_trial(self) -> None:
-        trial = self.session.trial
+        trial = self.trials.state
         if self._fitting and not trial.running:
             self._fitting = False
             if trial.kind == "batch" and trial.batch is not None and trial.batch.batch_size is not None:
@@ -201,13 +212,13 @@ class NewRun(QWidget):
 
     def _show_cost(self) -> None:
         """What changes while something is tried out; many times a second."""
-        can_try = not self.session.training_active and not self.choices.problem
+        can_try = not self.session.training.active and not self.choices.problem
         self.review.show_cost(
             self.draft.model,
             self.form.config,
             self.draft.measured(),
-            self.session.room,
-            self.session.trial,
+            self.session.device.memory,
+            self.trials.state,
             can_try=can_try,
         )
         self.views.refresh()

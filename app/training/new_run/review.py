@@ -12,7 +12,7 @@ from app.kit.basics import button, column, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.device_memory import Room, fit_of, of_room
+from app.session.device_memory import DeviceMemory, fit_of, of_memory
 from app.training.trials.trials import TrialState
 from models import cost
 from models.number_words import duration, short_count
@@ -186,7 +186,7 @@ class RunReview(QFrame):
         model: ModelConfig,
         train: TrainConfig,
         measured: RunCost | None,
-        room: Room | None,
+        on: DeviceMemory | None,
         trial: TrialState,
         *,
         can_try: bool,
@@ -201,12 +201,12 @@ class RunReview(QFrame):
         elif measured is not None:
             needed = measured.estimated_bytes
         else:
-            needed = self._estimate(model, train, room)
-        fit = fit_of(needed, room)
-        have = (room.n_bytes if room is not None else None) or 0
+            needed = self._estimate(model, train, on)
+        fit = fit_of(needed, on)
+        have = (on.n_bytes if on is not None else None) or 0
         level = "no" if measured is not None and not measured.fits else fit.level
         self.gauge.set_shares(needed / have if have else 0.0, level)
-        self._facts["memory"].setText(of_room(needed, room))
+        self._facts["memory"].setText(of_memory(needed, on))
         set_role(self.origin, "pill", tone="ok" if measured is not None and measured.fits else "")
         self.origin.setText("measured" if measured is not None and measured.ms_per_step is not None else "estimated")
         known = measured is not None and measured.ms_per_step is not None
@@ -231,9 +231,9 @@ class RunReview(QFrame):
         self.note.setText(words)
         self.note.setVisible(bool(words))
 
-    def _estimate(self, model: ModelConfig, train: TrainConfig, room: Room | None) -> int:
+    def _estimate(self, model: ModelConfig, train: TrainConfig, on: DeviceMemory | None) -> int:
         """The bytes that a step is estimated to hold: worked out once for each run that is chosen."""
-        kind, precision = ("cpu", "float32") if room is None else (room.kind, room.precision(model.d_model))
+        kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
         if train.precision != "auto":
             precision = train.precision
         chosen = (model, train.batch_size, train.optimizer, kind, precision)

@@ -50,16 +50,16 @@ class NewRunViews(Views):
             page.show_state()
 
     def _make_lr(self) -> QWidget:
-        view = LrFinderView(self._session, self._theme)
+        view = LrFinderView(self._draft.trials, self._session.training, self._theme)
         return self._wired(view, "lr")
 
     def _make_batch(self) -> QWidget:
-        view = BatchFinderView(self._session, self._theme)
+        view = BatchFinderView(self._draft.trials, self._session.training, self._theme)
         return self._wired(view, "batch")
 
     def _wired(self, view: FinderView, kind: str) -> QWidget:
         view.holds_for = self._draft.is_tried_alike
         view.wanted.connect(lambda: self._draft.try_out(kind))
-        view.cancelled.connect(self._session.cancel_trial)
+        view.cancelled.connect(self._draft.trials.cancel)
         view.chosen.connect(self.settings_chosen)
         return view

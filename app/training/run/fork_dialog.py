@@ -13,6 +13,7 @@ from app.kit.basics import button, column, label, row, separator
 from app.kit.forms.config_form import ConfigForm
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from app.training.run.forks import Forks
 from models.number_words import counted
 from models.runs.fork import CheckpointInfo, list_checkpoints
 from models.runs.run_folder import RunFolder
@@ -39,13 +40,14 @@ class ForkDialog(QDialog):
         self,
         session: Session,
         theme: ThemeProvider,
+        forks: Forks,
         run: RunFolder,
         step: int | None = None,
         changes: Mapping[str, Any] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._run = session, run
+        self._session, self._forks, self._run = session, forks, run
         self.setWindowTitle(f"Fork {run.name}")
         self.resize(560, 640)
         self._checkpoints = list_checkpoints(run)
@@ -57,7 +59,7 @@ class ForkDialog(QDialog):
             self.checkpoint.setCurrentIndex(max(0, self.checkpoint.findData(step)))
         self.checkpoint.setAccessibleName("Checkpoint")
         self.checkpoint.setToolTip("The weights, and the optimizer's state, that the fork begins with")
-        self.name = QLineEdit(session.free_run_name(run.name))
+        self.name = QLineEdit(session.runs.free_name(run.name))
         self.name.setMaxLength(60)
         self.name.setAccessibleName("Name of the fork")
         self.name.setToolTip("What to call the fork in the list")
@@ -102,7 +104,7 @@ class ForkDialog(QDialog):
         self.form.changed.connect(self._check)
         self.form.problem_changed.connect(self._check)
         self.name.textChanged.connect(self._check)
-        session.training_changed.connect(self._check)
+        session.training.changed.connect(self._check)
         self._proposed = train.steps
         self._on_checkpoint()
 
@@ -131,7 +133,7 @@ class ForkDialog(QDialog):
 
     @Slot()
     def _check(self) -> None:
-        problem, busy = self.problem, self._session.training_active
+        problem, busy = self.problem, self._session.training.active
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))
         if not problem:
@@ -153,7 +155,7 @@ class ForkDialog(QDialog):
         if self.problem:
             return
         step, name = int(self.checkpoint.currentData()), self.name.text().strip()
-        if self._session.fork_run(self._run.id, step, name=name, train=self.form.config, start=start):
+        if self._forks.fork(self._run.id, step, name=name, train=self.form.config, start=start):
             self.forked.emit()
             self.accept()
 

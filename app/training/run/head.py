@@ -45,18 +45,23 @@ class RunHead(QFrame):
         super().__init__(parent)
         self.setProperty("role", "card")
         self._session, self._theme = session, theme
+        training = session.training
         self.name = ElidedLabel()
         self.name.setProperty("role", "heading")
         self.status = label("", "pill")
         self.summary = ElidedLabel()
         self.summary.setProperty("role", "muted")
         self.pause = button(
-            "Pause", theme, session.pause, icon="pause-fill", tip="Wait after this step; go on any time"
+            "Pause", theme, training.pause, icon="pause-fill", tip="Wait after this step; go on any time"
         )
-        self.resume = button("Resume", theme, session.resume, icon="play-fill", role="primary", tip="Go on training")
-        self.step = button("Step", theme, session.step, icon="skip-forward", tip="Train one step, then wait again")
+        self.resume = button("Resume", theme, training.resume, icon="play-fill", role="primary", tip="Go on training")
+        self.step = button("Step", theme, training.step, icon="skip-forward", tip="Train one step, then wait again")
         self.stop = button(
-            "Stop and keep", theme, session.stop, icon="stop-fill", tip="End the training here, with a checkpoint"
+            "Stop and keep",
+            theme,
+            training.stop,
+            icon="stop-fill",
+            tip="End the training here, with a checkpoint",
         )
         self.go_on = button(
             "Go on training",
@@ -76,12 +81,12 @@ class RunHead(QFrame):
         )
         self.more = button("", theme, icon="dots-three", tip="More that can be done")
         self._live_menu = self._make_menu(
-            ("Save a checkpoint now", "floppy-disk", session.save_now),
+            ("Save a checkpoint now", "floppy-disk", training.save),
             ("Sample now…", "text-aa", self.sample_asked.emit),
             ("Change the learning rate…", "trend-down", self.lr_asked.emit),
-            ("Pause and free the device", "pause-circle", lambda: session.pause(free=True)),
+            ("Pause and free the device", "pause-circle", lambda: training.pause(free=True)),
             None,
-            ("Stop without saving", "stop-circle", lambda: session.stop(keep=False)),
+            ("Stop without saving", "stop-circle", lambda: training.stop(keep=False)),
             ("Stop and discard the run", "trash", self.discard_asked.emit),
         )
         self._of_steps = self._live_menu.actions()[:4]  # before the first step and after the last they would do nothing
@@ -184,7 +189,7 @@ class RunHead(QFrame):
         self.chat.setText("Chat with it")
         saved = last_saved_step(info.folder)
         self.go_on.setText("Go on training" if saved >= info.step else f"Go on from step {saved:,}")
-        self.go_on.setEnabled(not self._session.training_active)
+        self.go_on.setEnabled(not self._session.training.active)
         self.more.setMenu(self._resting_menu)
         whole = info.problem is None
         _set_visible(

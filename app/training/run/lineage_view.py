@@ -47,7 +47,7 @@ class RunLineage(QWidget):
         self._reading.done.connect(self._on_read)
         self._reading.failed.connect(self._on_failed)
         self._is_stale = False
-        session.runs_changed.connect(self._on_runs_changed)
+        session.runs.changed.connect(self._on_runs_changed)
         theme.theme_changed.connect(self._restyle)
 
     @property
@@ -81,7 +81,7 @@ class RunLineage(QWidget):
         self._is_stale = False
         if self._run is None or self._run.folder is None:
             return
-        library, folder, index = self._session.library, self._run.folder, self._session.run_index
+        library, folder, index = self._session.library, self._run.folder, self._session.runs.index
         self._reading.ask(lambda: lineage_of(library, folder, index.look()))
 
     @Slot(object)

@@ -86,7 +86,7 @@ class SweepDialog(QDialog):
         layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start))
         self.method.changed.connect(self._show)
         self.n.valueChanged.connect(self._show)
-        session.training_changed.connect(self._show_offers)
+        session.training.changed.connect(self._show_offers)
         self.add_axis()
 
     @Slot()
@@ -150,7 +150,7 @@ class SweepDialog(QDialog):
     def _show_offers(self) -> None:
         """What may be done, which changes while a training goes on; the runs themselves do not."""
         self.wait.setEnabled(bool(self._n_runs))
-        busy = self._session.training_active
+        busy = self._session.training.active
         self.start.setEnabled(bool(self._n_runs) and not busy)
         self.start.setToolTip(
             "Another run is being trained: add them to the queue" if busy else "Train them one after the other"
@@ -171,10 +171,10 @@ class SweepDialog(QDialog):
 
     def _queue(self, *, starts: bool) -> None:
         tag = sweep_tag(self._session.library, self._base.name)
-        if not self._session.queue_training(self.specs(), tags=(tag,)):
+        if not self._session.queue.add(self.specs(), tags=(tag,)):
             return
         if starts:
-            self._session.start_queue()
+            self._session.queue.start()
         self.queued.emit(tag)
         self.accept()
 

@@ -71,7 +71,7 @@ class RunsPanel(QFrame):
             self._pages.addWidget(page)
         self._build()
         self._connect()
-        self.order.setCurrentIndex(max(self.order.findData(session.settings.get(_SORT_SETTING, "newest")), 0))
+        self.order.setCurrentIndex(max(self.order.findData(session.remembered.get(_SORT_SETTING, "newest")), 0))
         self._show_state()
 
     def _build(self) -> None:
@@ -101,7 +101,7 @@ class RunsPanel(QFrame):
         runs.clicked.connect(self._on_clicked)
         runs.rename_asked.connect(self.rename)
         runs.notes_asked.connect(self.edit_notes)
-        runs.delete_asked.connect(self._session.delete_runs)
+        runs.delete_asked.connect(self._session.runs.delete)
         runs.reveal_asked.connect(self._on_reveal)
         runs.resume_asked.connect(self.resume_asked)
         runs.chat_asked.connect(self.chat_asked)
@@ -130,7 +130,7 @@ class RunsPanel(QFrame):
     def _on_order(self, row: int) -> None:
         order = self.order.itemData(row)
         self.list.runs.set_order(order)
-        self._session.remember(_SORT_SETTING, order)
+        self._session.remembered.set(_SORT_SETTING, order)
 
     @Slot(QModelIndex)
     def _on_clicked(self, index: QModelIndex) -> None:
@@ -146,17 +146,17 @@ class RunsPanel(QFrame):
     @Slot(str)
     def rename(self, run_id: str) -> None:
         """Ask for a run's new name."""
-        run = self._session.look_up_run(run_id)
+        run = self._session.runs.look_up(run_id)
         if run is None:
             return
         name, agreed = QInputDialog.getText(self, "Rename run", "Name", text=run.name)
         if agreed and name.strip() != run.name:
-            self._session.rename_run(run_id, name)
+            self._session.runs.rename(run_id, name)
 
     @Slot(str)
     def edit_notes(self, run_id: str) -> None:
         """Open a run's notes and tags."""
-        run = self._session.look_up_run(run_id)
+        run = self._session.runs.look_up(run_id)
         if run is None:
             return
         tags = {tag for other in self.list.runs.all_runs for tag in other.tags}
@@ -166,6 +166,6 @@ class RunsPanel(QFrame):
 
     @Slot(str)
     def _on_reveal(self, run_id: str) -> None:
-        run = self._session.look_up_run(run_id)
+        run = self._session.runs.look_up(run_id)
         if run is not None and not reveal(run.folder):
-            self._session.notice.emit(f"No file manager could be opened. The run is in {run.folder}.")
+            self._session.notices.say(f"No file manager could be opened. The run is in {run.folder}.")

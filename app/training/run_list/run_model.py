@@ -45,7 +45,7 @@ class RunModel(QAbstractListModel):
     def __init__(self, session: Session, parent: QWidget) -> None:
         super().__init__(parent)
         self._session = session
-        self._index = session.run_index
+        self._index = session.runs.index
         self.all_runs: list[RunInfo] = []
         self.runs: list[RunInfo] = []
         self.is_read = False
@@ -57,7 +57,7 @@ class RunModel(QAbstractListModel):
         self._task.events_came.connect(self._on_read)
         self._task.done.connect(self._on_done)
         self._live_status = ""
-        session.training_changed.connect(self._on_training)
+        session.training.changed.connect(self._on_training)
         self._poll = QTimer(self, interval=_POLL_MS)
         self._poll.timeout.connect(self.look)
         self._poll.start()
@@ -127,8 +127,8 @@ class RunModel(QAbstractListModel):
     @Slot()
     def _on_training(self) -> None:
         """Find and sort anew where the training's status decides on that."""
-        state = self._session.training
-        status = state.status if state is not None and self._session.training_active else ""
+        state = self._session.training.state
+        status = state.status if state is not None and self._session.training.active else ""
         if status != self._live_status:
             self._live_status = status
             if self._query or self._order == "status":
@@ -188,14 +188,14 @@ class RunModel(QAbstractListModel):
 
     def status(self, run: RunInfo) -> str:
         """What the run is doing: live for the session's own, from its folder otherwise."""
-        state = self._session.training
-        return state.status if state is not None and self._session.is_current(run.id) else run.status
+        state = self._session.training.state
+        return state.status if state is not None and self._session.training.trains(run.id) else run.status
 
     def step(self, run: RunInfo) -> int:
         """How far it came."""
-        state = self._session.training
+        state = self._session.training.state
         # One that goes on has its step again once it is set up; until then its folder knows it.
-        is_told = state is not None and bool(state.total_steps) and self._session.is_current(run.id)
+        is_told = state is not None and bool(state.total_steps) and self._session.training.trains(run.id)
         return state.step if state is not None and is_told else run.step
 
     def step_words(self, run: RunInfo) -> str:

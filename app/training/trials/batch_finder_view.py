@@ -12,9 +12,9 @@ from PySide6.QtCore import Slot
 from app.kit.basics import label
 from app.kit.charts.chart import Chart
 from app.kit.theme import ThemeProvider
-from app.session.session import Session
+from app.session.training import Training
 from app.training.trials.finder_view import FinderView
-from app.training.trials.trials import TrialState
+from app.training.trials.trials import Trials, TrialState
 from models.number_words import counted, size_unit, size_words
 from models.settings.run_spec import RunSpec
 from models.training.trials.findings import BatchFound, BatchPoint
@@ -26,10 +26,11 @@ _ABOUT = (
 
 
 class BatchFinderView(FinderView):
-    """Shows the session's trial of batch sizes."""
+    """Shows the trial of batch sizes."""
 
-    def __init__(self, session: Session, theme: ThemeProvider) -> None:
-        super().__init__(session, theme, "batch", title="Find a batch size", about=_ABOUT, start="Try batch sizes")
+    def __init__(self, trials: Trials, training: Training, theme: ThemeProvider) -> None:
+        heading, start = "Find a batch size", "Try batch sizes"
+        super().__init__(trials, training, theme, "batch", title=heading, about=_ABOUT, start=start)
         self.speed = Chart(theme, margins=(16, 12, 24))
         self.memory = Chart(theme, x="Batch size (texts, logarithmic)", margins=(16, 12, 24))
         self._limit = pg.InfiniteLine(angle=0, movable=False, label="", labelOpts={"position": 0.12, "movable": False})
@@ -119,7 +120,7 @@ class BatchFinderView(FinderView):
             self.use.setToolTip(f"Batches of {size:,} texts, {accum:,} of them added up for each update")
 
     def _on_use(self) -> None:
-        changes = _changes(self._session.trial)
+        changes = _changes(self._trials.state)
         if changes:
             self.chosen.emit(changes)
 

@@ -14,7 +14,7 @@ ABOUT = About(title="Where it looks", shows="Rows look at columns.", source="One
 
 
 def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
-    export = ExportButton(session, theme, QLabel(), lambda: dict)
+    export = ExportButton(session.notices, theme, QLabel(), lambda: dict)
     head = PanelHead(theme, ABOUT, export)
     qtbot.addWidget(head)
     head.show()
@@ -32,7 +32,7 @@ def test_it_says_what_is_shown_and_on_asking_the_rest(qtbot: QtBot, session: Ses
 
 
 def test_controls_stand_between_the_title_and_the_export(qtbot: QtBot, session: Session, theme: ThemeProvider) -> None:
-    head = PanelHead(theme, ABOUT, ExportButton(session, theme, QLabel(), lambda: dict))
+    head = PanelHead(theme, ABOUT, ExportButton(session.notices, theme, QLabel(), lambda: dict))
     qtbot.addWidget(head)
     for name in ("first", "second"):
         head.add(QPushButton(name))

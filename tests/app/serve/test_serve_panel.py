@@ -41,9 +41,9 @@ class Shown:
         self.panel.show()
 
     def see(self, state: ServeState, chat: ChatModel | None = MODEL) -> None:
-        self.session._chat.model = chat
-        self.session._serve.state = state
-        self.session.serving_changed.emit()
+        self.session.chat.model = chat
+        self.panel.serving.state = state
+        self.panel.serving.changed.emit()
 
 
 @pytest.fixture

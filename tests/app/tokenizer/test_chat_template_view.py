@@ -90,8 +90,8 @@ def test_each_turn_begins_a_row(view: ChatTemplateView) -> None:
 
 def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
     assert not view._note.isVisible()
-    config = dataclasses.replace(session.design, context_length=64)
-    session.set_design(config)
+    config = dataclasses.replace(session.designs.current, context_length=64)
+    session.designs.set(config)
     view.turns.turns[1].editor.setPlainText("kite " * 40)
     expected, _ = encode_messages(bpe, view.turns.messages[2:], add_generation_prompt=True)
     assert view._note.text().startswith("The oldest 2 turns are left out")

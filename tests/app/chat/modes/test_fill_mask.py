@@ -30,8 +30,8 @@ def page(session: Session, theme: ThemeProvider, library: Library, byte_tokenize
 
 
 def open_encoder(page: FillMask, session: Session, until: Until) -> None:
-    session.open_chat_model("encoder-only")
-    until(lambda: session.chat_state == "ready")
+    session.chat.open("encoder-only")
+    until(lambda: session.chat.state == "ready")
     assert page.words == ""
 
 
@@ -102,7 +102,7 @@ def test_pseudo_perplexity_is_measured(page: FillMask, session: Session, heard: 
 def test_other_models_are_refused_in_a_sentence(page: FillMask, session: Session, until: Until) -> None:
     assert page.words.startswith("No model is open")
     open_encoder(page, session, until)
-    model = session.chat_model
+    model = session.chat.model
     assert model is not None
     bare = dataclasses.replace(model, config=dataclasses.replace(model.config, head="none"))
     assert page.refusal(bare) is not None

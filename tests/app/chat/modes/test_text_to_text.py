@@ -27,8 +27,8 @@ def page(
     page.resize(900, 600)
     page.show()
     assert page.words.startswith("No model is open")
-    session.open_chat_model("encoder-decoder")
-    until(lambda: session.chat_state == "ready")
+    session.chat.open("encoder-decoder")
+    until(lambda: session.chat.state == "ready")
     return page
 
 
@@ -80,12 +80,12 @@ def test_drawing(page: TextToText, session: Session, heard: Heard, until: Until)
     assert "x" in page.target.text()
     assert page.drawn_tokens.tokens._values[1] is None, "what was chosen was not drawn"
     page.grab()
-    assert session.chat_state == "ready"
+    assert session.chat.state == "ready"
     assert not heard.failures
 
 
 def test_decoders_are_refused(page: TextToText, session: Session, library: Library, byte_tokenizer: Tokenizer) -> None:
     put_model(library, byte_tokenizer, "decoder-only")
     assert page.words == ""
-    session._chat.close_model()
+    session.chat.close_model()
     assert page.words.startswith("No model is open")

@@ -38,8 +38,8 @@ def page(
     page.resize(900, 600)
     page.show()
     assert page.words.startswith("No model is open")
-    session.open_chat_model("decoder-only")
-    until(lambda: session.chat_state == "ready")
+    session.chat.open("decoder-only")
+    until(lambda: session.chat.state == "ready")
     return page
 
 

@@ -115,7 +115,7 @@ def test_other_sentences_are_read_as_one_types(page: MinimalPairs, qtbot: QtBot)
 def test_pictures_and_numbers_are_written(page: MinimalPairs, qtbot: QtBot, tmp_path: Path) -> None:
     page.export.export_to(tmp_path / "pair.png", "png")
     assert (tmp_path / "pair.png").stat().st_size > 10_000
-    with qtbot.waitSignal(page._session.notice, timeout=60_000):
+    with qtbot.waitSignal(page._session.notices.said, timeout=60_000):
         page.export.export_to(tmp_path / "pair.csv", "csv")
     reading = page.reading
     assert reading is not None
@@ -136,9 +136,9 @@ def test_without_an_open_model_that_is_said(page: MinimalPairs, qtbot: QtBot) ->
 
 def test_any_open_model_is_compared(page: MinimalPairs, qtbot: QtBot) -> None:
     session = page._session
-    run = next(run for run in session.list_runs() if "causal" in run.name)
-    with qtbot.waitSignal(session.chat_model_changed, timeout=60_000):
-        session.open_chat_model(run.id)
+    run = next(run for run in session.runs.list() if "causal" in run.name)
+    with qtbot.waitSignal(session.chat.model_changed, timeout=60_000):
+        session.chat.open(run.id)
     with qtbot.waitSignal(page.examiner.done, timeout=60_000):
         page.source._group.button(1).click()
     reading = page.reading
@@ -172,7 +172,7 @@ def test_models_are_grown_where_there_are_none(
     assert page.grow.cancel.isVisible()
     qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 2, timeout=60_000)
     assert not page.grow.isVisible()
-    assert [run.name for run in session.list_runs()] == ["Pronouns, causal", "Pronouns, encoder"]
+    assert [run.name for run in session.runs.list()] == ["Pronouns, causal", "Pronouns, encoder"]
     assert page.reading is not None
 
 
@@ -186,10 +186,10 @@ def test_growing_is_stopped_after_the_step(
     qtbot.waitUntil(lambda: page._answer is not None, timeout=60_000)
     page.grow.grow.click()
     qtbot.waitUntil(lambda: "step" in page.grow.words.text(), timeout=30_000)
-    with qtbot.waitSignal(session.training_ended, timeout=60_000):
+    with qtbot.waitSignal(session.training.ended, timeout=60_000):
         page.grow.cancel.click()
     assert not page.grow.growth.active
-    assert len(session.list_runs()) == 1
+    assert len(session.runs.list()) == 1
     qtbot.waitUntil(lambda: page._answer is not None and len(page._answer.models) == 1, timeout=60_000)
     assert page.grow.grow.text() == "Grow the causal model"
     assert row_sentence(page.reading, 0, 0, 0)  # type: ignore[arg-type]

@@ -38,10 +38,10 @@ def next_prompt(session: Session, library: Library, tokenizer: Tokenizer, until:
     put_model(library, tokenizer, "decoder-only", form=FORM, context_length=400)
     found = NextPrompt(session, session)
     assert found.outlook is None
-    session.open_chat_model("decoder-only")
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.is_chat_model
+    session.chat.open("decoder-only")
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.is_chat_model
     found.set_conversation(TALK)
     until(lambda: not found.busy)
     return found
@@ -203,11 +203,11 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settle
 def test_without_a_model_and_with_one_that_does_not_talk(
     panel: PromptingPanel, bar: ContextBar, session: Session, library: Library, tokenizer: Tokenizer, until: Until
 ) -> None:
-    session._chat.close_model()
+    session.chat.close_model()
     assert not panel.system.isEnabled()
     assert bar.words.text() == "No model is open"
     put_model(library, tokenizer, "encoder-only")
-    session.open_chat_model("encoder-only")
-    until(lambda: session.chat_state == "ready")
+    session.chat.open("encoder-only")
+    until(lambda: session.chat.state == "ready")
     assert "holds no conversations" in panel._template.text()
     assert not panel.edit.isEnabled()

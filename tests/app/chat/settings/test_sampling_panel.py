@@ -37,7 +37,7 @@ ALL = SamplingConfig(
 
 @pytest.fixture
 def panel(qtbot: QtBot, session: Session, theme: ThemeProvider) -> SamplingPanel:
-    panel = SamplingPanel(theme, SamplingPresets(session))
+    panel = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
     qtbot.addWidget(panel)
     panel.show()
     return panel

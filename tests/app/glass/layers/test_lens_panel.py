@@ -112,14 +112,19 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
 
 
 def test_a_model_that_learned_on_is_told_and_asked_anew(
-    panel: LensPanel, session: Session, focus: Focus, byte_tokenizer: Tokenizer, until: Until
+    panel: LensPanel,
+    session: Session,
+    focus: Focus,
+    byte_tokenizer: Tokenizer,
+    until: Until,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, tokenizer = open_random(session, "gpt2-tiny", byte_tokenizer)
     focus.show(text_of(tokenizer, "the cat sat on", 4))
     focus.lock(9)
     until(lambda: not panel.said and not panel.examiner.busy)
     before = panel.grid.table
-    session._chat._loaded = (model, tokenizer, 8)
+    monkeypatch.setattr(session.chat, "open_model", lambda: (model, tokenizer, 8))
     with torch.no_grad():
         model.embedding.weight.mul_(-1)
     focus.lock(10)

@@ -217,7 +217,7 @@ def test_pointing_tells_what_the_others_have_there(qtbot: QtBot, view: Tokenizer
 def test_costs_follow_the_design(view: TokenizerCompareView, session: Session, until: Until) -> None:
     compare_with(view, until, "byte")
     for name in ("gpt2-tiny", "llama-tiny"):
-        session.set_design(PRESETS[name], name)
+        session.designs.set(PRESETS[name], name)
         found = view.table.compared[1].cost
         design = PRESETS[name]
         assert found is not None
@@ -295,10 +295,10 @@ def test_the_library_is_followed(
     view: TokenizerCompareView, session: Session, until: Until, trained: dict[str, Tokenizer]
 ) -> None:
     compare_with(view, until, "byte", "word")
-    session.delete_tokenizer("word")
+    session.tokenizers.delete("word")
     until(lambda: list(view.shown.tokens) == ["bpe", "byte"])
     save_tokenizer(trained["unigram"], session.library, "word", {})  # another one of that name
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
     assert view.names == ["bpe", "byte"]
     (session.library.tokenizers / "word" / "tokenizer.json").write_text("{", encoding="utf-8")
     view.table.ticked.emit("word", True)
@@ -316,7 +316,7 @@ def test_without_others_it_says_what_to_do(
     until(lambda: view.shown.grid.text == "x")
     assert view.names == []
     save_tokenizer(trained["bpe"], session.library, "bpe", {})
-    session.library_changed.emit()
+    session.tokenizers.list_changed.emit()
     view.set_tokenizer(trained["bpe"], "bpe")
     assert "train or import one" in view.hint.text()
     view.set_text("")

@@ -33,7 +33,7 @@ def overlay(session: Session, theme: ThemeProvider, tiny_config: ModelConfig, qt
     make_run(session.library, tiny_config, "long", losses=[7 - i / 40 for i in range(200)], validations=(2.5, 2.25))
     wide = dataclasses.replace(tiny_config, d_model=64)
     make_run(session.library, wide, "short", losses=[6 - i / 33 for i in range(100)], validations=())
-    session.run_index.look()
+    session.runs.index.look()
     overlay = RunOverlay(session, theme)
     qtbot.addWidget(overlay)
     overlay.resize(1100, 700)
@@ -138,7 +138,7 @@ def test_a_lineage_leads_to_other_runs(
     qtbot.mouseClick(view.cards[0], Qt.MouseButton.LeftButton)
     assert asked == ["parent", "parent"]
     (folder / "run.json").write_text("{")
-    session.runs_changed.emit()
+    session.runs.changed.emit()
     until(lambda: view.lineage is None)
 
 

@@ -65,9 +65,9 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     tags: list[str] = []
     dialog.queued.connect(tags.append)
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
-    until(lambda: not session.queue_goes_on and not session.training_active)
+    until(lambda: not session.queue.goes_on and not session.training.active)
     assert tags == ["sweep-tiny"]
-    runs = session.run_index.look()
+    runs = session.runs.index.look()
     assert len(runs) == 4
     assert {run.tags for run in runs} == {("sweep-tiny",)}
     view = SweepView(session, theme)
@@ -113,8 +113,8 @@ def test_a_random_search_in_the_dialog(
     assert len(rates) == 7
     assert all(1e-5 <= rate <= 1e-1 for rate in rates)
     qtbot.mouseClick(dialog.wait, Qt.MouseButton.LeftButton)
-    assert len(session.waiting) == 7
-    assert not session.queue_goes_on
+    assert len(session.queue.waiting) == 7
+    assert not session.queue.goes_on
 
 
 def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
@@ -122,7 +122,7 @@ def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
 ) -> None:
     run = make_run(session.library, tiny_config, "a", losses=[3.0, 2.9], validations=(3.0,))
     make_run(session.library, tiny_config, "b", losses=[3.0, 2.9], validations=(2.8,))
-    session.run_index.look()
+    session.runs.index.look()
     view = SweepView(session, theme)
     qtbot.addWidget(view)
     view.show_runs(("a", "b"))
@@ -132,7 +132,7 @@ def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
     assert view.table.item(0, 0).text() == "b"
     with (run / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("val", 3, 1.5))
-    session.run_index.look()
-    list(session.run_index.measure())
+    session.runs.index.look()
+    list(session.runs.index.measure())
     view._look.timeout.emit()
     until(lambda: view.table.item(0, 0).text() == "a")

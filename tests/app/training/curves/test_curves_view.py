@@ -18,7 +18,6 @@ from pytestqt.qtbot import QtBot
 
 from app.kit.charts.chart import Chart
 from app.kit.theme import ThemeProvider
-from app.session.run_columns import run_columns
 from app.session.run_history import READING, RunHistory
 from app.session.session import Session
 from app.training.curves.layer_heat import LEVELS, in_order, layer_cells, ratio_words, short_name
@@ -286,7 +285,7 @@ def test_all_numbers_are_exported_whatever_is_shown(
     run = view._history
     zoom(view.loss.chart, 0.1)
     written: list[str] = []
-    session.notice.connect(written.append)
+    session.notices.said.connect(written.append)
     view.export.export_to(tmp_path / "run.csv", "csv")
     until(lambda: bool(written))
     with (tmp_path / "run.csv").open(newline="") as file:
@@ -304,13 +303,13 @@ def test_columns_have_a_row_for_each_step_at_which_anything_was_measured() -> No
     run = RunHistory()
     run.val.append({"step": 0, "tokens": 0, "elapsed_s": 0.0, "loss": 7.0})
     run.train.append({"step": 1, "tokens": 64, "elapsed_s": 0.5, "loss": 6.0})
-    columns = run_columns(run)
+    columns = run.columns()
     assert list(columns)[:4] == ["step", "tokens", "elapsed_s", "loss"]
     assert columns["step"].tolist() == [0, 1]
     assert columns["tokens"].tolist() == [0, 64]
     assert columns["val_loss"][0] == 7.0
     assert math.isnan(columns["loss"][0])
-    assert set(run_columns(history())) == set(columns) | {f"update_ratio:{name}" for name in LAYERS}
+    assert set(history().columns()) == set(columns) | {f"update_ratio:{name}" for name in LAYERS}
 
 
 def test_charts_are_exported_as_pictures(view: CurvesView, tmp_path: Path) -> None:
@@ -340,7 +339,7 @@ def test_the_next_launch_finds_the_choices_again(
     view.choices.smoother.setValue(73)
     view.choices.log.setChecked(True)
     view.choices.axes.setCurrentIndex(view.choices.axes.findData("elapsed_s"))
-    qtbot.waitUntil(lambda: session.settings.get("curves", {}) != {})
+    qtbot.waitUntil(lambda: session.remembered.get("curves", {}) != {})
     again = CurvesView(session, theme)
     qtbot.addWidget(again)
     choices = again.choices

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from app.session.device_memory import Room, budget, fit_of, of_room
+from app.session.device_memory import DeviceMemory, budget, fit_of, of_memory
 
 GB = 2**30
-CPU = Room(kind="cpu", label="CPU (2 cores)", n_bytes=10 * GB, is_free=True)
-CUDA = Room(kind="cuda", label="NVIDIA H100", n_bytes=80 * GB, bfloat16_from=256)
+CPU = DeviceMemory(kind="cpu", label="CPU (2 cores)", n_bytes=10 * GB, is_free=True)
+CUDA = DeviceMemory(kind="cuda", label="NVIDIA H100", n_bytes=80 * GB, bfloat16_from=256)
 
 
-def sentence(needed: int, room: Room) -> str:
-    return fit_of(needed, room).sentence.replace("\u00a0", " ")
+def sentence(needed: int, device_memory: DeviceMemory) -> str:
+    return fit_of(needed, device_memory).sentence.replace("\u00a0", " ")
 
 
 def test_what_fits_leaves_a_margin_for_the_estimate() -> None:
@@ -26,15 +26,15 @@ def test_what_fits_leaves_a_margin_for_the_estimate() -> None:
 def test_without_a_device_or_its_memory_nothing_is_promised() -> None:
     assert fit_of(GB, None).level == "unknown"
     assert "Torch is loading" in fit_of(GB, None).sentence
-    silent = Room(kind="mps", label="Apple GPU", n_bytes=None)
+    silent = DeviceMemory(kind="mps", label="Apple GPU", n_bytes=None)
     assert fit_of(GB, silent).level == "unknown"
     assert budget(silent) is None
-    assert of_room(GB, silent) == "1.00 GiB"
+    assert of_memory(GB, silent) == "1.00 GiB"
 
 
 def test_amounts_share_their_unit_where_they_can() -> None:
-    assert of_room(GB, CPU) == "1.00 of 10.0 GiB"
-    assert of_room(GB // 4, CPU) == "256 MiB of 10.0 GiB"
+    assert of_memory(GB, CPU) == "1.00 of 10.0 GiB"
+    assert of_memory(GB // 4, CPU) == "256 MiB of 10.0 GiB"
 
 
 def test_wide_models_are_trained_in_bfloat16_where_that_is_fast() -> None:

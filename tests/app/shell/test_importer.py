@@ -9,6 +9,7 @@ import pytest
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from app.shell.importer import ModelImporter
 from app.shell.main_window import MainWindow
 from models.events import Event, Progress, ReplyFinished, TokenMade
 from models.interop.export import export_hf
@@ -21,6 +22,11 @@ FAMILIES = {"encoder-only": "fill", "encoder-decoder": "answer", "decoder-only":
 """What each does in a chat; a decoder talks, since the exported tokenizer says how."""
 
 
+@pytest.fixture
+def importer(session: Session) -> ModelImporter:
+    return ModelImporter(session.library, session.runs, session.notices, session)
+
+
 def trained(session: Session, spec: RunSpec, until: Until, topology: str) -> str:
     """A tiny run of that topology; its id."""
     slots = {"norm_place": "post", "position": "learned", "norm": "layernorm", "bias": "all", "embedding_norm": True}
@@ -29,20 +35,26 @@ def trained(session: Session, spec: RunSpec, until: Until, topology: str) -> str
     model = dataclasses.replace(spec.model, topology=topology, **slots, **plain, **extra)
     if topology == "decoder-only":
         model = dataclasses.replace(model, norm_place="pre", embedding_norm=False, activation="gelu_tanh")
-    assert session.start_training(dataclasses.replace(spec, name=topology, model=model))
-    until(lambda: not session.training_active)
-    return session.list_runs()[0].id
+    assert session.training.start(dataclasses.replace(spec, name=topology, model=model))
+    until(lambda: not session.training.active)
+    return session.runs.list()[0].id
 
 
 def export(session: Session, run_id: str, folder: Path) -> None:
-    model, tokenizer = load_model(session.find_run(run_id).folder)
+    model, tokenizer = load_model(session.runs.find(run_id).folder)
     for _ in export_hf(model, tokenizer, folder):
         pass
 
 
 @pytest.mark.parametrize("topology", FAMILIES)
 def test_out_in_and_a_reply(
-    session: Session, heard: Heard, tiny_spec: RunSpec, until: Until, tmp_path: Path, topology: str
+    session: Session,
+    importer: ModelImporter,
+    heard: Heard,
+    tiny_spec: RunSpec,
+    until: Until,
+    tmp_path: Path,
+    topology: str,
 ) -> None:
     run_id = trained(session, tiny_spec, until, topology)
     assert not heard.failures
@@ -50,40 +62,40 @@ def test_out_in_and_a_reply(
     export(session, run_id, folder)
     events: list[Event] = []
     came: list[str] = []
-    session.import_events.connect(events.extend)
-    session.model_imported.connect(lambda run_id, name: came.append(run_id))
-    assert session.import_model(folder)
-    until(lambda: not session.importing)
+    importer.events_came.connect(events.extend)
+    importer.imported.connect(lambda run_id, name: came.append(run_id))
+    assert importer.start(folder)
+    until(lambda: not importer.busy)
     assert not heard.failures
     assert any(isinstance(event, Progress) and event.done == event.total for event in events)
     (run_id,) = came
-    assert session.find_run(run_id).status == "imported"
-    assert session.open_chat_model(run_id)
-    until(lambda: session.chat_state == "ready")
-    assert session.chat_model is not None
-    assert session.chat_model.mode == FAMILIES[topology]
-    assert session.send_chat("The [MASK] sat", SamplingConfig(max_tokens=4, temperature=0.0))
+    assert session.runs.find(run_id).status == "imported"
+    assert session.chat.open(run_id)
+    until(lambda: session.chat.state == "ready")
+    assert session.chat.model is not None
+    assert session.chat.model.mode == FAMILIES[topology]
+    assert session.chat.send("The [MASK] sat", SamplingConfig(max_tokens=4, temperature=0.0))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard.chat))
     made = [event for event in heard.chat if isinstance(event, TokenMade)]
     assert 1 <= len(made) <= 4
     if topology == "encoder-only":
         assert "·" in made[0].text  # the candidates, ranked
         heard.chat.clear()
-        session.send_chat("The cat sat", SamplingConfig())
+        session.chat.send("The cat sat", SamplingConfig())
         until(lambda: bool(heard.failures))
         assert "put it where a word is missing" in heard.failures[0]
 
 
 def test_a_folder_without_a_model_is_refused_and_leaves_nothing(
-    session: Session, heard: Heard, tmp_path: Path, until: Until
+    session: Session, importer: ModelImporter, heard: Heard, tmp_path: Path, until: Until
 ) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert session.import_model(empty)
+    assert importer.start(empty)
     until(lambda: bool(heard.failures))
     assert str(empty) in heard.failures[0]
-    assert not session.list_runs()
-    assert not session.importing
+    assert not session.runs.list()
+    assert not importer.busy
 
 
 def test_the_window_follows_an_import(
@@ -97,9 +109,9 @@ def test_the_window_follows_an_import(
     window.imports.start(folder)
     assert window.imports.progress is not None
     until(lambda: window.imports.progress is None)
-    assert any(run.status == "imported" for run in session.list_runs())
+    assert any(run.status == "imported" for run in session.runs.list())
     window.imports.start(folder)
     assert window.imports.progress is not None
     window.imports.progress.cancel()
-    until(lambda: not session.importing)
+    until(lambda: not window.imports.importer.busy)
     window.close()
