@@ -26,6 +26,8 @@ Linear = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 _SMALL = 2**16
 """Numbers in a matrix up to which a plain call is faster than strips: those pay where memory is what one waits for."""
+_N_STRIPS = 16
+"""Always as many, whatever the threads, so that a matrix is cut, and rounded, in one way; 4 to 32 are as fast."""
 
 
 class Product(Protocol):
@@ -42,20 +44,19 @@ class Product(Protocol):
 
 
 class Plain:
-    """The product with float32 weights (N, K), and the bias (N) where there is one; `crew` shares that with one token.
+    """The product with float32 weights (N, K), and the bias (N) where there is one.
 
-    Whoever does not let the crew do the step has one thread for what is left over of the strips.
+    Within `Crew.do`, one token's result is the same to the last bit by any number of threads.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, many: Linear, crew: Crew) -> None:
         self._weight, self._bias, self._many, self._crew = weight, bias, many, crew
         self._turned = weight.t()
-        n_strips = max(4, torch.get_num_threads())
-        n_rows = weight.size(0) // n_strips
+        n_rows = weight.size(0) // _N_STRIPS
         self._strips: Tensor | None = None  # (P, N/P, K), without the last rows where P is no divisor
         if weight.numel() > _SMALL and weight.is_contiguous() and n_rows:
-            self._strips = weight[: n_strips * n_rows].view(n_strips, n_rows, -1)
-            self._rest = weight[n_strips * n_rows :].t()  # (K, fewer than P)
+            self._strips = weight[: _N_STRIPS * n_rows].view(_N_STRIPS, n_rows, -1)
+            self._rest = weight[_N_STRIPS * n_rows :].t()  # (K, fewer than P)
 
     def __call__(self, x: Tensor) -> Tensor:
         if len(x) > 1:
