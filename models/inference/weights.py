@@ -48,7 +48,7 @@ def prepare_weights(model: AnyModel, kind: str) -> AnyModel:
     head = prepared.head
     if isinstance(head, LanguageHead):
         table = prepared.embedding.weight if head.weight is None else head.weight
-        prepared.head = _NarrowHead(head, narrow(table, head.bias))
+        prepared.head = NarrowHead(head, narrow(table, head.bias))
     return prepared
 
 
@@ -122,7 +122,7 @@ class Int8Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-class _NarrowHead(LanguageHead):
+class NarrowHead(LanguageHead):
     """With a matrix of its own, whether that is made of the embedding's table or not."""
 
     def __init__(self, head: LanguageHead, matrix: Bfloat16Linear | Int8Linear) -> None:
