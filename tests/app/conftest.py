@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -105,8 +106,13 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     gc.disable()
     gc.freeze()  # what stood before the test (some 240,000 objects) is not looked through after each
     yield
-    gc.collect()
     app = QApplication.instance()
+    if isinstance(app, QApplication):
+        # pytest-qt calls deleteLater, and no event loop runs in which that is done: each style sheet of the tests that
+        # follow would be applied to all widgets of those before.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    request.node.funcargs.clear()  # pytest lets go of what the test was given after this only
+    gc.collect()
     if isinstance(app, QApplication):
         left = [widget for widget in app.topLevelWidgets() if widget.isVisible()]
         for widget in left:
