@@ -41,7 +41,7 @@ class ExportButton(QPushButton):
         """What a file is called where the user does not say."""
         self.picture = picture
         """What a picture shows."""
-        self._session, self._theme, self._numbers = session, theme, numbers
+        self._session, self._theme, self.numbers = session, theme, numbers
         theme.set_icon(self, "export")
         self.setToolTip("Write the charts, or all the numbers behind them, into a file")
         menu = QMenu(self)
@@ -62,7 +62,7 @@ class ExportButton(QPushButton):
     def export_to(self, path: Path, kind: str) -> None:
         """Write a file; the session says whether it worked."""
         if kind in ("csv", "json"):
-            make_columns, write_numbers = self._numbers(), write_csv if kind == "csv" else write_json
+            make_columns, write_numbers = self.numbers(), write_csv if kind == "csv" else write_json
 
             def write() -> Path:
                 write_numbers(make_columns(), path)

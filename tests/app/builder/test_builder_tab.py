@@ -108,7 +108,7 @@ def test_marks_fade_or_last_where_movement_is_not_wanted(
     until(lambda: tab.form.row("position").glow == 0)
     monkeypatch.setattr(app.kit.forms.config_form, "prefers_reduced_motion", lambda: True)
     click_design(qtbot, tab, "llama-tiny")
-    assert tab.form._fading.state() == tab.form._fading.State.Stopped
+    assert tab.form.fading.state() == tab.form.fading.State.Stopped
     assert tab.form.row("position").glow == 1
     box(tab, "n_layer").setValue(5)
     assert tab.form.row("position").glow == 0, "until the next change"

@@ -48,13 +48,13 @@ def test_masks_are_filled_one_by_one(
     assert page.filled is not None
     assert [len(candidates) for candidates in page.filled.candidates] == [N_BEST, N_BEST]
     assert [len(bars.rows) for bars in page.masks.bars] == [N_BEST, N_BEST]
-    text = page._focus.text
+    text = page.focus.text
     assert text is not None
     assert text.words[text.n_prompt - 1] == "."
     tokens = page.fits.box.tokens
     masked = text.words.index("⟨mask⟩")
     qtbot.mouseClick(tokens, Qt.MouseButton.LeftButton, pos=tokens.rect_of(masked).center())
-    assert page._focus.locked == masked
+    assert page.focus.locked == masked
     chosen = page.filled.candidates[1][2].text
     page.masks.bars[1].chosen.emit(2)
     assert page.text == f"The cat sat <|mask|> the {chosen}t."
