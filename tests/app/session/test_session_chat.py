@@ -52,14 +52,14 @@ def test_a_reply_can_be_stopped(session: Session, heard: Heard, tiny_spec: RunSp
     session.open_chat_model(session.list_runs()[0].id)
     until(lambda: session.chat_state == "ready")
     # A tiny model fills its context within milliseconds, so nobody may look away between asking and stopping.
-    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
+    with qtbot.waitSignal(session.reply_ended):
         session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
         session.stop_chat()
         assert session.chat_state == "ready"  # at once, whatever the worker is at
     assert not session.reply_failed
     assert not any(isinstance(event, ReplyFinished) for event in heard.chat)
     assert not heard.failures
-    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
+    with qtbot.waitSignal(session.reply_ended):
         session.send_chat("The cat " * 500, SamplingConfig())
     assert session.reply_failed
 
@@ -73,7 +73,7 @@ def test_opening_another_model_ends_the_reply(
     session.open_chat_model(run_id)
     until(lambda: session.chat_state == "ready")
     # A tiny model fills its context within milliseconds, so nobody may look away between asking and opening.
-    with qtbot.waitSignal(session.reply_ended, timeout=60_000):
+    with qtbot.waitSignal(session.reply_ended):
         session.send_chat("The cat", SamplingConfig(max_tokens=100_000))
         session.open_chat_model(run_id)
     until(lambda: session.chat_state == "ready")

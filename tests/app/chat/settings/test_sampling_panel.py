@@ -66,7 +66,7 @@ def test_presets_are_chosen_saved_and_deleted(
     bar.save.trigger()
     assert bar.list.currentText() == "Mine"
     panel.slider("temperature").set_value(0.9)
-    panel._on_edited()
+    panel.slider("temperature").changed.emit(0.9)
     assert bar.list.currentText() == "Own settings"
     bar.list.activated.emit(bar.list.findText("Mine"))
     assert panel.config == ALL

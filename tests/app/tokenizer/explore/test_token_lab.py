@@ -224,7 +224,7 @@ def test_what_is_too_long_to_type_into_is_held_and_encoded(qtbot: QtBot, theme: 
     pasted = "the cat sat " * (LONGEST_LINE // 12 + 1)
     data = QMimeData()
     data.setText(pasted)
-    with qtbot.waitSignal(lab.encoded, timeout=60_000):
+    with qtbot.waitSignal(lab.encoded):
         lab.editor.insertFromMimeData(data)
     assert lab.text == lab.editor.text == "the 🌱 hat" + pasted
     assert lab.tokens is not None
@@ -275,7 +275,7 @@ def test_long_texts_are_encoded_beside_the_window_and_the_last_one_wins(qtbot: Q
     long = [f"{i} " + "the cat sat. " * (AT_ONCE_BYTES // 10) for i in range(4)]
     came: list[str] = []
     encoder.encoded.connect(lambda text, pieces: came.append(text[0]))
-    with qtbot.waitSignal(encoder.encoded, timeout=20_000):
+    with qtbot.waitSignal(encoder.encoded):
         for text in long:
             encoder.encode(bpe, text)
         assert came == []
@@ -290,7 +290,7 @@ def test_a_short_text_overtakes_a_long_one(qtbot: QtBot, bpe: Tokenizer) -> None
     encoder.encode(bpe, long[0])
     encoder.encode(bpe, "")
     assert came == [""]
-    with qtbot.waitSignal(encoder.encoded, timeout=20_000):
+    with qtbot.waitSignal(encoder.encoded):
         encoder.encode(bpe, long[1])
     assert came == ["", long[1]], "the first long one is heard of no more"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,7 +175,7 @@ def test_what_happened_is_marked(view: CurvesView) -> None:
     assert words == "stopped early: 5 validations without a new lowest loss, failed"
 
 
-def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot) -> None:
+def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
     event = TrainMetrics(
         step=201,
         total_steps=300,
@@ -199,10 +198,13 @@ def test_it_follows_a_run_that_grows(view: CurvesView, qtbot: QtBot) -> None:
     assert view.rate.read_out.text() == "0.002"
     assert view.speed.read_out.text() == "1,000", "no share of the peak where none was measured"
     qtbot.waitUntil(lambda: view.rest_until > 0)
-    view.rest_until = time.perf_counter() + 0.3
+    now = [view.rest_until]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    view.rest_until += 0.1
     view.history.add(dataclasses.replace(event, step=202))
     view.refresh()
     assert view.loss.raw.xData[-1] == 201, "the training has its time first"
+    now[0] += 0.2
     qtbot.waitUntil(lambda: view.loss.raw.xData[-1] == 202)
 
 
