@@ -155,6 +155,7 @@ def test_ticks_that_never_came_count_as_late(gap_ms: int, late: int, due: int) -
     assert late_and_due(gap_ms / 1000) == (late, due)
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_json_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,6 +115,7 @@ def test_any_filling(config: ModelConfig, tmp_path: Path) -> None:
     check_equal(config, tmp_path)
 
 
+@pytest.mark.slow
 def test_it_runs_on_its_own(tmp_path: Path) -> None:
     names = ["gpt2-tiny", "bert-tiny", "t5-tiny", "moe-tiny"]
     for name in names:

@@ -96,6 +96,7 @@ def by_component(model: AnyModel) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 @given(config=configs())
 @settings(max_examples=150, deadline=None)
 def test_parameters_are_exact(config: ModelConfig) -> None:
@@ -154,6 +155,7 @@ def test_windows_and_experts_save_work() -> None:
     assert seen == whole.n_layer * 4 * 256 * (256 - 7) * whole.d_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_activations_are_what_a_step_allocates(topology: str) -> None:
     torch.manual_seed(0)

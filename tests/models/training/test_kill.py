@@ -66,6 +66,7 @@ def assert_whole(run: RunFolder, reference: RunFolder) -> None:
     assert (last / "model.safetensors").read_bytes() == (expected / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_fifty_kills_at_random_moments(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """A real process, really killed: within steps, validations, samples and checkpoints."""
@@ -97,6 +98,7 @@ def test_fifty_kills_at_random_moments(tmp_path: Path, tiny_config: ModelConfig)
     assert library.list_runs()[0].status == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
 def test_a_machine_that_slept_goes_on(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """As far as a process can tell: it was stopped in the midst of its work, and time has passed."""

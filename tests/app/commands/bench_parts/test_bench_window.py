@@ -16,6 +16,7 @@ from app.kit.theme import ThemeProvider
 from models.settings.presets import PRESETS
 
 
+@pytest.mark.slow
 def test_lateness_is_measured_while_a_run_trains(
     text_file: Path, theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -31,6 +32,7 @@ def test_lateness_is_measured_while_a_run_trains(
     assert '"TrainMetrics"' in err
 
 
+@pytest.mark.slow
 def test_changed_slots_are_timed_for_every_preset(
     theme: ThemeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
