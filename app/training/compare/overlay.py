@@ -153,7 +153,8 @@ class RunOverlay(QWidget):
     def _read(self) -> None:
         folders: dict[str, Path] = {run_id: info.folder for run_id, info in self._runs.items()}
         if folders:
-            self.reading.drive(lambda: self._reader.read(folders))
+            held = dict(self.curves)
+            self.reading.drive(lambda: self._reader.read(folders, held))
 
     @Slot()
     def look_again(self) -> None:
