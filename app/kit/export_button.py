@@ -40,7 +40,7 @@ class ExportButton(QPushButton):
         """What a file is called where the user does not say."""
         self.picture = picture
         """What a picture shows."""
-        self._notices, self._theme, self._numbers = notices, theme, numbers
+        self._notices, self._theme, self.numbers = notices, theme, numbers
         theme.set_icon(self, "export")
         self.setToolTip("Write the charts, or all the numbers behind them, into a file")
         menu = QMenu(self)
@@ -61,7 +61,7 @@ class ExportButton(QPushButton):
     def export_to(self, path: Path, kind: str) -> None:
         """Write a file; what came of it is said."""
         if kind in ("csv", "json"):
-            make_columns, write_numbers = self._numbers(), write_csv if kind == "csv" else write_json
+            make_columns, write_numbers = self.numbers(), write_csv if kind == "csv" else write_json
 
             def write() -> Path:
                 write_numbers(make_columns(), path)

@@ -60,13 +60,13 @@ class DecodeView(QWidget):
         self.view = TokenView(theme)
         self.output = TextBox()
         self.skip_special = QCheckBox("Leave out special tokens")
-        self._counts = label("", "caption")
-        self._whole = label("", "caption", wrap=True)
+        self.counts = label("", "caption")
+        self.whole = label("", "caption", wrap=True)
         self._pages = QStackedWidget()
         tip = "The ids of the text that is explored, to change them"
         self.take = button("Take the text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
         tip = "Explore this text instead of the one at hand"
-        self.use = button("Use as the text", theme, self._on_use, icon="arrow-square-up", tip=tip)
+        self.use = button("Use as the text", theme, self.on_use, icon="arrow-square-up", tip=tip)
         self._task = LatestTask(self)
         self._encoder = Encoder(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
@@ -88,7 +88,7 @@ class DecodeView(QWidget):
         self.output.setAccessibleName("Text of the ids")
         self.output.setProperty("role", "mono")
         self.skip_special.setToolTip("As most programs do when they show what a model wrote")
-        copy = button("Copy", self._theme, self._copy, icon="copy", role="quiet", tip="Copy the text")
+        copy = button("Copy", self._theme, self.copy_text, icon="copy", role="quiet", tip="Copy the text")
         lines = column()
         lines.addLayout(row(label("Ids", "subheading"), None, self.take))
         lines.addWidget(self.ids, 1)
@@ -102,11 +102,11 @@ class DecodeView(QWidget):
         above, below = column(), column()
         title = label("Tokens", "subheading")
         title.setMinimumHeight(self.take.sizeHint().height())  # as high as the row beside it
-        above.addLayout(row(title, self._counts, None))
+        above.addLayout(row(title, self.counts, None))
         above.addWidget(pills, 1)
         below.addLayout(row(label("Text", "subheading"), None, self.skip_special, copy, self.use))
         below.addWidget(self.output, 1)
-        below.addWidget(self._whole)
+        below.addWidget(self.whole)
         upper.setLayout(above)
         lower.setLayout(below)
         right = QSplitter(Qt.Orientation.Vertical)
@@ -186,9 +186,9 @@ class DecodeView(QWidget):
         counts = [counted(n, "id"), counted(characters, "character")]
         if decoded.n_left_out:
             counts.append(f"{decoded.n_left_out:,} special left out of the text")
-        self._counts.setText(" · ".join(counts))
-        self._whole.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
-        self._whole.setVisible(self.output.holds)
+        self.counts.setText(" · ".join(counts))
+        self.whole.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
+        self.whole.setVisible(self.output.holds)
         self._pages.setCurrentWidget(self._found)
         self.decoded.emit()
 
@@ -198,11 +198,11 @@ class DecodeView(QWidget):
         self._trouble.setText(failure.sentence)
         self._forget(self._trouble)
 
-    def _copy(self) -> None:
+    def copy_text(self) -> None:
         if self.result is not None:
             QGuiApplication.clipboard().setText(self.result.text)
 
-    def _on_use(self) -> None:
+    def on_use(self) -> None:
         if self.result is not None:
             self.text_wanted.emit(self.result.text)
 

@@ -29,13 +29,13 @@ class TrainingTab(QWidget):
         self.new_run = NewRun(session, theme)
         self.run_view = RunView(session, theme)
         self.comparison = CompareRuns(session, theme)
-        self._pages = QStackedWidget()
+        self.pages = QStackedWidget()
         for page in (self.new_run, self.run_view, self.comparison):
-            self._pages.addWidget(page)
+            self.pages.addWidget(page)
         splitter = QSplitter()
         splitter.setChildrenCollapsible(False)
         splitter.addWidget(self._left())
-        splitter.addWidget(self._pages)
+        splitter.addWidget(self.pages)
         splitter.setStretchFactor(1, 1)
         splitter.setSizes([256, 1000])
         layout = QVBoxLayout(self)
@@ -80,7 +80,7 @@ class TrainingTab(QWidget):
     def show_new_run(self) -> None:
         """Show the form for a new run."""
         self.runs.choose("")
-        self._pages.setCurrentWidget(self.new_run)
+        self.pages.setCurrentWidget(self.new_run)
 
     def show_run(self, run_id: str) -> None:
         """Show a run of the list."""
@@ -96,17 +96,17 @@ class TrainingTab(QWidget):
     @Slot(str)
     def _on_run_chosen(self, run_id: str) -> None:
         if not run_id:
-            if not (self._pages.currentWidget() is self.run_view and self.run_view.live):
-                self._pages.setCurrentWidget(self.new_run)
+            if not (self.pages.currentWidget() is self.run_view and self.run_view.live):
+                self.pages.setCurrentWidget(self.new_run)
             return
         if self.run_view.run_id != run_id:
             self.run_view.show_run(run_id)
-        self._pages.setCurrentWidget(self.run_view)
+        self.pages.setCurrentWidget(self.run_view)
 
     @Slot(object)
     def _on_runs_selected(self, run_ids: tuple[str, ...]) -> None:
         self.comparison.show_runs(run_ids)
-        self._pages.setCurrentWidget(self.comparison)
+        self.pages.setCurrentWidget(self.comparison)
 
     @Slot()
     def _on_training(self) -> None:
@@ -124,7 +124,7 @@ class TrainingTab(QWidget):
             self._followed = ""
             if self._follows and not state.run_id:
                 self.run_view.show_run("")
-                self._pages.setCurrentWidget(self.run_view)
+                self.pages.setCurrentWidget(self.run_view)
                 self.runs.choose("")  # it is none of the list yet
         elif ended and self._looks_at(""):
             self.show_new_run()  # it ended before there was a run to see: a message says why
@@ -134,7 +134,7 @@ class TrainingTab(QWidget):
                 self.show_run(state.run_id)
 
     def _looks_at(self, run_id: str) -> bool:
-        return self._pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
+        return self.pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
 
     @Slot()
     def _show_queue(self) -> None:

@@ -14,7 +14,7 @@ from models.architecture.cache import KVCache
 from models.architecture.transformer import Decoder
 from models.inference.threads import ThreadTuner
 
-_FLOPS_AT_ONCE = {"cpu": 24e9}
+FLOPS_AT_ONCE = {"cpu": 24e9}
 """So many operations are short (a fifth of a second on two cores), and yet done at nearly full speed (measured at 135
 million parameters: pieces of 112 tokens take a twentieth longer than the whole at once, pieces of 48 an eighth)."""
 _FLOPS_ELSEWHERE = 2e12
@@ -25,7 +25,7 @@ def piece_size(model: Decoder) -> int:
     if model.config.rope_scaling == "dynamic":
         return model.config.context_length
     n = sum(parameter.numel() for block in model.blocks for parameter in block.parameters())
-    flops = _FLOPS_AT_ONCE.get(model.embedding.weight.device.type, _FLOPS_ELSEWHERE)
+    flops = FLOPS_AT_ONCE.get(model.embedding.weight.device.type, _FLOPS_ELSEWHERE)
     return max(16, int(flops / (2 * n)) // 16 * 16)
 
 

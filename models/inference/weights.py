@@ -60,7 +60,7 @@ def megabytes(model: nn.Module) -> float:
 
 def slower_reason(kind: str, device: torch.device) -> str:
     """Why weights of this kind cannot be fast on the device, as a sentence; '' where nothing is known against them."""
-    if kind == "int8" and (device.type != "cpu" or not _kernel_works()):
+    if kind == "int8" and (device.type != "cpu" or not kernel_works()):
         return (
             "There is no int8 kernel for this device, so int8 weights are widened for each token, which takes longer."
         )
@@ -113,7 +113,7 @@ class Int8Linear(nn.Module):
         rows = x.reshape(-1, x.size(-1)).bfloat16()  # (T, K)
         if self._n_added:
             rows = F.pad(rows, (0, self._n_added))
-        kernel = _kernel_works() and rows.device.type == "cpu" and len(rows) <= _FEW and not rows.requires_grad
+        kernel = kernel_works() and rows.device.type == "cpu" and len(rows) <= _FEW and not rows.requires_grad
         if kernel:
             y = _int8_kernel(rows, self.weight, self.scale).to(x.dtype)
         else:
@@ -143,7 +143,7 @@ class NarrowHead(LanguageHead):
 
 
 @functools.cache
-def _kernel_works() -> bool:
+def kernel_works() -> bool:
     """Whether torch has its int8 kernel here, and it multiplies right: it is no part of torch's public interface."""
     try:
         with torch.inference_mode():

@@ -49,8 +49,8 @@ class ChatList(QFrame):
         self._pages = QStackedWidget()
         self._none = EmptyState("No chats yet", "What you say is kept here.")
         clear = button("Show all chats", theme, self.search.clear, role="link", tip="Empty the search")
-        self._no_match = EmptyState("Nothing found", "No chat has all these words.", clear)
-        for page in (self.list, self._none, self._no_match):
+        self.no_match = EmptyState("Nothing found", "No chat has all these words.", clear)
+        for page in (self.list, self._none, self.no_match):
             self._pages.addWidget(page)
         top = row(self.new, self.take, self.more, spacing=2)
         top.setStretch(0, 1)
@@ -101,7 +101,7 @@ class ChatList(QFrame):
         self.list.set_items([_item(line) for line in lines], self._talk.chat.id)
         self._show_current()
         searching = bool(self.search.text().split())
-        self._pages.setCurrentWidget(self.list if lines else self._no_match if searching else self._none)
+        self._pages.setCurrentWidget(self.list if lines else self.no_match if searching else self._none)
         self.listed.emit()
 
     @Slot()

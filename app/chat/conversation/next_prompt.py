@@ -67,8 +67,8 @@ class NextPrompt(QObject):
         self.outlook: Outlook | None = None
         self.failure: Failure | None = None
         self._task = LatestTask(self)
-        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
-        self._patience.timeout.connect(self._work_out)
+        self.patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self.patience.timeout.connect(self._work_out)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(self._on_failed)
         session.chat.model_changed.connect(self.refresh)
@@ -101,9 +101,9 @@ class NextPrompt(QObject):
         """Work it out again, at the next pause in typing where that takes a while."""
         self._task.cancel()
         if self._takes_long:
-            self._patience.start()
+            self.patience.start()
         else:
-            self._patience.stop()
+            self.patience.stop()
             self._work_out()
 
     @property
@@ -116,7 +116,7 @@ class NextPrompt(QObject):
     @property
     def busy(self) -> bool:
         """Whether it is being worked out beside the window."""
-        return self._patience.isActive() or self._task.busy
+        return self.patience.isActive() or self._task.busy
 
     @Slot()
     def _work_out(self) -> None:

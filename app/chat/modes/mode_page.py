@@ -21,7 +21,7 @@ class ModePage(QWidget):
 
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._session, self._theme, self._focus = session, theme, focus
+        self._session, self._theme, self.focus = session, theme, focus
         self._read: ReadText | None = None
         self.body = QWidget()
         self._empty = EmptyState(*_NO_MODEL)
@@ -46,11 +46,11 @@ class ModePage(QWidget):
         """What the glass box shows as long as this page is the one in view."""
         self._read = read
         if self.isVisible():
-            self._focus.show(read)
+            self.focus.show(read)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        self._focus.show(self._read)
+        self.focus.show(self._read)
 
     @Slot()
     def model_is_new(self) -> None:

@@ -49,7 +49,7 @@ class PromptingPanel(QWidget):
         self.system.setTabChangesFocus(True)
         self.system.setFixedHeight(self.system.fontMetrics().lineSpacing() * _LINES + 2 * SPACE + 4)
         self.system.setToolTip("What the model is told before the conversation: who it is, and how to answer")
-        self._template = label("", "muted", wrap=True)
+        self.template = label("", "muted", wrap=True)
         self.problem = label("", "error", wrap=True)
         self.edit = button("Edit …", theme, self._edit, icon="code", tip="Look at the template, and change it")
         self.own = button("Use the model's own", theme, self._use_own, role="link", tip="Drop what was edited")
@@ -85,7 +85,7 @@ class PromptingPanel(QWidget):
         layout.addWidget(self.system)
         layout.addSpacing(SPACE)
         layout.addLayout(row(label("Chat template", "subheading"), None, self.edit))
-        layout.addWidget(self._template)
+        layout.addWidget(self.template)
         layout.addWidget(self.problem)
         layout.addLayout(row(self.own, None))
         layout.addSpacing(SPACE)
@@ -157,7 +157,7 @@ class PromptingPanel(QWidget):
         self.problem.setText(failure.sentence if failure is not None else "")
         self.problem.setVisible(failure is not None)
         self.own.setVisible(bool(self._prompting.template))
-        self._template.setText(self._template_words())
+        self.template.setText(self._template_words())
         outlook = self._next.outlook
         said = _said_by_template(outlook.given.messages, outlook.given.count(-1, 0)) if outlook is not None else 0
         self.system.setPlaceholderText(

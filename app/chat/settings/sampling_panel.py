@@ -45,11 +45,11 @@ class SamplingPanel(QWidget):
     def __init__(self, theme: ThemeProvider, presets: SamplingPresets, config: SamplingConfig | None = None) -> None:
         super().__init__()
         self._edited = False
-        self._sliders: dict[str, SliderRow] = {}
+        self.sliders: dict[str, SliderRow] = {}
         self.presets = PresetBar(presets, theme)
         self.stop = StopTexts(theme, *sampling_words("stop"))
         self.bias = BiasEditor(theme, *sampling_words("logit_bias"))
-        self._more = Section("More", theme, folded=True)
+        self.more = Section("More", theme, folded=True)
         self._settings = QWidget()
         self.why_not = label("", "muted", wrap=True)
         self._build()
@@ -71,19 +71,19 @@ class SamplingPanel(QWidget):
         more = QWidget()
         sliders = [self._make_slider(name) for name in _MORE]
         more.setLayout(column(*sliders, self.stop, self.bias, spacing=SPACE + SPACE // 2))
-        self._more.set_body(more)
-        layout.addWidget(self._more)
+        self.more.set_body(more)
+        layout.addWidget(self.more)
         layout.addStretch(1)
 
     @property
     def config(self) -> SamplingConfig:
         """The settings on screen."""
-        values: dict[str, Any] = {name: slider.value for name, slider in self._sliders.items()}
+        values: dict[str, Any] = {name: slider.value for name, slider in self.sliders.items()}
         return SamplingConfig(**values, seed=self.seed.value(), stop=self.stop.texts, logit_bias=self.bias.biases)
 
     def set_config(self, config: SamplingConfig) -> None:
         """Show `config`, without a signal."""
-        for name, slider in self._sliders.items():
+        for name, slider in self.sliders.items():
             slider.set_value(getattr(config, name))
         self.seed.setValue(config.seed)
         self.stop.set_texts(config.stop)
@@ -122,11 +122,11 @@ class SamplingPanel(QWidget):
 
     def set_context_length(self, n_tokens: int) -> None:
         """No reply can be longer than the model's context."""
-        self._sliders["max_tokens"].set_high(n_tokens)
+        self.sliders["max_tokens"].set_high(n_tokens)
 
     def slider(self, name: str) -> SliderRow:
         """The row that edits the field `name`."""
-        return self._sliders[name]
+        return self.sliders[name]
 
     def draw_seed(self) -> None:
         """Before a reply: take a new seed where the user wants one each time."""
@@ -136,7 +136,7 @@ class SamplingPanel(QWidget):
     def _make_slider(self, name: str) -> SliderRow:
         slider = sampling_slider(name)
         slider.changed.connect(self._on_edited)
-        self._sliders[name] = slider
+        self.sliders[name] = slider
         return slider
 
     def _seed_row(self) -> QVBoxLayout:
@@ -161,7 +161,7 @@ class SamplingPanel(QWidget):
         config, usual = self.config, SamplingConfig()
         self.presets.show_config(config)
         n_set = sum(getattr(config, name) != getattr(usual, name) for name in (*_MORE, "stop", "logit_bias"))
-        self._more.set_title(f"More: {n_set} set" if n_set else "More")
+        self.more.set_title(f"More: {n_set} set" if n_set else "More")
 
     @Slot()
     def _on_edited(self) -> None:

@@ -70,8 +70,8 @@ class EmbeddingsPage(GlassPanel):
         self.near = NeighbourList(theme)
         self._beside = QWidget()
         picture = Sheet(theme, self._heading, self.scatter, self._beside, parent=self)
-        self.head = PanelHead(theme, ABOUT, ExportButton(session.notices, theme, picture, self._numbers))
-        self._nothing = EmptyState("", "")
+        self.head = PanelHead(theme, ABOUT, ExportButton(session.notices, theme, picture, self.numbers))
+        self.nothing = EmptyState("", "")
         self._pages = QStackedWidget()
         self._both = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         self._build()
@@ -97,7 +97,7 @@ class EmbeddingsPage(GlassPanel):
         beside.addWidget(self.near)
         beside.addStretch(1)
         self._pages.addWidget(page)
-        self._pages.addWidget(self._nothing)
+        self._pages.addWidget(self.nothing)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -221,7 +221,7 @@ class EmbeddingsPage(GlassPanel):
         self._say("This cannot be shown", failure.sentence)
 
     def _say(self, heading: str, sentence: str) -> None:
-        self._nothing.set_words(heading, sentence)
+        self.nothing.set_words(heading, sentence)
         self._pages.setCurrentIndex(1)
 
     # -- Searching -----------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class EmbeddingsPage(GlassPanel):
         model = self._session.chat.model
         return f"{ABOUT.title} · {model.name}, step {self.examiner.step:,}" if model is not None else ABOUT.title
 
-    def _numbers(self) -> Callable[[], Columns]:
+    def numbers(self) -> Callable[[], Columns]:
         """Every token with its place on the map; those nearest to the chosen one with their cosines."""
         table, near = self._table, {id: cosine for id, _, cosine in self.near.rows}
 

@@ -66,7 +66,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         self._whole, self._has_scales = ((0.0, 1.0), (0.0, 1.0)), True
         self._window: tuple[float, float] | None = None
         self._heights: Heights = _between(0.0, 1.0)
-        self._own_height = False
+        self.has_own_height = False
         self._fitted = (0.0, 1.0)
         self._widest = "88,888"
         self.setMenuEnabled(False)
@@ -78,10 +78,10 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         if y:
             plot.setLabel("left", y)
         plot.disableAutoRange()
-        self._mark_lines, self._mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
-        self._cursor_line = pg.InfiniteLine(angle=90, movable=False)
-        self._said = pg.TextItem(anchor=(0.5, 0.5))
-        for item in (self._mark_lines, self._mark_ticks, self._cursor_line, self._said):
+        self.mark_lines, self.mark_ticks = pg.VTickGroup([], [0.0, 1.0]), pg.VTickGroup([], [0.0, _TICK])
+        self.cursor_line = pg.InfiniteLine(angle=90, movable=False)
+        self.message = pg.TextItem(anchor=(0.5, 0.5))
+        for item in (self.mark_lines, self.mark_ticks, self.cursor_line, self.message):
             self.addItem(item, ignoreBounds=True)
         self.set_marks(())
         self.show_cursor(None)
@@ -90,7 +90,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         view.sigRangeChangedManually.connect(self._on_moved)
         view.sigRangeChanged.connect(self._place_said)
         # Kept as a member: the proxy lives as long as the chart.
-        self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=60, slot=self._on_mouse)
+        self._mouse = pg.SignalProxy(self.scene().sigMouseMoved, rateLimit=60, slot=self.on_mouse)
         self.restyle()
         theme.theme_changed.connect(self.restyle)
 
@@ -102,11 +102,11 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         # As wide as any number will be, so that nothing moves when the numbers grow.
         width = QFontMetrics(theme.font(0.9)).horizontalAdvance(self._widest)
         self.getPlotItem().getAxis("left").setWidth(width + (2 * self._has_label + 1) * SPACE)
-        self._mark_lines.setPen(theme.pen("muted", style=Qt.PenStyle.DashLine))
-        self._mark_ticks.setPen(theme.pen("muted"))
-        self._cursor_line.setPen(theme.pen("text", alpha=0.6))
-        self._said.setColor(theme.theme.muted)
-        self._said.setFont(theme.font(0.9))
+        self.mark_lines.setPen(theme.pen("muted", style=Qt.PenStyle.DashLine))
+        self.mark_ticks.setPen(theme.pen("muted"))
+        self.cursor_line.setPen(theme.pen("text", alpha=0.6))
+        self.message.setColor(theme.theme.muted)
+        self.message.setFont(theme.font(0.9))
         self.show_scales(self._has_scales)
 
     # -- What is shown ----------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
     def show_window(self, window: tuple[float, float] | None) -> None:
         """Show the part between two x, or everything."""
-        self._window, self._own_height = window, False
+        self._window, self.has_own_height = window, False
         self._fit()
 
     @Slot()
@@ -155,8 +155,8 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
     def say(self, words: str) -> None:
         """Write words in the middle, "" for none."""
-        self._said.setText(words)
-        self._said.setVisible(bool(words))
+        self.message.setText(words)
+        self.message.setVisible(bool(words))
 
     def curve(self, *, smooth: bool = False) -> Curve:
         """A line. `smooth` draws fine edges: for lines without noise, since with it that is slow."""
@@ -166,16 +166,16 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
 
     def set_marks(self, lines: Sequence[float], ticks: Sequence[float] = ()) -> None:
         """Mark some x by dashed lines across the chart, others by ticks at its foot."""
-        for group, places in ((self._mark_lines, lines), (self._mark_ticks, ticks)):
+        for group, places in ((self.mark_lines, lines), (self.mark_ticks, ticks)):
             group.setXVals(places)
             group.setVisible(bool(places))
             group.update()
 
     def show_cursor(self, x: float | None) -> None:
         """Draw a line at this x, or none."""
-        self._cursor_line.setVisible(x is not None)
+        self.cursor_line.setVisible(x is not None)
         if x is not None:
-            self._cursor_line.setValue(x)
+            self.cursor_line.setValue(x)
 
     def zoom(self, factor: float, x: float) -> None:
         """Look closer (below 1) or from farther at what is around x."""
@@ -206,7 +206,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         if event is not None:  # pyqtgraph calls it without one while it is being made
             self._fit()
 
-    def _on_mouse(self, args: tuple[QPointF]) -> None:
+    def on_mouse(self, args: tuple[QPointF]) -> None:
         view = self.getPlotItem().getViewBox()
         self.pointed.emit(view.mapSceneToView(args[0]) if view.sceneBoundingRect().contains(args[0]) else None)
 
@@ -220,7 +220,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         slack = 1e-6 * (x1 - x0)
         everything = first <= x0 + slack and last >= x1 - slack
         self._window = None if everything else (first, last)
-        self._own_height = self._own_height or not np.allclose(heights, self._fitted, rtol=1e-6, atol=0.0)
+        self.has_own_height = self.has_own_height or not np.allclose(heights, self._fitted, rtol=1e-6, atol=0.0)
         self._fit()
         self.window_moved.emit(self._window)
 
@@ -235,7 +235,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
         per_y = (y1 - y0) / max(view.height() - top - below, 1.0)
         self.getPlotItem().getAxis("bottom").end = x1
         across, up = (x0 - left * per_x, x1 + right * per_x), (y0 - below * per_y, y1 + top * per_y)
-        if self._own_height:
+        if self.has_own_height:
             view.setRange(xRange=across, padding=0)
             return
         self._fitted = up
@@ -244,7 +244,7 @@ class Chart(pg.PlotWidget):  # type: ignore[misc]
     @Slot()
     def _place_said(self) -> None:
         (left, right), (low, high) = self.getPlotItem().getViewBox().viewRange()
-        self._said.setPos((left + right) / 2, (low + high) / 2)
+        self.message.setPos((left + right) / 2, (low + high) / 2)
 
 
 def _between(low: float, high: float) -> Heights:

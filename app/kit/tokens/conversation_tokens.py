@@ -74,7 +74,7 @@ class ChatTokenView(TokenView):
         super().paintEvent(event)
         if not self._asks:
             return
-        last = self._pill_rect(len(self._pieces) - 1)
+        last = self.pill_rect(len(self.pieces) - 1)
         width = self._words.metrics.horizontalAdvance(_GOES_ON) + 16
         place = QRect(last.right() + 8, last.top(), width, last.height())
         painter = QPainter(self.viewport())

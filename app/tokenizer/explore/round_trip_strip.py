@@ -62,16 +62,16 @@ class RoundTripStrip(QFrame):
         self._icon = QToolButton()
         self._state, self._change = ElidedLabel(), ElidedLabel()
         self._why = ElidedLabel()
-        self._list = DifferenceList(self)
+        self.differences = DifferenceList(self)
         tip = "Select this place in the text"
         self._find = button("Show it", theme, self.show_place, role="link", tip=tip)
-        self._all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
+        self.show_all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
         self._task = LatestTask(self)
         self._task.done.connect(self._show)
         self._task.failed.connect(self._on_failed)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._patience.timeout.connect(self._on_slow)
-        self._list.chosen.connect(self._on_chosen)
+        self.differences.chosen.connect(self._on_chosen)
         self._build()
         self._tell("", "Nothing to check yet", "")
 
@@ -96,7 +96,7 @@ class RoundTripStrip(QFrame):
             layout.addWidget(widget)
         layout.addWidget(self._why, 1)
         layout.addWidget(self._find)
-        layout.addWidget(self._all)
+        layout.addWidget(self.show_all)
 
     @property
     def words(self) -> str:
@@ -108,7 +108,7 @@ class RoundTripStrip(QFrame):
         """The text is another one and its tokens are on their way: what was known is not true of it."""
         self._task.cancel()
         self.result = None
-        self._list.hide()
+        self.differences.hide()
         self._patience.start()
 
     def set_encoded(self, tokenizer: Tokenizer | None, text: str, tokens: EncodedText | None) -> None:
@@ -134,8 +134,8 @@ class RoundTripStrip(QFrame):
     def open_list(self) -> None:
         """Show all places that differ."""
         if self.result is not None and self.result.differences:
-            self._list.set_result(self.result)
-            self._list.open_above(self)
+            self.differences.set_result(self.result)
+            self.differences.open_above(self)
 
     @Slot(int)
     def _on_chosen(self, number: int) -> None:
@@ -171,8 +171,8 @@ class RoundTripStrip(QFrame):
         self._change.setText(change_words(difference))
         self._change.show()
         self._find.show()
-        self._all.setText(f"All {n:,}" if self.result.complete else f"The first {n:,}")
-        self._all.setVisible(n > 1)
+        self.show_all.setText(f"All {n:,}" if self.result.complete else f"The first {n:,}")
+        self.show_all.setVisible(n > 1)
         self.setToolTip(f"{_UNEQUAL}\n{difference.sentence}")
         self.setCursor(Qt.CursorShape.PointingHandCursor)
 
@@ -182,7 +182,7 @@ class RoundTripStrip(QFrame):
         self._state.setText(words)
         self._why.setText(why)
         self._change.setText("")
-        for widget in (self._change, self._find, self._all):
+        for widget in (self._change, self._find, self.show_all):
             widget.hide()
         self.setToolTip("")
         self.unsetCursor()

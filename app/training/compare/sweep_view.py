@@ -86,9 +86,9 @@ class SweepView(QWidget):
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
         session.runs.changed.connect(self._compare)
-        self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self._compare)
-        self._look.start()
+        self.look_again = QTimer(self, interval=_LOOK_MS)
+        self.look_again.timeout.connect(self._compare)
+        self.look_again.start()
 
     @property
     def busy(self) -> bool:

@@ -48,12 +48,12 @@ class LayerHeat(RunChart):
         super().__init__(theme, Chart(theme, margins=(6, _ROOM, 6), below=_ROOM), title)
         self.chart.setAccessibleName("Update-to-weight ratio by layer")
         self.chart.setMinimumHeight(64)
-        self._image = pg.ImageItem(axisOrder="row-major")
-        self._image.setZValue(-10)
-        self.chart.addItem(self._image, ignoreBounds=True)
-        self._names: tuple[str, ...] = ()
+        self.image = pg.ImageItem(axisOrder="row-major")
+        self.image.setZValue(-10)
+        self.chart.addItem(self.image, ignoreBounds=True)
+        self.layer_names: tuple[str, ...] = ()
         self._layer: int | None = None
-        self._places, self._logs = np.empty(0), np.empty((0, 0))
+        self.places, self._logs = np.empty(0), np.empty((0, 0))
         self.body.addWidget(ScaleBar(theme, self.chart, theme.quantity_map, LEVELS, _MARKS, _USUAL))
         view = self.chart.getPlotItem().getViewBox()
         view.sigRangeChanged.connect(self._paint)
@@ -67,57 +67,57 @@ class LayerHeat(RunChart):
 
     def cell(self, row: int, layer: int) -> float:
         """The ratio of a row of `history.layers` for a layer, by its place in the model."""
-        return float(self.history.layers[self._names[layer]][row])
+        return float(self.history.layers[self.layer_names[layer]][row])
 
     def _draw(self) -> None:
         layers = self.history.layers
-        if set(self._names) != set(self.history.layer_names):
-            self._names = in_order(self.history.layer_names)
+        if set(self.layer_names) != set(self.history.layer_names):
+            self.layer_names = in_order(self.history.layer_names)
             self._restyle()
-        self._places = self.axis.of_rows(layers)
+        self.places = self.axis.of_rows(layers)
         with np.errstate(divide="ignore"):
-            ratios = [np.log10(layers[name]) for name in self._names]
+            ratios = [np.log10(layers[name]) for name in self.layer_names]
         logs = np.array(ratios).T if ratios else np.empty((len(layers), 0))
         self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
-        anything = len(self._places) > 0
+        anything = len(self.places) > 0
         self.chart.show_scales(anything)
         nothing = self.history.why_bare or ("Nothing measured yet" if len(self.history.train) < 2 else "Not measured")
         self.chart.say("" if anything else nothing)
-        self._image.setVisible(anything)
-        self.chart.show_range((0.0, self._length()), (0.0, float(len(self._names) or 1)))
+        self.image.setVisible(anything)
+        self.chart.show_range((0.0, self._length()), (0.0, float(len(self.layer_names) or 1)))
         self._paint()
 
     @Slot()
     def _paint(self) -> None:
-        if not len(self._places) or not self._names:
+        if not len(self.places) or not self.layer_names:
             return
         view = self.chart.getPlotItem().getViewBox()
         left, right = view.viewRange()[0]
-        cells = layer_cells(self._places, self._logs, left, right, max(int(view.width()), 1))
-        self._image.setImage(cells.values[::-1].astype(np.float32), autoLevels=False, levels=LEVELS)
-        self._image.setRect(QRectF(left, 0.0, right - left, float(len(self._names))))
+        cells = layer_cells(self.places, self._logs, left, right, max(int(view.width()), 1))
+        self.image.setImage(cells.values[::-1].astype(np.float32), autoLevels=False, levels=LEVELS)
+        self.image.setRect(QRectF(left, 0.0, right - left, float(len(self.layer_names))))
         mean = round(cells.n_mean)
         self.show_unit(f"each column the mean of {mean}" if mean > 1 else "")
 
     @Slot()
     def _write_names(self) -> None:
         """Write the layers' names, so many as have room, the first layer at the top."""
-        n = len(self._names)
+        n = len(self.layer_names)
         view = self.chart.getPlotItem().getViewBox()
         line = QFontMetrics(self._theme.font(0.9)).height()
         every = max(math.ceil(n * line / max(view.height(), 1.0)), 1)
-        ticks = [(n - i - 0.5, short_name(name)) for i, name in enumerate(self._names) if i % every == 0]
+        ticks = [(n - i - 0.5, short_name(name)) for i, name in enumerate(self.layer_names) if i % every == 0]
         self.chart.getPlotItem().getAxis("left").setTicks([ticks])
 
     def _words(self, row: int | None) -> str:
         layers, train = self.history.layers, self.history.train
-        if not len(layers) or not self._names:
+        if not len(layers) or not self.layer_names:
             return ""
         at = len(layers) - 1 if row is None else nearest_row(layers["step"], float(train["step"][row]))
         step = layers["step"][at]
         if self._layer is not None and row is not None:
-            return f"{self._names[self._layer]}, step {step:,.0f}: {ratio_words(self.cell(at, self._layer))}"
-        values = np.array([self.cell(at, layer) for layer in range(len(self._names))])
+            return f"{self.layer_names[self._layer]}, step {step:,.0f}: {ratio_words(self.cell(at, self._layer))}"
+        values = np.array([self.cell(at, layer) for layer in range(len(self.layer_names))])
         known = values[np.isfinite(values)]
         if not len(known):
             return "–"
@@ -125,7 +125,7 @@ class LayerHeat(RunChart):
 
     @Slot(object)
     def _on_pointed(self, place: QPointF | None) -> None:
-        n = len(self._names)
+        n = len(self.layer_names)
         self._layer = None if place is None or not n else min(max(math.floor(n - place.y()), 0), n - 1)
         super()._on_pointed(place)
         self.read_out.setText(self._words(self._row))
@@ -137,9 +137,9 @@ class LayerHeat(RunChart):
 
     @Slot()
     def _restyle(self) -> None:
-        self._image.setLookupTable(self._theme.quantity_map().getLookupTable(nPts=256))
+        self.image.setLookupTable(self._theme.quantity_map().getLookupTable(nPts=256))
         width_of = QFontMetrics(self._theme.font(0.9)).horizontalAdvance
-        self.chart.set_widest(max((short_name(name) for name in self._names), key=width_of, default="embedding"))
+        self.chart.set_widest(max((short_name(name) for name in self.layer_names), key=width_of, default="embedding"))
         self._write_names()
 
 

@@ -93,19 +93,21 @@ class LossChart(RunChart):
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
         self._vocab_size = 0
         self._measured: Mapping[str, float] = {}
-        self._smoothing, self._log = SMOOTHING, False
+        self._smoothing, self.is_log = SMOOTHING, False
         self.chart.setAccessibleName("Loss")
         self.setAccessibleName("Loss. Left and right read it, plus and minus look closer, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.read_out.setProperty("role", "small")
-        self._raw = self.chart.curve()
-        self._smooth = self.chart.curve(smooth=True)
-        self._val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
-        self.chart.addItem(self._val)
-        self._guess = ReferenceLine(self.chart, "The loss of a guess that gives every token the same probability")
-        self._frequencies = ReferenceLine(self.chart, "")
-        self._names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
-        for name in self._names:
+        self.raw = self.chart.curve()
+        self.smooth = self.chart.curve(smooth=True)
+        self.val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
+        self.chart.addItem(self.val)
+        self.uniform_guess = ReferenceLine(
+            self.chart, "The loss of a guess that gives every token the same probability"
+        )
+        self.frequencies = ReferenceLine(self.chart, "")
+        self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
+        for name in self.line_names:
             name.textItem.document().setDocumentMargin(1)
             self.chart.addItem(name, ignoreBounds=True)
         self._drawn = _NOTHING
@@ -151,7 +153,7 @@ class LossChart(RunChart):
 
     def set_log(self, on: bool) -> None:
         """Use a logarithmic axis, which shows late progress."""
-        self._log = on
+        self.is_log = on
         self.chart.getPlotItem().setLogMode(y=on)
         self.chart.show_window(self.chart.window)
         self.refresh()
@@ -165,12 +167,12 @@ class LossChart(RunChart):
         raw, dots = quantity.of(train[quantity.column]), quantity.of(val[quantity.column])
         smoothed = quantity.of(moving_average(train[quantity.column], self._smoothing)) if self._smoothing else raw
         anything = len(train) > 1
-        self._raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
-        self._raw.setData(x, raw)
-        self._smooth.setVisible(bool(self._smoothing))  # its fine edges cost peaks, the other line does not
-        self._smooth.setData(x, smoothed)
-        self._val.setData(x_val, dots)
-        self._val.setVisible(anything)
+        self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
+        self.raw.setData(x, raw)
+        self.smooth.setVisible(bool(self._smoothing))  # its fine edges cost peaks, the other line does not
+        self.smooth.setData(x, smoothed)
+        self.val.setData(x_val, dots)
+        self.val.setVisible(anything)
         self.chart.say("" if anything else self.history.why_bare or _NOTHING_YET)
         self._ends = (_last(smoothed), _last(dots))
         self._show_references(train if anything else Table(("loss", "bits_per_byte")))
@@ -185,9 +187,9 @@ class LossChart(RunChart):
         frequencies = quantity.of_nats(entropy, train) if len(train) else math.nan
         logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
         write = quantity.write if quantity is PERPLEXITY else "{:.2f}".format
-        self._guess.show(guess, f"uniform guess: {logarithm}{write(guess)}", log=self._log)
-        self._frequencies.show(frequencies, f"token frequencies: {write(frequencies)}", log=self._log)
-        self._frequencies.set_tip(
+        self.uniform_guess.show(guess, f"uniform guess: {logarithm}{write(guess)}", log=self.is_log)
+        self.frequencies.show(frequencies, f"token frequencies: {write(frequencies)}", log=self.is_log)
+        self.frequencies.set_tip(
             "The loss of the best guess that knows how often each token occurs, and nothing of what stands before it: "
             f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} tokens of the training data"
         )
@@ -209,9 +211,9 @@ class LossChart(RunChart):
         everything = np.concatenate((raw, smoothed, dots))
         whole = self.chart.window is None
         if whole:
-            references = np.array([self._guess.value, self._frequencies.value])
+            references = np.array([self.uniform_guess.value, self.frequencies.value])
             everything = np.concatenate((everything, references[np.isfinite(references)]))
-        if self._log:
+        if self.is_log:
             top = float(everything.max(initial=0.0)) or 1.0
             main = np.concatenate((smoothed, dots))
             lowest = float(main[main > 0].min(initial=math.inf))
@@ -243,36 +245,36 @@ class LossChart(RunChart):
         (_, right), (low, high) = view.viewRange()
         per_pixel = (high - low) / max(view.height(), 1.0)
         right -= self._right_margin() * view.viewPixelSize()[0]
-        self._guess.place_name(right)
-        apart = self._names[0].boundingRect().height() * per_pixel
+        self.uniform_guess.place_name(right)
+        apart = self.line_names[0].boundingRect().height() * per_pixel
         self._place_frequencies(right, low, apart)
         right += _GAP * view.viewPixelSize()[0]
         places: dict[int, float] = {}
         for i, value in enumerate(self._ends):
-            shown = math.isfinite(value) and (value > 0 or not self._log) and len(self.history.train) > 1
-            self._names[i].setVisible(shown)
+            shown = math.isfinite(value) and (value > 0 or not self.is_log) and len(self.history.train) > 1
+            self.line_names[i].setVisible(shown)
             if shown:
-                self._names[i].setText(f"{('training', 'validation')[i]} {self.quantity.write(value)}")
+                self.line_names[i].setText(f"{('training', 'validation')[i]} {self.quantity.write(value)}")
                 places[i] = self._height(value)
         if len(places) == 2 and abs(places[0] - places[1]) < apart:
             middle = max(sum(places.values()) / 2, low + apart)
             upper = 0 if places[0] >= places[1] else 1
             places = {upper: middle + apart / 2, 1 - upper: middle - apart / 2}
         for i, place in places.items():
-            self._names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
+            self.line_names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
 
     def _place_frequencies(self, right: float, low: float, line: float) -> None:
         """Above its line, or below where the curve ends above it or the other name stands there; not at all where there
         is no room. `low`: the lowest y that is seen, `line`: the height of a line of words."""
-        value, guess = (self._height(reference.value) for reference in (self._frequencies, self._guess))
+        value, guess = (self._height(reference.value) for reference in (self.frequencies, self.uniform_guess))
         late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]
         late = late[np.isfinite(late)]
         below = guess - value < 2 * line or (bool(len(late)) and self._height(float(np.median(late))) > value)
-        self._frequencies.place_name(right, below=below, fits=not below or value - line >= low)
+        self.frequencies.place_name(right, below=below, fits=not below or value - line >= low)
 
     def _height(self, value: float) -> float:
         """Where a value is upwards; NaN where it is nowhere."""
-        if not self._log:
+        if not self.is_log:
             return value
         return math.log10(value) if value > 0 else math.nan
 
@@ -293,16 +295,16 @@ class LossChart(RunChart):
     @Slot()
     def _restyle(self) -> None:
         theme, colors = self._theme, self._theme.theme
-        self._smooth.setPen(theme.pen("accent", width=2))
-        self._val.setSymbolPen(theme.pen("surface"))
-        self._val.setSymbolBrush(colors.validation)
-        self._guess.restyle(theme)
-        self._frequencies.restyle(theme)
-        for name, color in zip(self._names, (colors.accent, colors.validation), strict=True):
+        self.smooth.setPen(theme.pen("accent", width=2))
+        self.val.setSymbolPen(theme.pen("surface"))
+        self.val.setSymbolBrush(colors.validation)
+        self.uniform_guess.restyle(theme)
+        self.frequencies.restyle(theme)
+        for name, color in zip(self.line_names, (colors.accent, colors.validation), strict=True):
             name.setColor(color)
             name.fill = pg.mkBrush(colors.surface)  # a line behind would strike it through
             name.setFont(theme.font(0.9, bold=True))
-        self._raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
+        self.raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self._right_margin())
 
 

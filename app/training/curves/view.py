@@ -68,12 +68,12 @@ class CurvesView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._history = RunHistory()
+        self.history = RunHistory()
         self._run: ShownRun | None = None
         self._has_begun = True
         self._axis = RunAxis()
         self._row: int | None = None
-        self._marks = RunMarks(self._history, self._axis)
+        self.marks = RunMarks(self.history, self._axis)
         self.loss = LossChart(theme)
         self.rate = SmallChart(theme, "Learning rate", "lr", numbers=False, tip=_RATE_TIP)
         self.gradient = SmallChart(
@@ -95,13 +95,13 @@ class CurvesView(QWidget):
         )
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
         self._picture = self._make_picture()
-        self._place = ElidedLabel()
-        self._place.setProperty("role", "caption")
+        self.place = ElidedLabel()
+        self.place.setProperty("role", "caption")
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
         self.export = ExportButton(session.notices, theme, self._picture, self._numbers)
-        self._rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
+        self.rest_until, self._cpu_before, self._n_drawn = 0.0, 0.0, 0
         self._due = QTimer(self, singleShot=True)
         self._due.timeout.connect(self.refresh)
         self._painted = QTimer(self, singleShot=True, interval=0)  # Qt paints before timers that have no delay
@@ -119,7 +119,7 @@ class CurvesView(QWidget):
         self.loss.set_log(self.choices.log.isChecked())
 
     def _build(self) -> None:
-        bar = row(self._place, self.choices, self.whole, self.export, spacing=SPACE)
+        bar = row(self.place, self.choices, self.whole, self.export, spacing=SPACE)
         bar.setStretch(0, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
@@ -168,8 +168,8 @@ class CurvesView(QWidget):
 
     def show_run(self, run: ShownRun) -> None:
         """Show a run's curves."""
-        self._history = run.history
-        self._rest_until = 0.0
+        self.history = run.history
+        self.rest_until = 0.0
         self._on_pointed(None)
         self.export.name = f"{run.name or 'run'} curves"
         self._linked.show_whole()
@@ -187,12 +187,12 @@ class CurvesView(QWidget):
     @Slot()
     def refresh(self) -> None:
         """Draw what has come since: at once, or when the training had its time since the last drawing."""
-        rest = self._rest_until - time.perf_counter()
+        rest = self.rest_until - time.perf_counter()
         if rest > 0:
             self._due.start(math.ceil(1000 * rest))
             return
-        self._cpu_before, self._n_drawn = time.thread_time(), len(self._history.train)
-        if len(self._history.train) and not self._has_begun:
+        self._cpu_before, self._n_drawn = time.thread_time(), len(self.history.train)
+        if len(self.history.train) and not self._has_begun:
             self._show_loss()  # only now its folder says what was measured at first
         self._draw()
         self.samples.refresh()
@@ -203,15 +203,15 @@ class CurvesView(QWidget):
         if self._n_drawn < 2:
             return  # what is being read from the folder is shown as soon as it is there
         took = time.thread_time() - self._cpu_before
-        self._rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
+        self.rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
     def _draw(self) -> None:
-        self._axis = RunAxis.of(self.choices.axis, self._history.train)
-        self._marks = RunMarks(self._history, self._axis)
+        self._axis = RunAxis.of(self.choices.axis, self.history.train)
+        self.marks = RunMarks(self.history, self._axis)
         for chart in self.charts:
-            chart.draw(self._history, self._axis)
-            chart.chart.set_marks(self._marks.lines, self._marks.ticks if chart is self.loss else ())
-        self._place.setText(self._words(self._row))
+            chart.draw(self.history, self._axis)
+            chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
+        self.place.setText(self._words(self._row))
 
     @Slot()
     def _on_axis(self) -> None:
@@ -228,7 +228,7 @@ class CurvesView(QWidget):
         self._picture.setMinimumHeight(_CHARTS_HIGH * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
-        columns = self._history.columns()  # now: it may grow while they are written
+        columns = self.history.columns()  # now: it may grow while they are written
         return lambda: columns
 
     # -- The pointer ------------------------------------------------------------------------------------
@@ -240,10 +240,10 @@ class CurvesView(QWidget):
         for chart in self.charts:
             if chart is not self.sender():
                 chart.show_row(row)
-        self._place.setText(self._words(row))
+        self.place.setText(self._words(row))
 
     def _words(self, row: int | None) -> str:
-        train = self._history.train
+        train = self.history.train
         if not len(train):
             return ""
         at = len(train) - 1 if row is None else row
@@ -253,7 +253,7 @@ class CurvesView(QWidget):
         chart = self.loss.chart
         (left, right), width = chart.getPlotItem().getViewBox().viewRange()[0], chart.width()
         x, near = float(self._axis.of_rows(train)[row]), _NEAR * (right - left) / max(width, 1)
-        happened = self._marks.words_at(x - near, x + near)
+        happened = self.marks.words_at(x - near, x + near)
         return f"{words} · {happened}" if happened else words
 
 

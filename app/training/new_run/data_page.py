@@ -23,8 +23,8 @@ class RunDataPage(QWidget):
         self._draft = draft
         self.panel = DataPreviewPanel(theme)
         self.look = button("", theme, self._look, icon="eye", role="primary")
-        self._note = EmptyState("", "", self.look)
-        self._pages = Pages({"note": lambda: self._note, "panel": lambda: self.panel})
+        self.note = EmptyState("", "", self.look)
+        self._pages = Pages({"note": lambda: self.note, "panel": lambda: self.panel})
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._pages)
@@ -77,7 +77,7 @@ class RunDataPage(QWidget):
             self._look()
 
     def _say(self, heading: str, sentence: str, action: str) -> None:
-        self._note.set_words(heading, sentence)
+        self.note.set_words(heading, sentence)
         self.look.setText(action)
         self.look.setVisible(bool(action))
         self._pages.show_page("note")

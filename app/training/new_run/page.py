@@ -66,7 +66,7 @@ class NewRun(QWidget):
             button(
                 "Save…",
                 theme,
-                self._save,
+                self.save,
                 icon="floppy-disk",
                 role="quiet",
                 tip="Write all settings into a TOML file that “terrarium train” takes, on this or another computer",
@@ -172,7 +172,7 @@ class NewRun(QWidget):
         self.views.show_view(kind)
         self.draft.try_out(kind)
 
-    def _save(self) -> None:
+    def save(self) -> None:
         try:
             spec = self.draft.spec()
         except ValueError as error:

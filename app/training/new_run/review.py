@@ -102,7 +102,7 @@ class RunReview(QFrame):
         self.progress.setTextVisible(False)
         self.note = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
-        self._facts: dict[str, QLabel] = {}
+        self.facts: dict[str, QLabel] = {}
         self._estimated: tuple[object, int] | None = None
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, 2 * SPACE, 2 * SPACE, 2 * SPACE)
@@ -154,12 +154,12 @@ class RunReview(QFrame):
             number.setAlignment(Qt.AlignmentFlag.AlignRight)
             grid.addWidget(title, i, 0)
             grid.addWidget(number, i, 1)
-            self._facts[name] = number
+            self.facts[name] = number
         return grid
 
     def fact(self, name: str) -> str:
         """A number that is shown."""
-        return self._facts[name].text()
+        return self.facts[name].text()
 
     def show_run(self, model: ModelConfig, train: TrainConfig, problem: str, *, can_wait: bool) -> None:
         """Show what will run, why it cannot start ('' where it can), and whether it may be queued."""
@@ -171,10 +171,10 @@ class RunReview(QFrame):
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
         tokens = train.batch_size * train.grad_accum_steps * model.context_length
-        self._facts["parameters"].setText(short_count(cost.total_parameters(model), billion="B"))
-        self._facts["step"].setText(f"{tokens:,}")
-        self._facts["tokens"].setText(short_count(tokens * train.steps))
-        self._facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
+        self.facts["parameters"].setText(short_count(cost.total_parameters(model), billion="B"))
+        self.facts["step"].setText(f"{tokens:,}")
+        self.facts["tokens"].setText(short_count(tokens * train.steps))
+        self.facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
 
     def show_like(self, name: str) -> None:
         """Say whose settings it began with; '' for nobody's."""
@@ -206,16 +206,16 @@ class RunReview(QFrame):
         have = (on.n_bytes if on is not None else None) or 0
         level = "no" if measured is not None and not measured.fits else fit.level
         self.gauge.set_shares(needed / have if have else 0.0, level)
-        self._facts["memory"].setText(of_memory(needed, on))
+        self.facts["memory"].setText(of_memory(needed, on))
         set_role(self.origin, "pill", tone="ok" if measured is not None and measured.fits else "")
         self.origin.setText("measured" if measured is not None and measured.ms_per_step is not None else "estimated")
         known = measured is not None and measured.ms_per_step is not None
         for name in ("time", "per step", "speed"):
-            self._facts[name].setText(_NONE)
+            self.facts[name].setText(_NONE)
         if measured is not None and measured.ms_per_step is not None and measured.tokens_per_s is not None:
-            self._facts["time"].setText(duration(measured.seconds))
-            self._facts["per step"].setText(_milliseconds(measured.ms_per_step))
-            self._facts["speed"].setText(f"{short_count(measured.tokens_per_s)}/s")
+            self.facts["time"].setText(duration(measured.seconds))
+            self.facts["per step"].setText(_milliseconds(measured.ms_per_step))
+            self.facts["speed"].setText(f"{short_count(measured.tokens_per_s)}/s")
         too_much = level == "no"
         self.fit.setVisible(too_much and not trial.running)
         words = ""

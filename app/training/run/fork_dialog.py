@@ -66,7 +66,7 @@ class ForkDialog(QDialog):
         train = dataclasses.replace(run.spec.train, **(changes or {}))
         self.form = ConfigForm(train, theme, hidden=_FIXED, folded=("Optimizer", "Objective", "Watching"))
         self.form.set_inactive(inactive_fields(run.spec.model))
-        self._about = label("", "caption", wrap=True)
+        self.about = label("", "caption", wrap=True)
         self._problem = label("", "error", wrap=True)
         self.start = button(
             "Fork and train", theme, self._on_start, icon="git-fork", role="primary", tip="Train it now"
@@ -95,7 +95,7 @@ class ForkDialog(QDialog):
             name = label(words)
             name.setBuddy(field)
             layout.addLayout(column(name, field, spacing=SPACE // 2))
-        layout.addWidget(self._about)
+        layout.addWidget(self.about)
         layout.addWidget(separator())
         layout.addWidget(area, 1)
         layout.addWidget(self._problem)
@@ -138,7 +138,7 @@ class ForkDialog(QDialog):
         self._problem.setVisible(bool(problem))
         if not problem:
             step, steps = self.checkpoint.currentData(), self.form.config.steps
-            self._about.setText(f"The fork trains {counted(steps - step, 'step')} more, to step {steps:,}.")
+            self.about.setText(f"The fork trains {counted(steps - step, 'step')} more, to step {steps:,}.")
         self.start.setEnabled(not problem and not busy)
         self.start.setToolTip("Another run is being trained: add this one to the queue" if busy else "Train it now")
         self.wait.setEnabled(not problem)

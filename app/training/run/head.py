@@ -105,10 +105,10 @@ class RunHead(QFrame):
             role="quiet",
             tip="What this run was made from, as the run itself says",
         )
-        self._progress = QProgressBar()
-        self._progress.setRange(0, 1000)
-        self._progress.setTextVisible(False)
-        self._progress.setAccessibleName("Progress of the run")
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 1000)
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress of the run")
         self.count = label("", "mono-small")
         self.problem = label("", "error", wrap=True)
         self._build()
@@ -138,7 +138,7 @@ class RunHead(QFrame):
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
         lines.addLayout(title)
-        lines.addWidget(self._progress)
+        lines.addWidget(self.progress)
         lines.addWidget(self.problem)
         lines.addLayout(row(*buttons, None, self.settings))
 
@@ -217,8 +217,8 @@ class RunHead(QFrame):
         self.problem.setVisible(bool(sentence))
 
     def _show_progress(self, done: int, total: int, left: float | None, elapsed: float | None, *, steps: bool) -> None:
-        self._progress.setVisible(total > 0 or not steps)
-        self._progress.setValue(round(1000 * done / total) if total else 0)
+        self.progress.setVisible(total > 0 or not steps)
+        self.progress.setValue(round(1000 * done / total) if total else 0)
         words = [f"step {done:,} of {total:,}" if steps and total else percent(done / total) if total else ""]
         if elapsed is not None:
             words.append(f"{duration(elapsed)} trained")

@@ -64,8 +64,8 @@ class SweepDialog(QDialog):
         self.add = button(
             "Vary another setting", theme, self.add_axis, icon="plus", role="quiet", tip="One setting more"
         )
-        self._words = label("", "muted", wrap=True)
-        self._problem = label("", "error", wrap=True)
+        self.words = label("", "muted", wrap=True)
+        self.problem = label("", "error", wrap=True)
         self.wait = button(
             "Add to the queue", theme, self._on_wait, icon="queue", tip="Train them later, or after what is trained now"
         )
@@ -81,8 +81,8 @@ class SweepDialog(QDialog):
         layout.addLayout(self._lines)
         layout.addLayout(row(self.add, None))
         layout.addStretch(1)
-        layout.addWidget(self._words)
-        layout.addWidget(self._problem)
+        layout.addWidget(self.words)
+        layout.addWidget(self.problem)
         layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Train nothing"), self.wait, self.start))
         self.method.changed.connect(self._show)
         self.n.valueChanged.connect(self._show)
@@ -138,9 +138,9 @@ class SweepDialog(QDialog):
         except ValueError as error:
             problem = self._in_words(str(error))
         untouched = any(not axis.values.text().strip() for axis in self._axes)
-        self._problem.setText("" if untouched else problem)
-        self._problem.setVisible(bool(problem) and not untouched)
-        self._words.setText(
+        self.problem.setText("" if untouched else problem)
+        self.problem.setVisible(bool(problem) and not untouched)
+        self.words.setText(
             "Give each setting its values." if untouched else f"{counted(n, 'run')} in all." if n else ""
         )
         self._n_runs = n

@@ -64,7 +64,7 @@ class RunView(QWidget):
         self._session, self._theme = session, theme
         self._run_id = ""
         self._spec: RunSpec | None = None
-        self._history = RunHistory()
+        self.history = RunHistory()
         self._dirty = False
         self.forks = Forks(session.library, session.runs, session.training, session.queue, session.notices, self)
         self._tensorboard = TensorBoardExport(session.runs, session.notices, self)
@@ -73,7 +73,7 @@ class RunView(QWidget):
         layout = column(self.head, self.views, None)
         layout.setStretch(1, 1000)
         self.setLayout(layout)
-        self._follower = RunFollower(self)
+        self.follower = RunFollower(self)
         self._redraw = QTimer(self, interval=_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
         self._redraw.start()
@@ -100,9 +100,9 @@ class RunView(QWidget):
         head.sample_asked.connect(self._on_sample)
         head.discard_asked.connect(session.runs.discard_trained)
         head.export_asked.connect(self._on_export)
-        self._follower.loaded.connect(self._on_grown)
-        self._follower.grew.connect(self._on_grown)
-        self._follower.failed.connect(session.notices.refuse)
+        self.follower.loaded.connect(self._on_grown)
+        self.follower.grew.connect(self._on_grown)
+        self.follower.failed.connect(session.notices.refuse)
         session.training.changed.connect(self._on_training)
         session.training.events_came.connect(self._on_events)
         session.runs.changed.connect(self._show_state)
@@ -121,7 +121,7 @@ class RunView(QWidget):
         if run_id and info is None:
             return
         self._run_id = run_id
-        self._follower.stop()
+        self.follower.stop()
         self.views.setVisible(info is None or info.problem is None)  # the head says it; there is nothing else to see
         if info is not None and info.problem is not None:
             self._spec = None
@@ -130,11 +130,11 @@ class RunView(QWidget):
             return
         self._spec = self._session.runs.spec(run_id) if run_id else None
         is_live = info is None or self._session.training.trains(run_id)
-        history = self._history = self._session.training.history if is_live else RunHistory()
+        history = self.history = self._session.training.history if is_live else RunHistory()
         folder, name = (info.folder, info.name) if info is not None else (None, "")
         self.views.show_run(ShownRun(id=run_id, name=name, folder=folder, spec=self._spec, history=history))
         if folder is not None and not is_live:
-            self._follower.follow(folder, history)
+            self.follower.follow(folder, history)
         imported = info is not None and info.status == "imported"
         self.head.summary.setText(summary(self._spec, imported=imported) if self._spec is not None else "")
         self._show_state()
@@ -154,7 +154,7 @@ class RunView(QWidget):
             try:
                 self.head.show_resting(self._session.runs.find(self._run_id))
             except ValueError:  # it is gone: the list says so, and another page is shown
-                self._follower.stop()
+                self.follower.stop()
 
     # -- Following --------------------------------------------------------------------------------------
 
@@ -163,13 +163,13 @@ class RunView(QWidget):
         state = self._session.training.state
         if state is None or self._run_id not in ("", state.run_id):
             return
-        was_live = self._history is self._session.training.history
+        was_live = self.history is self._session.training.history
         if self._run_id != state.run_id or (self.live and not was_live):
             self.show_run(state.run_id)  # it has a folder now, or goes on
             return
-        if self._run_id and was_live and not self.live and not self._follower.is_following:
+        if self._run_id and was_live and not self.live and not self.follower.is_following:
             with contextlib.suppress(ValueError):  # from now on, another process may be the one that goes on with it
-                self._follower.follow(self._session.runs.find(self._run_id).folder, self._history)
+                self.follower.follow(self._session.runs.find(self._run_id).folder, self.history)
         self._show_state()
 
     @Slot(object)

@@ -54,15 +54,13 @@ def drawn(tab: BuilderTab) -> ModelConfig:
     return tab.views.diagram.config
 
 
-@pytest.mark.parametrize("name", list(PRESETS))
-def test_every_preset_can_be_chosen_and_fills_everything(
-    qtbot: QtBot, tab: BuilderTab, session: Session, name: str
-) -> None:
-    click_design(qtbot, tab, name)
-    assert session.designs.current == PRESETS[name] == tab.form.config == drawn(tab)
-    assert tab.form.problem == ""
-    assert tab.bar.train.isEnabled()
-    assert tab.list.current_key == name
+def test_every_preset_can_be_chosen_and_fills_everything(qtbot: QtBot, tab: BuilderTab, session: Session) -> None:
+    for name, preset in PRESETS.items():
+        click_design(qtbot, tab, name)
+        assert session.designs.current == preset == tab.form.config == drawn(tab), name
+        assert tab.form.problem == "", name
+        assert tab.bar.train.isEnabled(), name
+        assert tab.list.current_key == name
 
 
 def test_presets_stand_by_family_with_the_tiny_one_first(tab: BuilderTab) -> None:
@@ -108,7 +106,7 @@ def test_marks_fade_or_last_where_movement_is_not_wanted(
     until(lambda: tab.form.row("position").glow == 0)
     monkeypatch.setattr(app.kit.forms.config_form, "prefers_reduced_motion", lambda: True)
     click_design(qtbot, tab, "llama-tiny")
-    assert tab.form._fading.state() == tab.form._fading.State.Stopped
+    assert tab.form.fading.state() == tab.form.fading.State.Stopped
     assert tab.form.row("position").glow == 1
     box(tab, "n_layer").setValue(5)
     assert tab.form.row("position").glow == 0, "until the next change"

@@ -190,6 +190,7 @@ def test_a_sweep_prints_its_best_first(home: Path, capsys: pytest.CaptureFixture
     assert "with --random N" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
 def test_ctrl_c_stops_and_keeps_and_the_run_goes_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = home / "long.toml"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
@@ -21,6 +22,7 @@ from models.settings.sampling_config import SamplingConfig
 Until = Callable[[Callable[[], bool]], None]
 
 
+@pytest.mark.slow
 def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider, qtbot: QtBot, until: Until) -> None:
     session.training.quickstart_minutes = 0.02
     window = MainWindow(session, theme)

@@ -77,7 +77,7 @@ def test_on_it_says_where_and_how(shown: Shown, qtbot: QtBot) -> None:
     assert QGuiApplication.clipboard().text() == ON.url
     panel.copy_snippet.click()
     assert QGuiApplication.clipboard().text() == python_snippet(ON.url, "tiny", is_chat_model=True)
-    panel.way._group.button(1).click()
+    panel.way.buttons.button(1).click()
     panel.copy_snippet.click()
     assert QGuiApplication.clipboard().text() == curl_snippet(ON.url, "tiny", is_chat_model=True)
     assert panel.counts.text() == "none yet"

@@ -52,14 +52,14 @@ def test_a_reply_can_be_stopped(session: Session, heard: Heard, tiny_spec: RunSp
     session.chat.open(session.runs.list()[0].id)
     until(lambda: session.chat.state == "ready")
     # A tiny model fills its context within milliseconds, so nobody may look away between asking and stopping.
-    with qtbot.waitSignal(session.chat.reply_ended, timeout=60_000):
+    with qtbot.waitSignal(session.chat.reply_ended):
         session.chat.send("The cat", SamplingConfig(max_tokens=100_000))
         session.chat.stop()
         assert session.chat.state == "ready"  # at once, whatever the worker is at
     assert not session.chat.reply_failed
     assert not any(isinstance(event, ReplyFinished) for event in heard.chat)
     assert not heard.failures
-    with qtbot.waitSignal(session.chat.reply_ended, timeout=60_000):
+    with qtbot.waitSignal(session.chat.reply_ended):
         session.chat.send("The cat " * 500, SamplingConfig())
     assert session.chat.reply_failed
 
@@ -73,7 +73,7 @@ def test_opening_another_model_ends_the_reply(
     session.chat.open(run_id)
     until(lambda: session.chat.state == "ready")
     # A tiny model fills its context within milliseconds, so nobody may look away between asking and opening.
-    with qtbot.waitSignal(session.chat.reply_ended, timeout=60_000):
+    with qtbot.waitSignal(session.chat.reply_ended):
         session.chat.send("The cat", SamplingConfig(max_tokens=100_000))
         session.chat.open(run_id)
     until(lambda: session.chat.state == "ready")

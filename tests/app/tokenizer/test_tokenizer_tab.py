@@ -50,12 +50,12 @@ def test_training_from_a_file_ends_in_pills(tab: TokenizerTab, session: Session,
     assert tab.trainer.name.text() == "story-bpe-280"
     tab.trainer.train()
     assert tab.training.busy
-    assert tab.trainer._bar.isVisible()
+    assert tab.trainer.progress_bar.isVisible()
     until(lambda: session.tokenizers.name == "story-bpe-280")
     assert tab.views.explore.lab.isVisible()
     assert tab.list.current_key == "story-bpe-280"
     assert tab.views.explore.stats.number("tokens") == f"{tab.views.explore.lab.n_tokens:,}"
-    assert not tab.trainer._bar.isVisible()
+    assert not tab.trainer.progress_bar.isVisible()
     assert tab.trainer.name.text() == "story-bpe-280-2", "the next one gets a free name"
 
 
@@ -67,7 +67,7 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
     tab.trainer.cancel_asked.emit()
     until(lambda: not tab.training.busy)
     assert session.tokenizers.list() == []
-    assert not tab.trainer._bar.isVisible()
+    assert not tab.trainer.progress_bar.isVisible()
 
 
 def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
@@ -140,7 +140,7 @@ def test_the_form_offers_what_the_kind_can_do(tab: TokenizerTab) -> None:
     ):
         trainer.kind.setCurrentIndex(trainer.kind.findData(kind))
         assert trainer.options is not None
-        assert not hidden & set(trainer.options._rows)
+        assert not hidden & set(trainer.options.rows)
     trainer.kind.setCurrentIndex(trainer.kind.findData("bpe"))
     assert trainer.options is not None
     trainer.options.apply({"pre_tokenizer": "none", "min_frequency": 5})
@@ -148,12 +148,12 @@ def test_the_form_offers_what_the_kind_can_do(tab: TokenizerTab) -> None:
     assert trainer.options.config.pre_tokenizer == "digits", "none does not go with it"
     assert trainer.options.config.min_frequency == 5, "what was chosen stays"
     trainer.options.apply({"pre_tokenizer": "gpt2"})
-    assert "use digits or whitespace" in trainer._problem.text()
-    assert not trainer._start.isEnabled()
+    assert "use digits or whitespace" in trainer.problem.text()
+    assert not trainer.start_button.isEnabled()
     trainer.options.apply({"pre_tokenizer": "whitespace"})
-    assert trainer._start.isEnabled()
+    assert trainer.start_button.isEnabled()
     trainer.vocab.setValue(3)
-    assert "must lie between" in trainer._problem.text()
+    assert "must lie between" in trainer.problem.text()
 
 
 def test_options_reach_the_tokenizer_and_growth_is_measured(
@@ -168,7 +168,7 @@ def test_options_reach_the_tokenizer_and_growth_is_measured(
     trainer.vocab.setValue(290)
     assert trainer.options is not None
     trainer.options.apply({"normalizer": "lowercase", "pre_tokenizer": "gpt2"})
-    qtbot.mouseClick(trainer._start, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(trainer.start_button, Qt.MouseButton.LeftButton)
     until(lambda: session.tokenizers.name == "story-bpe-290")
     assert session.tokenizers.current is not None
     pieces = [piece.display for piece in token_pieces(session.tokenizers.current, "KITE 1984")]

@@ -134,7 +134,7 @@ def test_runs_are_renamed_deleted_and_brought_back(
     assert session.runs.list()[0].name == "better"
     qtbot.keyClick(tab.runs, Qt.Key.Key_Delete)
     assert session.runs.list() == []
-    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.pages.currentWidget() is tab.new_run
     undos[0]()
     assert tab.runs.runs.rowCount() == 1
 
@@ -181,9 +181,9 @@ def test_a_training_that_ends_before_it_has_a_run_leads_back_to_the_form(
 ) -> None:
     no_text = dataclasses.replace(tiny_spec, data=dataclasses.replace(tiny_spec.data, files=(str(tmp_path / "no"),)))
     session.training.start(no_text)
-    assert tab._pages.currentWidget() is tab.run_view
+    assert tab.pages.currentWidget() is tab.run_view
     until(lambda: not session.training.active)
-    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.pages.currentWidget() is tab.new_run
     assert not tab.run_view.head.stop.isEnabled()
 
 
@@ -201,12 +201,12 @@ def test_the_queue_takes_nobody_away_from_what_he_looks_at(
             and session.training.state.step > 0
         )
     )
-    assert tab._pages.currentWidget() is tab.run_view  # the one before it was looked at
+    assert tab.pages.currentWidget() is tab.run_view  # the one before it was looked at
     assert tab.run_view.live
     tab.show_new_run()
     session.training.stop()
     until(lambda: not session.training.active and not session.queue.waiting)
-    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.current_id == ""
 
 
@@ -215,13 +215,13 @@ def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
 ) -> None:
     session.training.start(tiny_spec)
     until(lambda: not session.training.active)
-    run, history = session.runs.list()[0], tab.run_view._history
-    until(lambda: tab.run_view._follower.is_loaded)
+    run, history = session.runs.list()[0], tab.run_view.history
+    until(lambda: tab.run_view.follower.is_loaded)
     pace = {"tokens_per_s": 1.0, "seconds_left": 0.0}
     row = TrainMetrics(step=13, total_steps=20, tokens=1, elapsed_s=9.0, loss=1.0, lr=1e-3, grad_norm=1.0, **pace)
     with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({"kind": "train", **dataclasses.asdict(row)}) + "\n")
-    tab.run_view._follower.look()
+    tab.run_view.follower.look()
     until(lambda: history.train["step"][-1] == 13)
 
 
@@ -236,7 +236,7 @@ def test_a_run_that_vanished_is_said_and_leaves_the_list(
     session.notices.said.connect(said.append)
     tab.run_view.show_run(run.id)
     assert "gone from the library" in said[0]
-    assert tab._pages.currentWidget() is tab.new_run
+    assert tab.pages.currentWidget() is tab.new_run
     assert tab.runs.runs.rowCount() == 0
 
 

@@ -25,7 +25,7 @@ SIZE = 16
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(prefill._FLOPS_AT_ONCE, "cpu", 1.0)
+    monkeypatch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 1.0)
 
 
 def decoder(**slots: object) -> Decoder:
@@ -45,7 +45,7 @@ def read(model: Decoder, ids: list[int], cache: PrefixCache | None = None) -> tu
 def test_pieces_are_as_long_as_the_model_is_small() -> None:
     assert piece_size(decoder()) == SIZE
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(prefill._FLOPS_AT_ONCE, "cpu", 12e9)
+        patch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 12e9)
         assert piece_size(decoder()) > 10_000
     assert piece_size(decoder(rope_scaling="dynamic", rope_factor=2.0)) == CONFIG.context_length
 

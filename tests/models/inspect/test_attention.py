@@ -141,7 +141,7 @@ def test_any_window_is_read_again_exactly(name: str, monkeypatch: pytest.MonkeyP
 def test_a_row_is_read_exactly_without_its_text_where_that_was_read_before(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(prefill._FLOPS_AT_ONCE, "cpu", 1.0)
+    monkeypatch.setitem(prefill.FLOPS_AT_ONCE, "cpu", 1.0)
     model, cache = make(PRESETS[name]), PrefixCache()
     ids = (IDS * 3)[:50]
     source = SOURCE if isinstance(model, EncoderDecoder) else ()

@@ -189,6 +189,7 @@ def test_an_evaluation_is_kept_with_its_run(tmp_path: Path) -> None:
         read_pronouns(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_and_asks_both(
     library: Library, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,11 +147,10 @@ def test_the_share_of_the_peak_follows_from_what_was_measured(library: Library, 
     run = make_run(library, tiny_config, steps=3)
     trainer = Trainer(run, library, device="cpu")
     rows = [event for event in trainer.events() if isinstance(event, TrainMetrics)]
-    context = trainer._context
-    assert context is not None
+    peak = trainer.context.peak_flops
     flops_per_token = 3 * sum(operations(tiny_config, 32).values()) / 32
     for row in rows:
-        assert row.peak_share == pytest.approx(row.tokens_per_s * flops_per_token / context.peak_flops, rel=1e-6)
+        assert row.peak_share == pytest.approx(row.tokens_per_s * flops_per_token / peak, rel=1e-6)
         assert row.peak_share is not None
         assert 0 < row.peak_share < 1
     assert rows[0].memory_bytes is not None

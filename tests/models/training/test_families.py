@@ -17,7 +17,7 @@ from models.architecture.trace import Trace
 from models.architecture.transformer import AnyModel, EncoderDecoder
 from models.data.corpus import build_examples_corpus, open_corpus
 from models.data.plain_objectives import restore
-from models.events import SampleMade, TokenMade, TrainMetrics, ValMetrics
+from models.events import RunStarted, SampleMade, TokenMade, TrainMetrics, ValMetrics
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.library.library import Library
@@ -248,9 +248,9 @@ def test_training_balances_the_router_and_the_loss_does_not_show_it(library: Lib
     run, _ = set_up(library, config, grad_accum_steps=2, steps=1, optimizer="adamw", grad_clip=0.0)
     trainer = Trainer(run, library, device="cpu")
     events = trainer.events()
-    while trainer._context is None:
-        next(events)
-    context, model = trainer._context, trainer.model
+    while not isinstance(next(events), RunStarted):
+        pass
+    context, model = trainer.context, trainer.model
     steps = compute_gradients(context, run.spec.train, 0)
     while True:
         try:

@@ -87,6 +87,7 @@ def unfinished(run: RunFolder) -> set[Path]:
     return set((run.folder / "checkpoints").glob(".tmp-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """A real process, really killed: every second time within a checkpoint, else wherever it is."""
@@ -119,6 +120,7 @@ def test_kills_within_checkpoints_and_at_random_moments(tmp_path: Path, tiny_con
     assert library.list_runs()[0].status == "finished"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGSTOP")
 def test_a_machine_that_slept_goes_on(tmp_path: Path, tiny_config: ModelConfig) -> None:
     """As far as a process can tell: it was stopped in the midst of its work, and time has passed."""

@@ -22,7 +22,7 @@ def test_chats_are_found_renamed_copied_and_exchanged(qtbot: QtBot, asked: Bench
     chats.search.setText("ben copy")
     qtbot.waitUntil(lambda: chats.list.count() == 1)
     chats.search.setText("nowhere")
-    qtbot.waitUntil(lambda: chats._no_match.isVisible())
+    qtbot.waitUntil(lambda: chats.no_match.isVisible())
     chats.search.clear()
     for ending in ("json", "md"):
         assert talk.shelf.export(first, tmp_path / f"chat.{ending}")

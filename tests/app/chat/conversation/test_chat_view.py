@@ -188,8 +188,8 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     assert focus.text is not None
     assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
     glass.set_on(True)
-    assert last(asked).bubble._pieces[0].isHidden()
-    assert len(glass._tokens) == 1
+    assert last(asked).bubble.pieces[0].isHidden()
+    assert len(glass.tokens) == 1
     first = focus.text
     focus.branch_asked.emit(4, 77)
     assert actor.begun == (10, 77)
@@ -206,7 +206,7 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     asked.show()
     assert focus.text is first
     glass.set_on(False)
-    assert not last(asked).bubble._pieces[0].isHidden()
+    assert not last(asked).bubble.pieces[0].isHidden()
     qtbot.mouseClick(last(asked).buttons.copy, Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "It is Ben."
 
@@ -215,7 +215,7 @@ def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Acto
     bench.composer.sent.emit("Who?")
     actor.begin(" Half")
     assert last(bench).note.text() == "1 token"
-    assert last(bench)._fresh.isHidden()
+    assert last(bench).fresh.isHidden()
     actor.session.chat.reply_failed = True
     actor.be("ready")
     actor.session.chat.reply_ended.emit()

@@ -125,7 +125,7 @@ def test_what_happens_when_it_is_full_is_said(
 
 def test_a_long_text_is_encoded_beside_the_window(next_prompt: NextPrompt, until: Until) -> None:
     next_prompt.set_written("x" * 25_000)
-    assert next_prompt._patience.isActive()
+    assert next_prompt.patience.isActive()
     until(lambda: next_prompt.outlook is not None and next_prompt.outlook.too_long)
 
 
@@ -185,14 +185,14 @@ def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settle
     assert outlook is not None
     given = outlook.given
     assert window.summary.text() == f"{len(given.ids)} tokens, {percent(len(given.ids) / 400)} of the context of 400"
-    assert len(window.view._pieces) == len(given.ids)
+    assert len(window.view.pieces) == len(given.ids)
     assert "by the template itself" in window.describe(0)
     assert "of message 3: User" in window.describe(int((given.sources == 2).argmax()))
     assert "what follows is the model's" in window.describe(len(given.ids) - 1)
     window.grab()
     next_prompt.set_prompting(Prompting(template="{{ no.such }}"))
     settled()
-    assert "fails" in window._nothing.words
+    assert "fails" in window.nothing.words
     next_prompt.set_prompting(Prompting())
     next_prompt.set_written("x" * 190)
     settled()
@@ -209,5 +209,5 @@ def test_without_a_model_and_with_one_that_does_not_talk(
     put_model(library, tokenizer, "encoder-only")
     session.chat.open("encoder-only")
     until(lambda: session.chat.state == "ready")
-    assert "holds no conversations" in panel._template.text()
+    assert "holds no conversations" in panel.template.text()
     assert not panel.edit.isEnabled()

@@ -140,7 +140,7 @@ def test_models_that_talk_are_told_the_system_prompt(
     qtbot.addWidget(page)
     heard: list[Event] = []
     page.control.events_came.connect(heard.extend)
-    page.control.start(lanes, "Who?", page._draw(), page._system())
+    page.control.start(lanes, "Who?", SamplingConfig(max_tokens=2), "Be kind.")
     until(lambda: not page.control.busy)
     started = [event.event for event in heard if isinstance(event, LaneReplied)]
     prompts = [byte_tokenizer.decode(event.prompt_ids) for event in started if isinstance(event, ReplyStarted)]

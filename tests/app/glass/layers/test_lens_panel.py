@@ -102,8 +102,8 @@ def test_a_click_tracks_a_token_and_another_lets_it_go(
     panel.track.setText("Q")
     qtbot.keyClick(panel.track, Qt.Key.Key_Return)
     until(lambda: any(chip.words.startswith("Q ") for chip in panel.chips.chips))
-    panel.scale._group.button(1).click()
-    panel.of._group.button(1).click()
+    panel.scale.buttons.button(1).click()
+    panel.of.buttons.button(1).click()
     assert ", over " in panel.split_title.text()
     panel.grid.setFocus()
     qtbot.keyClick(panel.grid, Qt.Key.Key_Right)
@@ -151,6 +151,6 @@ def test_the_numbers_are_written(
     assert len([row for row in rows if row.startswith("probability,")]) == 5 * 4 * 5  # places, layers, best tokens
     parts = [row.split(",") for row in rows if row.startswith("logit,")]
     assert [part[4] for part in parts][::7] == ["embedding", "biases"]
-    assert panel._answer is not None
-    assert panel._answer.split is not None
-    assert sum(float(part[-1]) for part in parts) == pytest.approx(panel._answer.split.total, abs=1e-4)
+    assert panel.answer is not None
+    assert panel.answer.split is not None
+    assert sum(float(part[-1]) for part in parts) == pytest.approx(panel.answer.split.total, abs=1e-4)

@@ -51,17 +51,17 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     (axis,) = dialog.axes
     axis.values.setText("0.000001, nonsense")
     assert not dialog.start.isEnabled()
-    assert dialog._problem.text().startswith("Learning rate must be a number")
+    assert dialog.problem.text().startswith("Learning rate must be a number")
     axis.values.setText("0.000001, 0.01")
     dialog.add_axis()
     second = dialog.axes[1]
     assert (second.name, second.setting.findData("train.objective")) == ("train.batch_size", -1)
     second.setting.setCurrentIndex(second.setting.findData("train.lr"))
     second.values.setText("1")
-    assert dialog._problem.text() == "Learning rate varies twice in this sweep: name it once."
+    assert dialog.problem.text() == "Learning rate varies twice in this sweep: name it once."
     second.setting.setCurrentIndex(second.setting.findData("train.seed"))
     second.values.setText("1, 2")
-    assert dialog._words.text() == "4 runs in all."
+    assert dialog.words.text() == "4 runs in all."
     tags: list[str] = []
     dialog.queued.connect(tags.append)
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
@@ -85,7 +85,7 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     view.plot.setFocus()
     qtbot.keyClick(view.plot, Qt.Key.Key_Right)
     assert "1 of 4: validation" in view.plot.accessibleDescription()
-    qtbot.mouseClick(view.plot, Qt.MouseButton.LeftButton, pos=view.plot._points(0)[0].toPoint())
+    qtbot.mouseClick(view.plot, Qt.MouseButton.LeftButton, pos=view.plot.points(0)[0].toPoint())
     assert len(asked) == 1
 
 
@@ -134,5 +134,5 @@ def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
         file.write(metrics_line("val", 3, 1.5))
     session.runs.index.look()
     list(session.runs.index.measure())
-    view._look.timeout.emit()
+    view.look_again.timeout.emit()
     until(lambda: view.table.item(0, 0).text() == "a")

@@ -87,7 +87,7 @@ def test_a_toml_file_takes_everything_along(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(path), ""))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
     wanted = form.draft.spec()
-    form._save()
+    form.save()
     assert "terrarium train run.toml" in heard.notices[-1]
     assert load_spec(path) == wanted
     form.set_spec(dataclasses.replace(wanted, train=dataclasses.replace(wanted.train, steps=7)))
@@ -119,7 +119,7 @@ def test_a_tokenizer_out_of_a_file_is_offered_by_its_path(form: NewRun, session:
 def test_the_data_is_looked_at_by_itself_where_the_tokenizer_exists(form: NewRun, until: Until) -> None:
     form.views.show_view("data")
     page: RunDataPage = form.views.pages.made["data"]
-    assert page._note.isVisible(), "never an empty page, not even for a moment"
+    assert page.note.isVisible(), "never an empty page, not even for a moment"
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Next token"
     assert page.panel.stats.number("training tokens").endswith(" k")
@@ -171,7 +171,7 @@ def test_the_cost_is_estimated_then_measured(form: NewRun, session: Session, unt
 
 def test_larger_text_cuts_no_number(form: NewRun, theme: ThemeProvider, qtbot: QtBot) -> None:
     theme.set_text_scale(1.5)
-    memory = form.review._facts["memory"]
+    memory = form.review.facts["memory"]
     memory.setText("28.8 GiB of 22.6 GiB")
     qtbot.waitUntil(lambda: memory.width() >= memory.sizeHint().width())
     qtbot.waitUntil(lambda: form.choices.horizontalScrollBar().maximum() == 0)  # one column: two have no room

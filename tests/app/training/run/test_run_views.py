@@ -55,7 +55,7 @@ def test_a_fork_from_the_head(tab: TrainingTab, session: Session, source: str, u
     assert dialog.form.config.steps == 24, "nothing is left from the run's end, so as many again"
     dialog.checkpoint.setCurrentIndex(1)
     assert dialog.form.config.steps == 12
-    assert dialog._about.text() == "The fork trains 4 steps more, to step 12."
+    assert dialog.about.text() == "The fork trains 4 steps more, to step 12."
     dialog.form.apply({"steps": 8})
     assert "give it more steps" in dialog.problem
     assert not dialog.start.isEnabled()
@@ -212,11 +212,11 @@ def test_of_an_imported_model_only_its_origin_is_shown(
     view.show_run("from elsewhere")
     assert view.views.current == "lineage"
     assert [view.views.bar.isTabEnabled(i) for i in range(5)] == [False] * 4 + [True]
-    assert (view.head.count.text(), view.head._progress.isHidden()) == ("", True)
+    assert (view.head.count.text(), view.head.progress.isHidden()) == ("", True)
     assert "seed" not in view.head.summary.text()
     view.show_run("trained")
     assert view.views.current == "doctor"
-    assert not view.head._progress.isHidden()
+    assert not view.head.progress.isHidden()
 
 
 def test_the_list_follows_the_status_of_the_training(

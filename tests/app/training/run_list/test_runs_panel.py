@@ -75,7 +75,7 @@ def test_runs_are_found_and_sorted(panel: RunsPanel, until: Until) -> None:
     panel.search.setText("tag:sweep diverged")
     assert names(panel) == "c"
     panel.search.setText("nothing like it")
-    assert panel._pages.currentWidget() is panel._no_match
+    assert panel.pages.currentWidget() is panel.no_match
     panel.search.clear()
     assert names(panel) == "abcd"
     panel.grab()
@@ -104,7 +104,7 @@ def test_several_runs_are_compared_or_deleted(panel: RunsPanel, session: Session
         "Compare 2 runs",
         "Delete 2 runs",
     ]
-    assert panel._compare.isVisibleTo(panel)
+    assert panel.compare_button.isVisibleTo(panel)
     panel.list.setFocus()
     qtbot.keyClick(panel.list, Qt.Key.Key_Delete)
     assert {run.name for run in session.runs.list()} == {"a", "c"}
@@ -138,7 +138,7 @@ def test_a_run_that_vanished_is_said_and_not_asked_about(
     panel: RunsPanel, session: Session, some_runs: list[Path], heard: Heard
 ) -> None:
     n = panel.list.runs.rowCount()
-    for do in (panel.rename, panel.edit_notes, panel._on_reveal):
+    for do in (panel.rename, panel.edit_notes, panel.on_reveal):
         shutil.move(some_runs[0], some_runs[0].parent.parent)
         do("a")
         assert "gone from the library" in heard.notices.pop()
