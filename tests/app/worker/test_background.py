@@ -55,10 +55,11 @@ def test_events_and_the_result_come_in_order_on_this_thread(task: LatestTask, un
 
 
 def test_only_the_newest_counts(task: LatestTask, until: Until) -> None:
-    heard, go, closed = Heard(task), threading.Event(), []
+    heard, begun, go, closed = Heard(task), threading.Event(), threading.Event(), []
 
     def slow() -> Generator[Event, None, str]:
         try:
+            begun.set()
             go.wait()
             yield Progress(done=0, total=1)
             return "slow"
@@ -66,6 +67,7 @@ def test_only_the_newest_counts(task: LatestTask, until: Until) -> None:
             closed.append(True)
 
     task.drive(slow)
+    until(begun.is_set)  # a generator that has not begun has nothing to close
     task.ask(lambda: "dropped")
     task.ask(lambda: "newest")
     go.set()
@@ -121,7 +123,7 @@ def test_quitting_does_not_wait_for_it(task: LatestTask, until: Until, qapp: QAp
             closed.set()
 
     task.drive(endless)
-    until(begun.is_set)  # a generator that has not begun has nothing to close
+    until(begun.is_set)
     qapp.aboutToQuit.emit()
     until(closed.is_set)
     assert not task.busy
