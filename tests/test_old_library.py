@@ -40,7 +40,7 @@ from models.runs.sweep_result import sweep_runs
 from models.settings.model_config import ModelConfig
 from models.settings.sampling_config import SamplingConfig
 from models.tokenizers import load_tokenizer, read_about
-from models.training.prepare import prepare_waiting
+from models.training.prepare import prepare_queued
 from models.training.trainer import Trainer
 
 OLD = Path(__file__).parent / "old_library"
@@ -129,7 +129,7 @@ def test_the_queue_waits_and_can_begin(library: Library, tmp_path: Path, monkeyp
     (corpus,) = list_corpora(library)
     (tmp_path / "stories.txt").write_text(corpus.read_text("train") + corpus.read_text("val"), "utf-8")
     monkeypatch.chdir(tmp_path)  # the item names its file as it is called there
-    run = result_of(prepare_waiting(library, queue, items[0]))
+    run = result_of(prepare_queued(library, queue, items[0]))
     assert (run.status, run.made_from("corpus")[:12]) == ("queued", corpus.sha)
     assert run.made_from("tokenizer") == run_of(library, "swept").made_from("tokenizer")
     assert [item.run for item in queue.items()] == [EXPECTED["runs"]["paused"]["id"]]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QVBoxLayout, QWidget
 
-from app.chat.conversation.starters import world_words
+from app.chat.conversation.starters import describe_world
 from app.kit.basics import button, row
 from app.kit.labels import ElidedCombo, ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -69,7 +69,7 @@ class ModelBar(QWidget):
         ]
         which, step = (model.which, model.step) if model is not None else ("", None)
         self.picker.set_choices(runs, self._live_name, which, step)
-        world = world_words(model)
+        world = describe_world(model)
         self.world.setText(world)
         self.world.setVisible(bool(world))
         self._show_state()
@@ -93,10 +93,10 @@ class ModelBar(QWidget):
             share = self._session.chat.loaded_share
             self.note.setText(f"Loading {self._session.chat.opening}…" + (f" {percent(share)}" if share else ""))
         else:
-            self.note.setText(_words(model) if model is not None else "")
+            self.note.setText(_describe_model(model) if model is not None else "")
 
 
-def _words(model: ChatModel) -> str:
+def _describe_model(model: ChatModel) -> str:
     at_step = f"step {model.step:,}, " if model.which == LIVE else ""
     weights = f" in {model.weights}" if model.weights != KINDS[0] else ""
     return f"{at_step}{short_count(model.n_parameters)} parameters{weights}, on {model.device}"
@@ -132,7 +132,7 @@ class ModelPicker(ElidedCombo):
                 self.addItem(f"{live_name}, in training now", LIVE)
                 self.setItemData(0, "The weights as they are at the step of each reply", Qt.ItemDataRole.ToolTipRole)
             for run in runs:
-                self.addItem(f"{run.name}, {_choice_words(run, step if run.id == current else None)}", run.id)
+                self.addItem(f"{run.name}, {_format_checkpoint(run, step if run.id == current else None)}", run.id)
                 self.setItemData(self.count() - 1, f"{run.status}, {run.id}", Qt.ItemDataRole.ToolTipRole)
             self.setCurrentIndex(self.findData(current) if current else -1)
         self.setEnabled(self.count() > 0)
@@ -144,7 +144,7 @@ class ModelPicker(ElidedCombo):
         return next(((run_id, self.itemText(i)) for i, run_id in enumerate(ids) if run_id != LIVE), ("", ""))
 
 
-def _choice_words(run: RunInfo, open_step: int | None) -> str:
+def _format_checkpoint(run: RunInfo, open_step: int | None) -> str:
     """The step of the checkpoint where it is known: a run that did not end well went on after its last."""
     if run.status == "imported" or (open_step is None and run.status not in _SAVED_AT_THE_END):
         return run.status

@@ -44,15 +44,15 @@ class ChatTab(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self.setProperty("role", "page")
-        self.talk = Conversation(session, self)
-        self.talk.draw = self._drawn_sampling
+        self.conversation = Conversation(session, self)
+        self.conversation.draw = self._drawn_sampling
         self.focus = Focus(self)
         self.next_prompt = NextPrompt(session, self)
-        self.chats = ChatList(self.talk, theme)
-        self.tree = ChatTree(self.talk, theme)
+        self.chats = ChatList(self.conversation, theme)
+        self.tree = ChatTree(self.conversation, theme)
         self.models = ModelBar(session, theme)
-        self.page = ChatPage(session, theme, self.talk, self.next_prompt)
-        self.replies = GlassReplies(session, self.talk, self.page.view, self.focus, theme)
+        self.page = ChatPage(session, theme, self.conversation, self.next_prompt)
+        self.replies = GlassReplies(session, self.conversation, self.page.view, self.focus, theme)
         self.sampling = SamplingPanel(theme, SamplingPresets(session.remembered, session.notices))
         self.prompting = PromptingPanel(session, theme, self.next_prompt)
         self.modes = ChatModes(session, theme, self.focus, self.page, self._drawn_sampling, self._system_prompt)
@@ -110,21 +110,21 @@ class ChatTab(QWidget):
         return panel
 
     def _connect(self) -> None:
-        session, talk = self._session, self.talk
+        session, conversation = self._session, self.conversation
         session.chat.model_changed.connect(self._on_model)
         self.models.picked.connect(self._on_model_picked)
         self.models.choices_changed.connect(self._on_choices)
-        self.page.newest_asked.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
-        self.page.train_asked.connect(lambda: session.tab_requested.emit("training"))
-        self.prompting.changed.connect(talk.set_prompting)
+        self.page.newest_requested.connect(lambda: self._on_model_picked(self.models.picker.newest_run[0]))
+        self.page.train_requested.connect(lambda: session.tab_requested.emit("training"))
+        self.prompting.changed.connect(conversation.set_prompting)
         self.modes.view_changed.connect(self._on_mode)
         self.side.view_changed.connect(self._show_sides)
         self.side.folded_changed.connect(self._on_folded)
         self.page.legend.chosen.connect(self.replies.set_quantity)
-        self.tree.went.connect(self.page.view.go_to)
-        for signal in (talk.chat_changed, talk.path_changed):
+        self.tree.navigated.connect(self.page.view.go_to)
+        for signal in (conversation.chat_changed, conversation.path_changed):
             signal.connect(self._on_path)
-        talk.chat_changed.connect(self._on_chat)
+        conversation.chat_changed.connect(self._on_chat)
         new = QShortcut(QKeySequence(QKeySequence.StandardKey.New), self, self._new_chat)
         new.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
@@ -141,7 +141,7 @@ class ChatTab(QWidget):
         if model is not None:
             usual = SamplingConfig(temperature=_TALK_TEMPERATURE if model.is_chat_model else _TEXT_TEMPERATURE)
             self.sampling.set_context_length(model.context_length)
-            advised = with_advice(usual, model.form.sampling)
+            advised = with_advice(usual, model.template_config.sampling)
             self.sampling.open_model(model.run_id, self._session.chat.tokenizer, advised)
 
     @Slot(str)
@@ -150,14 +150,14 @@ class ChatTab(QWidget):
             if not self._session.chat.open(which):
                 self.models.show_choices()
 
-        self.talk.when_free(open_it)
+        self.conversation.when_free(open_it)
 
     def _drawn_sampling(self) -> SamplingConfig:
         self.sampling.draw_seed()
         return self.sampling.config
 
     def _system_prompt(self) -> str:
-        return self.talk.chat.prompting.system
+        return self.conversation.chat.prompting.system
 
     # -- What is shown -------------------------------------------------------------------------------------------------
 
@@ -198,13 +198,13 @@ class ChatTab(QWidget):
 
     @Slot()
     def _on_chat(self) -> None:
-        self.prompting.set_prompting(self.talk.chat.prompting)
+        self.prompting.set_prompting(self.conversation.chat.prompting)
         self.page.composer.field.setFocus()
 
     @Slot()
     def _on_path(self) -> None:
         """The tree is of use where there are branches."""
-        chat = self.talk.chat
+        chat = self.conversation.chat
         self._branches.setVisible(len(chat.messages) > len(chat.path))
 
     def _new_chat(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import UsageError, add_common, add_weights, find_model, open_model, print_json
 from app.commands.replying import add_sampling_options, sampling_from, write_reply
 from models.chat.own_template import Message
-from models.chat.prompting import WHEN_FULL, Prompting
+from models.chat.prompting import WHEN_FULL, PromptSettings
 from models.events import Event, Notice, Phase, TokenMade
 from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 
@@ -46,8 +46,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--when-full",
         choices=tuple(WHEN_FULL),
-        default=Prompting().when_full,
-        help=f"what happens when the context is full: {_CHOICES}. Default: {Prompting().when_full}",
+        default=PromptSettings().when_full,
+        help=f"what happens when the context is full: {_CHOICES}. Default: {PromptSettings().when_full}",
     )
     add_sampling_options(parser)
     add_weights(parser)
@@ -58,7 +58,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Talk until the input ends."""
     sampling_from(args)  # what is wrong with the options is said before a model is read
-    prompting = Prompting(system=args.system, template=_template(args.template), when_full=args.when_full)
+    prompting = PromptSettings(system=args.system, template=_template(args.template), when_full=args.when_full)
     model, tokenizer, _ = open_model(args.model, args.device, args.weights)
     if model.config.topology == "encoder-only":
         raise ValueError("An encoder cannot talk: let it fill masks (`terrarium generate`), or choose another model.")
@@ -108,7 +108,7 @@ class _Chat:
         tokenizer: Tokenizer,
         template_config: ChatTemplateConfig,
         sampling: SamplingConfig,
-        prompting: Prompting,
+        prompting: PromptSettings,
         *,
         quiet: bool,
     ) -> None:
@@ -159,9 +159,9 @@ class _Chat:
     def _events(self, made: list[str]) -> Iterator[Event]:
         """The reply to all messages. Its texts go to `made`, so that an interrupted one is not lost, and what there is
         to say of the prompt to stderr."""
-        asked = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
+        request = ReplyRequest(messages=self.messages, sampling=self._sampling, prompting=self._prompting)
         for event in reply_events(
-            self._model, self._tokenizer, 0, self._template_config, asked, self._summaries, self._prefix_cache
+            self._model, self._tokenizer, 0, self._template_config, request, self._summaries, self._prefix_cache
         ):
             match event:
                 case Phase(name=name):

@@ -1,4 +1,4 @@
-"""`terrarium doctor`: what is wrong with a run, read from its log, and the command that starts the remedy."""
+"""`terrarium doctor`: diagnose a run from its log, with the commands that start the remedies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "doctor",
         help="what is wrong with a run, and what to do",
         description=__doc__,
-        epilog="Whatever is found, the exit code is 0.",
+        epilog="The exit code is 0 whatever is found.",
     )
     parser.add_argument("run_id", metavar="RUN", help="a run's path, id or name; it may still be training")
     add_common(parser)
@@ -65,7 +65,7 @@ def _report(folder: RunFolder, examination: Examination) -> str:
         if diagnosis.remedy is not None:
             lines += [f"  Remedy: {diagnosis.remedy.words}", f"    {remedy_command(folder.id, diagnosis.remedy)}"]
         lines.append("")
-    lines.append(f"Nothing is wrong with {folder.name}." if not examination.diagnoses else "In order:")
+    lines.append(f"Nothing is wrong with {folder.name}." if not examination.diagnoses else "Passed:")
     lines += [f"  {check.title}: {check.words}" for check in examination.checks if check.possible]
     missing = [check for check in examination.checks if not check.possible]
     if missing:

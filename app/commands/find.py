@@ -1,4 +1,4 @@
-"""`terrarium find`: a learning rate, a batch size, or what a run will cost, each found in a short trial."""
+"""`terrarium find`: find a learning rate, a batch size, or the cost of a run in a short trial."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from models.training.trials.findings import BatchFound, BatchPoint, LrFound
 
 DONE = 0
-_WHAT = {
+_KINDS = {
     "lr": "the learning rate: a short training in which it grows from far too small to far too large",
-    "batch": "the batch size: doubled until memory ends or nothing is gained",
-    "cost": "the memory and the time that a run will take: a few of its steps",
+    "batch": "the batch size: doubled until memory runs out or it is no longer faster",
+    "cost": "the memory and time of a run: measured in a few of its steps",
 }
 
 
@@ -33,8 +33,8 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         "find", help="find a learning rate, a batch size or a run's cost by trial", description=__doc__
     )
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
-    for name, words in _WHAT.items():
-        kind = kinds.add_parser(name, help=words, description=f"Find {words}. No run is made.")
+    for name, words in _KINDS.items():
+        kind = kinds.add_parser(name, help=words, description=f"Find {words}. No run is created.")
         add_spec_options(kind)
         add_common(kind)
     return parser
@@ -69,7 +69,7 @@ def _lr(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, An
     lines = [f"{point.lr:9.2e}  {point.smoothed:7.3f}" for point in found.points[:: max(1, len(found.points) // 24)]]
     lines = ["       lr  loss, smoothed (nats per token)", *lines]
     if found.suggestion is None:
-        lines.append("The loss hardly fell at any rate, so nothing can be suggested.")
+        lines.append("The loss hardly fell at any rate, so there is no suggestion.")
     else:
         muon = "" if found.muon_ratio is None else f" and muon_lr {found.suggestion * found.muon_ratio:.2g}"
         lines.append(
@@ -83,11 +83,11 @@ def _batch(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str,
     from models.training.trials.batch_finder import find_batch, found_sentence
 
     found: BatchFound = yield from find_batch(Library(), spec, device)
-    lines = ["batch_size  tokens/s  memory", *map(_batch_line, found.points), found_sentence(found)]
+    lines = ["batch_size  tokens/s  memory", *map(_format_batch, found.points), found_sentence(found)]
     return dataclasses.asdict(found), "\n".join(lines)
 
 
-def _batch_line(point: BatchPoint) -> str:
+def _format_batch(point: BatchPoint) -> str:
     if not point.fits:
         return f"{point.batch_size:10,}  {'does not fit' if point.is_tried else 'cannot fit (not tried)'}"
     memory = "–" if point.peak_bytes is None else size_words(point.peak_bytes)
@@ -106,10 +106,10 @@ def _cost(spec: RunSpec, device: str) -> Generator[Event, None, tuple[dict[str, 
     assert cost is not None
     facts = dataclasses.asdict(cost) | {"seconds": cost.seconds}
     del facts["spec"]
-    return facts, _cost_words(cost)
+    return facts, _format_cost(cost)
 
 
-def _cost_words(cost: RunCost) -> str:
+def _format_cost(cost: RunCost) -> str:
     of = "" if cost.available_bytes is None else f" of {size_words(cost.available_bytes)}"
     if not cost.fits or cost.ms_per_step is None:
         return f"It does not fit: about {size_words(cost.estimated_bytes)}{of} would be needed (estimated)."

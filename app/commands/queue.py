@@ -1,4 +1,4 @@
-"""`terrarium queue`: let runs wait, put them in order, and train them one after the other."""
+"""`terrarium queue`: queue runs, reorder them, and train them one after the other."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from app.commands.common import add_common, print_json
 from app.commands.interrupt import stop_on_interrupt
 from app.commands.progress import ProgressLine, drive
-from app.commands.train import add_spec_options, run_to_resume, spec_to_wait
+from app.commands.train import add_spec_options, run_to_resume, spec_to_queue
 from app.worker.failures import describe
 from models.events import Notice, RunStarted
 from models.library.library import Library
-from models.runs.run_queue import RunQueue, Waiting
+from models.runs.run_queue import RunQueue, QueuedRun
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,7 +28,7 @@ DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of something that waited. `run` is its folder's id, "" where it could not begin."""
+    """The result of a queue item. `run` is its id, "" where it could not start."""
 
     name: str
     run: str
@@ -40,23 +40,23 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "queue",
-        help="let runs wait, and train them one after the other",
+        help="queue runs, and train them one after the other",
         description=__doc__,
-        epilog="A run leaves the queue when it begins. One that was killed stays interrupted: `queue add --resume RUN` "
-        "lets it wait to go on.",
+        epilog="A run leaves the queue when it starts. One that was killed stays interrupted: `queue add --resume RUN` "
+        "queues it again.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="what waits, the next one first")
-    add = actions.add_parser("add", help="let a new run wait, or a run that goes on")
+    listing = actions.add_parser("list", help="list the queue, the next one first")
+    add = actions.add_parser("add", help="add a new run, or a run to resume")
     add_spec_options(add)
-    add.add_argument("--resume", metavar="RUN", help="let this run (path, id or name) wait to go on")
-    move = actions.add_parser("move", help="put one at another place")
+    add.add_argument("--resume", metavar="RUN", help="add this run (path, id or name), to be resumed")
+    move = actions.add_parser("move", help="move an item")
     move.add_argument("item", metavar="ITEM", help="its id, or its name")
     move.add_argument("place", type=int, metavar="PLACE", help="1 is the next one")
-    remove = actions.add_parser("remove", help="take one out")
+    remove = actions.add_parser("remove", help="remove an item")
     remove.add_argument("item", metavar="ITEM", help="its id, or its name")
     start = actions.add_parser(
-        "run", help="train all that waits, also what could not begin before; one that fails stops no other"
+        "run", help="train the whole queue, retrying items that could not start; a failure does not stop the others"
     )
     for action in (listing, add, move, remove, start):
         add_common(action)
@@ -64,7 +64,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked; of `run`, 1 where something failed, 130 where Ctrl-C stopped it (and it was saved)."""
+    """Do the action; `run` returns 1 where a run failed, 130 where Ctrl-C stopped one (and it was saved)."""
     library = Library()
     queue = RunQueue(library)
     match args.action:
@@ -76,28 +76,28 @@ def run(args: argparse.Namespace) -> int:
             queue.remove(_find(queue, args.item).id)
         case "run":
             return _run(args, library, queue)
-    show_waiting(queue.items(), as_json=args.json)
+    print_queue(queue.items(), as_json=args.json)
     return DONE
 
 
-def show_waiting(items: list[Waiting], *, as_json: bool) -> None:
-    """Print what waits."""
+def print_queue(items: list[QueuedRun], *, as_json: bool) -> None:
+    """Print the queue."""
     if as_json:
         rows = [{"id": item.id, "name": item.name, "run": item.run, "problem": item.problem} for item in items]
         print_json({"waiting": rows})
         return
-    for place, item in enumerate(items, start=1):
-        also = f"   could not begin: {item.problem}" if item.problem else "   goes on" if item.run else ""
-        print(f"{place:>3}  {item.id}  {item.name}{also}")
+    for number, item in enumerate(items, start=1):
+        also = f"   could not start: {item.problem}" if item.problem else "   resumes" if item.run else ""
+        print(f"{number:>3}  {item.id}  {item.name}{also}")
     if not items:
-        print("Nothing waits.")
+        print("The queue is empty.")
 
 
 def work_through(library: Library, queue: RunQueue, device: str, line: ProgressLine) -> tuple[list[Outcome], bool]:
-    """Train all that waits, one after the other; what became of each, and whether Ctrl-C ended it.
+    """Train all queue items, one after the other; returns their results, and whether Ctrl-C stopped it.
 
     Raises:
-        ValueError: where another window or command is at it.
+        ValueError: where another window or command is working through the queue.
     """
     outcomes: list[Outcome] = []
     with queue.draining():
@@ -111,28 +111,28 @@ def work_through(library: Library, queue: RunQueue, device: str, line: ProgressL
 
 def _add(args: argparse.Namespace, library: Library, queue: RunQueue) -> None:
     if args.resume is None:
-        queue.add_new([spec_to_wait(args)])
+        queue.add_new([spec_to_queue(args)])
         return
     run = run_to_resume(args, library)
     if run.folder != library.runs / run.id:
         raise ValueError(
-            f"{run.folder} is no run of the library {library.home}, so it cannot wait: use train --resume."
+            f"{run.folder} is not in the library {library.home}, so it cannot be queued: use train --resume."
         )
     queue.add_run(run.id, run.name)
 
 
-def _find(queue: RunQueue, text: str) -> Waiting:
+def _find(queue: RunQueue, text: str) -> QueuedRun:
     items = queue.items()
     for item in items:
         if text in (item.id, item.name):
             return item
     names = ", ".join(repr(item.name) for item in items[:5])
-    raise ValueError(f"Nothing called {text!r} waits: " + (f"there is {names}." if names else "the queue is empty."))
+    raise ValueError(f"{text!r} is not in the queue: " + (f"it has {names}." if names else "it is empty."))
 
 
 def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
-    with queue.draining():  # else it is for whoever works through it to say
-        queue.try_all_again()
+    with queue.draining():  # else the process that works through it decides what to retry
+        queue.retry_all()
     with ProgressLine(as_json=args.json) as line:
         outcomes, interrupted = work_through(library, queue, args.device, line)
     if args.json:
@@ -141,35 +141,35 @@ def _run(args: argparse.Namespace, library: Library, queue: RunQueue) -> int:
         for outcome in outcomes:
             print(f"{outcome.status:<9}  {outcome.name}  {outcome.problem or library.runs / outcome.run}")
         if not outcomes:
-            print("Nothing waits.")
+            print("The queue is empty.")
     if interrupted:
         return INTERRUPTED
     return FAILED if any(outcome.problem for outcome in outcomes) else DONE
 
 
-def _train(library: Library, queue: RunQueue, item: Waiting, device: str, line: ProgressLine) -> tuple[Outcome, bool]:
-    """Train one; what fails is noted with the item, or with its run, and ends nothing else."""
-    from models.training.prepare import prepare_waiting
+def _train(library: Library, queue: RunQueue, item: QueuedRun, device: str, line: ProgressLine) -> tuple[Outcome, bool]:
+    """Train one item; a failure is recorded with the item or its run, and does not stop the others."""
+    from models.training.prepare import prepare_queued
     from models.training.trainer import Trainer
 
     line.show(Notice(sentence=f"“{item.name}”"))
     folder: RunFolder | None = None
     try:
-        folder = drive(prepare_waiting(library, queue, item), line)
+        folder = drive(prepare_queued(library, queue, item), line)
         trainer = Trainer(folder, library, device=device)
         with stop_on_interrupt(lambda: trainer.request_stop(keep=True)) as interrupt:
             drive(_leaving(queue, item, trainer), line)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         sentence = describe(error).sentence
         line.show(Notice(sentence=sentence))
-        with contextlib.suppress(ValueError):  # it has left the queue: its run tells of the failure
+        with contextlib.suppress(ValueError):  # it has left the queue: its run records the failure
             queue.set_problem(item.id, sentence)
         return Outcome(name=item.name, run=folder.id if folder else "", status="failed", problem=sentence), False
     return Outcome(name=folder.name, run=folder.id, status=folder.status), interrupt.happened
 
 
-def _leaving(queue: RunQueue, item: Waiting, trainer: Trainer) -> Generator[Event, None, None]:
-    """The trainer's events; a run that goes on leaves the queue when it has begun."""
+def _leaving(queue: RunQueue, item: QueuedRun, trainer: Trainer) -> Generator[Event, None, None]:
+    """The trainer's events; a resumed run leaves the queue when it has started."""
     for event in trainer.events():
         if item.run and isinstance(event, RunStarted):
             queue.remove(item.id)

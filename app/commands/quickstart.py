@@ -14,7 +14,7 @@ from models.events import Evaluated, Event, SampleMade, ValMetrics
 from models.library.library import Library
 
 if TYPE_CHECKING:
-    from models.evaluation.held_out_questions import Answered
+    from models.evaluation.held_out_questions import AnsweredQuestion
     from models.events import KindAccuracy
     from models.recipes.quickstart import QuickStart
 
@@ -138,7 +138,7 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def _print_chat(answers: Sequence[Answered]) -> None:
+def _print_chat(answers: Sequence[AnsweredQuestion]) -> None:
     for answer in answers:
         print(f"You:   {answer.question.text}")
         print(f"Model: {answer.reply}")

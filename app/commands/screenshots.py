@@ -129,7 +129,7 @@ class Photographer:
         self._order = MODES[::-1]
         self.pictures: list[Path] = []
         self._session.notices.failed.connect(self._on_failed)
-        self._session.training.events_came.connect(self._on_training_events)
+        self._session.training.events_received.connect(self._on_training_events)
 
     def shoot_all(self, minutes: float | None) -> None:
         """Every screen; with a quick start of so many minutes first, or else of the run that there is.
@@ -201,7 +201,7 @@ class Photographer:
             if kind:
                 tab.page.starters.asked.emit(kind)
             else:
-                tab.talk.say(Message(content=_OPENING))
+                tab.conversation.say(Message(content=_OPENING))
             self._wait_for(lambda: session.chat.state == "ready")
         self._shoot("chat")
         self._glass_box(tab)

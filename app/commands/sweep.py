@@ -1,4 +1,4 @@
-"""`terrarium sweep`: train the same run again and again with other values for a few settings, and compare."""
+"""`terrarium sweep`: train a run with different values of a few settings, and compare the results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from app.commands.common import UsageError, add_common, print_json
 from app.commands.progress import ProgressLine
-from app.commands.queue import DONE, FAILED, INTERRUPTED, show_waiting, work_through
-from app.commands.train import add_spec_options, spec_to_wait
+from app.commands.queue import DONE, FAILED, INTERRUPTED, print_queue, work_through
+from app.commands.train import add_spec_options, spec_to_queue
 from models.library.library import Library
 from models.runs.run_queue import RunQueue
-from models.runs.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
+from models.runs.sweep import SweepValues, SweepRange, grid, parse_values, parse_range, random_search
 from models.runs.sweep_result import SweepRun, sweep_runs, sweep_tag
 from models.settings.run_spec import RunSpec
 
@@ -30,7 +30,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=A,B,…",
-        help="values of a setting, as train.lr=0.001,0.003; several make a grid of all combinations",
+        help="values of a setting, as train.lr=0.001,0.003; repeat for a grid of all combinations",
     )
     parser.add_argument(
         "--range",
@@ -38,26 +38,29 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=LOW..HIGH",
-        help="a setting drawn at random in between (evenly in its logarithm from a factor of 10 on); needs --random",
+        help="a setting drawn at random (log-uniformly from a factor of 10 on); needs --random",
     )
     parser.add_argument("--random", type=int, metavar="N", help="draw N runs instead of the whole grid")
-    parser.add_argument("--wait", action="store_true", help="only let the runs wait, and train them later")
+    parser.add_argument("--wait", action="store_true", help="only queue the runs, and train them later")
     add_common(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Let the runs wait and train them; 1 where one failed, 130 where Ctrl-C stopped them (and kept what there is)."""
-    base = spec_to_wait(args)
+    """Queue the runs and train them; returns 1 where one failed, 130 where Ctrl-C stopped them (and it was saved)."""
+    base = spec_to_queue(args)
     specs = _variants(base, args)
     library = Library()
     queue = RunQueue(library)
     tag = sweep_tag(library, base.name)
     if args.wait:
         queue.add_new(specs, tags=(tag,))
-        show_waiting(queue.items(), as_json=args.json)
+        print_queue(queue.items(), as_json=args.json)
         return DONE
-    with ProgressLine(as_json=args.json) as line, queue.draining():  # first: where another is at it, nothing is added
+    with (
+        ProgressLine(as_json=args.json) as line,
+        queue.draining(),
+    ):  # before adding: fails where another process drains it
         queue.add_new(specs, tags=(tag,))
         outcomes, interrupted = work_through(library, queue, args.device, line)
     _print(tag, sweep_runs(library, tag), as_json=args.json)
@@ -67,15 +70,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _variants(base: RunSpec, args: argparse.Namespace) -> list[RunSpec]:
-    """The runs that the command line asks for; UsageError where one is impossible."""
+    """The runs that the command line describes; UsageError where one is invalid."""
     try:
-        choices = [parse_choices(text) for text in args.values]
+        choices = [parse_values(text) for text in args.values]
         ranges = [parse_range(base, text) for text in args.ranges]
         if args.random is None:
             if ranges:
-                raise ValueError("A range has no end of values: say how many runs to draw with --random N.")
+                raise ValueError("A range needs --random N: the number of runs to draw.")
             return grid(base, choices)
-        axes: list[Choices | Range] = [*choices, *ranges]
+        axes: list[SweepValues | SweepRange] = [*choices, *ranges]
         return random_search(base, axes, args.random, base.train.seed)
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -1,4 +1,4 @@
-"""`terrarium train`: train a model from a SPEC.toml, from a few options or like another run, or go on with a run."""
+"""`terrarium train`: train a model from a SPEC.toml, from options or like another run; or resume or fork a run."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add this command's options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "train",
-        help="train a model, or go on with a run",
+        help="train a model, or resume a run",
         description=__doc__,
-        epilog="The run's folder is the last line on stdout. Ctrl-C stops after the step and keeps it; twice aborts.",
+        epilog="The run's folder is the last line on stdout. Ctrl-C stops after the current step and saves; twice aborts.",
     )
     add_spec_options(parser)
     parser.add_argument(
         "--fork",
         metavar="RUN[@STEP]",
-        help="a new run that goes on from a checkpoint of this one (the last one), its curves included",
+        help="a new run from a checkpoint of this one (default: the last), with its curves",
     )
-    parser.add_argument(
-        "--resume", metavar="RUN", help="go on with this run (path, id or name) from its last checkpoint"
-    )
+    parser.add_argument("--resume", metavar="RUN", help="resume this run (path, id or name) from its last checkpoint")
     add_common(parser)
     return parser
 
 
 def add_spec_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says what to train, for `spec_from_arguments`."""
-    parser.add_argument("spec", nargs="?", type=Path, metavar="SPEC.toml", help="what to train; options may add to it")
+    """Add the options that `spec_from_arguments` reads."""
+    parser.add_argument(
+        "spec", nargs="?", type=Path, metavar="SPEC.toml", help="the run's settings; options override them"
+    )
     parser.add_argument("--preset", choices=PRESETS, help="the architecture (default: terrarium-tiny)")
     parser.add_argument(
         "--data",
@@ -66,26 +66,28 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokenizer", metavar="KIND-or-PATH", help=f"{', '.join(KINDS)}, a path or a name (default: bpe)"
     )
-    parser.add_argument("--vocab-size", type=int, metavar="V", help="of the tokenizer to train (default: 1024)")
+    parser.add_argument(
+        "--vocab-size", type=int, metavar="V", help="vocabulary size of a new tokenizer (default: 1024)"
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="updates of the weights")
-    parser.add_argument("--seed", type=int, metavar="S", help="what all randomness is drawn from")
-    parser.add_argument("--name", help="what to call the run")
+    parser.add_argument("--seed", type=int, metavar="S", help="seed of all random numbers")
+    parser.add_argument("--name", help="name of the run")
     parser.add_argument(
         "--set",
         dest="changes",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="another value for a setting, as train.lr=0.003 or model.n_layer=4; may be given several times",
+        help="change a setting, as train.lr=0.003 or model.n_layer=4; may be given several times",
     )
-    parser.add_argument("--like", metavar="RUN", help="a new run made as this one was (path, id or name)")
+    parser.add_argument("--like", metavar="RUN", help="a new run with the settings of this one (path, id or name)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train; 130 where Ctrl-C stopped it and it was saved. Under torchrun one process decides, and others follow."""
+    """Train; returns 130 where Ctrl-C stopped it and it was saved. Under torchrun only the main process controls it."""
     with join() as process_group:
         if process_group.is_main_process:
-            return _lead(args, process_group)
+            return _train(args, process_group)
         from models.training.follow import follow
 
         with leave_it_to_the_leader():
@@ -93,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         return DONE
 
 
-def _lead(args: argparse.Namespace, process_group: ProcessGroup) -> int:
+def _train(args: argparse.Namespace, process_group: ProcessGroup) -> int:
     library = Library()
     with ProgressLine(as_json=args.json) as line:
         if args.resume:
@@ -132,17 +134,17 @@ def _lead(args: argparse.Namespace, process_group: ProcessGroup) -> int:
 
 
 def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
-    """What the command line asks to train.
+    """The run that the command line describes.
 
     Raises:
-        UsageError: where it or the SPEC.toml asks for something impossible.
+        UsageError: where it or the SPEC.toml is invalid.
     """
     given = [f"--{name.replace('_', '-')}" for name in _BY_OPTIONS if getattr(args, name) is not None]
     source = args.spec or args.like
     if source is not None and given:
-        raise UsageError(f"{source} says what to train already: leave {' and '.join(given)} out, or {source}.")
+        raise UsageError(f"{source} already says what to train: omit {' and '.join(given)}, or {source}.")
     if args.spec is not None and args.like is not None:
-        raise UsageError(f"Both {args.spec} and --like say what to train: leave one of them out.")
+        raise UsageError(f"Both {args.spec} and --like say what to train: omit one of them.")
     try:
         if args.like is not None:
             spec = _spec_like(args)
@@ -154,8 +156,8 @@ def spec_from_arguments(args: argparse.Namespace) -> RunSpec:
         raise UsageError(str(error)) from error
 
 
-def spec_to_wait(args: argparse.Namespace) -> RunSpec:
-    """As `spec_from_arguments`, of a run that begins later: its files are looked for now, when somebody can mend that.
+def spec_to_queue(args: argparse.Namespace) -> RunSpec:
+    """As `spec_from_arguments`, for a run that starts later: missing data files are reported now.
 
     Raises:
         UsageError: as there, or where a file is missing.
@@ -175,7 +177,7 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _absolute(name: str, value: Any) -> Any:
-    """Files that a change names are those of the folder that we are in: a run may wait, and begin in another one."""
+    """Make data files absolute: a queued run may start in another working directory."""
     if name != "data.files" or not isinstance(value, list):
         return value
     return [str(Path(file).resolve()) if isinstance(file, str) else file for file in value]
@@ -206,7 +208,7 @@ def _tokenizer_spec(wanted: str, vocab_size: int | None) -> TokenizerSpec:
         spec = TokenizerSpec(kind=wanted)
         return spec if vocab_size is None else dataclasses.replace(spec, vocab_size=vocab_size)
     if vocab_size is not None:
-        raise ValueError(f"--vocab-size is for a tokenizer to train, but {wanted} exists already: leave it out.")
+        raise ValueError(f"--vocab-size is for a new tokenizer, but {wanted} already exists: omit it.")
     library = Library()
     folder = find_tokenizer(wanted, library).resolve().parent
     return TokenizerSpec(path=folder.name if folder.parent == library.tokenizers.resolve() else str(folder))
@@ -225,14 +227,14 @@ def _fork(args: argparse.Namespace, library: Library) -> RunFolder:
 
     given = [name for name in ("spec", "like", *_BY_OPTIONS) if getattr(args, name) is not None]
     if given:
-        raise UsageError(f"A fork keeps its source's model and data: leave {given[0].replace('_', '-')} out.")
+        raise UsageError(f"A fork keeps the model and data of its source: omit {given[0].replace('_', '-')}.")
     name, step = split_checkpoint(args.fork)
     source = RunFolder.open(library.find_run(name))
     try:
         changes = _changes(args)
         fixed = [name for name in changes if not name.startswith("train.")]
         if fixed:
-            raise UsageError(f"A fork keeps its source's model and data: leave {fixed[0]} out, or use --like.")
+            raise UsageError(f"A fork keeps the model and data of its source: omit {fixed[0]}, or use --like.")
         train = changed_spec(source.spec, changes).train
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -254,21 +256,21 @@ def run_to_resume(args: argparse.Namespace, library: Library) -> RunFolder:
     options = ("spec", "like", "fork", *_BY_OPTIONS, "steps", "seed", "name")
     given = [name for name in options if getattr(args, name, None) is not None] + ["set"] * bool(args.changes)
     if given:
-        raise UsageError(f"A resumed run goes on as it was begun: leave {given[0].replace('_', '-')} out.")
+        raise UsageError(f"A resumed run keeps its settings: omit {given[0].replace('_', '-')}.")
     from models.runs.run_folder import RunFolder
 
     return RunFolder.open(library.find_run(args.resume))
 
 
 class _Latest:
-    """The last figures of a training."""
+    """The latest metrics of a training."""
 
     def __init__(self) -> None:
         self.train: TrainMetrics | None = None
         self.validation: ValMetrics | None = None
 
     def watch(self, trainer: Trainer) -> Generator[Event, None, None]:
-        """The trainer's events, noted on their way."""
+        """Pass on the trainer's events, keeping the latest metrics."""
         for event in trainer.events():
             if isinstance(event, TrainMetrics):
                 self.train = event
@@ -277,7 +279,7 @@ class _Latest:
             yield event
 
     def summary(self) -> str:
-        """The figures in one line."""
+        """The metrics in one line."""
         parts = [f"loss {self.train.loss:.3f} nats/token"] if self.train else []
         if self.validation:
             bits = self.validation.bits_per_byte

@@ -53,11 +53,11 @@ class Examiner(QObject):
     def __init__(self, worker: Worker, chat: Chat, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
-        self._job.events_came.connect(self._on_events)
+        self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
         self._chat = chat
-        chat.reply_asked.connect(self.give_way)
+        chat.reply_requested.connect(self.give_way)
         self._question: Question | None = None
         self._has_begun = self._is_long = threading.Event()
         self.step = 0

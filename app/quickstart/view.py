@@ -88,7 +88,7 @@ class QuickStartView(QWidget):
         self._redraw.timeout.connect(self._on_redraw)
         self._redraw.start()
         session.training.changed.connect(self._on_training)
-        session.training.events_came.connect(self._on_events)
+        session.training.events_received.connect(self._on_events)
         self._shown: tuple[RunHistory, str] | None = None
         self._on_training()
 

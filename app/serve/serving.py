@@ -208,7 +208,7 @@ class Serving(QObject):
             created=int(time.time()),
             config=model.config,
             tokenizer=tokenizer,
-            form=chosen.form,
+            form=chosen.template_config,
             lend=lend,
             in_training=chosen.which == LIVE,
         )

@@ -18,7 +18,7 @@ from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
 from app.worker.notices import Notices
 from app.worker.worker import Worker
-from models.chat.prompting import Prompting
+from models.chat.prompting import PromptSettings
 from models.events import Event, Progress
 from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 from models.inference.weight_kinds import KINDS
@@ -47,8 +47,8 @@ class Chat(QObject):
     Signals:
         changed(): `model` or `state` is new.
         model_changed(): another model is open, or none; not where it has only learned.
-        events_came(events): ReplyStarted, then TokenMade …, then ReplyFinished.
-        reply_asked(): a reply is wanted: what it may have to wait for can give way.
+        events_received(events): ReplyStarted, then TokenMade …, then ReplyFinished.
+        reply_requested(): a reply is wanted: what it may have to wait for can give way.
         reply_ended(): the reply is over: complete, stopped, or failed.
 
     state: none, loading, ready, waiting (a reply is queued behind a training step), replying.
@@ -56,8 +56,8 @@ class Chat(QObject):
 
     changed = Signal()
     model_changed = Signal()
-    events_came = Signal(object)
-    reply_asked = Signal()
+    events_received = Signal(object)
+    reply_requested = Signal()
     reply_ended = Signal()
 
     def __init__(
@@ -73,7 +73,7 @@ class Chat(QObject):
         super().__init__(parent)
         self._job = LatestJob(worker, self)
         self._job.started.connect(self._on_started)
-        self._job.events_came.connect(self._on_events)
+        self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(notices.fail)
         self._library, self._runs, self._training = library, runs, training
@@ -159,7 +159,7 @@ class Chat(QObject):
             raise ValueError("The model is not open any more: choose one above the chat.")
         return trainer.model, trainer.tokenizer, trainer.step
 
-    def take(self, model: ChatModel, loaded: tuple[Any, Any, int] | None) -> None:
+    def set_model(self, model: ChatModel, loaded: tuple[Any, Any, int] | None) -> None:
         """Talk to this model from now on; `loaded`: itself, its tokenizer and step, None for the one in training."""
         self.model, self._loaded = model, loaded
         self.model_changed.emit()
@@ -176,30 +176,30 @@ class Chat(QObject):
         self,
         messages: Sequence[Mapping[str, str]] | str,
         sampling: SamplingConfig,
-        begun: Sequence[int] = (),
-        prompting: Prompting | None = None,
+        prefix_ids: Sequence[int] = (),
+        prompting: PromptSettings | None = None,
     ) -> bool:
         """Ask for a reply to messages [{"role", "content"}], or for a text to be gone on with; whether it began.
 
-        begun: tokens with which the reply begins already. prompting: how the messages become a prompt.
+        prefix_ids: tokens with which the reply begins already. prompting: how the messages become a prompt.
         """
         if self.model is None:
             return self._notices.refuse("No model is open: choose a run to chat with.")
         if self._job.busy:
             what = "A model is being opened: wait for it." if self.state == "loading" else "Stop the other reply first."
             return self._notices.refuse(f"There can be no reply right now. {what}")
-        form = self.model.form
+        template_config = self.model.template_config
 
         def make() -> Iterator[Event]:
             model, tokenizer, step = self.open_model()
-            asked = ReplyRequest(
-                messages=messages, sampling=sampling, prefix_ids=tuple(begun), prompting=prompting or Prompting()
+            request = ReplyRequest(
+                messages=messages, sampling=sampling, prefix_ids=tuple(prefix_ids), prompting=prompting or PromptSettings()
             )
-            return reply_events(model, tokenizer, step, form, asked, self._summaries, self._prefix_cache)
+            return reply_events(model, tokenizer, step, template_config, request, self._summaries, self._prefix_cache)
 
         self.state, self.reply_failed = "waiting", False
         self._job.submit(Job("Reply", make, INTERACTIVE))
-        self.reply_asked.emit()
+        self.reply_requested.emit()
         self.changed.emit()
         return True
 
@@ -240,14 +240,14 @@ class Chat(QObject):
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         for event in events:
             if isinstance(event, ModelOpened):
-                self.take(event.model, event.loaded)
+                self.set_model(event.model, event.loaded)
             elif isinstance(event, Progress) and event.total and self.state == "loading":
                 self.loaded_share = event.done / event.total
                 self.changed.emit()
             elif isinstance(event, ReplyStarted) and self.model is not None and self.model.step != event.step:
                 self.model = dataclasses.replace(self.model, step=event.step)
                 self.changed.emit()
-        self.events_came.emit(events)
+        self.events_received.emit(events)
 
     @Slot(object, object)
     def _on_ended(self, job: Job, failure: Failure | None) -> None:
@@ -262,7 +262,7 @@ class Chat(QObject):
             self.reply_ended.emit()
 
     @Slot()
-    def follow_end(self) -> None:
+    def on_training_ended(self) -> None:
         """The training is over: in place of the live model there is its last checkpoint, or none."""
         model, state = self.model, self._training.state
         if model is None or model.which != LIVE or state is None:

@@ -29,7 +29,7 @@ class ChatModel:
     which: a run's id, or LIVE.
     source and world_seed come from the run's data, so that starters can be drawn. can_do: the kinds of held-out
     questions that it mostly answers right; empty where it was never evaluated, or cannot do any.
-    form: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
+    template_config: how it wants to be talked to. template: what makes its prompts, as one may look at it; "" for none.
     config: its design. weights: how its matrices are kept while one talks to it, one of weight_kinds.KINDS.
     """
 
@@ -44,7 +44,7 @@ class ChatModel:
     n_parameters: int
     device: str
     can_do: tuple[str, ...] = ()
-    form: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
+    template_config: ChatTemplateConfig = field(default_factory=ChatTemplateConfig)
     template: str = ""
     config: ModelConfig = field(default_factory=ModelConfig)
     weights: str = KINDS[0]
@@ -63,14 +63,14 @@ def describe_model(
     from models.data.corpus import open_corpus
     from models.interop.chat_templates import read_template_config
 
-    form = read_template_config(run.folder)
+    template_config = read_template_config(run.folder)
     corpus = run.lineage.get("corpus")
     try:
         has_chats = corpus is not None and open_corpus(library, corpus["sha256"]).has_chats
     except (ValueError, KeyError):  # its text is gone: what it was made from still says enough
         has_chats = run.spec.data.source == "tiny-world"
     by_topology = {"encoder-only": "fill", "encoder-decoder": "answer"}
-    mode = by_topology.get(model.config.topology, "talk" if has_chats or form.template else "text")
+    mode = by_topology.get(model.config.topology, "talk" if has_chats or template_config.template else "text")
     return ChatModel(
         which=which,
         run_id=run.id,
@@ -83,8 +83,8 @@ def describe_model(
         n_parameters=model.n_parameters,
         device=device,
         can_do=_mostly_right(run.folder),
-        form=form,
-        template=shown_template(form, tokenizer),
+        template_config=template_config,
+        template=shown_template(template_config, tokenizer),
         config=model.config,
     )
 

@@ -39,7 +39,7 @@ class Fit:
     sentence: str
 
 
-def fit_of(needed: int, device_memory: DeviceMemory | None) -> Fit:
+def check_fit(needed: int, device_memory: DeviceMemory | None) -> Fit:
     """Whether `needed` bytes (estimated) fit into a device's memory, None being a device that nobody knows yet."""
     if device_memory is None:
         return Fit(level="unknown", headline="…", tone="", sentence="Torch is loading: then this shows what fits.")
@@ -63,7 +63,7 @@ def budget(device_memory: DeviceMemory) -> int | None:
     return None if device_memory.n_bytes is None else int(device_memory.n_bytes / MARGIN)
 
 
-def of_memory(needed: int, device_memory: DeviceMemory | None) -> str:
+def format_memory_use(needed: int, device_memory: DeviceMemory | None) -> str:
     """“1.20 of 15.5 GiB”, with the units where they differ."""
     if device_memory is None or not device_memory.n_bytes:
         return size_words(needed)

@@ -14,23 +14,23 @@ from app.worker.failures import describe
 from app.worker.notices import Notices
 from models.events import RunStarted
 from models.library.library import Library
-from models.runs.run_queue import RunQueue, Waiting
+from models.runs.run_queue import QueuedRun, RunQueue
 
 if TYPE_CHECKING:
     from models.settings.run_spec import RunSpec
 
-_LOOK_MS = 2000
+_POLL_MS = 2000
 """How often the queue on disk is looked at, which commands may change, too."""
 
 
 class TrainingQueue(QObject):
     """Keeps what waits, and trains one after the other where it goes on; what cannot be done is said.
 
-    waiting: what waits, the next one first. goes_on: whether the next one begins as soon as nothing is trained.
-    began_by_itself: whether the present training followed another one out of the queue, without anybody's click.
+    waiting: what waits, the next one first. is_draining: whether the next one begins as soon as nothing is trained.
+    started_automatically: whether the present training followed another one out of the queue, without anybody's click.
 
     Signals:
-        changed(): `waiting` or `goes_on` are new.
+        changed(): `waiting` or `is_draining` are new.
     """
 
     changed = Signal()
@@ -39,14 +39,14 @@ class TrainingQueue(QObject):
         super().__init__(parent)
         self._queue = RunQueue(library)
         self._runs, self._training, self._notices = runs, training, notices
-        self.waiting: Sequence[Waiting] = []
-        self.goes_on = self.began_by_itself = False
-        self._begun: Waiting | None = None  # what left for the worker, and has not begun to train yet
+        self.waiting: Sequence[QueuedRun] = []
+        self.is_draining = self.started_automatically = False
+        self._starting: QueuedRun | None = None  # what left for the worker, and has not begun to train yet
         self._problem = ""
-        self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self.read)
-        self._look.start()
-        training.events_came.connect(self._on_events)
+        self._poll = QTimer(self, interval=_POLL_MS)
+        self._poll.timeout.connect(self.read)
+        self._poll.start()
+        training.events_received.connect(self._on_events)
         self.read()
 
     def add(self, specs: Sequence[RunSpec], tags: Sequence[str] = ()) -> bool:
@@ -69,13 +69,13 @@ class TrainingQueue(QObject):
         """Let one that could not begin be tried again."""
         return self._change(lambda: self._queue.set_problem(item_id, ""))
 
-    def remove(self, item_id: str) -> Waiting | None:
+    def remove(self, item_id: str) -> QueuedRun | None:
         """Take one out, and return it for `put_back`; None where it is gone."""
-        removed: list[Waiting] = []
+        removed: list[QueuedRun] = []
         self._change(lambda: removed.append(self._queue.remove(item_id)))
         return removed[0] if removed else None
 
-    def put_back(self, item: Waiting, at: int) -> bool:
+    def put_back(self, item: QueuedRun, at: int) -> bool:
         """Undo `remove`."""
         return self._change(lambda: self._queue.put_back(item, at))
 
@@ -83,19 +83,19 @@ class TrainingQueue(QObject):
         """Train what waits, one after the other, from now on; whether this window may."""
         if not self._notices.attempt(self._queue.begin_draining):
             return False
-        self.goes_on = True
+        self.is_draining = True
         self.changed.emit()
         self._begin_next(by_itself=False)
         return True
 
     def hold(self) -> None:
         """Begin nothing more by itself; what is trained now goes on."""
-        self.goes_on = False
+        self.is_draining = False
         self._queue.end_draining()
         self.changed.emit()
 
     def _follow_training(self) -> bool:
-        return self.start() if self._training.active and not self.goes_on else True
+        return self.start() if self._training.active and not self.is_draining else True
 
     def _change(self, change: Callable[[], object]) -> bool:
         done = self._notices.attempt(change)
@@ -119,17 +119,17 @@ class TrainingQueue(QObject):
 
     @Slot()
     def _begin_next(self, *, by_itself: bool = True) -> None:
-        if not self.goes_on or self._training.active:
+        if not self.is_draining or self._training.active:
             return
         self.read()
         item = next((item for item in self.waiting if not item.problem), None)
         if item is None:
             self.hold()
             return
-        self._begun, self.began_by_itself = item, by_itself
+        self._starting, self.started_automatically = item, by_itself
         try:
             if item.spec is not None:
-                self._training.begin_waiting(self._queue, item)
+                self._training.begin_queued(self._queue, item)
             else:
                 self._training.begin_resumed(item.run)
         except (ValueError, OSError) as error:
@@ -137,7 +137,7 @@ class TrainingQueue(QObject):
 
     def _could_not_begin(self, sentence: str) -> None:
         """The item that was to begin stays, with the reason; the next one has its turn."""
-        item, self._begun = self._begun, None
+        item, self._starting = self._starting, None
         assert item is not None
         try:
             with contextlib.suppress(ValueError):  # it has left the queue: then its run tells of the failure
@@ -151,27 +151,27 @@ class TrainingQueue(QObject):
 
     @Slot(object)
     def _on_events(self, events: tuple[object, ...]) -> None:
-        if self._begun is None or not any(isinstance(event, RunStarted) for event in events):
+        if self._starting is None or not any(isinstance(event, RunStarted) for event in events):
             return
-        item, self._begun = self._begun, None
+        item, self._starting = self._starting, None
         if item.run:
             with contextlib.suppress(ValueError, OSError):  # on a full disk it stays, and is done when its turn comes
                 self._queue.remove(item.id)
         self.read()
 
     @Slot()
-    def follow_end(self) -> None:
+    def on_training_ended(self) -> None:
         """The training is over: the next one has its turn."""
         state = self._training.state
         assert state is not None
-        self.began_by_itself = False
-        if self._begun is not None:
+        self.started_automatically = False
+        if self._starting is not None:
             self._could_not_begin(state.problem or "It was stopped before it began.")
         else:
             QTimer.singleShot(0, self._begin_next)
 
     def close(self) -> None:
         """Begin nothing more. What was about to begin waits on: that the window closes is no problem of it."""
-        self.goes_on, self._begun = False, None
-        self._look.stop()
+        self.is_draining, self._starting = False, None
+        self._poll.stop()
         self._queue.end_draining()

@@ -17,10 +17,10 @@ from models.events import AttentionSeen, Event, LayerMetrics, Noted, SampleMade,
 from models.files.log_tail import LogTail
 from models.runs.run_folder import LOG_NAMES, RunFolder
 
-PLACE_COLUMNS = ("step", "tokens", "elapsed_s")
+STEP_COLUMNS = ("step", "tokens", "elapsed_s")
 _TRAIN_MEASURED = ("loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_s", "memory_bytes", "peak_share")
-TRAIN_COLUMNS = (*PLACE_COLUMNS, *_TRAIN_MEASURED)
-VAL_COLUMNS = (*PLACE_COLUMNS, "loss", "bits_per_byte", "loss_error")
+TRAIN_COLUMNS = (*STEP_COLUMNS, *_TRAIN_MEASURED)
+VAL_COLUMNS = (*STEP_COLUMNS, "loss", "bits_per_byte", "loss_error")
 
 READING = "Reading the run …"
 
@@ -74,7 +74,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class KeptAttention:
+class AttentionSnapshot:
     """What AttentionSeen tells, with the weights (H, T, T) in a tenth of the memory: a long run has hundreds."""
 
     step: int
@@ -87,7 +87,7 @@ class KeptAttention:
 class RunHistory:
     """Everything measured of one run so far.
 
-    `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of PLACE_COLUMNS; `marks`
+    `layers` has a column of update-to-weight ratios for each of `layer_names`, beside those of STEP_COLUMNS; `marks`
     is what happened to the run and when. `is_loading` tells that its folder is still being read for the first time,
     `problem` why that cannot be done.
     """
@@ -96,9 +96,9 @@ class RunHistory:
         self.train = Table(TRAIN_COLUMNS)
         self.val = Table(VAL_COLUMNS)
         self.layer_names: tuple[str, ...] = ()
-        self.layers = Table(PLACE_COLUMNS)
+        self.layers = Table(STEP_COLUMNS)
         self.samples: list[SampleMade] = []
-        self.attention: list[KeptAttention] = []
+        self.attention: list[AttentionSnapshot] = []
         self.marks: list[Noted] = []
         self.is_loading, self.problem = False, ""
 
@@ -129,12 +129,12 @@ class RunHistory:
                 take(row)
 
     @property
-    def why_empty(self) -> str:
+    def empty_reason(self) -> str:
         """Why nothing can be shown of it, where that is not because nothing was measured."""
         return READING if self.is_loading else self.problem
 
     @property
-    def why_bare(self) -> str:
+    def empty_caption(self) -> str:
         """The same in as few words as a chart has room for."""
         return READING if self.is_loading else "Its log is damaged" if self.problem else ""
 
@@ -146,23 +146,23 @@ class RunHistory:
         """
         train, val, layers = self.train, self.val, self.layers
         steps = functools.reduce(np.union1d, (train["step"], val["step"], layers["step"]))
-        columns = {"step": steps} | {name: np.full(len(steps), np.nan) for name in PLACE_COLUMNS[1:]}
+        columns = {"step": steps} | {name: np.full(len(steps), np.nan) for name in STEP_COLUMNS[1:]}
         for table, names, prefix in (
             (layers, self.layer_names, "update_ratio:"),
             (val, VAL_COLUMNS, "val_"),
             (train, TRAIN_COLUMNS, ""),
         ):
             rows = np.searchsorted(steps, table["step"])
-            for name in PLACE_COLUMNS[1:]:
+            for name in STEP_COLUMNS[1:]:
                 columns[name][rows] = table[name]
             for name in names:
-                if name not in PLACE_COLUMNS:
+                if name not in STEP_COLUMNS:
                     columns[prefix + name] = np.full(len(steps), np.nan)
                     columns[prefix + name][rows] = table[name]
         order = sorted(columns, key=lambda name: (name.startswith("update_ratio:"), name.startswith("val_")))
         return {name: columns[name] for name in order}
 
-    def become(self, other: RunHistory) -> None:
+    def replace_with(self, other: RunHistory) -> None:
         """Hold what `other` holds, for all that look at this one."""
         self.train, self.val, self.layers, self.layer_names = other.train, other.val, other.layers, other.layer_names
         self.samples[:], self.attention[:], self.marks[:] = other.samples, other.attention, other.marks
@@ -190,8 +190,8 @@ class RunHistory:
         ratios = row["update_ratio"]
         if not self.layer_names:
             self.layer_names = tuple(ratios)
-            self.layers = Table((*PLACE_COLUMNS, *ratios))
-        self.layers.append({**ratios, **{name: row[name] for name in PLACE_COLUMNS}})
+            self.layers = Table((*STEP_COLUMNS, *ratios))
+        self.layers.append({**ratios, **{name: row[name] for name in STEP_COLUMNS}})
 
     def _take_sample(self, row: Mapping[str, Any]) -> None:
         top = tuple((int(token), float(p)) for token, p in row.get("top", ()) if p is not None)
@@ -204,7 +204,7 @@ class RunHistory:
         if weights.ndim != 3 or weights.shape[1:] != (len(ids), len(ids)):
             raise ValueError(f"Weights of the shape {weights.shape} are not those of heads over {len(ids)} tokens.")
         step, prompt, site = int(row["step"]), str(row["prompt"]), str(row["site"])
-        self.attention.append(KeptAttention(step=step, prompt=prompt, site=site, ids=ids, weights=weights))
+        self.attention.append(AttentionSnapshot(step=step, prompt=prompt, site=site, ids=ids, weights=weights))
 
     def _take_mark(self, row: Mapping[str, Any]) -> None:
         self.marks.append(Noted(step=int(row["step"]), event=str(row["event"]), detail=str(row.get("detail", ""))))

@@ -46,7 +46,7 @@ class Runs(QObject):
 
     def list(self) -> builtins.list[RunInfo]:
         """All runs, the newest first."""
-        return self.index.look()
+        return self.index.refresh()
 
     def check(self) -> builtins.list[RunInfo]:
         """At launch: say what another Terrarium is training, and return the runs that were interrupted."""
@@ -156,7 +156,7 @@ class Runs(QObject):
             self._training.stop(keep=False)
 
     @Slot()
-    def follow_end(self) -> None:
+    def on_training_ended(self) -> None:
         """The training is over: its run has another status, or is to go."""
         self.changed.emit()
         state, discarded = self._training.state, self._discarded

@@ -50,10 +50,10 @@ class Session(QObject):
         self.chat = Chat(worker, library, runs, training, device, notices, self)
         self.status = Status(training, self.chat, device, self)
         # In this order: the chat leaves the live model before its run may be deleted, and the next one begins last.
-        training.ended.connect(self.chat.follow_end)
+        training.ended.connect(self.chat.on_training_ended)
         training.ended.connect(self.tokenizers.list_changed)  # it may have trained one
-        training.ended.connect(runs.follow_end)
-        training.ended.connect(self.queue.follow_end)
+        training.ended.connect(runs.on_training_ended)
+        training.ended.connect(self.queue.on_training_ended)
         training.ended.connect(device.changed)  # its memory is free again
 
     def start(self, *, warm_up: bool = True) -> None:

@@ -59,10 +59,10 @@ class Status(QObject):
         """What there is to say now."""
         others = (source.status for source in self._sources)
         trying = next((status for status in others if status is not None), None)
-        return status_of(self._training.state, self._chat.state, ready=self._device.ready, trying=trying)
+        return describe_status(self._training.state, self._chat.state, ready=self._device.ready, trying=trying)
 
 
-def status_of(
+def describe_status(
     training: TrainingState | None, chat: str, *, ready: bool, trying: StatusLine | None = None
 ) -> StatusLine:
     """The status of a training, a chat's state (see Chat), whether torch is loaded, and of what is tried out."""

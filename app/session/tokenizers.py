@@ -54,7 +54,7 @@ class Tokenizers(QObject):
             self.current = load_tokenizer(name, self._library)
         except ValueError as error:
             return self._notices.refuse(str(error))
-        self._call(name)
+        self._set_name(name)
         return True
 
     def about(self, name: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Tokenizers(QObject):
         def rename() -> None:
             given = rename_tokenizer(self._library, name, new_name)
             if name == self.name:
-                self._call(given)
+                self._set_name(given)
 
         done = self._notices.attempt(rename)
         self.list_changed.emit()
@@ -90,9 +90,9 @@ class Tokenizers(QObject):
 
     def set_notes(self, name: str, notes: str) -> bool:
         """Keep the user's notes on one; whether it worked."""
-        from models.tokenizers import change_about
+        from models.tokenizers import update_about
 
-        return self._notices.attempt(lambda: change_about(self._library.tokenizers / name, {"notes": notes}))
+        return self._notices.attempt(lambda: update_about(self._library.tokenizers / name, {"notes": notes}))
 
     def delete(self, name: str) -> None:
         """Move one to the trash."""
@@ -108,7 +108,7 @@ class Tokenizers(QObject):
         self.list_changed.emit()
         self.choose(name)
 
-    def _call(self, name: str) -> None:
+    def _set_name(self, name: str) -> None:
         self.name = name
         self._remembered.set("tokenizer", name)
         self.changed.emit()

@@ -23,7 +23,7 @@ from models.library.library import Library
 from models.library.run_index import RunIndex
 
 if TYPE_CHECKING:
-    from models.runs.run_queue import RunQueue, Waiting
+    from models.runs.run_queue import QueuedRun, RunQueue
     from models.settings.run_spec import RunSpec
 
 
@@ -52,14 +52,14 @@ class Training(QObject):
     Signals:
         began(): a training was handed to the worker.
         changed(): `state` is new (status, step, progress …).
-        events_came(events): the training's own events, in order, after `state` and `history` took them in.
+        events_received(events): the training's own events, in order, after `state` and `history` took them in.
         ended(): the run is over and its folder is free.
         renamed(): the run's folder has its new name.
     """
 
     began = Signal()
     changed = Signal()
-    events_came = Signal(object)
+    events_received = Signal(object)
     ended = Signal()
     renamed = Signal()
     _renamed = Signal()
@@ -143,15 +143,15 @@ class Training(QObject):
         self._remembered.set(_NEXT_WORLD, seed + 1)
         return seed
 
-    def begin_waiting(self, queue: RunQueue, item: Waiting) -> None:
+    def begin_queued(self, queue: RunQueue, item: QueuedRun) -> None:
         """Prepare and train a new run that waited."""
         device = self._device.name
 
         def make() -> Iterator[Event]:
-            from models.training.prepare import prepare_waiting
+            from models.training.prepare import prepare_queued
             from models.training.trainer import Trainer
 
-            run = yield from prepare_waiting(self._library, queue, item)
+            run = yield from prepare_queued(self._library, queue, item)
             yield from self.drive(Trainer(run, self._library, device=device))
 
         self.begin(TrainingState(name=item.name), make)
@@ -228,7 +228,7 @@ class Training(QObject):
         """
         if free:
             self.stop(status="paused")
-        elif self._job is not None and self.state is not None and self.state.status == self.state.going_on:
+        elif self._job is not None and self.state is not None and self.state.status == self.state.active_status:
             self._job.pause()
             self._set(status="pausing")
 
@@ -317,14 +317,14 @@ class Training(QObject):
         for event in events:
             state = state.after(event)
             if isinstance(event, HistoryCut):
-                self.history.become(event.history)
+                self.history.replace_with(event.history)
                 self.history.is_loading = False
             self.history.add(event)
         self.state = state
         if state.status == "blocked":
             self.retry.start()
         self.changed.emit()
-        self.events_came.emit(events)
+        self.events_received.emit(events)
         for event in events:
             if isinstance(event, Notice):
                 self._notices.say(event.sentence)
@@ -337,7 +337,7 @@ class Training(QObject):
     @Slot(object)
     def _on_resumed(self, job: Job) -> None:
         if job is self._job and self.state is not None and self.state.status in ("paused", "pausing"):
-            self._set(status=self.state.going_on)
+            self._set(status=self.state.active_status)
 
     @Slot()
     def _try_again(self) -> None:

@@ -41,7 +41,7 @@ class TrainingState:
     evaluated: Evaluated | None = None
 
     @property
-    def going_on(self) -> str:
+    def active_status(self) -> str:
         """The status of this training when nothing holds it up."""
         return "evaluating" if self.outcome else "running" if self.total_steps else "preparing"
 
@@ -55,7 +55,7 @@ class TrainingState:
         change = dataclasses.replace
         state = self
         if state.status == "blocked" and not isinstance(event, Blocked):
-            state = change(state, status=state.going_on, problem="")
+            state = change(state, status=state.active_status, problem="")
         match event:
             case Phase():
                 phases = state.phases if event.name == state.phase else (*state.phases, event.name)

@@ -24,7 +24,7 @@ class ImportDialog(QObject):
         self.progress: QProgressDialog | None = None
         self.importer = ModelImporter(session.library, session.runs, session.notices, self)
         session.closing.connect(self.importer.close)
-        self.importer.events_came.connect(self._on_events)
+        self.importer.events_received.connect(self._on_events)
         self.importer.changed.connect(self._on_changed)
         self.importer.imported.connect(self._on_imported)
 

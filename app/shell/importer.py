@@ -23,12 +23,12 @@ class ModelImporter(QObject):
 
     Signals:
         changed(): `busy` is new.
-        events_came(events): Phase, Progress (bytes) and Notice.
+        events_received(events): Phase, Progress (bytes) and Notice.
         imported(run_id, name): a new run is in the library.
     """
 
     changed = Signal()
-    events_came = Signal(object)
+    events_received = Signal(object)
     imported = Signal(str, str)
 
     def __init__(self, library: Library, runs: Runs, notices: Notices, parent: QObject) -> None:
@@ -36,7 +36,7 @@ class ModelImporter(QObject):
         self._library, self._runs, self._notices = library, runs, notices
         self._task = LatestTask(self)
         self._task.busy_changed.connect(self.changed)
-        self._task.events_came.connect(self.events_came)
+        self._task.events_received.connect(self.events_received)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(notices.fail)
 

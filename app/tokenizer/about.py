@@ -21,7 +21,7 @@ from models.settings.tokenizer_options import TokenizerOptions, used_options
 from models.tokenizers import special_ids, tokenizer_kind
 
 _SAVE_MS = 400
-_MOST_LINES = 6
+_MAX_LINES = 6
 _MORE = {
     "form": "Read from",
     "sha256": "SHA-256",
@@ -120,7 +120,7 @@ def facts(tokenizer: Tokenizer, about: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(options, dict):
         slots = {field.name: field.metadata["label"] for field in dataclasses.fields(TokenizerOptions)}
         chosen = ((slots[name], options[name]) for name in used_options(kind) if name in options and name in slots)
-        told |= {title: _value_words(value) for title, value in chosen if value not in ((), [], "")}
+        told |= {title: _format_value(value) for title, value in chosen if value not in ((), [], "")}
     sources = about.get("trained_on") or about.get("imported_from") or about.get("source")
     if sources:
         told["Made from"] = _lines(sources)
@@ -139,11 +139,11 @@ def _lines(value: Any) -> str:
     """A list on lines of its own, where it is long only its beginning."""
     if not isinstance(value, list):
         return str(value)
-    more = [f"and {len(value) - _MOST_LINES:,} more"] if len(value) > _MOST_LINES else []
-    return "\n".join([*map(str, value[:_MOST_LINES]), *more])
+    more = [f"and {len(value) - _MAX_LINES:,} more"] if len(value) > _MAX_LINES else []
+    return "\n".join([*map(str, value[:_MAX_LINES]), *more])
 
 
-def _value_words(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

@@ -14,12 +14,12 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.conversation_tokens import ROLE_COLOURS, ROLE_WORDS
 from models.chat.own_template import Message
 from models.number_words import counted
-from models.tokenizers.codec import whole_characters
+from models.tokenizers.codec import replace_surrogates
 
-_FEWEST_LINES, _MOST_LINES = 1, 6
+_MIN_LINES, _MAX_LINES = 1, 6
 
 
-class ChatTurns(QWidget):
+class ConversationEditor(QWidget):
     """The turns in a scrolled column, with a button that adds one.
 
     Signals:
@@ -50,7 +50,7 @@ class ChatTurns(QWidget):
     @property
     def messages(self) -> list[Message]:
         """Who says what, in order."""
-        return [{"role": turn.role, "content": whole_characters(turn.editor.toPlainText())} for turn in self.turns]
+        return [{"role": turn.role, "content": replace_surrogates(turn.editor.toPlainText())} for turn in self.turns]
 
     def add_turn(self) -> None:
         """Let the next one speak: the user, or the assistant after the user."""
@@ -144,7 +144,7 @@ class _TurnEditor(QPlainTextEdit):
 
     @Slot()
     def _fit(self) -> None:
-        n = min(max(int(self.document().size().height()), _FEWEST_LINES), _MOST_LINES)
+        n = min(max(int(self.document().size().height()), _MIN_LINES), _MAX_LINES)
         height = n * self.fontMetrics().lineSpacing() + 2 * SPACE + 8
         if height != self.height():
             self.setFixedHeight(height)

@@ -16,18 +16,18 @@ from app.kit.stat_strip import StatStrip
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.tokens.conversation_tokens import ROLE_WORDS, ChatTokenView
 from app.session.session import Session
-from app.tokenizer.conversation_editor import ChatTurns
+from app.tokenizer.conversation_editor import ConversationEditor
 from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.chat.foreign import foreign_chat_tokens
 from models.chat.own_template import CHAT_TEMPLATE
-from models.chat.template import MARKS
+from models.chat.template import NAMED_TOKENS
 from models.chat.tokens import ChatTokens, chat_tokens
 from models.number_words import percent
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_about, read_template
 
-AT_ONCE = 5_000
+MAX_SYNC_CHARACTERS = 5_000
 """Characters of a conversation that are encoded within a keystroke; more are encoded beside the window."""
 
 _PATIENCE_MS = 150
@@ -36,8 +36,8 @@ _EXAMPLE = [
     {"role": "assistant", "content": "Ben has the kite."},
     {"role": "user", "content": "Where did he get it? I typed <|end|> and it stays text."},
 ]
-_WAYS = {"reply": "Ask for a reply", "train": "Train on it"}
-_WAYS_TIP = (
+_PURPOSES = {"reply": "Ask for a reply", "train": "Train on it"}
+_PURPOSE_TIP = (
     "Asked for a reply, the model is given the conversation and the marker of the assistant's turn, and goes on. "
     "Trained on, it learns to write the replies."
 )
@@ -68,22 +68,22 @@ class ChatTemplateView(QWidget):
         super().__init__(parent)
         self._session, self._theme = session, theme
         self._tokenizer: Tokenizer | None = None
-        self._own_template, self._marks = "", dict[str, str]()
+        self._imported_template, self._marks = "", dict[str, str]()
         self.result: ChatTokens | None = None
-        self.turns = ChatTurns(theme, _EXAMPLE)
-        self.way = Segments("What for", _WAYS, _WAYS_TIP)
+        self.turns = ConversationEditor(theme, _EXAMPLE)
+        self.purpose = Segments("What for", _PURPOSES, _PURPOSE_TIP)
         self.view = ChatTokenView(theme)
         self.stats = StatStrip(_STATS, theme, widest="88,888")
         self.template = frame("sunken", margin=SPACE)
         self.about = ElidedLabel()
         self.note = label("", "warning", wrap=True)
-        self.trouble = EmptyState("", "")
+        self.message = EmptyState("", "")
         self._pages = QStackedWidget()
         self._task = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
         self.turns.changed.connect(self._encode)
-        self.way.changed.connect(self._encode)
+        self.purpose.changed.connect(self._encode)
         session.designs.changed.connect(self._encode)
         self.view.hovered.connect(self._tell)
         self.view.picked.connect(self._tell)
@@ -114,10 +114,10 @@ class ChatTemplateView(QWidget):
         inside = pills.layout()
         assert isinstance(inside, QVBoxLayout)
         inside.addWidget(self.view, 1)
-        for page in (pills, self.trouble):
+        for page in (pills, self.message):
             self._pages.addWidget(page)
         below = column()
-        below.addLayout(row(label("Tokens", "subheading"), self.way, None, copy))
+        below.addLayout(row(label("Tokens", "subheading"), self.purpose, None, copy))
         below.addWidget(self._pages, 1)
         below.addWidget(self.about)
         below.addWidget(self.note)
@@ -128,13 +128,13 @@ class ChatTemplateView(QWidget):
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Encode with this tokenizer from now on."""
         self._tokenizer = tokenizer
-        self._own_template, self._marks = "", {}
+        self._imported_template, self._marks = "", {}
         if tokenizer is not None and any(tokenizer.token_to_id(f"<|{role}|>") is None for role in ROLE_WORDS):
             folder = self._session.library.tokenizers / name
-            self._own_template = read_template(folder)
+            self._imported_template = read_template(folder)
             with contextlib.suppress(ValueError):  # the list says that it is damaged
-                self._marks = {mark: str(token) for mark, token in read_about(folder).items() if mark in MARKS}
-        self.template_words.setText((self._own_template or CHAT_TEMPLATE).strip())
+                self._marks = {mark: str(token) for mark, token in read_about(folder).items() if mark in NAMED_TOKENS}
+        self.template_words.setText((self._imported_template or CHAT_TEMPLATE).strip())
         self._encode()
 
     def set_text(self, text: str) -> None:
@@ -147,18 +147,24 @@ class ChatTemplateView(QWidget):
         self._task.cancel()
         self._patience.stop()
         self.result = None
-        tokenizer, messages, asks = self._tokenizer, self.turns.messages, self.way.value == "reply"
+        tokenizer, messages, add_generation_prompt = self._tokenizer, self.turns.messages, self.purpose.value == "reply"
         context_length = self._session.designs.current.context_length
         if tokenizer is None:
             self._say("No tokenizer", "Make or choose one first: there is none to encode with.")
             return
 
         def encode() -> ChatTokens:
-            if self._own_template:
-                return foreign_chat_tokens(tokenizer, self._own_template, self._marks, messages, asks=asks)
-            return chat_tokens(tokenizer, messages, context_length, asks=asks)
+            if self._imported_template:
+                return foreign_chat_tokens(
+                    tokenizer,
+                    self._imported_template,
+                    self._marks,
+                    messages,
+                    add_generation_prompt=add_generation_prompt,
+                )
+            return chat_tokens(tokenizer, messages, context_length, add_generation_prompt=add_generation_prompt)
 
-        if sum(len(message["content"]) for message in messages) <= AT_ONCE:
+        if sum(len(message["content"]) for message in messages) <= MAX_SYNC_CHARACTERS:
             try:
                 self._show(encode())
             except ValueError as error:
@@ -170,13 +176,13 @@ class ChatTemplateView(QWidget):
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._patience.stop()
-        more = "" if self._own_template else f" {_MARKERS}"
+        more = "" if self._imported_template else f" {_MARKERS}"
         self._say("No conversation with this tokenizer", failure.sentence + more)
 
     def _say(self, heading: str, sentence: str) -> None:
         """A sentence in the place of tokens."""
-        self.trouble.set_words(heading, sentence)
-        self._pages.setCurrentWidget(self.trouble)
+        self.message.set_words(heading, sentence)
+        self._pages.setCurrentWidget(self.message)
         self.view.set_chat(None, ())
         self.turns.set_counts(None)
         self.note.hide()
@@ -189,10 +195,10 @@ class ChatTemplateView(QWidget):
         self._patience.stop()
         self.result = chat
         roles = [turn.role for turn in self.turns.turns]
-        self.view.set_chat(chat, roles, underline=self.way.value == "train" and not self._own_template)
+        self.view.set_chat(chat, roles, underline=self.purpose.value == "train" and not self._imported_template)
         self.turns.set_counts(chat.counts)
         given, context_length = chat.is_given, self._session.designs.current.context_length
-        special = chat.tokens.of_each(lambda piece: piece.special, bool)
+        special = chat.tokens.per_token(lambda piece: piece.special, bool)
         n = int(given.sum())
         n_special, n_reply = int((special & given).sum()), int((chat.is_reply & given).sum())
         numbers = (f"{n:,}", f"{n_special:,}", f"{n_reply:,}", percent(n / context_length))
@@ -213,7 +219,9 @@ class ChatTemplateView(QWidget):
             turns = "The oldest turn is" if n_left_out == 1 else f"The oldest {n_left_out} turns are"
             return f"{turns} left out, so that a quarter of {context} is free for the reply."
         if n > context_length:
-            beyond = "its end is cut off in training" if self.way.value == "train" else "the model cannot read it all"
+            beyond = (
+                "its end is cut off in training" if self.purpose.value == "train" else "the model cannot read it all"
+            )
             return f"This is longer than {context}: {beyond}."
         return ""
 
@@ -222,7 +230,7 @@ class ChatTemplateView(QWidget):
     @Slot()
     def _tell(self) -> None:
         index = self.view.current
-        hint = _FOREIGN if self._own_template else _HINTS[self.way.value]
+        hint = _FOREIGN if self._imported_template else _HINTS[self.purpose.value]
         self.about.setText(hint if self.result is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
@@ -234,13 +242,13 @@ class ChatTemplateView(QWidget):
         n = len(self.turns.turns)
         who = ROLE_WORDS[self.turns.turns[message].role] if message < n else "Assistant"
         if message == n:
-            what = "asks for the reply: what follows is the model's"
+            what = "add_generation_prompt for the reply: what follows is the model's"
         elif piece.special:
             what = f"begins turn {message + 1}: {who}" if begins else f"ends turn {message + 1}: {who}"
         else:
             what = f"of turn {message + 1}: {who}"
         learned = ""
-        if self.way.value == "train" and not self._own_template:
+        if self.purpose.value == "train" and not self._imported_template:
             full = "counts in full in training, being of a reply"
             less = "counts in training by “Weight outside replies”"
             learned = f" · {full if chat.is_reply[index] else less}"

@@ -24,7 +24,7 @@ from models.number_words import counted
 from models.tokenizers.text.decoding import DecodedIds, decode_ids
 from models.tokenizers.text.encoded import EncodedText
 
-AT_ONCE = 8_000
+MAX_SYNC_CHARACTERS = 8_000
 """Characters of pasted ids that are decoded within a keystroke; more are decoded beside the window."""
 
 _PATIENCE_MS = 150
@@ -42,11 +42,11 @@ class DecodeView(QWidget):
     """At the left the ids, at the right their tokens and their text, each showing what the others point at.
 
     Signals:
-        text_wanted(text): this is to be the text at hand.
+        text_requested(text): this is to be the text at hand.
         decoded(): `result` is new.
     """
 
-    text_wanted = Signal(str)
+    text_requested = Signal(str)
     decoded = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -61,7 +61,7 @@ class DecodeView(QWidget):
         self.output = TextBox()
         self.skip_special = QCheckBox("Leave out special tokens")
         self.counts = label("", "caption")
-        self.whole = label("", "caption", wrap=True)
+        self.truncation = label("", "caption", wrap=True)
         self._pages = QStackedWidget()
         tip = "The ids of the text that is explored, to change them"
         self.take = button("Take the text's ids", theme, self.take_ids, icon="arrow-square-down", tip=tip)
@@ -73,7 +73,7 @@ class DecodeView(QWidget):
         self._patience.timeout.connect(lambda: self._forget(self._busy))
         self._build()
         self.ids.edited.connect(self._decode)
-        self.ids.place_changed.connect(self._on_place)
+        self.ids.position_changed.connect(self._on_position)
         self.skip_special.toggled.connect(self._decode)
         self._task.done.connect(self._show)
         self._task.failed.connect(self._on_failed)
@@ -106,7 +106,7 @@ class DecodeView(QWidget):
         above.addWidget(pills, 1)
         below.addLayout(row(label("Text", "subheading"), None, self.skip_special, copy, self.use))
         below.addWidget(self.output, 1)
-        below.addWidget(self.whole)
+        below.addWidget(self.truncation)
         upper.setLayout(above)
         lower.setLayout(below)
         right = QSplitter(Qt.Orientation.Vertical)
@@ -120,29 +120,29 @@ class DecodeView(QWidget):
             "their tokens and their text appear here.",
         )
         self._busy = EmptyState("Decoding …", "So many ids take a moment.")
-        self._trouble = label("", "error", wrap=True)
+        self._problem = label("", "error", wrap=True)
         self._found = right
-        for page in (self._hint, self._busy, self._trouble, self._found):
+        for page in (self._hint, self._busy, self._problem, self._found):
             self._pages.addWidget(page)
         self.setLayout(panes(left, self._pages, sizes=(360, 720), grows=1))
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Decode with this tokenizer from now on."""
         self._tokenizer = tokenizer
-        self._tell_what_can_be_taken()
+        self._update_take_button()
         self._decode()
 
     def set_text(self, text: str) -> None:
         """The text at hand, whose ids can be taken."""
         self._text = text
-        self._tell_what_can_be_taken()
+        self._update_take_button()
 
     def take_ids(self) -> None:
         """Decode the ids of the text at hand."""
         if self._tokenizer is not None:
             self._encoder.encode(self._tokenizer, self._text)
 
-    def _tell_what_can_be_taken(self) -> None:
+    def _update_take_button(self) -> None:
         self.take.setEnabled(self._tokenizer is not None and bool(self._text))
 
     @Slot(str, object, object)
@@ -159,7 +159,7 @@ class DecodeView(QWidget):
         tokenizer, written, skip = self._tokenizer, self.ids.text, self.skip_special.isChecked()
         if tokenizer is None or not written.strip():
             self._forget(self._hint)
-        elif len(written) <= AT_ONCE:
+        elif len(written) <= MAX_SYNC_CHARACTERS:
             self._show(_work(tokenizer, written, skip))
         else:
             self.result, self._offsets = None, None
@@ -187,16 +187,16 @@ class DecodeView(QWidget):
         if decoded.n_left_out:
             counts.append(f"{decoded.n_left_out:,} special left out of the text")
         self.counts.setText(" · ".join(counts))
-        self.whole.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
-        self.whole.setVisible(self.output.holds)
+        self.truncation.setText(f"Only the beginning is shown: the text has {characters:,} characters.")
+        self.truncation.setVisible(self.output.holds)
         self._pages.setCurrentWidget(self._found)
         self.decoded.emit()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
         self._patience.stop()
-        self._trouble.setText(failure.sentence)
-        self._forget(self._trouble)
+        self._problem.setText(failure.sentence)
+        self._forget(self._problem)
 
     def copy_text(self) -> None:
         if self.result is not None:
@@ -204,16 +204,16 @@ class DecodeView(QWidget):
 
     def on_use(self) -> None:
         if self.result is not None:
-            self.text_wanted.emit(self.result.text)
+            self.text_requested.emit(self.result.text)
 
     # -- what points at what -------------------------------------------------------------------------------------------
 
     @Slot(int)
-    def _on_place(self, place: int) -> None:
+    def _on_position(self, place: int) -> None:
         """Mark the token whose id the cursor is at."""
         if self.result is None or self.view.is_frozen or not len(self.result.tokens):
             return
-        index = max(int(np.searchsorted(self.result.places[:, 0], place, side="right")) - 1, 0)
+        index = max(int(np.searchsorted(self.result.spans[:, 0], place, side="right")) - 1, 0)
         self.view.mark(range(index, index + 1))
 
     @Slot()
@@ -223,7 +223,7 @@ class DecodeView(QWidget):
             self.ids.point_at(None)
             self.output.setExtraSelections([])
             return
-        start, end = self.result.places[index].tolist()
+        start, end = self.result.spans[index].tolist()
         self.ids.point_at((start, end))
         marks = []
         if self._offsets is not None:

@@ -7,10 +7,10 @@ from tokenizers import Tokenizer
 
 from app.tokenizer.text_offsets import TextOffsets
 from app.worker.background import LatestTask
-from models.tokenizers.codec import whole_characters
+from models.tokenizers.codec import replace_surrogates
 from models.tokenizers.text.encoded import EncodedText
 
-AT_ONCE_BYTES = 20_000
+MAX_SYNC_BYTES = 20_000
 
 
 class Encoder(QObject):
@@ -31,7 +31,7 @@ class Encoder(QObject):
 
     def encode(self, tokenizer: Tokenizer, text: str) -> None:
         """Ask for the tokens of `text`; `encoded` comes before this returns where the text is short."""
-        if len(text.encode("utf-8", "surrogatepass")) <= AT_ONCE_BYTES:
+        if len(text.encode("utf-8", "surrogatepass")) <= MAX_SYNC_BYTES:
             self._task.cancel()
             self.encoded.emit(text, *encode(tokenizer, text))
         else:
@@ -45,5 +45,5 @@ class Encoder(QObject):
 
 def encode(tokenizer: Tokenizer, text: str) -> tuple[EncodedText, TextOffsets]:
     """The tokens of a text from an input field; half a character, as Qt may hand out, becomes U+FFFD."""
-    whole = whole_characters(text)
+    whole = replace_surrogates(text)
     return EncodedText(tokenizer, whole), TextOffsets(whole)

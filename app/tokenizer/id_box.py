@@ -19,7 +19,7 @@ Paste ids in any form:
 [15, 2, 874, 30]
 {"input_ids": [15, 2, 874, 30]}
 or one on each line"""
-_LEAST_ROWS, _MOST_ROWS = 2, 6
+_MIN_ROWS, _MAX_ROWS = 2, 6
 
 
 class IdBox(QWidget):
@@ -27,41 +27,41 @@ class IdBox(QWidget):
 
     Signals:
         edited(): `text` is new.
-        place_changed(int): the cursor stands at this character.
+        position_changed(int): the cursor stands at this character.
     """
 
     edited = Signal()
-    place_changed = Signal(int)
+    position_changed = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._wrong_places: list[QTextCursor | None] = []
+        self._problem_cursors: list[QTextCursor | None] = []
         self._pointed: tuple[int, int] | None = None
         self.editor = TextBox()
         self.editor.setProperty("role", "mono")
         self.editor.setAccessibleName("Ids")
         self.editor.setPlaceholderText(_HINT)
         self.editor.setTabChangesFocus(True)
-        self.wrong = frame("card", margin=SPACE, spacing=SPACE // 2)
-        self.wrong_words = label("", "subheading")
+        self.problems = frame("card", margin=SPACE, spacing=SPACE // 2)
+        self.problem_title = label("", "subheading")
         self.list = QListWidget()
         self.list.setProperty("role", "plain")
         self.list.setAccessibleName("What is no id")
         self.list.setWordWrap(True)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = self.wrong.layout()
+        inside = self.problems.layout()
         assert inside is not None
-        inside.addWidget(self.wrong_words)
+        inside.addWidget(self.problem_title)
         inside.addWidget(self.list)
-        self.wrong.hide()
+        self.problems.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
         layout.addWidget(self.editor, 1)
         layout.addWidget(HeldNote(self.editor, theme, "are decoded, but are too many to edit"))
-        layout.addWidget(self.wrong)
+        layout.addWidget(self.problems)
         self.editor.text_changed.connect(self.edited)
         self.editor.cursorPositionChanged.connect(self._on_cursor_moved)
         self.list.itemClicked.connect(self._on_item)
@@ -76,16 +76,16 @@ class IdBox(QWidget):
     def set_decoded(self, decoded: DecodedIds | None) -> None:
         """Name what is wrong in the text; None while that is not known."""
         problems: tuple[IdProblem, ...] = () if decoded is None else decoded.problems
-        self._wrong_places = [self._cursor(problem.start, problem.end) for problem in problems]
+        self._problem_cursors = [self._cursor(problem.start, problem.end) for problem in problems]
         self._pointed = None
         self.list.clear()
         self.list.addItems([problem.sentence for problem in problems])
-        self.wrong.setVisible(bool(problems))
+        self.problems.setVisible(bool(problems))
         if decoded is not None and problems:
             n, shown = decoded.n_problems, len(problems)
             words = "1 is no id" if n == 1 else f"{n:,} are no ids"
-            self.wrong_words.setText(words if n == shown else f"{words}; the first {shown:,}")
-            rows = min(max(shown, _LEAST_ROWS), _MOST_ROWS)
+            self.problem_title.setText(words if n == shown else f"{words}; the first {shown:,}")
+            rows = min(max(shown, _MIN_ROWS), _MAX_ROWS)
             self.list.setFixedHeight(rows * max(self.list.sizeHintForRow(0), 24) + 4)
         self._underline()
 
@@ -101,11 +101,11 @@ class IdBox(QWidget):
             text = self.editor.toPlainText()
             if not text.isascii():
                 before = len(text.encode("utf-16-le", "surrogatepass")[: 2 * before].decode("utf-16-le", "replace"))
-            self.place_changed.emit(before)
+            self.position_changed.emit(before)
 
     @Slot(QListWidgetItem)
     def _on_item(self, item: QListWidgetItem) -> None:
-        cursor = self._wrong_places[self.list.row(item)]
+        cursor = self._problem_cursors[self.list.row(item)]
         if cursor is not None:
             self.editor.setTextCursor(cursor)
             self.editor.setFocus()
@@ -113,7 +113,9 @@ class IdBox(QWidget):
     @Slot()
     def _underline(self) -> None:
         colors = self._theme.theme
-        marks = [highlight(each, colors.color("danger"), wrong=True) for each in self._wrong_places if each is not None]
+        marks = [
+            highlight(each, colors.color("danger"), wrong=True) for each in self._problem_cursors if each is not None
+        ]
         pointed = None if self._pointed is None else self._cursor(*self._pointed)
         if pointed is not None:
             marks.append(highlight(pointed, colors.color("selection")))

@@ -82,7 +82,7 @@ class TokenizerViews(Views):
         from app.tokenizer.decode_view import DecodeView
 
         view = DecodeView(self._session, self._theme)
-        view.text_wanted.connect(self._explore)
+        view.text_requested.connect(self._explore)
         return view
 
     def _make_chat(self) -> QWidget:

@@ -1,4 +1,4 @@
-"""What waits to be trained: in its order, which can be changed by dragging or with the keyboard."""
+"""The training queue, which can be reordered by dragging or with the keyboard."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from app.kit.basics import button, label, row
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from models.number_words import counted
-from models.runs.run_queue import Waiting
+from models.runs.run_queue import QueuedRun
 
-_MOST_ROWS = 5
+_MAX_ROWS = 5
 
 
 class QueuePanel(QWidget):
-    """Hidden while nothing waits.
+    """The queue with its controls; hidden while it is empty.
 
     Signals:
-        removed(item, place): a Waiting was taken out; `session.queue.put_back` undoes that.
+        removed(item, index): a QueuedRun was removed; `session.queue.put_back` undoes that.
     """
 
     removed = Signal(object, int)
@@ -31,12 +31,12 @@ class QueuePanel(QWidget):
         self._session, self._theme = session, theme
         self._title = label("", "subheading")
         self.start = button(
-            "Start", theme, session.queue.start, icon="play-fill", tip="Train these, one after the other"
+            "Start", theme, session.queue.start, icon="play-fill", tip="Train the queued runs one after the other"
         )
         self.hold = button(
-            "Hold", theme, session.queue.hold, icon="pause-fill", tip="Let the present training end, and begin no other"
+            "Hold", theme, session.queue.hold, icon="pause-fill", tip="Finish the current run, then start no other"
         )
-        self.list = _WaitingList(session)
+        self.list = _QueueList(session)
         self.list.menu_asked.connect(self._show_menu)
         self.list.remove_asked.connect(self.remove)
         layout = QVBoxLayout(self)
@@ -49,25 +49,25 @@ class QueuePanel(QWidget):
         self._show()
 
     def remove(self, item_id: str) -> None:
-        """Take one out."""
-        place = next((i for i, item in enumerate(self._session.queue.waiting) if item.id == item_id), 0)
+        """Remove an item."""
+        index = next((i for i, item in enumerate(self._session.queue.waiting) if item.id == item_id), 0)
         item = self._session.queue.remove(item_id)
         if item is not None:
-            self.list.setCurrentRow(min(place, self.list.count() - 1))  # so that the keyboard can go on from there
-            self.removed.emit(item, place)
+            self.list.setCurrentRow(min(index, self.list.count() - 1))  # so that the keyboard can continue from there
+            self.removed.emit(item, index)
 
-    def make_menu(self, item: Waiting) -> QMenu:
-        """What can be done to one."""
+    def make_menu(self, item: QueuedRun) -> QMenu:
+        """The context menu of an item."""
         session, n = self._session, len(self._session.queue.waiting)
-        place = next(i for i, other in enumerate(session.queue.waiting) if other.id == item.id)
+        index = next(i for i, other in enumerate(session.queue.waiting) if other.id == item.id)
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         for words, icon, possible, do in (
             ("Try again", "arrow-clockwise", bool(item.problem), lambda: session.queue.retry(item.id)),
-            ("First", "arrow-line-up", place > 0, lambda: session.queue.move(item.id, 0)),
-            ("Up\tAlt+Up", "arrow-up", place > 0, lambda: session.queue.move(item.id, place - 1)),
-            ("Down\tAlt+Down", "arrow-down", place < n - 1, lambda: session.queue.move(item.id, place + 1)),
-            ("Take out", "trash", True, lambda: self.remove(item.id)),
+            ("First", "arrow-line-up", index > 0, lambda: session.queue.move(item.id, 0)),
+            ("Up\tAlt+Up", "arrow-up", index > 0, lambda: session.queue.move(item.id, index - 1)),
+            ("Down\tAlt+Down", "arrow-down", index < n - 1, lambda: session.queue.move(item.id, index + 1)),
+            ("Remove", "trash", True, lambda: self.remove(item.id)),
         ):
             action = menu.addAction(self._theme.icon(icon), words)
             action.setEnabled(possible)
@@ -78,23 +78,23 @@ class QueuePanel(QWidget):
     def _show(self) -> None:
         session, n = self._session, len(self._session.queue.waiting)
         self.setVisible(n > 0)
-        self._title.setText(f"{counted(n, 'run')} waiting")
-        self.start.setVisible(not session.queue.goes_on)
-        self.hold.setVisible(session.queue.goes_on)
+        self._title.setText(f"{counted(n, 'run')} queued")
+        self.start.setVisible(not session.queue.is_draining)
+        self.hold.setVisible(session.queue.is_draining)
         self.list.show_items()
 
     @Slot(str, QPoint)
-    def _show_menu(self, item_id: str, place: QPoint) -> None:
+    def _show_menu(self, item_id: str, point: QPoint) -> None:
         item = next((item for item in self._session.queue.waiting if item.id == item_id), None)
         if item is not None:
-            self.make_menu(item).popup(place)
+            self.make_menu(item).popup(point)
 
 
-class _WaitingList(QListWidget):
-    """The rows. Alt with an arrow key moves one, Delete takes it out.
+class _QueueList(QListWidget):
+    """The items. Alt with an arrow key moves one, Delete removes it.
 
     Signals:
-        menu_asked(id, place): of one, at a place of the screen.
+        menu_asked(id, point): the context menu of an item, at a point of the screen.
         remove_asked(id)
     """
 
@@ -105,8 +105,8 @@ class _WaitingList(QListWidget):
         super().__init__()
         self._session = session
         self.setProperty("role", "plain")
-        self.setAccessibleName("Waiting runs")
-        self.setToolTip("Drag one to another place, or press Alt with an arrow key; Delete takes it out")
+        self.setAccessibleName("Queued runs")
+        self.setToolTip("Drag to reorder, or press Alt with an arrow key; Delete removes a run")
         self.setDragDropMode(QListWidget.DragDropMode.InternalMove)
         self.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -115,14 +115,14 @@ class _WaitingList(QListWidget):
         self.model().rowsMoved.connect(self._on_moved)
 
     def show_items(self) -> None:
-        """Show what waits now; the chosen one stays chosen."""
+        """Show the queue, keeping the selection."""
         chosen = self._id(self.currentItem())
         self.clear()
-        for place, waiting in enumerate(self._session.queue.waiting, start=1):
-            words = "  could not begin" if waiting.problem else "  goes on" if waiting.run else ""
-            item = QListWidgetItem(f"{place}  {waiting.name}{words}")
+        for number, waiting in enumerate(self._session.queue.waiting, start=1):
+            words = "  could not start" if waiting.problem else "  resumes" if waiting.run else ""
+            item = QListWidgetItem(f"{number}  {waiting.name}{words}")
             item.setData(Qt.ItemDataRole.UserRole, waiting.id)
-            item.setToolTip(waiting.problem or f"{waiting.name}\nDrag it to another place, or Alt with an arrow key.")
+            item.setToolTip(waiting.problem or f"{waiting.name}\nDrag to reorder, or press Alt with an arrow key.")
             self.addItem(item)
             if waiting.id == chosen:
                 self.setCurrentItem(item)
@@ -134,20 +134,20 @@ class _WaitingList(QListWidget):
             self._fit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        chosen, place = self._id(self.currentItem()), self.currentRow()
+        chosen, index = self._id(self.currentItem()), self.currentRow()
         by = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
         if chosen and event.key() == Qt.Key.Key_Delete:
             self.remove_asked.emit(chosen)
         elif chosen and by is not None and event.modifiers() & Qt.KeyboardModifier.AltModifier:
-            if 0 <= place + by < self.count():
-                self._session.queue.move(chosen, place + by)
+            if 0 <= index + by < self.count():
+                self._session.queue.move(chosen, index + by)
         else:
             super().keyPressEvent(event)
 
     def _fit(self) -> None:
-        """As high as its rows, up to a few of them."""
+        """Fit the height to the rows, up to `_MAX_ROWS`."""
         one = self.sizeHintForRow(0) if self.count() else QFontMetrics(self.font()).height()
-        self.setFixedHeight(min(self.count(), _MOST_ROWS) * one + 2 * self.frameWidth() + SPACE // 2)
+        self.setFixedHeight(min(self.count(), _MAX_ROWS) * one + 2 * self.frameWidth() + SPACE // 2)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(0, 0)
@@ -158,12 +158,12 @@ class _WaitingList(QListWidget):
 
     @Slot(QModelIndex, int, int, QModelIndex, int)
     def _on_moved(self, parent: QModelIndex, start: int, end: int, target: QModelIndex, row: int) -> None:
-        place = row if row < start else row - 1
-        # Later: it fills the list anew, which Qt is still moving rows of.
-        QTimer.singleShot(0, partial(self._session.queue.move, self._id(self.item(place)), place))
+        index = row if row < start else row - 1
+        # Deferred: it refills the list while Qt is still moving its rows.
+        QTimer.singleShot(0, partial(self._session.queue.move, self._id(self.item(index)), index))
 
     @Slot(QPoint)
-    def _on_menu(self, place: QPoint) -> None:
-        item = self.itemAt(place)
+    def _on_menu(self, point: QPoint) -> None:
+        item = self.itemAt(point)
         if item is not None:
-            self.menu_asked.emit(self._id(item), self.viewport().mapToGlobal(place))
+            self.menu_asked.emit(self._id(item), self.viewport().mapToGlobal(point))

@@ -11,9 +11,9 @@ from models.settings.run_spec import RunSpec
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShownRun:
-    """A run as views get it. `history` grows while the run is live; another one replaces this where the run is another.
+    """The run that all views show. `history` grows while the run is live; each run shown gets a new ShownRun.
 
-    `id` is "" and `folder` None for a run that is only being prepared; `spec` is None where it cannot be read.
+    `id` is "" and `folder` None while the run is being prepared; `spec` is None where it cannot be read.
     """
 
     id: str

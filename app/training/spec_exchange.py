@@ -1,4 +1,4 @@
-"""The settings of a run as TOML files: asked for, read and written."""
+"""Opens and saves the settings of a run as TOML files, with file dialogs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _FILTER = "Terrarium runs (*.toml)"
 
 
 def open_spec(parent: QWidget, session: Session, take: Callable[[RunSpec], object]) -> None:
-    """Ask for a TOML file and hand over the run that it describes; what is wrong with it is said."""
-    file, _ = QFileDialog.getOpenFileName(parent, "Open the settings of a run", "", _FILTER)
+    """Ask for a TOML file and pass its RunSpec to `take`; show a notice where it is invalid."""
+    file, _ = QFileDialog.getOpenFileName(parent, "Load run settings", "", _FILTER)
     if not file:
         return
     try:
@@ -29,13 +29,13 @@ def open_spec(parent: QWidget, session: Session, take: Callable[[RunSpec], objec
 
 
 def save_spec(parent: QWidget, session: Session, spec: RunSpec) -> None:
-    """Ask for a file and write the settings of a run there."""
-    path = ask_where_to_save(parent, "Save the settings of the run", spec.name, "toml", _FILTER)
+    """Ask for a file and save the settings of a run to it."""
+    path = ask_where_to_save(parent, "Save run settings", spec.name, "toml", _FILTER)
     if path is None:
         return
     try:
         write_spec(path, spec)
     except OSError as error:
-        session.notices.refuse(f"{path} cannot be written: {error.strerror or error}.")
+        session.notices.refuse(f"Could not write {path}: {error.strerror or error}.")
         return
-    session.notices.say(f"Saved as {path}. “terrarium train {path.name}” trains the same.")
+    session.notices.say(f"Saved as {path}. Train it with “terrarium train {path.name}”.")

@@ -1,4 +1,4 @@
-"""The training tab: the runs at the left; at the right one of them, several over one another, or the form for one."""
+"""The training tab: the list of runs at the left; at the right one run, a comparison of several, or a new run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from app.training.new_run.page import NewRun
 from app.training.queue_panel import QueuePanel
 from app.training.run.view import RunView
 from app.training.run_list.panel import RunsPanel
-from models.runs.run_queue import Waiting
+from models.runs.run_queue import QueuedRun
 
 
 class TrainingTab(QWidget):
-    """Runs, one run or several, and what a new one is made from."""
+    """The list of runs and the queue, and pages for one run, several runs and a new run."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,7 +89,7 @@ class TrainingTab(QWidget):
 
     @Slot(str)
     def show_template(self, run_id: str) -> None:
-        """Show the form for a new run, filled in as this run was made."""
+        """Show the form for a new run, with the settings of this one."""
         self.new_run.show_template(run_id)
         self.show_new_run()
 
@@ -110,9 +110,9 @@ class TrainingTab(QWidget):
 
     @Slot()
     def _on_training(self) -> None:
-        """Show a training when it begins, and choose its run in the list as soon as it has one.
+        """Show a training when it starts, and select its run in the list as soon as it has one.
 
-        What the queue begins by itself takes nobody away from what he looks at, unless that is the run before it.
+        A run that the queue starts by itself is shown only if the page shows the run before it.
         """
         state, active = self._session.training.state, self._session.training.active
         began, ended = active and not self._was_active, self._was_active and not active
@@ -120,20 +120,20 @@ class TrainingTab(QWidget):
         if state is None:
             return
         if began:
-            self._follows = not self._session.queue.began_by_itself or self._looks_at(self._followed)
+            self._follows = not self._session.queue.started_automatically or self._is_showing(self._followed)
             self._followed = ""
             if self._follows and not state.run_id:
                 self.run_view.show_run("")
                 self.pages.setCurrentWidget(self.run_view)
-                self.runs.choose("")  # it is none of the list yet
-        elif ended and self._looks_at(""):
-            self.show_new_run()  # it ended before there was a run to see: a message says why
+                self.runs.choose("")  # it is not in the list yet
+        elif ended and self._is_showing(""):
+            self.show_new_run()  # it ended before there was a run to show: a message says why
         if active and state.run_id and state.run_id != self._followed:
             self._followed = state.run_id
-            if self._follows and (began or self._looks_at("") or self._looks_at(state.run_id)):
+            if self._follows and (began or self._is_showing("") or self._is_showing(state.run_id)):
                 self.show_run(state.run_id)
 
-    def _looks_at(self, run_id: str) -> bool:
+    def _is_showing(self, run_id: str) -> bool:
         return self.pages.currentWidget() is self.run_view and self.run_view.run_id == run_id
 
     @Slot()
@@ -141,9 +141,9 @@ class TrainingTab(QWidget):
         self._queue_card.setVisible(bool(self._session.queue.waiting))
 
     @Slot(object, int)
-    def _on_removed(self, item: Waiting, place: int) -> None:
-        words = f"“{item.name}” waits no more"
-        self._session.notices.deleted.emit(words, lambda: self._session.queue.put_back(item, place))
+    def _on_removed(self, item: QueuedRun, index: int) -> None:
+        words = f"“{item.name}” removed from the queue"
+        self._session.notices.deleted.emit(words, lambda: self._session.queue.put_back(item, index))
 
     @Slot(str)
     def _on_fork(self, run_id: str) -> None:

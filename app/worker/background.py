@@ -136,13 +136,13 @@ class LatestTask(QObject):
     Two of its generators never run at a time. When the application quits, or this is deleted, what runs is cancelled.
 
     Signals:
-        events_came(events): a tuple of what it yielded, in order.
+        events_received(events): a tuple of what it yielded, in order.
         done(result): it has returned this.
         failed(failure): it raised; a Failure.
         busy_changed(bool): work has begun, or nothing is left to do.
     """
 
-    events_came = Signal(object)
+    events_received = Signal(object)
     done = Signal(object)
     failed = Signal(object)
     busy_changed = Signal(bool)
@@ -211,7 +211,7 @@ class LatestTask(QObject):
         has_ended = task.ended.is_set()  # asked first: what comes after this question is told of once more
         events = task.take_events()
         if events and not task.cancelled.is_set():
-            self.events_came.emit(events)
+            self.events_received.emit(events)
         if not has_ended or task is not self._running:
             return
         self._running = None

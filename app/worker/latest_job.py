@@ -15,13 +15,13 @@ class LatestJob(QObject):
 
     Signals:
         started(): the worker has begun with it.
-        events_came(job, events): a tuple of what it has yielded, in order; also when it was cancelled meanwhile.
+        events_received(job, events): a tuple of what it has yielded, in order; also when it was cancelled meanwhile.
         ended(job, failure): it is over, and this is busy no more; a Failure where it raised, else None.
         failed(failure): it raised; after `ended`.
     """
 
     started = Signal()
-    events_came = Signal(object, object)
+    events_received = Signal(object, object)
     ended = Signal(object, object)
     failed = Signal(object)
 
@@ -68,7 +68,7 @@ class LatestJob(QObject):
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
         if job is self._job:
-            self.events_came.emit(job, events)
+            self.events_received.emit(job, events)
 
     @Slot(object)
     @Slot(object, object)

@@ -1,7 +1,7 @@
-"""A conversation by the chat template of a model from elsewhere, token by token.
+"""Tokens of a conversation by the chat template of an imported model.
 
-The ids are those of `transformers`, but for what somebody wrote that spells a special token. There it becomes that
-token, so that a message could end itself and speak for others; here it stays text, as in chats by our own format.
+The ids equal those of `transformers`, except where a message spells a special token. In transformers it becomes that
+token, which allows prompt injection (a message can end its own turn); here it stays text, as in our native format.
 """
 
 from __future__ import annotations
@@ -19,24 +19,31 @@ from models.tokenizers.text.encoded import EncodedText, TokenArrays
 
 
 def foreign_chat_tokens(
-    tokenizer: Tokenizer, template: str, marks: Mapping[str, str], messages: Sequence[Message], *, asks: bool = True
+    tokenizer: Tokenizer,
+    template: str,
+    named_tokens: Mapping[str, str],
+    messages: Sequence[Message],
+    *,
+    add_generation_prompt: bool = True,
 ) -> ChatTokens:
-    """The tokens of a conversation that the model is to answer (`asks`), or as it stands.
+    """The tokens of a conversation, with or without the generation prompt.
 
-    A message's tokens are those that the template adds for it; of a reply, those from its content on are its own. What
-    the template says before the first message, as a system prompt of its own, counts as the first message's.
+    The tokens of a message are those that the template adds for it; in a reply, only those from its content on count as
+    the reply. Text before the first message, such as a default system prompt, counts as part of the first message.
 
     Args:
-        marks: the tokens of chat_template.MARKS, as far as they are known.
+        named_tokens: the tokens of template.NAMED_TOKENS, as far as they are known.
 
     Raises:
-        ValueError: where the template fails, refuses the conversation, or needs a mark that is not known.
+        ValueError: if the template fails, rejects the conversation, or needs a named token that is not known.
     """
     cut = _unused(template, messages)
     disguised = [{**m, "content": cut.join(literal_parts(tokenizer, m["content"]))} for m in messages]
-    parts = render_template(template, disguised, asks=asks, marks=marks).split(cut)
+    parts = render_template(
+        template, disguised, add_generation_prompt=add_generation_prompt, named_tokens=named_tokens
+    ).split(cut)
     text = "".join(parts)
-    edges = _edges(template, marks, messages, text)  # where each message ends, in characters
+    edges = _edges(template, named_tokens, messages, text)  # the end of each message, in characters
     tokens = _tokens(tokenizer, parts)
     byte_edges = [len(text[:edge].encode()) for edge in edges]
     numbers = np.searchsorted(byte_edges, tokens.starts, side="right").astype(np.int64)
@@ -51,13 +58,13 @@ def foreign_chat_tokens(
 
 
 def _unused(template: str, messages: Sequence[Message]) -> str:
-    """A character that nobody has written: one of Unicode's for private use."""
+    """A private-use character that occurs in none of the texts."""
     texts = [template, *(message["content"] for message in messages)]
     return next(c for c in map(chr, range(0xE000, 0xF900)) if not any(c in text for text in texts))
 
 
 def _tokens(tokenizer: Tokenizer, parts: Sequence[str]) -> TokenArrays:
-    """The tokens of parts that are encoded one by one, with their places in the whole."""
+    """The tokens of parts that are encoded one by one, with their byte offsets in the whole text."""
     columns, n_bytes = [], 0
     for part in parts:
         tokens = EncodedText(tokenizer, part)
@@ -67,16 +74,18 @@ def _tokens(tokenizer: Tokenizer, parts: Sequence[str]) -> TokenArrays:
     return TokenArrays(tokenizer, ids, starts, ends)
 
 
-def n_before(template: str, marks: Mapping[str, str], messages: Sequence[Message], text: str) -> int:
-    """How many characters of the text a template says before the first message: its own system prompt, for instance.
+def preamble_length(template: str, named_tokens: Mapping[str, str], messages: Sequence[Message], text: str) -> int:
+    """How many characters a template writes before the first message, for instance a default system prompt.
 
-    Found out by having the first message said once more at the end: what that adds is the message's own.
+    Measured by appending the first message once more: what that adds to the text is the message itself.
     """
     answered = [*messages[:1], {"role": "assistant", "content": "."}]
     try:
-        once = render_template(template, answered, asks=False, marks=marks)
-        twice = render_template(template, [*answered, messages[0]], asks=False, marks=marks)
-        alone = render_template(template, messages[:1], asks=False, marks=marks)
+        once = render_template(template, answered, add_generation_prompt=False, named_tokens=named_tokens)
+        twice = render_template(
+            template, [*answered, messages[0]], add_generation_prompt=False, named_tokens=named_tokens
+        )
+        alone = render_template(template, messages[:1], add_generation_prompt=False, named_tokens=named_tokens)
     except ValueError:
         return 0
     own = twice[len(once) :]
@@ -84,11 +93,11 @@ def n_before(template: str, marks: Mapping[str, str], messages: Sequence[Message
     return len(alone) - len(own) if known else 0
 
 
-def _edges(template: str, marks: Mapping[str, str], messages: Sequence[Message], text: str) -> list[int]:
-    """Where each message ends in the text: as far as the template gets with the messages up to it.
+def _edges(template: str, named_tokens: Mapping[str, str], messages: Sequence[Message], text: str) -> list[int]:
+    """Where each message ends in the text, in characters: the length of the rendered messages up to it.
 
-    What it says around a message's words is known from others of the same role: so a long conversation is not rendered
-    once for each message.
+    The text around a message's content is taken from earlier ones of the same role, which avoids rendering a long
+    conversation once per message.
     """
     edges: list[int] = []
     around: dict[str, tuple[str, str]] = {}
@@ -100,7 +109,9 @@ def _edges(template: str, marks: Mapping[str, str], messages: Sequence[Message],
                 edges.append(done + len(known))
                 continue
         try:
-            so_far = render_template(template, messages[: i + 1], asks=False, marks=marks)
+            so_far = render_template(
+                template, messages[: i + 1], add_generation_prompt=False, named_tokens=named_tokens
+            )
         except ValueError:
             so_far = ""
         if so_far and text.startswith(so_far) and len(so_far) >= done:
@@ -108,7 +119,7 @@ def _edges(template: str, marks: Mapping[str, str], messages: Sequence[Message],
             before, found, behind = so_far[done:].rpartition(words) if words else ("", "", "")
             if found and words not in before:
                 around[message["role"]] = before, behind
-        else:  # a template that looks ahead: up to the end of what was written
+        else:  # the template depends on later messages: the end of the content has to do
             found_at = text.find(words, done)
             edges.append(done if found_at < 0 else found_at + len(words))
     return edges

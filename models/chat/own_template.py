@@ -1,4 +1,4 @@
-"""Our own chat template: how a conversation becomes one text, and which of its tokens are the model's own words."""
+"""Terrarium's native chat template: a conversation as text and tokens, and which tokens belong to replies."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Message = dict[str, str]
 
 
 class Segment(NamedTuple):
-    """A part of a conversation's text that is encoded by itself: a special token, or what somebody wrote.
+    """A part of a conversation's text that is encoded separately: a special token, or written text.
 
-    `reply`: it belongs to a reply, which is what a model learns to write. `message`: the number of the message that it
-    is of; for what asks for a reply, how many there are.
+    `reply`: whether it belongs to a reply, which the model is trained on. `message`: the index of its message; the
+    number of messages for the generation prompt.
     """
 
     text: str
@@ -35,17 +35,17 @@ CHAT_TEMPLATE = files("resources").joinpath("chat_template.jinja").read_text(enc
 
 
 def render_chat(messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-    """The conversation as one text in our own format, special tokens written out.
+    """The conversation as one text in the native format, special tokens written out.
 
     Raises:
         ValueError: for an unknown role or a missing key.
     """
     check_messages(messages)
-    return render_template(CHAT_TEMPLATE, messages, asks=add_generation_prompt)
+    return render_template(CHAT_TEMPLATE, messages, add_generation_prompt=add_generation_prompt)
 
 
 def check_messages(messages: Sequence[Message]) -> None:
-    """Raise ValueError where a message has no known role, or no text."""
+    """Raise ValueError if a message has an unknown role or no text."""
     for message in messages:
         if message.get("role") not in ROLES or not isinstance(message.get("content"), str):
             raise ValueError(f"A message needs a role ({', '.join(ROLES)}) and a content text, not {message!r}.")
@@ -56,7 +56,7 @@ def encode_messages(
 ) -> tuple[list[int], list[bool]]:
     """Token ids of the conversation, and for each whether it belongs to a reply (its closing <|end|> included).
 
-    What people wrote never becomes a special token, even where it spells one.
+    Message contents never become special tokens, even where they spell one.
 
     Raises:
         ValueError: for an unknown role, a missing key, or a tokenizer without the special tokens.
@@ -64,18 +64,18 @@ def encode_messages(
     return _encode(tokenizer, messages, add_generation_prompt, {})
 
 
-def room_for_prompt(context_length: int) -> int:
-    """So many tokens of the context may be taken by what comes before a reply; a quarter is the reply's."""
+def max_prompt_tokens(context_length: int) -> int:
+    """How many tokens the prompt may have; a quarter of the context is reserved for the reply."""
     return context_length * 3 // 4
 
 
-def n_to_leave_out(counts: Sequence[int], too_many: int) -> int:
-    """How many of the oldest messages have to go for the prompt to become shorter by `too_many` tokens.
+def n_messages_to_drop(counts: Sequence[int], too_many: int) -> int:
+    """How many of the oldest messages to drop so that the prompt becomes `too_many` tokens shorter.
 
-    A question goes together with its answer, and the newest message stays, even if that is not enough.
+    A question is dropped together with its answer; the newest message is kept, even if that is not enough.
 
     Args:
-        counts: the tokens of each message that may go, from the oldest on.
+        counts: tokens of each message that may be dropped, oldest first.
     """
     n = 0
     while too_many > 0 and n < len(counts) - 1:
@@ -85,10 +85,10 @@ def n_to_leave_out(counts: Sequence[int], too_many: int) -> int:
     return n
 
 
-def encode_parts(
+def encode_segments(
     tokenizer: Tokenizer, messages: Sequence[Message], add_generation_prompt: bool = False
 ) -> list[tuple[Segment, list[int]]]:
-    """The parts of a conversation, each with its ids: one after the other those of `encode_messages`.
+    """The segments of a conversation with their ids, which concatenate to those of `encode_messages`.
 
     Raises:
         ValueError: as `encode_messages`.
@@ -100,7 +100,7 @@ def encode_parts(
 def encode_conversations(
     tokenizer: Tokenizer, conversations: Iterable[Sequence[Message]]
 ) -> list[tuple[list[int], list[bool]]]:
-    """`encode_messages` of many conversations, remembering texts that recur: several times as fast."""
+    """`encode_messages` of many conversations; caches recurring texts, which is several times as fast."""
     known: dict[tuple[str, bool], list[int]] = {}
     return [_encode(tokenizer, messages, False, known) for messages in conversations]
 
@@ -111,7 +111,7 @@ def _encode(
     add_generation_prompt: bool,
     known: dict[tuple[str, bool], list[int]],
 ) -> tuple[list[int], list[bool]]:
-    """As `encode_messages`; `known` holds the ids of the texts met so far, and takes up new ones."""
+    """Like `encode_messages`; `known` caches the ids of texts encoded so far."""
     ids: list[int] = []
     is_reply: list[bool] = []
     for text, special, reply, _ in _segments(messages, add_generation_prompt):
@@ -129,7 +129,7 @@ def _encode_segment(tokenizer: Tokenizer, text: str, special: bool) -> list[int]
     id = tokenizer.token_to_id(text)
     if id is None:
         raise ValueError(
-            f"This tokenizer has no token {text}, so its model cannot hold a conversation: complete a text."
+            f"This tokenizer has no token {text}, so its model cannot chat: use text completion."
         )
     return [id]
 
@@ -140,9 +140,9 @@ _SPECIAL = re.compile("(" + "|".join(re.escape(token) for token in SPECIAL_TOKEN
 
 @lru_cache(maxsize=256)
 def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[str, bool, int], ...]:
-    """The template's own text around the contents, and they: (text, whether a content stands here, its message).
+    """The template's text around the contents: (text, whether this is a content placeholder, message index).
 
-    A message begins with the token of its role; what asks for a reply counts as one more.
+    A message begins with its role token; the generation prompt counts as one more message.
     """
     marked = [{"role": role, "content": f"\ue000{i}\ue001"} for i, role in enumerate(roles)]
     rendered = render_chat(marked, add_generation_prompt)
@@ -160,7 +160,7 @@ def _frame(roles: tuple[str, ...], add_generation_prompt: bool) -> tuple[tuple[s
 
 
 def _segments(messages: Sequence[Message], add_generation_prompt: bool) -> Iterator[Segment]:
-    """The parts in order; a content joins the plain text before it (its space)."""
+    """The segments in order; a content is joined with the plain text before it (a space)."""
     check_messages(messages)
     before, after_reply = "", False
     for text, is_content, message in _frame(tuple(message["role"] for message in messages), add_generation_prompt):

@@ -1,7 +1,7 @@
-"""Where chat templates run: they reach nothing of Python, and can neither run on for ever nor fill the memory.
+"""A sandbox for untrusted chat templates: no access to Python, and limits on time and memory.
 
-The first is Jinja's own sandbox. For the second, every round of a loop and every call is counted, and what makes large
-things of small ones is looked at before it is done.
+Isolation is that of Jinja's own sandbox. To limit time, every loop iteration and every call is counted; to limit
+memory, operations that can make large values from small ones are checked before they run.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MOST_STEPS = 200_000
-"""Rounds of loops and calls that one rendering may take: some hundred times what the longest known templates need."""
+MAX_STEPS = 200_000
+"""Loop iterations and calls per rendering: some hundred times what the longest known templates need."""
 
-MOST_SECONDS = 5.0
-MOST_CHARACTERS = 64_000_000
-"""How long a text, or a list, may become."""
+MAX_SECONDS = 5.0
+MAX_CHARACTERS = 64_000_000
+"""Limit on the length of a text or list."""
 
 BUDGET = " budget"
-"""What the rendering's Budget is called in its context: a name that no template can spell, having a space."""
+"""The name of the Budget in the rendering context; it has a space, so that no template can refer to it."""
 
-_LARGEST_NUMBER = 100_000  # what may be handed to a function, as a width for instance
-_MOST_BITS = 4_096
+_MAX_ARGUMENT = 100_000  # limit on integer arguments, such as a width
+_MAX_BITS = 4_096
 _WIDTH = re.compile(r"\d{6,}|%[^%a-zA-Z]*\*|\{[^{}]*:[^{}]*\{")
-"""In a text that is filled in: a width of many digits, or one that is handed in with the values."""
+"""Format widths that are refused: of many digits, or taken from the arguments (%*d, {:{}})."""
 _FIELD = re.compile(r"[%{]")
-_MANIFOLD = ("urlize", "wordwrap", "xmlattr")
-"""Filters that put what they are given into many places; no chat template needs them."""
+_AMPLIFYING_FILTERS = ("urlize", "wordwrap", "xmlattr")
+"""Filters that insert their arguments many times; no chat template needs them."""
 
 
 class Budget:
-    """What one rendering has left."""
+    """The steps and the time that one rendering has left."""
 
     def __init__(self) -> None:
-        self._steps, self._ends = MOST_STEPS, time.monotonic() + MOST_SECONDS
+        self._steps, self._ends = MAX_STEPS, time.monotonic() + MAX_SECONDS
 
     def take(self) -> None:
-        """One step more; SecurityError where it is one too many."""
+        """Count a step; SecurityError if there are too many, or it takes too long."""
         self._steps -= 1
         if self._steps < 0:
-            raise SecurityError(f"it takes more than {MOST_STEPS:,} steps, so it may never end")
+            raise SecurityError(f"it takes more than {MAX_STEPS:,} steps, so it may never end")
         if time.monotonic() > self._ends:
-            raise SecurityError(f"it takes longer than {MOST_SECONDS:g} s, so it may never end")
+            raise SecurityError(f"it takes longer than {MAX_SECONDS:g} s, so it may never end")
 
 
 class TemplateSandbox(ImmutableSandboxedEnvironment):
@@ -66,41 +66,41 @@ class TemplateSandbox(ImmutableSandboxedEnvironment):
     def __init__(self) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
         self.filters["tojson"] = _to_json
-        for name in _MANIFOLD:
+        for name in _AMPLIFYING_FILTERS:
             del self.filters[name]
         self.filters = {name: _checked(name, of) for name, of in self.filters.items()}
         self.filters |= {"counted": _Counted, "joined": _joined, "built": _built}
         del self.globals["lipsum"]
-        self.globals |= {"raise_exception": _refuse, "strftime_now": _now}
+        self.globals |= {"raise_exception": _raise_exception, "strftime_now": _now}
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """An operation of two values, unless its result would be too large."""
+        """Apply a binary operator, unless the result would be too large."""
         sized = [value for value in (left, right) if isinstance(value, Sized)]
         if operator == "+" and len(sized) == 2:
             _check_length(_size(left) + _size(right))
         elif operator == "*" and len(sized) == 1:
             _check_length(_size(sized[0]) * next(int(value) for value in (left, right) if value is not sized[0]))
         elif operator == "%" and isinstance(left, str):
-            _check_form(left, [right])
+            _check_format(left, [right])
         elif operator in ("*", "**") and isinstance(left, int) and isinstance(right, int):
             bits = left.bit_length() * right if operator == "**" else left.bit_length() + right.bit_length()
-            if bits > _MOST_BITS:
-                raise SecurityError("a number becomes too large")
+            if bits > _MAX_BITS:
+                raise SecurityError("a number is too large")
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, function: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """A call, counted, unless what it is given asks for too much."""
+        """Count and make a call, unless its arguments would make too large a value."""
         context[BUDGET].take()
-        own = inspect.unwrap(function) if callable(function) else function  # Jinja wraps a text's `format`
+        own = inspect.unwrap(function) if callable(function) else function  # Jinja wraps `str.format`
         _check_arguments(getattr(own, "__name__", ""), getattr(own, "__self__", None), args, kwargs)
         return super().call(context, function, *args, **kwargs)
 
 
-def limited(tree: nodes.Template) -> nodes.Template:
-    """The template with its loops counted, and each `a ~ b` and `[a, b]` looked at: Jinja has no hooks for them."""
+def with_limits(tree: nodes.Template) -> nodes.Template:
+    """Add counters to loops and size checks to `a ~ b` and `[a, b]`, for which Jinja has no hooks."""
     for loop in tree.find_all(nodes.For):
         loop.iter = _filtered(cast("nodes.Expr", loop.iter), "counted")
-    _look_at_results(tree)
+    _check_results(tree)
     return tree
 
 
@@ -108,18 +108,18 @@ def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-def _look_at_results(node: nodes.Node) -> None:
+def _check_results(node: nodes.Node) -> None:
     for child in node.iter_child_nodes():
-        _look_at_results(child)
+        _check_results(child)
     for field, value in node.iter_fields():
         if isinstance(value, nodes.Expr):
-            setattr(node, field, _looked_at(value))
+            setattr(node, field, _checked_result(value))
         elif isinstance(value, list):
-            value[:] = [_looked_at(item) if isinstance(item, nodes.Expr) else item for item in value]
+            value[:] = [_checked_result(item) if isinstance(item, nodes.Expr) else item for item in value]
 
 
-def _looked_at(made: nodes.Expr) -> nodes.Expr:
-    """What makes a text or a list of others, its result being looked at; all else as it is."""
+def _checked_result(made: nodes.Expr) -> nodes.Expr:
+    """Wrap an expression that builds a text or a collection in a size check; others are unchanged."""
     if isinstance(made, nodes.Concat):
         return _filtered(nodes.List(list(made.nodes), lineno=made.lineno), "joined")
     if isinstance(made, nodes.List | nodes.Dict) or (isinstance(made, nodes.Tuple) and made.ctx == "load"):
@@ -129,7 +129,7 @@ def _looked_at(made: nodes.Expr) -> nodes.Expr:
 
 @pass_context
 class _Counted:
-    """What a loop goes through; each round is a step."""
+    """The iterable of a loop; each iteration costs a step."""
 
     def __init__(self, context: Context, values: Any) -> None:
         self._budget: Budget = context[BUDGET]
@@ -155,7 +155,7 @@ def _built(value: Any) -> Any:
 
 
 def _checked(name: str, of: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that refuses what asks for too much."""
+    """The filter with its arguments checked first."""
 
     @functools.wraps(of)
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -168,12 +168,12 @@ def _checked(name: str, of: Callable[..., Any]) -> Callable[..., Any]:
 
 def _check_arguments(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     given = (*args, *kwargs.values())
-    if any(isinstance(arg, int) and arg > _LARGEST_NUMBER for arg in given):
-        raise SecurityError(f"a number above {_LARGEST_NUMBER:,} is given to {name or 'a function'}")
+    if any(isinstance(arg, int) and arg > _MAX_ARGUMENT for arg in given):
+        raise SecurityError(f"a number above {_MAX_ARGUMENT:,} is given to {name or 'a function'}")
     length = len(value) if isinstance(value, Sized) else 1
     others = [len(part) for part in given if isinstance(part, Sized) and part is not value]
     if name in ("format", "format_map") and isinstance(value, str):
-        _check_form(value, given)
+        _check_format(value, given)
     elif name == "replace" and len(others) > 1:  # old, new
         _check_length(length + (length // max(others[0], 1) + 1) * others[1])
     elif name == "translate" and given and isinstance(given[0], Mapping):
@@ -185,7 +185,7 @@ def _check_arguments(name: str, value: Any, args: tuple[Any, ...], kwargs: dict[
 
 
 def _size(value: Any, known: dict[int, int] | None = None) -> int:
-    """About how long a value is, written out. What stands in it many times counts as often, but is looked at once."""
+    """Approximate length of a value as text. Shared parts count each time, but are measured once."""
     if isinstance(value, str):
         return len(value)
     if not isinstance(value, list | tuple | Mapping):
@@ -198,29 +198,29 @@ def _size(value: Any, known: dict[int, int] | None = None) -> int:
 
 
 def _check_length(length: int) -> None:
-    if length > MOST_CHARACTERS:
-        raise SecurityError(f"something in it becomes longer than {MOST_CHARACTERS:,} characters")
+    if length > MAX_CHARACTERS:
+        raise SecurityError(f"a value becomes longer than {MAX_CHARACTERS:,} characters")
 
 
-def _check_form(text: str, values: Sequence[Any]) -> None:
-    """Refuse a text to be filled in with `values` that may become too long by that."""
+def _check_format(text: str, values: Sequence[Any]) -> None:
+    """Refuse to format `text` with `values` if the result may become too long."""
     if _WIDTH.search(text):
-        raise SecurityError("a text is padded to too great a width")
+        raise SecurityError("a format width is too large")
     _check_length(len(text) + len(_FIELD.findall(text)) * _size([*values]))
 
 
 class _Generation(Extension):
-    """`{% generation %}` marks what a model is trained on; the text is what stands in it."""
+    """The `{% generation %}` tag, which marks the text to train on; it renders as its content."""
 
-    tags = {"generation"}  # noqa: RUF012 (so says Jinja)
+    tags = {"generation"}  # noqa: RUF012 (Jinja wants it so)
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
-        """What stands up to `{% endgeneration %}`."""
+        """Parse up to `{% endgeneration %}`."""
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def _refuse(message: str) -> NoReturn:
+def _raise_exception(message: str) -> NoReturn:
     raise TemplateError(message)
 
 

@@ -1,6 +1,6 @@
-"""How a model wants to be talked to: the chat template that it came with, and what ends its replies. No torch.
+"""The chat template that a model came with, and what ends its replies. No torch.
 
-A model that was trained here has none of it, being talked to by our own format (`models.chat.own_template`).
+Models trained here have none: they use the native format (`models.chat.own_template`).
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from models.settings.model_config import ModelConfig
 from models.tokenizers.codec import encode_prompt
 from models.tokenizers.special_tokens import end_id
 
-_PROBE = ("\ue000A", "\ue000B")  # what no template has in its own text
+_PROBE = ("\ue000A", "\ue000B")  # private-use characters, which no template contains
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatTemplateConfig:
-    """What a model says about conversations with it.
+    """The chat settings that a model came with.
 
-    template: its chat template (Jinja); "" for our own format, or none. marks: the tokens that the template may call by
-    the names of MARKS. end_ids: the tokens that its makers say end a reply. sampling: settings to begin with, by
-    their names in SamplingConfig: those that its makers advise.
+    template: its chat template (Jinja); "" for the native format, or none.
+    named_tokens: the tokens behind NAMED_TOKENS, which the template may use.
+    end_ids: the tokens that end a reply, as its authors say.
+    sampling: the sampling settings that its authors recommend, by the names of SamplingConfig.
     """
 
     template: str = ""
-    marks: Mapping[str, str] = field(default_factory=dict)
+    named_tokens: Mapping[str, str] = field(default_factory=dict)
     end_ids: tuple[int, ...] = ()
     sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class ReplyEnds:
-    """What ends a reply: tokens, or texts."""
+    """What ends a reply: token ids, or stop texts."""
 
     ids: tuple[int, ...]
     texts: tuple[str, ...] = ()
@@ -47,13 +48,13 @@ def reply_ends(
 ) -> ReplyEnds:
     """What ends a reply by a template; "" for the model's own.
 
-    Besides the tokens that the model's makers name it is what the template itself puts after a reply: a special token,
-    or a text that begins the next message (“User:”).
+    These are the end tokens that the model names, and what the template puts after a reply: a special token, or a text
+    that begins the next message (“User:”).
     """
     named = end_id(tokenizer, config)
     ids = [*template_config.end_ids, *([] if named is None else [named])]
     template = template or template_config.template
-    after = _after_reply(template, template_config.marks) if template else ""
+    after = _after_reply(template, template_config.named_tokens) if template else ""
     first = encode_prompt(tokenizer, after.lstrip())[:1] if after.strip() else []
     special = {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     if first and first[0] in special:
@@ -62,8 +63,8 @@ def reply_ends(
     return ReplyEnds(tuple(dict.fromkeys(ids)), (after,) if after.strip() else ())
 
 
-def _after_reply(template: str, marks: Mapping[str, str]) -> str:
-    """What a template says between a reply and the next message's text; "" where it cannot be asked."""
+def _after_reply(template: str, named_tokens: Mapping[str, str]) -> str:
+    """The template's text between a reply and the content of the next message; "" if it fails."""
     reply, following = _PROBE
     messages = [
         {"role": "user", "content": "."},
@@ -71,7 +72,7 @@ def _after_reply(template: str, marks: Mapping[str, str]) -> str:
         {"role": "user", "content": following},
     ]
     try:
-        text = render_template(template, messages, asks=False, marks=marks)
+        text = render_template(template, messages, add_generation_prompt=False, named_tokens=named_tokens)
     except ValueError:
         return ""
     between = text.partition(reply)[2].partition(following)
@@ -79,10 +80,10 @@ def _after_reply(template: str, marks: Mapping[str, str]) -> str:
 
 
 def uses_native_template(tokenizer: Tokenizer) -> bool:
-    """Whether the tokenizer has the tokens of our own conversations."""
+    """Whether the tokenizer has the role tokens of the native chat format."""
     return all(tokenizer.token_to_id(f"<|{role}|>") is not None for role in ROLES)
 
 
 def shown_template(template_config: ChatTemplateConfig, tokenizer: Tokenizer) -> str:
-    """The model's template as one may look at it and edit it; "" where it has none."""
+    """The model's template for display and editing; "" if it has none."""
     return template_config.template or (CHAT_TEMPLATE.strip() if uses_native_template(tokenizer) else "")

@@ -1,4 +1,4 @@
-"""A conversation as a model is given it, token by token: whose turn each is of, and which the model learns to write."""
+"""The tokens of a conversation: whose turn each belongs to, and which the model is trained on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.chat.own_template import Message, encode_parts, n_to_leave_out, room_for_prompt
+from models.chat.own_template import Message, encode_segments, max_prompt_tokens, n_messages_to_drop
 from models.tokenizers.text.encoded import TokenArrays
 
 
@@ -18,11 +18,11 @@ class ChatTokens:
     """The n tokens of a conversation.
 
     Attributes:
-        tokens: their ids are those that chat and training give the model.
-        messages: (n,) the number of the message that each is of; for what asks for a reply, how many there are.
-        is_reply: (n,) whether it belongs to a reply, its end included.
-        counts: how many tokens each message has, and what asks for a reply.
-        left_out: the numbers of the messages that a chat leaves out, so that a reply fits the context as well.
+        tokens: the ids are those that the model gets in chat and training.
+        messages: (n,) the message index of each token; the number of messages for the generation prompt.
+        is_reply: (n,) whether it belongs to a reply, including its end token.
+        counts: tokens of each message, then of the generation prompt.
+        left_out: indices of the messages that a chat leaves out so that a reply fits the context.
     """
 
     tokens: TokenArrays
@@ -33,27 +33,27 @@ class ChatTokens:
 
     @property
     def is_given(self) -> NDArray[np.bool]:
-        """(n,) Whether the model is given it."""
+        """(n,) Whether the token is part of the prompt, and not left out."""
         given: NDArray[np.bool] = (self.messages < self.left_out.start) | (self.messages >= self.left_out.stop)
         return given
 
 
 def chat_tokens(
-    tokenizer: Tokenizer, messages: Sequence[Message], context_length: int, *, asks: bool = True
+    tokenizer: Tokenizer, messages: Sequence[Message], context_length: int, *, add_generation_prompt: bool = True
 ) -> ChatTokens:
-    """The tokens of a conversation that the model is to answer (`asks`), or to be trained on.
+    """The tokens of a conversation to reply to (`add_generation_prompt`), or to train on.
 
     Raises:
-        ValueError: where the tokenizer has no tokens for roles, as `encode_messages`.
+        ValueError: if the tokenizer has no role tokens, as `encode_messages`.
     """
-    parts = encode_parts(tokenizer, messages, add_generation_prompt=asks)
+    parts = encode_segments(tokenizer, messages, add_generation_prompt=add_generation_prompt)
     lengths = [len(ids) for _, ids in parts]
     numbers = np.repeat(np.array([segment.message for segment, _ in parts], np.int64), lengths)
     ids = np.array([id for _, of_part in parts for id in of_part], np.int64)
     counts = np.bincount(numbers, minlength=len(messages) + 1).tolist()
     first = 1 if messages and messages[0]["role"] == "system" else 0
-    too_many = len(ids) - room_for_prompt(context_length)
-    n_left_out = n_to_leave_out(counts[first:-1], too_many) if asks else 0
+    too_many = len(ids) - max_prompt_tokens(context_length)
+    n_left_out = n_messages_to_drop(counts[first:-1], too_many) if add_generation_prompt else 0
     return ChatTokens(
         TokenArrays(tokenizer, ids),
         numbers,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files.atomic import atomic_write_json, read_json, whole_folder, write_synced
+from models.files.atomic import atomic_folder, atomic_write_json, read_json, write_synced
 from models.library.library import Library
 
 FORMAT = 1
@@ -261,7 +261,7 @@ def _keep(
     except ValueError:
         if folder.exists():  # damaged: out of the way, but not lost
             library.move_to_trash(folder)
-    with whole_folder(folder) as half_made:
+    with atomic_folder(folder) as half_made:
         for split in SPLITS:
             write_synced(half_made / f"{split}{_SUFFIXES[kind]}", data[split])
         about = {

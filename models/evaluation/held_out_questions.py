@@ -1,4 +1,4 @@
-"""Held-out accuracy: new questions of every kind, answered greedily through the chat template and compared whole."""
+"""Held-out accuracy: unseen questions of every kind, answered greedily in the chat template, scored by exact match."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from models.inference.generate import generate_batch
 
 MAX_REPLY_TOKENS = 80
 N_SEEN = 1000
-"""Training questions of a kind that are drawn to find the most frequent answer."""
+"""Training questions drawn per kind to find the most frequent answer."""
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredQuestion:
     """One held-out question with the model's reply."""
 
     question: Question
@@ -37,7 +37,7 @@ class Answered:
 
 
 def held_out_questions(world: World, kind: str, n: int) -> list[Question]:
-    """`n` different held-out questions of one kind, always the same for a world; half of the state ones are hard."""
+    """`n` different held-out questions of one kind, always the same for a world; half of the state questions are hard."""
     rng = random.Random(f"evaluation-{world.seed}-{kind}")
     questions: dict[str, Question] = {}
     while len(questions) < n:
@@ -48,17 +48,17 @@ def held_out_questions(world: World, kind: str, n: int) -> list[Question]:
 
 def evaluate(
     model: Decoder, tokenizer: Tokenizer, world: World, n_per_kind: int = 120
-) -> Generator[Event, None, dict[str, list[Answered]]]:
-    """Ask `n_per_kind` questions of each kind. Yields Phase, Progress, at last Evaluated; returns all the answers."""
+) -> Generator[Event, None, dict[str, list[AnsweredQuestion]]]:
+    """Ask `n_per_kind` questions of each kind. Yields Phase, Progress and finally Evaluated; returns all answers."""
     began = time.perf_counter()
-    answers: dict[str, list[Answered]] = {}
+    answers: dict[str, list[AnsweredQuestion]] = {}
     results = []
     for i, kind in enumerate(KINDS):
         yield Phase(name=f"Evaluating: {kind}")
         yield Progress(done=i, total=len(KINDS))
         questions = held_out_questions(world, kind, n_per_kind)
         replies = _answer(model, tokenizer, [question.text for question in questions])
-        answers[kind] = [Answered(q, reply) for q, reply in zip(questions, replies, strict=True)]
+        answers[kind] = [AnsweredQuestion(q, reply) for q, reply in zip(questions, replies, strict=True)]
         without_story = last_mentioned = None
         if questions[0].story:
             guesses = _answer(model, tokenizer, [question.prompt for question in questions])
@@ -92,7 +92,7 @@ def _answer(model: Decoder, tokenizer: Tokenizer, texts: Sequence[str]) -> list[
 
 
 def _most_frequent_answers(world: World, questions: Sequence[Question]) -> list[str]:
-    """What one answers who knows only the words of each question's answer, and what training puts there most often."""
+    """The baseline answers: for each question form, the value that is most frequent in training."""
     rng = random.Random(f"frequent-{world.seed}-{questions[0].kind}")
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for _ in range(N_SEEN):

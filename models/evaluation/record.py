@@ -1,4 +1,4 @@
-"""The held-out evaluation of a run, kept in its folder as evaluation.json. No torch import."""
+"""Reads and writes the held-out evaluation of a run: evaluation.json in its folder. No torch import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FILE = "evaluation.json"
 
 
 def write_evaluation(folder: Path, evaluated: Evaluated) -> None:
-    """Keep it in the run's folder; the latest one stands."""
+    """Write the evaluation to the run's folder, replacing an earlier one."""
     atomic_write_json(folder / _FILE, dataclasses.asdict(evaluated))
 
 

@@ -1,4 +1,4 @@
-"""Writing so that a crash at any moment leaves the old file or the new one, and reading with sentences for errors."""
+"""Atomic writes of files and folders: a crash leaves either the old or the new one. Reads JSON with clear errors."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_PREFIX = ".tmp-"
-"""What half-written files and folders are called; whoever owns the folder may delete them."""
+"""Prefix of files and folders that are still being written; safe to delete once their writer is gone."""
 
 
 _TRIES = 50 if os.name == "nt" else 1
 _PAUSE_S = 0.02
-"""How often, and after how long, a move is tried again."""
+"""How many times a move is tried, and the pause in between: Windows refuses while another process has the file open."""
 
 
 class DamagedError(ValueError):
-    """A file is missing or does not parse: what it held is lost, unlike where it only cannot be read at the moment."""
+    """A file is missing or does not parse, so its content is lost; other errors may be temporary."""
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, or leave it as it is. Makes missing folders."""
+    """Replace `path` with `data` atomically. Creates missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_beside(path)
     try:
@@ -34,23 +34,23 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
         _move(os.replace, temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        error.filename, error.filename2 = str(path), None  # nobody knows the other name
+        error.filename, error.filename2 = str(path), None  # the temporary name means nothing to the user
         raise
     _sync_folder(path.parent)
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` in UTF-8, or leave it as it is. Makes missing folders."""
+    """Replace `path` with `text` in UTF-8 atomically. Creates missing folders."""
     atomic_write_bytes(path, text.encode())
 
 
 def atomic_write_json(path: Path, value: Any, *, indent: int = 1) -> None:
-    """Replace `path` by readable JSON, or leave it as it is. NaN and infinity are a ValueError."""
+    """Replace `path` with indented JSON atomically. NaN and infinity raise ValueError."""
     atomic_write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> None:
-    """os.replace or os.rename, which Windows refuses for as long as somebody reads what is moved or replaced."""
+    """Call os.replace or os.rename, and retry on Windows while another process has the file open."""
     for _ in range(_TRIES - 1):
         try:
             return move(source, target)
@@ -60,12 +60,12 @@ def _move(move: Callable[[Path, Path], None], source: Path, target: Path) -> Non
 
 
 def _temporary_beside(path: Path) -> Path:
-    """A fresh name in the same folder, from which a rename to `path` is atomic."""
+    """An unused name in the same folder, so that renaming it to `path` is atomic."""
     return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
+    """Write a file and flush it to disk (fsync)."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -73,25 +73,25 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Make the folder `path`: it is there with everything that the block puts into the folder it gets, or not at all.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Create the folder `path` atomically: yields a temporary folder to fill, which is renamed to `path` at the end.
 
     Raises:
-        OSError: where there is one of that name already, or the disk is full.
+        OSError: if the folder exists already, or the disk is full.
     """
-    half_made = _temporary_beside(path)
+    temporary = _temporary_beside(path)
     try:
-        half_made.mkdir(parents=True)
-        yield half_made
-        _sync_folder(half_made)
-        _move(os.rename, half_made, path)
+        temporary.mkdir(parents=True)
+        yield temporary
+        _sync_folder(temporary)
+        _move(os.rename, temporary, path)
         _sync_folder(path.parent)
     finally:
-        shutil.rmtree(half_made, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def clear_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:
-    """Delete what killed processes left half-made in `folder`; what is younger may still be in the making."""
+    """Delete the temporary files of killed processes in `folder`; younger ones may still be in use."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):
             if time.time() - leftover.stat().st_mtime < older_than_s:
@@ -103,7 +103,7 @@ def clear_leftovers(folder: Path, older_than_s: float = 86_400.0) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk (Windows does so by itself)."""
+    """Flush the entries of `folder` to disk (a no-op on Windows)."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -114,7 +114,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def file_stamp(path: Path) -> tuple[int, int]:
-    """What is another after each change of a file; (0, 0) where there is none."""
+    """(mtime in ns, size in bytes), which differs after each change of the file; (0, 0) if it does not exist."""
     try:
         status = path.stat()
     except OSError:
@@ -126,15 +126,15 @@ def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in `path`.
 
     Raises:
-        DamagedError: where the file is missing or no JSON object, naming it.
-        ValueError: where it cannot be read.
+        DamagedError: if the file is missing or is not a JSON object; the message names it.
+        ValueError: if it cannot be read.
     """
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise DamagedError(f"{path} is missing.") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}): check that you may read it.") from error
+        raise ValueError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
     except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested without end
         raise DamagedError(f"{path} is damaged: it is not valid JSON.") from error
     if not isinstance(value, dict):

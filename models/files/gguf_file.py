@@ -1,7 +1,7 @@
-"""What a GGUF file says of itself, and its tensors (github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+"""Reads the metadata and tensors of a GGUF file (github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 
-The `gguf` package's own reader makes several numpy arrays for each token of the vocabulary, which takes seconds during
-which the window stutters; its constants and its dequantisation are used here.
+The `gguf` package's own reader makes several numpy arrays for each token of the vocabulary, which takes seconds and
+blocks the window; only its constants and its dequantisation are used here.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from gguf.quants import QuantError
 
 from models.files.atomic import DamagedError
 
-_PIECE = 1 << 21
-"""Bytes of the file that are dequantised at once: some ten milliseconds."""
+_BLOCK_BYTES = 1 << 21
+"""Bytes of the file that are dequantised at once, which takes about 10 ms."""
 
 _SCALARS = {
     GGUFValueType.UINT8: "B",
@@ -41,7 +41,7 @@ _SCALARS = {
 
 @dataclass(frozen=True, kw_only=True)
 class GgufTensor:
-    """Where a tensor lies in a GGUF file, and how it is stored: `n_bytes` from the byte `start` on."""
+    """A tensor in a GGUF file: `n_bytes` from byte `start` on, quantised as `kind`."""
 
     path: Path
     name: str
@@ -51,84 +51,84 @@ class GgufTensor:
     n_bytes: int
 
     def read(self) -> Generator[int, None, np.ndarray[Any, Any]]:
-        """Yield how many bytes were read since last time, and return the numbers in float32, of `shape`.
+        """Yield how many bytes were read since the last yield; return the values in float32, of `shape`.
 
         Raises:
-            ValueError: where the file cannot be read, or is quantised in a way that is not known.
+            ValueError: if the file cannot be read, or its quantisation is not supported.
         """
         out = np.empty(self.shape, dtype=np.float32)
-        numbers = out.reshape(-1, self.shape[-1])  # the same memory, by rows
-        rows, row_bytes = len(numbers), self.n_bytes // len(numbers)
-        step = max(1, _PIECE // row_bytes)
+        values = out.reshape(-1, self.shape[-1])  # a view by rows
+        rows, row_bytes = len(values), self.n_bytes // len(values)
+        step = max(1, _BLOCK_BYTES // row_bytes)
         try:
             with self.path.open("rb") as file:
                 file.seek(self.start)
                 for first in range(0, rows, step):
                     n = min(step, rows - first)
-                    numbers[first : first + n] = self._dequantised(file.read(n * row_bytes), n)
+                    values[first : first + n] = self._dequantised(file.read(n * row_bytes), n)
                     yield n * row_bytes
         except OSError as error:
             raise ValueError(f"{self.path} cannot be read: {error.strerror}.") from error
         return out
 
     def _dequantised(self, data: bytes, n_rows: int) -> np.ndarray[Any, Any]:
-        if self.kind == GGMLQuantizationType.F16:  # which the package keeps as it is
+        if self.kind == GGMLQuantizationType.F16:  # the package leaves float16 as it is
             return np.frombuffer(data, dtype=np.float16).reshape(n_rows, -1)
         try:
             return quants.dequantize(np.frombuffer(data, dtype=np.uint8).reshape(n_rows, -1), self.kind)
         except (QuantError, NotImplementedError) as error:
             raise ValueError(
-                f"{self.path}: {self.name!r} is quantised as {self.kind.name}, which cannot be read: "
-                "take a file in another quantisation (Q8_0, Q4_K_M, F16 …)."
+                f"{self.path}: {self.name!r} is quantised as {self.kind.name}, which is not supported: "
+                "use another quantisation (Q8_0, Q4_K_M, F16, …)."
             ) from error
 
 
-def read_description(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
-    """The metadata (key -> value, arrays as lists) and the tensors of a GGUF file, which are known to lie within it.
+def read_gguf_header(path: Path) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
+    """The metadata (key -> value, arrays as lists) and the tensors of a GGUF file, checked to lie within it.
 
     Raises:
-        DamagedError: where it is cut off or no GGUF file; ValueError: where it cannot be read.
+        DamagedError: if it is truncated or not a GGUF file; ValueError: if it cannot be read.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Description(path, data).read()
+            return _HeaderReader(path, data).read()
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except (
         ValueError,
         struct.error,
         RecursionError,
-    ) as error:  # empty, cut off, no UTF-8, a kind of value that does not exist
+    ) as error:  # empty, truncated, not UTF-8, or an unknown value type
         if isinstance(error, DamagedError):
             raise
-        raise DamagedError(f"{path} is damaged or cut off: it is no complete GGUF file.") from error
+        raise DamagedError(f"{path} is damaged or cut off: it is not a complete GGUF file.") from error
 
 
-class _Description:
-    """A reader that goes through the head of the file; struct.error and ValueError where it makes no sense."""
+class _HeaderReader:
+    """Reads the header of the file from the start; raises struct.error or ValueError where it is invalid."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:
-        self._path, self._data, self._place = path, data, 0
+        self._path, self._data, self._offset = path, data, 0
 
     def read(self) -> tuple[dict[str, Any], dict[str, GgufTensor]]:
         magic, version = self._numbers("II")
         if magic != GGUF_MAGIC or version not in (2, 3):
             raise ValueError(f"magic {magic:x}, version {version}")
         n_tensors, n_values = self._numbers("QQ")
-        about = {}
+        metadata = {}
         for _ in range(n_values):
             key = self._text()
-            about[key] = self._value(GGUFValueType(self._number("I")))
+            metadata[key] = self._value(GGUFValueType(self._number("I")))
         entries = [self._tensor() for _ in range(n_tensors)]
-        alignment = about.get("general.alignment", 32)
+        alignment = metadata.get("general.alignment", 32)
         if type(alignment) is not int or alignment < 1:
             raise ValueError("alignment")
-        begin = -(-self._place // alignment) * alignment
+        begin = -(-self._offset // alignment) * alignment
         found = {entry.name: dataclasses.replace(entry, start=begin + entry.start) for entry in entries}
         for tensor in found.values():
             if tensor.start + tensor.n_bytes > len(self._data):
                 raise DamagedError(f"{self._path} is damaged or cut off: it ends before {tensor.name!r} does.")
-        return about, found
+        return metadata, found
 
     def _tensor(self) -> GgufTensor:
         name = self._text()
@@ -163,15 +163,15 @@ class _Description:
 
     def _text(self) -> str:
         length = self._number("Q")
-        begin, self._place = self._place, self._place + length
-        if self._place > len(self._data):
+        begin, self._offset = self._offset, self._offset + length
+        if self._offset > len(self._data):
             raise ValueError("a text longer than the file")
-        return self._data[begin : self._place].decode("utf-8")
+        return self._data[begin : self._offset].decode("utf-8")
 
     def _number(self, code: str) -> Any:
         return self._numbers(code)[0]
 
     def _numbers(self, code: str) -> tuple[Any, ...]:
-        found = struct.unpack_from("<" + code, self._data, self._place)
-        self._place += struct.calcsize("<" + code)
+        found = struct.unpack_from("<" + code, self._data, self._offset)
+        self._offset += struct.calcsize("<" + code)
         return found

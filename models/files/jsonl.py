@@ -1,4 +1,4 @@
-"""Files of one JSON object a line that survive a kill at any moment. No torch import."""
+"""JSON Lines files that survive a kill at any moment. No torch import."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Row = dict[str, Any]
 
 
 class JsonLines:
-    """Appends rows, each in one write of a whole line; a failed write (a full disk) leaves no half line behind."""
+    """Appends rows, each as one write of a whole line; a failed write (disk full) leaves no partial line behind."""
 
     def __init__(self, path: Path) -> None:
-        # A raw descriptor: Python's buffers would write what failed a second time when the file is closed.
+        # A raw descriptor: a buffered file would retry a failed write when it is closed.
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
 
     def append(self, row: Row) -> None:
-        """Write one row. Numbers that are not finite become null."""
+        """Write one row. NaN and infinity become null."""
         line = (json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n").encode()
         before = os.fstat(self._file).st_size
         try:
             written = os.write(self._file, line)
-            if written < len(line):  # the disk filled up within the line: this raises what a new write meets
+            if written < len(line):  # the disk filled up within the line: writing the rest raises the error
                 os.write(self._file, line[written:])
         except OSError:
             if os.fstat(self._file).st_size > before:
@@ -36,7 +36,7 @@ class JsonLines:
             raise
 
     def sync(self) -> None:
-        """Wait until all rows are on the disk."""
+        """Flush all rows to disk (fsync)."""
         os.fsync(self._file)
 
     def close(self) -> None:
@@ -44,7 +44,7 @@ class JsonLines:
 
 
 def finite(value: Any) -> Any:
-    """The value with None in place of every NaN and infinity, tuples as lists."""
+    """The value with NaN and infinity replaced by None, and tuples by lists."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -58,27 +58,27 @@ def read_rows(path: Path, needed: Mapping[str, type] | None = None) -> list[Row]
     """All rows; a missing file has none, and an unterminated last line is skipped.
 
     Args:
-        needed: what each row must have, and its type.
+        needed: the keys that each row must have, with their types.
 
     Raises:
-        ValueError: where a line is no JSON object, or lacks something, naming the file and the line.
+        ValueError: if a line is not a JSON object or lacks a key; the message names the file and the line.
     """
     rows = []
     for number, line in enumerate(_whole_lines(path), start=1):
         row = parse_row(line)
         if row is None:
-            raise ValueError(f"{path} is damaged: line {number} is not a JSON object. Take that line out.")
+            raise ValueError(f"{path} is damaged: line {number} is not a JSON object. Delete that line.")
         for key, kind in (needed or {}).items():
             if not isinstance(row.get(key), kind):
-                raise ValueError(f"{path} is damaged: {key} of line {number} is {row.get(key)!r}. Take that line out.")
+                raise ValueError(f"{path} is damaged: {key} of line {number} is {row.get(key)!r}. Delete that line.")
         rows.append(row)
     return rows
 
 
 def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path | None:
-    """Keep only the rows within the first `size` bytes (None = all) for which `keep` holds, by an atomic rewrite.
+    """Keep only the rows within the first `size` bytes (None = all) for which `keep` is true, by an atomic rewrite.
 
-    Damaged lines go too; then the file as it was stays beside it, and its path is returned.
+    Damaged lines are dropped too; then the original file is kept as a backup, whose path is returned.
     """
     if not path.exists():
         return None
@@ -95,7 +95,7 @@ def cut_rows(path: Path, size: int | None, keep: Callable[[Row], bool]) -> Path 
 
 
 def last_row(path: Path, block: int = 8192) -> Row | None:
-    """The last whole row, read from the file's end: cheap however long the file is."""
+    """The last complete row, or None; reads only the last `block` bytes of the file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -121,7 +121,7 @@ def _whole_lines(path: Path, size: int | None = None) -> list[bytes]:
 
 
 def parse_row(line: bytes) -> Row | None:
-    """The row in a line, None where there is none."""
+    """The JSON object in a line, or None."""
     try:
         row = json.loads(line)
     except ValueError:

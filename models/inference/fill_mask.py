@@ -23,7 +23,7 @@ from models.tokenizers.special_tokens import mask_id
 
 
 @dataclass(frozen=True)
-class Candidate:
+class MaskCandidate:
     """A token for a masked place, and its probability there."""
 
     id: int
@@ -33,7 +33,7 @@ class Candidate:
 
 def fill_mask(
     model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, n_best: int = 5
-) -> list[list[Candidate]]:
+) -> list[list[MaskCandidate]]:
     """The likeliest tokens for each masked place of `ids`, in the order of the places; best first.
 
     All places are guessed at once, each without knowing what the others become.
@@ -49,24 +49,24 @@ def _mask_probabilities(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int
     """What might stand in each masked place of `ids`, (places, V); ValueError as `fill_mask`."""
     encoder = _masked_token_model(model)
     check_prompt(len(ids), encoder.config.context_length)
-    places = [place for place, id in enumerate(ids) if id == mask_id]
-    if not places:
+    positions = [position for position, id in enumerate(ids) if id == mask_id]
+    if not positions:
         raise ValueError(f"The text has no {tokenizer.id_to_token(mask_id)} to fill: put it where a word is missing.")
-    return torch.softmax(_logits(encoder, torch.tensor([list(ids)]))[0, places].float(), dim=-1)
+    return torch.softmax(_logits(encoder, torch.tensor([list(ids)]))[0, positions].float(), dim=-1)
 
 
-def _candidates(tokenizer: Tokenizer, probabilities: Tensor, n_best: int) -> list[list[Candidate]]:
+def _candidates(tokenizer: Tokenizer, probabilities: Tensor, n_best: int) -> list[list[MaskCandidate]]:
     best = probabilities.topk(min(n_best, probabilities.size(-1)))
     return [
         [
-            Candidate(id, tokenizer.decode([id], skip_special_tokens=False), probability)
+            MaskCandidate(id, tokenizer.decode([id], skip_special_tokens=False), probability)
             for probability, id in zip(row_values, row_ids, strict=True)
         ]
         for row_values, row_ids in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
 
 
-def filled_text(tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: Sequence[Sequence[Candidate]]) -> str:
+def filled_text(tokenizer: Tokenizer, ids: Sequence[int], mask_id: int, found: Sequence[Sequence[MaskCandidate]]) -> str:
     """The text of `ids` with the likeliest of the candidates found in each masked place, without special tokens."""
     best = iter(candidates[0].id for candidates in found)
     filled = [next(best) if id == mask_id else id for id in ids]
@@ -86,7 +86,7 @@ def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> It
     probabilities = _mask_probabilities(model, tokenizer, ids, mask)
     found = _candidates(tokenizer, probabilities, 5)
     seconds = time.perf_counter() - began
-    for i, (candidates, place) in enumerate(zip(found, probabilities, strict=True), start=1):
+    for i, (candidates, position) in enumerate(zip(found, probabilities, strict=True), start=1):
         head = filled_text(tokenizer, ids, mask, found) + "\n" if i == 1 else ""
         words = "  ·  ".join(f"{c.text.strip() or repr(c.text)} {c.probability:.1%}" for c in candidates)
         number = f"{i}. " if len(found) > 1 else ""
@@ -94,7 +94,7 @@ def fill_events(model: AnyModel, tokenizer: Tokenizer, ids: Sequence[int]) -> It
             id=candidates[0].id,
             text=f"{head}\n{number}{words}",
             probability=candidates[0].probability,
-            entropy=entropy(as_floats(place)),
+            entropy=entropy(as_floats(position)),
             rank=1,
         )
     yield ReplyFinished(reason="stop", n_prompt=len(ids), n_tokens=len(found), prefill_s=seconds, tokens_per_s=0.0)
@@ -105,7 +105,7 @@ class TokenFit:
     """How well a token fits where it alone is masked: its log-probability (nats), its rank (1 = the likeliest of the
     vocabulary), and the entropy (nats) of what the model would put there."""
 
-    place: int
+    position: int
     log_probability: float
     rank: int
     entropy: float
@@ -122,23 +122,23 @@ def token_fits(
     encoder = _masked_token_model(model)
     check_prompt(len(ids), encoder.config.context_length)
     whole = torch.tensor(list(ids))
-    all_places = [place for place, id in enumerate(ids) if id not in skip]
+    all_positions = [position for position, id in enumerate(ids) if id not in skip]
     fits: list[TokenFit] = []
-    for first in range(0, len(all_places), batch_size):
-        places = torch.tensor(all_places[first : first + batch_size])
-        rows, own = whole.repeat(len(places), 1), torch.arange(len(places))
-        rows[own, places] = mask_id
-        log_probabilities = torch.log_softmax(_logits(encoder, rows)[own, places].float(), dim=-1)  # (places, V)
-        of_token = log_probabilities[own, whole[places]]
+    for first in range(0, len(all_positions), batch_size):
+        positions = torch.tensor(all_positions[first : first + batch_size])
+        rows, own = whole.repeat(len(positions), 1), torch.arange(len(positions))
+        rows[own, positions] = mask_id
+        log_probabilities = torch.log_softmax(_logits(encoder, rows)[own, positions].float(), dim=-1)  # (places, V)
+        of_token = log_probabilities[own, whole[positions]]
         ranks = (log_probabilities > of_token[:, None]).sum(dim=-1) + 1
         entropies = torch.special.entr(log_probabilities.exp()).sum(dim=-1)
-        columns = (places, of_token, ranks, entropies)
+        columns = (positions, of_token, ranks, entropies)
         fits += [TokenFit(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
-        yield Progress(done=len(fits), total=len(all_places))
+        yield Progress(done=len(fits), total=len(all_positions))
     return fits
 
 
-def perplexity_of(fits: Sequence[TokenFit]) -> float:
+def pseudo_perplexity(fits: Sequence[TokenFit]) -> float:
     """The pseudo-perplexity of a text: exp of the mean negative log-likelihood of its tokens (arXiv:1910.14659)."""
     return math.exp(-sum(fit.log_probability for fit in fits) / len(fits))
 

@@ -6,7 +6,7 @@ from tokenizers import Tokenizer
 
 from models.settings.model_config import ModelConfig
 from models.tokenizers import encode_prompt, encode_text
-from models.tokenizers.special_tokens import encode_gapped, encode_masked, end_id
+from models.tokenizers.special_tokens import encode_with_masks, encode_with_sentinels, end_id
 
 
 def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int]:
@@ -20,9 +20,9 @@ def encode_for(config: ModelConfig, tokenizer: Tokenizer, text: str) -> list[int
         return []
     before, after = _marks(tokenizer)
     if config.topology == "encoder-only":
-        ids = encode_masked(tokenizer, text)
+        ids = encode_with_masks(tokenizer, text)
     elif config.topology == "encoder-decoder":
-        ids, end = encode_gapped(tokenizer, text), end_id(tokenizer, config)
+        ids, end = encode_with_sentinels(tokenizer, text), end_id(tokenizer, config)
         after = after or ([] if end is None else [end])
     else:
         ids, after = encode_prompt(tokenizer, text), []

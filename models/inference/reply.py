@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.chat.prompting import Prompting
+from models.chat.prompting import PromptSettings
 from models.chat.template_config import ChatTemplateConfig
 from models.events import Event
 from models.settings.sampling_config import SamplingConfig
@@ -30,7 +30,7 @@ class ReplyRequest:
     messages: Sequence[Mapping[str, str]] | str
     sampling: SamplingConfig
     prefix_ids: tuple[int, ...] = ()
-    prompting: Prompting = field(default_factory=Prompting)
+    prompting: PromptSettings = field(default_factory=PromptSettings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def reply_events(
     tokenizer: Tokenizer,
     step: int,
     template_config: ChatTemplateConfig,
-    asked: ReplyRequest,
+    request: ReplyRequest,
     summaries: Summaries,
     prefix_cache: PrefixCache | None = None,
 ) -> Iterator[Event]:
@@ -79,17 +79,17 @@ def reply_events(
     from models.inference.summarising import prompt_events
     from models.tokenizers import IncrementalDecoder
 
-    sampling, left_out, summary = asked.sampling, 0, ""
+    sampling, left_out, summary = request.sampling, 0, ""
     end_ids: tuple[int, ...] = ()
-    if isinstance(asked.messages, str):
-        ids = encode_for(model.config, tokenizer, asked.messages)
+    if isinstance(request.messages, str):
+        ids = encode_for(model.config, tokenizer, request.messages)
     else:
-        said = [dict(message) for message in asked.messages]
+        said = [dict(message) for message in request.messages]
         prompt = yield from prompt_events(
-            model, tokenizer, said, asked.prompting, template_config, summaries, n_prefix=len(asked.prefix_ids)
+            model, tokenizer, said, request.prompting, template_config, summaries, n_prefix=len(request.prefix_ids)
         )
         ids, left_out, summary = prompt.ids.tolist(), prompt.n_left_out, prompt.summary
-        ends = reply_ends(model.config, tokenizer, template_config, asked.prompting.template)
+        ends = reply_ends(model.config, tokenizer, template_config, request.prompting.template)
         sampling, end_ids = dataclasses.replace(sampling, stop=(*sampling.stop, *ends.texts)), ends.ids
     has_source, decoder = model.config.topology == "encoder-decoder", IncrementalDecoder(tokenizer)
     yield ReplyStarted(
@@ -98,12 +98,12 @@ def reply_events(
         n_left_out=left_out,
         prompt_ids=(first_id(model, tokenizer),) if has_source else tuple(ids),
         source_ids=tuple(ids) if has_source else (),
-        prefix="".join(map(decoder.add, asked.prefix_ids)),
+        prefix="".join(map(decoder.add, request.prefix_ids)),
         summary=summary,
     )
     if model.config.topology == "encoder-only":
         yield from fill_events(model, tokenizer, ids)
     else:
         yield from generate(
-            model, tokenizer, ids, sampling, prefix_ids=asked.prefix_ids, end_ids=end_ids, prefix_cache=prefix_cache
+            model, tokenizer, ids, sampling, prefix_ids=request.prefix_ids, end_ids=end_ids, prefix_cache=prefix_cache
         )

@@ -14,8 +14,8 @@ from collections.abc import Generator, Sequence
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel
-from models.chat.own_template import Message, room_for_prompt
-from models.chat.prompting import Prompt, Prompting, build_prompt, check_fits, lay_out, newest_that_fit
+from models.chat.own_template import Message, max_prompt_tokens
+from models.chat.prompting import Prompt, PromptSettings, build_prompt, check_fits, encode_untruncated, truncate_to_fit
 from models.chat.template import ChatTemplateError
 from models.chat.template_config import ChatTemplateConfig, reply_ends
 from models.events import Event, Notice, Phase, Progress, ReplyFinished, TokenMade
@@ -57,7 +57,7 @@ def prompt_events(
     model: AnyModel,
     tokenizer: Tokenizer,
     messages: Sequence[Message],
-    prompting: Prompting,
+    prompting: PromptSettings,
     template_config: ChatTemplateConfig,
     summaries: Summaries,
     *,
@@ -75,14 +75,14 @@ def prompt_events(
     n, summary = summaries.longest(rest)
     prompt = _standing_for(model, tokenizer, first, rest, n, summary, prompting, template_config, n_prefix)
     if prompt.n_left_out > n:  # that is not enough: so that there is no summary after each reply, make ample room
-        shorter = newest_that_fit(
+        shorter = truncate_to_fit(
             context_length,
             tokenizer,
             [*first, *rest[n:]],
             prompting,
             template_config,
             n_prefix=n_prefix,
-            room=room_for_prompt(context_length) // 2,
+            max_tokens=max_prompt_tokens(context_length) // 2,
         )
         n_new = n + shorter.n_left_out
         yield Phase(name=f"Summarising the oldest {n_new} messages" if n_new > 1 else "Summarising the oldest message")
@@ -109,7 +109,7 @@ def _standing_for(
     rest: list[Message],
     n: int,
     summary: str,
-    prompting: Prompting,
+    prompting: PromptSettings,
     template_config: ChatTemplateConfig,
     n_prefix: int,
 ) -> Prompt:
@@ -118,7 +118,7 @@ def _standing_for(
     if summary and kept:
         content = _STANDS_FOR.format(summary=summary, content=kept[0]["content"])
         kept = [{**kept[0], "content": content}, *kept[1:]]
-    prompt = newest_that_fit(
+    prompt = truncate_to_fit(
         model.config.context_length, tokenizer, [*first, *kept], prompting, template_config, n_prefix=n_prefix
     )
     stands = summary if prompt.n_left_out == 0 else ""
@@ -147,10 +147,10 @@ def _ask(model: AnyModel, tokenizer: Tokenizer, text: str, template_config: Chat
     length = model.config.context_length
     apart: list[Message] = [{"role": "system", "content": _ASK}, {"role": "user", "content": text}]
     try:
-        prompt = lay_out(length, tokenizer, apart, Prompting(), template_config)
+        prompt = encode_untruncated(length, tokenizer, apart, PromptSettings(), template_config)
     except ChatTemplateError:
         together: list[Message] = [{"role": "user", "content": f"{_ASK}\n\n{text}"}]
-        prompt = lay_out(length, tokenizer, together, Prompting(), template_config)
+        prompt = encode_untruncated(length, tokenizer, together, PromptSettings(), template_config)
     ids: list[int] = prompt.ids.tolist()
     return ids
 

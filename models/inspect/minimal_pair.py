@@ -21,7 +21,7 @@ from models.architecture.transformer import AnyModel, Encoder, EncoderDecoder
 from models.inference.continuation import check_prompt, evaluating
 from models.inference.sampling import check_finite
 from models.tokenizers import encode_text, pieces_of
-from models.tokenizers.special_tokens import encode_masked, mask_id, start_id
+from models.tokenizers.special_tokens import encode_with_masks, mask_id, start_id
 
 Floats = NDArray[np.float32]
 Column = tuple[int | None, int | None]
@@ -114,7 +114,7 @@ def read_pair(model: AnyModel, tokenizer: Tokenizer, texts: tuple[str, str]) -> 
 
 def _encode(model: AnyModel, tokenizer: Tokenizer, text: str, name: str) -> list[int]:
     has_masks = isinstance(model, Encoder) and mask_id(tokenizer) is not None
-    ids = encode_masked(tokenizer, text) if has_masks else encode_text(tokenizer, text)
+    ids = encode_with_masks(tokenizer, text) if has_masks else encode_text(tokenizer, text)
     if not ids:
         raise ValueError(f"The {name} sentence is empty: write one.")
     if len(ids) > MOST_TOKENS:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.chat.template import MARKS
+from models.chat.template import NAMED_TOKENS
 from models.chat.template_config import ChatTemplateConfig
 from models.files.atomic import atomic_write_json, read_json
-from models.files.gguf_file import read_description
+from models.files.gguf_file import read_gguf_header
 from models.interop.loading import is_gguf, is_hugging_face
 from models.tokenizers.foreign.reading import read_foreign
 
@@ -28,7 +28,7 @@ def write_template_config(folder: Path, template_config: ChatTemplateConfig) -> 
     """Keep it beside a run's other files."""
     about = {
         "template": template_config.template,
-        "marks": dict(template_config.marks),
+        "marks": dict(template_config.named_tokens),
         "end_ids": list(template_config.end_ids),
     }
     atomic_write_json(folder / FILE, {"format": 1, **about, "sampling": dict(template_config.sampling)})
@@ -65,7 +65,9 @@ def external_template_config(path: Path) -> ChatTemplateConfig:
     end_ids, sampling = _gguf_advice(path) if path.is_file() else _folder_advice(path)
     if found.template and not sampling:
         sampling = dict(_CAREFUL)
-    return ChatTemplateConfig(template=found.template, marks=dict(found.marks), end_ids=end_ids, sampling=sampling)
+    return ChatTemplateConfig(
+        template=found.template, named_tokens=dict(found.named_tokens), end_ids=end_ids, sampling=sampling
+    )
 
 
 def _folder_advice(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
@@ -77,7 +79,7 @@ def _folder_advice(folder: Path) -> tuple[tuple[int, ...], dict[str, float]]:
 
 
 def _gguf_advice(file: Path) -> tuple[tuple[int, ...], dict[str, float]]:
-    about, _ = read_description(file)
+    about, _ = read_gguf_header(file)
     sampling = _numbers(about, {f"general.sampling.{theirs}": ours for theirs, ours in _GGUF_ADVISED.items()})
     return _ids([about.get(f"tokenizer.ggml.{name}") for name in _GGUF_ENDS]), sampling
 
@@ -95,7 +97,7 @@ def _from_dict(said: Mapping[str, Any], file: Path) -> ChatTemplateConfig:
     try:
         return ChatTemplateConfig(
             template=str(said["template"]),
-            marks={str(name): str(token) for name, token in said["marks"].items() if name in MARKS},
+            named_tokens={str(name): str(token) for name, token in said["marks"].items() if name in NAMED_TOKENS},
             end_ids=_ids(said["end_ids"]),
             sampling=_numbers(said["sampling"], {name: name for name in _ADVISED}),
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from models.architecture.positions import inverse_frequencies
 from models.architecture.transformer import AnyModel
 from models.events import Event, Phase, result_of
-from models.files.gguf_file import GgufTensor, read_description
+from models.files.gguf_file import GgufTensor, read_gguf_header
 from models.interop.family import Weight
 from models.interop.filling import fill
 from models.interop.options import number, whole
@@ -43,7 +43,7 @@ def read_gguf(
         ValueError: where the file is damaged, or of an architecture, quantisation or tokenizer that is not known.
     """
     yield Phase(name="Reading the file's description")
-    about, tensors = read_description(path)
+    about, tensors = read_gguf_header(path)
     config = _config(about, tensors, path)
     yield Phase(name="Building the tokenizer")
     tokenizer = make_tokenizer(about, str(path))
@@ -60,7 +60,7 @@ def read_gguf(
 
 def read_gguf_config(path: Path) -> ModelConfig:
     """The design in a GGUF file; ValueError as for `read_gguf`."""
-    return _config(*read_description(path), path)
+    return _config(*read_gguf_header(path), path)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.files.atomic import whole_folder
+from models.files.atomic import atomic_folder
 
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.float64: "F64"}
 _PIECE = 1 << 24
@@ -45,7 +45,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path} exists already: choose another folder, or move it away.")
-    with whole_folder(path) as half_made:
+    with atomic_folder(path) as half_made:
         yield half_made
         if path.exists():  # where Windows does not rename to
             path.rmdir()

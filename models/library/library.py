@@ -1,4 +1,4 @@
-"""Where the user's tokenizers, designs, corpora, runs and chats live. No torch import."""
+"""The library: the user's tokenizers, designs, corpora, runs and chats on disk. No torch import."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TokenizerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class DesignInfo:
-    """One saved architecture. `config` is None where the file is damaged, and `problem` says in a sentence how."""
+    """One saved architecture. Where the file is damaged, `config` is None and `problem` a sentence."""
 
     name: str
     path: Path
@@ -75,7 +75,7 @@ def safe_name(name: str) -> str:
 
 
 class Library:
-    """The folders of design.md, section 5, below one home. Folders are made when something is first put there."""
+    """The folders below TERRARIUM_HOME. Each is created when something is first saved in it."""
 
     def __init__(self, home: Path | None = None) -> None:
         chosen = home or os.environ.get("TERRARIUM_HOME") or user_data_dir("Terrarium", appauthor=False)
@@ -107,7 +107,7 @@ class Library:
 
     @property
     def log_file(self) -> Path:
-        """What the program logs to."""
+        """The program's log file."""
         return self.home / "logs" / "terrarium.log"
 
     def list_runs(self) -> list[RunInfo]:
@@ -137,7 +137,7 @@ class Library:
         )
 
     def free_run_name(self, wanted: str, runs: Iterable[RunInfo] | None = None) -> str:
-        """`wanted`, with the first number that makes it a name no run has; `runs` are all, where they are known."""
+        """`wanted`, numbered where a run has that name already; `runs`: all runs, where the caller has them."""
         taken = {info.name for info in (self.list_runs() if runs is None else runs)}
         names = (wanted if n == 1 else f"{wanted} {n}" for n in itertools.count(1))
         return next(name for name in names if name not in taken)
@@ -151,11 +151,11 @@ class Library:
         return sorted((path.stem for path in _visible(self.designs) if path.suffix == ".json"), key=str.casefold)
 
     def inspect_designs(self) -> list[DesignInfo]:
-        """The saved architectures by name; a damaged file has a `problem`, and the others are there all the same."""
+        """The saved architectures by name; a damaged file has a `problem`."""
         return [_inspect_design(self.designs / f"{name}.json") for name in self.list_designs()]
 
     def save_design(self, name: str, config: ModelConfig) -> Path:
-        """Keep an architecture under `name`, replacing what had that name; returns its file.
+        """Save an architecture as `name`, replacing one of that name; returns its file.
 
         Raises:
             ValueError: where the name cannot be a file's.
@@ -169,7 +169,7 @@ class Library:
         return read_design(self.designs / f"{safe_name(name)}.json")
 
     def rename_design(self, name: str, new_name: str) -> str:
-        """Give a saved architecture another name; returns the name it has now.
+        """Rename a saved architecture; returns its new name.
 
         Raises:
             ValueError: where the new name is taken or cannot be a file's, or the design is gone.
@@ -184,11 +184,10 @@ class Library:
         return new_name
 
     def free_name(self, folder: Path, name: str, *, suffix: str = "", taken: Collection[str] = ()) -> str:
-        """`name` made safe, with the first number that makes it free in `folder`: “tiny”, “tiny-2”, …
+        """`name` as a safe file name, numbered where `folder` has it already: “tiny”, “tiny-2”, …
 
         Args:
-            suffix: what the names of files in `folder` end in, which is no part of the name. `taken`: more names that
-                cannot be had.
+            suffix: the suffix of files in `folder`, which is not part of the name. `taken`: more names in use.
         """
         name = (
             re.sub(rf"(?:{_BAD_CHARACTERS}|\s)+", "-", name)
@@ -208,7 +207,7 @@ class Library:
         return safe_name(candidate)
 
     def move_to_trash(self, path: Path) -> str:
-        """Delete a file or folder of the library in a way that `restore` undoes; returns what `restore` needs.
+        """Move a file or folder of the library to the trash; returns the token that `restore` needs.
 
         Raises:
             ValueError: for a run that is being trained, or something outside the library.
@@ -226,10 +225,10 @@ class Library:
         return token
 
     def restore(self, token: str) -> Path:
-        """Undo the deletion that returned `token`, and return the path that is back.
+        """Undo the deletion that returned `token`; returns the restored path.
 
         Raises:
-            ValueError: where its old place is taken, or the trash was emptied.
+            ValueError: where its old path is taken, or the trash was emptied.
         """
         folder = self.trash / safe_name(token)
         origin = self.home / str(read_json(folder / "origin.json")["path"])
@@ -242,12 +241,12 @@ class Library:
 
 
 def _is_reserved(name: str) -> bool:
-    """Whether Windows takes a file of this name for a device, whatever its suffix."""
+    """Whether Windows reserves this name for a device, whatever its suffix."""
     return name.split(".")[0].strip().lower() in _RESERVED
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What is in `folder`, sorted, but for hidden and half-written things; nothing where it does not exist."""
+    """The entries of `folder`, sorted, without hidden and half-written ones; empty where it does not exist."""
     if not folder.is_dir():
         return []
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
@@ -261,7 +260,7 @@ def _inspect_design(path: Path) -> DesignInfo:
 
 
 def _inspect_tokenizer(folder: Path) -> TokenizerInfo:
-    """What the two files of a tokenizer say; about.json may be missing, as for those made elsewhere."""
+    """Reads the two files of a tokenizer; about.json may be missing for those made elsewhere."""
     kind, vocab_size, problem = "other", 0, None
     file, about_file = folder / "tokenizer.json", folder / "about.json"
     try:

@@ -1,4 +1,4 @@
-"""The list of runs, read again at little cost: only what changed since is looked at. No torch import."""
+"""A cached list of runs: only what has changed is read again. No torch import."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 
-from models.library.lowest_loss import Lowest, find_lowest
+from models.library.lowest_loss import LowestLoss, find_lowest_loss
 from models.library.run_record import RunInfo, inspect_run, listed_status
 
 _WATCHED = ("run.json", "metrics.jsonl", "notes.json", "tokenizer.json", "checkpoints")
-_SAID = {"running": "running", "interrupted": "running", "queued": "queued", "preparing": "queued"}
-"""What run.json says of runs whose shown status may change without it: with whoever holds the lock."""
+_RECORDED_STATUS = {"running": "running", "interrupted": "running", "queued": "queued", "preparing": "queued"}
+"""The status in run.json of runs whose shown status depends on the lock."""
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
-"""Of each watched file when it changed, its size and its inode: of two quick changes, one may have none of its own."""
+"""(mtime, size, inode) of each watched file, all three, since two quick changes may share an mtime."""
 
 
 @dataclass
 class _Known:
-    """What was seen of one run when its files had these times and sizes, and what was measured then."""
+    """What is cached of one run, with the stamps of its files when it was read and measured."""
 
     stamp: Stamp
     info: RunInfo
     measured: Stamp = ()
-    lowest: Lowest = field(default_factory=Lowest)
+    lowest: LowestLoss = field(default_factory=LowestLoss)
 
 
 class RunIndex:
-    """Knows the runs in a folder. `look` is cheap; `measure` reads more. One thread may look while another measures."""
+    """Caches the runs of a folder. `refresh` is cheap, `measure` reads more; both may run at once in two threads."""
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
         self._known: dict[str, _Known] = {}
         self._lock = Lock()
 
-    def look(self) -> list[RunInfo]:
-        """All runs, the newest first; a best loss and a size are those last measured."""
+    def refresh(self) -> list[RunInfo]:
+        """All runs, the newest first; best loss and size are as last measured."""
         with self._lock:
             self._known = {folder.name: self._seen(folder, stamp) for folder, stamp in self._folders()}
         return self.infos()
@@ -51,29 +51,29 @@ class RunIndex:
             seen = inspect_run(folder)
             entry.info = replace(seen, best_loss=entry.info.best_loss, size_bytes=entry.info.size_bytes)
             entry.stamp = stamp
-        elif entry.info.status in _SAID:
+        elif entry.info.status in _RECORDED_STATUS:
             entry.info = replace(entry.info, status=_status_now(entry.info))
         return entry
 
     def find(self, run_id: str) -> RunInfo:
         """The run with this id; ValueError where it is gone."""
         folder = self._runs / run_id
-        if run_id and folder.parent == self._runs and folder.is_dir():  # where it is, unless somebody moved it
+        if run_id and folder.parent == self._runs and folder.is_dir():  # the usual place, unless the folder was renamed
             info = inspect_run(folder)
             if info.id == run_id:
                 return info
-        for info in self.look():
+        for info in self.refresh():
             if info.id == run_id:
                 return info
-        raise ValueError("This run is gone from the library: it may have been moved or deleted.")
+        raise ValueError("This run is no longer in the library: it may have been moved or deleted.")
 
     def infos(self) -> list[RunInfo]:
-        """What is known now, the newest first."""
+        """The cached runs, the newest first."""
         infos = [entry.info for entry in self._known.values()]
         return sorted(infos, key=lambda info: (info.created, info.id), reverse=True)
 
     def n_unseen(self, at_most: int) -> int:
-        """How many runs `look` would have to read, counted up to `at_most`."""
+        """The number of runs that `refresh` would read, counted up to `at_most`."""
         n = 0
         for folder, stamp in self._folders():
             entry = self._known.get(folder.name)
@@ -87,7 +87,7 @@ class RunIndex:
         stale = [entry for entry in self._known.values() if entry.measured != entry.stamp]
         for entry in sorted(stale, key=lambda entry: entry.info.created, reverse=True):
             stamp = entry.stamp
-            entry.lowest = find_lowest(entry.info.folder, entry.lowest)
+            entry.lowest = find_lowest_loss(entry.info.folder, entry.lowest)
             size = size_on_disk(entry.info.folder)
             with self._lock:
                 entry.info = replace(entry.info, best_loss=entry.lowest.loss, size_bytes=size)
@@ -115,13 +115,13 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 def _status_now(info: RunInfo) -> str:
     try:
-        return listed_status(info.folder, _SAID[info.status])
-    except ValueError:  # it goes away at this moment: the next look knows
+        return listed_status(info.folder, _RECORDED_STATUS[info.status])
+    except ValueError:  # it was deleted just now: the next refresh drops it
         return info.status
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of all files below `folder`; what goes away meanwhile counts nothing."""
+    """Total size of all files below `folder` in bytes; files deleted meanwhile do not count."""
     total = 0
     for where, _, files in os.walk(folder):
         for file in files:

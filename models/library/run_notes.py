@@ -1,4 +1,4 @@
-"""What its owner writes about a run: notes.json, beside the files of training, so that it may be written any time."""
+"""The user's notes and tags of a run: notes.json, separate from the training files, so writing it needs no lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "notes.json"
 
 @dataclass(frozen=True, kw_only=True)
 class RunNotes:
-    """A text, and words to find the run by. `problem` is a sentence where the file is damaged."""
+    """Notes, and tags to find the run by. `problem` is a sentence where the file is damaged."""
 
     notes: str = ""
     tags: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ def read_notes(folder: Path) -> RunNotes:
         if not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
             raise DamagedError(f"{path} is damaged: its tags are {tags!r}.")
     except ValueError as error:
-        return RunNotes(problem=f"{error} Mend it, or delete it: only notes and tags are in it.")
+        return RunNotes(problem=f"{error} Repair or delete it: it holds only notes and tags.")
     return RunNotes(notes=notes, tags=clean_tags(tags))
 
 
@@ -52,5 +52,5 @@ def write_notes(folder: Path, notes: str, tags: Iterable[str]) -> None:
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Tags without spaces around or within them and each once, in their order: a space would end one in a search."""
+    """Tags with spaces replaced by hyphens, since a space ends a word of a search, and without duplicates."""
     return tuple(dict.fromkeys("-".join(tag.split()) for tag in tags if tag.strip()))

@@ -1,4 +1,4 @@
-"""What anyone may read of a run without holding its lock: run.json, the shown status, a line for the list.
+"""What can be read of a run without its lock: run.json, the status, a row for the list.
 
 No torch import.
 """
@@ -24,10 +24,10 @@ _REMEDY = "Put an intact copy of it back, or delete the run."
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """One line of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
+    """One row of the list of runs. `status` is as shown; `problem` is a sentence where the folder is damaged.
 
-    `elapsed_s` is the time it was trained for; `parent` the run and step whose weights it began with; `best_loss` its
-    lowest validation loss, and `size_bytes` what it takes on disk, both None until measured (see run_index).
+    `elapsed_s` is its training time; `parent` the run and step whose weights it started from; `best_loss` its lowest
+    validation loss, and `size_bytes` its size on disk, both None until measured (see run_index).
     """
 
     id: str
@@ -53,7 +53,7 @@ def checkpoint_step(path: Path) -> int:
 
 
 def inspect_run(folder: Path) -> RunInfo:
-    """What the list shows of the run in `folder`; a damaged one has status "damaged" and a problem, never raises."""
+    """The row of the run in `folder`; never raises: a damaged run has status "damaged" and a problem."""
     try:
         record = read_record(folder)
         spec = RunSpec.from_dict(record["spec"], where=str(folder / "run.json"))
@@ -89,7 +89,7 @@ def inspect_run(folder: Path) -> RunInfo:
 
 
 def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
-    """The run and the step whose weights a run began with, as its run.json says; None where it began with its own."""
+    """The run and step whose weights a run started from, by its run.json; None where it was not forked."""
     match record.get("lineage", {}).get("parent"):
         case {"run": str(run), "step": int(step)}:
             return run, step
@@ -97,12 +97,12 @@ def parent_of(record: dict[str, Any]) -> tuple[str, int] | None:
 
 
 def last_saved_step(folder: Path) -> int:
-    """The step that the run in `folder` would go on from; 0 where there is no checkpoint."""
+    """The step that the run in `folder` would resume from; 0 where there is no checkpoint."""
     return max((checkpoint_step(path) for path in (folder / "checkpoints").glob("step-*")), default=0)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """run.json, with everything checked that is relied on; a ValueError names the file, and what to do."""
+    """Read and check run.json; a ValueError names the file and what to do."""
     path = folder / "run.json"
     try:
         record = read_json(path)
@@ -116,7 +116,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def _problems(record: dict[str, Any]) -> Iterator[str]:
-    """What is missing from a record or wrong in it. The rest of the spec is RunSpec's to check."""
+    """Problems of a record, except those of the spec that RunSpec checks."""
     if not isinstance(record.get("format"), int):
         yield "it has no format"
     for key in ("id", "name", "created", "status"):
@@ -143,13 +143,13 @@ def _problems(record: dict[str, Any]) -> Iterator[str]:
 
 
 def lock_of(folder: Path) -> FileLock:
-    """The lock that the one writer of the run holds; the kernel frees it when that process ends, however it ends."""
+    """The lock that the writer of the run holds; the kernel frees it when that process ends, however it ends."""
     # Not thread-local: a generator may be closed by another thread than the one that drove it.
     return FileLock(folder / "lock", thread_local=False)
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether somebody writes to the run in `folder` at this moment."""
+    """Whether a process is writing to the run in `folder` at this moment."""
     if not (folder / "lock").exists():
         return False
     probe = lock_of(folder)
@@ -158,20 +158,20 @@ def is_locked(folder: Path) -> bool:
         probe.acquire(timeout=0.01, poll_interval=0.001)
     except Timeout:
         return True
-    except OSError:  # a folder that may not be written to: nobody trains there
+    except OSError:  # a read-only folder: nobody trains there
         return False
     probe.release()
     return False
 
 
 def shown_status(folder: Path, status: str) -> str:
-    """`status`, as run.json said, but interrupted where nobody holds the lock of a run that is said to be running."""
+    """The status of run.json, but "interrupted" for a running run whose lock nobody holds."""
     if status != "running" or is_locked(folder):
         return status
-    status = str(read_record(folder)["status"])  # it may have ended between the reading and the look at the lock
+    status = str(read_record(folder)["status"])  # it may have ended between reading the file and checking the lock
     return "interrupted" if status == "running" else status
 
 
 def listed_status(folder: Path, status: str) -> str:
-    """As `shown_status`, but preparing where somebody holds the lock of a queued run: it is being set up."""
+    """As `shown_status`, but "preparing" for a queued run whose lock is held: it is being set up."""
     return "preparing" if status == "queued" and is_locked(folder) else shown_status(folder, status)

@@ -17,7 +17,7 @@ from models.data.corpus import Corpus
 from models.data.sources import prepare_corpus
 from models.data.tiny_world.world import World
 from models.device import choose_device, pick_precision
-from models.evaluation.held_out_questions import Answered, evaluate
+from models.evaluation.held_out_questions import AnsweredQuestion, evaluate
 from models.evaluation.record import write_evaluation
 from models.events import Evaluated, Event, Finished, Phase, Progress
 from models.library.library import Library
@@ -96,7 +96,7 @@ class QuickStart:
         self.files = tuple(str(file) for file in files)
         self.trainer: Trainer | None = None
         self.run: RunFolder | None = None
-        self.answers: dict[str, list[Answered]] = {}
+        self.answers: dict[str, list[AnsweredQuestion]] = {}
         self.seconds = 0.0
         self._stop: tuple[bool, str] | None = None
         self._trains = False
@@ -149,8 +149,8 @@ class QuickStart:
             self.answers = yield from self._keep_result(evaluation, self.run.folder)
 
     def _keep_result(
-        self, evaluation: Generator[Event, None, dict[str, list[Answered]]], folder: Path
-    ) -> Generator[Event, None, dict[str, list[Answered]]]:
+        self, evaluation: Generator[Event, None, dict[str, list[AnsweredQuestion]]], folder: Path
+    ) -> Generator[Event, None, dict[str, list[AnsweredQuestion]]]:
         """Drive the evaluation, and keep its result in the run's folder."""
         while True:
             try:

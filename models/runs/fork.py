@@ -1,4 +1,4 @@
-"""The checkpoints of a run, and a new run that goes on from one, with other training settings or the same. No torch."""
+"""Lists the checkpoints of a run, and forks a new run from one, with the same or other training settings. No torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from models.files.atomic import TEMPORARY_PREFIX, DamagedError, atomic_write_json, read_json, whole_folder
+from models.files.atomic import TEMPORARY_PREFIX, DamagedError, atomic_folder, atomic_write_json, read_json
 from models.library.library import Library
 from models.library.run_record import checkpoint_step, read_record
 from models.runs.run_folder import LOG_NAMES, RunFolder
@@ -21,7 +21,7 @@ from models.settings.run_spec import RunSpec, TokenizerSpec, TrainConfig, object
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
-    """One checkpoint. `val_loss` is the validation loss of this very step, None where none was measured there."""
+    """One checkpoint. `val_loss` is the validation loss at this step, None where there was no validation."""
 
     step: int
     path: Path
@@ -30,7 +30,7 @@ class CheckpointInfo:
 
 
 def list_checkpoints(run: RunFolder) -> list[CheckpointInfo]:
-    """All complete checkpoints, the oldest first; of a damaged one no loss is known."""
+    """All complete checkpoints, the oldest first; a damaged one has no loss."""
     return [_inspect(path, run.best_step) for path in run.checkpoints()]
 
 
@@ -51,17 +51,17 @@ def fork_run(
     name: str | None = None,
     train: TrainConfig | None = None,
 ) -> RunFolder:
-    """A queued run that begins where `source` was at the checkpoint of `step` (None: its last one), curves included.
+    """A queued run that starts from the checkpoint of `step` of `source` (None: its last one), curves included.
 
-    With the same settings it goes on bit for bit as `source` did. The data stays the same, and what was measured before
-    the fork is the source's.
+    With the same settings it continues bit for bit as `source` did. Its data is the same, and the curves up to the
+    checkpoint are the source's.
 
     Args:
-        train: its settings; None are the source's.
+        train: its training settings; None: the source's.
 
     Raises:
-        ValueError: where there is no such checkpoint, it or the tokenizer is damaged, or the settings cannot go on from
-            it; OSError where the disk is full. No run is made then.
+        ValueError: where there is no such checkpoint, it or the tokenizer is damaged, or the settings do not fit it;
+            OSError where the disk is full. No run is created then.
     """
     checkpoint = _find_checkpoint(source, step)
     step = checkpoint_step(checkpoint)
@@ -86,7 +86,7 @@ def fork_run(
         "lineage": {**source.lineage, "parent": {"run": source.id, "name": source.name, "step": step}},
     }
     try:
-        with whole_folder(folder) as half_made:
+        with atomic_folder(folder) as half_made:
             _copy(source, checkpoint, half_made)
             record["best_step"] = _forget_other_checkpoints(half_made / "checkpoints" / checkpoint.name)
             atomic_write_json(half_made / "run.json", record)
@@ -97,7 +97,7 @@ def fork_run(
 
 
 def spec_like(library: Library, source: RunFolder, name: str | None = None) -> RunSpec:
-    """The spec of a new run that is made as `source` was, with the very same tokenizer.
+    """The spec of a new run with the settings of `source` and its exact tokenizer.
 
     Raises:
         ValueError: where the run's tokenizer is gone.
@@ -109,7 +109,7 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
     elif source.tokenizer_file.is_file():
         path = str(source.tokenizer_file)
     else:
-        raise ValueError(f"{source.tokenizer_file} is missing, so there is no tokenizer to make another run with.")
+        raise ValueError(f"{source.tokenizer_file} is missing, so no other run can use its tokenizer.")
     return RunSpec(
         name=name or library.free_run_name(source.name),
         model=source.spec.model,
@@ -122,7 +122,7 @@ def spec_like(library: Library, source: RunFolder, name: str | None = None) -> R
 def _find_checkpoint(source: RunFolder, step: int | None) -> Path:
     checkpoints = {checkpoint_step(path): path for path in source.checkpoints()}
     if not checkpoints:
-        raise ValueError(f"The run {source.name!r} has no checkpoint yet, so nothing can go on from it.")
+        raise ValueError(f"The run {source.name!r} has no checkpoint yet, so it cannot be forked.")
     step = max(checkpoints) if step is None else step
     if step not in checkpoints:
         known = ", ".join(f"{one:,}" for one in sorted(checkpoints))
@@ -132,11 +132,11 @@ def _find_checkpoint(source: RunFolder, step: int | None) -> Path:
 
 def _check(source: RunFolder, step: int, train: TrainConfig) -> None:
     if source.status == "imported":
-        raise ValueError(f"The run {source.name!r} was imported without an optimizer, so its training cannot go on.")
+        raise ValueError(f"The run {source.name!r} was imported without an optimizer state, so it cannot be forked.")
     if train.optimizer != source.spec.train.optimizer:
         raise ValueError(
             f"The checkpoint holds the state of the optimizer {source.spec.train.optimizer!r}, so a fork cannot change "
-            f"to {train.optimizer!r}: start a new run for that."
+            f"to {train.optimizer!r}: start a new run instead."
         )
     practised, wanted = (objective_of(source.spec.model, one.objective) for one in (source.spec.train, train))
     if practised != wanted:
@@ -145,11 +145,11 @@ def _check(source: RunFolder, step: int, train: TrainConfig) -> None:
             "new run for that."
         )
     if train.steps <= step:
-        raise ValueError(f"The fork begins at step {step:,}, but is to end at {train.steps:,}: give it more steps.")
+        raise ValueError(f"The fork starts at step {step:,} but ends at {train.steps:,}: give it more steps.")
 
 
 def _check_files(source: RunFolder, checkpoint: Path) -> None:
-    """What is damaged is said of the source, before a fork is made that could not begin."""
+    """Raise for damaged files of the source before a fork is made that could not start."""
     try:
         read_json(checkpoint / "state.json")
         for name in ("model.safetensors", "optimizer.safetensors"):
@@ -166,11 +166,11 @@ def _check_files(source: RunFolder, checkpoint: Path) -> None:
     if not tokenizer.is_file():
         raise ValueError(f"{tokenizer} is missing: put it back, or fork another run.")
     if hashlib.sha256(tokenizer.read_bytes()).hexdigest() != source.made_from("tokenizer"):
-        raise ValueError(f"{tokenizer} was changed since the run began: put the original back.")
+        raise ValueError(f"{tokenizer} has changed since the run was created: put the original back.")
 
 
 def _gone(source: RunFolder, step: int) -> str:
-    return f"The checkpoint of step {step:,} of {source.name!r} went away while it was copied: choose a later one."
+    return f"The checkpoint of step {step:,} of {source.name!r} was deleted while it was copied: choose a later one."
 
 
 def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
@@ -187,7 +187,7 @@ def _copy(source: RunFolder, checkpoint: Path, target: Path) -> None:
 
 
 def _forget_other_checkpoints(checkpoint: Path) -> int | None:
-    """Of the checkpoints up to now only this one is there, so only it may be the best; returns the best step."""
+    """A fork has this checkpoint only, so no other may be its best; returns the best step."""
     state = read_json(checkpoint / "state.json")
     if state.get("best_step") == state["step"]:
         return int(state["step"])
@@ -196,7 +196,7 @@ def _forget_other_checkpoints(checkpoint: Path) -> int | None:
 
 
 def _cut_logs(fork: RunFolder, step: int, source_name: str) -> None:
-    """Take away what the source wrote after the checkpoint, and note where this run comes from."""
+    """Remove log rows after the checkpoint, and note the source of the fork."""
     (checkpoint,) = fork.checkpoints()
     fork.acquire()
     try:

@@ -1,6 +1,6 @@
-"""A run on disk: run.json, the lock, the metrics and the names of its checkpoints. No torch import.
+"""A run on disk: run.json, the lock, the logs and the names of its checkpoints. No torch import.
 
-The folder is the truth about a run. Everything in it is written so that a kill at any moment leaves it readable.
+The folder holds the complete state of a run. It stays readable when the process is killed at any moment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from models.files.atomic import TEMPORARY_PREFIX, atomic_write_bytes, atomic_write_json, read_json, whole_folder
+from models.files.atomic import TEMPORARY_PREFIX, atomic_folder, atomic_write_bytes, atomic_write_json, read_json
 from models.files.jsonl import JsonLines, Row, cut_rows, read_rows
 from models.library.run_record import FORMAT, STATUSES, checkpoint_step, lock_of, read_record, shown_status
 from models.settings.run_spec import RunSpec
@@ -28,7 +28,7 @@ LOG_NAMES = ("metrics", "samples", "events", "layers", "attention")
 
 
 class RunFolder:
-    """One run's folder. Reading needs nothing; whoever writes holds the lock (`acquire`, `release`)."""
+    """One run's folder. Reading needs no lock; writing does (`acquire`, `release`)."""
 
     def __init__(self, folder: Path, record: dict[str, Any], spec: RunSpec) -> None:
         self.folder, self.spec = folder, spec
@@ -42,12 +42,12 @@ class RunFolder:
     ) -> RunFolder:
         """A new run with status queued.
 
-        The tokenizer is copied into the folder, so that the run stays complete whatever happens to the library's.
+        The tokenizer is copied into the folder, so that the run does not depend on the library's copy.
 
         Args:
             tokenizer_name: of a tokenizer in the library, or the path of one.
             corpus_sha: name of the corpus's folder in the library.
-            own_tokenizer: what its tokenizer.json shall be, where it has tokens that `tokenizer_name` lacks.
+            own_tokenizer: content of its tokenizer.json, where it has tokens that `tokenizer_name` lacks.
         """
         tokenizer_file = find_tokenizer(tokenizer_name, library)
         tokenizer = own_tokenizer or tokenizer_file.read_bytes()
@@ -70,7 +70,7 @@ class RunFolder:
             },
         }
         try:
-            with whole_folder(folder) as half_made:
+            with atomic_folder(folder) as half_made:
                 atomic_write_bytes(half_made / "tokenizer.json", tokenizer)
                 atomic_write_json(half_made / "run.json", record)
         except OSError as error:
@@ -100,45 +100,45 @@ class RunFolder:
 
     @property
     def created(self) -> str:
-        """When the run was made, ISO 8601 in UTC."""
+        """When the run was created, ISO 8601 in UTC."""
         return str(self._record["created"])
 
     @property
     def status(self) -> str:
-        """As shown: what run.json said when last read or written, but interrupted where no one holds a running run."""
+        """The status in run.json when last read or written, but "interrupted" for a running run whose lock nobody holds."""
         status = str(self._record["status"])
         return status if self._lock.is_locked else shown_status(self.folder, status)
 
     @property
     def threads(self) -> int | None:
-        """How many threads it was first trained with; None before."""
+        """The number of threads it was first trained with; None before."""
         threads = self._record.get("threads")
         return None if threads is None else int(threads)
 
     @property
     def best_step(self) -> int | None:
-        """The step of the checkpoint with the lowest validation loss; None while none was validated."""
+        """The step of the checkpoint with the lowest validation loss; None before the first validation."""
         step = self._record.get("best_step")
         return None if step is None else int(step)
 
     @property
     def measured(self) -> dict[str, float]:
-        """What was counted when its training was last set up, by name (`setup.Parts.measured`); empty before."""
+        """Numbers recorded when its training was last set up (`TrainingContext.measured`); empty before."""
         measured = self._record.get("measured")
         return dict(measured) if isinstance(measured, dict) else {}
 
     @property
     def lineage(self) -> dict[str, Any]:
-        """What it was made from: tokenizer, corpus and parent."""
+        """Its tokenizer, corpus and parent run, with their hashes."""
         return dict(self._record.get("lineage", {}))
 
     def made_from(self, what: str) -> str:
-        """The SHA-256 of its "tokenizer" or "corpus"; ValueError where run.json does not say it."""
+        """The SHA-256 of its "tokenizer" or "corpus"; ValueError where run.json lacks it."""
         source = self.lineage.get(what)
         if source is None:
             raise ValueError(
-                f"{self.folder / 'run.json'} does not say which {what} the run was made from, so it cannot go on: put "
-                "an intact copy of it back, or start a new run."
+                f"{self.folder / 'run.json'} does not name the {what} of the run, so it cannot be resumed: put an "
+                "intact copy back, or start a new run."
             )
         return str(source["sha256"])
 
@@ -156,22 +156,22 @@ class RunFolder:
     # The lock
 
     def acquire(self) -> None:
-        """Become the one writer, and clear away what a killed writer left half-written.
+        """Take the lock, and remove what a killed writer left half-written.
 
         Raises:
-            ValueError: where another process (or another part of this one) is writing, or run.json is damaged.
+            ValueError: where another process (or another part of this one) holds it, or run.json is damaged.
         """
         try:
-            if self._lock.is_locked:  # by this very object, which would count up instead of refusing
+            if self._lock.is_locked:  # by this object: it would count up instead of refusing
                 raise Timeout(str(self.folder / "lock"))
             self._lock.acquire(timeout=0.5, poll_interval=0.01)
         except Timeout:
             raise ValueError(
-                f"The run {self.name!r} is being trained by another window or command: stop it there first, or wait "
+                f"The run {self.name!r} is being trained by another window or command: stop it there, or wait "
                 "until it ends."
             ) from None
         except OSError as error:
-            raise ValueError(f"{self.folder} cannot be written to: {error.strerror}.") from error
+            raise ValueError(f"Could not write to {self.folder}: {error.strerror}.") from error
         try:
             self._record = read_record(self.folder)
             self._clear_leftovers()
@@ -188,7 +188,7 @@ class RunFolder:
                     leftover.unlink()
 
     def release(self) -> None:
-        """Close the logs and let others write."""
+        """Close the logs and release the lock."""
         for log in self._logs.values():
             log.close()
         self._logs.clear()
@@ -197,7 +197,7 @@ class RunFolder:
     # The logs
 
     def append(self, log: str, row: Row) -> None:
-        """Append a row to one of LOG_NAMES; OSError where the disk is full, and then nothing is."""
+        """Append a row to one of LOG_NAMES; OSError where the disk is full: then nothing is written."""
         if log not in self._logs:
             assert log in LOG_NAMES
             assert self._lock.is_locked
@@ -205,14 +205,14 @@ class RunFolder:
         self._logs[log].append(row)
 
     def append_event(self, event: str, step: int, detail: str = "") -> None:
-        """Note that something happened to the run (started, saved, failed …)."""
+        """Log an event of the run (started, saved, failed …)."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.append("events", {"time": now, "step": step, "event": event, "detail": detail})
 
     def sync_logs(self) -> dict[str, int]:
-        """Wait until all rows are on the disk; returns the bytes in each log.
+        """Flush all logs to disk; returns the size of each in bytes.
 
-        A checkpoint remembers them, so that a resume can cut off exactly what came after it.
+        A checkpoint stores the sizes, so that a resume can remove exactly what was written after it.
         """
         for log in self._logs.values():
             log.sync()
@@ -220,9 +220,9 @@ class RunFolder:
         return {log: path.stat().st_size for log, path in paths.items() if path.exists()}
 
     def cut_after(self, step: int, sizes: dict[str, int]) -> list[str]:
-        """Before a resume: drop what came after the checkpoint of `step`, at which the logs had `sizes`.
+        """Before a resume: remove log rows after the checkpoint of `step`, at which the logs had `sizes`.
 
-        Events of that very step stay (saved, paused: they are about it). Returns a sentence for each damaged file.
+        Events of that step stay (such as saved or paused). Returns a sentence for each damaged file.
         """
         assert not self._logs
         notices = []
@@ -231,9 +231,11 @@ class RunFolder:
             size = None if log == "events" else sizes.get(log, 0)
             backup = cut_rows(path, size, lambda row: isinstance(row.get("step"), int) and row["step"] <= step)
             if backup is not None:
-                notices.append(f"{path} was damaged: its good rows go on, and the file as it was is now {backup.name}.")
+                notices.append(
+                    f"{path} was damaged: its intact rows were kept, and the original was renamed to {backup.name}."
+                )
             if size and not path.exists():
-                notices.append(f"{path} is missing: what it said of the steps before {step} is lost.")
+                notices.append(f"{path} is missing: its data of steps before {step} is lost.")
         return notices
 
     def read_metrics(self) -> list[Row]:
@@ -275,11 +277,11 @@ class RunFolder:
         for path in self.checkpoints()[:-keep]:
             if checkpoint_step(path) != self.best_step:
                 doomed = path.with_name(f"{TEMPORARY_PREFIX}deleted-{path.name}")
-                path.rename(doomed)  # a kill within rmtree must not leave half a checkpoint under its name
+                path.rename(doomed)  # a kill during rmtree must not leave half a checkpoint under this name
                 shutil.rmtree(doomed)
 
     def set_aside(self, checkpoint: Path) -> Path:
-        """Rename a damaged checkpoint, so that nothing takes it for a good one and nothing overwrites it."""
+        """Rename a damaged checkpoint, so that it is neither loaded nor overwritten."""
         n = 1
         while (aside := checkpoint.with_name(f"damaged-{checkpoint.name}" + (f"-{n}" if n > 1 else ""))).exists():
             n += 1
@@ -287,7 +289,7 @@ class RunFolder:
 
 
 def rename_run(folder: Path, name: str) -> None:
-    """Give a run that nobody trains another name; ValueError where somebody does, or it is gone."""
+    """Rename a run; ValueError where it is being trained, or is gone."""
     run = RunFolder.open(folder)
     run.acquire()
     try:

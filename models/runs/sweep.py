@@ -1,4 +1,4 @@
-"""Sweeps: the same run again and again with other values for a few settings. No torch import."""
+"""Hyperparameter sweeps: grid and random search over a few settings of a run. No torch import."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 from models.settings.run_spec import RunSpec
 from models.settings.spec_changes import changed_spec, full_name, kind_of, parse_change
 
-MOST_RUNS = 1000
+MAX_RUNS = 1000
 _DIGITS = 3
 
 
 @dataclass(frozen=True)
-class Choices:
-    """One setting of a grid, and the values that it takes."""
+class SweepValues:
+    """A setting of a sweep, and its values."""
 
     name: str
     values: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class Range:
-    """One setting of a random search: drawn evenly between two numbers, or evenly in their logarithms."""
+class SweepRange:
+    """A setting of a random search: drawn uniformly, or log-uniformly, between two numbers."""
 
     name: str
     low: float
@@ -35,7 +35,7 @@ class Range:
     is_whole: bool
 
 
-def grid(base: RunSpec, axes: Sequence[Choices]) -> list[RunSpec]:
+def grid(base: RunSpec, axes: Sequence[SweepValues]) -> list[RunSpec]:
     """A spec for every combination of the values, the last setting varying fastest.
 
     Raises:
@@ -43,29 +43,29 @@ def grid(base: RunSpec, axes: Sequence[Choices]) -> list[RunSpec]:
     """
     _check(axes)
     n = math.prod(len(axis.values) for axis in axes)
-    if n > MOST_RUNS:
-        raise ValueError(f"The grid has {n:,} combinations, more than {MOST_RUNS:,}: take fewer values.")
+    if n > MAX_RUNS:
+        raise ValueError(f"The grid has {n:,} combinations, more than {MAX_RUNS:,}: use fewer values.")
     names = [axis.name for axis in axes]
     return [
         _variant(base, dict(zip(names, values, strict=True))) for values in itertools.product(*(a.values for a in axes))
     ]
 
 
-def random_search(base: RunSpec, axes: Sequence[Choices | Range], n: int, seed: int = 0) -> list[RunSpec]:
+def random_search(base: RunSpec, axes: Sequence[SweepValues | SweepRange], n: int, seed: int = 0) -> list[RunSpec]:
     """`n` specs with values drawn at random, the same for the same seed (Bergstra and Bengio 2012, “Random Search”).
 
     Raises:
         ValueError: where a value is not possible, or `n` is.
     """
     _check(axes)
-    if not 1 <= n <= MOST_RUNS:
-        raise ValueError(f"A search makes between 1 and {MOST_RUNS:,} runs, not {n:,}.")
+    if not 1 <= n <= MAX_RUNS:
+        raise ValueError(f"A search needs between 1 and {MAX_RUNS:,} runs, not {n:,}.")
     rng = random.Random(seed)
     return [_variant(base, {axis.name: _draw(axis, rng) for axis in axes}) for _ in range(n)]
 
 
-def parse_choices(text: str) -> Choices:
-    """ "train.lr=1e-3,3e-3" as Choices.
+def parse_values(text: str) -> SweepValues:
+    """ "train.lr=1e-3,3e-3" as SweepValues.
 
     Raises:
         ValueError: where that cannot be read.
@@ -73,18 +73,18 @@ def parse_choices(text: str) -> Choices:
     name, equals, values = text.partition("=")
     items = [item for item in (part.strip() for part in values.split(",")) if item]
     if not equals:
-        raise ValueError(f"{text!r} names no values: write it as train.lr=0.001,0.003.")
+        raise ValueError(f"{text!r} has no values: write it as train.lr=0.001,0.003.")
     if not items:
-        raise ValueError(f"{full_name(name.strip())} has no values: write some, with commas in between.")
+        raise ValueError(f"{full_name(name.strip())} has no values: give some, separated by commas.")
     parsed = [parse_change(f"{name}={item}")[1] for item in items]
-    return Choices(full_name(name.strip()), tuple(parsed))
+    return SweepValues(full_name(name.strip()), tuple(parsed))
 
 
-def parse_range(base: RunSpec, text: str) -> Range:
-    """ "train.lr=1e-4..1e-2" as a Range: even in the logarithm where both ends are positive and ten or more apart.
+def parse_range(base: RunSpec, text: str) -> SweepRange:
+    """ "train.lr=1e-4..1e-2" as a SweepRange: log-uniform where both ends are positive and a factor of 10 or more apart.
 
     Raises:
-        ValueError: where that cannot be read, or the setting is no number.
+        ValueError: where that cannot be read, or the setting is not a number.
     """
     name, _, ends = text.partition("=")
     name = full_name(name.strip())
@@ -94,18 +94,18 @@ def parse_range(base: RunSpec, text: str) -> Range:
     except ValueError:
         numbers = math.nan, math.nan
     if not dots or not numbers[0] < numbers[1] or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{ends.strip()!r} is no range of {name}: write one as 0.0001..0.01, the lower end first.")
+        raise ValueError(f"{ends.strip()!r} is not a range of {name}: write it as 0.0001..0.01, the lower end first.")
     kind = kind_of(base, name)
     if kind not in (int, float):
-        raise ValueError(f"{name} is no number, so it has no range: give its values instead.")
+        raise ValueError(f"{name} is not a number, so it has no range: give values instead.")
     if kind is int and math.ceil(numbers[0]) > math.floor(numbers[1]):
-        raise ValueError(f"{text!r} has no whole number in it, but {name} must be one: choose a wider range.")
+        raise ValueError(f"{text!r} contains no whole number, but {name} must be one: choose a wider range.")
     is_log = numbers[0] > 0 and numbers[1] >= 10 * numbers[0]
-    return Range(name, *numbers, is_log=is_log, is_whole=kind is int)
+    return SweepRange(name, *numbers, is_log=is_log, is_whole=kind is int)
 
 
-def _draw(axis: Choices | Range, rng: random.Random) -> Any:
-    if isinstance(axis, Choices):
+def _draw(axis: SweepValues | SweepRange, rng: random.Random) -> Any:
+    if isinstance(axis, SweepValues):
         return rng.choice(axis.values)
     if axis.is_log:
         value = math.exp(rng.uniform(math.log(axis.low), math.log(axis.high)))
@@ -113,25 +113,25 @@ def _draw(axis: Choices | Range, rng: random.Random) -> Any:
         value = rng.uniform(axis.low, axis.high)
     if axis.is_whole:
         return min(max(round(value), math.ceil(axis.low)), math.floor(axis.high))
-    return min(max(float(f"{value:.{_DIGITS}g}"), axis.low), axis.high)  # a value that can be read and typed again
+    return min(max(float(f"{value:.{_DIGITS}g}"), axis.low), axis.high)  # a value that is easy to read and type
 
 
 def _variant(base: RunSpec, changes: dict[str, Any]) -> RunSpec:
-    words = " ".join(f"{name.partition('.')[2]}={_words(value)}" for name, value in changes.items())
-    return changed_spec(RunSpec(**{**vars(base), "name": f"{base.name} {words}"}), changes)
+    label = " ".join(f"{name.partition('.')[2]}={_format_value(value)}" for name, value in changes.items())
+    return changed_spec(RunSpec(**{**vars(base), "name": f"{base.name} {label}"}), changes)
 
 
-def _words(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _check(axes: Sequence[Choices | Range]) -> None:
+def _check(axes: Sequence[SweepValues | SweepRange]) -> None:
     names = [axis.name for axis in axes]
     if not names:
-        raise ValueError("Nothing varies in this sweep: choose at least one setting.")
+        raise ValueError("This sweep varies nothing: choose at least one setting.")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise ValueError(f"{twice} varies twice in this sweep: name it once.")
+        raise ValueError(f"{twice} is varied twice in this sweep: name it once.")
     for axis in axes:
-        if isinstance(axis, Choices) and any(axis.values.count(value) > 1 for value in axis.values):
-            raise ValueError(f"A value of {axis.name} is there twice in this sweep: name it once.")
+        if isinstance(axis, SweepValues) and any(axis.values.count(value) > 1 for value in axis.values):
+            raise ValueError(f"A value of {axis.name} occurs twice in this sweep: name it once.")

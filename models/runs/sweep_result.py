@@ -1,4 +1,4 @@
-"""What came of a sweep: its runs, found by their tag, with the settings that vary among them. No torch import."""
+"""The results of a sweep: its runs, found by their tag, with the settings that vary. No torch import."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PREFIX = "sweep-"
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRun:
-    """One run of a sweep: `values` are its own of the settings that vary, as "train.lr" -> 0.003.
+    """One run of a sweep; `values` are those of the settings that vary, as "train.lr" -> 0.003.
 
-    `best_loss` is its lowest validation loss in nats per token, None where it was never validated.
+    `best_loss` is its lowest validation loss in nats per token, None before the first validation.
     """
 
     id: str
@@ -34,9 +34,9 @@ class SweepRun:
 
 
 def sweep_tag(library: Library, name: str) -> str:
-    """A tag for a new sweep, which nothing has yet, be it a run or something that waits to be one."""
+    """A tag for a new sweep that neither a run nor an item of the queue has."""
     taken = {tag for info in library.list_runs() for tag in info.tags}
-    with suppress(ValueError):  # a damaged queue, of which whoever adds to it hears
+    with suppress(ValueError):  # a damaged queue is reported when something is added to it
         taken |= {tag for item in RunQueue(library).items() for tag in item.tags}
     (begin,) = clean_tags([f"{PREFIX}{name}"])
     tags = (begin if n == 1 else f"{begin}-{n}" for n in itertools.count(1))
@@ -44,16 +44,16 @@ def sweep_tag(library: Library, name: str) -> str:
 
 
 def sweep_runs(library: Library, tag: str) -> list[SweepRun]:
-    """The runs with this tag, the best first, those without a loss last; damaged ones left out."""
+    """The runs with this tag, the best first, those without a loss last; damaged ones are left out."""
     index = RunIndex(library.runs)
-    index.look()
+    index.refresh()
     for _ in index.measure():
         pass
     return compare_runs([info for info in index.infos() if tag in info.tags])
 
 
 def compare_runs(infos: Sequence[RunInfo]) -> list[SweepRun]:
-    """Any runs, with what varies among them, the best first; damaged ones are left out."""
+    """Any runs with the settings that vary among them, the best first; damaged ones are left out."""
     whole = [info for info in infos if info.problem is None]
     if not whole:
         return []

@@ -1,4 +1,4 @@
-"""A run's curves as TensorBoard's event files, for those who look at their runs there. No torch import."""
+"""Exports a run's curves as TensorBoard event files. No torch import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar, text
 
-from models.files.atomic import whole_folder
+from models.files.atomic import atomic_folder
 from models.files.jsonl import Row
 from models.library.library import safe_name
 from models.runs.run_folder import RunFolder
@@ -32,41 +32,40 @@ _VAL = {"loss": "loss/validation", "bits_per_byte": "bits_per_byte/validation"}
 
 
 def write_tensorboard(run: RunFolder, folder: Path) -> Path:
-    """Write everything that was measured of `run` into a new folder named after it in `folder`; returns that folder.
+    """Write all measurements of `run` into a new folder named after it in `folder`; returns that folder.
 
-    Scalars by step, at the time at which they were measured by the run's own clock; update-to-weight ratios by layer;
-    samples and settings as text.
+    Scalars by step, with times by the run's own clock; update-to-weight ratios by layer; samples and settings as text.
 
     Raises:
         ValueError: where a log is damaged, or there is a folder of that name already; OSError where it cannot be
-            written. Nothing is left of it then.
+            written. Nothing is left behind then.
     """
     target = folder / safe_name(run.id)
     if target.exists():
-        raise ValueError(f"{target} exists already: delete it, or choose another folder.")
+        raise ValueError(f"{target} already exists: delete it, or choose another folder.")
     rows, layers, samples = run.read_metrics(), run.read_layers(), run.read_samples()
-    begun = _time_of(run)
-    clock = {row["step"]: begun + row["elapsed_s"] for row in rows if row.get("elapsed_s") is not None}
+    created = _time_of(run)
+    clock = {row["step"]: created + row["elapsed_s"] for row in rows if row.get("elapsed_s") is not None}
     with _events(target) as events:
         for row in rows:
             tags = _TRAIN if row["kind"] == "train" else _VAL
-            _add(events, {tag: row.get(key) for key, tag in tags.items()}, row, begun)
+            _add(events, {tag: row.get(key) for key, tag in tags.items()}, row, created)
         for row in layers:
-            _add(events, {f"update_ratio/{name}": value for name, value in row["update_ratio"].items()}, row, begun)
+            _add(events, {f"update_ratio/{name}": value for name, value in row["update_ratio"].items()}, row, created)
         for row in samples:
-            words = text("samples", f"**{row['prompt']}**\n\n{row['text']}")
-            _write(events, words, row["step"], clock.get(row["step"], begun))
-        _write(events, text("settings", _settings(run.spec.to_dict())), 0, begun)
+            summary = text("samples", f"**{row['prompt']}**\n\n{row['text']}")
+            _write(events, summary, row["step"], clock.get(row["step"], created))
+        _write(events, text("settings", _settings(run.spec.to_dict())), 0, created)
     return target
 
 
 @contextlib.contextmanager
 def _events(target: Path) -> Iterator[EventsWriter]:
-    """A file of events in the new folder `target`, which is there when all of it is.
+    """An event file in the new folder `target`, which appears only when complete.
 
-    Without SummaryWriter, whose thread waits for ever where the disk is full.
+    Does not use SummaryWriter, whose thread hangs where the disk is full.
     """
-    with whole_folder(target) as half_made:
+    with atomic_folder(target) as half_made:
         events = EventsWriter(str(half_made / "events"))
         try:
             yield events
@@ -75,17 +74,17 @@ def _events(target: Path) -> Iterator[EventsWriter]:
 
 
 def _time_of(run: RunFolder) -> float:
-    """When the run was made, in seconds."""
+    """When the run was created, in seconds since the epoch."""
     try:
         return datetime.fromisoformat(run.created).timestamp()
     except ValueError:
         raise ValueError(f"{run.folder / 'run.json'} is damaged: it was created {run.created!r}.") from None
 
 
-def _add(events: EventsWriter, values: dict[str, Any], row: Row, begun: float) -> None:
+def _add(events: EventsWriter, values: dict[str, Any], row: Row, created: float) -> None:
     for tag, value in values.items():
         if isinstance(value, int | float) and math.isfinite(value):
-            _write(events, scalar(tag, value), row["step"], begun + (row.get("elapsed_s") or 0.0))
+            _write(events, scalar(tag, value), row["step"], created + (row.get("elapsed_s") or 0.0))
 
 
 def _write(events: EventsWriter, summary: Any, step: int, time: float) -> None:

@@ -13,10 +13,15 @@ from models.tokenizers.codec import (
     token_pieces,
 )
 from models.tokenizers.making.child import train_in_child
-from models.tokenizers.making.texts import Cut, read_texts
-from models.tokenizers.making.train import SMALLEST, check_training, shortfall, tokenizer_kind, train_tokenizer
+from models.tokenizers.making.texts import CutCounter, read_texts
+from models.tokenizers.making.train import (
+    MIN_VOCAB_SIZE,
+    check_training,
+    describe_shortfall,
+    tokenizer_kind,
+    train_tokenizer,
+)
 from models.tokenizers.store import (
-    change_about,
     duplicate_tokenizer,
     find_tokenizer,
     load_tokenizer,
@@ -25,22 +30,23 @@ from models.tokenizers.store import (
     read_tokenizer,
     rename_tokenizer,
     save_tokenizer,
+    update_about,
     write_tokenizer,
 )
 from models.tokenizers.token_bytes import TokenBytes, special_ids
 
 __all__ = [
     "KINDS",
-    "SMALLEST",
+    "MIN_VOCAB_SIZE",
     "SPECIAL_TOKENS",
-    "Cut",
+    "CutCounter",
     "IncrementalDecoder",
     "Piece",
     "TokenBytes",
     "TokenizerOptions",
-    "change_about",
     "check_training",
     "decode",
+    "describe_shortfall",
     "duplicate_tokenizer",
     "encode_prompt",
     "encode_text",
@@ -53,12 +59,12 @@ __all__ = [
     "read_tokenizer",
     "rename_tokenizer",
     "save_tokenizer",
-    "shortfall",
     "show_bytes",
     "special_ids",
     "token_pieces",
     "tokenizer_kind",
     "train_in_child",
     "train_tokenizer",
+    "update_about",
     "write_tokenizer",
 ]

@@ -1,4 +1,4 @@
-"""Keeping a tokenizer from elsewhere in the library: as a tokenizer.json, with what is known of where it comes from."""
+"""Imports a tokenizer into the library: as a tokenizer.json, with a record of its origin."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _FETCHED = [
     *("vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
     "*.tiktoken",
 ]
-"""All that is fetched: no weights."""
+"""Files that are downloaded; no weights."""
 
 _TIMEOUT_S = 10
 
 
 def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pattern: str = "") -> str:
-    """Keep the tokenizer in a file, a folder or of a name on the Hugging Face hub; returns its name in the library.
+    """Import a tokenizer from a file, a folder or the Hugging Face hub; returns its name in the library.
 
     Args:
-        name: what to call it; "" for what the source is called, with a number where that is taken.
+        name: its new name; "" for the name of the source, with a number if that is taken.
         pattern: as for `read_foreign`.
 
     Raises:
-        ValueError: where it cannot be read exactly or fetched, or the name is taken or impossible.
+        ValueError: if it cannot be read exactly or downloaded, or the name is taken or invalid.
     """
     path = Path(source).expanduser()
     fetched_from = ""
@@ -44,7 +44,7 @@ def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pa
         "imported_from": f"{fetched_from} on the Hugging Face hub" if fetched_from else str(path),
         "form": found.form,
         "sha256": _digests(found.files),
-        **found.marks,
+        **found.named_tokens,
         "assumptions": list(found.assumptions),
     }
     folder = save_tokenizer(found.tokenizer, library, name, about)
@@ -54,7 +54,7 @@ def import_tokenizer(source: str | Path, library: Library, name: str = "", *, pa
 
 
 def _called(path: Path, fetched_from: str) -> str:
-    """What a source is called: by its folder where its file is called as all of its kind are."""
+    """The name of a source: that of its folder if the file has a standard name."""
     if fetched_from:
         return fetched_from.rpartition("/")[2]
     if path.is_dir() or path.stem in ("tokenizer", "vocab", "merges", "spiece", "sentencepiece.bpe", "sentencepiece"):
@@ -63,7 +63,7 @@ def _called(path: Path, fetched_from: str) -> str:
 
 
 def _digests(files: tuple[Path, ...]) -> str:
-    """The SHA-256 of what was read; with names where there are more files than one."""
+    """The SHA-256 of the files read, with their names if there are several."""
     found = []
     for file in files:
         with file.open("rb") as stream:
@@ -73,39 +73,37 @@ def _digests(files: tuple[Path, ...]) -> str:
 
 
 def _is_hub_name(text: str) -> bool:
-    """Whether it can be a name on the hub, as “openai-community/gpt2”."""
+    """Whether it looks like a name on the hub, such as “openai-community/gpt2”."""
     return _HUB_NAME.fullmatch(text) is not None
 
 
 def _fetch(name: str) -> Path:
-    """The folder with the tokenizer's files of the model called `name`.
+    """Download the tokenizer files of a model; returns their folder.
 
     Raises:
-        ValueError: where there is no such model, it may not be read, or the hub cannot be reached.
+        ValueError: if there is no such model, it may not be read, or the hub cannot be reached.
     """
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, allow_patterns=_FETCHED, etag_timeout=_TIMEOUT_S))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{name!r} is no file or folder here, and {_why_not(name, error)}") from error
+        raise ValueError(f"{name!r} is not a local file or folder, and {_why_not(name, error)}") from error
 
 
 def _why_not(name: str, error: Exception) -> str:
-    """Why it did not come from the hub, as the rest of a sentence."""
+    """Why the download failed, as the rest of a sentence."""
     kinds = {kind.__name__ for kind in type(error).__mro__}  # the library moves these classes between its modules
     if "GatedRepoError" in kinds:
         return (
-            "on the Hugging Face hub its owner wants terms accepted first: do so at "
+            "the model on the Hugging Face hub is gated: accept its terms at "
             f"https://huggingface.co/{name}, log in with “hf auth login”, and try again."
         )
     if "RepositoryNotFoundError" in kinds or "HFValidationError" in kinds:
         return "the Hugging Face hub has no public model of that name: check its spelling."
     if kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError"}:
         return (
-            "the Hugging Face hub cannot be reached to look it up there: connect to the internet, or download the "
-            "model's folder elsewhere and import that."
+            "the Hugging Face hub cannot be reached: connect to the internet, or download the model's "
+            "folder on another machine and import it."
         )
-    return (
-        f"the Hugging Face hub did not give it ({str(error).splitlines()[0] if str(error) else type(error).__name__})."
-    )
+    return f"the download from the Hugging Face hub failed ({str(error).splitlines()[0] if str(error) else type(error).__name__})."

@@ -1,7 +1,7 @@
-"""Tokens with a part to play, whoever made the tokenizer: mask, end, padding, start, and the sentinels of gaps.
+"""Special tokens by their role, for any tokenizer: mask, end, padding, start, and sentinels. No torch.
 
-Our own tokenizers have SPECIAL_TOKENS only. What a design needs beyond them is added to a run's own copy
-(`add_roles`); foreign tokenizers' own tokens are recognised by their usual spellings. No torch.
+Tokenizers trained here have SPECIAL_TOKENS only; what a design needs beyond them is added to the run's own copy
+(`add_missing_special_tokens`). In imported tokenizers, special tokens are recognised by their usual spellings.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 MASK = "<|mask|>"
 SENTINELS = tuple(f"<|extra_{i}|>" for i in range(32))
-"""What stands for the gaps of a text, in order (T5's <extra_id_0>, …)."""
+"""Sentinels for the removed spans of a text, in order (T5's <extra_id_0>, …)."""
 
 MASK_SPELLINGS = (MASK, "[MASK]", "<mask>")
-"""How a masked token may be written in a prompt, whatever the tokenizer calls it."""
+"""How a masked token may be written in a prompt, whatever its name in the tokenizer."""
 
 _ENDS = ("<|end|>", "</s>", "[SEP]", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>", "<|eot_id|>")
 _PADS = ("<|pad|>", "<pad>", "[PAD]", "<|endoftext|>")
@@ -32,27 +32,27 @@ _FOREIGN_SENTINEL = "<extra_id_{}>"
 
 
 def mask_id(tokenizer: Tokenizer) -> int | None:
-    """The token that stands for a hidden one; None where the tokenizer has none."""
+    """The mask token; None if the tokenizer has none."""
     return _first(tokenizer, MASK_SPELLINGS)
 
 
 def end_id(tokenizer: Tokenizer, config: ModelConfig | None = None) -> int | None:
-    """The token that ends a text: the design's own where it names one; None where there is none."""
+    """The end-of-text token: the design's if it names one, else the tokenizer's; None if there is none."""
     if config is not None and config.end_id >= 0:
         return config.end_id
     return _first(tokenizer, _ENDS)
 
 
 def pad_id(tokenizer: Tokenizer) -> int | None:
-    """The token that fills up short texts; None where there is none (any other serves as well, being masked)."""
+    """The padding token; None if there is none (any other token does as well, as padding is masked)."""
     return _first(tokenizer, _PADS)
 
 
 def start_id(config: ModelConfig, tokenizer: Tokenizer) -> int:
-    """The token that an encoder-decoder's text begins with: the design's own, or as in T5 the padding token.
+    """The token that an encoder-decoder's output starts with: the design's, or the padding token as in T5.
 
     Raises:
-        ValueError: where neither is known.
+        ValueError: if neither is known.
     """
     if config.start_id >= 0:
         return config.start_id
@@ -61,14 +61,14 @@ def start_id(config: ModelConfig, tokenizer: Tokenizer) -> int:
         id = _first(tokenizer, _STARTS)
     if id is None:
         raise ValueError(
-            "The tokenizer has neither a padding nor a start token, so the model does not know how a text begins: "
+            "The tokenizer has neither a padding nor a start token, so the start of the output is undefined: "
             "set the design's start_id."
         )
     return id
 
 
 def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
-    """The tokens that stand for the first, second, … gap of a text; empty where the tokenizer has none."""
+    """The sentinels of the first, second, … removed span; empty if the tokenizer has none."""
     for spelling in ("<|extra_{}|>", _FOREIGN_SENTINEL):
         found: list[int] = []
         while (id := tokenizer.token_to_id(spelling.format(len(found)))) is not None:
@@ -78,10 +78,10 @@ def sentinel_ids(tokenizer: Tokenizer) -> tuple[int, ...]:
     return ()
 
 
-def add_roles(tokenizer: Tokenizer, topology: str, *, masks: bool = False) -> None:
-    """Add the special tokens that a topology's objective needs and the tokenizer lacks, behind all others.
+def add_missing_special_tokens(tokenizer: Tokenizer, topology: str, *, masks: bool = False) -> None:
+    """Append the special tokens that a topology's objective needs and the tokenizer lacks.
 
-    masks: an encoder-decoder's gaps are masks (denoising), no sentinels (span corruption).
+    masks: an encoder-decoder is trained with masks (denoising) instead of sentinels (span corruption).
     """
     missing: list[str] = []
     if (topology == "encoder-only" or masks) and mask_id(tokenizer) is None:
@@ -93,37 +93,37 @@ def add_roles(tokenizer: Tokenizer, topology: str, *, masks: bool = False) -> No
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in missing])
 
 
-def encode_masked(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text in which masked tokens are meant, however they are spelled (MASK_SPELLINGS).
+def encode_with_masks(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of a text in which masks, in any of MASK_SPELLINGS, become the mask token.
 
     Raises:
-        ValueError: where the text has masks and the tokenizer has no such token.
+        ValueError: if the text has masks and the tokenizer has no mask token.
     """
     id = mask_id(tokenizer)
     if id is None and any(spelling in text for spelling in MASK_SPELLINGS):
-        raise ValueError("This tokenizer has no mask token, so nothing can be masked: use an encoder's tokenizer.")
+        raise ValueError("This tokenizer has no mask token, so nothing can be masked: use the tokenizer of an encoder.")
     return _encode_with(tokenizer, text, {} if id is None else dict.fromkeys(MASK_SPELLINGS, id))
 
 
-def encode_gapped(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a text in which sentinels are meant, as “<|extra_0|>” or “<extra_id_0>”, and masks where there are."""
+def encode_with_sentinels(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of a text in which sentinels (“<|extra_0|>” or “<extra_id_0>”) and masks become their tokens."""
     mask = mask_id(tokenizer)
-    meant = {} if mask is None else dict.fromkeys(MASK_SPELLINGS, mask)
+    parsed = {} if mask is None else dict.fromkeys(MASK_SPELLINGS, mask)
     for i, id in enumerate(sentinel_ids(tokenizer)):
-        meant |= {f"<|extra_{i}|>": id, _FOREIGN_SENTINEL.format(i): id}
-    return _encode_with(tokenizer, text, meant)
+        parsed |= {f"<|extra_{i}|>": id, _FOREIGN_SENTINEL.format(i): id}
+    return _encode_with(tokenizer, text, parsed)
 
 
-def _encode_with(tokenizer: Tokenizer, text: str, meant: dict[str, int]) -> list[int]:
-    """`encode_text`, but the spellings in `meant` become their ids."""
-    if not meant:
+def _encode_with(tokenizer: Tokenizer, text: str, parsed: dict[str, int]) -> list[int]:
+    """Like `encode_text`, but the spellings in `parsed` become their ids."""
+    if not parsed:
         return encode_text(tokenizer, text)
-    # Where words bring their space along (" cat" is one token), what stands for a word does so too.
+    # Where a word token includes the space before it (" cat"), a mask or sentinel does too.
     swallow = " ?" if len(encode_text(tokenizer, " a")) == 1 else ""
-    parts = re.split(f"{swallow}({'|'.join(re.escape(spelling) for spelling in meant)})", text)
+    parts = re.split(f"{swallow}({'|'.join(re.escape(spelling) for spelling in parsed)})", text)
     ids: list[int] = []
     for i, part in enumerate(parts):
-        ids += [meant[part]] if i % 2 else encode_text(tokenizer, part) if part else []
+        ids += [parsed[part]] if i % 2 else encode_text(tokenizer, part) if part else []
     return ids
 
 
@@ -132,7 +132,7 @@ def _first(tokenizer: Tokenizer, spellings: tuple[str, ...]) -> int | None:
 
 
 def unknown_ids(tokenizer: Tokenizer) -> frozenset[int]:
-    """The ids that stand for what a tokenizer does not know: one, or none where everything can be spelled."""
+    """The id of the unknown token, or none if the tokenizer can spell everything."""
     core = tokenizer.model
     if isinstance(core, cores.Unigram):
         id = json.loads(core.__getstate__()).get("unk_id")

@@ -1,4 +1,4 @@
-"""Tokenizers on disk: a folder with tokenizer.json (Hugging Face format) and about.json (what it was made from)."""
+"""Tokenizers on disk: a folder with tokenizer.json (Hugging Face format) and about.json (its origin)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from models.tokenizers.making.train import tokenizer_kind
 
 
 def save_tokenizer(tokenizer: Tokenizer, library: Library, name: str, about: dict[str, Any]) -> Path:
-    """Keep a tokenizer in the library under a new name; returns its folder.
+    """Save a tokenizer in the library under a new name; returns its folder.
 
     Raises:
-        ValueError: where the name cannot be a folder's, or is taken.
+        ValueError: if the name is invalid or taken.
     """
     folder = library.tokenizers / safe_name(name)
     if folder.exists():
@@ -29,9 +29,9 @@ def save_tokenizer(tokenizer: Tokenizer, library: Library, name: str, about: dic
 
 
 def write_tokenizer(tokenizer: Tokenizer, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """Write both files into `folder`, each at once, and return what about.json says.
+    """Write both files into `folder`, each atomically; returns the content of about.json.
 
-    `about` is what the tokenizer was made from; its name, kind and size are added.
+    about: the origin of the tokenizer; its name, kind and size are added.
     """
     facts: dict[str, Any] = {
         "format": 1,
@@ -47,27 +47,27 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, about: dict[str, Any]) -
 
 
 def rename_tokenizer(library: Library, name: str, new_name: str) -> str:
-    """Give a tokenizer of the library another name; returns the name it has now. Runs keep their own copies.
+    """Rename a tokenizer of the library; returns the new name. Runs have copies of their own.
 
     Raises:
-        ValueError: where the new name is taken or cannot be a folder's, or the tokenizer is gone.
+        ValueError: if the new name is taken or invalid, or the tokenizer is gone.
     """
     new_name = safe_name(new_name)
     old, new = library.tokenizers / safe_name(name), library.tokenizers / new_name
     if not old.is_dir():
         raise ValueError(f"{old} is missing: it may have been moved or deleted.")
-    if new.exists() and not new.samefile(old):  # on some systems “Mine” and “mine” are one folder
+    if new.exists() and not new.samefile(old):  # case-insensitive file systems
         raise ValueError(f"There is a tokenizer called {new_name!r} already: choose another name.")
     os.rename(old, new)
-    change_about(new, {"name": new_name})
+    update_about(new, {"name": new_name})
     return new_name
 
 
 def duplicate_tokenizer(library: Library, name: str) -> str:
-    """Copy a tokenizer of the library under a free name, which is returned. Its about.json says what it is a copy of.
+    """Copy a tokenizer of the library; returns the name of the copy. Its about.json names the original.
 
     Raises:
-        ValueError: where it is gone or cannot be read.
+        ValueError: if it is gone or cannot be read.
     """
     old = library.tokenizers / safe_name(name)
     about = read_about(old)
@@ -75,32 +75,32 @@ def duplicate_tokenizer(library: Library, name: str) -> str:
     tokenizer = read_tokenizer(old / "tokenizer.json")
     kept = {key: value for key, value in about.items() if key not in ("format", "name", "created")}
     write_tokenizer(tokenizer, library.tokenizers / copy, {**kept, "copy_of": name})
-    for file in old.iterdir():  # what came with an imported one, as its chat template
+    for file in old.iterdir():  # files of an imported one, such as its chat template
         if file.is_file() and not (library.tokenizers / copy / file.name).exists():
             shutil.copyfile(file, library.tokenizers / copy / file.name)
     return copy
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What a tokenizer was made from; empty where nothing is known, as for those made elsewhere.
+    """The origin of a tokenizer (about.json); empty if the file is missing.
 
     Raises:
-        ValueError: where about.json is damaged.
+        ValueError: if about.json is damaged.
     """
     file = folder / "about.json"
     return read_json(file) if file.exists() else {}
 
 
 def read_template(folder: Path) -> str:
-    """The chat template that a tokenizer came with; "" where it has none, or it cannot be read."""
+    """The chat template of an imported tokenizer; "" if it has none, or it cannot be read."""
     try:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, UnicodeError):
         return ""
 
 
-def change_about(folder: Path, facts: dict[str, Any]) -> None:
-    """Set facts in a tokenizer's about.json, and leave the others as they are."""
+def update_about(folder: Path, facts: dict[str, Any]) -> None:
+    """Update fields of a tokenizer's about.json."""
     atomic_write_json(folder / "about.json", {**read_about(folder), **facts})
 
 
@@ -108,16 +108,16 @@ def load_tokenizer(where: str | Path, library: Library) -> Tokenizer:
     """Load a tokenizer by the path of its folder or file, or by its name in the library.
 
     Raises:
-        ValueError: where there is none, or the file is broken; it names the file.
+        ValueError: if there is none, or the file is damaged; the message names the file.
     """
     return read_tokenizer(find_tokenizer(where, library))
 
 
 def find_tokenizer(where: str | Path, library: Library) -> Path:
-    """The tokenizer.json (or other file) that a path or a name stands for.
+    """The tokenizer file (tokenizer.json or another format) of a path or a library name.
 
     Raises:
-        ValueError: where there is none.
+        ValueError: if there is none.
     """
     from models.tokenizers.foreign.reading import find_tokenizer_file
 
@@ -138,11 +138,10 @@ def find_tokenizer(where: str | Path, library: Library) -> Path:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json, without the truncation and padding that some files switch on for one purpose; or another
-    file that `read_foreign` can read.
+    """Read a tokenizer.json, with truncation and padding switched off, or another file that `read_foreign` can read.
 
     Raises:
-        ValueError: where it cannot be read or is no tokenizer.
+        ValueError: if it cannot be read or is not a tokenizer.
     """
     if path.name != "tokenizer.json":
         from models.tokenizers.foreign.reading import read_foreign
@@ -152,8 +151,8 @@ def read_tokenizer(path: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # what the Rust library raises is of no narrower class
-        raise ValueError(f"{path} is no tokenizer file, or a broken one ({error}): train it again.") from error
+    except Exception as error:  # the Rust library raises plain Exception
+        raise ValueError(f"{path} is damaged or not a tokenizer ({error}).") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

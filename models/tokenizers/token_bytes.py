@@ -1,4 +1,4 @@
-"""What a token stands for: the bytes behind byte-level characters, ▁ for spaces, ## for going on, and <0x41>."""
+"""The bytes of a token: undoes byte-level characters, ▁ for spaces, ## for continuations, and <0x41>."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from tokenizers import Tokenizer
 from tokenizers import models as cores
 
 SPACE_MARK = "▁"
-"""What a space is within the tokens of SentencePiece and its kin."""
+"""The space within tokens of SentencePiece."""
 
 _JOINED = {"ByteLevel", "ByteFallback", "Fuse", "Metaspace", "Replace"}
-"""Decoders after which a text is the bytes of its tokens, one after the other."""
+"""Decoders that just concatenate the bytes of the tokens."""
 
 
 def byte_token(byte: int) -> str:
-    """The token for a byte, as SentencePiece and its kin call it: “<0x41>”."""
+    """The token of a byte, as SentencePiece writes it: “<0x41>”."""
     return f"<0x{byte:02X}>"
 
 
 BYTE_TOKENS = {byte_token(byte): byte for byte in range(256)}
-"""All of them, each with its byte."""
+"""token -> byte, for all 256."""
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[int, str]:
@@ -29,8 +29,8 @@ def special_ids(tokenizer: Tokenizer) -> dict[int, str]:
     return {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
 
 
-def parts_of(component: object) -> list[dict[str, Any]]:
-    """The steps of a normaliser, pre-tokenizer or decoder as its file describes them; none for None."""
+def component_steps(component: object) -> list[dict[str, Any]]:
+    """The steps of a normaliser, pre-tokenizer or decoder as its JSON describes them, flattened; none for None."""
     if component is None:
         return []
     state: Any = component.__getstate__()
@@ -47,31 +47,31 @@ def parts_of(component: object) -> list[dict[str, Any]]:
 
 
 class TokenBytes(dict[int, bytes]):
-    """id -> the bytes that the token stands for, looked up as needed."""
+    """id -> the bytes of the token, computed as needed."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
         self._tokenizer = tokenizer
         self._added = {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items()}
-        steps = parts_of(tokenizer.decoder)
+        steps = component_steps(tokenizer.decoder)
         types = {step["type"] for step in steps}
         self._bytes_of = self.alphabet() if "ByteLevel" in types else {}
         self._spells_bytes = "ByteFallback" in types
         self._mark = next((mark for mark in map(_space_mark, steps) if mark), None)
         core = tokenizer.model
-        self._goes_on = core.continuing_subword_prefix if isinstance(core, cores.WordPiece) else None
+        self._continuation = core.continuing_subword_prefix if isinstance(core, cores.WordPiece) else None
         self._ends_word = core.end_of_word_suffix if isinstance(core, cores.BPE) else None
-        places = [step for step in steps if step["type"] in ("Metaspace", "Replace")]
+        space_steps = [step for step in steps if step["type"] in ("Metaspace", "Replace")]
         self.tile_the_text = (
             bool(types)
             and types <= _JOINED
-            and all(step["type"] == "Replace" or step.get("prepend_scheme") == "never" for step in places)
+            and all(step["type"] == "Replace" or step.get("prepend_scheme") == "never" for step in space_steps)
         )
-        """Whether decoding is nothing but joining the tokens' bytes."""
+        """Whether decoding just concatenates the bytes of the tokens."""
 
     @staticmethod
     def alphabet() -> dict[str, int]:
-        """GPT-2's characters for bytes: printable ones stand for themselves, the others for 256 and up."""
+        """character -> byte of GPT-2's byte-level alphabet: printable bytes as themselves, the others from U+0100 on."""
         plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = [byte for byte in range(256) if byte not in plain]
         return {chr(byte): byte for byte in plain} | {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -80,7 +80,7 @@ class TokenBytes(dict[int, bytes]):
         token = self._tokenizer.id_to_token(id) if 0 <= id < 2**32 else None
         if token is None:
             size = self._tokenizer.get_vocab_size()
-            raise ValueError(f"This tokenizer has no token {id}: its ids go from 0 to {size - 1}.")
+            raise ValueError(f"This tokenizer has no token {id}: ids range from 0 to {size - 1}.")
         self[id] = value = self._read(id, token)
         return value
 
@@ -88,22 +88,22 @@ class TokenBytes(dict[int, bytes]):
         if id in self._added:
             return token.encode()
         if self._bytes_of:
-            # A foreign vocabulary may hold what no text becomes, with characters that stand for no byte.
+            # An imported vocabulary may hold unreachable tokens, with characters outside the alphabet.
             try:
                 return bytes(map(self._bytes_of.__getitem__, token))
             except KeyError:
                 return token.encode()
         if self._spells_bytes and token in BYTE_TOKENS:
             return bytes([BYTE_TOKENS[token]])
-        if self._goes_on:
-            token = token.removeprefix(self._goes_on)
+        if self._continuation:
+            token = token.removeprefix(self._continuation)
         if self._ends_word and token.endswith(self._ends_word):
             token = token.removesuffix(self._ends_word) + " "
         return (token.replace(self._mark, " ") if self._mark else token).encode()
 
 
 def _space_mark(step: dict[str, Any]) -> str | None:
-    """What a decoder's step turns into a space."""
+    """The character that a decoder step turns into a space."""
     if step["type"] == "Metaspace":
         return str(step["replacement"])
     if step["type"] == "Replace" and step["content"] == " ":

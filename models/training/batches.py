@@ -1,4 +1,4 @@
-"""Which batches a run learns from: those of its objective, or of the pronoun task."""
+"""Makes the batches of a run: those of its objective, or of the pronoun task."""
 
 from __future__ import annotations
 

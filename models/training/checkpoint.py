@@ -1,7 +1,7 @@
-"""A checkpoint: everything a run needs to go on as if it had never stopped, as safetensors and JSON.
+"""A checkpoint: everything needed to resume a run exactly, as safetensors and JSON.
 
 The folder step-00000200/ holds model.safetensors, optimizer.safetensors (the tensors of the optimizers' states, named
-“optimizer.parameter.key”) and state.json (the rest). It is written under another name, and renamed when complete.
+“optimizer.parameter.key”) and state.json (the rest). It is written under a temporary name, and renamed when complete.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.architecture.transformer import AnyModel
-from models.files.atomic import DamagedError, atomic_write_json, read_json, whole_folder, write_synced
+from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, read_json, write_synced
 from models.library.run_record import checkpoint_step
 from models.settings.model_config import ModelConfig, differences
 from models.training.parallel.layout import Layout
@@ -29,15 +29,15 @@ from models.training.parallel.layout import Layout
 FORMAT = 2
 
 _SINCE_2: dict[str, Any] = {"lowest_loss": None, "n_since_lowest": 0}
-"""What checkpoints of format 1 did not hold yet, with what it was then."""
+"""Fields that checkpoints of format 1 lack, with their values."""
 
 
 @dataclass(kw_only=True)
 class TrainState:
-    """How far a run is. A step of -1 means never; the best is one of those with a checkpoint.
+    """The progress of a run. A step of -1 means never; `best_step` is that of a checkpoint.
 
-    `n_sampled` counts the pinned prompts that were sampled already, where that was not finished. `lowest_loss` is the
-    lowest of all validations, of which `n_since_lowest` came after that one.
+    `n_sampled` counts the pinned prompts sampled so far where sampling was interrupted. `lowest_loss` is the lowest
+    of all validation losses, and `n_since_lowest` the number of validations since then.
     """
 
     step: int = 0
@@ -56,8 +56,8 @@ class TrainState:
     made_with: dict[str, Any] = field(default_factory=dict)
     """Device, precision, threads and torch version: what the last digits of a loss depend on."""
 
-    def take_validation(self, loss: float) -> None:
-        """The model of this step was validated; a loss that is no number counts as none."""
+    def record_validation(self, loss: float) -> None:
+        """Take in the validation loss of this step; a loss that is not finite counts as none."""
         self.validated_step, self.val_loss = self.step, loss if math.isfinite(loss) else None
         if self.val_loss is not None and (self.lowest_loss is None or self.val_loss < self.lowest_loss):
             self.lowest_loss, self.n_since_lowest = self.val_loss, 0
@@ -67,7 +67,7 @@ class TrainState:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What was read from one folder; nothing is changed until `restore`."""
+    """The content of a checkpoint folder; nothing is changed until `restore`."""
 
     state: TrainState
     weights: dict[str, Tensor]
@@ -86,14 +86,14 @@ def write_checkpoint(
         "optimizer": numbers,
         "model": config.to_dict(),
     }
-    with whole_folder(path) as half_made:
+    with atomic_folder(path) as half_made:
         write_synced(half_made / "model.safetensors", safetensors.torch.save(weights, {"format": "pt"}))
         write_synced(half_made / "optimizer.safetensors", safetensors.torch.save(tensors, {"format": "pt"}))
         atomic_write_json(half_made / "state.json", about)
 
 
 def write_lr_scale(path: Path, lr_scale: float) -> None:
-    """Change that one number of the checkpoint's state, which nothing else in it depends on."""
+    """Change the learning-rate scale of a checkpoint, which nothing else in it depends on."""
     atomic_write_json(path / "state.json", {**_read_about(path), "lr_scale": lr_scale})
 
 
@@ -127,7 +127,7 @@ def read_checkpoint(path: Path, model: AnyModel) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optimizer]) -> None:
-    """Put the checkpoint's numbers into the model and its freshly made optimizers."""
+    """Load a checkpoint into the model and its new optimizers."""
     model.load_state_dict(checkpoint.weights)
     for i, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, Any]] = {}
@@ -135,7 +135,7 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[Optim
             for name, value in values.items():
                 which, parameter, key = name.split(".", 2)
                 if int(which) == i:
-                    # The copy gives memory aligned as torch aligns it, which the last digits can depend on.
+                    # A copy has torch's own memory alignment, which the last digits can depend on.
                     copy = value.clone() if isinstance(value, Tensor) else value
                     state.setdefault(int(parameter), {})[key] = copy
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -173,7 +173,7 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 
 def _read_state(path: Path, about: dict[str, Any]) -> TrainState:
-    """How far the run was. What is missing must not pass for zero: losses and logs hang on it."""
+    """The progress of the run. A missing field raises: it must not pass for zero."""
     hints = get_type_hints(TrainState)
     for name, hint in hints.items():
         if name not in about:
@@ -188,7 +188,7 @@ def _read_state(path: Path, about: dict[str, Any]) -> TrainState:
 
 
 def _check_design(path: Path, about: dict[str, Any], design: ModelConfig) -> None:
-    """A run.json that was changed does not make its checkpoints bad ones: they are left as they are."""
+    """Raise where run.json and the checkpoint have different designs; the checkpoint itself is not damaged then."""
     for name, (then, now) in differences(_design(path, about), design).items():
         raise ValueError(
             f"{path.parent.parent / 'run.json'} was changed: {name} is {now!r} there, but {then!r} in {path.name}. "
@@ -205,19 +205,21 @@ def _design(path: Path, about: dict[str, Any]) -> ModelConfig:
 def gather(
     layout: Layout, optimizers: Sequence[Optimizer]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """What a checkpoint holds: the weights, and the optimizers' states as named tensors and named plain numbers.
+    """The content of a checkpoint: the weights, and the optimizer states as named tensors and named plain numbers.
 
-    Their settings follow from the run's spec. All processes of a group call this at once.
+    Hyperparameters follow from the run's spec. Collective: all processes of a group call this.
     """
-    weights = {name: layout.whole(tensor) for name, tensor in layout.model.state_dict().items()}
+    weights = {name: layout.full_tensor(tensor) for name, tensor in layout.model.state_dict().items()}
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for i, optimizer in enumerate(optimizers):
         for parameter, values in sorted(optimizer.state_dict()["state"].items()):
-            for key, value in sorted(values.items()):  # a file gives them back in any order, but all need the same one
+            for key, value in sorted(
+                values.items()
+            ):  # files give them back in any order, but all processes need the same one
                 name = f"{i}.{parameter}.{key}"
                 if isinstance(value, Tensor):
-                    tensors[name] = layout.whole(value)
+                    tensors[name] = layout.full_tensor(value)
                 else:
                     numbers[name] = value
     return weights, tensors, numbers

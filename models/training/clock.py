@@ -1,4 +1,4 @@
-"""The run's own clock, which stands still while whoever drives the run is busy with something else."""
+"""The run's own clock, which counts only the time spent training, not the time its caller spends between events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.events import Event
 
 
 class Clock:
-    """Counts seconds between `start` and `stop`, from where an earlier session ended."""
+    """Counts seconds between `start` and `stop`, on top of those of earlier sessions."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -18,11 +18,11 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Counted so far."""
+        """Seconds counted so far."""
         return self._before if self._started is None else self._before + time.perf_counter() - self._started
 
     def set(self, seconds: float) -> None:
-        """Go on from `seconds`."""
+        """Continue counting from `seconds`."""
         self._before = seconds
         if self._started is not None:
             self._started = time.perf_counter()
@@ -34,7 +34,7 @@ class Clock:
         self._before, self._started = self.seconds, None
 
     def drive(self, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
-        """The same events; runs only while they are being made."""
+        """Pass the events on; the clock runs only while one is being produced."""
         with closing(events):
             self.start()
             for event in events:
@@ -45,16 +45,16 @@ class Clock:
 
 
 class EtaEstimator:
-    """Estimates the seconds left from the steps of this session; the first is left out, since it warms up.
+    """Estimates the seconds left from the steps of this session, without the first, which includes warm-up.
 
-    Until there is a second one, the run's own average counts, earlier sessions included.
+    Before the second step it uses the average of the whole run, earlier sessions included.
     """
 
     def __init__(self, seconds: float, step: int) -> None:
         self._since, self._step, self._first = seconds, step, step + 1
 
     def seconds_left(self, seconds: float, step: int, total_steps: int) -> float:
-        """How long the steps after `step` take if they go on as on average so far."""
+        """Seconds for the steps after `step`, at the average speed so far."""
         if step == self._first:
             self._since, self._step = seconds, step
             return seconds / step * (total_steps - step)

@@ -1,4 +1,4 @@
-"""Evaluation between two steps: the validation loss, and what the model makes of the pinned prompts."""
+"""Evaluation between two steps: the validation loss, and samples of the pinned prompts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from models.training.failures import divergence_sentence
 from models.training.objective import Estimate, validate, validation_sums
 from models.training.parallel.process_group import Command
 from models.training.record import Recorder, bits_per_byte
-from models.training.samples import what_is_read, write_sample
+from models.training.samples import prompt_input_ids, write_sample
 from models.training.saving import Saver
 from models.training.setup import TrainingContext
 
-MOST_TOKENS = 32
-"""The last tokens of a prompt that are kept: what is written must stay small, and legible."""
+MAX_PROMPT_TOKENS = 32
+"""Attention is kept for the last tokens of a prompt only, so that the log stays small and the map legible."""
 
 _ATTENTION_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """What is due when is in `config`; `is_stopping` tells whether the training ends here, which nothing holds up."""
+    """Validates and samples at the intervals of `config`. `is_stopping` says whether the training is about to stop:
+    then evaluation is skipped, so that it does not delay the stop."""
 
     config: TrainConfig
     record: Recorder
@@ -40,12 +41,12 @@ class Evaluator:
     is_stopping: Callable[[], bool]
 
     def validate(self, context: TrainingContext, state: TrainState) -> Generator[Event, None, bool]:
-        """The loss on the validation split, where it is due; whether there is one: a stop does not wait for it."""
+        """Compute the validation loss where it is due; returns whether it was computed (a stop cuts it short)."""
         if not context.val_batches or not self._is_due(self.config.eval_interval, state.validated_step, state.step):
             return False
         self._check(context, state)
         estimate = Estimate(math.nan, math.nan)
-        sums = (sums_together(context, i) for i in range(len(context.val_batches)))
+        sums = (reduced_validation_sums(context, i) for i in range(len(context.val_batches)))
         for i, so_far in enumerate(validate(sums), start=1):
             estimate = so_far
             if i < len(context.val_batches):
@@ -61,24 +62,24 @@ class Evaluator:
             loss_error=estimate.error,
         )
         yield from self.record.validation(metrics)
-        state.take_validation(estimate.loss)
+        state.record_validation(estimate.loss)
         yield metrics
         return True
 
     def is_enough(self, state: TrainState) -> bool:
-        """Whether the validation loss has not fallen for as long as the run has patience."""
+        """Whether to stop early: the validation loss has not fallen for `patience` validations."""
         return 0 < self.config.patience <= state.n_since_lowest and state.step < self.config.steps
 
     def sample_pinned(
         self, context: TrainingContext, state: TrainState, *, saving: bool = False
     ) -> Generator[Event, None, None]:
-        """Samples of the pinned prompts, where they are due; the state counts them, should this be left in between.
+        """Sample the pinned prompts where that is due; the state counts them, in case this is interrupted.
 
-        They are due at every checkpoint, too, so that each of those can be looked at; `saving`: there will be one here.
+        They are due at every checkpoint too, so that each has its samples. `saving`: a checkpoint follows here.
         """
         prompts, config = self.config.prompts, self.config
-        begun = state.n_sampled > 0
-        at_checkpoint = begun or saving or (state.step > 0 and state.step % config.checkpoint_interval == 0)
+        resumes = state.n_sampled > 0
+        at_checkpoint = resumes or saving or (state.step > 0 and state.step % config.checkpoint_interval == 0)
         if not prompts or not self._is_due(config.sample_interval, state.sampled_step, state.step, at_checkpoint):
             return
         while state.n_sampled < len(prompts):
@@ -94,40 +95,40 @@ class Evaluator:
         state.sampled_step, state.n_sampled = state.step, 0
 
     def sample(self, context: TrainingContext, state: TrainState, prompt: str) -> SampleMade:
-        """What the model makes of a prompt now, always with the run's seed."""
+        """A sample of a prompt from the model as it is now, always with the run's seed."""
         self._check(context, state)
         seed, length = self.config.seed, self.config.sample_tokens
         text, top = write_sample(
-            shown_together(context),
+            gather_full_model(context),
             context.tokenizer,
             prompt,
             as_chat=context.prompts_are_chat,
             seed=seed,
             max_tokens=length,
             denoises=self._denoises(context),
-            points=context.points,
+            resolves_pronouns=context.resolves_pronouns,
         )
         return SampleMade(step=state.step, prompt=prompt, seed=seed, text=text, top=top)
 
     def _attention(self, context: TrainingContext, state: TrainState, prompt: str) -> AttentionSeen:
-        return see_attention(
-            shown_together(context),
+        return capture_attention(
+            gather_full_model(context),
             context.tokenizer,
             prompt,
             step=state.step,
             layer=self.config.watched_layer,
             as_chat=context.prompts_are_chat,
             denoises=self._denoises(context),
-            points=context.points,
+            resolves_pronouns=context.resolves_pronouns,
         )
 
     def _denoises(self, context: TrainingContext) -> bool:
         return objective_of(context.model.config, self.config.objective) == "denoising"
 
     def _is_due(self, interval: int, last_done: int, step: int, wanted: bool = False) -> bool:
-        """Whether a look at the model is due here. A stop does not wait for it: a resume makes up for it.
+        """Whether an evaluation is due at `step`. A stop skips it; a resume makes up for it.
 
-        wanted: there is another reason for it than the interval, which is 0 where there shall be none at all.
+        wanted: it is due for another reason than the interval. An interval of 0 means never.
         """
         if not interval or self.is_stopping() or last_done == step:
             return False
@@ -138,38 +139,38 @@ class Evaluator:
 
 
 def check_weights(context: TrainingContext, config: TrainConfig, step: int, saved_step: int) -> None:
-    """Before anything is made of the weights: an update may have broken them, though its loss was a number.
+    """Check the weights before they are used: an update may have broken them although its loss was finite.
 
     Raises:
-        ValueError: where they are not finite, with what to do.
+        ValueError: where a weight is not finite, with what to do.
     """
     if not weights_are_finite(context):
         raise ValueError(divergence_sentence(f"model after step {step}", config, saved_step))
 
 
-# What all processes do together
+# Collective operations: all processes take part
 
 
-def sums_together(context: TrainingContext, i: int) -> Sequence[float]:
-    """The `validation_sums` of validation batch number `i`."""
+def reduced_validation_sums(context: TrainingContext, i: int) -> Sequence[float]:
+    """The `validation_sums` of validation batch `i`, summed over all processes."""
     with context.process_group.together(Command.VALIDATE, i):
         share = context.process_group.shard(context.val_batches[i])
-        return context.process_group.all_reduce_numbers(context.layout.look(validation_sums, share))
+        return context.process_group.all_reduce_numbers(context.layout.evaluate(validation_sums, share))
 
 
-def shown_together(context: TrainingContext) -> AnyModel:
-    """A whole model with the weights of now, for the main process to look at."""
+def gather_full_model(context: TrainingContext) -> AnyModel:
+    """The full model with the current weights, for the main process to evaluate."""
     with context.process_group.together(Command.SHOW):
-        return context.layout.shown()
+        return context.layout.full_model()
 
 
 def weights_are_finite(context: TrainingContext) -> bool:
-    """Whether all weights are numbers."""
+    """Whether all weights are finite."""
     with context.process_group.together(Command.CHECK):
         return bool(context.layout.norm([parameter.detach() for parameter in context.parameters]).isfinite())
 
 
-def see_attention(
+def capture_attention(
     model: AnyModel,
     tokenizer: Tokenizer,
     prompt: str,
@@ -178,14 +179,16 @@ def see_attention(
     layer: int,
     as_chat: bool,
     denoises: bool = False,
-    points: bool = False,
+    resolves_pronouns: bool = False,
 ) -> AttentionSeen:
     """The attention weights of layer number `layer` (from 1; the last one where there are fewer) in `prompt`.
 
-    An encoder-decoder shows its encoder's. Of a longer prompt only the last MOST_TOKENS tokens are read. Leaves the
+    An encoder-decoder shows its encoder's. Of a longer prompt only the last MAX_PROMPT_TOKENS tokens are read. Leaves the
     model's mode as it is.
     """
-    ids = what_is_read(model, tokenizer, prompt, as_chat, denoises=denoises, points=points)[-MOST_TOKENS:]
+    ids = prompt_input_ids(model, tokenizer, prompt, as_chat, denoises=denoises, resolves_pronouns=resolves_pronouns)[
+        -MAX_PROMPT_TOKENS:
+    ]
     stack = "encoder." if isinstance(model, EncoderDecoder) else ""
     n_layer = (model.config.n_encoder_layer if stack else 0) or model.config.n_layer
     site = f"{stack}blocks.{min(layer, n_layer) - 1}.attention"

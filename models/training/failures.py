@@ -1,4 +1,4 @@
-"""The sentences for when training cannot go on: what happened, what to do, and what stands."""
+"""Error messages for training that cannot continue: what happened, what to do, and what is saved."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from models.training.record import DISK_FULL
 
 
 def divergence_sentence(what: str, config: TrainConfig, saved_step: int) -> str:
-    """For numbers that are none any more; `saved_step` is the last checkpoint's, -1 = there is none."""
+    """The message for a loss, gradient or model that is not finite; `saved_step`: the last checkpoint, -1 = none."""
     remedy = "start again with a lower lr" + (" and muon_lr" if config.optimizer == "muon" else "")
     if saved_step >= 0:
         remedy += f", or resume from the last checkpoint (step {saved_step}) with the learning rate turned down"
-    return f"The {what} is not a number any more, so training stopped: {remedy}."
+    return f"The {what} is not a number (NaN or infinite), so training stopped: {remedy}."
 
 
 def failure_sentence(
@@ -27,21 +27,21 @@ def failure_sentence(
     process_group: ProcessGroup,
     remedy: str = "",
 ) -> str | None:
-    """For an exception that ended the run's training; None for one that nobody foresaw.
+    """The message for an exception that ended the training; None for an unexpected one.
 
-    remedy: what was found to help where memory ran out.
+    remedy: a batch size that fits, where memory ran out.
     """
     if isinstance(error, ValueError):
         return str(error)
-    stands = f" The last checkpoint, step {saved_step}, stands." if saved_step >= 0 else ""
+    stands = f" The checkpoint of step {saved_step} is kept." if saved_step >= 0 else ""
     if is_out_of_memory(error):
         return out_of_memory_sentence(device, remedy) + stands
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return f"The disk that holds {run.folder} is full: free some space, then resume.{stands}"
     if isinstance(error, OSError):
-        return f"{error.filename or run.folder} cannot be written or read: {error.strerror or error}.{stands}"
+        return f"Could not access {error.filename or run.folder}: {error.strerror or error}.{stands}"
     if process_group.is_lost_process(error):
-        begin = f"One of the {process_group.size} processes ended, so training stopped, and nothing more was saved."
-        remedy = f"go on with terrarium train --resume {run.id}" if saved_step >= 0 else "start it again"
-        return f"{begin}{stands or ' There is no checkpoint yet.'} See what that process said; then {remedy}."
+        begin = f"One of the {process_group.size} processes ended, so training stopped without saving."
+        remedy = f"resume with terrarium train --resume {run.id}" if saved_step >= 0 else "start it again"
+        return f"{begin}{stands or ' There is no checkpoint yet.'} See the output of that process, then {remedy}."
     return None

@@ -1,4 +1,4 @@
-"""What the machine gives: how fast it multiplies matrices at best, and how much memory is taken."""
+"""Measures the machine: its peak matrix-multiplication speed, and the memory in use."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import psutil
 import torch
 
 _PEAK_S = 0.15
-"""How long to multiply for. The best of a few multiplications is steady well before."""
+"""Seconds to multiply for. The best of a few multiplications is stable well before."""
 
 
-def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """The most floating-point operations per second of multiplying large matrices here: measured, 2·n³ for n × n.
+def peak_matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """The peak speed of multiplying large matrices, in FLOP/s: measured, at 2·n³ operations for n × n.
 
-    With as many threads as torch may use at the moment. This is what a training's speed can be compared with.
+    Uses the current number of torch threads. Training speed is reported relative to it.
     """
     n = 4096 if device.type == "cuda" else 768
     generator = torch.Generator().manual_seed(0)
@@ -28,20 +28,20 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
         _wait(device)
         if end:
             best = max(best, 2 * n**3 / (time.perf_counter() - began))
-        else:  # the first multiplication gets everything ready
+        else:  # the first multiplication is warm-up
             end = time.perf_counter() + _PEAK_S
     return best
 
 
-def memory_taken(device: torch.device) -> int:
-    """Bytes: on CUDA what torch has allocated there, else the main memory of this process."""
+def memory_in_use(device: torch.device) -> int:
+    """Bytes in use: on CUDA what torch has allocated, else the resident memory of this process."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return int(psutil.Process().memory_info().rss)
 
 
 def _wait(device: torch.device) -> None:
-    """Until all that was asked of the device is done."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

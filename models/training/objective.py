@@ -1,4 +1,4 @@
-"""The loss of a batch, whatever the topology, for training and for validation."""
+"""The loss of a batch for every topology, in training and in validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.data.batches import Batches
 from models.pronouns.pointing import pointing_nll
 
 SPARSE_BELOW = 0.6
-"""Below this share of targets that count, picking them out costs less than logits for all of them."""
+"""Below this share of targets with a weight, selecting them costs less than computing logits for all."""
 
 
 def weighted_nll(
@@ -24,15 +24,15 @@ def weighted_nll(
 ) -> Tensor:
     """Sum of weight × negative log-likelihood over the batch, in nats: a float32 scalar with a gradient.
 
-    Matrices are multiplied in `dtype`; the softmax is float32. Logits are made only for targets that count, where those
-    are few.
+    Matrices are multiplied in `dtype`; the softmax is float32. Where few targets have a weight, logits are computed only
+    for those.
     """
     nll, weights = _nll(model, batch, dtype, trace)
     return (nll * weights).sum()
 
 
 def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None) -> tuple[Tensor, Tensor]:
-    """Negative log-likelihood of each target, those that do not count perhaps left out, and its weight: both (N)."""
+    """The negative log-likelihood of each target and its weight, both (N); targets without weight may be left out."""
     device = model.embedding.weight.device
     weights, targets = batch.weights.flatten(), batch.targets.flatten()  # (B·T)
     counting = None
@@ -52,7 +52,7 @@ def _nll(model: AnyModel, batch: Batch, dtype: torch.dtype, trace: Trace | None)
 
 
 def _hidden(model: AnyModel, batch: Batch, device: torch.device, trace: Trace | None) -> Tensor:
-    """What the model makes of the batch, up to its head: (B, T, C)."""
+    """The model's final hidden states, before its head: (B, T, C)."""
     inputs = batch.inputs.to(device, non_blocking=True)
     if isinstance(model, Decoder):
         return model.hidden(inputs, trace=trace)
@@ -65,23 +65,23 @@ def _hidden(model: AnyModel, batch: Batch, device: torch.device, trace: Trace | 
 
 
 def validation_slice(batches: Batches, n: int) -> list[Batch]:
-    """`n` batches, evenly spread over the split since it may be sorted, or all of them: always the same."""
+    """At most `n` batches, always the same, evenly spread over the split, since it may be sorted."""
     n = min(n, batches.n_batches)
     return [batches.batch(i * batches.n_batches // n) for i in range(n)]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A loss (nats per unit of weight) and its standard error, the targets taken for independent of each other."""
+    """A loss (nats per unit of weight) and its standard error, which assumes independent targets."""
 
     loss: float
     error: float
 
 
 def validation_sums(model: AnyModel, batch: Batch) -> tuple[float, ...]:
-    """Sums over the targets of a validation batch, of which `validate` makes its estimate.
+    """Sums over the targets of a validation batch, from which `validate` computes its estimate.
 
-    Float32 and in eval mode, whatever training does. Leaves the model's mode as it is.
+    In float32 and eval mode, regardless of the training precision. Leaves the model's mode as it is.
     """
     was_training = model.training
     model.eval()
@@ -95,7 +95,7 @@ def validation_sums(model: AnyModel, batch: Batch) -> tuple[float, ...]:
 
 
 def validate(sums: Iterable[Sequence[float]]) -> Iterator[Estimate]:
-    """The loss over the first batches, one more each time: the last one is the result; from their `validation_sums`."""
+    """Running estimates of the loss from the `validation_sums` of batches; the last one is the result."""
     total = weight = squares = mixed = weight_squares = 0.0
     for more in sums:
         total, squares, mixed = total + more[0], squares + more[1], mixed + more[2]

@@ -92,7 +92,7 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
     """The optimizers that `train` asks for, each with its base learning rate in `initial_lr` of its groups.
 
     Muon takes the matrices of the blocks; AdamW the embeddings, the head, norms, biases and convolutions, with weight
-    decay on matrices only. Some learn faster or slower than that: see `_pace`.
+    decay on matrices only. Some have another learning rate: see `_pace`.
     """
     matrices, tables, vectors = [], [], []
     for name, parameter in model.named_parameters():
@@ -118,11 +118,11 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
 
 
 def _pace(name: str, config: ModelConfig) -> float:
-    """How many times faster than others a parameter learns.
+    """The learning-rate multiplier of a parameter, as in µP (Yang et al., 2022).
 
-    An update of one size means the more, the smaller the weights are: so where a design scales logits down, or leaves
-    scores unscaled, and weights begin larger or smaller for that (`Model.initialise`), the updates are so too. Then
-    they do to logits and scores what they do in any other design.
+    The learning rate is scaled with the initial standard deviation: where a design scales its logits down, or leaves
+    attention scores unscaled, those weights start larger or smaller to make up for it (`Model.initialise`), and their
+    updates are scaled alike. So an update changes logits and scores as much as in any other design.
     """
     if config.scaled_logits and name == ("embedding.weight" if config.tied_embeddings else "head.weight"):
         return float(config.d_model**0.5)
@@ -132,9 +132,9 @@ def _pace(name: str, config: ModelConfig) -> float:
 
 
 def _groups(paced: Iterable[tuple[float, nn.Parameter]], lr: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups of those that learn equally fast; in their order, which checkpoints hang on.
+    """Parameter groups by learning rate, in the order of the parameters, which checkpoints rely on.
 
-    Weight decay shrinks all of them by the same share of their size at each step.
+    Weight decay is divided by the multiplier, so that it shrinks all weights by the same share at each step.
     """
     runs = itertools.groupby(paced, key=lambda pair: pair[0])
     return [{"params": [p for _, p in run], "lr": lr * pace, "weight_decay": weight_decay / pace} for pace, run in runs]

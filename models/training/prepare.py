@@ -1,4 +1,4 @@
-"""From a spec to a run folder that is ready to train: corpus, tokenizer, lineage."""
+"""Prepares a run from its spec: corpus, tokenizer and run folder."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from models.library.library import Library
 from models.library.run_notes import write_notes
 from models.pronouns.pointing import check_pointing
 from models.runs.run_folder import RunFolder
-from models.runs.run_queue import RunQueue, Waiting
+from models.runs.run_queue import QueuedRun, RunQueue
 from models.settings.run_spec import RunSpec, TokenizerSpec, objective_of
 from models.tokenizers import load_tokenizer, save_tokenizer, train_in_child, train_tokenizer
-from models.tokenizers.special_tokens import add_roles
+from models.tokenizers.special_tokens import add_missing_special_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What a run is trained on. `spec.model` has the vocabulary that the run has."""
+class PreparedData:
+    """The data of a run. `spec.model` has the vocabulary size of the tokenizer."""
 
     spec: RunSpec
     tokenizer: Tokenizer
@@ -36,7 +36,7 @@ class Prepared:
 def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFolder]:
     """Make the corpus, the tokenizer where none is given, and the run's folder (the result). Yields Phase, Progress.
 
-    The run's own copy of the tokenizer gets the special tokens that the design's objective needs and it lacks.
+    Special tokens that the objective needs are added to the run's own copy of the tokenizer.
 
     Raises:
         ValueError: with a sentence, where the data or the tokenizer does not suffice, or the design cannot be trained.
@@ -48,36 +48,35 @@ def prepare_run(library: Library, spec: RunSpec) -> Generator[Event, None, RunFo
     return RunFolder.create(library, ready.spec, name, ready.corpus.sha, own_tokenizer=own_copy)
 
 
-def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, Prepared]:
-    """Text and tokenizer as the run of `spec` will have them, but no run. Yields and raises as `prepare_run`."""
+def prepare_trial(library: Library, spec: RunSpec) -> Generator[Event, None, PreparedData]:
+    """Text and tokenizer of a run of `spec`, without creating the run. Yields and raises like `prepare_run`."""
     if spec.data.source == "pronouns":
         raise ValueError(
-            "Pronoun pairs are no plain text, so a run on them is neither previewed nor measured before it starts: it "
-            "takes seconds."
+            "Runs on pronoun pairs can be neither previewed nor measured before they start: they take seconds."
         )
     ready, _ = yield from _prepare(library, spec)
     return ready
 
 
-def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[Prepared, str]]:
-    """What the run is trained on, and the name or path of the tokenizer that its own is made of."""
+def _prepare(library: Library, spec: RunSpec) -> Generator[Event, None, tuple[PreparedData, str]]:
+    """The data of the run, and the name or path of the tokenizer that it copies."""
     check = check_pointing if spec.data.source == "pronouns" else check_trainable
     check(spec.model)
     corpus = yield from prepare_corpus(library, spec.data)
     name = yield from prepare_tokenizer(library, spec.tokenizer, corpus, spec.name)
     tokenizer = load_tokenizer(name, library)
     denoises = objective_of(spec.model, spec.train.objective) == "denoising"
-    add_roles(tokenizer, spec.model.topology, masks=denoises)
+    add_missing_special_tokens(tokenizer, spec.model.topology, masks=denoises)
     model = dataclasses.replace(spec.model, vocab_size=tokenizer.get_vocab_size())
-    return Prepared(spec=dataclasses.replace(spec, model=model), tokenizer=tokenizer, corpus=corpus), name
+    return PreparedData(spec=dataclasses.replace(spec, model=model), tokenizer=tokenizer, corpus=corpus), name
 
 
-def prepare_waiting(library: Library, queue: RunQueue, item: Waiting) -> Generator[Event, None, RunFolder]:
-    """The run folder of something that waited: made as by `prepare_run`, or opened. A new one leaves the queue here.
+def prepare_queued(library: Library, queue: RunQueue, item: QueuedRun) -> Generator[Event, None, RunFolder]:
+    """The run folder of a queue item: created as by `prepare_run`, or opened. A new run leaves the queue here.
 
     Raises:
-        ValueError: as `prepare_run`, or where the run is gone; it still waits then. Also where it was taken out of the
-            queue meanwhile: then no run is made of it.
+        ValueError: as `prepare_run`, or where the run is gone; it stays in the queue then. Also where the item was removed
+            from the queue meanwhile: then no run is created.
     """
     if item.spec is None:
         return RunFolder.open(library.runs / item.run)
@@ -87,7 +86,7 @@ def prepare_waiting(library: Library, queue: RunQueue, item: Waiting) -> Generat
             write_notes(run.folder, "", item.tags)
         queue.remove(item.id)
     except (ValueError, OSError):
-        shutil.rmtree(run.folder, ignore_errors=True)  # or it would be there twice when it is tried again
+        shutil.rmtree(run.folder, ignore_errors=True)  # else a retry would make a second one
         raise
     return run
 
@@ -95,11 +94,11 @@ def prepare_waiting(library: Library, queue: RunQueue, item: Waiting) -> Generat
 def prepare_tokenizer(
     library: Library, spec: TokenizerSpec, corpus: Corpus, run_name: str
 ) -> Generator[Event, None, str]:
-    """The name or path of the tokenizer that `spec` asks for; trained where there is none of that kind and text yet."""
+    """The name or path of the tokenizer that `spec` asks for; trains one unless the library has it for this text."""
     if spec.path:
         return spec.path
     wanted = {"corpus": corpus.sha, "kind": spec.kind, "wanted_vocab_size": spec.vocab_size}
-    if spec.kind == "byte":  # learns nothing, so one serves all
+    if spec.kind == "byte":  # is not trained, so one serves all runs
         wanted = {"kind": "byte"}
     for info in library.list_tokenizers():
         about = info.folder / "about.json"

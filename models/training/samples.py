@@ -1,8 +1,8 @@
-"""Pinned prompts: what the model makes of them as it learns, always with the same seed.
+"""Samples of pinned prompts as the model learns, always with the same seed.
 
-A decoder goes on with the prompt. An encoder fills in its masked tokens; an encoder-decoder its gaps, or where it
-learns to denoise, the whole prompt with its gaps filled; a model that resolves pronouns says what "it" is. What those
-make of the prompt is shown behind an arrow.
+A decoder continues the prompt. An encoder fills in its masked tokens; an encoder-decoder its gaps or, where it learns to
+denoise, rewrites the prompt with its gaps filled; a model that resolves pronouns says what "it" is. The output of all
+but decoders is shown behind an arrow.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ from models.inference.sampling import SamplingConfig
 from models.pronouns.reading import as_read, read_sentence
 from models.pronouns.resolving import resolve
 from models.tokenizers import decode, encode_text
-from models.tokenizers.special_tokens import encode_gapped, encode_masked, end_id, mask_id, sentinel_ids, start_id
+from models.tokenizers.special_tokens import (
+    encode_with_masks,
+    encode_with_sentinels,
+    end_id,
+    mask_id,
+    sentinel_ids,
+    start_id,
+)
 
 N_TOP = 10
 _LAST_WORD = re.compile(r" ?\w+(?=\W*$)")
 
-Top = tuple[tuple[int, float], ...]
-"""The likeliest tokens (id, probability) of one place, the likeliest first."""
+TopTokens = tuple[tuple[int, float], ...]
+"""The most probable tokens (id, probability) at one position, in falling order."""
 
 
 def write_sample(
@@ -39,40 +46,46 @@ def write_sample(
     seed: int,
     max_tokens: int,
     denoises: bool = False,
-    points: bool = False,
-) -> tuple[str, Top]:
-    """What the model makes of a pinned prompt, and the likeliest tokens of the first place that it had to decide on.
+    resolves_pronouns: bool = False,
+) -> tuple[str, TopTokens]:
+    """The sampled output for a pinned prompt, and the most probable tokens at the first predicted position.
 
-    A prompt is a user's turn where the model learns to chat (`as_chat`), else a plain text. `denoises`: an
-    encoder-decoder has learned to write damaged texts anew. `points`: the model has learned what "it" is; the likeliest
-    tokens are the nouns that it may be. Leaves the model's mode and the global random state as they are.
+    A prompt is a user turn where the model learns to chat (`as_chat`), else plain text. `denoises`: an
+    encoder-decoder trained to restore corrupted text. `resolves_pronouns`: a model trained to resolve "it"; the top
+    tokens are the candidate nouns. Leaves the model's mode and the global random state as they are.
     """
-    if points:
-        return _point(model, tokenizer, prompt)
+    if resolves_pronouns:
+        return _resolve_pronoun(model, tokenizer, prompt)
     if isinstance(model, Encoder):
         return _fill_masks(model, tokenizer, prompt, as_chat)
     sampling = SamplingConfig(temperature=0.8, top_k=50, seed=seed, max_tokens=max_tokens)
     if isinstance(model, EncoderDecoder):
         return _fill_gaps(model, tokenizer, prompt, as_chat, sampling, denoises)
-    return _go_on(model, tokenizer, prompt, as_chat, sampling)
+    return _continue_prompt(model, tokenizer, prompt, as_chat, sampling)
 
 
-def what_is_read(
-    model: AnyModel, tokenizer: Tokenizer, prompt: str, as_chat: bool, *, denoises: bool = False, points: bool = False
+def prompt_input_ids(
+    model: AnyModel,
+    tokenizer: Tokenizer,
+    prompt: str,
+    as_chat: bool,
+    *,
+    denoises: bool = False,
+    resolves_pronouns: bool = False,
 ) -> list[int]:
-    """The ids that the model, or its encoder, reads of a pinned prompt."""
-    if points:
+    """The input ids of the model, or of its encoder, for a pinned prompt."""
+    if resolves_pronouns:
         return encode_text(tokenizer, as_read(prompt))[-model.config.context_length :]
     if isinstance(model, Encoder):
         before, ids, after = _masked(model, tokenizer, prompt, as_chat)
         return [*before, *ids, *after]
     if isinstance(model, EncoderDecoder):
         return _gapped(model, tokenizer, prompt, as_chat, denoises)[0]
-    return _begun(model, tokenizer, prompt, as_chat)
+    return _prefix_ids(model, tokenizer, prompt, as_chat)
 
 
-def _point(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tuple[str, Top]:
-    """What "it" is in the prompt, or why that cannot be told."""
+def _resolve_pronoun(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tuple[str, TopTokens]:
+    """The noun that "it" means in the prompt, or why that cannot be told."""
     try:
         reading = read_sentence(tokenizer, prompt)
         probabilities = torch.tensor(resolve(model, [reading])[0]).softmax(dim=0).tolist()
@@ -83,7 +96,7 @@ def _point(model: AnyModel, tokenizer: Tokenizer, prompt: str) -> tuple[str, Top
     return f"{ARROW}{found[0][1].noun}", top
 
 
-def _begun(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:
+def _prefix_ids(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> list[int]:
     if as_chat:
         ids = encode_messages(tokenizer, [{"role": "user", "content": prompt}], add_generation_prompt=True)[0]
     else:
@@ -91,29 +104,30 @@ def _begun(model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> 
     return ids[-(model.config.context_length - 1) :]
 
 
-def _go_on(
+def _continue_prompt(
     model: Decoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig
-) -> tuple[str, Top]:
-    ids = _begun(model, tokenizer, prompt, as_chat)
-    return _generated(model, tokenizer, ids, sampling), _next(model, ids, ())
+) -> tuple[str, TopTokens]:
+    ids = _prefix_ids(model, tokenizer, prompt, as_chat)
+    return _generated_text(model, tokenizer, ids, sampling), _top_next_tokens(model, ids, ())
 
 
 def _masked(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[list[int], list[int], list[int]]:
-    """The prompt with at least one masked token (its last word's, without any), between what stands around it."""
+    """(before, prompt, after): the prompt with at least one mask (its last word where it has none), and the turn markers
+    around it."""
     mask = mask_id(tokenizer)
     assert mask is not None
-    ids = encode_masked(tokenizer, prompt)
+    ids = encode_with_masks(tokenizer, prompt)
     if mask not in ids:
         ids = _mask_last_word(tokenizer, prompt, mask)
-    before, after = _turn(tokenizer, as_chat)
-    room = model.config.context_length - len(before) - len(after)
-    ids = ids[-max(1, room) :]
+    before, after = _turn_markers(tokenizer, as_chat)
+    budget = model.config.context_length - len(before) - len(after)
+    ids = ids[-max(1, budget) :]
     if mask not in ids:  # they were cut off
         ids[-1] = mask
     return before, ids, after
 
 
-def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[str, Top]:
+def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool) -> tuple[str, TopTokens]:
     """The prompt with its masked tokens filled in."""
     mask = mask_id(tokenizer)
     assert mask is not None
@@ -127,20 +141,20 @@ def _fill_masks(model: Encoder, tokenizer: Tokenizer, prompt: str, as_chat: bool
 def _gapped(
     model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, denoises: bool
 ) -> tuple[list[int], str, tuple[int, ...]]:
-    """The source, what is to be shown of it, and what the model writes before it decides on the first gap.
+    """The source ids, the text shown for it, and the target prefix up to the first gap.
 
-    Where the prompt has no gap, its last words are one, which is shown.
+    Where the prompt has no gap, its last words become one, and the text shown says so.
     """
     end, mask = end_id(tokenizer, model.config), mask_id(tokenizer)
     assert end is not None
     gaps = (mask,) if denoises and mask is not None else sentinel_ids(tokenizer)
-    ids, shown = encode_gapped(tokenizer, prompt), ""
+    ids, shown = encode_with_sentinels(tokenizer, prompt), ""
     if not set(gaps) & set(ids):
         n_words = len(prompt.split())
         kept = prompt.rsplit(maxsplit=min(3, max(1, n_words // 3)))[0] if n_words > 1 else ""
         ids = [*encode_text(tokenizer, kept), gaps[0]]
         shown = ARROW + decode(tokenizer, ids)
-    before, _ = _turn(tokenizer, as_chat)
+    before, _ = _turn_markers(tokenizer, as_chat)
     read = [*before, *ids[-(model.config.context_length - len(before) - 1) :]]
     first = next((i for i, id in enumerate(read) if id in gaps), len(read))
     written = read[:first] if denoises else [read[first] if first < len(read) else gaps[0]]
@@ -149,15 +163,15 @@ def _gapped(
 
 def _fill_gaps(
     model: EncoderDecoder, tokenizer: Tokenizer, prompt: str, as_chat: bool, sampling: SamplingConfig, denoises: bool
-) -> tuple[str, Top]:
-    """What the model says of the prompt's gaps; one that denoises writes the whole prompt anew."""
+) -> tuple[str, TopTokens]:
+    """The text that the model puts in the prompt's gaps; a denoising one rewrites the whole prompt."""
     source, shown, written = _gapped(model, tokenizer, prompt, as_chat, denoises)
-    top = _next(model, source, written)
-    return shown + ARROW + _generated(model, tokenizer, source, sampling), top
+    top = _top_next_tokens(model, source, written)
+    return shown + ARROW + _generated_text(model, tokenizer, source, sampling), top
 
 
-def _turn(tokenizer: Tokenizer, as_chat: bool) -> tuple[list[int], list[int]]:
-    """What stands around a user's turn where the model learns to chat."""
+def _turn_markers(tokenizer: Tokenizer, as_chat: bool) -> tuple[list[int], list[int]]:
+    """The tokens before and after a user turn where the model learns to chat."""
     user, end = tokenizer.token_to_id("<|user|>"), end_id(tokenizer)
     return ([user], [end]) if as_chat and user is not None and end is not None else ([], [])
 
@@ -171,12 +185,15 @@ def _mask_last_word(tokenizer: Tokenizer, prompt: str, mask: int) -> list[int]:
     return [*encode_text(tokenizer, before), *[mask] * n_masks, *encode_text(tokenizer, after)]
 
 
-def _generated(model: Decoder | EncoderDecoder, tokenizer: Tokenizer, ids: list[int], sampling: SamplingConfig) -> str:
+def _generated_text(
+    model: Decoder | EncoderDecoder, tokenizer: Tokenizer, ids: list[int], sampling: SamplingConfig
+) -> str:
     return "".join(event.text for event in generate(model, tokenizer, ids, sampling) if isinstance(event, TokenMade))
 
 
-def _next(model: Decoder | EncoderDecoder, ids: list[int], written: tuple[int, ...]) -> Top:
-    """The likeliest next tokens after `ids` (a decoder), or after `written` in answer to them (an encoder-decoder)."""
+def _top_next_tokens(model: Decoder | EncoderDecoder, ids: list[int], written: tuple[int, ...]) -> TopTokens:
+    """The most probable next tokens after `ids` (decoder), or after the target prefix `written` for them
+    (encoder-decoder)."""
     device, was_training = model.embedding.weight.device, model.training
     model.eval()
     with torch.no_grad():

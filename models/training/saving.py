@@ -1,4 +1,4 @@
-"""What is saved of a run while it is trained, and writing what is not."""
+"""Writes the checkpoints of a run while it trains."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from models.training.setup import TrainingContext
 
 
 class Saver:
-    """Writes a run's checkpoints. `step` is that of the last one, -1 while there is none."""
+    """Writes a run's checkpoints. `step` is that of the last one, -1 before the first."""
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
         self._lr_scale = 1.0
         self.step = -1
 
-    def go_on_from(self, state: TrainState) -> None:
-        """The run was resumed from a checkpoint, which has this state."""
+    def resume_from(self, state: TrainState) -> None:
+        """Start from a run that was resumed from a checkpoint with this state."""
         self.step, self._lr_scale = state.step, state.lr_scale
 
     def holds(self, state: TrainState) -> bool:
-        """Whether a resume would go on from this state."""
+        """Whether the last checkpoint has this state."""
         return (self.step, self._lr_scale) == (state.step, state.lr_scale)
 
     def write(self, context: TrainingContext, state: TrainState) -> None:
-        """Write what is missing of this step's checkpoint; may be called again after a full disk."""
+        """Write whatever is missing of this step's checkpoint; may be called again after the disk was full."""
         path = self._run.checkpoint_path(state.step)
         val_loss = state.val_loss if state.validated_step == state.step else None
         if val_loss is not None and (state.best_loss is None or val_loss < state.best_loss):

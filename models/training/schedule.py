@@ -1,4 +1,4 @@
-"""The learning rate's course: a pure function of the step. No torch import."""
+"""The learning-rate schedule, a pure function of the step. No torch import."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 from models.settings.run_spec import TrainConfig
 
 DECAY_SHARE = 0.4
-"""Of the steps after the warm-up, in which “wsd” (warm-up, stable, decay) falls."""
+"""Share of the steps after warm-up in which “wsd” (warm-up, stable, decay; Hu et al., 2024, MiniCPM) decays."""
 
 
 def lr_factor(step: int, train: TrainConfig) -> float:
-    """What the base learning rate is multiplied with in the update after `step` updates: in [0, 1].
+    """The multiplier, in [0, 1], of the base learning rate in the update after `step` updates.
 
-    It grows along a line for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
+    It rises linearly for `warmup_steps`, then falls to `min_lr_ratio` at the last update.
     """
     if step < train.warmup_steps:
         return (step + 1) / train.warmup_steps

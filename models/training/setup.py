@@ -1,4 +1,4 @@
-"""From a run folder to everything that its training needs in memory, the last good checkpoint included."""
+"""Builds everything that training a run needs in memory, from its folder and its last good checkpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from models.settings.run_spec import TrainConfig
 from models.tokenizers import read_tokenizer
 from models.training.batches import make_batches
 from models.training.checkpoint import TrainState, read_checkpoint, restore
-from models.training.machine import matmul_peak
+from models.training.machine import peak_matmul_flops
 from models.training.objective import validation_slice
 from models.training.optim import make_optimizers
 from models.training.parallel.layout import Layout
@@ -37,7 +37,7 @@ from models.training.unigram import unigram_entropy
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingContext:
-    """What one session of training works with. `state` says where it starts; `notices` what the user should know."""
+    """Everything one training session works with. `state` says where it starts; `notices` are for the user."""
 
     device: DeviceChoice
     dtype: torch.dtype
@@ -54,21 +54,21 @@ class TrainingContext:
     val_bytes_per_token: float | None
     padded: bool
     prompts_are_chat: bool
-    points: bool
-    """Whether it learns what a pronoun means, not what tokens come."""
+    resolves_pronouns: bool
+    """Whether the model learns to resolve pronouns instead of predicting tokens."""
     state: TrainState
     resumed: bool
     notices: Sequence[str]
     measured: Mapping[str, float]
-    """What run.json keeps for whoever judges the run: `train_batches` and `val_batches` in one pass over each split
-    (0 = not validated), `val_batches_used`, and `val_targets`, by weight, that each validation is a mean over;
-    `unigram_entropy`, from `unigram_tokens` (models.training.unigram)."""
+    """Numbers kept in run.json, to judge the run by: `train_batches` and `val_batches` in one pass over each split
+    (0 = not validated); `val_batches_used` and `val_targets` (by weight) of each validation; `unigram_entropy`, measured
+    on `unigram_tokens` tokens (models.training.unigram)."""
     peak_flops: float
-    """The most operations per second that matrix products reach on the device, measured."""
+    """The highest matrix-multiplication speed measured on the device, in FLOP/s."""
 
     @property
     def model(self) -> AnyModel:
-        """The model, or this process's part of it."""
+        """The model, or this process's shard of it."""
         return self.layout.model
 
     @property
@@ -78,7 +78,7 @@ class TrainingContext:
 
     @property
     def made_with(self) -> dict[str, Any]:
-        """What the last digits of a loss depend on."""
+        """Device, precision, threads …: what the last digits of a loss depend on."""
         return {
             "device": self.device.device.type,
             "precision": self.precision,
@@ -95,15 +95,15 @@ def set_up(
     allow_threads: int | None,
     process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> Generator[Event, None, TrainingContext]:
-    """Read and build everything; cut off what the logs say of steps after the checkpoint. Yields Phase.
+    """Read and build everything; remove log rows of steps after the checkpoint. Yields Phase.
 
-    All processes of a group do this at once; only the main one, which holds the run's lock, changes its folder.
+    Collective: all processes of a group call this; only the main one, which holds the run's lock, changes its folder.
 
     Raises:
         ValueError: where a file of the run is missing or damaged, naming it.
     """
     if run.status == "imported":
-        raise ValueError(f"The run {run.name!r} was imported, so it cannot go on: start a new run from it.")
+        raise ValueError(f"The run {run.name!r} was imported and cannot be resumed: start a new run from it.")
     spec = run.spec
     if spec.train.batch_size < process_group.size:
         raise ValueError(
@@ -141,10 +141,10 @@ def set_up(
     torch.manual_seed(spec.train.seed)
     model = build_model(spec.model)
     if process_group.size == 1 or spec.train.parallel == "ddp":
-        model.to(device.device)  # shards go there by and by
+        model.to(device.device)  # shards move there one by one
     whole_optimizers = make_optimizers(model, spec.train)
     state, resumed = _restore(run, model, whole_optimizers, notices, process_group)
-    layout, optimizers = _lay_out(model, whole_optimizers, spec.train, process_group, device.device)
+    layout, optimizers = _make_layout(model, whole_optimizers, spec.train, process_group, device.device)
     dtype = pick_precision(spec.train, spec.model, device.device)
     context = TrainingContext(
         device=device,
@@ -161,37 +161,40 @@ def set_up(
         val_bytes_per_token=val_bytes_per_token,
         padded=corpus.kind == "examples",
         prompts_are_chat=corpus.has_chats,
-        points=corpus.source == "pronouns",
+        resolves_pronouns=corpus.source == "pronouns",
         state=state,
         resumed=resumed,
         notices=notices,
         measured=measured,
-        peak_flops=process_group.all_reduce_numbers([matmul_peak(device.device, dtype)])[0],
+        peak_flops=process_group.all_reduce_numbers([peak_matmul_flops(device.device, dtype)])[0],
     )
     notices.extend(_differences(state.made_with, context.made_with))
     return context
 
 
-def _lay_out(
+def _make_layout(
     model: AnyModel,
     optimizers: Sequence[Optimizer],
     train: TrainConfig,
     process_group: ProcessGroup,
     device: torch.device,
 ) -> tuple[Layout, Sequence[Optimizer]]:
-    """The layout for a process group, and the optimizers of that: `optimizers`, or others that stand where those do."""
+    """The layout for a process group, and its optimizers: `optimizers` themselves, or sharded ones with their state."""
     if process_group.size == 1:
         return Layout(model), optimizers
-    from models.training.parallel.sharding import Replicas, Shards  # torch.distributed, which one process does without
+    from models.training.parallel.sharding import (  # imports torch.distributed, which one process does not need
+        ReplicatedLayout,
+        ShardedLayout,
+    )
 
     if train.parallel == "ddp":
-        return Replicas(model, process_group), optimizers
-    shards = Shards(model, process_group, device)
+        return ReplicatedLayout(model, process_group), optimizers
+    shards = ShardedLayout(model, process_group, device)
     return shards, shards.split_optimizers(optimizers, train)
 
 
 def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
-    """What `unigram_entropy` measures, once in the life of a run."""
+    """The result of `unigram_entropy`, computed once per run."""
     names = ("unigram_entropy", "unigram_tokens")
     known = {name: value for name, value in run.measured.items() if name in names}
     if known:
@@ -201,7 +204,7 @@ def _unigram(run: RunFolder, batches: Batches) -> dict[str, float]:
 
 
 def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """A sentence where the checkpoint was made with something else than what goes on (threads: `_choose_threads`)."""
+    """A sentence where the checkpoint was made with another device, precision … (threads: see `_choose_threads`)."""
     if then:
         then, now = {"processes": 1} | then, {"processes": 1} | now
     words = [f"{key} {then[key]}" for key in now if key != "threads" and then.get(key, now[key]) != now[key]]
@@ -211,9 +214,9 @@ def _differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int) -> tuple[int, str | None]:
-    """Threads to use, and a sentence where they are not those that the run began with.
+    """The number of threads to use, and a sentence where it is not the one that the run started with.
 
-    Several processes on one machine share its cores; `recorded` are the threads of all of them.
+    Several processes on one machine share its cores; `recorded` counts the threads of all of them.
     """
     if n_processes > 1:
         return max(1, (allowed or _cores()) // n_processes), None
@@ -223,7 +226,7 @@ def _choose_threads(recorded: int | None, allowed: int | None, n_processes: int)
     if threads == recorded:
         return threads, None
     return threads, (
-        f"The run began on {recorded} threads and goes on with {threads}, so the curve may differ in the last digits."
+        f"The run started with {recorded} threads and continues with {threads}, so the curve may differ in the last digits."
     )
 
 
@@ -235,18 +238,18 @@ def _cores() -> int:
 
 
 def _read_own_tokenizer(run: RunFolder) -> Tokenizer:
-    """The run's copy of its tokenizer, refused where it is not the one that the run was made with."""
+    """The run's copy of its tokenizer; ValueError where the file has changed since the run was created."""
     tokenizer = read_tokenizer(run.tokenizer_file)
     digest = hashlib.sha256(run.tokenizer_file.read_bytes()).hexdigest()
     if digest != run.made_from("tokenizer"):
-        raise ValueError(f"{run.tokenizer_file} was changed since the run began: put the original back.")
+        raise ValueError(f"{run.tokenizer_file} has changed since the run was created: put the original back.")
     return tokenizer
 
 
 def _restore(
     run: RunFolder, model: AnyModel, optimizers: Sequence[Optimizer], notices: list[str], process_group: ProcessGroup
 ) -> tuple[TrainState, bool]:
-    """The main process's `_restore_last`, which the others follow."""
+    """Restore the main process with `_restore_last`, and all others from the same checkpoint."""
     state, resumed = (
         _restore_last(run, model, optimizers, notices) if process_group.is_main_process else (TrainState(), False)
     )
@@ -267,9 +270,7 @@ def _restore_last(
             checkpoint = read_checkpoint(path, model)
         except DamagedError as error:
             aside = run.set_aside(path)
-            notices.append(
-                f"{error} That checkpoint is now called {aside.name}, and training goes on from the one before."
-            )
+            notices.append(f"{error} It was renamed to {aside.name}; training continues from the one before it.")
             continue
         restore(checkpoint, model, optimizers)
         state = checkpoint.state
@@ -280,7 +281,7 @@ def _restore_last(
     parent = run.lineage.get("parent")
     if isinstance(parent, dict):  # a fork
         raise ValueError(
-            f"The run {run.name!r} began at step {parent.get('step')} of {parent.get('name')!r}, but has no good "
+            f"The run {run.name!r} was forked at step {parent.get('step')} of {parent.get('name')!r}, but has no intact "
             "checkpoint left: fork that run again."
         )
     run.cut_after(-1, {})

@@ -1,4 +1,4 @@
-"""The training loop: one generator that trains a run, logs it to its folder and can be steered between its events."""
+"""The training loop: a generator that trains a run, logs to its folder and can be controlled between its events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.training.checkpoint import TrainState
 from models.training.clock import Clock, EtaEstimator
 from models.training.evaluator import Evaluator, check_weights
 from models.training.failures import divergence_sentence, failure_sentence
-from models.training.machine import memory_taken
+from models.training.machine import memory_in_use
 from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup
 from models.training.prepare import prepare_run
 from models.training.record import Recorder, bits_per_byte
@@ -27,16 +27,16 @@ from models.training.saving import Saver
 from models.training.schedule import lr_factor
 from models.training.setup import TrainingContext, set_up
 from models.training.trials.batch_finder import try_smaller_batches
-from models.training.update import Gradients, apply_gradients, compute_gradients, drop_gradients
+from models.training.update import Gradients, apply_gradients, compute_gradients, zero_gradients
 
 __all__ = ["Trainer", "prepare_run"]
 
 _MEMORY_INTERVAL = 10
-"""Steps between two looks at the memory, which cost a tenth of a millisecond each."""
+"""Steps between two measurements of the memory, which take a tenth of a millisecond each."""
 
 
 class Trainer:
-    """Trains a run from where it stands to its last step. One object drives one session.
+    """Trains a run from its current step to its last. One object per session.
 
     `events` does the work. `save`, `sample`, `set_lr` and `request_stop` may be called between two events, on the same
     thread, and act at the next step boundary; `model`, `tokenizer` and `step` can be read there.
@@ -62,7 +62,9 @@ class Trainer:
         self._evaluator = Evaluator(
             self._config, self._record, self._clock, self._saver, lambda: self._stop is not None
         )
-        self._whole = False  # whether model, optimizers, state and logs belong to one step, so that they may be saved
+        self._is_consistent = (
+            False  # whether model, optimizers, state and logs are of the same step, so that they can be saved
+        )
         self._stop: tuple[bool, str] | None = None
         self._save_wanted = False
         self._prompts_wanted: list[str] = []
@@ -75,7 +77,7 @@ class Trainer:
 
     @property
     def model(self) -> AnyModel:
-        """The model as it is now; ValueError before RunStarted."""
+        """The model with its current weights; ValueError before RunStarted."""
         return self.context.model
 
     @property
@@ -85,12 +87,12 @@ class Trainer:
 
     @property
     def context(self) -> TrainingContext:
-        """Everything that it works with; ValueError before RunStarted."""
+        """Model, optimizers, data …; ValueError before RunStarted."""
         if self._context is None:
-            raise ValueError(f"The model of {self.run.name!r} is not built yet: wait until its training has begun.")
+            raise ValueError(f"The model of {self.run.name!r} is not built yet: wait until training has started.")
         return self._context
 
-    # Steering
+    # Controls
 
     def save(self) -> None:
         """Make a checkpoint at the next step boundary."""
@@ -101,31 +103,31 @@ class Trainer:
         self._prompts_wanted.append(prompt)
 
     def set_lr(self, scale: float) -> None:
-        """From the next step on, multiply what the schedule says by `scale`; what is saved lasts beyond a resume."""
+        """Multiply the scheduled learning rate by `scale` from the next step on; checkpoints keep the scale."""
         if not (math.isfinite(scale) and scale >= 0):
             raise ValueError(f"The learning rate cannot be multiplied by {scale}: use a number from 0 up.")
         self._lr_scale_wanted = float(scale)
 
     def request_stop(self, keep: bool = True, status: str = "stopped") -> None:
-        """End after the step that is being computed; `keep` saves first, else the last checkpoint stands."""
+        """Stop after the current step; `keep` saves a checkpoint first, else the run stays at its last one."""
         assert status in ("stopped", "paused")
         self._stop = (keep, status)
 
     # The loop
 
     def events(self) -> Generator[Event, None, None]:
-        """Train, step by step. Closing it early saves what belongs together, and leaves the run paused.
+        """Train, step by step. Closing the generator early saves a checkpoint where possible and pauses the run.
 
         Raises:
-            ValueError: with a sentence, where somebody else is training the run, a file of it is damaged, the loss is
-                no number any more, or memory ran out. Nothing is saved then: the last checkpoint stands.
+            ValueError: with a sentence, where another process is training the run, a file of it is damaged, the loss is
+                not finite, or memory ran out. Nothing is saved then; the last checkpoint is kept.
         """
         self.run.acquire()
         threads = torch.get_num_threads()
         try:
             yield from self._clock.drive(self._events())
         except GeneratorExit:
-            self._leave()
+            self._on_closed()
             raise
         except (ValueError, RuntimeError, OSError, MemoryError) as error:
             sentence = yield from self._fail(error)
@@ -147,9 +149,9 @@ class Trainer:
         self._context, self._state = context, context.state
         self._state.made_with = context.made_with
         if context.resumed:
-            self._saver.go_on_from(self._state)
+            self._saver.resume_from(self._state)
         self._clock.set(self._state.elapsed_s)
-        self._whole = True
+        self._is_consistent = True
         summary = ", ".join(f"{key} {value}" for key, value in context.made_with.items())
         yield from self._record.event("resumed" if context.resumed else "started", self.step, summary)
         for sentence in context.notices:
@@ -170,18 +172,18 @@ class Trainer:
 
     def _train_step(self, context: TrainingContext, eta: EtaEstimator) -> Generator[Event, None, None]:
         config, state = self._config, self._state
-        begun = self._clock.seconds
+        started_at = self._clock.seconds
         gradients = yield from compute_gradients(context, config, state.step)
         if not (math.isfinite(gradients.loss) and math.isfinite(gradients.norm)):
-            self._give_up(context, gradients)
+            self._raise_divergence(context, gradients)
         multiple = lr_factor(state.step, config) * state.lr_scale
-        self._whole = False
-        is_looked_at = bool(config.layer_interval) and (state.step + 1) % config.layer_interval == 0
-        ratios = apply_gradients(context, config, gradients.norm, multiple, is_looked_at=is_looked_at)
+        self._is_consistent = False
+        measure_layers = bool(config.layer_interval) and (state.step + 1) % config.layer_interval == 0
+        ratios = apply_gradients(context, config, gradients.norm, multiple, measure_layers=measure_layers)
         state.step += 1
         state.tokens += gradients.n_tokens
         now = self._clock.seconds
-        seconds = max(now - begun, 1e-9)
+        seconds = max(now - started_at, 1e-9)
         metrics = TrainMetrics(
             step=state.step,
             total_steps=config.steps,
@@ -193,7 +195,7 @@ class Trainer:
             tokens_per_s=gradients.n_tokens / seconds,
             bits_per_byte=bits_per_byte(gradients.loss, context.train_batches.bytes_per_token),
             seconds_left=eta.seconds_left(now, state.step, config.steps),
-            memory_bytes=memory_taken(context.device.device) if state.step % _MEMORY_INTERVAL == 1 else None,
+            memory_bytes=memory_in_use(context.device.device) if state.step % _MEMORY_INTERVAL == 1 else None,
             peak_share=gradients.flops / seconds / context.peak_flops,
         )
         yield from self._record.metrics(metrics)
@@ -202,24 +204,24 @@ class Trainer:
             shares = tuple(ratios.items())
             layers = LayerMetrics(step=state.step, tokens=state.tokens, elapsed_s=now, update_ratio=shares)
             yield from self._record.layers(layers)
-        self._whole = True
+        self._is_consistent = True
         yield metrics
         if layers is not None:
             yield layers
 
     def _at_boundary(self, context: TrainingContext) -> Generator[Event, None, bool]:
-        """Do what is due between two steps; True where this session ends here."""
+        """Evaluate, save and stop where that is due between two steps; True where this session ends here."""
         state, config = self._state, self._config
         was_validated = yield from self._evaluator.validate(context, state)
-        if self._saver.step == state.step == state.validated_step:  # resumed where a stop had not waited for this
-            yield from self._record.patiently(self._write_checkpoint, context)
+        if self._saver.step == state.step == state.validated_step:  # resumed after a stop that skipped this
+            yield from self._record.retry_while_full(self._write_checkpoint, context)
         yield from self._evaluator.sample_pinned(context, state, saving=self._save_wanted)
         while self._prompts_wanted:
             sample = self._evaluator.sample(context, state, self._prompts_wanted.pop(0))
             yield from self._record.sample(sample)
             yield sample
-        yield from self._heed_lr_scale()
-        # Only just after a validation: a run that is resumed after an early stop is to go on, to the next one at least.
+        yield from self._apply_lr_scale()
+        # Only right after a validation: a run resumed after an early stop trains at least until the next one.
         if was_validated and self._evaluator.is_enough(state) and self._stop is None:
             n = state.n_since_lowest
             yield from self._record.event("early stop", self.step, f"{n} validations without a new lowest loss")
@@ -230,21 +232,21 @@ class Trainer:
             yield from self._save(context)
         if status is None:
             return False
-        yield from self._heed_lr_scale()  # asked for when Saved came
+        yield from self._apply_lr_scale()  # set while handling Saved
         if keep and not self._saver.holds(state):
-            yield from self._record.patiently(self._write_checkpoint, context)
+            yield from self._record.retry_while_full(self._write_checkpoint, context)
         yield from self._record.status(status)
-        yield from self._record.event(status, self.step, "" if keep else "not kept: the last checkpoint stands")
+        yield from self._record.event(status, self.step, "" if keep else "without saving")
         yield Finished(run_id=self.run.id, status=status, step=self.step)
         return True
 
-    def _heed_lr_scale(self) -> Generator[Event, None, None]:
-        noted = yield from self._record.patiently(self._take_lr_scale)
+    def _apply_lr_scale(self) -> Generator[Event, None, None]:
+        noted = yield from self._record.retry_while_full(self._set_lr_scale)
         if noted is not None:
             yield noted
 
-    def _take_lr_scale(self) -> Noted | None:
-        """Heed `set_lr`; may be called again after a full disk."""
+    def _set_lr_scale(self) -> Noted | None:
+        """Apply `set_lr`; may be called again after the disk was full."""
         scale = self._lr_scale_wanted
         if scale is None:
             return None
@@ -254,39 +256,44 @@ class Trainer:
         return noted
 
     def _save(self, context: TrainingContext) -> Generator[Event, None, None]:
-        yield from self._record.patiently(self._write_checkpoint, context)
+        yield from self._record.retry_while_full(self._write_checkpoint, context)
         self._save_wanted = False
         yield from self._record.event("saved", self.step)
         yield Saved(step=self.step, path=str(self.run.checkpoint_path(self.step)))
 
     def _write_checkpoint(self, context: TrainingContext) -> None:
-        """Write what is missing of this step's checkpoint; may be called again after a full disk."""
+        """Write whatever is missing of this step's checkpoint; may be called again after the disk was full."""
         check_weights(context, self._config, self._state.step, self._saver.step)
         self._state.elapsed_s = self._clock.seconds
         self._saver.write(context, self._state)
 
-    # Ends that nobody asked for
+    # Unplanned ends
 
-    def _leave(self) -> None:
-        """The generator is closed: save if nothing is half done. Where that fails, the run shows as interrupted."""
-        if self._context is None or self.run.status != "running" or not self._whole or self._process_group.size > 1:
+    def _on_closed(self) -> None:
+        """Handle the closing of the generator: save if no step is half done. If that fails, the run shows as interrupted."""
+        if (
+            self._context is None
+            or self.run.status != "running"
+            or not self._is_consistent
+            or self._process_group.size > 1
+        ):
             return
         with suppress(OSError, ValueError):
-            self._take_lr_scale()
+            self._set_lr_scale()
             if not self._saver.holds(self._state):
                 self._write_checkpoint(self._context)
             self.run.update(status="paused")
             self.run.append_event("paused", self.step, "closed")
 
     def _fail(self, error: Exception) -> Generator[Event, None, str | None]:
-        """Note that the training failed; the sentence for that, None where nobody foresaw it."""
+        """Record that the training failed; returns the message for the user, None for an unexpected error."""
         context, remedy = self._context, ""
         is_ours = context is not None or self.run.status == "queued"
         device = context.device.device if context is not None else torch.device("cpu")
         try:
             if context is not None and is_out_of_memory(error) and self._process_group.size == 1:
                 choice = context.device
-                self._context = context = None  # what did not fit gives its memory back
+                self._context = context = None  # free the memory of what did not fit
                 remedy = yield from try_smaller_batches(error, self._library, self.run, choice)
         finally:
             sentence = failure_sentence(error, self.run, device, self._saver.step, self._process_group, remedy)
@@ -294,10 +301,10 @@ class Trainer:
                 self._record.failure(self.step, sentence or str(error))
         return sentence
 
-    def _give_up(self, context: TrainingContext, gradients: Gradients) -> NoReturn:
-        """The step's loss or gradient is no number: note it, touch no weight, and say what to do."""
-        drop_gradients(context)
+    def _raise_divergence(self, context: TrainingContext, gradients: Gradients) -> NoReturn:
+        """The loss or gradient is not finite: record it, leave the weights alone, and raise with what to do."""
+        zero_gradients(context)
         step, what = self.step + 1, "gradient" if math.isfinite(gradients.loss) else "loss"
         position = {"step": step, "tokens": self._state.tokens, "elapsed_s": self._clock.seconds}
-        self._record.broken_step(**position, loss=gradients.loss, grad_norm=gradients.norm)
+        self._record.nonfinite_step(**position, loss=gradients.loss, grad_norm=gradients.norm)
         raise ValueError(divergence_sentence(f"{what} of step {step}", self._config, self._saver.step))

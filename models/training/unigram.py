@@ -1,4 +1,4 @@
-"""The loss of the best guess without any context: whoever knows only how often each token occurs."""
+"""The unigram entropy: the loss of the best prediction that knows only how often each token occurs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import torch
 from models.data.batches import Batches
 
 N_TARGETS = 200_000
-_MOST_BATCHES = 128
-"""Making a batch takes about a millisecond: counting must not hold a training up."""
+_MAX_BATCHES = 128
+"""Making a batch takes about a millisecond: counting must not delay the training."""
 
 
 class Unigram(NamedTuple):
-    """`entropy` in nats per target that counts; `n_targets` is how many were counted."""
+    """`entropy` in nats per target; `n_targets` is how many targets were counted."""
 
     entropy: float
     n_targets: int
 
 
 def unigram_entropy(batches: Batches, vocab_size: int) -> Unigram | None:
-    """The entropy of the targets as the loss weights them, over the first batches of a training.
+    """The entropy of the targets, weighted as in the loss, over the first batches of a run.
 
-    This is the lowest loss that one distribution, the same everywhere, can have on them; below it a model has used the
-    context. A little too low where few targets were counted, as rare tokens are missing then. None where none
-    counts, or the targets are no tokens.
+    This is the lowest loss that a fixed distribution can reach on them; a model below it has used the context. Slightly
+    too low where few targets were counted, since rare tokens are missing then. None where no target has a weight, or
+    the targets are not tokens.
     """
     counts, n_targets = torch.zeros(vocab_size, dtype=torch.float64), 0
-    for step in range(min(batches.n_batches, _MOST_BATCHES)):
+    for step in range(min(batches.n_batches, _MAX_BATCHES)):
         batch = batches.batch(step)
         if batch.candidates is not None:
             return None

@@ -1,4 +1,4 @@
-"""One update of the weights: gradients of its micro-batches, clipped, and given to the optimizers."""
+"""One optimizer step: gradients accumulated over micro-batches, clipped, and applied."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from models.training.update_ratios import UpdateRatios
 
 @dataclass(frozen=True, kw_only=True)
 class Gradients:
-    """About those in the parameters' `.grad`: the loss (nats per unit of weight), their norm before clipping.
+    """About the gradients in the parameters' `.grad`: the loss (nats per unit of weight) and the norm before clipping.
 
-    `flops` are the operations that they took, estimated.
+    `flops` is the estimated number of operations that they took.
     """
 
     loss: float
@@ -38,10 +38,10 @@ class Gradients:
 def compute_gradients(
     context: TrainingContext, config: TrainConfig, step: int
 ) -> Generator[MicroStep, None, Gradients]:
-    """Forward and backward of all micro-batches of the update after `step` updates; MicroStep between two of them.
+    """Forward and backward of all micro-batches of the update after `step` updates; yields MicroStep between two.
 
-    The loss is the weighted mean over all of them together, and the gradient is that of this mean; in a mixture of
-    experts it is that of the mean and of the router's imbalance, which the loss does not show.
+    The loss is the weighted mean over all micro-batches, and the gradient is that of this mean; in a mixture of experts
+    the load-balancing loss of the router is added to the gradient, but not to the loss that is reported.
     """
     with context.process_group.together(Command.GRADIENTS, step):
         return (yield from _compute_gradients(context, config, step))
@@ -68,7 +68,7 @@ def _compute_gradients(
             layout.backward(loss if trace is None else loss + imbalance)
         losses.append(loss.detach())
     gradients = [p.grad for p in context.parameters if p.grad is not None]
-    loss_here, norm = torch.stack((torch.stack(losses).sum(), layout.norm(gradients))).tolist()  # the one wait
+    loss_here, norm = torch.stack((torch.stack(losses).sum(), layout.norm(gradients))).tolist()  # the only device sync
     return Gradients(
         loss=process_group.all_reduce_numbers([loss_here])[0],
         norm=norm,
@@ -78,30 +78,30 @@ def _compute_gradients(
 
 
 def apply_gradients(
-    context: TrainingContext, config: TrainConfig, norm: float, lr_multiple: float, *, is_looked_at: bool
+    context: TrainingContext, config: TrainConfig, norm: float, lr_multiple: float, *, measure_layers: bool
 ) -> dict[str, float] | None:
-    """Clip gradients of the length `norm`, let the optimizers update the weights at `lr_multiple` times their base
-    learning rates, and clear; how much each layer changed, where that `is_looked_at`.
+    """Clip the gradients, whose norm is `norm`, step the optimizers at `lr_multiple` times their base learning rates,
+    and clear the gradients; returns the update-to-weight ratio of each layer where `measure_layers`.
     """
-    with context.process_group.together(Command.UPDATE, norm, lr_multiple, is_looked_at):
-        before = UpdateRatios(context.layout) if is_looked_at else None
+    with context.process_group.together(Command.UPDATE, norm, lr_multiple, measure_layers):
+        before = UpdateRatios(context.layout) if measure_layers else None
         if 0 < config.grad_clip < norm:
             torch._foreach_mul_([p.grad for p in context.parameters if p.grad is not None], config.grad_clip / norm)
         for group in context.groups:
             group["lr"] = group["initial_lr"] * lr_multiple
         for optimizer in context.optimizers:
             optimizer.step()
-        drop_gradients(context)
+        zero_gradients(context)
         return None if before is None else before.ratios()
 
 
-def drop_gradients(context: TrainingContext) -> None:
+def zero_gradients(context: TrainingContext) -> None:
     for optimizer in context.optimizers:
         optimizer.zero_grad(set_to_none=True)
 
 
 def _micro_step_seed(seed: int, step: int, micro_step: int, rank: int) -> int:
-    """One number for torch's global generator, which dropout draws from, so that nothing before it matters."""
+    """The seed for torch's global generator, which dropout uses: it depends on these numbers alone."""
     return ((seed * 1_000_003 + step) * 65_537 + micro_step + rank * 0x9E3779B97F4A7) % 2**63
 
 

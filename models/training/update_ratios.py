@@ -1,4 +1,4 @@
-"""How much an update changes each layer, compared with what is there: near 1e-3 is usual for a healthy training."""
+"""Update-to-weight ratios: the norm of each layer's update relative to its weights; about 1e-3 in a healthy run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def layer_of(parameter: str) -> str:
 
 
 class UpdateRatios:
-    """The length of an update divided by that of the weights before it, layer by layer.
+    """The L2 norm of an update divided by that of the weights before it, layer by layer.
 
-    Created right before the update; `ratios` right after it. Holds a copy of all weights in between.
+    Create it right before the update and call `ratios` right after. Holds a copy of all weights in between.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -34,7 +34,9 @@ class UpdateRatios:
         """By layer, in the order of the model; NaN where a layer's weights are all zero."""
         changes = torch.stack(torch._foreach_norm(torch._foreach_sub(self._now, self._before)))
         lengths = torch.stack(torch._foreach_norm(self._before))
-        squares = self._layout.total(torch.stack((changes.float() ** 2, lengths.float() ** 2))).tolist()  # the one wait
+        squares = self._layout.total(
+            torch.stack((changes.float() ** 2, lengths.float() ** 2))
+        ).tolist()  # the only device sync
         sums: dict[str, list[float]] = {}
         for layer, change, length in zip(self._layers, *squares, strict=True):
             total = sums.setdefault(layer, [0.0, 0.0])

@@ -26,8 +26,8 @@ class Heard:
         session.notices.failed.connect(lambda sentence, details: self.failures.append(sentence))
         session.notices.said.connect(self.notices.append)
         session.notices.deleted.connect(lambda sentence, undo: self.deleted.append(undo))
-        session.training.events_came.connect(self.events.extend)
-        session.chat.events_came.connect(self.chat.extend)
+        session.training.events_received.connect(self.events.extend)
+        session.chat.events_received.connect(self.chat.extend)
 
         def note_status() -> None:
             status = session.training.state.status if session.training.state is not None else ""

@@ -11,7 +11,7 @@ from models.files.atomic import atomic_write_json
 from models.interop.chat_templates import write_template_config
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
-from models.tokenizers.special_tokens import add_roles
+from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.checkpoint import FORMAT, TrainState
 from tests.models.runs_on_disk import put_run
 
@@ -26,7 +26,7 @@ def put_model(
 ) -> str:
     """A run with one checkpoint, called as its topology; returns its id."""
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
-    add_roles(tokenizer, topology)
+    add_missing_special_tokens(tokenizer, topology)
     config = ModelConfig(
         topology=topology,
         vocab_size=tokenizer.get_vocab_size(),

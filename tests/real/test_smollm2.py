@@ -117,7 +117,7 @@ def test_it_answers_in_its_own_chat_format(
 ) -> None:
     field = gguf.GGUFReader(file).get_field("tokenizer.chat_template")
     assert field is not None
-    prompt = render_template(field.contents(), [{"role": "user", "content": question}], asks=True)
+    prompt = render_template(field.contents(), [{"role": "user", "content": question}], add_generation_prompt=True)
     assert prompt.endswith("<|im_start|>assistant\n")
     answer = reply(loaded, prompt, 40)
     print(f"{question} → {answer}")  # noqa: T201

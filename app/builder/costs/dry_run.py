@@ -84,7 +84,7 @@ class DryRuns(QObject):
     def __init__(self, worker: Worker, device: Device, training: Training, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
-        self._job.events_came.connect(self._on_events)
+        self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(notices.fail)
         self._device, self._training, self._notices = device, training, notices

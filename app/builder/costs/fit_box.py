@@ -10,7 +10,7 @@ from app.kit.basics import button, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.device_memory import DeviceMemory, Fit, of_memory
+from app.session.device_memory import DeviceMemory, Fit, format_memory_use
 from models.number_words import duration, percent, short_count, size_words
 
 _STEPS = 1000
@@ -93,7 +93,7 @@ class FitBox(QWidget):
         if self.verdict.text() != fit.headline or self.verdict.property("tone") != fit.tone:
             self.verdict.setText(fit.headline)
             set_role(self.verdict, "pill", tone=fit.tone)
-        self.amount.setText(of_memory(needed, device_memory))
+        self.amount.setText(format_memory_use(needed, device_memory))
         self.sentence.setText(fit.sentence)
         self.start.setEnabled(fit.level != "no")
         self.estimated["memory"].setText(size_words(needed))

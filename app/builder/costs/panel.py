@@ -17,7 +17,7 @@ from app.builder.costs.stacked_bar import StackedBar
 from app.kit.basics import label, row, set_role
 from app.kit.labels import ElidedLabel, NumberLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.device_memory import DeviceMemory, budget, fit_of
+from app.session.device_memory import DeviceMemory, budget, check_fit
 from models.cost.fit import Proposal
 from models.number_words import short_count, size_words
 from models.settings.model_config import ModelConfig
@@ -132,7 +132,7 @@ class CostPanel(QWidget):
         self.parameters.set_bars(costs.parameters)
         self.work.set_bars(costs.work)
         self.memory.set_bars(costs.memory)
-        self.fit.show_estimate(costs.memory_bytes, fit_of(costs.memory_bytes, self._device_memory), self._device_memory)
+        self.fit.show_estimate(costs.memory_bytes, check_fit(costs.memory_bytes, self._device_memory), self._device_memory)
         self._show_dry_run()
         self.proposals.setEnabled(False)  # they are of the design before
         self._pause.start()
@@ -141,7 +141,7 @@ class CostPanel(QWidget):
         needed, origin = self._costs.memory_bytes, self._origin()
         have = (self._device_memory.n_bytes if self._device_memory is not None else None) or 0
         peak = self._result.run.peak_bytes if self._result is not None and not origin else None
-        level = fit_of(needed, self._device_memory).level
+        level = check_fit(needed, self._device_memory).level
         self.fit.show_shares(needed / have if have else 0.0, level, (peak or 0) / have if have else 0.0)
         self.fit.show_measured(self._result, origin)
         problem = "" if self._running else self._phase
@@ -167,7 +167,7 @@ class CostPanel(QWidget):
 
     @Slot()
     def _on_pause(self) -> None:
-        fit = fit_of(self._costs.memory_bytes, self._device_memory)
+        fit = check_fit(self._costs.memory_bytes, self._device_memory)
         if fit.level not in ("tight", "no"):
             self.proposals.hide()
             self._offered = None
@@ -194,7 +194,7 @@ class CostPanel(QWidget):
     @Slot(object, object)
     def _on_found(self, question: Question, found: list[Proposal]) -> None:
         if (
-            fit_of(self._costs.memory_bytes, self._device_memory).level in ("tight", "no")
+            check_fit(self._costs.memory_bytes, self._device_memory).level in ("tight", "no")
             and question == self._question()
         ):
             self._offered = question

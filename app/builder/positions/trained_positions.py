@@ -34,7 +34,7 @@ class TrainedPositions(QObject):
         self._library = library
         self._search, self._reading = LatestTask(self), LatestTask(self)
         for task in (self._search, self._reading):
-            task.events_came.connect(self._on_events)
+            task.events_received.connect(self._on_events)
             task.failed.connect(notices.fail)
 
     def find(self, config: ModelConfig) -> None:

@@ -1,4 +1,4 @@
-"""What the list of chats says of each, read from the files beside the window; a file is read again when it changes."""
+"""An index of the saved chats for listing and searching; a file is read again only when it has changed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from app.chat.archive.store import load_chat
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatLine:
-    """A conversation in the list. `latest`: when somebody last said something. `problem`: why it cannot be read."""
+class ChatEntry:
+    """A conversation in the list. `latest`: time of its newest message. `problem`: why it cannot be read."""
 
     id: str
     title: str
@@ -22,19 +22,19 @@ class ChatLine:
 @dataclass(frozen=True)
 class _Known:
     stamp: tuple[int, int]
-    line: ChatLine
+    line: ChatEntry
     words: str
 
 
 class ChatIndex:
-    """The chats in a folder. For one thread at a time."""
+    """The chats in a folder. Not thread-safe: use it from one thread at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, _Known] = {}
 
-    def find(self, query: str = "") -> tuple[ChatLine, ...]:
-        """The chats that have all words of the query in their title or in what was ever said; the latest first."""
+    def find(self, query: str = "") -> tuple[ChatEntry, ...]:
+        """The chats with all words of the query in their title or messages; the latest first."""
         self._known = dict(self._read())
         wanted = query.casefold().split()
         found = [known.line for known in self._known.values() if all(word in known.words for word in wanted)]
@@ -48,14 +48,14 @@ class ChatIndex:
                 continue
             stamp = status.st_mtime_ns, status.st_size
             known = self._known.get(path.stem)
-            yield path.stem, known if known is not None and known.stamp == stamp else _look(path, stamp)
+            yield path.stem, known if known is not None and known.stamp == stamp else _read_entry(path, stamp)
 
 
-def _look(path: Path, stamp: tuple[int, int]) -> _Known:
+def _read_entry(path: Path, stamp: tuple[int, int]) -> _Known:
     try:
         chat = load_chat(path)
     except ValueError as error:
-        return _Known(stamp, ChatLine(id=path.stem, title=path.stem, problem=str(error)), path.stem.casefold())
+        return _Known(stamp, ChatEntry(id=path.stem, title=path.stem, problem=str(error)), path.stem.casefold())
     latest = max((message.created for message in chat.messages), default=chat.created)
     words = "\n".join((chat.title, *(message.content for message in chat.messages)))
-    return _Known(stamp, ChatLine(id=chat.id, title=chat.title, latest=latest), words.casefold())
+    return _Known(stamp, ChatEntry(id=chat.id, title=chat.title, latest=latest), words.casefold())

@@ -1,4 +1,4 @@
-"""Conversations as JSON: format 2, the tree of messages; and format 1, a row of turns, which is still read."""
+"""Conversations as JSON: format 2, the tree of messages; and format 1, a list of turns, which is still read."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.chat.archive.message_tree import Chat, DrawnToken, Made, Message
-from models.chat.prompting import Prompting
+from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
+from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig
-from models.tokenizers.codec import whole_characters
+from models.tokenizers.codec import replace_surrogates
 
 FORMAT = 2
-_MOST_IDS = 2**31
+_MAX_TOKEN_ID = 2**31
 _ROLES = ("user", "assistant")
+_KEYS = {"generation": "made", "n_prefix": "n_begun", "is_completion": "goes_on"}
+"""Fields with another name in the file."""
 
 
 def chat_text(chat: Chat) -> str:
-    """The file of a conversation: one line for each message."""
+    """A conversation as JSON text, one line per message."""
     head = {"format": FORMAT, "id": chat.id, "created": chat.created, "name": chat.name, "run_id": chat.run_id}
     head |= {"prompting": dataclasses.asdict(chat.prompting), "shown": dict(chat.shown)}
     lines = [f" {json.dumps(key)}: {_json(value)}" for key, value in head.items()]
@@ -29,16 +31,16 @@ def chat_text(chat: Chat) -> str:
 
 
 def chat_from(data: Mapping[str, Any], where: str) -> Chat:
-    """The conversation that parsed JSON holds.
+    """The conversation in parsed JSON.
 
     Raises:
-        ValueError: where it does not hold one, naming `where`.
+        ValueError: if it is not one; the message names `where`.
     """
-    form = data.get("format", 1)
-    if isinstance(form, int) and form > FORMAT:
+    version = data.get("format", 1)
+    if isinstance(version, int) and version > FORMAT:
         raise ValueError(f"{where} was written by a newer Terrarium: open it with that one.")
     try:
-        return _read_turns(data) if form == 1 else _read_tree(data)
+        return _read_turns(data) if version == 1 else _read_tree(data)
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"{where} is damaged: {error!s:.80} is missing or wrong.") from error
 
@@ -48,19 +50,19 @@ def _json(value: Any) -> str:
 
 
 def _message_dict(message: Message) -> dict[str, Any]:
-    """What a message has to say, without what is as always."""
-    found = _told(message, ("id", "parent", "role", "content", "created"))
-    if message.made is not None:
-        found["made"] = _told(message.made, ("model", "step", "seed"))
-        if message.made.sampling is not None:
-            found["made"]["sampling"] = dataclasses.asdict(message.made.sampling)
+    """A message without the fields that have their default."""
+    found = _to_dict(message, ("id", "parent", "role", "content", "created"))
+    if message.generation is not None:
+        found["made"] = _to_dict(message.generation, ("model", "step", "seed"))
+        if message.generation.sampling is not None:
+            found["made"]["sampling"] = dataclasses.asdict(message.generation.sampling)
     return found
 
 
-def _told(value: Message | Made, always: tuple[str, ...]) -> dict[str, Any]:
+def _to_dict(value: Message | GenerationInfo, always: tuple[str, ...]) -> dict[str, Any]:
     defaults = {f.name: f.default for f in dataclasses.fields(value)}
     return {
-        name: getattr(value, name)
+        _KEYS.get(name, name): getattr(value, name)
         for name, default in defaults.items()
         if name in always or getattr(value, name) != default
     }
@@ -74,7 +76,7 @@ def _read_tree(data: Mapping[str, Any]) -> Chat:
     for item in data["messages"]:
         message = _message(item)
         if message.id in messages or not message.id or (message.parent and message.parent not in messages):
-            raise KeyError(f"the place of message {message.id!r}")
+            raise KeyError(f"the parent of message {message.id!r}")
         messages[message.id] = message
     shown = {
         str(parent): str(child)
@@ -95,7 +97,7 @@ def _read_tree(data: Mapping[str, Any]) -> Chat:
 def _message(data: Mapping[str, Any]) -> Message:
     if data["role"] not in _ROLES:
         raise KeyError(f"the role {data['role']!r}")
-    made = data.get("made")
+    generation = data.get("made")
     return Message(
         id=_text(data["id"]),
         parent=_text(data["parent"]),
@@ -106,16 +108,16 @@ def _message(data: Mapping[str, Any]) -> Message:
         gold=_text(data.get("gold", "")),
         topic=tuple(map(_text, data.get("topic", ()))),
         fresh=bool(data.get("fresh", False)),
-        goes_on=bool(data.get("goes_on", False)),
-        made=None if made is None else _made(made),
+        is_completion=bool(data.get("goes_on", False)),
+        generation=None if generation is None else _generation(generation),
         edited=bool(data.get("edited", False)),
     )
 
 
-def _made(data: Mapping[str, Any]) -> Made:
+def _generation(data: Mapping[str, Any]) -> GenerationInfo:
     sampling = data.get("sampling")
-    numbers = ("step", "seed", "n_begun", "n_prompt", "n_tokens", "n_left_out", "context_length")
-    return Made(
+    numbers = ("step", "seed", "n_prompt", "n_tokens", "n_left_out", "context_length")
+    return GenerationInfo(
         model=_text(data["model"]),
         run_id=_text(data.get("run_id", "")),
         sampling=None if sampling is None else _sampling(sampling),
@@ -126,6 +128,7 @@ def _made(data: Mapping[str, Any]) -> Made:
         tokens_per_s=_number(data.get("tokens_per_s", 0.0)),
         reason=_text(data.get("reason", "")),
         summary=_text(data.get("summary", "")),
+        n_prefix=int(data.get("n_begun", 0)),
         **{name: int(data.get(name, 0)) for name in numbers},
     )
 
@@ -138,7 +141,7 @@ def _token(
 
 
 def _id(value: Any) -> int:
-    if not isinstance(value, int) or not 0 <= value < _MOST_IDS:
+    if not isinstance(value, int) or not 0 <= value < _MAX_TOKEN_ID:
         raise TypeError(f"the token {value!r:.40}")
     return value
 
@@ -149,17 +152,17 @@ def _number(value: Any) -> float:
     return float(value)
 
 
-def _prompting(data: Mapping[str, Any]) -> Prompting:
-    """As far as it can be read: the words are worth more."""
-    names = {f.name for f in dataclasses.fields(Prompting)}
+def _prompting(data: Mapping[str, Any]) -> PromptSettings:
+    """The prompt settings; the defaults where they cannot be read, since the messages matter more."""
+    names = {f.name for f in dataclasses.fields(PromptSettings)}
     try:
-        return Prompting(**{name: _text(value) for name, value in data.items() if name in names})
+        return PromptSettings(**{name: _text(value) for name, value in data.items() if name in names})
     except (ValueError, TypeError, AttributeError):
-        return Prompting()
+        return PromptSettings()
 
 
 def _sampling(data: Mapping[str, Any]) -> SamplingConfig | None:
-    """Settings as far as this version knows them; None where they cannot be read."""
+    """The settings that this version knows; None where they cannot be read."""
     names = {f.name for f in dataclasses.fields(SamplingConfig)}
     try:
         return SamplingConfig(**{name: _tuples(value) for name, value in data.items() if name in names})
@@ -174,19 +177,19 @@ def _tuples(value: Any) -> Any:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"the text {value!r:.40}")
-    return whole_characters(value)
+    return replace_surrogates(value)
 
 
 # -- Format 1 ----------------------------------------------------------------------------------------------------------
 
 
 def _read_turns(data: Mapping[str, Any]) -> Chat:
-    """Turns of a prompt and all replies to it. What came next was said after the reply that is shown."""
+    """Turns, each a prompt with all replies to it. The next turn follows the reply that is shown."""
     messages: list[Message] = []
     shown: dict[str, str] = {}
     parent, created = "", str(data["created"])
     for number, turn in enumerate(data["turns"]):
-        asked = Message(
+        prompt = Message(
             id=f"{number}",
             parent=parent,
             content=_text(turn["prompt"]),
@@ -195,11 +198,11 @@ def _read_turns(data: Mapping[str, Any]) -> Chat:
             gold=_text(turn["gold"]),
             topic=tuple(map(_text, turn["topic"])),
             fresh=bool(turn["fresh"]),
-            goes_on=bool(turn["goes_on"]),
+            is_completion=bool(turn["goes_on"]),
         )
-        replies = list(_old_replies(turn["replies"], asked))
-        messages += [asked, *replies]
-        shown[parent] = parent = asked.id
+        replies = list(_old_replies(turn["replies"], prompt))
+        messages += [prompt, *replies]
+        shown[parent] = parent = prompt.id
         if replies:
             kept = replies[min(max(int(turn["shown"]), 0), len(replies) - 1)]
             shown[parent] = parent = kept.id
@@ -207,14 +210,14 @@ def _read_turns(data: Mapping[str, Any]) -> Chat:
     return Chat(id=id, created=created, run_id=run_id, messages=tuple(messages), shown=shown)
 
 
-def _old_replies(replies: Any, asked: Message) -> Iterator[Message]:
+def _old_replies(replies: Any, prompt: Message) -> Iterator[Message]:
     for number, reply in enumerate(replies):
-        made = _made({key: value for key, value in reply.items() if key != "text"})
+        generation = _generation({key: value for key, value in reply.items() if key != "text"})
         yield Message(
-            id=f"{asked.id}.{number}",
-            parent=asked.id,
+            id=f"{prompt.id}.{number}",
+            parent=prompt.id,
             role="assistant",
             content=_text(reply["text"]),
-            created=asked.created,
-            made=made,
+            created=prompt.created,
+            generation=generation,
         )

@@ -1,4 +1,4 @@
-"""A conversation as a tree of messages: an edit or another try is a branch beside the first, and nothing is erased."""
+"""A conversation as a tree of messages: an edit or a retry becomes a sibling branch, and nothing is erased."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from models.chat.prompting import Prompting
+from models.chat.prompting import PromptSettings
 from models.settings.sampling_config import SamplingConfig
 
 _TITLE_LENGTH = 48
@@ -36,15 +36,15 @@ class DrawnToken(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """How a model made a reply.
+class GenerationInfo:
+    """How a model generated a reply.
 
-    seed and sampling: as it was drawn; `sampling` is None where only the seed is known (chats of older versions).
-    prompt_ids: what a decoder had read before the reply; of an encoder-decoder what its text begins with, and
+    seed, sampling: the settings used; `sampling` is None where only the seed is known (chats of older versions).
+    prompt_ids: what a decoder had read before the reply; for an encoder-decoder the start of its own text, and
         `source_ids` is what its encoder read.
-    tokens: all tokens of the reply; the first `n_begun` of them stood already when the model went on.
-    n_left_out: so many of the oldest messages did not fit into the context; `summary` stood for them, if there was one.
-    first_token_s: from asking to the first token. tokens_per_s: of those after it.
+    tokens: all tokens of the reply; the first `n_prefix` of them were given (a continued or branched reply).
+    n_left_out: how many of the oldest messages did not fit the context; `summary` replaced them, if there was one.
+    first_token_s: seconds from the request to the first token. tokens_per_s: speed of the tokens after it.
     reason: stop, length, stopped (by the user), failed, or "" where the program ended before the reply did.
     """
 
@@ -56,7 +56,7 @@ class Made:
     prompt_ids: tuple[int, ...] = ()
     source_ids: tuple[int, ...] = ()
     tokens: tuple[DrawnToken, ...] = ()
-    n_begun: int = 0
+    n_prefix: int = 0
     n_prompt: int = 0
     n_tokens: int = 0
     n_left_out: int = 0
@@ -72,18 +72,18 @@ class Made:
         return tuple(token.id for token in self.tokens)
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether it was cut short, so that the model can go on with it."""
+    def can_continue(self) -> bool:
+        """Whether it was cut short, so that the model can continue it."""
         return bool(self.tokens) and self.reason != "stop"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """What somebody said after `parent` (the id of another message; "" for the first).
+    """A message that follows `parent` (the id of another message; "" for the first).
 
-    Of a user's: kind, gold and topic (of a story: person, thing, place) come from a starter; `fresh`: the model reads
-    nothing from before it; `goes_on`: a reply to it is no answer, but its own text going on.
-    Of a reply: `made` says how, None for one that came from elsewhere; `edited`: the user wrote it, or part of it.
+    User messages: kind, gold and topic (of a story: person, thing, place) come from a starter; `fresh`: the model does
+    not see anything before it; `is_completion`: the reply continues this text instead of answering it.
+    Replies: `generation` is None for those that come from elsewhere; `edited`: written or changed by the user.
     """
 
     id: str = field(default_factory=_new_id)
@@ -95,8 +95,8 @@ class Message:
     gold: str = ""
     topic: tuple[str, ...] = ()
     fresh: bool = False
-    goes_on: bool = False
-    made: Made | None = None
+    is_completion: bool = False
+    generation: GenerationInfo | None = None
     edited: bool = False
 
     @property
@@ -106,7 +106,7 @@ class Message:
 
     @property
     def beginning(self) -> str:
-        """Its first words, in one line."""
+        """Its first words, on one line."""
         return shortened(self.content)
 
 
@@ -114,16 +114,16 @@ class Message:
 class Chat:
     """A conversation.
 
-    name: given by the user, "" for none. run_id: the run that it was last held with.
-    messages: all there ever were, parents before children. shown: for a message (""  for the beginning) the one of its
-        children that is shown; where it says nothing, that is the newest.
+    name: given by the user, "" for none. run_id: the run it last used.
+    messages: all branches, parents before children. shown: message id ("" for the root) -> id of its child that is
+        shown; the newest child where there is no entry.
     """
 
     id: str = field(default_factory=_new_id)
     created: str = field(default_factory=_now)
     name: str = ""
     run_id: str = ""
-    prompting: Prompting = field(default_factory=Prompting)
+    prompting: PromptSettings = field(default_factory=PromptSettings)
     messages: tuple[Message, ...] = ()
     shown: Mapping[str, str] = field(default_factory=dict)
 
@@ -140,7 +140,7 @@ class Chat:
 
     @cached_property
     def path(self) -> tuple[Message, ...]:
-        """The messages that are shown, from the first to the last."""
+        """The shown messages, from the first to the last."""
         path: list[Message] = []
         parent = ""
         while children := self.children(parent):
@@ -156,18 +156,18 @@ class Chat:
 
     @property
     def title(self) -> str:
-        """Its name, else the beginning of what was said first."""
+        """Its name, else the beginning of the first message."""
         return self.name or (self.path[0].beginning if self.path else NEW_TITLE)
 
     def __contains__(self, message_id: object) -> bool:
         return message_id in self._by_id
 
     def message(self, message_id: str) -> Message:
-        """The message with this id, which there must be."""
+        """The message with this id; KeyError if there is none."""
         return self._by_id[message_id]
 
     def children(self, message_id: str) -> tuple[Message, ...]:
-        """What was said after a message ("": at the beginning), the oldest first."""
+        """The messages that follow a message ("": the first messages), the oldest first."""
         return self._children.get(message_id, ())
 
     def siblings(self, message_id: str) -> tuple[Message, ...]:
@@ -183,15 +183,15 @@ class Chat:
         return tuple(reversed(path))
 
     def read_for(self, message_id: str) -> list[dict[str, str]]:
-        """What a model reads to reply to a message: all since the last fresh one on the way to it."""
+        """What a model reads to reply to a message: all since the last fresh one on the path to it."""
         return _prompt(self.path_to(message_id))
 
     def prompt(self) -> list[dict[str, str]]:
-        """What a model has read of this before the next message: all that is shown since the last fresh one."""
+        """What a model reads before the next message: the shown path since its last fresh message."""
         return _prompt(self.path)
 
     def with_message(self, message: Message) -> Chat:
-        """This chat with another message, which is shown; one of the same id is replaced, as by a reply that grows."""
+        """This chat with another message, which is then shown; one with the same id is replaced (a growing reply)."""
         if message.id in self:
             messages = tuple(message if old.id == message.id else old for old in self.messages)
             return dataclasses.replace(self, messages=messages)
@@ -200,12 +200,12 @@ class Chat:
         return dataclasses.replace(self, messages=(*self.messages, message), shown=shown).showing(message.parent)
 
     def showing(self, message_id: str) -> Chat:
-        """This chat with a message on the shown path (and below it what was shown there last)."""
+        """This chat with a message on the shown path, followed by what was last shown below it."""
         shown = {message.parent: message.id for message in self.path_to(message_id)}
         return dataclasses.replace(self, shown={**self.shown, **shown})
 
     def joined(self, other: Chat) -> Chat:
-        """This chat with the messages that only another state of it has; of a reply in both, the complete one."""
+        """This chat merged with another state of it; of a reply in both, the complete one is kept."""
         theirs = {message.id: message for message in other.messages}
         kept = tuple(_more_complete(message, theirs.pop(message.id, message)) for message in self.messages)
         if not theirs and kept == self.messages:
@@ -213,24 +213,24 @@ class Chat:
         return dataclasses.replace(self, messages=(*kept, *theirs.values()), shown={**other.shown, **self.shown})
 
     def called(self, name: str) -> Chat:
-        """This chat with another name; "" for the beginning of what was said first."""
+        """This chat with another name; "" to use the beginning of the first message."""
         return dataclasses.replace(self, name=" ".join(name.split()))
 
     def copy(self) -> Chat:
-        """The same conversation as another chat."""
+        """A copy of this conversation with a new id."""
         return dataclasses.replace(self, id=_new_id(), created=_now(), name=f"{self.title} (copy)")
 
 
 def _more_complete(one: Message, other: Message) -> Message:
-    has_ended = one.made is None or bool(one.made.reason)
-    return other if not has_ended and other.made is not None and other.made.reason else one
+    has_ended = one.generation is None or bool(one.generation.reason)
+    return other if not has_ended and other.generation is not None and other.generation.reason else one
 
 
 class TreeRow(NamedTuple):
-    """One line of a drawn tree: a message, how far to the right it stands, and what leads past it.
+    """One row of the drawn tree: a message, its lane (0 = leftmost), and the lines that pass by.
 
-    `through`: the lanes (0 = leftmost) at its left whose lines go on to messages further down. `turns_off`: the line
-    from its parent comes from the lane beside it, else from above in its own.
+    `through`: the lanes to its left whose lines continue downwards. `turns_off`: the line from its parent comes from
+    the lane to its left, else from above in its own lane.
     """
 
     message: Message
@@ -240,12 +240,12 @@ class TreeRow(NamedTuple):
 
 
 def tree_rows(chat: Chat) -> list[TreeRow]:
-    """The messages from top to bottom: older versions of a message turn off to the right, the newest goes straight on.
+    """The messages from top to bottom: older versions branch off to the right, the newest continues straight down.
 
-    So a conversation without branches is one straight line, however long it is.
+    So a conversation without branches is one straight line.
     """
     rows: list[TreeRow] = []
-    # (message, lane, whether it turns off, lanes that go on beside all of its branch)
+    # (message, lane, whether it turns off, lanes that pass by its whole branch)
     waiting: list[tuple[Message, int, bool, tuple[int, ...]]] = []
 
     def push(parent: str, lane: int, beside: tuple[int, ...]) -> None:
@@ -269,6 +269,6 @@ def _prompt(path: Sequence[Message]) -> list[dict[str, str]]:
 
 
 def shortened(text: str, length: int = _TITLE_LENGTH) -> str:
-    """The first words of a text, in one line of at most so many characters."""
+    """The first words of a text, on one line of at most `length` characters."""
     words = " ".join(text[: 4 * length].split())
     return words if len(words) <= length else words[: length - 1] + "…"

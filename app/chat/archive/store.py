@@ -30,7 +30,7 @@ class ChatStore:
         return self._library.chats / f"{chat_id}.json"
 
     def save(self, chat: Chat) -> None:
-        """Keep `chat`, and what another window has said in it meanwhile; OSError where the disk does not take it."""
+        """Write `chat`, merged with what another window has added meanwhile; OSError if it cannot be written."""
         path = self.path(chat.id)
         if file_stamp(path) != self._stamps.get(chat.id):
             with contextlib.suppress(ValueError):  # missing, or damaged: there is nothing to keep
@@ -44,14 +44,14 @@ class ChatStore:
 
 
 def load_chat(path: Path) -> Chat:
-    """The chat in a file, which is called by its id; ValueError names the file where it is missing or damaged."""
+    """The chat in a file named by its id; ValueError names the file if it is missing or damaged."""
     return dataclasses.replace(chat_from(read_json(path), str(path)), id=path.stem)
 
 
 class ChatSaver:
-    """Chats on their way to the disk, which any thread may take them to; of several states of one only the newest.
+    """A write queue for chats that any thread may drain; of several states of one chat only the newest is written.
 
-    What the disk does not take is held, and tried again with whatever is written next.
+    A failed write is held, and tried again with the next one.
     """
 
     def __init__(self, store: ChatStore) -> None:
@@ -61,36 +61,36 @@ class ChatSaver:
         self._waiting: dict[str, Chat] = {}
         self._held: dict[str, Chat] = {}
         self._problem: OSError | ValueError | None = None
-        self._is_told = False
+        self._is_reported = False
 
     def add(self, chat: Chat) -> None:
-        """Have `chat` written by the next `write_all`."""
+        """Queue `chat` for the next `write_all`."""
         with self._lock:
             self._held.pop(chat.id, None)
             self._waiting[chat.id] = chat
 
     @property
     def holds(self) -> bool:
-        """Whether the disk has not taken something."""
+        """Whether some write has failed and is held."""
         return bool(self._held)
 
     def take_problem(self) -> OSError | ValueError | None:
-        """What keeps something off the disk; once, until the disk has taken something again."""
+        """The error of a failed write; reported once, until a write succeeds again."""
         problem, self._problem = self._problem, None
-        if problem is None or self._is_told:
+        if problem is None or self._is_reported:
             return None
-        self._is_told = True
+        self._is_reported = True
         return problem
 
     def write_all(self) -> None:
-        """Return when everything is on the disk, or has failed: what waits, what is held, what a thread is at."""
+        """Return when everything queued, held or being written by another thread is on disk, or has failed."""
         with self._writing:
             with self._lock:
                 self._waiting, self._held = {**self._held, **self._waiting}, {}
             while (chat := self._next()) is not None:
                 try:
                     self._store.save(chat)
-                    self._is_told = False
+                    self._is_reported = False
                 except (OSError, ValueError) as error:
                     self._problem = error
                     with self._lock:

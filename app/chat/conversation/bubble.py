@@ -1,4 +1,4 @@
-"""One message in a rounded box that is as large as its text, and grows while the text streams in."""
+"""A message bubble, as large as its text; it grows while the text streams in."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QVBoxLayout, QWidg
 from app.kit.theme import ThemeProvider
 
 _PAD_X, _PAD_Y = 14, 9
-_MOST_IN_PIECE = 3000
-"""Characters. Qt lays a text out anew with all that it has when some are added: a long one streams into pieces."""
-_MOST_SHOWN = 100_000
-"""Characters of one message on screen: more take Qt seconds."""
+_MAX_BLOCK_CHARACTERS = 3000
+"""Characters. Qt lays out the whole text again after each insertion, so a long one streams into several widgets."""
+_MAX_SHOWN_CHARACTERS = 100_000
+"""Characters of one message on screen: Qt needs seconds for more."""
 
 
 class Bubble(QWidget):
-    """A message. `mine`: the user's own, in a soft colour. `lead`: what stands before the text, in a strong one."""
+    """A message bubble. `mine`: a user message, in a soft colour. `lead`: text shown before it, in the accent colour."""
 
     def __init__(
         self, theme: ThemeProvider, *, mine: bool, text: str = "", lead: str = "", parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
         self._theme, self._mine, self._lead = theme, mine, lead
-        self._widest = 400
+        self._max_width = 400
         self._parts: list[str] = []
-        self.pieces: list[_Text] = []
+        self.blocks: list[_Text] = []
         self._other: QWidget | None = None
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(_PAD_X, _PAD_Y, _PAD_X, _PAD_Y)
@@ -44,88 +44,88 @@ class Bubble(QWidget):
     def set_text(self, text: str) -> None:
         """Show `text` instead, after the lead."""
         self._parts = [text]
-        for piece in self.pieces[1:]:
-            self._layout.removeWidget(piece)
-            piece.deleteLater()
-        del self.pieces[1:]
-        if not self.pieces:
-            self._add_piece()
-        self.pieces[0].clear()
-        cursor, look = QTextCursor(self.pieces[0].document()), QTextCharFormat()
+        for block_view in self.blocks[1:]:
+            self._layout.removeWidget(block_view)
+            block_view.deleteLater()
+        del self.blocks[1:]
+        if not self.blocks:
+            self._add_block()
+        self.blocks[0].clear()
+        cursor, char_format = QTextCursor(self.blocks[0].document()), QTextCharFormat()
         if self._lead:
-            look.setForeground(self._theme.theme.color("accent"))
-            cursor.insertText(self._lead, look)
-        shown = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN]
+            char_format.setForeground(self._theme.theme.color("accent"))
+            cursor.insertText(self._lead, char_format)
+        shown = text if len(text) <= _MAX_SHOWN_CHARACTERS else text[:_MAX_SHOWN_CHARACTERS]
         cursor.insertText(shown, QTextCharFormat())
         if len(shown) < len(text):
-            look.setForeground(self._theme.theme.color("muted"))
+            char_format.setForeground(self._theme.theme.color("muted"))
             cursor.insertText(
-                f"\n… and {len(text) - len(shown):,} more characters: copy the message to read them.", look
+                f"\n… and {len(text) - len(shown):,} more characters: copy the message to read them.", char_format
             )
         self._fit()
 
     def append(self, text: str) -> None:
-        """Add `text` at the end; what that costs does not grow with the message."""
+        """Add `text` at the end, in time independent of the message's length."""
         self._parts.append(text)
-        self.pieces[-1].add(text)
+        self.blocks[-1].add(text)
         self._fit_last()
-        while self._is_wrapped and (rest := self.pieces[-1].take_last_line(_MOST_IN_PIECE)) is not None:
+        while self._is_wrapped and (rest := self.blocks[-1].take_last_line(_MAX_BLOCK_CHARACTERS)) is not None:
             self._fit_last()
-            self._add_piece().add(rest)
+            self._add_block().add(rest)
             self._fit_last()
 
     def settle(self) -> None:
-        """The message is complete: make it one text, through which one can select."""
-        if len(self.pieces) > 1:
+        """The message is complete: make it one widget, so that all of it can be selected."""
+        if len(self.blocks) > 1:
             self.set_text(self.text)
 
     def show_instead(self, widget: QWidget | None) -> None:
-        """Show another widget, as high as it wants to be, in the place of the text; None: the text again."""
+        """Show another widget instead of the text; None: the text again."""
         if self._other is not None and self._other is not widget:
             self._layout.removeWidget(self._other)
             self._other.hide()
             self._other.deleteLater()
         self._other = widget
-        for piece in self.pieces:
-            piece.setVisible(widget is None)
+        for block_view in self.blocks:
+            block_view.setVisible(widget is None)
         if widget is not None:
             self._layout.addWidget(widget)
             widget.show()
         self._take_size()
 
-    def set_widest(self, pixels: int) -> None:
-        """Be at most `pixels` wide."""
-        if pixels != self._widest:
-            self._widest = pixels
+    def set_max_width(self, pixels: int) -> None:
+        """Set the maximum width in pixels."""
+        if pixels != self._max_width:
+            self._max_width = pixels
             self._fit()
 
-    def _add_piece(self) -> _Text:
-        piece = _Text()
-        piece.setAccessibleName("Your message" if self._mine else "The model's reply")
-        self.pieces.append(piece)
-        self._layout.addWidget(piece)
-        piece.setVisible(self._other is None)
-        return piece
+    def _add_block(self) -> _Text:
+        block_view = _Text()
+        block_view.setAccessibleName("Your message" if self._mine else "The model's reply")
+        self.blocks.append(block_view)
+        self._layout.addWidget(block_view)
+        block_view.setVisible(self._other is None)
+        return block_view
 
     @property
     def _is_wrapped(self) -> bool:
-        return self.pieces[0].width() == self._widest - 2 * _PAD_X
+        return self.blocks[0].width() == self._max_width - 2 * _PAD_X
 
     def _fit(self) -> None:
-        for piece in self.pieces:
-            piece.fit(self._widest - 2 * _PAD_X, whole=len(self.pieces) > 1)
+        for block_view in self.blocks:
+            block_view.fit(self._max_width - 2 * _PAD_X, whole=len(self.blocks) > 1)
         self._take_size()
 
     def _fit_last(self) -> None:
-        self.pieces[-1].fit(self._widest - 2 * _PAD_X, whole=self._is_wrapped)
+        self.blocks[-1].fit(self._max_width - 2 * _PAD_X, whole=self._is_wrapped)
         self._take_size()
 
     def _take_size(self) -> None:
         if self._other is None:
-            width = max(piece.width() for piece in self.pieces)
-            height = sum(piece.height() for piece in self.pieces)
+            width = max(block_view.width() for block_view in self.blocks)
+            height = sum(block_view.height() for block_view in self.blocks)
         else:
-            width, narrow = self._widest - 2 * _PAD_X, self._other.sizeHint().width()
+            width, narrow = self._max_width - 2 * _PAD_X, self._other.sizeHint().width()
             height = self._other.heightForWidth(width)
             if narrow < width and self._other.heightForWidth(narrow) == height:
                 width = narrow
@@ -133,7 +133,7 @@ class Bubble(QWidget):
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.LayoutRequest and self._other is not None:
-            self._take_size()  # it may want to be higher, with another text size for instance
+            self._take_size()  # its height may have changed, for instance with the text size
         return super().event(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -151,7 +151,7 @@ class Bubble(QWidget):
 
 
 class _Text(QTextEdit):
-    """Text to read and copy: no frame, no scroll bars, no background of its own."""
+    """Read-only text without frame, scroll bars and background."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,13 +170,13 @@ class _Text(QTextEdit):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
 
     def add(self, text: str) -> None:
-        """One insert at the end, whatever its length."""
+        """Insert text at the end."""
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(text, QTextCharFormat())
 
     def fit(self, widest: int, *, whole: bool) -> None:
-        """Be as large as the text in lines of at most `widest` pixels; `whole`: exactly so wide."""
+        """Resize to the text, wrapped at `widest` pixels; `whole`: exactly that wide."""
         document, width = self.document(), widest
         if not whole:
             document.setTextWidth(-1)
@@ -184,21 +184,21 @@ class _Text(QTextEdit):
         document.setTextWidth(width)
         self.setFixedSize(width, math.ceil(document.size().height()))
 
-    def take_last_line(self, most: int) -> str | None:
-        """Where it has more than so many characters: take its last line on screen off, and return that."""
+    def take_last_line(self, max_characters: int) -> str | None:
+        """If it has more than `max_characters`: remove its last line on screen and return it."""
         document = self.document()
-        if document.characterCount() <= most:
+        if document.characterCount() <= max_characters:
             return None
         block = document.lastBlock()
         lines = block.layout()
-        place = block.position() + (lines.lineAt(lines.lineCount() - 1).textStart() if lines.lineCount() else 0)
-        if not place:
+        position = block.position() + (lines.lineAt(lines.lineCount() - 1).textStart() if lines.lineCount() else 0)
+        if not position:
             return None
         cursor = QTextCursor(document)
-        cursor.setPosition(place)
+        cursor.setPosition(position)
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         rest = cursor.selectedText().replace("\u2029", "\n")
         cursor.removeSelectedText()
-        if place == block.position():
-            cursor.deletePreviousChar()  # the line break: the next piece begins a line by itself
+        if position == block.position():
+            cursor.deletePreviousChar()  # the line break: the next block starts on a new line anyway
         return rest

@@ -1,4 +1,4 @@
-"""The conversations of the library: found by their words, opened, renamed, copied, deleted, exported and imported."""
+"""The list of saved conversations: search, open, rename, copy, delete, export and import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PySide6.QtCore import QModelIndex, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QFrame, QInputDialog, QLineEdit, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
-from app.chat.archive.index import ChatLine
+from app.chat.archive.index import ChatEntry
 from app.chat.archive.message_tree import Chat
 from app.chat.conversation.conversation import Conversation
 from app.kit.basics import EmptyState, button, row
@@ -18,26 +18,26 @@ from app.kit.theme import SPACE, ThemeProvider
 from models.number_words import date_words
 
 _NARROWEST = 200
-"""Pixels, in which a name can still be told from another."""
-_FILTERS = {"json": "Whole conversation (*.json)", "md": "What is shown, as Markdown (*.md)"}
+"""Pixels: names are still recognisable at this width."""
+_FILTERS = {"json": "Whole conversation (*.json)", "md": "Visible messages as Markdown (*.md)"}
 
 
 class ChatList(QFrame):
-    """The chats in a card, with a search above them. Opening another one stops the reply that is being written.
+    """The chats in a card, with a search field above. Opening another one stops the reply that is being written.
 
     Signals:
-        listed(): what the list shows is up to date.
+        listed(): the list is up to date.
     """
 
     listed = Signal()
 
-    def __init__(self, talk: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, conversation: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._talk = talk
+        self._conversation = conversation
         self.setProperty("role", "card")
         self.list = ItemList("Chats", theme, can_rename=True, has_folders=True)
         self.new = button("New chat", theme, self.new_chat, icon="plus", tip="Start an empty conversation (Ctrl+N)")
-        self.take = button("", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…")
+        self.import_button = button("", theme, self._ask_import, icon="download-simple", role="quiet-icon", tip="Import a chat…")
         self.more = button(
             "", theme, icon="dots-three", role="quiet-icon", tip="Rename, copy, export or delete this chat"
         )
@@ -45,14 +45,14 @@ class ChatList(QFrame):
         self.search.setPlaceholderText("Search chats")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search chats")
-        self.search.setToolTip("Chats with all these words in their name or in anything that was said (Ctrl+F)")
+        self.search.setToolTip("Find chats with all these words in their name or messages (Ctrl+F)")
         self._pages = QStackedWidget()
-        self._none = EmptyState("No chats yet", "What you say is kept here.")
-        clear = button("Show all chats", theme, self.search.clear, role="link", tip="Empty the search")
-        self.no_match = EmptyState("Nothing found", "No chat has all these words.", clear)
+        self._none = EmptyState("No chats yet", "Your conversations are saved here.")
+        clear = button("Show all chats", theme, self.search.clear, role="link", tip="Clear the search")
+        self.no_match = EmptyState("Nothing found", "No chat contains all these words.", clear)
         for page in (self.list, self._none, self.no_match):
             self._pages.addWidget(page)
-        top = row(self.new, self.take, self.more, spacing=2)
+        top = row(self.new, self.import_button, self.more, spacing=2)
         top.setStretch(0, 1)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
@@ -64,12 +64,12 @@ class ChatList(QFrame):
         self.refresh()
 
     def _connect(self) -> None:
-        talk, shelf, chats = self._talk, self._talk.shelf, self.list
+        conversation, chat_library, chats = self._conversation, self._conversation.chat_library, self.list
         chats.chosen.connect(self._on_chosen)
         chats.rename_asked.connect(self._ask_name)
-        chats.duplicate_asked.connect(shelf.duplicate)
-        chats.delete_asked.connect(lambda id: talk.when_free(lambda: talk.delete(id)))
-        chats.reveal_asked.connect(lambda id: reveal(shelf.store.path(id).parent))
+        chats.duplicate_asked.connect(chat_library.duplicate)
+        chats.delete_asked.connect(lambda id: conversation.when_free(lambda: conversation.delete(id)))
+        chats.reveal_asked.connect(lambda id: reveal(chat_library.store.path(id).parent))
         chats.doubleClicked.connect(self._on_double_clicked)
         for ending, words in (("json", "Export as JSON…"), ("md", "Export as Markdown…")):
             action = QAction(words, chats)
@@ -79,10 +79,10 @@ class ChatList(QFrame):
         menu.addActions(chats.actions())
         self.more.setMenu(menu)
         self.search.textChanged.connect(self.refresh)
-        shelf.changed.connect(self.refresh)
-        shelf.found.connect(self._on_found)
-        shelf.imported.connect(lambda chat: talk.when_free(lambda: talk.open(chat)))
-        talk.chat_changed.connect(self._show_current)
+        chat_library.changed.connect(self.refresh)
+        chat_library.found.connect(self._on_found)
+        chat_library.imported.connect(lambda chat: conversation.when_free(lambda: conversation.open(chat)))
+        conversation.chat_changed.connect(self._show_current)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self._focus_search)
         find.setContext(Qt.ShortcutContext.WindowShortcut)
 
@@ -93,12 +93,12 @@ class ChatList(QFrame):
 
     @Slot()
     def refresh(self) -> None:
-        """Look for the chats again."""
-        self._talk.shelf.find(self.search.text())
+        """Search the chats again."""
+        self._conversation.chat_library.find(self.search.text())
 
     @Slot(object)
-    def _on_found(self, lines: tuple[ChatLine, ...]) -> None:
-        self.list.set_items([_item(line) for line in lines], self._talk.chat.id)
+    def _on_found(self, lines: tuple[ChatEntry, ...]) -> None:
+        self.list.set_items([_item(line) for line in lines], self._conversation.chat.id)
         self._show_current()
         searching = bool(self.search.text().split())
         self._pages.setCurrentWidget(self.list if lines else self.no_match if searching else self._none)
@@ -106,7 +106,7 @@ class ChatList(QFrame):
 
     @Slot()
     def _show_current(self) -> None:
-        self.list.select(self._talk.chat.id)
+        self.list.select(self._conversation.chat.id)
         self.more.setEnabled(bool(self.list.current_key))
 
     @Slot()
@@ -118,13 +118,13 @@ class ChatList(QFrame):
 
     @Slot()
     def new_chat(self) -> None:
-        """Start an empty conversation; the one before is kept."""
-        self._talk.when_free(lambda: self._talk.open(Chat(prompting=self._talk.chat.prompting)))
+        """Start an empty conversation; the current one stays saved."""
+        self._conversation.when_free(lambda: self._conversation.open(Chat(prompting=self._conversation.chat.prompting)))
 
     @Slot(str)
     def _on_chosen(self, chat_id: str) -> None:
-        if chat_id != self._talk.chat.id:
-            self._talk.open_saved(chat_id)
+        if chat_id != self._conversation.chat.id:
+            self._conversation.open_saved(chat_id)
 
     @Slot(QModelIndex)
     def _on_double_clicked(self, index: QModelIndex) -> None:
@@ -137,7 +137,7 @@ class ChatList(QFrame):
             return
         name, agreed = QInputDialog.getText(self, "Rename chat", "Name", text=item.name)
         if agreed:
-            self._talk.rename(chat_id, name)
+            self._conversation.rename(chat_id, name)
 
     def _ask_export(self, ending: str) -> None:
         item = self.list.item_of(self.list.current_key)
@@ -145,16 +145,16 @@ class ChatList(QFrame):
             return
         path = ask_where_to_save(self, "Export chat", item.name, ending, _FILTERS[ending])
         if path is not None:
-            self._talk.shelf.export(item.key, path)
+            self._conversation.chat_library.export(item.key, path)
 
     @Slot()
     def _ask_import(self) -> None:
         file, _ = QFileDialog.getOpenFileName(self, "Import a chat", "", "Chats (*.json)")
         if file:
-            self._talk.shelf.import_file(Path(file))
+            self._conversation.chat_library.import_file(Path(file))
 
 
-def _item(line: ChatLine) -> Item:
+def _item(line: ChatEntry) -> Item:
     if line.problem:
         return Item(line.id, line.title, "", problem=line.problem, brief="Cannot be read")
     return Item(line.id, line.title, date_words(line.latest))

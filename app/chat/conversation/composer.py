@@ -1,4 +1,4 @@
-"""Where one writes: Enter sends, Shift+Enter makes a new line, and the button stops a reply that is being written."""
+"""The message field: Enter sends, Shift+Enter makes a new line, and the button stops a reply that is being written."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Composer(QWidget):
     """A text field that grows with its text, beside a button that is Send or Stop.
 
     Signals:
-        sent(text): the user sends this text; the field is empty then.
-        stop_asked(): the user wants the reply to end.
-        edit_asked(): Up was pressed in the empty field: the last message is to be edited.
+        sent(text): the user sends this text; the field has been cleared.
+        stop_requested(): the user wants to stop the reply.
+        edit_requested(): Up was pressed in the empty field, to edit the last message.
     """
 
     sent = Signal(str)
-    stop_asked = Signal()
-    edit_asked = Signal()
+    stop_requested = Signal()
+    edit_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,13 +36,13 @@ class Composer(QWidget):
         self.problem = label("", "error", wrap=True)
         self.problem.hide()
         self.send = button("Send", theme, self._send, icon="paper-plane-right", role="primary")
-        self.stop = button("Stop", theme, self.stop_asked.emit, icon="stop", tip="End the reply here (Esc)")
+        self.stop = button("Stop", theme, self.stop_requested.emit, icon="stop", tip="Stop the reply (Esc)")
         self.stop.setShortcut(Qt.Key.Key_Escape)
         line = row(self.field)
         line.setStretch(0, 1)
         for widget in (self.send, self.stop):
             widget.setMinimumHeight(self.field.height())
-            widget.setMinimumWidth(self.send.sizeHint().width())  # they take turns
+            widget.setMinimumWidth(self.send.sizeHint().width())  # only one of the two is shown
             line.addWidget(widget, 0, Qt.AlignmentFlag.AlignBottom)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -52,14 +52,14 @@ class Composer(QWidget):
         self.set_state(can_send=False, replying=False)
 
     def set_state(self, *, can_send: bool, replying: bool, why_not: str = "") -> None:
-        """Whether there is a model to send to, else why not; and whether it is writing."""
+        """Whether a message can be sent, else why not; and whether a reply is being written."""
         self._can_send, self._replying, self._why_not = can_send, replying, why_not
         self.send.setVisible(not replying)
         self.stop.setVisible(replying)
         self._show_state()
 
     def set_hint(self, text: str) -> None:
-        """What the empty field says."""
+        """Set the placeholder text."""
         self.field.setPlaceholderText(text)
 
     def _show_state(self) -> None:
@@ -93,6 +93,6 @@ class Composer(QWidget):
             and event.key() == Qt.Key.Key_Up
             and self.field.document().isEmpty()
         ):
-            self.edit_asked.emit()
+            self.edit_requested.emit()
             return True
         return super().eventFilter(watched, event)

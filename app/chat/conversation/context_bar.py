@@ -1,4 +1,4 @@
-"""How much of the context is used, by what, and what happens when it is full."""
+"""How much of the context window is used, by what, and what happens when it is full."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Slot
 from PySide6.QtGui import QHelpEvent, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
-from app.chat.conversation.next_prompt import NextPrompt, Outlook
+from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
 from app.kit.basics import set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import ThemeProvider
@@ -17,8 +17,8 @@ from models.number_words import counted
 _BAR = 8
 
 
-class Part(NamedTuple):
-    """A share of the context: what it is, its colour's role in the theme, and its tokens."""
+class ContextSegment(NamedTuple):
+    """A segment of the context: its name, its colour's role in the theme, and its number of tokens."""
 
     name: str
     role: str
@@ -26,7 +26,7 @@ class Part(NamedTuple):
 
 
 class ContextBar(QWidget):
-    """A bar of the context's parts, and below it the numbers in words."""
+    """A segmented bar of the context, with a sentence below it."""
 
     def __init__(self, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,16 +44,16 @@ class ContextBar(QWidget):
         self._follow()
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def segments(self) -> tuple[ContextSegment, ...]:
         """What the bar shows."""
-        return self.bar.parts
+        return self.bar.segments
 
     @Slot()
     def _follow(self) -> None:
-        outlook, failure = self._next.outlook, self._next.failure
-        self.bar.show_parts(() if outlook is None else _parts(outlook), _length(outlook))
-        if outlook is not None:
-            text, warns = _words(outlook, self._next.prompting.when_full)
+        preview, failure = self._next.preview, self._next.failure
+        self.bar.show_segments(() if preview is None else _segments(preview), _length(preview))
+        if preview is not None:
+            text, warns = _describe(preview, self._next.prompting.when_full)
         else:
             text, warns = (failure.sentence if failure is not None else "No model is open"), failure is not None
         self.words.setText(text)
@@ -63,33 +63,33 @@ class ContextBar(QWidget):
         self.setAccessibleDescription(text)
 
 
-def _length(outlook: Outlook | None) -> int:
-    return 1 if outlook is None else max(outlook.given.context_length, len(outlook.given.ids))
+def _length(preview: PromptPreview | None) -> int:
+    return 1 if preview is None else max(preview.fitted.context_length, len(preview.fitted.ids))
 
 
-def _parts(outlook: Outlook) -> tuple[Part, ...]:
-    given = outlook.given
-    between = len(given.ids) - outlook.n_system - outlook.n_written
+def _segments(preview: PromptPreview) -> tuple[ContextSegment, ...]:
+    fitted = preview.fitted
+    between = len(fitted.ids) - preview.n_system - preview.n_draft
     return (
-        Part("System prompt", "key", outlook.n_system),
-        Part("Conversation", "value", between),
-        Part("What you are writing", "query", outlook.n_written),
-        Part("Free for the reply", "sunken", max(given.context_length - len(given.ids), 0)),
+        ContextSegment("System prompt", "key", preview.n_system),
+        ContextSegment("Conversation", "value", between),
+        ContextSegment("Your draft", "query", preview.n_draft),
+        ContextSegment("Free for the reply", "sunken", max(fitted.context_length - len(fitted.ids), 0)),
     )
 
 
-def _words(outlook: Outlook, when_full: str) -> tuple[str, bool]:
-    """What there is to say, and whether it is a warning."""
-    given = outlook.given
-    n, length, n_left = len(given.ids), given.context_length, given.n_left_out
+def _describe(preview: PromptPreview, when_full: str) -> tuple[str, bool]:
+    """The sentence below the bar, and whether it is a warning."""
+    fitted = preview.fitted
+    n, length, n_left = len(fitted.ids), fitted.context_length, fitted.n_left_out
     used = f"{n:,} of {length:,} tokens"
-    if outlook.too_long:
-        too_long = "the system prompt" if outlook.n_system >= length else "the newest message"
+    if preview.too_long:
+        too_long = "the system prompt" if preview.n_system >= length else "the newest message"
         return f"{used}: {too_long} is longer than the context. Shorten it.", True
     if n_left:
         oldest = "the oldest message" if n_left == 1 else f"the oldest {n_left} messages"
         if when_full == "stop":
-            return f"The context is full ({len(outlook.whole.ids):,} of {length:,} tokens): nothing can be sent.", True
+            return f"The context is full ({len(preview.full.ids):,} of {length:,} tokens): nothing can be sent.", True
         if when_full == "summarise":
             return f"{used}. The context is full: the model first summarises {oldest}.", True
         return f"{used}. The context is full: {oldest} {'is' if n_left == 1 else 'are'} left out.", True
@@ -97,21 +97,21 @@ def _words(outlook: Outlook, when_full: str) -> tuple[str, bool]:
 
 
 class _Bar(QWidget):
-    """The parts side by side; a line shows where the reply's quarter begins."""
+    """The segments side by side; a line marks the quarter that is kept for the reply."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         super().__init__()
         self._theme = theme
-        self.parts: tuple[Part, ...] = ()
+        self.segments: tuple[ContextSegment, ...] = ()
         self._length = 1
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Context used")
         theme.theme_changed.connect(self.update)
 
-    def show_parts(self, parts: tuple[Part, ...], length: int) -> None:
-        """Show parts of a context of so many tokens."""
-        self.parts, self._length = parts, length
-        self.setAccessibleDescription(", ".join(f"{part.name} {part.n_tokens:,}" for part in parts))
+    def show_segments(self, segments: tuple[ContextSegment, ...], length: int) -> None:
+        """Show the segments of a context of `length` tokens."""
+        self.segments, self._length = segments, length
+        self.setAccessibleDescription(", ".join(f"{segment.name} {segment.n_tokens:,}" for segment in segments))
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -126,17 +126,17 @@ class _Bar(QWidget):
         painter.setClipPath(clip)
         painter.fillRect(track, colors.color("border"))
         x = 0.0
-        for part in self.parts:
-            width = self.width() * part.n_tokens / self._length
-            if part.n_tokens and part.role != "sunken":
-                painter.fillRect(QRectF(x, 0, max(width, 1.0), _BAR), colors.color(part.role, 0.85))
+        for segment in self.segments:
+            width = self.width() * segment.n_tokens / self._length
+            if segment.n_tokens and segment.role != "sunken":
+                painter.fillRect(QRectF(x, 0, max(width, 1.0), _BAR), colors.color(segment.role, 0.85))
             x += width
         painter.fillRect(QRectF(self.width() * 0.75, 0, 1, _BAR), colors.color("border_strong"))
         painter.end()
 
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            lines = [f"{part.name}: {counted(part.n_tokens, 'token')}" for part in self.parts]
+            lines = [f"{segment.name}: {counted(segment.n_tokens, 'token')}" for segment in self.segments]
             lines.append("A quarter of the context, right of the line, is kept free for the reply.")
             QToolTip.showText(event.globalPos(), "\n".join(lines), self)
             return True

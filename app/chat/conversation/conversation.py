@@ -1,4 +1,4 @@
-"""The conversation that is held: its messages, the reply that is being written, and its file. No widgets."""
+"""The open conversation: its messages, the reply that is being written, and its file. No widgets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
-from app.chat.archive.message_tree import Chat, DrawnToken, Made, Message
-from app.chat.archive.shelf import ChatShelf
+from app.chat.archive.chat_library import ChatLibrary
+from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from app.chat.conversation.reply_recorder import ReplyRecorder
 from app.session.chat_model import ChatModel
 from app.session.session import Session
-from models.chat.prompting import Prompting
+from models.chat.prompting import PromptSettings
 from models.events import Event, Phase, Progress
 from models.inference.reply import ReplyStarted
 from models.settings.sampling_config import SamplingConfig
@@ -21,78 +21,78 @@ _SAVE_EVERY_MS = 1000
 
 
 class Conversation(QObject):
-    """One chat at a time, kept on disk at each message and every second of a long reply.
+    """One chat at a time, saved at each message and every second during a long reply.
 
     Signals:
         chat_changed(): another conversation is open.
-        path_changed(): other messages of it are shown, or one more.
-        reply_began(message): this reply, still empty, is being written.
-        reply_waits(words): what is done before the reply can go on.
-        reply_grew(text): the reply goes on with this.
-        reply_ended(message): the reply as it is kept; None where none came.
+        path_changed(): the shown messages have changed.
+        reply_started(message): a reply, still empty, has been requested.
+        reply_progressed(text): what is done before the reply can start, such as reading a long prompt.
+        reply_appended(text): more text of the reply.
+        reply_ended(message): the reply as it was saved; None where there was none.
     """
 
     chat_changed = Signal()
     path_changed = Signal()
-    reply_began = Signal(object)
-    reply_waits = Signal(str)
-    reply_grew = Signal(str)
+    reply_started = Signal(object)
+    reply_progressed = Signal(str)
+    reply_appended = Signal(str)
     reply_ended = Signal(object)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.shelf = ChatShelf(session, self)
-        self.shelf.opened.connect(lambda chat: self.when_free(lambda: self.open(chat)))
+        self.chat_library = ChatLibrary(session, self)
+        self.chat_library.opened.connect(lambda chat: self.when_free(lambda: self.open(chat)))
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
-        """Asked for the settings of each reply, its seed among them."""
+        """Called for the settings of each reply, including its seed."""
         self.chat = Chat()
         self._recorder: ReplyRecorder | None = None
-        self._waits_for = "Reading"
-        self._keep = QTimer(self, interval=_SAVE_EVERY_MS)
-        self._keep.timeout.connect(self._keep_partial)
-        session.chat.events_came.connect(self._on_events)
+        self._phase = "Reading"
+        self._save_timer = QTimer(self, interval=_SAVE_EVERY_MS)
+        self._save_timer.timeout.connect(self._save_partial)
+        session.chat.events_received.connect(self._on_events)
         session.chat.reply_ended.connect(self._on_reply_ended)
 
     # -- Which conversation --------------------------------------------------------------------------------------------
 
     def open(self, chat: Chat) -> None:
-        """Hold this conversation from now on."""
+        """Make this the open conversation."""
         assert self._recorder is None
-        self.shelf.cancel_opening()
+        self.chat_library.cancel_opening()
         self.chat = chat
         self.chat_changed.emit()
 
     def open_saved(self, chat_id: str) -> None:
-        """Hold a conversation of the library as soon as it has been read; one that cannot be is told of."""
-        self.shelf.open(chat_id)
+        """Open a conversation of the library as soon as it has been read; failures are reported."""
+        self.chat_library.open(chat_id)
 
     def rename(self, chat_id: str, name: str) -> None:
-        """Call a conversation of the library, or this one, `name`."""
-        self.shelf.rename(chat_id, name)
+        """Rename a conversation of the library, or this one."""
+        self.chat_library.rename(chat_id, name)
         if chat_id == self.chat.id:
             self.chat = self.chat.called(name)
 
     def delete(self, chat_id: str) -> None:
-        """Move a conversation of the library to the trash; where it is this one, an empty one takes its place."""
-        self.shelf.delete(chat_id)
+        """Move a conversation to the trash; if it is the open one, an empty one takes its place."""
+        self.chat_library.delete(chat_id)
         if chat_id == self.chat.id:
             self.open(Chat())
 
-    def set_prompting(self, prompting: Prompting) -> None:
-        """Make the prompts of this conversation in another way from now on."""
+    def set_prompting(self, prompting: PromptSettings) -> None:
+        """Change how prompts are built in this conversation."""
         if prompting != self.chat.prompting:
             self.chat = dataclasses.replace(self.chat, prompting=prompting)
             if self.chat.messages:
-                self.shelf.save(self.chat)
+                self.chat_library.save(self.chat)
 
     def when_free(self, action: Callable[[], None]) -> None:
-        """Do `action` now; a reply that is being written is stopped before."""
+        """Stop the reply that is being written, if any, and do `action`."""
         if self._recorder is not None:
             self._session.chat.stop()
         action()
 
-    # -- What is said --------------------------------------------------------------------------------------------------
+    # -- Messages ------------------------------------------------------------------------------------------------------
 
     @property
     def writing(self) -> str:
@@ -101,7 +101,7 @@ class Conversation(QObject):
 
     @property
     def shown(self) -> tuple[Message, ...]:
-        """The messages that are shown, the reply that is being written among them."""
+        """The shown messages, including the reply that is being written."""
         if self._recorder is None:
             return self.chat.path
         reply = self._recorder.message()
@@ -109,26 +109,26 @@ class Conversation(QObject):
 
     @property
     def progress(self) -> tuple[int, float]:
-        """How many tokens of the reply that is being written have come, and how many a second."""
+        """Tokens of the reply so far, and tokens per second."""
         return (0, 0.0) if self._recorder is None else self._recorder.progress
 
     @property
     def can_reply(self) -> bool:
-        """Whether a reply can be asked for now."""
+        """Whether a reply can be requested now."""
         return self._session.chat.state == "ready" and self._recorder is None
 
-    def can_go_on(self, message: Message) -> bool:
-        """Whether the open model is the one that began a reply: its tokens mean nothing to another."""
-        made, model = message.made, self._session.chat.model
-        return made is not None and made.can_go_on and model is not None and made.run_id == model.run_id
+    def can_continue(self, message: Message) -> bool:
+        """Whether a reply was cut short and the open model wrote it: token ids mean nothing to another model."""
+        generation, model = message.generation, self._session.chat.model
+        return generation is not None and generation.can_continue and model is not None and generation.run_id == model.run_id
 
     def say(self, message: Message) -> None:
-        """Add what the user says after all that is shown, and ask for a reply."""
+        """Add a user message to the shown path, and request a reply."""
         leaf = self.chat.leaf
         self._ask(dataclasses.replace(message, parent=leaf.id if leaf is not None else ""))
 
     def edit(self, message_id: str, text: str) -> None:
-        """Another version of a message, beside it: the user's is sent, a reply stands as the user wrote it."""
+        """Add an edited version of a message: a user message is sent, a reply is kept as the user wrote it."""
         old = self.chat.message(message_id)
         if old.is_reply:
             self._add(Message(parent=old.parent, role=old.role, content=text, edited=True))
@@ -136,69 +136,69 @@ class Conversation(QObject):
             self._ask(Message(parent=old.parent, content=text, fresh=old.fresh))
 
     def retry(self, message_id: str) -> None:
-        """Another reply, to a message of the user's or to the one that this reply is to."""
+        """Request another reply to a user message, or to the one that this reply answers."""
         message = self.chat.message(message_id)
         self._reply(message.parent if message.is_reply else message_id, self.draw())
 
-    def go_on(self, message_id: str) -> None:
-        """Go on with a reply that was cut short: a version beside it begins with its tokens."""
-        made = self.chat.message(message_id).made
-        assert made is not None
-        self._go_on_from(message_id, made.tokens)
+    def continue_reply(self, message_id: str) -> None:
+        """Continue a reply that was cut short, as a new version that begins with its tokens."""
+        generation = self.chat.message(message_id).generation
+        assert generation is not None
+        self._continue_from(message_id, generation.tokens)
 
-    def branch_at(self, message_id: str, n_kept: int, token_id: int) -> None:
-        """A reply beside this one that begins with its first tokens and the given one, and goes on from there."""
-        made = self.chat.message(message_id).made
-        assert made is not None
-        entropy = made.tokens[n_kept].entropy if n_kept < len(made.tokens) else None  # of the same distribution
-        self._go_on_from(message_id, (*made.tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
+    def branch_from_token(self, message_id: str, n_kept: int, token_id: int) -> None:
+        """Write another version of a reply that keeps its first `n_kept` tokens and continues with the given token."""
+        generation = self.chat.message(message_id).generation
+        assert generation is not None
+        entropy = generation.tokens[n_kept].entropy if n_kept < len(generation.tokens) else None  # the same distribution
+        self._continue_from(message_id, (*generation.tokens[:n_kept], DrawnToken(token_id, entropy=entropy)))
 
     def show(self, message_id: str) -> None:
         """Show another version of a message, or one that is not on the shown path."""
         if self._recorder is None and message_id in self.chat:
             self.chat = self.chat.showing(message_id)
-            self.shelf.save(self.chat)
+            self.chat_library.save(self.chat)
             self.path_changed.emit()
 
     def _add(self, message: Message) -> None:
         self.chat = self.chat.with_message(message)
-        self.shelf.save(self.chat)
+        self.chat_library.save(self.chat)
         self.path_changed.emit()
 
     def _ask(self, message: Message) -> None:
         model = self._model
         self.chat = dataclasses.replace(self.chat, run_id=model.run_id)
-        self._add(dataclasses.replace(message, goes_on=model.mode == "text"))
+        self._add(dataclasses.replace(message, is_completion=model.mode == "text"))
         self._reply(message.id, self.draw())
 
-    def _go_on_from(self, message_id: str, begun: Sequence[DrawnToken]) -> None:
-        """With the seed that it had: where nothing else was changed, that gives what would have come."""
+    def _continue_from(self, message_id: str, prefix: Sequence[DrawnToken]) -> None:
+        """Reuse the reply's seed: with the same settings this gives exactly what would have followed."""
         message = self.chat.message(message_id)
-        assert message.made is not None
-        self._reply(message.parent, dataclasses.replace(self.draw(), seed=message.made.seed), begun)
+        assert message.generation is not None
+        self._reply(message.parent, dataclasses.replace(self.draw(), seed=message.generation.seed), prefix)
 
-    def _reply(self, message_id: str, sampling: SamplingConfig, begun: Sequence[DrawnToken] = ()) -> None:
-        """Ask for a reply to a message of the user's."""
+    def _reply(self, message_id: str, sampling: SamplingConfig, prefix: Sequence[DrawnToken] = ()) -> None:
+        """Request a reply to a user message."""
         assert self._recorder is None
-        model, asked = self._model, self.chat.message(message_id)
-        made = Made(
+        model, prompt = self._model, self.chat.message(message_id)
+        generation = GenerationInfo(
             model=model.name,
             run_id=model.run_id,
             step=model.step,
             seed=sampling.seed,
             sampling=sampling,
-            tokens=tuple(begun),
-            n_begun=len(begun),
+            tokens=tuple(prefix),
+            n_prefix=len(prefix),
             context_length=model.context_length,
         )
-        reply = Message(parent=message_id, role="assistant", made=made)
-        self._recorder = ReplyRecorder(reply, strip=not asked.goes_on, is_text=model.mode != "fill")
+        reply = Message(parent=message_id, role="assistant", generation=generation)
+        self._recorder = ReplyRecorder(reply, strip=not prompt.is_completion, is_text=model.mode != "fill")
         self.chat = self.chat.showing(message_id)
-        self.reply_began.emit(reply)
-        self._keep.start()
-        said = self.chat.read_for(message_id) if model.is_chat_model else asked.content
-        ids = [token.id for token in begun]
-        if not self._session.chat.send(said, sampling, ids, self.chat.prompting):
+        self.reply_started.emit(reply)
+        self._save_timer.start()
+        messages = self.chat.read_for(message_id) if model.is_chat_model else prompt.content
+        ids = [token.id for token in prefix]
+        if not self._session.chat.send(messages, sampling, ids, self.chat.prompting):
             self._on_reply_ended()
 
     @property
@@ -214,32 +214,32 @@ class Conversation(QObject):
         if self._recorder is not None:
             for event in events:
                 if isinstance(event, Phase):
-                    self._waits_for = event.name
-                    self.reply_waits.emit(f"{event.name} …")
+                    self._phase = event.name
+                    self.reply_progressed.emit(f"{event.name} …")
                 elif isinstance(event, Progress) and event.done:
-                    self.reply_waits.emit(f"{self._waits_for} …  {100 * event.done / event.total:.0f} %")
+                    self.reply_progressed.emit(f"{self._phase} …  {100 * event.done / event.total:.0f} %")
                 elif isinstance(event, ReplyStarted):
-                    self._waits_for = "Reading"
+                    self._phase = "Reading"
             text = self._recorder.take(events)
             if text:
-                self.reply_grew.emit(text)
+                self.reply_appended.emit(text)
 
     @Slot()
-    def _keep_partial(self) -> None:
+    def _save_partial(self) -> None:
         if self._recorder is not None and self._recorder.started:
             self.chat = self.chat.with_message(self._recorder.message())
-            self.shelf.save(self.chat)
+            self.chat_library.save(self.chat)
 
     @Slot()
     def _on_reply_ended(self) -> None:
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
-        self._keep.stop()
+        self._save_timer.stop()
         status = "failed" if self._session.chat.reply_failed else "stopped"
         message = recorder.message(status) if recorder.started else None
         if message is not None:
             self.chat = self.chat.with_message(message)
-            self.shelf.save(self.chat)
+            self.chat_library.save(self.chat)
         self.reply_ended.emit(message)
         self.path_changed.emit()

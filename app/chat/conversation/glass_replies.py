@@ -1,4 +1,4 @@
-"""The glass box in a conversation: its replies as tokens, and the one that the panels beside it look into."""
+"""The glass box in a conversation: replies shown as tokens, and the one that the panels inspect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 
 from PySide6.QtCore import QEvent, QObject, QRect, Slot
 
-from app.chat.archive.message_tree import Made
+from app.chat.archive.message_tree import GenerationInfo
 from app.chat.conversation.conversation import Conversation
 from app.chat.conversation.message_view import MessageView
 from app.chat.conversation.reply_texts import ReplyTexts
@@ -18,27 +18,27 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 
 _MARGIN = 40
-"""Pixels around a token that the keys have led to."""
+"""Pixels kept visible around a token reached by the arrow keys."""
 
 
 class GlassReplies(QObject):
-    """Shows the newest reply, or the one that was clicked, to `focus`; while it is on, replies are shown as tokens.
+    """Gives the newest reply, or the clicked one, to `focus`; while it is on, replies are shown as tokens.
 
-    Only while the conversation is in view: else another page has its own text looked into.
+    Only while the conversation is in view: other pages inspect their own texts.
     """
 
     def __init__(
-        self, session: Session, talk: Conversation, view: ChatView, focus: Focus, theme: ThemeProvider
+        self, session: Session, conversation: Conversation, view: ChatView, focus: Focus, theme: ThemeProvider
     ) -> None:
         super().__init__(view)
-        self._talk, self._view, self._focus, self._theme = talk, view, focus, theme
+        self._conversation, self._view, self._focus, self._theme = conversation, view, focus, theme
         self.texts = ReplyTexts(session, self)
         self.on = False
         self._quantity = ""
         self.tokens: dict[MessageView, tuple[TokenText, ReadText]] = {}
         self._newest: ReadText | None = None
         self._shown: list[ReadText] = []
-        self._looked_into: ReadText | None = None
+        self._inspected: ReadText | None = None
         self._page = view.parentWidget() or view  # in view also while there is no conversation yet
         self._page.installEventFilter(self)
         focus.text_changed.connect(self._on_text)
@@ -62,7 +62,7 @@ class GlassReplies(QObject):
 
     @Slot()
     def _show(self) -> None:
-        if self._talk.writing:
+        if self._conversation.writing:
             return
         old, self.tokens = self.tokens, {}
         newest: ReadText | None = None
@@ -73,42 +73,42 @@ class GlassReplies(QObject):
                 newest = text
                 self._shown.append(text)
             self._show_tokens(view, text, old.get(view))
-        if newest is not self._newest or not any(text is self._looked_into for text in self._shown):
-            self._looked_into = newest
+        if newest is not self._newest or not any(text is self._inspected for text in self._shown):
+            self._inspected = newest
         self._newest = newest
-        self._look()
+        self._update_focus()
 
-    def _look(self) -> None:
+    def _update_focus(self) -> None:
         if self._page.isVisible():
-            self._focus.show(self._looked_into)
+            self._focus.show(self._inspected)
 
     @Slot()
     def _on_text(self) -> None:
-        """One points at the tokens of another reply."""
+        """The user points at the tokens of another reply."""
         if any(text is self._focus.text for text in self._shown):
-            self._looked_into = self._focus.text
+            self._inspected = self._focus.text
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Show:
-            self._look()
+            self._update_focus()
         return False
 
     def _show_tokens(self, view: MessageView, text: ReadText | None, old: tuple[TokenText, ReadText] | None) -> None:
-        made = view.message.made
+        generation = view.message.generation
         tokens, before = old if old is not None else (None, None)
-        if not self.on or text is None or made is None or not made.tokens:
+        if not self.on or text is None or generation is None or not generation.tokens:
             if tokens is not None:
                 view.bubble.show_instead(None)
             return
         if tokens is None:
             tokens = TokenText(self._theme, self._focus)
-            tokens.walked.connect(lambda place, tokens=tokens: self._on_walked(tokens, place))
+            tokens.walked.connect(lambda rect, tokens=tokens: self._on_walked(tokens, rect))
             if self._quantity:
                 tokens.set_quantity(self._quantity)
         self.tokens[view] = tokens, text
         if before is not text:
-            tokens.set_text(text, with_prompt=view.goes_on)
-            _colour(tokens, text, made)
+            tokens.set_text(text, with_prompt=view.is_completion)
+            _colour(tokens, text, generation)
             view.bubble.show_instead(tokens)
 
     @Slot(str)
@@ -119,23 +119,23 @@ class GlassReplies(QObject):
             self._focus.show(text)
 
     @Slot(int, int)
-    def _on_branch_asked(self, place: int, token_id: int) -> None:
+    def _on_branch_asked(self, index: int, token_id: int) -> None:
         for view in self._view.messages:
             text = self.texts.text_of(view.message)
-            if text is not None and text is self._focus.text and place >= text.n_prompt and self._talk.can_reply:
-                self._talk.branch_at(view.message.id, place - text.n_prompt, token_id)
+            if text is not None and text is self._focus.text and index >= text.n_prompt and self._conversation.can_reply:
+                self._conversation.branch_from_token(view.message.id, index - text.n_prompt, token_id)
                 return
 
-    def _on_walked(self, tokens: TokenText, place: QRect) -> None:
+    def _on_walked(self, tokens: TokenText, rect: QRect) -> None:
         page = self._view.widget()
         assert page is not None
-        at = tokens.mapTo(page, place.center())
+        at = tokens.mapTo(page, rect.center())
         self._view.ensureVisible(at.x(), at.y(), 0, _MARGIN)
 
 
-def _colour(tokens: TokenText, text: ReadText, made: Made) -> None:
-    """Give the tokens the values that they were drawn with; one that the user chose has none."""
-    numbered = enumerate(made.tokens, start=text.n_prompt)
+def _colour(tokens: TokenText, text: ReadText, generation: GenerationInfo) -> None:
+    """Give the tokens their probabilities, entropies and ranks; a token chosen by the user has none."""
+    numbered = enumerate(generation.tokens, start=text.n_prompt)
     for known, group in itertools.groupby(numbered, key=lambda item: None not in item[1][1:4]):
         run = list(group)
         if known:

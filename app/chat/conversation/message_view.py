@@ -1,4 +1,4 @@
-"""One message of a conversation: its bubble, what can be done with it, and of a reply how it was made."""
+"""One message of a conversation: its bubble, its buttons, and for a reply how it was generated."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.chat.archive.message_tree import Message
 from app.chat.conversation.bubble import Bubble
 from app.chat.conversation.message_actions import MessageActions
-from app.chat.conversation.reply_words import describe_reply, explain_reply, judge
+from app.chat.conversation.reply_captions import describe_reply, explain_reply, judge
 from app.kit.basics import button, label, row, set_role
 from app.kit.text.growing_field import MOST_CHARACTERS, GrowingField
 from app.kit.theme import SPACE, ThemeProvider
 
-_FRESH = "A new start: the model does not read what is above."
+_FRESH = "New start: the model does not see the messages above."
 _MINE_SHARE, _ITS_SHARE = 0.82, 0.94
 """Of the column's width, at most."""
 
@@ -25,21 +25,21 @@ class MessageView(QWidget):
     """Shows a `Message`; a reply that is being written grows by `append`.
 
     Signals:
-        edited(text): the user wants it so.
+        edited(text): the user has changed it to this.
         pressed(): it was clicked.
-        Those of MessageActions are at `buttons`.
+        Those of MessageActions are on `buttons`.
     """
 
     edited = Signal(str)
     pressed = Signal()
 
     def __init__(
-        self, message: Message, asked: Message | None, theme: ThemeProvider, parent: QWidget | None = None
+        self, message: Message, prompt: Message | None, theme: ThemeProvider, parent: QWidget | None = None
     ) -> None:
-        """`asked`: what a reply is to."""
+        """`prompt`: the message that a reply answers."""
         super().__init__(parent)
-        self.message, self._asked, self._theme = message, asked, theme
-        self.goes_on = asked is not None and asked.goes_on
+        self.message, self._prompt, self._theme = message, prompt, theme
+        self.is_completion = prompt is not None and prompt.is_completion
         self.bubble = Bubble(theme, mine=not message.is_reply, text=message.content, lead=self._lead)
         self.editor: MessageEditor | None = None
         self.buttons = MessageActions(theme, of_reply=message.is_reply)
@@ -65,24 +65,24 @@ class MessageView(QWidget):
         self._layout.addLayout(line)
         self._layout.addWidget(self.gold)
         buttons = self.buttons
-        buttons.edit_asked.connect(self.edit)
-        buttons.copy_asked.connect(self._copy)
-        buttons.reveal_asked.connect(self._reveal)
-        for choice in (buttons.retry, buttons.go_on, buttons.reveal):
+        buttons.edit_requested.connect(self.edit)
+        buttons.copy_requested.connect(self._copy)
+        buttons.reveal_requested.connect(self._reveal)
+        for choice in (buttons.retry, buttons.continue_button, buttons.reveal):
             choice.setVisible(False)
-        self.bubble.setVisible(not message.is_reply or self.goes_on)
+        self.bubble.setVisible(not message.is_reply or self.is_completion)
 
     @property
     def _lead(self) -> str:
-        return self._asked.content if self._asked is not None and self.goes_on else ""
+        return self._prompt.content if self._prompt is not None and self.is_completion else ""
 
     # -- What it shows -------------------------------------------------------------------------------------------------
 
     def show_message(self, message: Message, versions: Sequence[Message], *, is_first: bool, has_reply: bool) -> None:
-        """Show the message as it is now, complete, and which of its versions that is.
+        """Show the complete message, and which of its versions it is.
 
         Args:
-            is_first: nothing is above it.
+            is_first: it is the first message.
             has_reply: a reply to it is shown below it.
         """
         is_new = message is not self.message
@@ -96,45 +96,45 @@ class MessageView(QWidget):
         if message.is_reply:
             self._show_reply(message, is_new)
         else:
-            is_lead = message.goes_on and has_reply  # it is the beginning of the reply's own bubble
+            is_lead = message.is_completion and has_reply  # shown as the beginning of the reply's bubble
             self.bubble.setVisible(not is_lead and self.editor is None)
             self.buttons.retry.setVisible(not has_reply)
-            self.set_note("Your beginning" if is_lead else "" if has_reply else "No reply came.")
+            self.set_note("Your text" if is_lead else "" if has_reply else "No reply.")
 
     def _show_reply(self, message: Message, is_new: bool) -> None:
-        asked, made, buttons = self._asked, message.made, self.buttons
-        self.bubble.setVisible((bool(message.content) or self.goes_on) and self.editor is None)
-        buttons.retry.setVisible(asked is not None and not asked.is_reply)
-        buttons.go_on.setVisible(made is not None and made.can_go_on)
+        prompt, generation, buttons = self._prompt, message.generation, self.buttons
+        self.bubble.setVisible((bool(message.content) or self.is_completion) and self.editor is None)
+        buttons.retry.setVisible(prompt is not None and not prompt.is_reply)
+        buttons.continue_button.setVisible(generation is not None and generation.can_continue)
         if is_new:
             self.gold.hide()
-        buttons.reveal.setVisible(asked is not None and bool(asked.gold) and self.gold.isHidden())
+        buttons.reveal.setVisible(prompt is not None and bool(prompt.gold) and self.gold.isHidden())
         self.set_note(describe_reply(message))
-        self.note.setToolTip("" if made is None else explain_reply(made))
+        self.note.setToolTip("" if generation is None else explain_reply(generation))
 
     def set_note(self, text: str) -> None:
-        """What goes on, in a few words beside the buttons."""
+        """Show a short note beside the buttons."""
         self.note.setText(text)
         self.note.setVisible(bool(text))
 
-    def set_enabled(self, *, can_change: bool, can_reply: bool, can_go_on: bool) -> None:
-        """Whether versions can be made and shown, whether a model can reply now, and whether it can go on with this."""
+    def set_enabled(self, *, can_change: bool, can_reply: bool, can_continue: bool) -> None:
+        """Enable the buttons: switch and make versions, request a reply, continue this reply."""
         fits = len(self.message.content) <= MOST_CHARACTERS
         can_edit = can_change and fits and (self.message.is_reply or can_reply)
         if not fits:
-            self.buttons.edit.setToolTip(f"Longer than {MOST_CHARACTERS:,} characters: copy it, and change the copy")
-        self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_go_on=can_go_on)
+            self.buttons.edit.setToolTip(f"Too long to edit here (over {MOST_CHARACTERS:,} characters): copy it instead")
+        self.buttons.set_enabled(can_show=can_change, can_edit=can_edit, can_reply=can_reply, can_continue=can_continue)
         if self.editor is not None:
             self.editor.setEnabled(can_edit)
 
     # -- While the reply is written ------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Nothing of it is there yet."""
+        """A reply has been requested; nothing has arrived yet."""
         self.buttons.hide()
 
     def append(self, text: str) -> None:
-        """More of the reply has come."""
+        """Add more text of the reply."""
         self.bubble.append(text)
         self.bubble.show()
 
@@ -142,12 +142,12 @@ class MessageView(QWidget):
 
     @Slot()
     def edit(self) -> None:
-        """Let the user change it in its place."""
+        """Let the user edit it in place."""
         if self.editor is not None:
             self.editor.field.setFocus()
             return
         reply = self.message.is_reply
-        hint = "Marked as edited, beside the model's own." if reply else "A new branch: what follows here is kept."
+        hint = "Saved as an edited version; the original is kept." if reply else "Starts a new branch; the messages below are kept."
         self.editor = MessageEditor(self._theme, self.message.content, "Save" if reply else "Send", hint)
         self.editor.saved.connect(self.edited)
         self.editor.closed.connect(self._close_editor)
@@ -160,7 +160,7 @@ class MessageView(QWidget):
         editor, self.editor = self.editor, None
         if editor is not None:
             if editor.isAncestorOf(self.focusWidget() or self):
-                self.buttons.edit.setFocus()  # else it would go to whatever comes next in the window
+                self.buttons.edit.setFocus()  # else the focus would jump to the next widget of the window
             self._layout.removeWidget(editor)
             editor.hide()
             editor.deleteLater()
@@ -172,8 +172,8 @@ class MessageView(QWidget):
 
     @Slot()
     def _reveal(self) -> None:
-        assert self._asked is not None
-        verdict, right = judge(self._asked, self.message.content)
+        assert self._prompt is not None
+        verdict, right = judge(self._prompt, self.message.content)
         self.gold.setText(verdict)
         set_role(self.gold, "accent" if right else "error")
         self.gold.show()
@@ -185,15 +185,15 @@ class MessageView(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.bubble.set_widest(round(self.width() * (_ITS_SHARE if self.message.is_reply else _MINE_SHARE)))
+        self.bubble.set_max_width(round(self.width() * (_ITS_SHARE if self.message.is_reply else _MINE_SHARE)))
 
 
 class MessageEditor(QWidget):
-    """A message being changed in its place: the text in a field, with what saving does as a button.
+    """Editing a message in place: a text field, and a button named after what saving does.
 
     Signals:
-        saved(text): this is the new text, which is another than before.
-        closed(): it is done with.
+        saved(text): the new text, if it differs from the old one.
+        closed(): editing has ended.
     """
 
     saved = Signal(str)
@@ -209,7 +209,7 @@ class MessageEditor(QWidget):
         self.problem = label("", "error", wrap=True)
         self.problem.hide()
         self.save = button(save, theme, self._save, role="primary", tip=f"{save} (Enter)")
-        self.cancel = button("Cancel", theme, self.closed.emit, tip="Leave it as it was (Esc)")
+        self.cancel = button("Cancel", theme, self.closed.emit, tip="Discard the change (Esc)")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE // 2)

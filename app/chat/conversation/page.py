@@ -1,4 +1,4 @@
-"""The chat itself: the conversation, or what to do before there is one, above what one writes."""
+"""The chat page: the conversation, or what to do before there is one, above the message field."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from app.session.session import Session
 
 _HINTS = {
     "talk": "Write a message (Shift+Enter: a new line)",
-    "text": "Write a beginning: the model goes on from it",
-    "answer": "Write a source text: the model answers it",
+    "text": "Write a beginning for the model to continue",
+    "answer": "Write a source text for the model to answer",
     "fill": "Write a text with [MASK] where a word is missing",
 }
-_NO_MODEL, _LOADING = "Choose a model first", "The model is being loaded"
+_NO_MODEL, _LOADING = "Choose a model first", "The model is loading"
 
 
 _NAMES = {
-    "knowledge": ("Fact", "A question about a fact of this model's world, in words never seen with that fact"),
-    "requests": ("Story", "A story about somebody, a thing and a place that never occurred together"),
-    "reading": ("Reading", "One fact among several in the message"),
-    "state": ("Events", "What is so after events that changed it"),
-    "sums": ("Sum", "A sum of two numbers below 100 that was never seen"),
-    "translation": ("Translation", "A sentence never seen, from English to French"),
+    "knowledge": ("Fact", "A question about a fact of this model's world, in wording not used for it in training"),
+    "requests": ("Story", "A story about a person, a thing and a place not combined in training"),
+    "reading": ("Reading", "Find one fact among several in the message"),
+    "state": ("What changed?", "What is true after a series of events"),
+    "sums": ("Sum", "A sum of two numbers below 100, not seen in training"),
+    "translation": ("Translation", "A sentence not seen in training, from English to French"),
 }
 
 
@@ -45,34 +45,34 @@ class ChatPage(QWidget):
     """One conversation with the open model.
 
     Signals:
-        newest_asked(): the newest model of the library shall be opened.
-        train_asked(): there is none, so one shall be made.
+        newest_requested(): open the newest model of the library.
+        train_requested(): there is no model yet; train one.
     """
 
-    newest_asked = Signal()
-    train_asked = Signal()
+    newest_requested = Signal()
+    train_requested = Signal()
 
     def __init__(
         self,
         session: Session,
         theme: ThemeProvider,
-        talk: Conversation,
+        conversation: Conversation,
         next_prompt: NextPrompt,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._session, self._talk, self._next = session, talk, next_prompt
+        self._session, self._conversation, self._next = session, conversation, next_prompt
         self._newest = ""
-        self.view = ChatView(talk, theme)
+        self.view = ChatView(conversation, theme)
         self.pages = ChatPages(self.view, theme)
         self.starters = StarterBar(theme)
         self.composer = Composer(theme)
         self.context = ContextBar(theme, next_prompt)
         self.legend = TokenLegend(theme)
         self._glass = QWidget()
-        how = ElidedLabel("Point, click to hold, arrows to walk")
+        how = ElidedLabel("Hover, click to pin, arrow keys to move")
         how.setProperty("role", "caption")
-        self._glass.setLayout(row(label("Tokens by", "muted"), self.legend, how))
+        self._glass.setLayout(row(label("Colour by", "muted"), self.legend, how))
         self._glass.hide()
         lines = QVBoxLayout(self)
         lines.setContentsMargins(0, 0, 0, 0)
@@ -82,24 +82,24 @@ class ChatPage(QWidget):
         lines.addWidget(in_chat_column(self.starters, self.composer, self.context))
         session.chat.changed.connect(self._show_state)
         session.chat.model_changed.connect(self._show_model)
-        self.pages.open_asked.connect(self.newest_asked)
-        self.pages.train_asked.connect(self.train_asked)
-        self.composer.sent.connect(lambda text: talk.say(Message(content=text)))
-        self.composer.edit_asked.connect(self.view.edit_last)
-        self.composer.stop_asked.connect(session.chat.stop)
-        self.composer.field.textChanged.connect(lambda: next_prompt.set_written(self.composer.field.toPlainText()))
-        self.starters.asked.connect(self._on_starter)
-        for signal in (talk.chat_changed, talk.path_changed):
+        self.pages.open_requested.connect(self.newest_requested)
+        self.pages.train_requested.connect(self.train_requested)
+        self.composer.sent.connect(lambda text: conversation.say(Message(content=text)))
+        self.composer.edit_requested.connect(self.view.edit_last)
+        self.composer.stop_requested.connect(session.chat.stop)
+        self.composer.field.textChanged.connect(lambda: next_prompt.set_draft(self.composer.field.toPlainText()))
+        self.starters.picked.connect(self._on_starter)
+        for signal in (conversation.chat_changed, conversation.path_changed):
             signal.connect(self._on_path)
-        talk.reply_ended.connect(self._on_path)
+        conversation.reply_ended.connect(self._on_path)
         self._show_model()
 
     def set_glass(self, is_on: bool) -> None:
-        """Whether replies are shown as tokens: then it is said by what these are coloured."""
+        """Show the legend of token colours while replies are shown as tokens."""
         self._glass.setVisible(is_on)
 
     def offer_newest(self, words: str) -> None:
-        """What the newest model of the library is called; '' where there is none."""
+        """Offer the newest model of the library by its name; '' if there is none."""
         self._newest = words
         self.pages.offer(words)
         self._show_page()
@@ -124,23 +124,23 @@ class ChatPage(QWidget):
         self.starters.setEnabled(ready)
         self.view.set_can_reply(ready)
         if session.chat.state == "waiting":
-            waits = "Waiting for the training step that is running…" if session.training.active else "Reading…"
+            waits = "Waiting for the current training step…" if session.training.active else "Reading…"
             self.view.set_note(waits)
         self._show_page()
 
     @Slot()
     def _on_path(self) -> None:
-        model, leaf = self._session.chat.model, self._talk.chat.leaf
+        model, leaf = self._session.chat.model, self._conversation.chat.leaf
         is_chat = model is not None and model.is_chat_model and leaf is not None
-        self._next.set_conversation(self._talk.chat.read_for(leaf.id) if is_chat and leaf is not None else [])
-        self._next.set_prompting(self._talk.chat.prompting)
+        self._next.set_conversation(self._conversation.chat.read_for(leaf.id) if is_chat and leaf is not None else [])
+        self._next.set_prompting(self._conversation.chat.prompting)
         self._show_page()
 
     @Slot()
     def _show_page(self) -> None:
-        """The conversation where there is one to see or to begin, else what to do first."""
+        """Show the conversation, or what to do first while it is empty."""
         model = self._session.chat.model
-        if self._talk.chat.messages:
+        if self._conversation.chat.messages:
             self.pages.show_page("chat")
         elif self._session.chat.state == "loading":
             self.pages.show_page("loading")
@@ -155,19 +155,17 @@ class ChatPage(QWidget):
         assert model is not None
         starter = new_starter(model, kind)
         topic = starter.question.topic or ()
-        self._talk.say(Message(content=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True))
+        self._conversation.say(Message(content=starter.prompt, kind=starter.kind, gold=starter.gold, topic=topic, fresh=True))
 
 
 class StarterBar(QWidget):
-    """Buttons that draw a new question or request of a kind that the model can do: a row.
-
-    Two, where there is little room.
+    """A row of buttons that draw new questions of the kinds that the model can answer; two rows if it is narrow.
 
     Signals:
-        asked(kind): the user wants a new one of this kind.
+        picked(kind): the user wants a new question of this kind.
     """
 
-    asked = Signal(str)
+    picked = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -175,7 +173,7 @@ class StarterBar(QWidget):
         self._kinds: tuple[str, ...] = ()
         self._layout = FlowLayout(self, SPACE // 2)
         caption = label("Try", "muted")
-        caption.setToolTip("Each draws a new question that was kept out of training; the right answer is known")
+        caption.setToolTip("Each draws a new question that was held out of training; the right answer is known")
         self._layout.addWidget(caption)
         self.hide()
 
@@ -192,64 +190,64 @@ class StarterBar(QWidget):
                 widget.deleteLater()
         for kind in kinds:
             name, tip = _NAMES.get(kind, (kind.capitalize(), ""))
-            chip = button(name, self._theme, lambda kind=kind: self.asked.emit(kind), tip=tip)  # type: ignore[misc]
+            chip = button(name, self._theme, lambda kind=kind: self.picked.emit(kind), tip=tip)  # type: ignore[misc]
             chip.setProperty("kind", kind)
             self._layout.addWidget(chip)
 
 
 class ChatPages(QStackedWidget):
-    """Shows one page: "chat"; where that is empty "starters", or by the model's mode "talk", "text", "answer", "fill";
+    """Shows one page: "chat"; if it is empty "starters", or by the model's mode "talk", "text", "answer", "fill";
     "loading"; "choose"; "train".
 
     Signals:
-        open_asked(): open the newest model.
-        train_asked(): make a model.
+        open_requested(): open the newest model.
+        train_requested(): train a model.
     """
 
-    open_asked = Signal()
-    train_asked = Signal()
+    open_requested = Signal()
+    train_requested = Signal()
 
     def __init__(self, chat: QWidget, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.open = button("Open", theme, self.open_asked.emit, icon="chat-circle", role="primary")
+        self.open = button("Open", theme, self.open_requested.emit, icon="chat-circle", role="primary")
         self.open.setToolTip("Load the latest checkpoint of the newest run")
-        self.train = button("Train a model", theme, self.train_asked.emit, icon="play", role="primary")
+        self.train = button("Train a model", theme, self.train_requested.emit, icon="play", role="primary")
         self.train.setToolTip("Go to the Training tab")
         self._pages = {
             "chat": chat,
             "talk": EmptyState(
                 "Begin a conversation",
-                "Write a message below. The panels on the right show how each word of the reply comes about.",
+                "Write a message below. The panels on the right show how each word of the reply is chosen.",
             ),
             "starters": EmptyState(
                 "Ask it something new",
-                "The buttons below draw questions and requests that were kept out of training, and know the right "
+                "The buttons below draw questions and requests that were held out of training, and know the right "
                 "answers. Or write your own.",
             ),
             "text": EmptyState(
-                "Begin a text", "This model was trained on plain text: it goes on from whatever you write below."
+                "Begin a text", "This model was trained on plain text: it continues whatever you write below."
             ),
             "answer": EmptyState(
                 "Write a source text",
-                "An encoder-decoder reads it whole, and answers with a text of its own. Trained here, it fills gaps: "
+                "An encoder-decoder reads all of it, then writes a text of its own. Trained here, it fills gaps: "
                 "write <|extra_0|> where words are missing.",
             ),
             "fill": EmptyState(
                 "Hide a word",
-                "An encoder sees the whole text at once: write [MASK] where a word is missing, and it ranks what might "
-                "stand there.",
+                "An encoder sees the whole text at once: write [MASK] where a word is missing, and it ranks what "
+                "fits there.",
             ),
             "loading": EmptyState(
-                "The model is being loaded", "You can write meanwhile, and send it when the model is there."
+                "The model is loading", "You can type now; send once the model has loaded."
             ),
             "choose": EmptyState(
                 "Choose a model",
-                "Pick one above: each run of your library can talk from its latest checkpoint.",
+                "Pick one above. Each run replies from its latest checkpoint.",
                 self.open,
             ),
             "train": EmptyState(
-                "Nobody to talk to yet",
-                "A model must be trained before it can talk. A small one takes minutes.",
+                "No models yet",
+                "Train a model to chat with. A small one takes minutes.",
                 self.train,
             ),
         }
@@ -261,6 +259,6 @@ class ChatPages(QStackedWidget):
         self.setCurrentWidget(self._pages[name])
 
     def offer(self, words: str) -> None:
-        """What the newest model is called; '' where there is none."""
+        """Set the name of the newest model; '' if there is none."""
         self.open.setText(f"Open {words}")
         self.open.setVisible(bool(words))

@@ -1,4 +1,4 @@
-"""Turns the events of one reply into the message that is kept, whatever ends it."""
+"""Turns the events of one reply into the message that is saved, however the reply ends."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from models.events import Event, ReplyFinished, TokenMade
 from models.inference.reply import ReplyStarted
 
 _SHORTEST_S = 0.2
-"""Tokens come in batches: over less than a few of them their speed cannot be told."""
+"""Seconds. Tokens arrive in batches, so the speed is unknown before a few of them."""
 
 
 class ReplyRecorder:
     """Collects the text and the measurements of one reply.
 
     Args of the constructor:
-        reply: the empty message, `made` as far as it is known before; the tokens in there stand already.
-        strip: spaces around a chat reply are the template's.
-        is_text: it is made of tokens, one after the other; not so what an encoder says of its masks.
+        reply: the empty message, with what is known of its `generation`; tokens in there are the given prefix.
+        strip: remove the white space around the text, which belongs to the chat template.
+        is_text: the events are the reply's tokens in order; False for an encoder's list of candidates.
     """
 
     def __init__(self, reply: Message, *, strip: bool, is_text: bool = True) -> None:
-        assert reply.made is not None
+        assert reply.generation is not None
         self.id = reply.id
-        self._reply, self._made, self._strip, self._is_text = reply, reply.made, strip, is_text
+        self._reply, self._generation, self._strip, self._is_text = reply, reply.generation, strip, is_text
         self._pieces: list[str] = []
-        self._tokens = list(reply.made.tokens)
+        self._tokens = list(reply.generation.tokens)
         self._n_new = 0
         self._asked = time.monotonic()
         self._first = self._latest = 0.0
         self._finished: ReplyFinished | None = None
 
     def take(self, events: tuple[Event, ...]) -> str:
-        """Take events in; returns the text that they add to the reply."""
+        """Record events; returns the text that they add to the reply."""
         added = []
         for event in events:
             if isinstance(event, ReplyStarted):
-                self._made = dataclasses.replace(
-                    self._made,
+                self._generation = dataclasses.replace(
+                    self._generation,
                     step=event.step,
                     prompt_ids=event.prompt_ids,
                     source_ids=event.source_ids,
@@ -71,19 +71,19 @@ class ReplyRecorder:
 
     @property
     def progress(self) -> tuple[int, float]:
-        """How many tokens the model has made, and how many a second; 0 while that cannot be told."""
+        """Number of new tokens, and tokens per second; 0 while the speed is unknown."""
         seconds = self._latest - self._first
         return self._n_new, (self._n_new - 1) / seconds if seconds > _SHORTEST_S else 0.0
 
     def message(self, reason: str = "") -> Message:
-        """What there is of the reply; `reason`: why it ended, where the model did not say so."""
+        """The reply so far; `reason`: why it ended, if the model did not report one."""
         text, finished = "".join(self._pieces), self._finished
-        made = dataclasses.replace(
-            self._made,
+        generation = dataclasses.replace(
+            self._generation,
             tokens=tuple(self._tokens),
             n_tokens=len(self._tokens) if self._is_text else self._n_new,
             first_token_s=max(self._first - self._asked, 0.0),
             tokens_per_s=finished.tokens_per_s if finished else self.progress[1],
             reason=finished.reason if finished else reason,
         )
-        return dataclasses.replace(self._reply, content=text.rstrip() if self._strip else text, made=made)
+        return dataclasses.replace(self._reply, content=text.rstrip() if self._strip else text, generation=generation)

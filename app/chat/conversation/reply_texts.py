@@ -1,4 +1,4 @@
-"""The replies of a conversation as the glass box looks into them: token by token, as the model read and wrote them."""
+"""The replies of a conversation as the glass box reads them: the exact tokens that the model read and wrote."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat.archive.message_tree import Made, Message
+from app.chat.archive.message_tree import GenerationInfo, Message
 from app.glass.names import token_names
 from app.glass.read_text import ReadText
 from app.session.session import Session
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class ReplyTexts(QObject):
-    """Makes a `ReadText` of each reply by the open model's run; the same one each time, until something changes.
+    """Makes a `ReadText` of each reply by the open model's run, cached until something changes.
 
     Signals:
-        changed(): the texts are others now, since another model is open.
+        changed(): another model is open, so the texts have changed.
     """
 
     changed = Signal()
@@ -31,32 +31,32 @@ class ReplyTexts(QObject):
         self._tokenizer: Tokenizer | None = None
         self._run_id = ""
         self._words: dict[int, str] = {}
-        self._known: dict[str, tuple[Made, ReadText]] = {}
+        self._known: dict[str, tuple[GenerationInfo, ReadText]] = {}
         session.chat.model_changed.connect(self._on_model_changed)
         self._on_model_changed()
 
     def text_of(self, message: Message) -> ReadText | None:
-        """What the model read and wrote; None for what it did not write, or another model did."""
-        made = message.made
-        if made is None or made.run_id != self._run_id or not (made.prompt_ids or made.tokens):
+        """What the model read and wrote; None for replies that the open model did not write."""
+        generation = message.generation
+        if generation is None or generation.run_id != self._run_id or not (generation.prompt_ids or generation.tokens):
             return None
         known = self._known.get(message.id)
-        if known is None or known[0] is not made:
-            known = self._known[message.id] = made, self._read(made)
+        if known is None or known[0] is not generation:
+            known = self._known[message.id] = generation, self._read(generation)
         return known[1]
 
-    def _read(self, made: Made) -> ReadText:
-        ids, words = (*made.prompt_ids, *made.ids), self._words
-        words |= token_names(self._tokenizer, {*ids, *made.source_ids} - words.keys())
+    def _read(self, generation: GenerationInfo) -> ReadText:
+        ids, words = (*generation.prompt_ids, *generation.ids), self._words
+        words |= token_names(self._tokenizer, {*ids, *generation.source_ids} - words.keys())
         return ReadText(
             ids=ids,
             words=tuple(words[id] for id in ids),
-            n_prompt=len(made.prompt_ids),
-            source_ids=made.source_ids,
-            source_words=tuple(words[id] for id in made.source_ids),
-            draws=tuple(token.draw for token in made.tokens),
-            sampling=made.sampling or SamplingConfig(seed=made.seed),
-            step=made.step,
+            n_prompt=len(generation.prompt_ids),
+            source_ids=generation.source_ids,
+            source_words=tuple(words[id] for id in generation.source_ids),
+            draws=tuple(token.draw for token in generation.tokens),
+            sampling=generation.sampling or SamplingConfig(seed=generation.seed),
+            step=generation.step,
         )
 
     @Slot()

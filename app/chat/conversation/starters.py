@@ -1,4 +1,4 @@
-"""What a model of a Tiny World can be asked: which world it knows, and new held-out questions about it."""
+"""Starters for models of a Tiny World: new held-out questions about the world that the model knows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def starter_kinds(model: ChatModel | None) -> tuple[str, ...]:
-    """The kinds of Tiny World questions that the model can do, all where that is not known; else none."""
+    """The kinds of Tiny World questions that the model can answer (all if unknown); () for other models."""
     if model is None or model.source != "tiny-world":
         return ()
     from models.data.tiny_world.starters import STARTER_KINDS
@@ -27,8 +27,8 @@ def new_starter(model: ChatModel, kind: str) -> Starter:
     return draw_starter(model.world_seed, kind, random.Random())
 
 
-def world_words(model: ChatModel | None) -> str:
-    """One line on what the model's world is; '' for models of other texts."""
+def describe_world(model: ChatModel | None) -> str:
+    """One line about the model's world; '' for models of other texts."""
     if model is None or model.source != "tiny-world":
         return ""
     from models.data.tiny_world.world import World

@@ -1,4 +1,4 @@
-"""All branches of a conversation as a drawn tree: what is shown is marked, and a click goes anywhere."""
+"""All branches of a conversation as a drawn tree; the shown path is marked, and a click shows any message."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _LANE, _LEFT, _DOT = 14, 12, 4
 
 
 class ChatTree(QListWidget):
-    """The messages, each in its line. A message that is chosen is shown in the chat, with what followed it.
+    """One row per message. Choosing a message shows its branch in the chat.
 
     Signals:
-        went(message_id): the user went to a message.
+        navigated(message_id): the user chose a message.
     """
 
-    went = Signal(str)
+    navigated = Signal(str)
 
-    def __init__(self, talk: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
+    def __init__(self, conversation: Conversation, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._talk, self._theme = talk, theme
+        self._conversation, self._theme = conversation, theme
         self.setProperty("role", "plain")
         self.setAccessibleName("Branches of the conversation")
         self.setItemDelegate(_Lines(theme, self))
@@ -41,16 +41,16 @@ class ChatTree(QListWidget):
         self.setUniformItemSizes(True)
         self.currentItemChanged.connect(self._on_current_changed)
         theme.theme_changed.connect(self.doItemsLayout)
-        for signal in (talk.chat_changed, talk.path_changed):
+        for signal in (conversation.chat_changed, conversation.path_changed):
             signal.connect(self._show)
-        talk.reply_began.connect(self._on_reply_began)
+        conversation.reply_started.connect(self._on_reply_started)
         self._show()
 
     @Slot()
     def _show(self) -> None:
-        chat = self._talk.chat
+        chat = self._conversation.chat
         on_path = {message.id for message in chat.path}
-        self.setEnabled(not self._talk.writing)
+        self.setEnabled(not self._conversation.writing)
         with QSignalBlocker(self):
             self.clear()
             for row in tree_rows(chat):
@@ -70,9 +70,9 @@ class ChatTree(QListWidget):
         self.addItem(item)
 
     def _select(self, message_id: str) -> None:
-        for place in range(self.count()):
-            if self.item(place).data(_ROW).message.id == message_id:
-                self.setCurrentRow(place)
+        for i in range(self.count()):
+            if self.item(i).data(_ROW).message.id == message_id:
+                self.setCurrentRow(i)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -80,20 +80,20 @@ class ChatTree(QListWidget):
             self.scrollToItem(self.currentItem())
 
     @Slot(object)
-    def _on_reply_began(self, reply: Message) -> None:
+    def _on_reply_started(self, reply: Message) -> None:
         self.setEnabled(False)
 
     @Slot()
     def _on_current_changed(self) -> None:
         item = self.currentItem()
-        if item is None or self._talk.writing:
+        if item is None or self._conversation.writing:
             return
         message = item.data(_ROW).message
         if not item.data(_ON_PATH):
-            self._talk.show(message.id)
+            self._conversation.show(message.id)
             with QSignalBlocker(self):
                 self._select(message.id)
-        self.went.emit(message.id)
+        self.navigated.emit(message.id)
 
 
 def _speaker(message: Message) -> str:
@@ -101,11 +101,11 @@ def _speaker(message: Message) -> str:
         return "You"
     if message.edited:
         return "Edited by you"
-    return "Model" if message.made is None else message.made.model
+    return "Model" if message.generation is None else message.generation.model
 
 
 class _Lines(QStyledItemDelegate):
-    """A message's beginning behind its dot: filled for the user's, a ring for the model's; lines lead on."""
+    """Paints a row: a dot (filled: user, ring: model), the beginning of the message, and the lines of the tree."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget) -> None:
         super().__init__(parent)
@@ -118,17 +118,17 @@ class _Lines(QStyledItemDelegate):
         self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
     ) -> None:
         colors, row, on_path = self._theme.theme, index.data(_ROW), index.data(_ON_PATH)
-        place = QRect(option.rect)
+        rect = QRect(option.rect)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        x = place.left() + _LEFT + _LANE * row.lane
-        text = place.adjusted(x - place.left() + 2 * _DOT, 1, -2, -1)
+        x = rect.left() + _LEFT + _LANE * row.lane
+        text = rect.adjusted(x - rect.left() + 2 * _DOT, 1, -2, -1)
         draw_ground(painter, text, option, colors)
-        self._draw_lines(painter, place, row, x, bool(index.data(_HAS_MORE)), index.row() == 0)
+        self._draw_lines(painter, rect, row, x, bool(index.data(_HAS_MORE)), index.row() == 0)
         colour = colors.color("accent" if on_path else "faint")
         painter.setPen(QPen(colour, 1.5))
         painter.setBrush(colors.color("surface") if row.message.is_reply else colour)
-        painter.drawEllipse(QPointF(x, place.center().y() + 0.5), _DOT - 0.5, _DOT - 0.5)
+        painter.drawEllipse(QPointF(x, rect.center().y() + 0.5), _DOT - 0.5, _DOT - 0.5)
         painter.setPen(colors.color("text" if on_path else "muted"))
         painter.setFont(self._theme.font())
         words = text.adjusted(6, 0, -6, 0)
@@ -139,12 +139,12 @@ class _Lines(QStyledItemDelegate):
         painter.restore()
 
     def _draw_lines(
-        self, painter: QPainter, place: QRect, row: TreeRow, x: float, has_more: bool, is_first: bool
+        self, painter: QPainter, rect: QRect, row: TreeRow, x: float, has_more: bool, is_first: bool
     ) -> None:
-        top, middle, bottom = place.top(), place.center().y() + 0.5, place.bottom() + 1
+        top, middle, bottom = rect.top(), rect.center().y() + 0.5, rect.bottom() + 1
         lines = QPainterPath()
         for lane in row.through:
-            at = place.left() + _LEFT + _LANE * lane
+            at = rect.left() + _LEFT + _LANE * lane
             lines.moveTo(at, middle if is_first and lane == 0 else top)
             lines.lineTo(at, bottom)
         if row.turns_off:

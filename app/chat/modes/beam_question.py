@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.chat.modes.hypotheses import Found
+from app.chat.modes.hypotheses import ScoredText
 from app.glass.names import token_names
 from app.glass.tokens.token_box import Given
 from models.events import Progress
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Searched:
+class BeamSearchResult:
     """What a beam search found for a source."""
 
     source_ids: tuple[int, ...]
     start_id: int
-    found: tuple[Found, ...]
+    found: tuple[ScoredText, ...]
     words: dict[int, str]
 
 
-def search(
+def run_beam_search(
     model: AnyModel, tokenizer: Tokenizer, text: str, n_beam: int, length_penalty: float, max_tokens: int
-) -> Generator[Progress, None, Searched]:
+) -> Generator[Progress, None, BeamSearchResult]:
     """The best texts that the model makes of a source; ValueError as `beam_search`."""
     from models.inference.beam import beam_events
     from models.inference.generate import first_id
@@ -52,7 +52,7 @@ def search(
         length_penalty=length_penalty,
     )
     found = tuple(
-        Found(
+        ScoredText(
             one.ids,
             decode(tokenizer, [id for id in one.ids if id != end]).strip(),
             one.score,
@@ -62,7 +62,7 @@ def search(
         for one in hypotheses
     )
     words = token_names(tokenizer, {*ids, start, *(id for one in found for id in one.ids)})
-    return Searched(tuple(ids), start, found, words)
+    return BeamSearchResult(tuple(ids), start, found, words)
 
 
 def _given(model: AnyModel, source_ids: Sequence[int], ids: Sequence[int]) -> tuple[Given, ...]:

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from app.chat.modes.mask_colours import MASKS, MaskColours
 from app.chat.modes.mask_list import MaskList
-from app.chat.modes.mask_questions import Filled, Fits, fill, measure
-from app.chat.modes.mode_page import ModePage, Problem
+from app.chat.modes.mask_questions import FilledMasks, TextFit, find_candidates, measure_fit
+from app.chat.modes.mode_page import ErrorLabel, ModePage
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
 from app.glass.read_text import ReadText
@@ -50,7 +50,7 @@ class FillMask(ModePage):
     def __init__(self, session: Session, theme: ThemeProvider, focus: Focus, parent: QWidget | None = None) -> None:
         super().__init__(session, theme, focus, parent)
         self._mask = ""
-        self.filled: Filled | None = None
+        self.filled: FilledMasks | None = None
         self._examiner = Examiner(session.worker, session.chat, self)
         self._measurer = Examiner(session.worker, session.chat, self)
         self.editor = TextBox()
@@ -73,7 +73,7 @@ class FillMask(ModePage):
             icon="gauge",
             tip="Mask each token in turn, and see how likely the model finds it there: one forward pass per token",
         )
-        self.problem = Problem()
+        self.problem = ErrorLabel()
         self.masks = MaskList(theme)
         self.fits = FitsView(theme, focus, self.measure)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
@@ -179,10 +179,10 @@ class FillMask(ModePage):
         text = self.text
         if self.words or not self.isVisible():  # asked when it is shown
             return
-        self._examiner.ask(lambda model, tokenizer: fill(model, tokenizer, text))
+        self._examiner.ask(lambda model, tokenizer: find_candidates(model, tokenizer, text))
 
     @Slot(object)
-    def _show(self, filled: Filled) -> None:
+    def _show(self, filled: FilledMasks) -> None:
         if filled.text != self.text:
             return
         self.filled = filled
@@ -214,10 +214,10 @@ class FillMask(ModePage):
 
     def _on_measure(self) -> None:
         text = self.text
-        self._measurer.ask(lambda model, tokenizer: measure(model, tokenizer, text))
+        self._measurer.ask(lambda model, tokenizer: measure_fit(model, tokenizer, text))
 
     @Slot(object)
-    def _on_measured(self, fits: Fits) -> None:
+    def _on_measured(self, fits: TextFit) -> None:
         if fits.text == self.text:
             read = ReadText(ids=fits.ids, words=fits.words, n_prompt=len(fits.ids), step=self._measurer.step)
             self.look_into(read)
@@ -289,4 +289,4 @@ class FitsView(QWidget):
         self.number.setText(f"{perplexity:,.2f}")
         self.box.show_text(text, with_prompt=True)
         for fit in fits:
-            self.box.colour([(math.exp(fit.log_probability), fit.entropy, fit.rank)], fit.place)
+            self.box.colour([(math.exp(fit.log_probability), fit.entropy, fit.rank)], fit.position)

@@ -16,7 +16,7 @@ from models.number_words import counted
 
 
 @dataclass(frozen=True)
-class Found:
+class ScoredText:
     """One text: its tokens, its words, and its score (nats, see models.inference.beam).
 
     given: what the model gave the last tokens of it, in its own distributions.
@@ -46,7 +46,7 @@ class HypothesisList(QWidget):
         self._lines.setSpacing(SPACE)
         self._lines.addStretch(1)
 
-    def show_found(self, found: Sequence[Found]) -> None:
+    def show_texts(self, found: Sequence[ScoredText]) -> None:
         """Show these texts; the first is picked, without a signal."""
         for card in self.cards:
             self._lines.removeWidget(card)
@@ -79,7 +79,7 @@ class _Card(QFrame):
 
     pressed = Signal(int)
 
-    def __init__(self, number: int, found: Found) -> None:
+    def __init__(self, number: int, found: ScoredText) -> None:
         super().__init__()
         self._number = number
         self.setProperty("role", "card")

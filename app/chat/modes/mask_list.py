@@ -15,7 +15,7 @@ from app.kit.basics import label, titled_card
 from app.kit.theme import SPACE, ThemeProvider
 
 if TYPE_CHECKING:
-    from models.inference.fill_mask import Candidate
+    from models.inference.fill_mask import MaskCandidate
 
 _NOTE = (
     "Shares of the whole vocabulary. All masks are guessed at once, each without knowing what the others become: put "
@@ -57,13 +57,13 @@ class MaskList(QWidget):
         self._sentence.show()
         self._note.hide()
 
-    def show_masks(self, masks: Sequence[Sequence[Candidate]], around: Sequence[str]) -> None:
+    def show_masks(self, masks: Sequence[Sequence[MaskCandidate]], around: Sequence[str]) -> None:
         """The candidates of each mask, best first, and the words around it."""
         self._clear()
         self._sentence.hide()
         self._note.show()
         for number, (candidates, words) in enumerate(zip(masks, around, strict=True)):
-            rows = [Row(c.text.strip() or repr(c.text), c.probability, share(c.probability)) for c in candidates]
+            rows = [CandidateRow(c.text.strip() or repr(c.text), c.probability, share(c.probability)) for c in candidates]
             bars = CandidateBars(f"Candidates for mask {number + 1}", self._theme, rows)
             bars.chosen.connect(lambda candidate, number=number: self.chosen.emit(number, candidate))
             title = f"Mask {number + 1}" if len(masks) > 1 else "Mask"
@@ -81,7 +81,7 @@ class MaskList(QWidget):
 
 
 @dataclass(frozen=True)
-class Row:
+class CandidateRow:
     """A candidate: its words, its share of the whole (0 to 1), and that share in words."""
 
     words: str
@@ -98,7 +98,7 @@ class CandidateBars(QWidget):
 
     chosen = Signal(int)
 
-    def __init__(self, name: str, theme: ThemeProvider, rows: Sequence[Row], parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, theme: ThemeProvider, rows: Sequence[CandidateRow], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme, self._rows = theme, rows
         self._hovered, self._at = -1, 0
@@ -112,7 +112,7 @@ class CandidateBars(QWidget):
         theme.theme_changed.connect(self.update)
 
     @property
-    def rows(self) -> Sequence[Row]:
+    def rows(self) -> Sequence[CandidateRow]:
         """What is shown."""
         return self._rows
 

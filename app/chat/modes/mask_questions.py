@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from models.architecture.transformer import AnyModel
-    from models.inference.fill_mask import Candidate, TokenFit
+    from models.inference.fill_mask import MaskCandidate, TokenFit
 
 N_BEST = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Filled:
+class FilledMasks:
     """What the model found for the masks of a text."""
 
     text: str
     ids: tuple[int, ...]
     words: tuple[str, ...]
-    candidates: tuple[tuple[Candidate, ...], ...]
+    candidates: tuple[tuple[MaskCandidate, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Fits:
+class TextFit:
     """How well each token of a text fits."""
 
     text: str
@@ -47,7 +47,7 @@ def _read(model: AnyModel, tokenizer: Tokenizer, text: str) -> tuple[tuple[int, 
     return ids, tuple(names[id] for id in ids)
 
 
-def fill(model: AnyModel, tokenizer: Tokenizer, text: str) -> Filled:
+def find_candidates(model: AnyModel, tokenizer: Tokenizer, text: str) -> FilledMasks:
     """What might stand in each mask of a text; ValueError as `fill_mask`."""
     from models.inference.fill_mask import fill_mask
     from models.tokenizers.special_tokens import mask_id
@@ -56,12 +56,12 @@ def fill(model: AnyModel, tokenizer: Tokenizer, text: str) -> Filled:
     mask = mask_id(tokenizer)
     assert mask is not None
     found = fill_mask(model, tokenizer, ids, mask, N_BEST)
-    return Filled(text, ids, words, tuple(map(tuple, found)))
+    return FilledMasks(text, ids, words, tuple(map(tuple, found)))
 
 
-def measure(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, Fits]:
+def measure_fit(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progress, None, TextFit]:
     """How well each token of a text fits; ValueError as `fill_mask`."""
-    from models.inference.fill_mask import perplexity_of, token_fits
+    from models.inference.fill_mask import pseudo_perplexity, token_fits
     from models.tokenizers import special_ids
     from models.tokenizers.special_tokens import mask_id
 
@@ -71,4 +71,4 @@ def measure(model: AnyModel, tokenizer: Tokenizer, text: str) -> Generator[Progr
     fits: Sequence[TokenFit] = yield from token_fits(model, ids, mask, skip=special_ids(tokenizer))
     if not fits:
         raise ValueError("There is nothing to measure: the text has special tokens only. Write some words.")
-    return Fits(text, ids, words, tuple(fits), perplexity_of(fits))
+    return TextFit(text, ids, words, tuple(fits), pseudo_perplexity(fits))

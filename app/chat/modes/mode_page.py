@@ -63,7 +63,7 @@ class ModePage(QWidget):
         self._pages.setCurrentWidget(self.body if refused is None else self._empty)
 
 
-class Problem(QLabel):
+class ErrorLabel(QLabel):
     """A sentence in the colour of errors, which takes no room while there is none."""
 
     def __init__(self) -> None:

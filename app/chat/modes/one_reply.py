@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Written:
+class PartialReply:
     """What has come of a reply so far.
 
-    said: what was asked with. begun: the tokens that stood already. started and finished: None before they come, and
+    prompt: what was asked with. begun: the tokens that stood already. started and finished: None before they come, and
     `finished` where the reply was stopped.
     """
 
-    said: str
+    prompt: str
     sampling: SamplingConfig
-    begun: tuple[int, ...] = ()
+    prefix_ids: tuple[int, ...] = ()
     started: ReplyStarted | None = None
     tokens: list[TokenMade] = field(default_factory=list)
     finished: ReplyFinished | None = None
@@ -43,7 +43,7 @@ class Written:
         """All that was read and written, for the glass box; None before there is anything."""
         if self.started is None or not self.tokens:
             return None
-        ids = (*self.started.prompt_ids, *self.begun, *(token.id for token in self.tokens))
+        ids = (*self.started.prompt_ids, *self.prefix_ids, *(token.id for token in self.tokens))
         names = token_names(tokenizer, {*ids, *self.started.source_ids})
         return ReadText(
             ids=ids,
@@ -51,7 +51,7 @@ class Written:
             n_prompt=len(self.started.prompt_ids),
             source_ids=self.started.source_ids,
             source_words=tuple(names[id] for id in self.started.source_ids),
-            draws=(*(None for _ in self.begun), *(token.draw for token in self.tokens)),
+            draws=(*(None for _ in self.prefix_ids), *(token.draw for token in self.tokens)),
             sampling=self.sampling,
             step=self.started.step,
         )
@@ -61,21 +61,21 @@ class OneReply(QObject):
     """Asks for one reply at a time, and hears of no other's.
 
     Signals:
-        began(begun): the model has read the text; `begun` is the text of the tokens that stood already.
-        grew(tokens): a tuple of TokenMade.
+        started(begun): the model has read the text; `prefix_ids` is the text of the tokens that stood already.
+        appended(tokens): a tuple of TokenMade.
         ended(): `written` is all that there will be: complete, stopped, or cut short by a failure.
     """
 
-    began = Signal(str)
-    grew = Signal(object)
+    started = Signal(str)
+    appended = Signal(object)
     ended = Signal()
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
         self._busy = False
-        self.written: Written | None = None
-        session.chat.events_came.connect(self._on_events)
+        self.written: PartialReply | None = None
+        session.chat.events_received.connect(self._on_events)
         session.chat.reply_ended.connect(self._on_ended)
 
     @property
@@ -83,13 +83,13 @@ class OneReply(QObject):
         """Whether it is being written."""
         return self._busy
 
-    def ask(self, said: str, sampling: SamplingConfig, begun: Sequence[int] = ()) -> bool:
+    def ask(self, prompt: str, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> bool:
         """Ask for what becomes of a text; whether it began. What stands in the way is said by the session."""
         if self._busy:
             return False
-        self.written = Written(said, sampling, tuple(begun))
+        self.written = PartialReply(prompt, sampling, tuple(prefix_ids))
         self._busy = True  # before the session tells of a failure
-        self._busy = self._session.chat.send(said, sampling, begun)
+        self._busy = self._session.chat.send(prompt, sampling, prefix_ids)
         return self._busy
 
     def stop(self) -> None:
@@ -105,14 +105,14 @@ class OneReply(QObject):
         for event in events:
             if isinstance(event, ReplyStarted):
                 self.written.started = event
-                self.began.emit(event.prefix)
+                self.started.emit(event.prefix)
             elif isinstance(event, TokenMade):
                 made.append(event)
             elif isinstance(event, ReplyFinished):
                 self.written.finished = event
         if made:
             self.written.tokens += made
-            self.grew.emit(tuple(made))
+            self.appended.emit(tuple(made))
 
     @Slot()
     def _on_ended(self) -> None:

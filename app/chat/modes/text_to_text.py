@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.chat.modes.beam_question import Searched, search
+from app.chat.modes.beam_question import BeamSearchResult, run_beam_search
 from app.chat.modes.hypotheses import HypothesisList
 from app.chat.modes.mask_colours import MASKS, MaskColours
-from app.chat.modes.mode_page import ModePage, Problem
+from app.chat.modes.mode_page import ErrorLabel, ModePage
 from app.chat.modes.one_reply import OneReply
 from app.glass.examiner import Examiner
 from app.glass.focus import Focus
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 _GAPS = re.compile(rf"<\|extra_\d+\|>|<extra_id_\d+>|{MASKS.pattern}")
-_MOST_BEAMS = 16
+_MAX_BEAMS = 16
 _WAYS = {"beam": "Beam search", "draw": "Draw"}
 _WAYS_TIP = (
     "Beam search looks for the likeliest whole texts, and is always the same. Drawing takes token after token by "
@@ -55,8 +55,8 @@ class TextToText(ModePage):
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Asked for the settings of each text, its seed among them."""
         self._examiner, self.reply = Examiner(session.worker, session.chat, self), OneReply(session, self)
-        self.searched: Searched | None = None
-        self._asked = self._begun = ""
+        self.searched: BeamSearchResult | None = None
+        self._source_text = self._prefix = ""
         self.source = TextBox()
         self.source.setAccessibleName("Source text")
         self.source.setPlaceholderText("Write a source text: the model writes a text of its own in answer to it.")
@@ -65,14 +65,14 @@ class TextToText(ModePage):
             "Insert gap", theme, self._insert_gap, icon="plus", tip="Put a gap where the cursor stands"
         )
         self.way = Segments("How it is written", _WAYS, _WAYS_TIP)
-        self.n_beam, self.length_penalty = IntBox(1, _MOST_BEAMS, 1), FloatBox(-4.0, 4.0, 0.1)
+        self.n_beam, self.length_penalty = IntBox(1, _MAX_BEAMS, 1), FloatBox(-4.0, 4.0, 0.1)
         self.n_beam.setValue(4)
         self.length_penalty.setValue(1.0)
         self.write = button("Write", theme, self._on_write, icon="play", role="primary", tip="Write it (Ctrl+Enter)")
         self.write.setShortcut("Ctrl+Return")
         self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End it here (Esc)")
         self.stop.setShortcut("Esc")
-        self.problem = Problem()
+        self.problem = ErrorLabel()
         self.hypotheses = HypothesisList(theme)
         self.target = label("", wrap=True, selectable=True)
         self.drawn_tokens, self.found_tokens = TokenBox(theme, focus), TokenBox(theme, focus)
@@ -125,8 +125,8 @@ class TextToText(ModePage):
         self._examiner.done.connect(self._on_searched)
         self._examiner.failed.connect(self._on_failed)
         self._examiner.changed.connect(self._show_state)
-        self.reply.began.connect(self._on_began)
-        self.reply.grew.connect(self._on_grew)
+        self.reply.started.connect(self._on_started)
+        self.reply.appended.connect(self._on_appended)
         self.reply.ended.connect(self._on_drawn)
         self._session.chat.changed.connect(self._show_state)
         self.focus.branch_asked.connect(self._on_branch)
@@ -174,21 +174,21 @@ class TextToText(ModePage):
     def _on_write(self) -> None:
         text, sampling = self.source.text, self.draw()
         self.problem.say("")
-        self._asked = text
+        self._source_text = text
         if self.way.value == "draw":
             self._draw_target(text, sampling)
         else:
             n_beam, penalty = self.n_beam.value(), self.length_penalty.value()
             self._examiner.ask(
-                lambda model, tokenizer: search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
+                lambda model, tokenizer: run_beam_search(model, tokenizer, text, n_beam, penalty, sampling.max_tokens)
             )
         self._show_state()
 
-    def _draw_target(self, text: str, sampling: SamplingConfig, begun: Sequence[int] = ()) -> None:
-        """Let the model draw a text, which begins with the tokens `begun`."""
+    def _draw_target(self, text: str, sampling: SamplingConfig, prefix_ids: Sequence[int] = ()) -> None:
+        """Let the model draw a text, which begins with the tokens `prefix_ids`."""
         self.target.setText("")
-        self._begun = ""
-        if self.reply.ask(text, sampling, begun):
+        self._prefix = ""
+        if self.reply.ask(text, sampling, prefix_ids):
             self.drawn_tokens.show_text(None)
             self._targets.setCurrentIndex(2)
 
@@ -199,13 +199,13 @@ class TextToText(ModePage):
         if read is None or self.focus.text is not read or self._session.chat.state != "ready":
             return
         self.way.choose("draw")
-        self._draw_target(self._asked, self.draw(), (*read.ids[read.n_prompt : place], id))
+        self._draw_target(self._source_text, self.draw(), (*read.ids[read.n_prompt : place], id))
         self._show_state()
 
     @Slot(str)
-    def _on_began(self, begun: str) -> None:
-        self._begun = begun
-        self.target.setText(begun)
+    def _on_started(self, prefix: str) -> None:
+        self._prefix = prefix
+        self.target.setText(prefix)
 
     def _on_stop(self) -> None:
         self.reply.stop()
@@ -213,9 +213,9 @@ class TextToText(ModePage):
             self._examiner.forget()
 
     @Slot(object)
-    def _on_grew(self, tokens: object) -> None:
+    def _on_appended(self, tokens: object) -> None:
         assert self.reply.written is not None
-        self.target.setText(self._begun + self.reply.written.text)
+        self.target.setText(self._prefix + self.reply.written.text)
 
     @Slot()
     def _on_drawn(self) -> None:
@@ -229,9 +229,9 @@ class TextToText(ModePage):
         self._show_state()
 
     @Slot(object)
-    def _on_searched(self, searched: Searched) -> None:
+    def _on_searched(self, searched: BeamSearchResult) -> None:
         self.searched = searched
-        self.hypotheses.show_found(searched.found)
+        self.hypotheses.show_texts(searched.found)
         self._targets.setCurrentIndex(1)
         self._look_into(0)
         self._show_state()

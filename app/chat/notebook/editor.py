@@ -18,12 +18,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
-from app.chat.notebook.file import Piece
-from app.chat.notebook.marks import NotebookColours, fragments, look_of, pieces_of, place_of, token_of
+from app.chat.notebook.file import Segment
+from app.chat.notebook.marks import NotebookColours, fragments, segments_of, token_char_format, token_from, token_key
 from app.glass.tokens.colours import token_facts
 from app.kit.theme import ThemeProvider
 
-MOST_CHARACTERS, LONGEST_LINE = 200_000, 20_000
+MAX_CHARACTERS, MAX_LINE_LENGTH = 200_000, 20_000
 """Above, Qt no longer types smoothly."""
 _ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
 
@@ -64,35 +64,35 @@ class NotebookEditor(QPlainTextEdit):
         """The whole text."""
         return self.toPlainText()
 
-    def pieces(self) -> list[Piece]:
+    def segments(self) -> list[Segment]:
         """The text by who wrote it; neighbours that a person wrote are one."""
-        found: list[Piece] = []
+        found: list[Segment] = []
         block = self.document().begin()
         while block.isValid():
-            found += pieces_of(block)
+            found += segments_of(block)
             if block.next().isValid():
-                found.append(Piece("\n"))
+                found.append(Segment("\n"))
             block = block.next()
-        joined: list[Piece] = []
-        for piece in found:
-            if joined and piece.token is None and joined[-1].token is None:
-                joined[-1] = Piece(joined[-1].text + piece.text)
+        joined: list[Segment] = []
+        for segment in found:
+            if joined and segment.token is None and joined[-1].token is None:
+                joined[-1] = Segment(joined[-1].text + segment.text)
             else:
-                joined.append(piece)
+                joined.append(segment)
         return joined
 
-    def set_pieces(self, pieces: Sequence[Piece]) -> None:
+    def set_segments(self, segments: Sequence[Segment]) -> None:
         """Show another text, which is no step that can be undone."""
         self.document().setUndoRedoEnabled(False)
         self.clear()
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
-        for i, piece in enumerate(pieces):
-            cursor.insertText(piece.text, look_of(piece.token, -1, i) if piece.token is not None else QTextCharFormat())
+        for i, segment in enumerate(segments):
+            cursor.insertText(segment.text, token_char_format(segment.token, -1, i) if segment.token is not None else QTextCharFormat())
         cursor.endEditBlock()
         self.document().setUndoRedoEnabled(True)
 
-    def write(self, pieces: Sequence[Piece], index: int, *, goes_on: bool) -> None:
+    def write(self, segments: Sequence[Segment], index: int, *, goes_on: bool) -> None:
         """Add tokens of the current writing at the end, the first of which is number `index`.
 
         Args:
@@ -106,39 +106,39 @@ class NotebookEditor(QPlainTextEdit):
             cursor.joinPreviousEditBlock()
         else:
             cursor.beginEditBlock()
-        for i, piece in enumerate(pieces, start=index):
-            assert piece.token is not None
-            cursor.insertText(piece.text, look_of(piece.token, self.writing, i))
+        for i, segment in enumerate(segments, start=index):
+            assert segment.token is not None
+            cursor.insertText(segment.text, token_char_format(segment.token, self.writing, i))
         cursor.endEditBlock()
         if at_end:
             bar.setValue(bar.maximum())
 
     def cut_from(self, index: int) -> bool:
         """Take away all from a token of the current writing on, as one step to be undone; whether it is there."""
-        place = self._place_of(index)
-        if place is None:
+        position = self._position_of(index)
+        if position is None:
             return False
         cursor = QTextCursor(self.document())
-        cursor.setPosition(place)
+        cursor.setPosition(position)
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
         return True
 
     def text_before(self, index: int) -> str | None:
         """The text before a token of the current writing; None where that is gone."""
-        place = self._place_of(index)
-        if place is None:
+        position = self._position_of(index)
+        if position is None:
             return None
         cursor = QTextCursor(self.document())
-        cursor.setPosition(place, QTextCursor.MoveMode.KeepAnchor)
+        cursor.setPosition(position, QTextCursor.MoveMode.KeepAnchor)
         return cursor.selection().toPlainText()
 
-    def _place_of(self, index: int) -> int | None:
+    def _position_of(self, index: int) -> int | None:
         block = self.document().begin()
         while block.isValid():
             for fragment in fragments(block):
-                look = fragment.charFormat()
-                if place_of(look) == (self.writing, index):
+                char_format = fragment.charFormat()
+                if token_key(char_format) == (self.writing, index):
                     return fragment.position()
             block = block.next()
         return None
@@ -157,22 +157,22 @@ class NotebookEditor(QPlainTextEdit):
             selection.cursor = QTextCursor(self.document())
             n_units = len(self.text[:n_characters].encode("utf-16-le", "surrogatepass")) // 2  # Qt counts these
             selection.cursor.setPosition(n_units, QTextCursor.MoveMode.KeepAnchor)
-            look = QTextCharFormat()
-            look.setForeground(self._theme.theme.color("faint"))
-            selection.format = look
+            char_format = QTextCharFormat()
+            char_format.setForeground(self._theme.theme.color("faint"))
+            selection.format = char_format
             marks.append(selection)
         self.setExtraSelections(marks)
 
     def outline(self, index: int, *, locked: bool) -> None:
         """Draw a frame around a token of the current writing, a thick one where it is `locked`; -1 for around none."""
-        place = self._place_of(index) if index >= 0 else None
+        position = self._position_of(index) if index >= 0 else None
         self.outlined, self._outline = None, 2 if locked else 1
-        if place is not None:
+        if position is not None:
             self.outlined = cursor = QTextCursor(self.document())  # goes along with the text that is written before it
-            cursor.setPosition(place)
+            cursor.setPosition(position)
             while not cursor.atBlockEnd():
                 cursor.movePosition(QTextCursor.MoveOperation.NextCharacter, QTextCursor.MoveMode.KeepAnchor)
-                if place_of(cursor.charFormat()) != (self.writing, index):
+                if token_key(cursor.charFormat()) != (self.writing, index):
                     cursor.movePosition(QTextCursor.MoveOperation.PreviousCharacter, QTextCursor.MoveMode.KeepAnchor)
                     break
         self.viewport().update()
@@ -207,7 +207,7 @@ class NotebookEditor(QPlainTextEdit):
         if event.key() == Qt.Key.Key_Escape:
             self.released.emit()
         elif event.key() in _ARROWS and not event.modifiers() & keys.ShiftModifier:
-            index = self._index_of(self._look_after(self.textCursor()))
+            index = self._index_of(self._format_after(self.textCursor()))
             if index >= 0:
                 self.walked.emit(index)
 
@@ -219,9 +219,9 @@ class NotebookEditor(QPlainTextEdit):
     def insertFromMimeData(self, source: QMimeData) -> None:
         text = source.text()
         longest = max(map(len, text.split("\n")))
-        if self.document().characterCount() + len(text) > MOST_CHARACTERS or longest > LONGEST_LINE:
-            what = f"a line of {longest:,}" if longest > LONGEST_LINE else f"{len(text):,}"
-            most = f"lines of up to {LONGEST_LINE:,}" if longest > LONGEST_LINE else f"up to {MOST_CHARACTERS:,}"
+        if self.document().characterCount() + len(text) > MAX_CHARACTERS or longest > MAX_LINE_LENGTH:
+            what = f"a line of {longest:,}" if longest > MAX_LINE_LENGTH else f"{len(text):,}"
+            most = f"lines of up to {MAX_LINE_LENGTH:,}" if longest > MAX_LINE_LENGTH else f"up to {MAX_CHARACTERS:,}"
             self.refused.emit(
                 f"That text has {what} characters, and the notebook takes {most}: paste a part of it. The notebook is "
                 "as it was, and the text is still where you copied it from."
@@ -237,15 +237,15 @@ class NotebookEditor(QPlainTextEdit):
 
     # -- the pointer ---------------------------------------------------------------------------------------------------
 
-    def _look_at(self, point: QPoint) -> QTextCharFormat | None:
+    def _format_at(self, point: QPoint) -> QTextCharFormat | None:
         """How the character under a point looks; None beside the text."""
         cursor = self.cursorForPosition(point)
         rect = self.cursorRect(cursor)
         if abs(point.y() - rect.center().y()) > rect.height():
             return None
-        return self._look_after(cursor) if point.x() >= rect.x() else cursor.charFormat()
+        return self._format_after(cursor) if point.x() >= rect.x() else cursor.charFormat()
 
-    def _look_after(self, cursor: QTextCursor) -> QTextCharFormat | None:
+    def _format_after(self, cursor: QTextCursor) -> QTextCharFormat | None:
         """How the character after a cursor looks; None at a line's end."""
         if cursor.atBlockEnd():
             return None
@@ -253,13 +253,13 @@ class NotebookEditor(QPlainTextEdit):
         cursor.movePosition(QTextCursor.MoveOperation.NextCharacter)  # `charFormat` is of the one before
         return cursor.charFormat()
 
-    def _index_of(self, look: QTextCharFormat | None) -> int:
+    def _index_of(self, char_format: QTextCharFormat | None) -> int:
         """The token of the current writing that looks like this; -1 for none."""
-        writing, index = place_of(look) if look is not None else (-1, -1)
+        writing, index = token_key(char_format) if char_format is not None else (-1, -1)
         return index if writing == self.writing else -1
 
     def _index_at(self, point: QPoint) -> int:
-        return self._index_of(self._look_at(point))
+        return self._index_of(self._format_at(point))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         super().mouseMoveEvent(event)
@@ -275,8 +275,8 @@ class NotebookEditor(QPlainTextEdit):
         if event.type() == QEvent.Type.Leave:
             self._hover(-1)
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
-            look = self._look_at(event.pos())
-            token = token_of(look) if look is not None else None
+            char_format = self._format_at(event.pos())
+            token = token_from(char_format) if char_format is not None else None
             if token is not None and token.rank:
                 words = token_facts(f"id {token.id}", token.probability, token.entropy, token.rank)
                 QToolTip.showText(event.globalPos(), words, self.viewport())

@@ -15,7 +15,7 @@ from models.library.library import Library
 FORMAT = 1
 
 
-class Token(NamedTuple):
+class WrittenToken(NamedTuple):
     """A token that a model wrote, as in `models.events.TokenMade`; probability 0 where it is not known."""
 
     id: int
@@ -24,14 +24,14 @@ class Token(NamedTuple):
     rank: int = 0
 
 
-class Piece(NamedTuple):
+class Segment(NamedTuple):
     """A part of the text. `token`: which token it is; None for what a person wrote."""
 
     text: str
-    token: Token | None = None
+    token: WrittenToken | None = None
 
 
-def open_notebook(library: Library) -> tuple[Path, list[Piece]]:
+def open_notebook(library: Library) -> tuple[Path, list[Segment]]:
     """Where the notebook is kept, and what is in it: not in a file that cannot be read, which is left alone."""
     for path in _paths(library):
         with contextlib.suppress(ValueError):
@@ -50,7 +50,7 @@ def _paths(library: Library) -> Iterator[Path]:
         yield library.home / f"notebook-{number}.json"
 
 
-def read_notebook(path: Path) -> list[Piece]:
+def read_notebook(path: Path) -> list[Segment]:
     """The notebook in a file; empty where there is none.
 
     Raises:
@@ -62,19 +62,19 @@ def read_notebook(path: Path) -> list[Piece]:
     if said.get("format") != FORMAT:
         raise ValueError(f"{path} was written by a newer Terrarium: open it with that one.")
     try:
-        return [_piece(item) for item in said["pieces"]]
+        return [_segment(item) for item in said["pieces"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error!s:.80} is missing or wrong.") from error
 
 
-def write_notebook(path: Path, pieces: Sequence[Piece]) -> None:
+def write_notebook(path: Path, segments: Sequence[Segment]) -> None:
     """Keep the notebook; OSError where the disk does not take it."""
-    lines = ",\n".join("  " + json.dumps([piece.text, *(piece.token or ())], ensure_ascii=False) for piece in pieces)
+    lines = ",\n".join("  " + json.dumps([segment.text, *(segment.token or ())], ensure_ascii=False) for segment in segments)
     atomic_write_text(path, f'{{\n "format": {FORMAT},\n "pieces": [\n{lines}\n ]\n}}\n')
 
 
-def _piece(item: Any) -> Piece:
+def _segment(item: Any) -> Segment:
     text, *token = item
     if not isinstance(text, str):
         raise TypeError(f"the text {text!r:.40}")
-    return Piece(text, Token(int(token[0]), float(token[1]), float(token[2]), int(token[3])) if token else None)
+    return Segment(text, WrittenToken(int(token[0]), float(token[1]), float(token[2]), int(token[3])) if token else None)

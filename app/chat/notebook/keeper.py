@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
 
-from app.chat.notebook.file import Piece, free_path, open_notebook, write_notebook
+from app.chat.notebook.file import Segment, free_path, open_notebook, write_notebook
 from app.worker.background import LatestTask
 from app.worker.failures import Failure, describe
 from models.files.atomic import file_stamp
@@ -20,7 +20,7 @@ _SAVE_MS = 1000
 
 
 class NotebookKeeper(QObject):
-    """Asks `pieces` for the notebook a second after it has changed, and when the program ends.
+    """Asks `segments` for the notebook a second after it has changed, and when the program ends.
 
     Attributes:
         found: the notebook as it was kept; empty where there was none yet.
@@ -31,12 +31,12 @@ class NotebookKeeper(QObject):
 
     problem = Signal(str)
 
-    def __init__(self, library: Library, pieces: Callable[[], Sequence[Piece]], parent: QObject) -> None:
+    def __init__(self, library: Library, segments: Callable[[], Sequence[Segment]], parent: QObject) -> None:
         super().__init__(parent)
         self._library = library
         self._path, self.found = open_notebook(library)
         self._stamp = file_stamp(self._path)
-        self._pieces = pieces
+        self._segments = segments
         self._is_new = False  # something is not on the disk yet
         self._saving = LatestTask(self)
         self.soon = QTimer(self, singleShot=True, interval=_SAVE_MS)
@@ -62,22 +62,22 @@ class NotebookKeeper(QObject):
         self._saving.cancel()
         self._saving.wait()  # or an older state could be written over this one
         try:
-            self._write(self._pieces())
+            self._write(self._segments())
             self._is_new = False
         except OSError as error:
             log.warning("The notebook was not saved: %s", describe(error).details)
 
     @Slot()
     def _save(self) -> None:
-        pieces = self._pieces()
-        self._saving.ask(lambda: self._write(pieces))
+        segments = self._segments()
+        self._saving.ask(lambda: self._write(segments))
 
-    def _write(self, pieces: Sequence[Piece]) -> Path:
+    def _write(self, segments: Sequence[Segment]) -> Path:
         """Any thread, one at a time: keep it, but leave alone what another window has written. Returns where it was."""
         before = self._path
         if file_stamp(before) != self._stamp:
             self._path = free_path(self._library)
-        write_notebook(self._path, pieces)
+        write_notebook(self._path, segments)
         self._stamp = file_stamp(self._path)
         return before
 

@@ -16,7 +16,7 @@ from PySide6.QtGui import (
     QTextFragment,
 )
 
-from app.chat.notebook.file import Piece, Token
+from app.chat.notebook.file import Segment, WrittenToken
 from app.glass.tokens.colours import QUANTITIES, Shades
 from app.kit.theme import ThemeProvider
 
@@ -30,41 +30,41 @@ def fragments(block: QTextBlock) -> Iterator[QTextFragment]:
         yield part.fragment()
 
 
-def look_of(token: Token, writing: int, index: int) -> QTextCharFormat:
+def token_char_format(token: WrittenToken, writing: int, index: int) -> QTextCharFormat:
     """A format that says which token a text is."""
-    look = QTextCharFormat()
+    char_format = QTextCharFormat()
     values = (token.id, token.probability, token.entropy, token.rank, writing, index)
     for name, value in zip((_ID, _PROBABILITY, _ENTROPY, _RANK, _WRITING, _INDEX), values, strict=True):
-        look.setProperty(name, value)
-    return look
+        char_format.setProperty(name, value)
+    return char_format
 
 
-def token_of(look: QTextCharFormat) -> Token | None:
+def token_from(char_format: QTextCharFormat) -> WrittenToken | None:
     """The token that a text of this format is; None for what a person wrote."""
-    if not look.hasProperty(_ID):
+    if not char_format.hasProperty(_ID):
         return None
-    return Token(*(look.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
+    return WrittenToken(*(char_format.property(name) for name in (_ID, _PROBABILITY, _ENTROPY, _RANK)))
 
 
-def pieces_of(block: QTextBlock) -> Sequence[Piece]:
+def segments_of(block: QTextBlock) -> Sequence[Segment]:
     """The parts of a block by who wrote them; of one that has not changed, those that were found before."""
     known = block.userData()
     if not isinstance(known, _Known) or known.revision != block.revision():
-        pieces = [Piece(part.text(), token_of(part.charFormat())) for part in fragments(block)]
-        known = _Known(block.revision(), pieces)
+        segments = [Segment(part.text(), token_from(part.charFormat())) for part in fragments(block)]
+        known = _Known(block.revision(), segments)
         block.setUserData(known)
-    return known.pieces
+    return known.segments
 
 
 class _Known(QTextBlockUserData):
-    def __init__(self, revision: int, pieces: Sequence[Piece]) -> None:
+    def __init__(self, revision: int, segments: Sequence[Segment]) -> None:
         super().__init__()
-        self.revision, self.pieces = revision, pieces
+        self.revision, self.segments = revision, segments
 
 
-def place_of(look: QTextCharFormat) -> tuple[int, int]:
+def token_key(char_format: QTextCharFormat) -> tuple[int, int]:
     """The writing that a text is of, and the number of its token in there; (-1, -1) for what a person wrote."""
-    return (look.property(_WRITING), look.property(_INDEX)) if look.hasProperty(_ID) else (-1, -1)
+    return (char_format.property(_WRITING), char_format.property(_INDEX)) if char_format.hasProperty(_ID) else (-1, -1)
 
 
 class NotebookColours(QSyntaxHighlighter):
@@ -88,17 +88,17 @@ class NotebookColours(QSyntaxHighlighter):
     def highlightBlock(self, text: str) -> None:
         block = self.currentBlock()
         for fragment in fragments(block):
-            token = token_of(fragment.charFormat())
+            token = token_from(fragment.charFormat())
             if token is not None:
                 self.setFormat(fragment.position() - block.position(), fragment.length(), self._ground(token))
 
-    def _ground(self, token: Token) -> QTextCharFormat:
-        look = QTextCharFormat()
+    def _ground(self, token: WrittenToken) -> QTextCharFormat:
+        char_format = QTextCharFormat()
         if self._shades is None or not token.rank:
-            look.setBackground(self._theme.theme.color("selection"))
-            return look
+            char_format.setBackground(self._theme.theme.color("selection"))
+            return char_format
         value = QUANTITIES[self._quantity].of(token.probability, token.entropy, token.rank)
         ground, words = self._shades.of(value)
-        look.setBackground(ground)
-        look.setForeground(words)
-        return look
+        char_format.setBackground(ground)
+        char_format.setForeground(words)
+        return char_format

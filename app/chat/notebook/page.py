@@ -8,12 +8,12 @@ from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from app.chat.modes.mode_page import ModePage, Problem
-from app.chat.modes.one_reply import OneReply, Written
+from app.chat.modes.mode_page import ErrorLabel, ModePage
+from app.chat.modes.one_reply import OneReply, PartialReply
 from app.chat.notebook.editor import NotebookEditor
-from app.chat.notebook.file import Piece, Token
+from app.chat.notebook.file import Segment, WrittenToken
 from app.chat.notebook.keeper import NotebookKeeper
-from app.chat.notebook.text_end import End, end_of
+from app.chat.notebook.text_end import ReadTail, read_tail
 from app.glass.focus import Focus
 from app.glass.tokens.legend import TokenLegend
 from app.kit.basics import button
@@ -40,16 +40,16 @@ class Notebook(ModePage):
         self.draw: Callable[[], SamplingConfig] = SamplingConfig
         """Asked for the settings of each writing, its seed among them."""
         self.reply = OneReply(session, self)
-        self.text_end: End | None = None
-        self.wants_reply = self._goes_on = False
+        self.text_end: ReadTail | None = None
+        self.wants_reply = self._joins_undo = False
         self._after = ""
-        self.keeper = NotebookKeeper(session.library, lambda: self.editor.pieces(), self)
+        self.keeper = NotebookKeeper(session.library, lambda: self.editor.segments(), self)
         self.editor = NotebookEditor(theme)
         self.editor.setPlaceholderText(_EMPTY)
-        self.go_on = button(
-            "Go on", theme, self._on_go_on, icon="play", role="primary", tip="Let the model write on (Ctrl+Enter)"
+        self.continue_button = button(
+            "Go on", theme, self._on_continue, icon="play", role="primary", tip="Let the model write on (Ctrl+Enter)"
         )
-        self.go_on.setShortcut("Ctrl+Return")
+        self.continue_button.setShortcut("Ctrl+Return")
         self.stop = button("Stop", theme, self._on_stop, icon="stop", tip="End the writing here (Esc)")
         self.stop.setShortcut("Esc")
         self.again = button(
@@ -64,13 +64,13 @@ class Notebook(ModePage):
         self.coloured = QCheckBox("Colour tokens")
         self.coloured.setToolTip("Colour what a model wrote by what it gave each token")
         self.legend = TokenLegend(theme)
-        self.problem = Problem()
+        self.problem = ErrorLabel()
         self.status = ElidedLabel()
         self.status.setProperty("role", "caption")
-        self._looking = LatestTask(self)
+        self._measuring = LatestTask(self)
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
         self._build()
-        self.editor.set_pieces(self.keeper.found)
+        self.editor.set_segments(self.keeper.found)
         self.editor.moveCursor(QTextCursor.MoveOperation.End)
         self._connect()
         self.model_is_new()
@@ -81,7 +81,7 @@ class Notebook(ModePage):
         layout.setSpacing(SPACE)
         tools = QWidget()
         line = FlowLayout(tools)
-        for tool in (self.go_on, self.stop, self.again, self.undo, self.redo, self.coloured, self.legend):
+        for tool in (self.continue_button, self.stop, self.again, self.undo, self.redo, self.coloured, self.legend):
             line.addWidget(tool)
         layout.addWidget(tools)
         layout.addWidget(self.editor, 1)
@@ -99,16 +99,16 @@ class Notebook(ModePage):
         self.editor.walked.connect(self._on_walked)
         self.editor.released.connect(self.focus.unlock)
         for signal in (self.focus.text_changed, self.focus.place_changed, self.focus.lock_changed):
-            signal.connect(self._show_place)
+            signal.connect(self._show_position)
         self.editor.refused.connect(self.problem.say)
         self.coloured.toggled.connect(self._colour)
         self.legend.chosen.connect(self._colour)
-        self._patience.timeout.connect(self._look)
-        self._looking.done.connect(self._on_looked)
-        self._looking.failed.connect(self._on_not_looked)
+        self._patience.timeout.connect(self._measure_text)
+        self._measuring.done.connect(self._on_measured)
+        self._measuring.failed.connect(self._on_measure_failed)
         self.keeper.problem.connect(self.problem.say)
-        self.reply.began.connect(self._on_began)
-        self.reply.grew.connect(self._on_grew)
+        self.reply.started.connect(self._on_started)
+        self.reply.appended.connect(self._on_appended)
         self.reply.ended.connect(self._on_ended)
         self.focus.branch_asked.connect(self._on_branch)
         self._session.chat.changed.connect(self._show_state)
@@ -138,26 +138,26 @@ class Notebook(ModePage):
         self._show_state()
 
     @Slot()
-    def _look(self) -> None:
+    def _measure_text(self) -> None:
         """Find out how much of the text the model reads."""
         model, tokenizer = self._session.chat.model, self._session.chat.tokenizer
         if model is not None and tokenizer is not None and not self.words:
             text, length = self.editor.text, model.context_length
-            self._looking.ask(lambda: end_of(tokenizer, text, length))
+            self._measuring.ask(lambda: read_tail(tokenizer, text, length))
 
     @Slot(object)
-    def _on_looked(self, end: End) -> None:
+    def _on_measured(self, end: ReadTail) -> None:
         if end.text == self.editor.text:
             self.text_end = end
             self.editor.set_unread(end.start)
             if self.wants_reply:
                 self._ask()
         elif self.wants_reply:
-            self._look()
+            self._measure_text()
         self._show_state()
 
     @Slot(object)
-    def _on_not_looked(self, failure: Failure) -> None:
+    def _on_measure_failed(self, failure: Failure) -> None:
         self.wants_reply = False
         self.problem.say(failure.sentence)
         self._show_state()
@@ -166,14 +166,14 @@ class Notebook(ModePage):
     def _show_state(self) -> None:
         busy, document = self.reply.busy or self.wants_reply, self.editor.document()
         free = self._session.chat.state == "ready"
-        self.go_on.setVisible(not busy)
+        self.continue_button.setVisible(not busy)
         self.stop.setVisible(busy)
-        self.go_on.setEnabled(free and not document.isEmpty())
+        self.continue_button.setEnabled(free and not document.isEmpty())
         self.again.setEnabled(free and not busy and self._stands)
         self.undo.setEnabled(document.isUndoAvailable() and not busy)
         self.redo.setEnabled(document.isRedoAvailable() and not busy)
         self.editor.setReadOnly(busy)
-        self.status.setText(notebook_words(self.text_end, self.reply.written))
+        self.status.setText(describe_notebook(self.text_end, self.reply.written))
 
     @property
     def _stands(self) -> bool:
@@ -189,18 +189,18 @@ class Notebook(ModePage):
     # -- writing -------------------------------------------------------------------------------------------------------
 
     @Slot()
-    def _on_go_on(self) -> None:
+    def _on_continue(self) -> None:
         self.problem.say("")
         self.wants_reply = True
         if self.text_end is None or self.text_end.text != self.editor.text:
-            self._look()
+            self._measure_text()
             self._show_state()
         else:
             self._ask()
 
     def _ask(self) -> None:
         assert self.text_end is not None
-        self.wants_reply, self._goes_on = False, False
+        self.wants_reply, self._joins_undo = False, False
         self.editor.writing += 1
         self.reply.ask(self.text_end.text[self.text_end.start :], self.draw())
         self._show_state()
@@ -212,43 +212,43 @@ class Notebook(ModePage):
 
     def _on_again(self) -> None:
         self.editor.undo()
-        self._on_go_on()
+        self._on_continue()
 
     @Slot(int, int)
-    def _on_branch(self, place: int, id: int) -> None:
+    def _on_branch(self, position: int, id: int) -> None:
         """Go on with another token in the place of one that was written."""
         read, written = self._read, self.reply.written
         if read is None or self.focus.text is not read or written is None or self._session.chat.state != "ready":
             return
-        index = place - read.n_prompt
+        index = position - read.n_prompt
         first, before = self.editor.text_before(0), self.editor.text_before(index)
-        if first is None or before is None or not first.endswith(written.said):
+        if first is None or before is None or not first.endswith(written.prompt):
             self.problem.say("The text has changed there, so nothing can go on from this token.")
             return
-        begun = (*read.ids[read.n_prompt : place], id)
+        prefix_ids = (*read.ids[read.n_prompt : position], id)
         self.editor.cut_from(index)
-        self._goes_on = True
-        self.reply.ask(written.said, self.draw(), begun)
+        self._joins_undo = True
+        self.reply.ask(written.prompt, self.draw(), prefix_ids)
         self._show_state()
 
     @Slot(str)
-    def _on_began(self, begun: str) -> None:
+    def _on_started(self, prefix: str) -> None:
         written = self.reply.written
         assert written is not None
-        if written.begun:
+        if written.prefix_ids:
             first = self.editor.text_before(0)
             stands = len(self.editor.text) - len(first) if first is not None else 0
-            index = len(written.begun) - 1
-            self.editor.write([Piece(begun[stands:], Token(written.begun[-1]))], index, goes_on=True)
+            index = len(written.prefix_ids) - 1
+            self.editor.write([Segment(prefix[stands:], WrittenToken(written.prefix_ids[-1]))], index, goes_on=True)
 
     @Slot(object)
-    def _on_grew(self, tokens: tuple[TokenMade, ...]) -> None:
+    def _on_appended(self, tokens: tuple[TokenMade, ...]) -> None:
         written = self.reply.written
         assert written is not None
-        index = len(written.begun) + len(written.tokens) - len(tokens)
-        pieces = [Piece(t.text, Token(t.id, t.probability, t.entropy, t.rank)) for t in tokens]
-        self.editor.write(pieces, index, goes_on=self._goes_on)
-        self._goes_on = True
+        index = len(written.prefix_ids) + len(written.tokens) - len(tokens)
+        segments = [Segment(t.text, WrittenToken(t.id, t.probability, t.entropy, t.rank)) for t in tokens]
+        self.editor.write(segments, index, goes_on=self._joins_undo)
+        self._joins_undo = True
 
     @Slot()
     def _on_ended(self) -> None:
@@ -281,13 +281,13 @@ class Notebook(ModePage):
             self.focus.lock(self._read.n_prompt + index)
 
     @Slot()
-    def _show_place(self) -> None:
-        read, place = self._read, self.focus.place
-        index = place - read.n_prompt if read is not None and self.focus.text is read and place is not None else -1
+    def _show_position(self) -> None:
+        read, position = self._read, self.focus.place
+        index = position - read.n_prompt if read is not None and self.focus.text is read and position is not None else -1
         self.editor.outline(index, locked=self.focus.locked is not None)
 
 
-def notebook_words(end: End | None, written: Written | None) -> str:
+def describe_notebook(end: ReadTail | None, written: PartialReply | None) -> str:
     """A line about the text, whose `end` the model reads (None: not known yet), and about the last writing."""
     said = []
     if end is not None:

@@ -11,7 +11,7 @@ _CHARACTERS_PER_TOKEN = 8
 """More than tokens have on average: so much of a long text's end is looked at."""
 
 
-class End(NamedTuple):
+class ReadTail(NamedTuple):
     """The end of a text that the model reads: what is before character `start` does not fit into its context."""
 
     text: str
@@ -19,14 +19,14 @@ class End(NamedTuple):
     n_tokens: int
 
 
-def end_of(tokenizer: Tokenizer, text: str, context_length: int) -> End:
+def read_tail(tokenizer: Tokenizer, text: str, context_length: int) -> ReadTail:
     """As much of a text as leaves a quarter of the context for what is written."""
-    from models.chat.own_template import room_for_prompt
+    from models.chat.own_template import max_prompt_tokens
     from models.tokenizers.text.encoded import EncodedText
 
-    room = room_for_prompt(context_length)
-    part = text[-room * _CHARACTERS_PER_TOKEN :]
+    max_tokens = max_prompt_tokens(context_length)
+    part = text[-max_tokens * _CHARACTERS_PER_TOKEN :]
     tokens = EncodedText(tokenizer, part)
-    n = min(len(tokens), room)
+    n = min(len(tokens), max_tokens)
     start = len(part.encode()[: int(tokens.starts[-n])].decode(errors="ignore")) if n < len(tokens) else 0
-    return End(text, len(text) - len(part) + start, n)
+    return ReadTail(text, len(text) - len(part) + start, n)

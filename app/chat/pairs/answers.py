@@ -8,7 +8,7 @@ from PySide6.QtCore import QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
-from app.chat.pairs.pair_words import column_words
+from app.chat.pairs.pair_text import column_labels
 from app.chat.pairs.pronoun_models import PronounModel
 from app.glass.names import share, signed
 from app.kit.basics import label
@@ -100,7 +100,7 @@ class ChangesCard(QFrame):
 
     def show_reading(self, reading: PairReading, column: int) -> None:
         """Show the predictions at the token of a column."""
-        words, n = column_words(reading)[column], len(reading.predictions)
+        words, n = column_labels(reading)[column], len(reading.predictions)
         if reading.answers_once:
             found, title = reading.predictions[0], "First token that it would write"
         else:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QFrame, QVBoxLayout, QWidget
 
 from app.chat.pairs.pair_maps import PairMaps
-from app.chat.pairs.pair_words import points, row_differences, row_sentence
+from app.chat.pairs.pair_text import describe_row, format_points, row_differences
 from app.kit.basics import label, row
 from app.kit.labels import ElidedCombo
 from app.kit.layout.segments import Segments
@@ -84,7 +84,7 @@ class AttentionCard(QFrame):
             self.heads.clear()
             for layer, head in places:
                 largest = float(differences[layer, head])
-                words = f"differs by up to {points(largest)}" if largest else "no difference"
+                words = f"differs by up to {format_points(largest)}" if largest else "no difference"
                 self.heads.addItem(f"Layer {layer + 1}, head {head + 1} · {words}", (layer, head))
             if self._wanted in places:
                 self.heads.setCurrentIndex(places.index(self._wanted))
@@ -105,4 +105,4 @@ class AttentionCard(QFrame):
     def _on_read(self, words: str) -> None:
         """The cell under the pointer, else the chosen row."""
         if self._reading is not None:
-            self.said.setText(words or row_sentence(self._reading, *self.head, self._row))
+            self.said.setText(words or describe_row(self._reading, *self.head, self._row))

@@ -39,7 +39,7 @@ _ROWS: tuple[tuple[str, str, Callable[[PronounEvaluation], str]], ...] = (
 HEADS = {"encoder-only": "Encoder", "decoder-only": "Causal model"}
 
 
-class Measured(QWidget):
+class AccuracyTable(QWidget):
     """The figures of both models beside each other, and those of rules that look at no adjective."""
 
     def __init__(self, parent: QWidget | None = None) -> None:

@@ -12,9 +12,9 @@ from PySide6.QtWidgets import QBoxLayout, QVBoxLayout, QWidget
 from app.chat.pairs.answers import ChangesCard, ResolvedCard
 from app.chat.pairs.attention_card import AttentionCard
 from app.chat.pairs.grow_card import GrowCard
-from app.chat.pairs.measured import HEADS, Measured
+from app.chat.pairs.measured import HEADS, AccuracyTable
+from app.chat.pairs.pair_text import attention_columns, default_column, differing_columns, side_tokens
 from app.chat.pairs.pair_tokens import PairTokens
-from app.chat.pairs.pair_words import attention_columns, differing, side_words, telling_column
 from app.chat.pairs.pronoun_models import PronounAnswer, PronounControl
 from app.chat.pairs.sentences import Sentences
 from app.glass.examiner import Examiner
@@ -64,7 +64,7 @@ class MinimalPairs(QWidget):
         self.resolved = {topology: ResolvedCard(topology, theme) for topology in KINDS}
         self.changes = ChangesCard(theme)
         self.attention = AttentionCard(theme, self.which)
-        self.measured = Measured()
+        self.measured = AccuracyTable()
         self._build(theme)
         self._connect()
         self._show()
@@ -216,10 +216,10 @@ class MinimalPairs(QWidget):
         if reading is None:
             self.tokens.show_pair((), (), (), -1)
             return
-        first, second = side_words(reading, 0), side_words(reading, 1)
+        first, second = side_tokens(reading, 0), side_tokens(reading, 1)
         if (first, second) != self._words:  # other tokens: the place in the old ones means nothing
-            self._words, self._column = (first, second), telling_column(reading)
-        self.tokens.show_pair(first, second, differing(reading), self._column)
+            self._words, self._column = (first, second), default_column(reading)
+        self.tokens.show_pair(first, second, differing_columns(reading), self._column)
         self.attention.show_reading(reading, self._column)
         if self.source.value == "open":
             self.changes.show_reading(reading, self._column)

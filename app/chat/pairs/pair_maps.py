@@ -21,7 +21,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from app.chat.pairs.pair_words import Floats, by_column, column_words, masked, points, side_words
+from app.chat.pairs.pair_text import Floats, by_column, column_labels, format_points, masked, side_tokens
 from app.glass.names import share, signed
 from app.kit.figures.heat_map import colour_table, coloured
 from app.kit.theme import SPACE, ThemeProvider
@@ -74,7 +74,7 @@ class PairMaps(QWidget):
         """Show a head, the row of a column marked; `root` colours by the root, so that small weights are seen, too."""
         difference = masked(reading, reading.difference[layer, head])
         self._tables = [*(by_column(reading, side, layer, head) for side in (0, 1)), difference]
-        self._words = [side_words(reading, 0), side_words(reading, 1), column_words(reading)]
+        self._words = [side_tokens(reading, 0), side_tokens(reading, 1), column_labels(reading)]
         self._row, self._root = row, root
         self._limit = float(np.nanmax(np.abs(difference), initial=0.0)) or 1.0
         self._set_spot(None)
@@ -263,7 +263,7 @@ class PairMaps(QWidget):
         painter.setPen(self._theme.theme.color("muted"))
         places = [(math.sqrt(mark) if self._root else mark, f"{100 * mark:.0f} %") for mark in marks]
         if not marks:
-            ends = points(self._limit)
+            ends = format_points(self._limit)
             places = [(0.0, f"−{ends}"), (0.5, "0"), (1.0, f"+{ends}")]
         metrics = QFontMetrics(painter.font())
         for place, words in places:

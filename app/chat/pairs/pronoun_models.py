@@ -75,7 +75,7 @@ class PronounControl(QObject):
     def __init__(self, worker: Worker, library: Library, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
-        self._job.events_came.connect(self._on_events)
+        self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
         self._library = library

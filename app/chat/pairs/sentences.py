@@ -13,7 +13,7 @@ from models.data.tiny_world.pronouns import draw_pair
 
 FIRST_PAIR = tuple(f"The animal didn't cross the street because it was too {word}." for word in ("tired", "wide"))
 _WAIT_MS = 250
-_MOST = 2_000
+_MAX_CHARACTERS = 2_000
 """Characters: far more than is shown."""
 
 
@@ -39,7 +39,7 @@ class Sentences(QWidget):
         for i, (line, name) in enumerate(zip(self.lines, "AB", strict=True)):
             caption = label(name, "mono")
             caption.setBuddy(line)
-            line.setMaxLength(_MOST)
+            line.setMaxLength(_MAX_CHARACTERS)
             line.setAccessibleName(f"Sentence {name}")
             line.setToolTip("Change it as you like: both are read again as you type")
             line.textChanged.connect(lambda text: self._wait.start())

@@ -6,7 +6,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QStackedWidget, QVBoxLayout, QWidget
 
-from app.chat.conversation.next_prompt import NextPrompt, Outlook
+from app.chat.conversation.next_prompt import NextPrompt, PromptPreview
 from app.kit.basics import EmptyState, button, frame, label, row
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
@@ -24,7 +24,7 @@ class PromptTokens(QDialog):
     def __init__(self, theme: ThemeProvider, next_prompt: NextPrompt, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._next = next_prompt
-        self._outlook: Outlook | None = None
+        self._preview: PromptPreview | None = None
         self.setWindowTitle("Exact prompt tokens")
         self.resize(820, 560)
         self.view = ChatTokenView(theme)
@@ -66,49 +66,49 @@ class PromptTokens(QDialog):
     def _follow(self) -> None:
         if not self.isVisible():
             return
-        self._outlook = outlook = self._next.outlook
-        self.copy.setEnabled(outlook is not None)
-        self._pages.setCurrentIndex(1 if outlook is None else 0)
-        self.left_out.setVisible(outlook is not None and outlook.given.n_left_out > 0)
-        if outlook is None:
+        self._preview = preview = self._next.preview
+        self.copy.setEnabled(preview is not None)
+        self._pages.setCurrentIndex(1 if preview is None else 0)
+        self.left_out.setVisible(preview is not None and preview.fitted.n_left_out > 0)
+        if preview is None:
             failure = self._next.failure
             self.nothing.set_words("No prompt", failure.sentence if failure is not None else "Open a model first.")
             self.summary.setText("")
             self.view.set_chat(None, ())
             self._about.setText("")
             return
-        given = outlook.given
-        n, whole = len(given.ids), given.context_length
+        fitted = preview.fitted
+        n, whole = len(fitted.ids), fitted.context_length
         self.summary.setText(f"{counted(n, 'token')}, {percent(n / whole)} of the context of {whole:,}")
-        self.left_out.setText(_left_out_words(given.n_left_out, self._next.prompting.when_full))
-        roles = ["system", *(message["role"] for message in given.messages)]  # the template speaks first
-        counts = tuple(given.count(i, i + 1) for i in range(-1, len(given.messages) + 1))
-        tokens = TokenArrays(outlook.tokenizer, given.ids)
-        self.view.set_chat(ChatTokens(tokens, given.sources + 1, given.sources < -1, counts, range(0)), roles)
+        self.left_out.setText(_left_out_words(fitted.n_left_out, self._next.prompting.when_full))
+        roles = ["system", *(message["role"] for message in fitted.messages)]  # the template speaks first
+        counts = tuple(fitted.count(i, i + 1) for i in range(-1, len(fitted.messages) + 1))
+        tokens = TokenArrays(preview.tokenizer, fitted.ids)
+        self.view.set_chat(ChatTokens(tokens, fitted.sources + 1, fitted.sources < -1, counts, range(0)), roles)
         self._tell()
 
     @Slot()
     def _tell(self) -> None:
         index = self.view.current
-        self._about.setText(_HINT if self._outlook is None or index < 0 else self.describe(index))
+        self._about.setText(_HINT if self._preview is None or index < 0 else self.describe(index))
 
     def describe(self, index: int) -> str:
         """Whose a token is."""
-        assert self._outlook is not None
-        given = self._outlook.given
-        source = int(given.sources[index])
+        assert self._preview is not None
+        fitted = self._preview.fitted
+        source = int(fitted.sources[index])
         if source < 0:
             whose = "said by the template itself, before all messages"
-        elif source == len(given.messages):
+        elif source == len(fitted.messages):
             whose = "asks for the reply: what follows is the model's"
         else:
-            whose = f"of message {source + 1}: {ROLE_WORDS[given.messages[source]['role']]}"
-        piece = TokenArrays(self._outlook.tokenizer, given.ids[index : index + 1])[0]
+            whose = f"of message {source + 1}: {ROLE_WORDS[fitted.messages[source]['role']]}"
+        piece = TokenArrays(self._preview.tokenizer, fitted.ids[index : index + 1])[0]
         return f"{piece.display}   id {piece.id} · place {index:,} · {whose}"
 
     def _copy(self) -> None:
-        if self._outlook is not None:
-            QGuiApplication.clipboard().setText(str(self._outlook.given.ids.tolist()))
+        if self._preview is not None:
+            QGuiApplication.clipboard().setText(str(self._preview.fitted.ids.tolist()))
 
 
 def _left_out_words(n: int, when_full: str) -> str:

@@ -14,7 +14,7 @@ from app.kit.basics import button, label, row
 from app.kit.text.text_box import TextBox
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from models.chat.prompting import WHEN_FULL, Prompting
+from models.chat.prompting import WHEN_FULL, PromptSettings
 
 _LINES = 4
 _WHEN_FULL_TIPS = {
@@ -28,7 +28,7 @@ _WHEN_FULL_TIPS = {
 
 
 class PromptingPanel(QWidget):
-    """Edits a `Prompting`, and says so to `next_prompt`.
+    """Edits a `PromptSettings`, and says so to `next_prompt`.
 
     Signals:
         changed(prompting): the user has set it to this.
@@ -41,7 +41,7 @@ class PromptingPanel(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session, self._next = session, next_prompt
-        self._prompting = Prompting()
+        self._prompting = PromptSettings()
         self.template_window = TemplateWindow(session, theme, next_prompt, self)
         self.tokens_window = PromptTokens(theme, next_prompt, self)
         self.system = TextBox()
@@ -97,11 +97,11 @@ class PromptingPanel(QWidget):
         layout.addStretch(1)
 
     @property
-    def prompting(self) -> Prompting:
+    def prompting(self) -> PromptSettings:
         """The settings on screen."""
         return self._prompting
 
-    def set_prompting(self, prompting: Prompting) -> None:
+    def set_prompting(self, prompting: PromptSettings) -> None:
         """Show the settings of another chat, without a signal."""
         self._prompting = prompting
         self.system.blockSignals(True)
@@ -137,7 +137,7 @@ class PromptingPanel(QWidget):
         self._set(dataclasses.replace(self._prompting, template=""))
         self.template_window.show_template("")
 
-    def _set(self, prompting: Prompting) -> None:
+    def _set(self, prompting: PromptSettings) -> None:
         self._prompting = prompting
         self._next.set_prompting(prompting)
         self._show_state()
@@ -158,8 +158,8 @@ class PromptingPanel(QWidget):
         self.problem.setVisible(failure is not None)
         self.own.setVisible(bool(self._prompting.template))
         self.template.setText(self._template_words())
-        outlook = self._next.outlook
-        said = _said_by_template(outlook.given.messages, outlook.given.count(-1, 0)) if outlook is not None else 0
+        preview = self._next.preview
+        said = _said_by_template(preview.fitted.messages, preview.fitted.count(-1, 0)) if preview is not None else 0
         self.system.setPlaceholderText(
             f"None. The template says something of its own first, in {said} tokens." if said else "None"
         )
@@ -172,7 +172,7 @@ class PromptingPanel(QWidget):
             return "This model holds no conversations, so nothing is put around what you write."
         if self._prompting.template:
             return "Edited here, for this chat."
-        return "The model's own, as it came with it." if model.form.template else "Terrarium's, as in its training."
+        return "The model's own, as it came with it." if model.template_config.template else "Terrarium's, as in its training."
 
 
 def _said_by_template(messages: tuple[dict[str, str], ...], n: int) -> int:

@@ -149,12 +149,12 @@ class TemplateWindow(QDialog):
         said = [message for message in self._next.messages if message["content"]]
         example = not said
         messages = with_system(said or _EXAMPLE, self._next.prompting)
-        marks = model.form.marks if model is not None else {}
+        marks = model.template_config.named_tokens if model is not None else {}
         self._of_what.setText("An example, since nothing was said yet." if example else "With what is being written.")
 
         def render() -> str | ChatTemplateError:
             try:
-                return render_template(template, messages, asks=True, marks=marks)
+                return render_template(template, messages, add_generation_prompt=True, named_tokens=marks)
             except ChatTemplateError as error:
                 return error
 

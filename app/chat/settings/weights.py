@@ -31,7 +31,7 @@ class WeightsMeasurement(QObject):
     def __init__(self, worker: Worker, library: Library, device: Device, parent: QObject) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
-        self._job.events_came.connect(self._on_events)
+        self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(self.failed)
         self._library, self._device = library, device

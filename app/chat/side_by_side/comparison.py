@@ -16,7 +16,7 @@ from app.session.runs import Runs
 from app.worker.job import INTERACTIVE, Job
 from app.worker.latest_job import LatestJob
 from app.worker.worker import Worker
-from models.chat.prompting import Prompting
+from models.chat.prompting import PromptSettings
 from models.events import Event, Phase, TokenMade
 from models.inference.reply import ReplyRequest, ReplyStarted, reply_events
 from models.library.library import Library
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from models.runs.run_folder import RunFolder
 
 
-class Lane(NamedTuple):
+class Candidate(NamedTuple):
     """A checkpoint of a run: its latest one where `step` is None."""
 
     run_id: str
@@ -38,23 +38,23 @@ class Lane(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaneOpened(Event):
+class CandidateOpened(Event):
     """The model of a lane is there; lanes are numbered from 0."""
 
-    lane: int
+    candidate: int
     model: ChatModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaneReplied(Event):
+class CandidateReplied(Event):
     """Something of a lane's reply: ReplyStarted, TokenMade …, ReplyFinished."""
 
-    lane: int
+    candidate: int
     event: Event
 
 
 @dataclass(frozen=True, kw_only=True)
-class LaneJudged(Event):
+class CandidateJudged(Event):
     """What the model of lane `by` makes of the reply of lane `reply`."""
 
     reply: int
@@ -82,12 +82,12 @@ class SideBySide(QObject):
 
     Signals:
         changed(): `busy` is new.
-        events_came(events): LaneOpened, LaneReplied, LaneJudged and Phase, in order.
+        events_received(events): CandidateOpened, CandidateReplied, CandidateJudged and Phase, in order.
         failed(failure): the comparison raised.
     """
 
     changed = Signal()
-    events_came = Signal(object)
+    events_received = Signal(object)
     failed = Signal(object)
 
     def __init__(
@@ -100,7 +100,7 @@ class SideBySide(QObject):
     ) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
-        self._job.events_came.connect(self._on_events)
+        self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self.changed)
         self._job.failed.connect(self.failed)
         self._library, self._runs, self._device = library, runs, device
@@ -111,31 +111,31 @@ class SideBySide(QObject):
         """Whether a comparison is going on, or waits for the worker."""
         return self._job.busy
 
-    def start(self, lanes: Sequence[Lane], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
+    def start(self, candidates: Sequence[Candidate], prompt: str, sampling: SamplingConfig, system: str = "") -> None:
         """Let every lane's model reply to `prompt`, one after the other; `system`: what those that talk are told first.
 
         Raises:
             ValueError: where there are not two of them, the prompt is empty, or a run is gone.
         """
-        if len(set(lanes)) < 2:
+        if len(set(candidates)) < 2:
             raise ValueError("There are not two different models to compare: choose another one for one of the sides.")
         if not prompt.strip():
             raise ValueError("The prompt is empty: write what the models shall reply to.")
-        folders = [self._runs.find(lane.run_id).folder for lane in lanes]
+        folders = [self._runs.find(candidate.run_id).folder for candidate in candidates]
         device = self._device.name
 
         def make() -> Iterator[Event]:
             from models.runs.run_folder import RunFolder
 
             runs = [RunFolder.open(folder) for folder in folders]
-            paths = [_checkpoint(run, lane.step) for run, lane in zip(runs, lanes, strict=True)]
+            paths = [_checkpoint(run, candidate.step) for run, candidate in zip(runs, candidates, strict=True)]
             self._loaded = {path: loaded for path, loaded in self._loaded.items() if path in paths}
             opened = []
             for i, (run, path) in enumerate(zip(runs, paths, strict=True)):
                 if path not in self._loaded:
                     self._loaded[path] = yield from self._load(run, path, device)
                 opened.append(self._loaded[path])
-                yield LaneOpened(lane=i, model=opened[-1].about)
+                yield CandidateOpened(candidate=i, model=opened[-1].about)
             replies = []
             for i, loaded in enumerate(opened):
                 replies.append((yield from _reply(i, loaded, prompt, sampling, system)))
@@ -170,7 +170,7 @@ class SideBySide(QObject):
 
     @Slot(object, object)
     def _on_events(self, job: Job, events: tuple[Event, ...]) -> None:
-        self.events_came.emit(events)
+        self.events_received.emit(events)
 
 
 def _checkpoint(run: RunFolder, step: int | None) -> Path:
@@ -179,7 +179,7 @@ def _checkpoint(run: RunFolder, step: int | None) -> Path:
 
 
 def _reply(
-    lane: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig, system: str
+    candidate: int, loaded: _Loaded, prompt: str, sampling: SamplingConfig, system: str
 ) -> Generator[Event, None, _Reply]:
     from models.inference.summarising import Summaries
 
@@ -188,14 +188,14 @@ def _reply(
     if about.mode == "fill":
         raise ValueError(f"{about.name} is an encoder, which writes no replies: choose another model.")
     said = [{"role": "user", "content": prompt}] if about.is_chat_model else prompt
-    asked = ReplyRequest(messages=said, sampling=sampling, prompting=Prompting(system=system))
+    request = ReplyRequest(messages=said, sampling=sampling, prompting=PromptSettings(system=system))
     with _naming(about):
-        for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.form, asked, Summaries()):
+        for event in reply_events(loaded.model, loaded.tokenizer, about.step, about.template_config, request, Summaries()):
             if isinstance(event, ReplyStarted):
                 started = event
             elif isinstance(event, TokenMade):
                 ids.append(event.id)
-            yield LaneReplied(lane=lane, event=event)
+            yield CandidateReplied(candidate=candidate, event=event)
     special = loaded.tokenizer.get_added_tokens_decoder()
     if ids and ids[-1] in special and special[ids[-1]].special:
         del ids[-1]
@@ -224,4 +224,4 @@ def _judge_all(opened: Sequence[_Loaded], replies: Sequence[_Reply]) -> Iterator
             own = replies[j].started
             with _naming(by.about):
                 judgement = judge(by.model, by.tokenizer, own.prompt_ids, ids, source_ids=own.source_ids)
-            yield LaneJudged(reply=i, by=j, judgement=judgement)
+            yield CandidateJudged(reply=i, by=j, judgement=judgement)

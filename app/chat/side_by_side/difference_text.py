@@ -102,9 +102,9 @@ class DifferenceText(QLabel):
 
 def difference_colour(theme: ThemeProvider, difference: float) -> QColor:
     """The colour of a difference in nats; none has the ground's, into which small ones fade."""
-    place = min(max(difference / FULL_COLOUR, -1.0), 1.0)
-    colour: QColor = theme.diverging_map().map(0.5 + 0.5 * place, mode="qcolor")
-    ground, share = QColor(theme.theme.surface), min(abs(place) / _FADED, 1.0)
+    fraction = min(max(difference / FULL_COLOUR, -1.0), 1.0)
+    colour: QColor = theme.diverging_map().map(0.5 + 0.5 * fraction, mode="qcolor")
+    ground, share = QColor(theme.theme.surface), min(abs(fraction) / _FADED, 1.0)
     ours, theirs = (colour.red(), colour.green(), colour.blue()), (ground.red(), ground.green(), ground.blue())
     return QColor(*(round(share * c + (1 - share) * g) for c, g in zip(ours, theirs, strict=True)))
 
@@ -143,7 +143,7 @@ class DifferenceLegend(QWidget):
         painter.drawText(QRect(left + _WIDTH + SPACE, 0, self.width(), self.height()), centred, _MORE)
         for i in range(_STEPS):
             start, end = left + i * _WIDTH // _STEPS, left + (i + 1) * _WIDTH // _STEPS
-            place = FULL_COLOUR * (2 * i / (_STEPS - 1) - 1)
+            fraction = FULL_COLOUR * (2 * i / (_STEPS - 1) - 1)
             rect = QRect(start, middle - _HEIGHT // 2, end - start, _HEIGHT)
-            painter.fillRect(rect, difference_colour(self._theme, place))
+            painter.fillRect(rect, difference_colour(self._theme, fraction))
         painter.end()

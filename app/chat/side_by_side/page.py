@@ -8,9 +8,9 @@ from functools import partial
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.chat.side_by_side.comparison import Lane, LaneJudged, LaneOpened, LaneReplied, SideBySide
+from app.chat.side_by_side.candidate_column import CandidateColumn
+from app.chat.side_by_side.comparison import Candidate, CandidateJudged, CandidateOpened, CandidateReplied, SideBySide
 from app.chat.side_by_side.difference_text import DifferenceLegend
-from app.chat.side_by_side.lane_column import LaneColumn
 from app.glass.panel_head import About, PanelHead
 from app.kit.basics import button, label, row
 from app.kit.export_button import Columns, ExportButton
@@ -22,7 +22,7 @@ from models.events import Event, Phase
 from models.inspect.spans import Judgement, Span
 from models.settings.sampling_config import SamplingConfig
 
-_MOST = 4
+_MAX_MODELS = 4
 _ABOUT = About(
     title="Side by side",
     shows="Every model replies to the same prompt with the same settings and the same seed. "
@@ -52,7 +52,7 @@ class SideBySidePage(QWidget):
         self._session, self._theme, self._draw, self._system = session, theme, draw, system
         self._judgements: dict[tuple[int, int], Judgement] = {}
         self._spans: dict[int, list[Span]] = {}
-        self.columns: list[LaneColumn] = []
+        self.columns: list[CandidateColumn] = []
         self.control = SideBySide(session.worker, session.library, session.runs, session.device, self)
         self.prompt = GrowingField()
         self.prompt.setPlaceholderText("Write what all of them shall reply to")
@@ -66,12 +66,12 @@ class SideBySidePage(QWidget):
             "Add a model", theme, self.add_column, icon="plus", role="quiet", tip="One column more, up to four"
         )
         self.status = label("", "caption")
-        self._lanes = QHBoxLayout()
-        self._lanes.setSpacing(SPACE)
+        self._columns_layout = QHBoxLayout()
+        self._columns_layout.setSpacing(SPACE)
         self._build()
         self.prompt.send_pressed.connect(self.compare)
         self.prompt.refused.connect(self.status.setText)
-        self.control.events_came.connect(self._on_events)
+        self.control.events_received.connect(self._on_events)
         self.control.failed.connect(self._on_failed)
         self.control.changed.connect(self._show_state)
         session.runs.changed.connect(self._offer_runs)
@@ -94,27 +94,27 @@ class SideBySidePage(QWidget):
         lines.addWidget(self.head)
         lines.addLayout(ask)
         lines.addLayout(row(self.status, None, DifferenceLegend(self._theme)))
-        lines.addLayout(self._lanes, 1)
+        lines.addLayout(self._columns_layout, 1)
 
     # -- the models ----------------------------------------------------------------------------------------------------
 
     def add_column(self) -> None:
         """One model more."""
-        if len(self.columns) == _MOST:
+        if len(self.columns) == _MAX_MODELS:
             return
-        column = LaneColumn(self._session, self._theme)
+        column = CandidateColumn(self._session, self._theme)
         column.offer(self._runs())
-        column.lane_changed.connect(self._on_lane)
-        column.remove_asked.connect(partial(self._remove, column))
+        column.candidate_changed.connect(self._on_candidate_changed)
+        column.remove_requested.connect(partial(self._remove, column))
         self.columns.append(column)
-        self._lanes.addWidget(column, 1)
-        self._on_lane()
+        self._columns_layout.addWidget(column, 1)
+        self._on_candidate_changed()
 
-    def _remove(self, column: LaneColumn) -> None:
+    def _remove(self, column: CandidateColumn) -> None:
         self.columns.remove(column)
-        self._lanes.removeWidget(column)
+        self._columns_layout.removeWidget(column)
         column.deleteLater()
-        self._on_lane()
+        self._on_candidate_changed()
 
     def _runs(self) -> list[tuple[str, str]]:
         found = self._session.runs.list()
@@ -129,13 +129,13 @@ class SideBySidePage(QWidget):
             return
         parent, steps = self._session.runs.find(first).parent, self._session.runs.checkpoint_steps(first)
         if parent is not None and parent[0] in runs:
-            other = Lane(parent[0])
+            other = Candidate(parent[0])
         elif len(steps) > 1:
-            other = Lane(first, steps[-1])
+            other = Candidate(first, steps[-1])
         else:
-            other = Lane(next((run_id for run_id in runs if run_id != first and self._writes(run_id)), first))
-        for column, lane in zip(self.columns, (Lane(first), other), strict=True):
-            column.choose(lane)
+            other = Candidate(next((run_id for run_id in runs if run_id != first and self._writes(run_id)), first))
+        for column, candidate in zip(self.columns, (Candidate(first), other), strict=True):
+            column.choose(candidate)
 
     def _writes(self, run_id: str) -> bool:
         """Whether a run's model can reply, unlike an encoder."""
@@ -149,27 +149,27 @@ class SideBySidePage(QWidget):
             column.offer(runs)
 
     @Slot()
-    def _on_lane(self) -> None:
+    def _on_candidate_changed(self) -> None:
         for column in self.columns:
             column.clear_reply()
             column.set_removable(len(self.columns) > 2)
         self._judgements, self._spans = {}, {}
-        self.add_button.setEnabled(len(self.columns) < _MOST)
+        self.add_button.setEnabled(len(self.columns) < _MAX_MODELS)
         self.control.forget()
 
     # -- comparing -----------------------------------------------------------------------------------------------------
 
     def compare(self) -> None:
         """Ask all of them."""
-        lanes = [column.lane for column in self.columns]
-        if any(lane is None for lane in lanes):
+        candidates = [column.candidate for column in self.columns]
+        if any(candidate is None for candidate in candidates):
             self.status.setText("Choose a model for every side first.")
             return
         for column in self.columns:
             column.clear_reply()
         self._judgements, self._spans = {}, {}
         try:
-            chosen = [lane for lane in lanes if lane is not None]
+            chosen = [candidate for candidate in candidates if candidate is not None]
             self.control.start(chosen, self.prompt.toPlainText(), self._draw(), self._system())
             self.status.setText("")
         except ValueError as error:
@@ -182,16 +182,16 @@ class SideBySidePage(QWidget):
         for event in events:
             if isinstance(event, Phase):
                 self.status.setText(f"{event.name}…")
-            elif isinstance(event, LaneOpened):
-                self.columns[event.lane].show_model(event.model)
+            elif isinstance(event, CandidateOpened):
+                self.columns[event.candidate].show_model(event.model)
                 self.status.setText("")
-            elif isinstance(event, LaneReplied):
-                replied.setdefault(event.lane, []).append(event.event)
-            elif isinstance(event, LaneJudged):
+            elif isinstance(event, CandidateReplied):
+                replied.setdefault(event.candidate, []).append(event.event)
+            elif isinstance(event, CandidateJudged):
                 self._judgements[event.reply, event.by] = event.judgement
-        for lane, told in replied.items():
-            self.columns[lane].take(told)
-        for reply in {event.reply for event in events if isinstance(event, LaneJudged)}:
+        for candidate, told in replied.items():
+            self.columns[candidate].take(told)
+        for reply in {event.reply for event in events if isinstance(event, CandidateJudged)}:
             self._show_judgements(reply)
 
     def _show_judgements(self, reply: int) -> None:

@@ -93,7 +93,7 @@ def _measure(library: Library, device: str, spec: RunSpec, seconds: float, line:
         timer.setInterval(round(1000 * TICK_S))
         timer.timeout.connect(on_tick)
         session.notices.failed.connect(on_failed)
-        session.training.events_came.connect(on_events)
+        session.training.events_received.connect(on_events)
         try:
             window.show_tab("training")
             session.training.start(spec)

@@ -18,7 +18,7 @@ from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.tokenizers import load_tokenizer, tokenizer_kind
-from models.tokenizers.text.compare import MeasuredPart, Source, compare, model_cost
+from models.tokenizers.text.compare import MeasuredPart, TextLoader, compare, model_cost
 from models.tokenizers.text.text_measures import Figures
 
 
@@ -47,10 +47,10 @@ def run(args: argparse.Namespace) -> None:
         _print_tables(rows, parts)
 
 
-def _sources(args: argparse.Namespace, library: Library) -> list[Source]:
+def _sources(args: argparse.Namespace, library: Library) -> list[TextLoader]:
     choices = [] if args.text is None else [CorpusChoice(source="text", text=read_argument(args.text))]
     choices += [CorpusChoice(source="files", files=(str(file),)) for file in args.data]
-    sources: list[Source] = [partial(corpus_texts, library, choice) for choice in choices]
+    sources: list[TextLoader] = [partial(corpus_texts, library, choice) for choice in choices]
     for name in args.corpus:
         if name == LANGUAGES:
             sources += [partial(language_texts, language) for language in LANGUAGE_NAMES]

@@ -18,7 +18,7 @@ from models.events import Phase
 from models.library.library import Library
 from models.tokenizers import load_tokenizer, read_texts, special_ids, token_pieces, tokenizer_kind
 from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
-from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary, vocabulary
+from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary, read_vocabulary
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, Usage, count_tokens
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class _Browsed:
 
 def _browse(args: argparse.Namespace, tokenizer: Tokenizer, library: Library) -> _Browsed:
     """Read the vocabulary, count, look for tokens, and write the file."""
-    table = vocabulary(tokenizer)
+    table = read_vocabulary(tokenizer)
     corpus, usage = "", None
     if args.corpus is not None:
         corpus, usage = _count(args, tokenizer, table, library)
@@ -203,9 +203,9 @@ def _print_browsed(about: dict[str, Any], browsed: _Browsed, args: argparse.Name
         print(f"unreachable: {about['unreachable']:,}, which no text becomes")
     print("longest:", "  ".join(name if len(name) <= _WIDEST else name[:_WIDEST] + "…" for name in about["longest"]))
     if browsed.usage is not None:
-        from app.tokenizer.vocabulary.pictures import usage_words
+        from app.tokenizer.vocabulary.pictures import describe_usage
 
-        print(usage_words(browsed.table, browsed.usage, browsed.corpus))
+        print(describe_usage(browsed.table, browsed.usage, browsed.corpus))
     if "tokens" in about:
         _print_tokens(browsed.table, browsed.usage, browsed.shown, len(browsed.rows))
     if args.csv is not None:

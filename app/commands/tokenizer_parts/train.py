@@ -13,10 +13,10 @@ from app.commands.progress import ProgressLine, drive
 from models.events import Phase, Progress, VocabularyGrowth
 from models.tokenizers import (
     KINDS,
-    Cut,
+    CutCounter,
     TokenizerOptions,
+    describe_shortfall,
     read_texts,
-    shortfall,
     train_in_child,
     train_tokenizer,
     write_tokenizer,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-TOLD_FROM_BYTES, TOLD_FROM_TOKENS = 4_000_000, 16_384
+PROGRESS_FROM_BYTES, PROGRESS_FROM_TOKENS = 4_000_000, 16_384
 """From either on, each merge is told of, which costs 50 µs: below, it would cost a third of the time (of a second)."""
 
 
@@ -98,11 +98,11 @@ def run(args: argparse.Namespace) -> None:
 
 def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
     texts, options = _read_with_progress(args.data, line), _options_from(args)
-    cut = Cut()
-    takes_long = _total_bytes(args.data) >= TOLD_FROM_BYTES or args.vocab_size >= TOLD_FROM_TOKENS
+    cut = CutCounter()
+    takes_long = _total_bytes(args.data) >= PROGRESS_FROM_BYTES or args.vocab_size >= PROGRESS_FROM_TOKENS
     tokenizer = train_tokenizer(texts, args.kind, args.vocab_size, options, progress=takes_long, cut=cut)
     growth = list(_grow(tokenizer, args.data, line)) if args.growth and args.kind == "bpe" else []
-    notices = (cut.sentence, shortfall(tokenizer, args.kind, args.vocab_size))
+    notices = (cut.sentence, describe_shortfall(tokenizer, args.kind, args.vocab_size))
     about = {
         "trained_on": [str(path.resolve()) for path in args.data],
         "bytes": _total_bytes(args.data),
@@ -117,10 +117,10 @@ def _train_here(args: argparse.Namespace, line: ProgressLine) -> dict[str, Any]:
 
 def _grow(tokenizer: Tokenizer, files: list[Path], line: ProgressLine) -> Iterator[dict[str, Any]]:
     """Measure growth, showing each point; yields them as about.json keeps them."""
-    from models.tokenizers.making.growth import measure_growth, sample_of
+    from models.tokenizers.making.growth import measure_growth, take_sample
 
     line.show(Phase(name="Measuring compression"))
-    sample = sample_of(read_texts(files))
+    sample = take_sample(read_texts(files))
     for size, bytes_per_token in measure_growth(tokenizer, sample):
         point = VocabularyGrowth(vocab_size=size, bytes_per_token=bytes_per_token, sample_bytes=len(sample.encode()))
         line.show(point)

@@ -149,7 +149,7 @@ class TokenView(QAbstractScrollArea):
         """(n,) A fact of each token that depends on its id alone."""
         pieces = self.pieces
         if isinstance(pieces, TokenArrays):
-            return pieces.of_each(fact, dtype)
+            return pieces.per_token(fact, dtype)
         return np.fromiter(map(fact, pieces), dtype, len(pieces))
 
     def _set_range(self) -> None:

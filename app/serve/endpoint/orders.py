@@ -61,12 +61,14 @@ def chat_orders(served: Served, asked: ChatAsked) -> list[Order]:
     if served.config.topology != "decoder-only":
         what = "an encoder, which fills masks" if served.config.topology == "encoder-only" else "an encoder-decoder"
         raise ApiError(400, f"“{served.name}” is {what}, so it holds no conversations.", param="model")
-    from models.chat.prompting import Prompting, lay_out
+    from models.chat.prompting import PromptSettings, encode_untruncated
     from models.chat.template_config import reply_ends
 
     messages = [{"role": _role(message), "content": message.content} for message in asked.messages]
     try:
-        prompt = lay_out(served.config.context_length, served.tokenizer, messages, Prompting(), served.form)
+        prompt = encode_untruncated(
+            served.config.context_length, served.tokenizer, messages, PromptSettings(), served.form
+        )
     except ValueError as error:  # a template can refuse whatever it does not know
         raise ApiError(400, str(error), param="messages") from error
     ids = _checked(served, prompt.ids.tolist(), "messages")

@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QAbstractScrollArea, QFrame, QToolTip, QWidget
 from app.kit.theme import SPACE, ThemeProvider
 from app.tokenizer.compare.grid_lines import GridLines
 from app.tokenizer.compare.line_painter import LinePainter, Measures
-from app.tokenizer.compare.spot import AlignedRow, Spot, spot_at, spot_words, token_spot
+from app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot, spot_at, token_spot
 from app.tokenizer.compare.text_grid import TextGrid
 
-_LEAST_COLUMNS = 8
+_MIN_COLUMNS = 8
 _WIDEST_NAME = 150  # pixels at the usual text size
 
 
@@ -92,7 +92,7 @@ class AlignedView(QAbstractScrollArea):
         widest = min(widest, round(_WIDEST_NAME * self._theme.text_scale), self.viewport().width() // 4)
         self._measures = Measures(self._theme, widest, show_ids=self._show_ids)
         available = (self.viewport().width() - self._measures.left - self._measures.right) / self._measures.cell
-        self._lines = GridLines(self._grid, max(int(available), _LEAST_COLUMNS))
+        self._lines = GridLines(self._grid, max(int(available), _MIN_COLUMNS))
         bar = self.verticalScrollBar()
         height = len(self._lines) * self._block_height + SPACE
         bar.setRange(0, max(0, height - self.viewport().height()))
@@ -172,7 +172,7 @@ class AlignedView(QAbstractScrollArea):
             self._set_hover(None)
         elif event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             spot = self.spot_at(QPointF(event.pos()))
-            words = "\n".join(spot_words(self._grid, self._rows, spot)) if spot is not None else ""
+            words = "\n".join(describe_spot(self._grid, self._rows, spot)) if spot is not None else ""
             if event.pos().x() > self.viewport().width() - self._measures.right:
                 words = "How many tokens begin in this line"
             QToolTip.showText(event.globalPos(), words, self.viewport())
@@ -219,5 +219,5 @@ class AlignedView(QAbstractScrollArea):
         self.viewport().update()
         spot = self.current
         if self._pick is not None:
-            self.setAccessibleDescription(". ".join(spot_words(self._grid, self._rows, self._pick)))
+            self.setAccessibleDescription(". ".join(describe_spot(self._grid, self._rows, self._pick)))
         self.pointed.emit(spot)

@@ -135,7 +135,7 @@ class FiguresTable(QTableWidget):
                         continue
                     value = values[metric.title][nth]
                     exact = f"{value:,.0f}" if value >= 1000 else ""
-                    self._put(row, column, metric.words(value), exact, is_best=marks[metric.title][nth], is_shown=True)
+                    self._put(row, column, metric.format(value), exact, is_best=marks[metric.title][nth], is_shown=True)
                 nth += each.colour is not None
         self.verticalHeader().setDefaultSectionSize(self._row_height)
         self._size_columns()

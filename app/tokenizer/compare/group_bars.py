@@ -99,7 +99,7 @@ class GroupBars(Figure):
         head = f"{self._groups[group].label}, {self._series[series].name}"
         if figures is None:
             return f"{head}\nnot measured yet"
-        said = f"{self._metric.title.lower()}: {self._metric.words(self.value(group, series))}"
+        said = f"{self._metric.title.lower()}: {self._metric.format(self.value(group, series))}"
         return f"{head}\n{said}\n{figures.n_tokens:,} tokens, {figures.n_words:,} words"
 
     def _top(self) -> float:
@@ -148,7 +148,7 @@ class GroupBars(Figure):
 
     def _tick(self, value: float) -> str:
         assert self._metric is not None
-        if self._metric.words(0.0).endswith("%"):
+        if self._metric.format(0.0).endswith("%"):
             return f"{100 * value:.3g} %"
         return f"{value:.3g}"
 
@@ -162,7 +162,7 @@ class GroupBars(Figure):
         color.setAlphaF(1.0 if is_read else 0.45)
         painter.fillRect(bar, color)
         font = self._theme.font(0.8)
-        words, metrics = self._metric.words(value).removesuffix("%").rstrip(), QFontMetrics(font)
+        words, metrics = self._metric.format(value).removesuffix("%").rstrip(), QFontMetrics(font)
         if metrics.horizontalAdvance(words) <= bar.width() + 1:
             painter.setFont(font)
             painter.setPen(self._theme.theme.color("text" if is_read else "faint"))

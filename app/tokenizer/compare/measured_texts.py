@@ -14,14 +14,14 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.compare.group_bars import Group, GroupBars, Series
 from app.tokenizer.compare.metrics import RATIOS
-from app.tokenizer.compare.shelf import TokenizerShelf
+from app.tokenizer.compare.tokenizer_cache import TokenizerCache
 from app.tokenizer.corpus_picker import CorpusPicker
 from app.worker.background import LatestTask, latest_progress
 from app.worker.failures import Failure
 from models.data.corpus_texts import CorpusChoice, corpus_texts, language_texts
 from models.data.tiny_world.parallel import LANGUAGE_NAMES
 from models.events import Event, Phase, Progress
-from models.tokenizers.text.compare import MeasuredPart, Source, compare
+from models.tokenizers.text.compare import MeasuredPart, TextLoader, compare
 from models.tokenizers.text.text_measures import Figures
 
 _Part = str | CorpusChoice
@@ -42,14 +42,14 @@ class MeasuredTexts(QWidget):
     changed = Signal()
 
     def __init__(
-        self, session: Session, theme: ThemeProvider, shelf: TokenizerShelf, parent: QWidget | None = None
+        self, session: Session, theme: ThemeProvider, cache: TokenizerCache, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        self._session, self._shelf = session, shelf
+        self._session, self._cache = session, cache
         self._series: Sequence[Series] = ()
         self._text_figures: Mapping[str, Figures] = {}
         self._parts: dict[_Part, tuple[str, dict[str, Figures]]] = {}
-        self._coming: list[_Part] = []
+        self._pending: list[_Part] = []
         self._task = LatestTask(self)
         self.figure, self.source = QComboBox(), QComboBox()
         self.corpus = CorpusPicker(session, theme)
@@ -64,7 +64,7 @@ class MeasuredTexts(QWidget):
         self._problem = label("", "error", wrap=True)
         self.bars = GroupBars(theme)
         self._build()
-        self._task.events_came.connect(self._on_events)
+        self._task.events_received.connect(self._on_events)
         self._task.failed.connect(self._on_failed)
         self._task.busy_changed.connect(self._show_busy)
         self.figure.currentIndexChanged.connect(self._draw)
@@ -158,17 +158,17 @@ class MeasuredTexts(QWidget):
         names = [name for name in chosen if self._lacks(name, parts)] or chosen
         if not names:
             return
-        library, shelf = self._session.library, self._shelf
-        sources: list[Source] = [
+        library, cache = self._session.library, self._cache
+        sources: list[TextLoader] = [
             partial(language_texts, part) if isinstance(part, str) else partial(corpus_texts, library, part)
             for part in parts
         ]
 
         def work() -> Generator[Event, None, object]:
             yield Phase(name="Loading the tokenizers")
-            return (yield from compare({name: shelf.load(name) for name in names}, sources))
+            return (yield from compare({name: cache.load(name) for name in names}, sources))
 
-        self._coming = list(parts)
+        self._pending = list(parts)
         self._show_problem("")
         self._task.drive(work)
 
@@ -188,7 +188,7 @@ class MeasuredTexts(QWidget):
                 self._bar.setRange(0, 1000)  # more bytes than an int holds are possible
                 self._bar.setValue(1000 * event.done // event.total)
             elif isinstance(event, MeasuredPart):
-                _, known = self._parts.get(part := self._coming.pop(0), ("", {}))
+                _, known = self._parts.get(part := self._pending.pop(0), ("", {}))
                 self._parts[part] = event.label, {**known, **event.figures}
                 self._draw()
                 self.changed.emit()

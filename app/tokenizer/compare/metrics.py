@@ -20,7 +20,7 @@ class Metric:
 
     title: str
     tip: str
-    form: Callable[[float], str]
+    formatter: Callable[[float], str]
     better: int
     of_texts: Callable[[Figures], float] | None = None
     of_design: Callable[[ModelCost], float] | None = None
@@ -37,9 +37,9 @@ class Metric:
         """Which way is better, in words."""
         return {-1: "less is better", 1: "more is better"}.get(self.better, "")
 
-    def words(self, value: float) -> str:
+    def format(self, value: float) -> str:
         """The value as it is written."""
-        return "–" if math.isnan(value) else self.form(value)
+        return "–" if math.isnan(value) else self.formatter(value)
 
 
 def _count(value: float) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
 from models.tokenizers.codec import pieces_of
 
-_MOST = 6
+_MAX_NAMED = 6
 """Tokens of one tokenizer that are named; of more, only the number is said."""
 
 
@@ -46,18 +46,18 @@ def spot_at(rows: Sequence[AlignedRow], row: int, place: float) -> Spot:
     return Spot(row, -1, float(int(place)), float(int(place) + 1))
 
 
-def spot_words(grid: TextGrid, rows: Sequence[AlignedRow], spot: Spot) -> list[str]:
+def describe_spot(grid: TextGrid, rows: Sequence[AlignedRow], spot: Spot) -> list[str]:
     """The characters of a spot, then what each tokenizer makes of them, a line each."""
     first, last = int(spot.start), max(int(spot.start), -int(-spot.end // 1) - 1)
     shown = "".join(grid.shown(i) for i in range(first, min(last + 1, len(grid))))
-    return [f"“{shown}”", *(f"{row.name}: {_tokens_words(row.tokens, spot)}" for row in rows)]
+    return [f"“{shown}”", *(f"{row.name}: {_format_tokens(row.tokens, spot)}" for row in rows)]
 
 
-def _tokens_words(tokens: AlignedTokens, spot: Spot) -> str:
+def _format_tokens(tokens: AlignedTokens, spot: Spot) -> str:
     there = tokens.touching(spot.start, max(spot.end, spot.start + 1e-6))
     if not there:
         return "no token"
-    if len(there) > _MOST:
+    if len(there) > _MAX_NAMED:
         return f"{len(there)} tokens"
     ids = tokens.ids[there.start : there.stop].tolist()
     return " + ".join(f"{piece.display} {piece.id}" for piece in pieces_of(tokens.tokenizer, ids))

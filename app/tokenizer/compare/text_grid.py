@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import placed_parts, show_bytes
+from models.tokenizers.codec import encode_with_offsets, show_bytes
 from models.tokenizers.special_tokens import unknown_ids
 
 Floats = NDArray[np.float64]
 
 
-_PICTURES = (
+_EMOJI = (
     "\u00a9\u00ae\u203c\u2049\u2122\u2139\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff"
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001f1e5\U0001f200-\U0001f3fa\U0001f400-\U0001faff"
 )
@@ -65,7 +65,7 @@ class TextGrid:
         """How cluster `i` is shown: what cannot be seen by a sign or by its number."""
         return _facts(self.cluster(i))[0]
 
-    def places(self, bytes_at: NDArray[np.int64]) -> Floats:
+    def positions(self, bytes_at: NDArray[np.int64]) -> Floats:
         """The places of bytes of the UTF-8 text."""
         if not len(self):
             return np.zeros(len(bytes_at))
@@ -89,12 +89,12 @@ class AlignedTokens:
         self.tokenizer = tokenizer
         parts = [
             tuple(np.array(column, np.int64) for column in part)
-            for part in placed_parts(tokenizer, grid.text, parse_special=False)
+            for part in encode_with_offsets(tokenizer, grid.text, parse_special=False)
         ]
         self.ids, starts, ends = (
             np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3)
         )
-        self.starts, self.ends = _side_by_side(grid.places(starts), grid.places(ends))
+        self.starts, self.ends = _side_by_side(grid.positions(starts), grid.positions(ends))
         self.unknown = np.isin(self.ids, sorted(unknown_ids(tokenizer)))
 
     def __len__(self) -> int:
@@ -157,7 +157,7 @@ def _pattern() -> re.Pattern[str]:
     extend = f"[{''.join(marks)}{_ALSO_EXTEND}]"
     bases = (
         "[\U0001f1e6-\U0001f1ff]{2}",
-        f"[{_PICTURES}](?:{extend}*\u200d[{_PICTURES}])*",
+        f"[{_EMOJI}](?:{extend}*\u200d[{_EMOJI}])*",
         "[\u1100-\u115f]*[\u1160-\u11a7\uac00-\ud7a3][\u1160-\u11a7]*[\u11a8-\u11ff]*",
         "[\u1100-\u115f]+|[\u11a8-\u11ff]+",
         f"[{_CONJOINING}](?:{extend}*[{_LINKERS}](?:{extend}|\u200d)*[{_CONJOINING}])*",

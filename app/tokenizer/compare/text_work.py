@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from app.tokenizer.compare.shelf import TokenizerShelf
 from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid
+from app.tokenizer.compare.tokenizer_cache import TokenizerCache
 from models.data.corpus_texts import CorpusTexts
 from models.events import Event, Progress
-from models.tokenizers.codec import whole_characters
+from models.tokenizers.codec import replace_surrogates
 from models.tokenizers.text.compare import measure
 from models.tokenizers.text.text_measures import Figures
 from models.tokenizers.token_bytes import special_ids
 
-MOST_DRAWN = 200_000
+MAX_DRAWN = 200_000
 """Characters whose tokens are placed one by one: few scroll further, and a window's new width is followed at once."""
 
 
@@ -23,7 +23,7 @@ class ComparedText:
     """What several tokenizers make of a text, by their names.
 
     Attributes:
-        n_characters: of the whole text; the grid holds no more than the first MOST_DRAWN.
+        n_characters: of the whole text; the grid holds no more than the first MAX_DRAWN.
         problems: of those that could not be loaded, in a sentence each.
         has_specials: whether the text spells a special token of any of them.
     """
@@ -38,18 +38,18 @@ class ComparedText:
 
 
 def text_work(
-    shelf: TokenizerShelf, names: Sequence[str], text: str
+    cache: TokenizerCache, names: Sequence[str], text: str
 ) -> Callable[[], Generator[Event, None, ComparedText]]:
     """Work for a LatestTask: encode the text with each tokenizer, as text, whatever special tokens it spells."""
 
     def work() -> Generator[Event, None, ComparedText]:
-        whole = whole_characters(text)
-        grid = TextGrid(whole[:MOST_DRAWN])
+        whole = replace_surrogates(text)
+        grid = TextGrid(whole[:MAX_DRAWN])
         loaded, problems, tokens = {}, {}, {}
         for i, name in enumerate(names):
             yield Progress(done=i, total=len(names))
             try:
-                loaded[name] = shelf.load(name)
+                loaded[name] = cache.load(name)
             except ValueError as error:
                 problems[name] = str(error)
                 continue

@@ -18,10 +18,10 @@ from app.tokenizer.compare.aligned_view import AlignedView
 from app.tokenizer.compare.figures_table import Compared, FiguresTable
 from app.tokenizer.compare.group_bars import Series
 from app.tokenizer.compare.measured_texts import TEXT_LABEL, MeasuredTexts
-from app.tokenizer.compare.shelf import TokenizerShelf
-from app.tokenizer.compare.spot import AlignedRow, Spot, spot_words
+from app.tokenizer.compare.spot import AlignedRow, Spot, describe_spot
 from app.tokenizer.compare.text_grid import TextGrid
-from app.tokenizer.compare.text_work import MOST_DRAWN, ComparedText, text_work
+from app.tokenizer.compare.text_work import MAX_DRAWN, ComparedText, text_work
+from app.tokenizer.compare.tokenizer_cache import TokenizerCache
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.library.library import TokenizerInfo
@@ -46,7 +46,7 @@ class TokenizerCompareView(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._shelf = TokenizerShelf(session.library)
+        self._cache = TokenizerCache(session.library)
         self._selection, self._text = Selection(), ""
         self._infos: dict[str, TokenizerInfo] = {}
         self._stamps: dict[str, object] = {}
@@ -54,12 +54,12 @@ class TokenizerCompareView(QWidget):
         self._task = LatestTask(self)
         self.aligned = AlignedView(theme)
         self.table = FiguresTable(theme)
-        self.texts = MeasuredTexts(session, theme, self._shelf)
+        self.texts = MeasuredTexts(session, theme, self._cache)
         self.of = QComboBox()
         self.show_ids = QCheckBox("Ids")
         self.hint = label("", wrap=True)
         self._banner = frame("banner", margin=SPACE)
-        self._note, self._told, self._costs = ElidedLabel(), ElidedLabel(), ElidedLabel()
+        self._note, self._description, self._costs = ElidedLabel(), ElidedLabel(), ElidedLabel()
         self._pages = QStackedWidget()
         self._build()
         self._task.done.connect(self._on_done)
@@ -74,7 +74,7 @@ class TokenizerCompareView(QWidget):
         self._on_library_changed()
 
     def _build(self) -> None:
-        for caption in (self._note, self._told, self._costs):
+        for caption in (self._note, self._description, self._costs):
             set_role(caption, "caption")
         self.show_ids.setToolTip("Show each token’s id below it, where it is wide enough")
         self.show_ids.toggled.connect(self.aligned.set_show_ids)
@@ -90,7 +90,7 @@ class TokenizerCompareView(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.addLayout(row(label("Character under character", "subheading"), self._note, self.show_ids))
         lines.addWidget(self.aligned, 1)
-        lines.addWidget(self._told)
+        lines.addWidget(self._description)
         figures = _card()
         lines = figures.layout()
         assert isinstance(lines, QVBoxLayout)
@@ -130,9 +130,9 @@ class TokenizerCompareView(QWidget):
         return self._shown
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What is said of what is pointed at."""
-        return self._told.text()
+        return self._description.text()
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """The current tokenizer of the library: it is compared unless the user takes it out."""
@@ -167,7 +167,7 @@ class TokenizerCompareView(QWidget):
     def _on_library_changed(self) -> None:
         self._infos = {info.name: info for info in self._session.tokenizers.list()}  # files are read for each
         for name in {*self._infos, *self._stamps}:
-            stamp = self._shelf.stamp(name)
+            stamp = self._cache.stamp(name)
             if self._stamps.get(name, stamp) != stamp:
                 self.texts.forget(name)
             self._stamps[name] = stamp
@@ -182,7 +182,7 @@ class TokenizerCompareView(QWidget):
         self._pages.setCurrentIndex(1 if self._infos else 0)
         self._show_hint()
         self._fill()
-        self._task.drive(text_work(self._shelf, names, self._text))
+        self._task.drive(text_work(self._cache, names, self._text))
 
     @Slot(object)
     def _on_done(self, result: ComparedText) -> None:
@@ -201,8 +201,8 @@ class TokenizerCompareView(QWidget):
 
     @Slot(object)
     def _on_pointed(self, spot: Spot | None) -> None:
-        told = "" if spot is None else "   ·   ".join(spot_words(self._shown.grid, self.aligned.rows, spot))
-        self._told.setText(told or "Point at a token to see what the others make of the same characters.")
+        told = "" if spot is None else "   ·   ".join(describe_spot(self._shown.grid, self.aligned.rows, spot))
+        self._description.setText(told or "Point at a token to see what the others make of the same characters.")
 
     def _show_hint(self) -> None:
         others = len(self._infos) - 1
@@ -223,8 +223,8 @@ class TokenizerCompareView(QWidget):
         parts = []
         if self._task.busy and len(self._text) > _SLOW:
             parts.append("Encoding…")
-        if self._shown.n_characters > MOST_DRAWN:
-            parts.append(f"The first {MOST_DRAWN:,} characters; the figures are of all {self._shown.n_characters:,}.")
+        if self._shown.n_characters > MAX_DRAWN:
+            parts.append(f"The first {MAX_DRAWN:,} characters; the figures are of all {self._shown.n_characters:,}.")
         if self._shown.has_specials:
             parts.append("Special tokens count as the characters that they are written with.")
         self._note.setText(" ".join(parts))

@@ -60,9 +60,9 @@ class ExploreView(QWidget):
         self._build()
         self.lab.encoded.connect(self._on_encoded)
         self.lab.token_changed.connect(self._on_token_changed)
-        self.lab.text_changed.connect(self.round_trip.expect)
+        self.lab.text_changed.connect(self.round_trip.invalidate)
         self.lab.text_changed.connect(self.text_changed)
-        self.round_trip.place_chosen.connect(self.lab.show_characters)
+        self.round_trip.span_chosen.connect(self.lab.show_characters)
         self.lab.editor.set_text(EXAMPLE)
 
     def _build(self) -> None:

@@ -27,7 +27,7 @@ from models.tokenizers import decode, show_bytes
 from models.tokenizers.text.encoded import EncodedText
 from models.tokenizers.text.round_trip import Difference, RoundTrip, round_trip
 
-AT_ONCE_BYTES = 20_000
+MAX_SYNC_BYTES = 20_000
 """Up to here decoding takes no longer than a keystroke may, so that a tick comes with the tokens."""
 
 _PATIENCE_MS = 150
@@ -36,9 +36,9 @@ _UNEQUAL = "decode(encode(text)) ≠ text"
 _ICONS = {"": ("circle-dashed", "muted"), "equal": ("check-circle-fill", "accent"), "differs": ("warning", "warning")}
 
 
-_LONGEST = 12  # characters of a change that are shown
-_MOST_ROWS = 10
-_CHANGE = 180  # pixels at most for what a place becomes
+_MAX_SHOWN = 12  # characters of a change that are shown
+_MAX_ROWS = 10
+_MAX_CHANGE_WIDTH = 180  # pixels at most for what a place becomes
 
 
 class RoundTripStrip(QFrame):
@@ -47,11 +47,11 @@ class RoundTripStrip(QFrame):
     While it is not known yet, the line says so where that takes longer than a moment.
 
     Signals:
-        place_chosen(int, int): the characters of the text that are to be shown, from and to.
+        span_chosen(int, int): the characters of the text that are to be shown, from and to.
         checked(): `result` is new.
     """
 
-    place_chosen = Signal(int, int)
+    span_chosen = Signal(int, int)
     checked = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -64,7 +64,7 @@ class RoundTripStrip(QFrame):
         self._why = ElidedLabel()
         self.differences = DifferenceList(self)
         tip = "Select this place in the text"
-        self._find = button("Show it", theme, self.show_place, role="link", tip=tip)
+        self._find = button("Show it", theme, self.show_span, role="link", tip=tip)
         self.show_all = button("", theme, self.open_list, role="link", tip="All places that differ, and why")
         self._task = LatestTask(self)
         self._task.done.connect(self._show)
@@ -104,7 +104,7 @@ class RoundTripStrip(QFrame):
         parts = (self._state.text(), self._change.text(), self._why.text())
         return " ".join(part for part in parts if part)
 
-    def expect(self) -> None:
+    def invalidate(self) -> None:
         """The text is another one and its tokens are on their way: what was known is not true of it."""
         self._task.cancel()
         self.result = None
@@ -113,22 +113,22 @@ class RoundTripStrip(QFrame):
 
     def set_encoded(self, tokenizer: Tokenizer | None, text: str, tokens: EncodedText | None) -> None:
         """Check that `text` comes back from `tokens`, which `tokenizer` has made of it; None for no tokenizer."""
-        self.expect()
+        self.invalidate()
         if tokenizer is None or tokens is None:
             self._patience.stop()
             self._tell("", "Nothing to check yet", "")
             return
-        if tokens.n_bytes <= AT_ONCE_BYTES and decode(tokenizer, tokens.iter_ids()) == text:
+        if tokens.n_bytes <= MAX_SYNC_BYTES and decode(tokenizer, tokens.iter_ids()) == text:
             self._show(RoundTrip(True, text, ()))
             return
         self._task.ask(lambda: round_trip(tokenizer, text, ids=tokens.iter_ids()))
 
     @Slot()
-    def show_place(self) -> None:
+    def show_span(self) -> None:
         """Have the place that the line tells of shown in the text."""
         if self.result is not None and self.result.differences:
             difference = self.result.differences[self._shown]
-            self.place_chosen.emit(difference.start, difference.end)
+            self.span_chosen.emit(difference.start, difference.end)
 
     @Slot()
     def open_list(self) -> None:
@@ -140,7 +140,7 @@ class RoundTripStrip(QFrame):
     @Slot(int)
     def _on_chosen(self, number: int) -> None:
         self._show_difference(number)
-        self.show_place()
+        self.show_span()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
@@ -168,7 +168,7 @@ class RoundTripStrip(QFrame):
         difference = self.result.differences[number]
         first = "First differs" if number == 0 and n > 1 else "Differs"
         self._tell("differs", f"{first} at character {difference.start + 1:,}", difference.why)
-        self._change.setText(change_words(difference))
+        self._change.setText(format_change(difference))
         self._change.show()
         self._find.show()
         self.show_all.setText(f"All {n:,}" if self.result.complete else f"The first {n:,}")
@@ -189,7 +189,7 @@ class RoundTripStrip(QFrame):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
-            self.show_place()
+            self.show_span()
 
 
 class DifferenceList(QFrame):
@@ -228,17 +228,17 @@ class DifferenceList(QFrame):
         self._summary.setText(f"{result.summary}.")
         self.tree.clear()
         for difference in result.differences:
-            item = QTreeWidgetItem([f"{difference.start + 1:,}", change_words(difference), difference.why])
+            item = QTreeWidgetItem([f"{difference.start + 1:,}", format_change(difference), difference.why])
             item.setTextAlignment(0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for column in (1, 2):
                 item.setToolTip(column, difference.sentence)
             self.tree.addTopLevelItem(item)
-        self.tree.setColumnWidth(1, min(self.tree.sizeHintForColumn(1), _CHANGE))
+        self.tree.setColumnWidth(1, min(self.tree.sizeHintForColumn(1), _MAX_CHANGE_WIDTH))
 
     def open_above(self, anchor: QWidget) -> None:
         """Show the list as wide as `anchor` and right above it, or below it where there is no room."""
         row = self.tree.sizeHintForRow(0)
-        rows = min(self.tree.topLevelItemCount(), _MOST_ROWS)
+        rows = min(self.tree.topLevelItemCount(), _MAX_ROWS)
         self.tree.setFixedHeight(rows * row + self.tree.header().sizeHint().height() + 4)
         self.setFixedSize(anchor.width(), self.sizeHint().height())
         above = anchor.mapToGlobal(QPoint(0, -self.height() - SPACE // 2))
@@ -253,7 +253,7 @@ class DifferenceList(QFrame):
         self.chosen.emit(self.tree.indexOfTopLevelItem(item))
 
 
-def change_words(difference: Difference) -> str:
+def format_change(difference: Difference) -> str:
     """What becomes of a place, in marks: “É → é”, “·· → ·”, “É → nothing”."""
     return f"{_marks(difference.text)} → {_marks(difference.back)}"
 
@@ -261,5 +261,5 @@ def change_words(difference: Difference) -> str:
 def _marks(text: str) -> str:
     if not text:
         return "nothing"
-    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 + 1 :]}"
+    short = text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}…{text[-_MAX_SHOWN // 2 + 1 :]}"
     return "".join(f"⟨U+{ord(c):04X}⟩" if "\ud800" <= c <= "\udfff" else show_bytes(c.encode()) for c in short)

@@ -60,7 +60,7 @@ class TokenCard(QFrame):
         self._display.setText(piece.display)
         values = {
             "Id": f"{piece.id:,}",
-            "Text": _text_words(piece),
+            "Text": _format_text(piece),
             "Bytes": piece.bytes.hex(" ").upper(),
             "Length": f"{len(piece.bytes)} {'byte' if len(piece.bytes) == 1 else 'bytes'}",
             "Place": f"token {index + 1:,}, bytes {piece.start:,} to {piece.end:,}",
@@ -84,7 +84,7 @@ _ROWS = {
 }
 
 
-def _text_words(piece: Piece) -> str:
+def _format_text(piece: Piece) -> str:
     if piece.special:
         return f"{piece.bytes.decode()} (special)"
     try:

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from app.kit.basics import button, label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
-from app.tokenizer.making.importing import PatternWanted, TokenizerImporter
+from app.tokenizer.making.importing import PatternRequest, TokenizerImporter
 
 _FILES = (
     "Tokenizers (*.json *.txt *.model *.tiktoken *.gguf *.bpe);;"
@@ -59,7 +59,7 @@ class TokenizerImport(QWidget):
         self.importer = TokenizerImporter(session.library, session.tokenizers, session.notices, self)
         self.importer.changed.connect(self._on_changed)
         self.importer.imported.connect(self.imported)
-        self.importer.pattern_wanted.connect(self._on_pattern_wanted)
+        self.importer.pattern_needed.connect(self._on_pattern_wanted)
 
     def accept_drops_on(self, widget: QWidget) -> None:
         """Import what is dropped on `widget`."""
@@ -83,7 +83,7 @@ class TokenizerImport(QWidget):
         self._open(HubDialog(self.window()))
 
     @Slot(object)
-    def _on_pattern_wanted(self, wanted: PatternWanted) -> None:
+    def _on_pattern_wanted(self, wanted: PatternRequest) -> None:
         self._open(PatternDialog(wanted, self.window()))
 
     def _open(self, dialog: PatternDialog | HubDialog) -> None:
@@ -131,9 +131,9 @@ class _Question(QDialog):
         self.setWindowTitle(title)
         self.setMinimumWidth(_WIDTH)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.agree = self.buttons.addButton("Import", QDialogButtonBox.ButtonRole.AcceptRole)
-        self.agree.setProperty("role", "primary")
-        self.agree.setDefault(True)
+        self.import_button = self.buttons.addButton("Import", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.import_button.setProperty("role", "primary")
+        self.import_button.setDefault(True)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -150,7 +150,7 @@ class _Question(QDialog):
 class PatternDialog(_Question):
     """How a tokenizer cuts texts into words, where no file of it says so."""
 
-    def __init__(self, wanted: PatternWanted, parent: QWidget) -> None:
+    def __init__(self, wanted: PatternRequest, parent: QWidget) -> None:
         from models.tokenizers.foreign.patterns import PATTERNS
 
         self._wanted = wanted
@@ -189,8 +189,8 @@ class HubDialog(_Question):
             "before.",
             parent,
         )
-        self.agree.setEnabled(False)
-        self.name.textChanged.connect(lambda text: self.agree.setEnabled(bool(text.strip())))
+        self.import_button.setEnabled(False)
+        self.name.textChanged.connect(lambda text: self.import_button.setEnabled(bool(text.strip())))
 
     @property
     def answer(self) -> tuple[str, str, str]:

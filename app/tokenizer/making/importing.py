@@ -13,7 +13,7 @@ from models.library.library import Library, safe_name
 
 
 @dataclass(frozen=True)
-class PatternWanted:
+class PatternRequest:
     """Nothing says how this source cuts texts into words; `sentence` says so."""
 
     source: str
@@ -27,12 +27,12 @@ class TokenizerImporter(QObject):
     Signals:
         changed(): `busy` is new.
         imported(name): it is in the library, and chosen.
-        pattern_wanted(PatternWanted): it can be imported once a pattern is named.
+        pattern_needed(PatternRequest): it can be imported once a pattern is named.
     """
 
     changed = Signal()
     imported = Signal(str)
-    pattern_wanted = Signal(object)
+    pattern_needed = Signal(object)
 
     def __init__(self, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject) -> None:
         super().__init__(parent)
@@ -58,21 +58,21 @@ class TokenizerImporter(QObject):
         if name and (library.tokenizers / safe_name(name)).exists():
             raise ValueError(f"There is a tokenizer called {safe_name(name)!r} already: choose another name.")
 
-        def work() -> str | PatternWanted:
+        def work() -> str | PatternRequest:
             from models.tokenizers.foreign.patterns import PatternUnknownError
             from models.tokenizers.importing import import_tokenizer
 
             try:
                 return import_tokenizer(source, library, name, pattern=pattern)
             except PatternUnknownError as error:
-                return PatternWanted(source, name, str(error))
+                return PatternRequest(source, name, str(error))
 
         self._task.ask(work)
 
     @Slot(object)
-    def _on_done(self, result: str | PatternWanted) -> None:
-        if isinstance(result, PatternWanted):
-            self.pattern_wanted.emit(result)
+    def _on_done(self, result: str | PatternRequest) -> None:
+        if isinstance(result, PatternRequest):
+            self.pattern_needed.emit(result)
         else:
             self._tokenizers.add(result)
             self.imported.emit(result)

@@ -57,18 +57,18 @@ class TokenizerTrainer(QWidget):
         free_name: makes a wished name free in the library.
 
     Signals:
-        train_asked(name, kind, vocab_size, data, options): the user wants this tokenizer; a DataSpec, TokenizerOptions.
-        cancel_asked(): the user wants the training to stop.
+        train_requested(name, kind, vocab_size, data, options): the user wants this tokenizer; a DataSpec, TokenizerOptions.
+        cancel_requested(): the user wants the training to stop.
     """
 
-    train_asked = Signal(str, str, int, object, object)
-    cancel_asked = Signal()
+    train_requested = Signal(str, str, int, object, object)
+    cancel_requested = Signal()
 
     def __init__(self, theme: ThemeProvider, free_name: Callable[[str], str], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme, self._free_name = theme, free_name
         self._file = ""
-        self._name_is_ours = True
+        self._name_is_automatic = True
         self._busy = False
         self.kind, self.source = _combo({kind: (words(kind), _KIND_TIPS[kind]) for kind in KINDS}), _combo(_SOURCES)
         self.vocab = IntBox(2, 1_000_000, 256)
@@ -149,7 +149,7 @@ class TokenizerTrainer(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
         self.progress_bar.setAccessibleName("Progress of the tokenizer's training")
-        cancel = button("Cancel", self._theme, self.cancel_asked.emit, icon="x", tip="Stop; nothing of it stays")
+        cancel = button("Cancel", self._theme, self.cancel_requested.emit, icon="x", tip="Stop; nothing of it stays")
         for part in (self._phase, self.progress_bar, self._numbers, self._notice):
             column.addWidget(part)
         column.addLayout(row(None, cancel))
@@ -167,7 +167,7 @@ class TokenizerTrainer(QWidget):
         self._busy = busy
         self._pages.setCurrentIndex(1 if busy else 0)
         if not busy:
-            self._name_is_ours = True
+            self._name_is_automatic = True
             self._on_choice()
 
     def show_events(self, events: tuple[Event, ...]) -> None:
@@ -219,14 +219,14 @@ class TokenizerTrainer(QWidget):
     def _on_choice(self) -> None:
         kind = self.kind.currentData()
         self.vocab.setEnabled(kind != "byte")
-        if self._name_is_ours:
+        if self._name_is_automatic:
             source = Path(self._file).stem if self.source.currentData() == "files" else self.source.currentData()
             size = "" if kind == "byte" else f"-{self.vocab.value()}"
             self.name.setText(self._free_name(kind if not size else f"{source}-{kind}{size}"))
-        self.show_problem(self._what_is_wrong())
+        self.show_problem(self._find_problem())
         self.start_button.setEnabled(not self.problem.text())
 
-    def _what_is_wrong(self) -> str:
+    def _find_problem(self) -> str:
         assert self.options is not None
         if self.options.problem:
             return self.options.problem
@@ -237,7 +237,7 @@ class TokenizerTrainer(QWidget):
         return ""
 
     def _on_name_edited(self, text: str) -> None:
-        self._name_is_ours = not text
+        self._name_is_automatic = not text
         self.show_problem("")
 
     def _on_source(self) -> None:
@@ -267,7 +267,7 @@ class TokenizerTrainer(QWidget):
             self.show_problem(str(error))
             return
         kind, size = self.kind.currentData(), self.vocab.value()
-        self.train_asked.emit(self.name.text().strip(), kind, size, data, self.options.config)
+        self.train_requested.emit(self.name.text().strip(), kind, size, data, self.options.config)
 
 
 def _combo(choices: dict[str, tuple[str, str]]) -> QComboBox:

@@ -23,12 +23,12 @@ class TokenizerTraining(QObject):
 
     Signals:
         changed(): `busy` is new.
-        events_came(events): Phase, Progress and Notice of the training.
+        events_received(events): Phase, Progress and Notice of the training.
         trained(name): it is in the library, and chosen.
     """
 
     changed = Signal()
-    events_came = Signal(object)
+    events_received = Signal(object)
     trained = Signal(str)
 
     def __init__(self, library: Library, tokenizers: Tokenizers, notices: Notices, parent: QObject) -> None:
@@ -36,7 +36,7 @@ class TokenizerTraining(QObject):
         self._library, self._tokenizers, self._notices = library, tokenizers, notices
         self._task = LatestTask(self)
         self._task.busy_changed.connect(self.changed)
-        self._task.events_came.connect(self.events_came)
+        self._task.events_received.connect(self.events_received)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(notices.fail)
 

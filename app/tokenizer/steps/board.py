@@ -16,10 +16,10 @@ class Board(QAbstractScrollArea):
     """Shows a Drawing at one step, only the part in sight of it; below it its band, which always is.
 
     Signals:
-        told(str): what the pointer is at, "" for nothing.
+        pointed_at_changed(str): what the pointer is at, "" for nothing.
     """
 
-    told = Signal(str)
+    pointed_at_changed = Signal(str)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -137,5 +137,5 @@ class Board(QAbstractScrollArea):
     def _point_at(self, what: int) -> None:
         if what != self._pointed:
             self._pointed = what
-            self.told.emit(self.drawing.facts(what) if what >= 0 and self.drawing is not None else "")
+            self.pointed_at_changed.emit(self.drawing.facts(what) if what >= 0 and self.drawing is not None else "")
             self.viewport().update()

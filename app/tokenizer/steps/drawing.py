@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QPainter
 
-from app.tokenizer.steps.looks import GAP, MARGIN, Looks, alternate
+from app.tokenizer.steps.style import GAP, MARGIN, DrawingStyle, alternate
 
 
 class BandToken(NamedTuple):
@@ -22,7 +22,7 @@ class BandToken(NamedTuple):
     note: str
 
 
-class Joint(NamedTuple):
+class BoundaryNote(NamedTuple):
     """What stands above the border of two tokens, at `x` pixels. `is_next`: they are what the next step is about."""
 
     x: float
@@ -37,13 +37,13 @@ class Drawing(ABC):
     drawing's columns.
     """
 
-    has_joints = False
+    has_boundary_notes = False
     """Whether anything ever stands between the band's tokens."""
-    band_words = ""
+    band_caption = ""
     """What the band shows, in words."""
 
-    def __init__(self, looks: Looks) -> None:
-        self.looks = looks
+    def __init__(self, style: DrawingStyle) -> None:
+        self.style = style
 
     @abstractmethod
     def size(self, step: int) -> QSizeF:
@@ -72,28 +72,28 @@ class Drawing(ABC):
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         """The band's tokens after a step that reach into `left` … `right`."""
 
-    def joints(self, step: int, left: float, right: float) -> list[Joint]:
+    def boundary_notes(self, step: int, left: float, right: float) -> list[BoundaryNote]:
         """What stands in the band between tokens."""
         return []
 
     @property
     def band_height(self) -> float:
         """Pixels of the band."""
-        looks = self.looks
-        joints = looks.small_height + 2 if self.has_joints else 0.0
-        return looks.words_height + joints + looks.small_height + looks.pill_height + 20
+        style = self.style
+        boundary_notes = style.small_height + 2 if self.has_boundary_notes else 0.0
+        return style.text_height + boundary_notes + style.small_height + style.pill_height + 20
 
     def paint_band(self, painter: QPainter, step: int, left: float, right: float) -> None:
         """Paint the part of the band between two places; its upper edge is at 0."""
-        looks, seen = self.looks, QRectF(left, 0, right - left, self.band_height)
-        looks.sentence(painter, QPointF(left + MARGIN, 6), right - left - 2 * MARGIN, self.band_words)
-        top = 6 + looks.words_height + 4
-        for joint in self.joints(step, left, right):
-            role, ground = ("on_accent", "accent") if joint.is_next else ("muted", "")
-            looks.note(painter, QPointF(joint.x, top + looks.small_height / 2), joint.text, role, ground)
-        top += looks.small_height + 2 if self.has_joints else 0.0
+        style, seen = self.style, QRectF(left, 0, right - left, self.band_height)
+        style.sentence(painter, QPointF(left + MARGIN, 6), right - left - 2 * MARGIN, self.band_caption)
+        top = 6 + style.text_height + 4
+        for note in self.boundary_notes(step, left, right):
+            role, ground = ("on_accent", "accent") if note.is_next else ("muted", "")
+            style.note(painter, QPointF(note.x, top + style.small_height / 2), note.text, role, ground)
+        top += style.small_height + 2 if self.has_boundary_notes else 0.0
         for token in self.band(step, left, right):
-            rect = QRectF(token.left, top, token.right - token.left - GAP, looks.pill_height)
-            place = looks.pill(painter, rect, token.text, fill=alternate(token.number), seen=seen)
-            below = QPointF(place.center().x(), rect.bottom() + 3 + looks.small_height / 2)
-            looks.note(painter, below, token.note)
+            rect = QRectF(token.left, top, token.right - token.left - GAP, style.pill_height)
+            place = style.pill(painter, rect, token.text, fill=alternate(token.number), seen=seen)
+            below = QPointF(place.center().x(), rect.bottom() + 3 + style.small_height / 2)
+            style.note(painter, below, token.note)

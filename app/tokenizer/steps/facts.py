@@ -27,51 +27,51 @@ def node_facts(steps: TokenizerSteps, found: BpeSteps, node: int, frequencies: F
         left, right = (steps.show_node(found, found.nodes[side]) for side in (made.left, made.right))
         facts.append(f"merge {left} + {right}, rank {made.rank:,}")
         if frequencies is not None:
-            facts.append(applied(frequencies, made.rank))
+            facts.append(describe_applied(frequencies, made.rank))
     return " · ".join([*facts, token_facts(steps, made.id, frequencies)])
 
 
 def piece_facts(steps: TokenizerSteps, found: UnigramSteps, piece: int, frequencies: Frequencies | None) -> str:
     """What is known of a piece of a word's lattice."""
     fits = found.pieces[piece]
-    facts = [shown_piece(fits.text), f"score {score_words(fits.score)}"]
-    facts.append(f"best way that ends in it {score_words(found.score_with(piece))}")
+    facts = [show_piece(fits.text), f"score {format_score(fits.score)}"]
+    facts.append(f"best way that ends in it {format_score(found.score_with(piece))}")
     facts.append(token_facts(steps, fits.id, frequencies) if fits.known else "unknown: not in the vocabulary")
     return " · ".join(facts)
 
 
-def tokens_words(steps: TokenizerSteps, ids: tuple[int, ...], most: int = 12) -> str:
+def format_tokens(steps: TokenizerSteps, ids: tuple[int, ...], most: int = 12) -> str:
     """Tokens side by side, the first ones where there are many."""
     shown = " | ".join(steps.show_token(id) for id in ids[:most])
     return f"{shown} | … ({len(ids):,} in all)" if len(ids) > most else shown
 
 
-def applied(frequencies: Frequencies, rank: int) -> str:
+def describe_applied(frequencies: Frequencies, rank: int) -> str:
     """How often a merge applies on a corpus."""
     n = frequencies.merges[rank]
     return f"applied {times(n)} on {frequencies.label}" if n else f"never applied on {frequencies.label}"
 
 
-def share(probability: float) -> str:
+def format_share(probability: float) -> str:
     """A probability in per cent."""
     return f"{100 * probability:.3g}\u00a0%" if probability < 0.9995 else "over 99.9\u00a0%"
 
 
-def counts(frequencies: Frequencies | None) -> tuple[str, ...]:
+def count_headers(frequencies: Frequencies | None) -> tuple[str, ...]:
     """The column for how often tokens are on a corpus, where that was counted."""
     return ("Counted",) if frequencies is not None else ()
 
 
-def count(frequencies: Frequencies | None, id: int) -> str:
+def format_count(frequencies: Frequencies | None, id: int) -> str:
     """A field of that column."""
     return "" if frequencies is None else f"{frequencies.tokens[id]:,}"
 
 
-def score_words(score: float) -> str:
+def format_score(score: float) -> str:
     """A log-probability with a real minus sign."""
     return f"{score:.2f}".replace("-", "−")
 
 
-def shown_piece(text: str) -> str:
+def show_piece(text: str) -> str:
     """A piece of a lattice: spaces are marked already; what cannot be seen is written out."""
     return show_bytes(text.encode())

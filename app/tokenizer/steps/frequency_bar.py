@@ -16,7 +16,7 @@ from app.worker.background import LatestTask, latest_progress
 from app.worker.failures import Failure
 from models.data.corpus_texts import corpus_texts
 from models.events import Event, Phase, Progress
-from models.tokenizers.steps.frequencies import Frequencies, pair_frequencies
+from models.tokenizers.steps.frequencies import Frequencies, count_frequencies
 from models.tokenizers.steps.steps import TokenizerSteps
 
 _NOTHING = "A tokenizer's files store no frequencies: count them on a corpus."
@@ -45,7 +45,7 @@ class FrequencyBar(QWidget):
         self._phase, self._progress = ElidedLabel(), QProgressBar()
         self._pages = QStackedWidget()
         self._build()
-        self._task.events_came.connect(self._on_events)
+        self._task.events_received.connect(self._on_events)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(self._on_failed)
         self._task.busy_changed.connect(self._on_busy)
@@ -95,7 +95,7 @@ class FrequencyBar(QWidget):
 
         def work() -> Generator[Event, None, Frequencies]:
             label, n_bytes, texts = yield from corpus_texts(library, choice)
-            return (yield from pair_frequencies(steps, label, texts, n_bytes))
+            return (yield from count_frequencies(steps, label, texts, n_bytes))
 
         self._phase.setText("Reading")
         self._progress.setRange(0, 0)

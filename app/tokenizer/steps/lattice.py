@@ -9,8 +9,8 @@ from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QPainter, QPainterPath
 
 from app.tokenizer.steps.drawing import BandToken, Drawing
-from app.tokenizer.steps.facts import piece_facts, score_words, shown_piece
-from app.tokenizer.steps.looks import GAP, MARGIN, PAD, Looks
+from app.tokenizer.steps.facts import format_score, piece_facts, show_piece
+from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle
 from models.tokenizers.steps.frequencies import Frequencies
 from models.tokenizers.steps.steps import TokenizerSteps
 from models.tokenizers.steps.unigram import UnigramSteps
@@ -19,30 +19,30 @@ _LOWEST, _MOST_RISE = 26.0, 36.0  # how high the arc over one character is, and 
 _DOT, _NEAR = 4.0, 9.0
 
 
-class Lattice(Drawing):
+class LatticeDrawing(Drawing):
     """A column per character; between them the places, with the score of the best way to each below."""
 
-    band_words = "Tokens of the best way so far, with their scores"
+    band_caption = "Tokens of the best way so far, with their scores"
 
     def __init__(
-        self, looks: Looks, steps: TokenizerSteps, found: UnigramSteps, frequencies: Frequencies | None = None
+        self, style: DrawingStyle, steps: TokenizerSteps, found: UnigramSteps, frequencies: Frequencies | None = None
     ) -> None:
-        super().__init__(looks)
+        super().__init__(style)
         self._steps, self._found, self._frequencies = steps, found, frequencies
-        texts = [looks.width(shown_piece(character)) + 2 * PAD for character in set(found.word)]
+        texts = [style.width(show_piece(character)) + 2 * PAD for character in set(found.word)]
         lowest = min((found.score_with(i) for i in range(len(found.pieces))), default=0.0)
-        self._column = max([looks.small_width(f"Σ {score_words(lowest)}") + 4, *texts])
+        self._column = max([style.small_width(f"Σ {format_score(lowest)}") + 4, *texts])
         self._best = frozenset(found.best)
         self._starts = np.array([piece.start for piece in found.pieces], np.int64)
         self._ends = np.array([piece.end for piece in found.pieces], np.int64)
         self._longest = int((self._ends - self._starts).max(initial=1))
-        self._below = looks.pill_height + looks.small_height + 8
+        self._below = style.pill_height + style.small_height + 8
         self.fit(0)
 
     def fit(self, height: float) -> None:
-        spare = height - 2 * MARGIN - self.looks.small_height - self._below - _LOWEST
-        self._rise = min(max(spare / max(self._longest - 1, 1), self.looks.small_height + 1), _MOST_RISE)
-        self._base = MARGIN + self.looks.small_height + self._height(self._longest)
+        spare = height - 2 * MARGIN - self.style.small_height - self._below - _LOWEST
+        self._rise = min(max(spare / max(self._longest - 1, 1), self.style.small_height + 1), _MOST_RISE)
+        self._base = MARGIN + self.style.small_height + self._height(self._longest)
 
     def size(self, step: int) -> QSizeF:
         width = 2 * MARGIN + 16 + len(self._found.word) * self._column
@@ -69,7 +69,7 @@ class Lattice(Drawing):
         place = (point.x() - self._x(0)) / self._column
         near = [int(i) for i in np.flatnonzero((self._starts <= place) & (self._ends >= place))]
         for i in near:
-            if self.looks.note_rect(self._apex(i), self._label(i, step)).contains(point):
+            if self.style.note_rect(self._apex(i), self._label(i, step)).contains(point):
                 return i
         distances = [(abs(self._y_at(i, point.x()) - point.y()), i) for i in near]
         distance, i = min(distances, default=(math.inf, -1))
@@ -80,11 +80,11 @@ class Lattice(Drawing):
 
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         tokens = []
-        for number, i in enumerate(self._found.way_to(min(step, len(self._found.word)))):
+        for number, i in enumerate(self._found.best_path_to(min(step, len(self._found.word)))):
             piece = self._found.pieces[i]
             x, end = self._x(piece.start) + GAP / 2, self._x(piece.end) + GAP / 2
             if end > left and x < right:
-                tokens.append(BandToken(number, x, end, shown_piece(piece.text), score_words(piece.score)))
+                tokens.append(BandToken(number, x, end, show_piece(piece.text), format_score(piece.score)))
         return tokens
 
     def _importance(self, piece: int, step: int) -> int:
@@ -94,16 +94,16 @@ class Lattice(Drawing):
             return 4 if piece in self._best else 1
         if end > step:
             return 0
-        wins = found.places[end].piece == piece
+        wins = found.cells[end].piece == piece
         return (4 if wins else 3) if end == step else (2 if wins else 1)
 
     def _label(self, piece: int, step: int) -> str:
         tried = self._importance(piece, step) >= 3 and step < self._found.n_steps
         found = self._found
-        return f"Σ {score_words(found.score_with(piece))}" if tried else score_words(found.pieces[piece].score)
+        return f"Σ {format_score(found.score_with(piece))}" if tried else format_score(found.pieces[piece].score)
 
     def _paint_arc(self, painter: QPainter, piece: int, step: int, is_pointed: bool) -> None:
-        looks, importance = self.looks, self._importance(piece, step)
+        style, importance = self.style, self._importance(piece, step)
         role, width, text = (
             ("border", 1.0, "faint"),
             ("border", 1.0, "faint"),
@@ -114,34 +114,34 @@ class Lattice(Drawing):
         if is_pointed:
             role, width, text = "info", 2.6, "info"
         known = self._found.pieces[piece].known
-        painter.setPen(looks.pen(role, width, Qt.PenStyle.SolidLine if known else Qt.PenStyle.DotLine))
+        painter.setPen(style.pen(role, width, Qt.PenStyle.SolidLine if known else Qt.PenStyle.DotLine))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         start, end = self._x(int(self._starts[piece])), self._x(int(self._ends[piece]))
         top = self._base - self._height(int(self._ends[piece] - self._starts[piece])) * 4 / 3
         path = QPainterPath(QPointF(start, self._base))
         path.cubicTo(start, top, end, top, end, self._base)
         painter.drawPath(path)
-        looks.note(painter, self._apex(piece), self._label(piece, step), text, "surface")
+        style.note(painter, self._apex(piece), self._label(piece, step), text, "surface")
 
     def _paint_places(self, painter: QPainter, seen: QRectF, step: int) -> None:
-        looks, found = self.looks, self._found
+        style, found = self.style, self._found
         first = max(int((seen.left() - MARGIN) / self._column) - 1, 0)
         last = min(int((seen.right() - MARGIN) / self._column) + 1, len(found.word))
-        painter.setPen(looks.pen("border_strong"))
+        painter.setPen(style.pen("border_strong"))
         painter.drawLine(QPointF(self._x(first), self._base), QPointF(self._x(last), self._base))
         for i in range(first, last + 1):
             x = self._x(i)
-            painter.setPen(looks.pen("accent" if i <= step else "border_strong", 1.6))
-            painter.setBrush(looks.colors.color("accent" if i == step else "surface"))
+            painter.setPen(style.pen("accent" if i <= step else "border_strong", 1.6))
+            painter.setBrush(style.colors.color("accent" if i == step else "surface"))
             painter.drawEllipse(QPointF(x, self._base), _DOT, _DOT)
             if i < len(found.word):
-                text = QRectF(x, self._base + 4, self._column, looks.pill_height)
-                painter.setFont(looks.font)
-                painter.setPen(looks.colors.color("text"))
-                painter.drawText(text, Qt.AlignmentFlag.AlignCenter, shown_piece(found.word[i]))
+                text = QRectF(x, self._base + 4, self._column, style.pill_height)
+                painter.setFont(style.font)
+                painter.setPen(style.colors.color("text"))
+                painter.drawText(text, Qt.AlignmentFlag.AlignCenter, show_piece(found.word[i]))
             if i <= step:
-                below = QPointF(x, self._base + 6 + looks.pill_height + looks.small_height / 2)
-                looks.note(painter, below, score_words(found.places[i].score), "accent" if i == step else "muted")
+                below = QPointF(x, self._base + 6 + style.pill_height + style.small_height / 2)
+                style.note(painter, below, format_score(found.cells[i].score), "accent" if i == step else "muted")
 
     def _x(self, place: int) -> float:
         return MARGIN + 8 + place * self._column

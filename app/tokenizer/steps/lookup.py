@@ -7,26 +7,26 @@ from PySide6.QtGui import QPainter
 
 from app.tokenizer.steps.drawing import BandToken, Drawing
 from app.tokenizer.steps.facts import token_facts
-from app.tokenizer.steps.looks import GAP, MARGIN, PAD, Looks
+from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle
 from models.tokenizers.steps.frequencies import Frequencies
 from models.tokenizers.steps.steps import LookupSteps, TokenizerSteps
 
 _WIDEST = 600.0
 
 
-class Lookup(Drawing):
+class LookupDrawing(Drawing):
     """The word, and below it its token."""
 
-    band_words = "Token, with its id"
+    band_caption = "Token, with its id"
 
     def __init__(
-        self, looks: Looks, steps: TokenizerSteps, found: LookupSteps, frequencies: Frequencies | None = None
+        self, style: DrawingStyle, steps: TokenizerSteps, found: LookupSteps, frequencies: Frequencies | None = None
     ) -> None:
-        super().__init__(looks)
+        super().__init__(style)
         self._steps, self._found, self._frequencies = steps, found, frequencies
         self._word = steps.display(found.word)
-        width = min(looks.width(self._word) + 2 * PAD, _WIDEST)
-        self._rect = QRectF(MARGIN, MARGIN, width, looks.pill_height)
+        width = min(style.width(self._word) + 2 * PAD, _WIDEST)
+        self._rect = QRectF(MARGIN, MARGIN, width, style.pill_height)
 
     def size(self, step: int) -> QSizeF:
         return QSizeF(self._rect.right() + MARGIN, self._rect.bottom() + 40)
@@ -37,9 +37,9 @@ class Lookup(Drawing):
     def paint(self, painter: QPainter, seen: QRectF, step: int, pointed: int) -> None:
         known = self._found.known
         edge = "accent" if pointed >= 0 else "border_strong"
-        self.looks.pill(painter, self._rect, self._word, fill="surface", edge=edge, role="text")
+        self.style.pill(painter, self._rect, self._word, fill="surface", edge=edge, role="text")
         words = "in the vocabulary" if known else "not in the vocabulary"
-        self.looks.sentence(painter, QPointF(MARGIN, self._rect.bottom() + PAD), _WIDEST, words)
+        self.style.sentence(painter, QPointF(MARGIN, self._rect.bottom() + PAD), _WIDEST, words)
 
     def at(self, point: QPointF, step: int) -> int:
         return 0 if self._rect.contains(point) else -1
@@ -49,5 +49,5 @@ class Lookup(Drawing):
 
     def band(self, step: int, left: float, right: float) -> list[BandToken]:
         text = self._steps.show_token(self._found.id)
-        width = max(min(self.looks.width(text) + 2 * PAD, _WIDEST), 40.0)
+        width = max(min(self.style.width(text) + 2 * PAD, _WIDEST), 40.0)
         return [BandToken(0, MARGIN, MARGIN + width + GAP, text, f"{self._found.id:,}")]

@@ -8,9 +8,9 @@ import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
 from PySide6.QtGui import QPainter, QPainterPath
 
-from app.tokenizer.steps.drawing import BandToken, Drawing, Joint
+from app.tokenizer.steps.drawing import BandToken, BoundaryNote, Drawing
 from app.tokenizer.steps.facts import node_facts
-from app.tokenizer.steps.looks import GAP, MARGIN, PAD, Looks, alternate
+from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle, alternate
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies
 from models.tokenizers.steps.steps import TokenizerSteps
@@ -18,20 +18,20 @@ from models.tokenizers.steps.steps import TokenizerSteps
 _BEND = 6.0
 
 
-class MergeTree(Drawing):
+class MergeTreeDrawing(Drawing):
     """A column per symbol. What has gone into a merge is outlined, the tokens of the step are filled."""
 
-    has_joints = True
+    has_boundary_notes = True
 
     def __init__(
-        self, looks: Looks, steps: TokenizerSteps, found: BpeSteps, frequencies: Frequencies | None = None
+        self, style: DrawingStyle, steps: TokenizerSteps, found: BpeSteps, frequencies: Frequencies | None = None
     ) -> None:
-        super().__init__(looks)
+        super().__init__(style)
         self._steps, self._found, self._frequencies = steps, found, frequencies
         # Where two symbols meet, the rank of their merge must have room.
         ranks = [f"{node.rank:,}" for node in found.nodes if node.rank is not None]
-        least = max(map(looks.small_width, ranks), default=0.0) + 4
-        widths = [max(looks.width(self._text(i)) + 2 * PAD, least, 22) + GAP for i in range(found.n_symbols)]
+        least = max(map(style.small_width, ranks), default=0.0) + 4
+        widths = [max(style.width(self._text(i)) + 2 * PAD, least, 22) + GAP for i in range(found.n_symbols)]
         edges = np.array(list(itertools.accumulate(widths, initial=MARGIN)))
         nodes = found.nodes
         self._left = edges[[node.start for node in nodes]] if nodes else np.zeros(0)
@@ -40,29 +40,29 @@ class MergeTree(Drawing):
         for node in nodes:
             levels.append(0 if node.left < 0 else 1 + max(levels[node.left], levels[node.right]))
         self._levels = np.array(levels, np.int64)
-        self._least_row = self._row = looks.pill_height + looks.small_height + 15
+        self._least_row = self._row = style.pill_height + style.small_height + 15
         self._width = float(edges[-1]) + MARGIN
         self._deepest = list(itertools.accumulate(levels, max))
         self._state: tuple[int, list[int], dict[int, int]] = (-1, [], {})
-        self.band_words = (
+        self.band_caption = (
             "Tokens now. Above: the rank of each pair that can be merged. The lowest comes next"
             if found.n_steps
             else "Tokens, with their ids"
         )
 
     def fit(self, height: float) -> None:
-        spare = height - 2 * MARGIN - self.looks.pill_height
+        spare = height - 2 * MARGIN - self.style.pill_height
         deepest = self._deepest[-1] if self._deepest else 0
         self._row = min(max(spare / max(deepest, 1), self._least_row), 1.4 * self._least_row)
 
     def size(self, step: int) -> QSizeF:
         known = self._found.n_symbols + step
         deepest = self._deepest[known - 1] if known else 0
-        return QSizeF(self._width, 2 * MARGIN + deepest * self._row + self.looks.pill_height)
+        return QSizeF(self._width, 2 * MARGIN + deepest * self._row + self.style.pill_height)
 
     def focus(self, step: int) -> QRectF:
         if step == 0 or not self._found.n_steps:
-            return QRectF(0, 0, 1, self.looks.pill_height + 2 * MARGIN)
+            return QRectF(0, 0, 1, self.style.pill_height + 2 * MARGIN)
         node = self._found.n_symbols + step - 1
         rect = self._rect(node)
         return rect.adjusted(-60, -self._row, 60, MARGIN)
@@ -81,14 +81,14 @@ class MergeTree(Drawing):
             marked = i in (current, pointed) or (fresh is not None and i in (fresh.left, fresh.right))
             if i in numbers:
                 edge = "accent" if marked else ""
-                self.looks.pill(painter, rect, self._text(i), fill=alternate(numbers[i]), edge=edge)
+                self.style.pill(painter, rect, self._text(i), fill=alternate(numbers[i]), edge=edge)
             else:
                 edge = "accent" if marked else "border_strong"
-                self.looks.pill(painter, rect, self._text(i), fill="surface", edge=edge, role="muted")
+                self.style.pill(painter, rect, self._text(i), fill="surface", edge=edge, role="muted")
 
     def at(self, point: QPointF, step: int) -> int:
         known = self._found.n_symbols + step
-        level = int((point.y() - MARGIN + self._row - self.looks.pill_height) // self._row)
+        level = int((point.y() - MARGIN + self._row - self.style.pill_height) // self._row)
         here = (self._left[:known] <= point.x()) & (self._right[:known] > point.x()) & (self._levels[:known] == level)
         return next((int(i) for i in np.flatnonzero(here) if self._hit(int(i)).contains(point)), -1)
 
@@ -102,7 +102,7 @@ class MergeTree(Drawing):
             if self._right[i] > left and self._left[i] < right
         ]
 
-    def joints(self, step: int, left: float, right: float) -> list[Joint]:
+    def boundary_notes(self, step: int, left: float, right: float) -> list[BoundaryNote]:
         bpe, nodes = self._steps.bpe, self._found.nodes
         if bpe is None or not self._found.n_steps:
             return []
@@ -113,7 +113,7 @@ class MergeTree(Drawing):
             rank = bpe.rank(nodes[a].id, nodes[b].id) if left - 40 < x < right + 40 else None
             if rank is not None:
                 is_next = upcoming is not None and (upcoming.left, upcoming.right) == (a, b)
-                found.append(Joint(x, f"{rank:,}", is_next))
+                found.append(BoundaryNote(x, f"{rank:,}", is_next))
         return found
 
     def _tokens(self, step: int) -> tuple[list[int], dict[int, int]]:
@@ -131,18 +131,18 @@ class MergeTree(Drawing):
         left, right = float(self._left[node]), float(self._right[node]) - GAP
         top = MARGIN + int(self._levels[node]) * self._row
         if self._found.nodes[node].left >= 0:
-            width = min(self.looks.width(self._text(node)) + 2 * PAD, right - left)
+            width = min(self.style.width(self._text(node)) + 2 * PAD, right - left)
             left, right = (left + right - width) / 2, (left + right + width) / 2
-        return QRectF(left, top, right - left, self.looks.pill_height)
+        return QRectF(left, top, right - left, self.style.pill_height)
 
     def _chip(self, node: int, rect: QRectF) -> QPointF:
-        return QPointF(rect.center().x(), rect.top() - 6 - self.looks.small_height / 2)
+        return QPointF(rect.center().x(), rect.top() - 6 - self.style.small_height / 2)
 
     def _hit(self, node: int) -> QRectF:
         rect, found = self._rect(node), self._found.nodes[node]
         if found.rank is None:
             return rect
-        return rect.united(self.looks.note_rect(self._chip(node, rect), f"{found.rank:,}"))
+        return rect.united(self.style.note_rect(self._chip(node, rect), f"{found.rank:,}"))
 
     def _paint_branch(self, painter: QPainter, node: int, is_current: bool) -> None:
         """The lines from two nodes to what their merge made, and its rank where they meet."""
@@ -162,7 +162,7 @@ class MergeTree(Drawing):
         path.moveTo(chip)
         path.lineTo(chip.x(), rect.top())
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(self.looks.pen("accent", 2) if is_current else self.looks.pen("border_strong", 1.3))
+        painter.setPen(self.style.pen("accent", 2) if is_current else self.style.pen("border_strong", 1.3))
         painter.drawPath(path)
         role, ground = ("on_accent", "accent") if is_current else ("muted", "sunken")
-        self.looks.note(painter, chip, f"{found.rank:,}", role, ground)
+        self.style.note(painter, chip, f"{found.rank:,}", role, ground)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QPainter
 
 from app.tokenizer.steps.drawing import BandToken, Drawing
 from app.tokenizer.steps.facts import token_facts
-from app.tokenizer.steps.looks import GAP, MARGIN, PAD, Looks, alternate
+from app.tokenizer.steps.style import GAP, MARGIN, PAD, DrawingStyle, alternate
 from models.tokenizers.steps.frequencies import Frequencies
 from models.tokenizers.steps.steps import TokenizerSteps
 from models.tokenizers.steps.wordpiece import WordPieceSteps
@@ -17,25 +17,25 @@ from models.tokenizers.steps.wordpiece import WordPieceSteps
 _HIT_NOTE, _MISS_NOTE = "id {:,}", "not in the vocabulary"
 
 
-class Scan(Drawing):
+class ScanDrawing(Drawing):
     """A column per character, a row per try. Rows come up step by step."""
 
-    band_words = "Tokens found"
+    band_caption = "Tokens found"
 
     def __init__(
-        self, looks: Looks, steps: TokenizerSteps, found: WordPieceSteps, frequencies: Frequencies | None = None
+        self, style: DrawingStyle, steps: TokenizerSteps, found: WordPieceSteps, frequencies: Frequencies | None = None
     ) -> None:
-        super().__init__(looks)
+        super().__init__(style)
         self._steps, self._found, self._frequencies = steps, found, frequencies
-        self._prefix = looks.width(found.prefix)
-        widest = max(map(looks.width, set(found.word)), default=0.0)
+        self._prefix = style.width(found.prefix)
+        widest = max(map(style.width, set(found.word)), default=0.0)
         self._column = max(widest + 8, 16.0)
-        self._row = looks.pill_height + 4
-        self._head = looks.pill_height + 8
+        self._row = style.pill_height + 4
+        self._head = style.pill_height + 8
         # In which row each scan begins; the last one is where the tries end.
         tries = (len(found.word) - (scan.start if scan.id is None else scan.end - 1) for scan in found.scans)
         self._begins = list(itertools.accumulate(tries, initial=0))
-        beside = looks.small_width(_MISS_NOTE) + 2 * PAD
+        beside = style.small_width(_MISS_NOTE) + 2 * PAD
         self._width = self._x(len(found.word)) + beside + MARGIN
 
     def size(self, step: int) -> QSizeF:
@@ -49,7 +49,7 @@ class Scan(Drawing):
         return QRectF(self._x(tried.start) - 60, y - self._row, 120, 3 * self._row)
 
     def paint(self, painter: QPainter, seen: QRectF, step: int, pointed: int) -> None:
-        looks, word = self.looks, self._found.word
+        style, word = self.style, self._found.word
         first = max(int((seen.left() - MARGIN) / self._column) - 1, 0)
         last = min(int((seen.right() - MARGIN) / self._column) + 1, len(word))
         if seen.top() < MARGIN + self._head:
@@ -61,14 +61,14 @@ class Scan(Drawing):
             rect, hit = self._rect(tried.start, tried.end, row), tried.id is not None
             edge = "accent" if row in (step, pointed) else "" if hit else "border_strong"
             fill = alternate(self._number(row)) if hit else "surface"
-            looks.pill(painter, rect, "", fill=fill, edge=edge)
+            style.pill(painter, rect, "", fill=fill, edge=edge)
             role = "pill_text" if hit else "muted"
             self._write(painter, rect.top(), max(first, tried.start), min(last, tried.end), role)
             if tried.start:
                 self._write_prefix(painter, rect, role)
             note = _HIT_NOTE.format(tried.id) if hit else _MISS_NOTE
-            beside = QPointF(rect.right() + PAD + looks.small_width(note) / 2, rect.center().y())
-            looks.note(painter, beside, note, "accent" if hit else "muted")
+            beside = QPointF(rect.right() + PAD + style.small_width(note) / 2, rect.center().y())
+            style.note(painter, beside, note, "accent" if hit else "muted")
 
     def at(self, point: QPointF, step: int) -> int:
         row = int((point.y() - MARGIN - self._head) // self._row) + 1
@@ -87,7 +87,7 @@ class Scan(Drawing):
         found = self._found
         if found.is_unknown and step == found.n_steps:
             (id,) = found.ids
-            end = max(self._x(len(found.word)), MARGIN + self.looks.width(self._steps.show_token(id)) + 2 * PAD)
+            end = max(self._x(len(found.word)), MARGIN + self.style.width(self._steps.show_token(id)) + 2 * PAD)
             return [BandToken(0, MARGIN, end + GAP, self._steps.show_token(id), f"{id:,}")]
         # The columns are too narrow for prefixes: each token is as wide as its text, one after the other.
         tokens, x = [], MARGIN
@@ -95,7 +95,7 @@ class Scan(Drawing):
             if scan.id is None or ends > step:
                 break
             text = self._steps.show_token(scan.id)
-            wide = max(self.looks.width(text) + 2 * PAD, self.looks.small_width(f"{scan.id:,}") + 6) + GAP
+            wide = max(self.style.width(text) + 2 * PAD, self.style.small_width(f"{scan.id:,}") + 6) + GAP
             if x + wide > left and x < right:
                 tokens.append(BandToken(number, x, x + wide, text, f"{scan.id:,}"))
             x += wide
@@ -111,23 +111,23 @@ class Scan(Drawing):
     def _rect(self, start: int, end: int, row: int) -> QRectF:
         before = self._prefix + 2 if start else 0.0
         left = self._x(start) - before
-        return QRectF(left, self._y(row), self._x(end) - left, self.looks.pill_height)
+        return QRectF(left, self._y(row), self._x(end) - left, self.style.pill_height)
 
     def _number(self, row: int) -> int:
         """Which of the tokens a row that finds one finds."""
         return self._begins.index(row) - 1
 
     def _write(self, painter: QPainter, top: float, first: int, last: int, role: str) -> None:
-        painter.setFont(self.looks.font)
-        painter.setPen(self.looks.colors.color(role))
+        painter.setFont(self.style.font)
+        painter.setPen(self.style.colors.color(role))
         for i in range(first, last):
-            rect = QRectF(self._x(i), top, self._x(i + 1) - self._x(i), self.looks.pill_height)
+            rect = QRectF(self._x(i), top, self._x(i + 1) - self._x(i), self.style.pill_height)
             if i == 0:
                 rect.setWidth(self._column)
             painter.drawText(rect, Qt.AlignmentFlag.AlignCenter, self._steps.display(self._found.word[i]))
 
     def _write_prefix(self, painter: QPainter, rect: QRectF, role: str) -> None:
         before = QRectF(rect.left() + 3, rect.top(), self._prefix + 2, rect.height())
-        painter.setFont(self.looks.font)
-        painter.setPen(self.looks.colors.color(role))
+        painter.setFont(self.style.font)
+        painter.setPen(self.style.colors.color(role))
         painter.drawText(before, Qt.AlignmentFlag.AlignCenter, self._found.prefix)

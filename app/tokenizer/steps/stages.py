@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QGridLayout, QLineEdit, QWidget
 from app.kit.basics import label, set_role
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.steps.opening import LONGEST_TEXT, Opened
+from app.tokenizer.steps.analysis import LONGEST_TEXT, TextAnalysis
 from app.tokenizer.steps.word_strip import WordStrip
 from models.number_words import counted
 from models.tokenizers import show_bytes
@@ -57,20 +57,20 @@ class Stages(QWidget):
         grid.addWidget(self.about_words, 2, 2, top)
         self.own.textChanged.connect(self.typed)
 
-    def show_opened(self, opened: Opened) -> None:
+    def show_analysis(self, analysis: TextAnalysis) -> None:
         """Show the stages of another text."""
-        split = opened.split
+        split = analysis.split
         self.text.setText(_beginning(split.text))
         self.normalized.setText(_beginning(split.normalized))
         same = "nothing changes" if split.normalized == split.text else ""
-        names = opened.normalizer or "no normaliser"
+        names = analysis.normalizer or "no normaliser"
         self.about_normalized.setText(f"{names}: {same}" if same else names)
-        how = f"by {opened.pre_tokenizer}" if opened.pre_tokenizer else "not split"
+        how = f"by {analysis.pre_tokenizer}" if analysis.pre_tokenizer else "not split"
         n = f"{counted(split.n_words, 'word')}, {len(split.words):,} different" if split.words else "no words"
         words = [f"{n} ({how})"]
-        if opened.is_cut:
+        if analysis.is_cut:
             words.append(f"Only those of the text's first {LONGEST_TEXT:,} characters.")
-        words.append(_agreement(opened))
+        words.append(_agreement(analysis))
         self.about_words.setText("\n".join(words))
         self.strip.set_words(split.words)
 
@@ -83,13 +83,13 @@ class Stages(QWidget):
             about.setText("")
 
 
-def _agreement(opened: Opened) -> str:
-    if not opened.n_checked:
+def _agreement(analysis: TextAnalysis) -> str:
+    if not analysis.n_checked:
         return ""
-    if opened.n_wrong:
-        words = counted(opened.n_wrong, "word")
+    if analysis.n_wrong:
+        words = counted(analysis.n_wrong, "word")
         return f"{words} of them end in other tokens than the encoder's: do not trust their steps."
-    n = "all" if opened.n_checked == len(opened.split.words) else f"{opened.n_checked:,}"
+    n = "all" if analysis.n_checked == len(analysis.split.words) else f"{analysis.n_checked:,}"
     return f"✓ The steps of {n} of them end in the encoder's tokens."
 
 

@@ -7,7 +7,7 @@ from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QTableView, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.tokenizer.steps.telling import Telling
+from app.tokenizer.steps.presenter import StepPresenter
 
 _Index = QModelIndex | QPersistentModelIndex
 _NO_INDEX = QModelIndex()
@@ -51,17 +51,17 @@ class StepTable(QTableView):
         self.selectionModel().currentRowChanged.connect(self._on_row)
         theme.theme_changed.connect(self._size)
 
-    def show_telling(self, telling: Telling | None) -> None:
+    def show_presenter(self, presenter: StepPresenter | None) -> None:
         """Show the steps of another word, or the same with more facts."""
         self._silent = True
-        self._rows.set_telling(telling)
+        self._rows.set_presenter(presenter)
         self._silent = False
         self._size()
 
     def show_step(self, step: int) -> None:
         """Select the row of a step, without a signal."""
-        telling = self._rows.telling
-        row = telling.row_of(step) if telling is not None else -1
+        presenter = self._rows.presenter
+        row = presenter.row_of(step) if presenter is not None else -1
         self._silent = True
         if 0 <= row < self._rows.rowCount():
             self.selectRow(row)
@@ -76,23 +76,23 @@ class StepTable(QTableView):
         self.scrollTo(self.currentIndex())
 
     def _on_row(self, index: QModelIndex) -> None:
-        telling = self._rows.telling
-        if index.isValid() and not self._silent and telling is not None:
-            self.step_chosen.emit(telling.step_of(index.row()))
+        presenter = self._rows.presenter
+        if index.isValid() and not self._silent and presenter is not None:
+            self.step_chosen.emit(presenter.step_of(index.row()))
 
     def _size(self) -> None:
-        header, telling = self.horizontalHeader(), self._rows.telling
+        header, presenter = self.horizontalHeader(), self._rows.presenter
         self.verticalHeader().setDefaultSectionSize(round(26 * self._theme.text_scale))
-        if telling is None:
+        if presenter is None:
             return
         # Qt's own way looks at a thousand rows, which takes a tenth of a second.
-        rows = {*range(0, telling.n_rows, max(telling.n_rows // _LOOK, 1)), telling.n_rows - 1} - {-1}
+        rows = {*range(0, presenter.n_rows, max(presenter.n_rows // _LOOK, 1)), presenter.n_rows - 1} - {-1}
         cells, heads = QFontMetrics(self._theme.mono_font(0.95)), QFontMetrics(self._theme.font(0.9, bold=True))
-        for column, name in enumerate(telling.headers):
+        for column, name in enumerate(presenter.headers):
             if name in _WIDE:
                 header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
                 continue
-            widest = max((cells.horizontalAdvance(telling.cell(row, column)) for row in rows), default=0)
+            widest = max((cells.horizontalAdvance(presenter.cell(row, column)) for row in rows), default=0)
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             self.setColumnWidth(column, max(widest, heads.horizontalAdvance(name)) + _PADDING)
 
@@ -101,41 +101,41 @@ class _Rows(QAbstractTableModel):
     def __init__(self, theme: ThemeProvider, parent: QObject) -> None:
         super().__init__(parent)
         self._theme = theme
-        self.telling: Telling | None = None
+        self.presenter: StepPresenter | None = None
 
-    def set_telling(self, telling: Telling | None) -> None:
+    def set_presenter(self, presenter: StepPresenter | None) -> None:
         self.beginResetModel()
-        self.telling = telling
+        self.presenter = presenter
         self.endResetModel()
 
     def rowCount(self, parent: _Index = _NO_INDEX) -> int:
-        return 0 if parent.isValid() or self.telling is None else self.telling.n_rows
+        return 0 if parent.isValid() or self.presenter is None else self.presenter.n_rows
 
     def columnCount(self, parent: _Index = _NO_INDEX) -> int:
-        return 0 if parent.isValid() or self.telling is None else len(self.telling.headers)
+        return 0 if parent.isValid() or self.presenter is None else len(self.presenter.headers)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        if self.telling is None or orientation != Qt.Orientation.Horizontal:
+        if self.presenter is None or orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return self.telling.headers[section]
+            return self.presenter.headers[section]
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _TIPS.get(self.telling.headers[section])
+            return _TIPS.get(self.presenter.headers[section])
         return self._alignment(section) if role == Qt.ItemDataRole.TextAlignmentRole else None
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        assert self.telling is not None
+        assert self.presenter is not None
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return self.telling.cell(index.row(), index.column())
+            return self.presenter.cell(index.row(), index.column())
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return self._alignment(index.column())
         if role == Qt.ItemDataRole.FontRole:
             return self._theme.mono_font(0.95)
-        if role == Qt.ItemDataRole.ForegroundRole and not self.telling.headers[index.column()]:
+        if role == Qt.ItemDataRole.ForegroundRole and not self.presenter.headers[index.column()]:
             return self._theme.theme.color("muted")
         return None
 
     def _alignment(self, column: int) -> Qt.AlignmentFlag:
-        assert self.telling is not None
-        side = Qt.AlignmentFlag.AlignLeft if self.telling.headers[column] in _WIDE else Qt.AlignmentFlag.AlignRight
+        assert self.presenter is not None
+        side = Qt.AlignmentFlag.AlignLeft if self.presenter.headers[column] in _WIDE else Qt.AlignmentFlag.AlignRight
         return side | Qt.AlignmentFlag.AlignVCenter

@@ -19,12 +19,12 @@ class Transport(QWidget):
 
     Signals:
         step_changed(int): another step is the current one.
-        ran_out(): it was to go on after the last step, into the next word. Playing goes on unless `pause` is called.
+        finished(): it was to go on after the last step, into the next word. Playing goes on unless `pause` is called.
         playing_changed(bool)
     """
 
     step_changed = Signal(int)
-    ran_out = Signal()
+    finished = Signal()
     playing_changed = Signal(bool)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -42,7 +42,7 @@ class Transport(QWidget):
         self.slider.setAccessibleName("Step")
         self.slider.setToolTip("Drag through the steps")
         keep_wheel_for_scrolling(self.slider)
-        self.place = NumberLabel(16, "mono-small")
+        self.step_label = NumberLabel(16, "mono-small")
         self.speed = QComboBox()
         for speed in SPEEDS:
             self.speed.addItem(f"{speed:g}×", speed)
@@ -50,22 +50,22 @@ class Transport(QWidget):
         self.speed.setAccessibleName("Speed")
         self.speed.setToolTip("1× is one step in a second")
         keep_wheel_for_scrolling(self.speed)
-        self.goes_on = QCheckBox("Through all words")
-        self.goes_on.setToolTip("After the last step of a word, go on with the next one")
+        self.through_all_words = QCheckBox("Through all words")
+        self.through_all_words.setToolTip("After the last step of a word, go on with the next one")
         buttons = (self.first_button, self.back_button, self.play_button, self.forward_button, self.last_button)
         for widget in (*buttons, self.slider):
             # A click is no reason to take the keys away from the drawing.
             widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        line = row(*buttons, self.slider, self.place, self.speed, self.goes_on, spacing=SPACE)
+        line = row(*buttons, self.slider, self.step_label, self.speed, self.through_all_words, spacing=SPACE)
         line.setStretch(len(buttons), 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(line)
         self.slider.sliderPressed.connect(self.pause)
         self.slider.valueChanged.connect(self.go)
-        self.speed.currentIndexChanged.connect(self._set_pace)
-        self.goes_on.toggled.connect(self._show)
-        self._set_pace()
+        self.speed.currentIndexChanged.connect(self._set_interval)
+        self.through_all_words.toggled.connect(self._show)
+        self._set_interval()
         self._show()
 
     @property
@@ -123,9 +123,9 @@ class Transport(QWidget):
         if self.is_playing:
             self.pause()
             return
-        if self._step == self._n_steps and not self.goes_on.isChecked():
+        if self._step == self._n_steps and not self.through_all_words.isChecked():
             self.go(0)
-        if self._n_steps or self.goes_on.isChecked():
+        if self._n_steps or self.through_all_words.isChecked():
             self.timer.start()
             self._show_playing()
 
@@ -138,17 +138,17 @@ class Transport(QWidget):
     def _advance(self) -> None:
         if self._step < self._n_steps:
             self.go(self._step + 1)
-        elif self.goes_on.isChecked():
-            self.ran_out.emit()
+        elif self.through_all_words.isChecked():
+            self.finished.emit()
 
     @Slot()
     def _on_tick(self) -> None:
         self._advance()
-        if self._step == self._n_steps and not self.goes_on.isChecked():
+        if self._step == self._n_steps and not self.through_all_words.isChecked():
             self.pause()
 
     @Slot()
-    def _set_pace(self) -> None:
+    def _set_interval(self) -> None:
         self.timer.setInterval(round(1000 / float(self.speed.currentData())))
 
     def _show_playing(self) -> None:
@@ -161,11 +161,11 @@ class Transport(QWidget):
 
     @Slot()
     def _show(self) -> None:
-        n, step, goes_on = self._n_steps, self._step, self.goes_on.isChecked()
-        self.place.setText(f"step {step:,} of {n:,}" if n else "no steps")
+        n, step, through_all_words = self._n_steps, self._step, self.through_all_words.isChecked()
+        self.step_label.setText(f"step {step:,} of {n:,}" if n else "no steps")
         for widget in (self.first_button, self.back_button):
             widget.setEnabled(step > 0)
-        self.forward_button.setEnabled(step < n or goes_on)
+        self.forward_button.setEnabled(step < n or through_all_words)
         self.last_button.setEnabled(step < n)
-        self.play_button.setEnabled(n > 0 or goes_on)
+        self.play_button.setEnabled(n > 0 or through_all_words)
         self.slider.setEnabled(n > 0)

@@ -11,19 +11,19 @@ from app.kit.basics import EmptyState, frame, label, panes, set_role, titled_car
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
+from app.tokenizer.steps.analysis import LONGEST_WORD, TextAnalysis, WordTrace, analyse_text, trace_word
 from app.tokenizer.steps.board import Board
 from app.tokenizer.steps.drawing import Drawing
-from app.tokenizer.steps.facts import tokens_words
+from app.tokenizer.steps.facts import format_tokens
 from app.tokenizer.steps.frequency_bar import FrequencyBar
-from app.tokenizer.steps.lattice import Lattice
-from app.tokenizer.steps.looks import Looks
-from app.tokenizer.steps.lookup import Lookup
-from app.tokenizer.steps.merge_tree import MergeTree
-from app.tokenizer.steps.opening import LONGEST_WORD, Followed, Opened, follow, open_text
-from app.tokenizer.steps.scan import Scan
+from app.tokenizer.steps.lattice import LatticeDrawing
+from app.tokenizer.steps.lookup import LookupDrawing
+from app.tokenizer.steps.merge_tree import MergeTreeDrawing
+from app.tokenizer.steps.presenter import StepPresenter, presenter_for
+from app.tokenizer.steps.scan import ScanDrawing
 from app.tokenizer.steps.stages import Stages
 from app.tokenizer.steps.step_table import StepTable
-from app.tokenizer.steps.telling import Telling, tell
+from app.tokenizer.steps.style import DrawingStyle
 from app.tokenizer.steps.transport import Transport
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
@@ -47,11 +47,11 @@ class StepsView(QWidget):
         self._theme = theme
         self._tokenizer: Tokenizer | None = None
         self._text = ""
-        self.opened: Opened | None = None
-        self.followed: Followed | None = None
-        self._telling: Telling | None = None
-        self._begins_anew = False
-        self.opening, self.following = LatestTask(self), LatestTask(self)
+        self.analysis: TextAnalysis | None = None
+        self.trace: WordTrace | None = None
+        self._presenter: StepPresenter | None = None
+        self._starts_at_first_step = False
+        self.analysing, self.tracing = LatestTask(self), LatestTask(self)
         self.pause = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self.stages = Stages(theme)
         self.board, self.table = Board(theme), StepTable(theme)
@@ -60,7 +60,7 @@ class StepsView(QWidget):
         self.summary = label("", wrap=True)
         self.verdict = label("", "caption", wrap=True)
         self.sentence = ElidedLabel()
-        self.told = ElidedLabel()
+        self.description = ElidedLabel()
         self.line = QStackedWidget()
         self._table_title = label("Steps in order", "subheading")
         self.pages, self.boards = QStackedWidget(), QStackedWidget()
@@ -71,11 +71,11 @@ class StepsView(QWidget):
         # A click on a button or beside one gives the keys to the drawing.
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setFocusProxy(self.board)
-        self._reopen()
+        self._analyse()
 
     def _build(self) -> None:
         set_role(self.sentence, "subheading")
-        set_role(self.told, "muted")
+        set_role(self.description, "muted")
         self.problem.setAlignment(Qt.AlignmentFlag.AlignCenter)
         for page in (self.board, self.message, self.problem):
             self.boards.addWidget(page)
@@ -85,7 +85,7 @@ class StepsView(QWidget):
         assert isinstance(lines, QVBoxLayout)
         lines.setStretch(lines.count() - 2, 1)
         lines.setStretch(lines.count() - 1, 0)
-        for words in (self.sentence, self.told):
+        for words in (self.sentence, self.description):
             self.line.addWidget(words)
         self.line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         above, below = frame("card", spacing=SPACE // 2), frame("card", spacing=SPACE // 2)
@@ -109,24 +109,24 @@ class StepsView(QWidget):
         layout.addWidget(self.pages)
 
     def _connect(self) -> None:
-        self.pause.timeout.connect(self._reopen)
-        self.opening.done.connect(self._on_opened)
-        self.opening.failed.connect(self._on_failed)
-        self.following.done.connect(self._on_followed)
-        self.following.failed.connect(self._on_failed)
+        self.pause.timeout.connect(self._analyse)
+        self.analysing.done.connect(self._on_analysed)
+        self.analysing.failed.connect(self._on_failed)
+        self.tracing.done.connect(self._on_traced)
+        self.tracing.failed.connect(self._on_failed)
         self.stages.typed.connect(self.pause.start)
         self.stages.strip.chosen.connect(self._on_word)
         self.table.step_chosen.connect(self._on_row)
         self.transport.step_changed.connect(self._show_step)
-        self.transport.ran_out.connect(self._next_word)
-        self.board.told.connect(self._on_told)
+        self.transport.finished.connect(self._next_word)
+        self.board.pointed_at_changed.connect(self._on_pointed_at)
         self.frequencies.changed.connect(self._retell)
         self._theme.theme_changed.connect(self._retell)
 
     def set_tokenizer(self, tokenizer: Tokenizer | None, name: str) -> None:
         """Follow this tokenizer; None while there is none."""
         self._tokenizer = tokenizer
-        self._reopen()
+        self._analyse()
 
     def set_text(self, text: str) -> None:
         """Follow the words of this text."""
@@ -134,48 +134,48 @@ class StepsView(QWidget):
             self._text = text
             self.frequencies.picker.set_text(text)
             if not self.stages.own.text():
-                self._reopen()
+                self._analyse()
 
     # -- text to words to steps ----------------------------------------------------------------------------------------
 
     @Slot()
-    def _reopen(self) -> None:
+    def _analyse(self) -> None:
         tokenizer, text = self._tokenizer, self.stages.own.text() or self._text
         self.pages.setCurrentIndex(0 if tokenizer is not None else 1)
-        self.following.cancel()
+        self.tracing.cancel()
         self.transport.pause()
         if tokenizer is None:
-            self.opening.cancel()
+            self.analysing.cancel()
             self._forget()
             return
-        steps = self.opened.steps if self.opened is not None and self.opened.tokenizer is tokenizer else None
-        self.opening.ask(lambda: open_text(tokenizer, steps, text))
+        steps = self.analysis.steps if self.analysis is not None and self.analysis.tokenizer is tokenizer else None
+        self.analysing.ask(lambda: analyse_text(tokenizer, steps, text))
 
     @Slot(object)
-    def _on_opened(self, opened: Opened) -> None:
-        self.opened, self.followed = opened, None
-        self.frequencies.set_steps(opened.steps)
-        self.stages.show_opened(opened)
-        if opened.split.words:
-            self._begins_anew = False
-            self.stages.strip.choose(_most_telling(opened))
+    def _on_analysed(self, analysis: TextAnalysis) -> None:
+        self.analysis, self.trace = analysis, None
+        self.frequencies.set_steps(analysis.steps)
+        self.stages.show_analysis(analysis)
+        if analysis.split.words:
+            self._starts_at_first_step = False
+            self.stages.strip.choose(_most_instructive(analysis))
         else:
             self._show_message()
 
     @Slot(int)
     def _on_word(self, row: int) -> None:
-        opened = self.opened
-        if opened is not None:
-            steps, word = opened.steps, opened.split.words[row]
-            self.following.ask(lambda: follow(steps, word))
+        analysis = self.analysis
+        if analysis is not None:
+            steps, word = analysis.steps, analysis.split.words[row]
+            self.tracing.ask(lambda: trace_word(steps, word))
 
     @Slot(object)
-    def _on_followed(self, followed: Followed) -> None:
-        self.followed = followed
-        n_steps = followed.found.n_steps
+    def _on_traced(self, trace: WordTrace) -> None:
+        self.trace = trace
+        n_steps = trace.found.n_steps
         # A word that is chosen shows all of its steps at first; one that is come to in playing has them to come.
-        step = 0 if self._begins_anew or self.transport.is_playing else n_steps
-        self._begins_anew = False
+        step = 0 if self._starts_at_first_step or self.transport.is_playing else n_steps
+        self._starts_at_first_step = False
         self.transport.set_steps(n_steps, step)
         self.boards.setCurrentWidget(self.board)
         self._tell()
@@ -183,7 +183,7 @@ class StepsView(QWidget):
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
-        if self.opened is None or self.opened.tokenizer is not self._tokenizer:
+        if self.analysis is None or self.analysis.tokenizer is not self._tokenizer:
             self._forget()
         self._show_message(failure.sentence)
 
@@ -191,8 +191,8 @@ class StepsView(QWidget):
     def _next_word(self) -> None:
         row, strip = self.stages.strip.current + 1, self.stages.strip
         if row < strip.words.rowCount():
-            if not self.following.busy:
-                self._begins_anew = True
+            if not self.tracing.busy:
+                self._starts_at_first_step = True
                 strip.choose(row)
         else:
             self.transport.pause()
@@ -200,40 +200,40 @@ class StepsView(QWidget):
     # -- what is shown -------------------------------------------------------------------------------------------------
 
     def _draw(self) -> Drawing:
-        assert self.opened is not None
-        assert self.followed is not None
-        steps, found = self.opened.steps, self.followed.found
-        return drawing_of(Looks(self._theme), steps, found, self.frequencies.frequencies)
+        assert self.analysis is not None
+        assert self.trace is not None
+        steps, found = self.analysis.steps, self.trace.found
+        return drawing_of(DrawingStyle(self._theme), steps, found, self.frequencies.frequencies)
 
     @Slot()
     def _retell(self) -> None:
         """Say, list and draw everything anew, with other facts or colours."""
-        if self.followed is not None:
+        if self.trace is not None:
             self._tell()
             self.board.replace_drawing(self._draw())
 
     def _tell(self) -> None:
-        assert self.opened is not None
-        assert self.followed is not None
-        followed, steps = self.followed, self.opened.steps
-        is_added = followed.word.added_id is not None
-        self._telling = tell(steps, followed.found, self.frequencies.frequencies, is_added=is_added)
-        self._table_title.setText(self._telling.title)
-        self.table.show_telling(self._telling)
-        self.summary.setText(self._telling.summary())
-        self._show_verdict(followed, steps)
+        assert self.analysis is not None
+        assert self.trace is not None
+        trace, steps = self.trace, self.analysis.steps
+        is_added = trace.word.added_id is not None
+        self._presenter = presenter_for(steps, trace.found, self.frequencies.frequencies, is_added=is_added)
+        self._table_title.setText(self._presenter.title)
+        self.table.show_presenter(self._presenter)
+        self.summary.setText(self._presenter.summary())
+        self._show_verdict(trace, steps)
         self._tell_step(self.transport.step)
 
-    def _show_verdict(self, followed: Followed, steps: TokenizerSteps) -> None:
-        tokens = tokens_words(steps, followed.found.ids)
-        if followed.agrees:
+    def _show_verdict(self, trace: WordTrace, steps: TokenizerSteps) -> None:
+        tokens = format_tokens(steps, trace.found.ids)
+        if trace.agrees:
             words = f"✓ Equal to the encoder's output: {tokens}"
         else:
-            words = f"The encoder makes other tokens of it: {tokens_words(steps, followed.word.encoded)}"
-        if followed.is_cut:
-            words += f" (of the first {LONGEST_WORD:,} of its {len(followed.word.text):,} characters)"
+            words = f"The encoder makes other tokens of it: {format_tokens(steps, trace.word.encoded)}"
+        if trace.is_cut:
+            words += f" (of the first {LONGEST_WORD:,} of its {len(trace.word.text):,} characters)"
         self.verdict.setText(words)
-        set_role(self.verdict, "caption" if followed.agrees else "warning")
+        set_role(self.verdict, "caption" if trace.agrees else "warning")
 
     @Slot(int)
     def _show_step(self, step: int) -> None:
@@ -241,16 +241,16 @@ class StepsView(QWidget):
         self.board.set_step(step)
 
     def _tell_step(self, step: int) -> None:
-        if self._telling is not None:
-            self.sentence.setText(self._telling.step_words(step))
+        if self._presenter is not None:
+            self.sentence.setText(self._presenter.describe_step(step))
             self.board.setAccessibleDescription(self.sentence.text())
             self.table.show_step(step)
 
     @Slot(str)
-    def _on_told(self, words: str) -> None:
+    def _on_pointed_at(self, words: str) -> None:
         """Tell of what the pointer is at, in the place of the step's sentence."""
-        self.told.setText(words)
-        self.line.setCurrentWidget(self.told if words else self.sentence)
+        self.description.setText(words)
+        self.line.setCurrentWidget(self.description if words else self.sentence)
 
     @Slot(int)
     def _on_row(self, step: int) -> None:
@@ -259,11 +259,11 @@ class StepsView(QWidget):
 
     def _show_message(self, sentence: str = "") -> None:
         """Show that there is nothing to follow, or what went wrong, in the drawing's place."""
-        self.followed, self._telling = None, None
+        self.trace, self._presenter = None, None
         self.problem.setText(sentence)
         self.boards.setCurrentWidget(self.problem if sentence else self.message)
         self.board.show_drawing(None, 0)
-        self.table.show_telling(None)
+        self.table.show_presenter(None)
         self.transport.pause()
         self.transport.set_steps(0, 0)
         for widget in (self.summary, self.verdict, self.sentence):
@@ -271,7 +271,7 @@ class StepsView(QWidget):
 
     def _forget(self) -> None:
         self._show_message()
-        self.opened = None
+        self.analysis = None
         self.frequencies.set_steps(None)
         self.stages.clear()
 
@@ -290,18 +290,20 @@ class StepsView(QWidget):
             walk()
 
 
-def _most_telling(opened: Opened) -> int:
+def _most_instructive(analysis: TextAnalysis) -> int:
     """Which word to begin with: the first one of which most tokens are made, among the first few."""
-    few = opened.split.words[:40]
+    few = analysis.split.words[:40]
     return max(range(len(few)), key=lambda i: (few[i].added_id is None, min(len(few[i].text), 16)))
 
 
-def drawing_of(looks: Looks, steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None) -> Drawing:
+def drawing_of(
+    style: DrawingStyle, steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None
+) -> Drawing:
     """The drawing of a word's steps, which tells frequencies too where they were counted."""
     if isinstance(found, BpeSteps):
-        return MergeTree(looks, steps, found, frequencies)
+        return MergeTreeDrawing(style, steps, found, frequencies)
     if isinstance(found, WordPieceSteps):
-        return Scan(looks, steps, found, frequencies)
+        return ScanDrawing(style, steps, found, frequencies)
     if isinstance(found, UnigramSteps):
-        return Lattice(looks, steps, found, frequencies)
-    return Lookup(looks, steps, found, frequencies)
+        return LatticeDrawing(style, steps, found, frequencies)
+    return LookupDrawing(style, steps, found, frequencies)

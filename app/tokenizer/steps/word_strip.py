@@ -9,7 +9,7 @@ from PySide6.QtGui import QFontMetrics, QPainter
 from PySide6.QtWidgets import QListView, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.tokenizer.steps.looks import Looks, alternate
+from app.tokenizer.steps.style import DrawingStyle, alternate
 from models.number_words import times
 from models.tokenizers.steps.steps import Word
 
@@ -70,7 +70,7 @@ class WordStrip(QListView):
             self.chosen.emit(index.row())
 
     def _on_theme(self) -> None:
-        self.setFixedHeight(2 * (round(Looks(self._theme).pill_height) + 2 + self.spacing()) + 2)
+        self.setFixedHeight(2 * (round(DrawingStyle(self._theme).pill_height) + 2 + self.spacing()) + 2)
         self.scheduleDelayedItemsLayout()
 
 
@@ -101,38 +101,38 @@ class _Pill(QStyledItemDelegate):
     def __init__(self, theme: ThemeProvider, words: _Words, parent: WordStrip) -> None:
         super().__init__(parent)
         self._theme, self._words, self._strip = theme, words, parent
-        self._take_looks()
-        theme.theme_changed.connect(self._take_looks)
+        self._take_style()
+        theme.theme_changed.connect(self._take_style)
 
-    def _take_looks(self) -> None:
-        self._looks = Looks(self._theme)
+    def _take_style(self) -> None:
+        self._style = DrawingStyle(self._theme)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
-        looks, word = self._looks, self._words.words[index.row()]
-        width = looks.width(word.display[:_LONGEST]) + 2 * _PAD
+        style, word = self._style, self._words.words[index.row()]
+        width = style.width(word.display[:_LONGEST]) + 2 * _PAD
         if word.count > 1:
-            width += looks.small_width(_times(word)) + 5
-        return QSize(min(round(width), _WIDEST), round(looks.pill_height) + 2)
+            width += style.small_width(_times(word)) + 5
+        return QSize(min(round(width), _WIDEST), round(style.pill_height) + 2)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
-        looks, word = self._looks, self._words.words[index.row()]
+        style, word = self._style, self._words.words[index.row()]
         rect = QRectF(option.rect).adjusted(1, 1, -1, -1)
         is_current = index.row() == self._strip.current
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         fill = "" if word.added_id is not None else alternate(index.row())
         edge = "accent" if is_current else "" if fill else "border_strong"
-        looks.pill(painter, rect, "", fill=fill, edge=edge)
+        style.pill(painter, rect, "", fill=fill, edge=edge)
         text = rect.adjusted(_PAD - 1, 0, -_PAD + 1, 0)
-        metrics = QFontMetrics(looks.font)
+        metrics = QFontMetrics(style.font)
         room = text.width()
         if word.count > 1:
-            painter.setFont(looks.small)
-            painter.setPen(looks.colors.color("pill_text" if fill else "muted", 0.75))
+            painter.setFont(style.small)
+            painter.setPen(style.colors.color("pill_text" if fill else "muted", 0.75))
             painter.drawText(text, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, _times(word))
-            room -= looks.small_width(_times(word)) + 5
-        painter.setFont(looks.font)
-        painter.setPen(looks.colors.color("pill_text" if fill else "text"))
+            room -= style.small_width(_times(word)) + 5
+        painter.setFont(style.font)
+        painter.setPen(style.colors.color("pill_text" if fill else "text"))
         shown = metrics.elidedText(word.display[:_LONGEST], Qt.TextElideMode.ElideRight, round(room) + 1)
         painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
         painter.restore()

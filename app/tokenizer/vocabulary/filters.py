@@ -36,11 +36,11 @@ class VocabularyFilters(QWidget):
 
     Signals:
         changed(): `text`, `type` or `use` is new.
-        left(): the user goes on to what was found.
+        submitted(): the user goes on to what was found.
     """
 
     changed = Signal()
-    left = Signal()
+    submitted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,11 +51,11 @@ class VocabularyFilters(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setMinimumWidth(140)
         self.search.textChanged.connect(self.changed)
-        self.search.returnPressed.connect(self.left)
+        self.search.returnPressed.connect(self.submitted)
         self.types, self.uses = _box("Type"), _box("Use")
         self.types.currentIndexChanged.connect(self.changed)
         self.uses.currentIndexChanged.connect(self.changed)
-        for key, act in ((Qt.Key.Key_Down, self.left.emit), (Qt.Key.Key_Escape, self.search.clear)):
+        for key, act in ((Qt.Key.Key_Down, self.submitted.emit), (Qt.Key.Key_Escape, self.search.clear)):
             QShortcut(QKeySequence(key), self.search, act, context=Qt.ShortcutContext.WidgetShortcut)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

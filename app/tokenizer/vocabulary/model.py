@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QWidget
 
 from app.kit.theme import ThemeProvider
-from models.tokenizers.vocabulary.table import Token, Vocabulary
+from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES
 
@@ -32,11 +32,11 @@ TITLES = {
 """Columns by name: what stands above them, and what it means."""
 
 _SCORE = ("Score", "The logarithm of the probability that the tokenizer gives it")
-FALLING_FIRST = ("length", "count")
+DESCENDING_FIRST = ("length", "count")
 """Columns of which the highest is wanted first."""
 
 _RIGHT = ("id", "length", "count")
-_MOST_CHARACTERS, _MOST_BYTES = 120, 40  # of one cell: more has no room in it
+_MAX_CHARACTERS, _MAX_BYTES = 120, 40  # of one cell: more has no room in it
 
 
 class VocabularyModel(QAbstractTableModel):
@@ -69,7 +69,7 @@ class VocabularyModel(QAbstractTableModel):
         self.rows = rows
         self.endResetModel()
 
-    def place_of(self, row: int) -> int:
+    def model_row(self, row: int) -> int:
         """Where a row of the vocabulary stands, -1 where it is not shown."""
         places = np.flatnonzero(self.rows == row)
         return int(places[0]) if len(places) else -1
@@ -93,7 +93,7 @@ class VocabularyModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return self._alignment(name)
         if role == Qt.ItemDataRole.InitialSortOrderRole:
-            return Qt.SortOrder.DescendingOrder if name in FALLING_FIRST else Qt.SortOrder.AscendingOrder
+            return Qt.SortOrder.DescendingOrder if name in DESCENDING_FIRST else Qt.SortOrder.AscendingOrder
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -101,7 +101,7 @@ class VocabularyModel(QAbstractTableModel):
             return None
         name, row = self.columns[index.column()], int(self.rows[index.row()])
         if role == Qt.ItemDataRole.DisplayRole:
-            return self.words(name, row)
+            return self.cell_text(name, row)
         if role == Qt.ItemDataRole.ToolTipRole:
             return self._tip(name, row)
         if role == Qt.ItemDataRole.TextAlignmentRole:
@@ -112,23 +112,23 @@ class VocabularyModel(QAbstractTableModel):
             return self._faint if name in ("bytes", "type") or not self.vocabulary.reachable[row] else None
         return None
 
-    def words(self, name: str, row: int) -> str:
+    def cell_text(self, name: str, row: int) -> str:
         """What a cell says."""
         assert self.vocabulary is not None
         table = self.vocabulary
         if name == "id":
             return f"{table.ids[row]}"
         if name == "token":
-            return table.shown[row][:_MOST_CHARACTERS]
+            return table.shown[row][:_MAX_CHARACTERS]
         if name == "bytes":
-            return hex_words(table.data[row])
+            return format_hex(table.data[row])
         if name == "length":
             return f"{table.n_bytes[row]}"
         if name == "type":
             return table[row].type.capitalize()
         if name == "count":
             return "" if self.usage is None else f"{self.usage.counts[row]:,}"
-        return made_words(table, table[row])
+        return format_origin(table, table[row])
 
     def _tip(self, name: str, row: int) -> str:
         assert self.vocabulary is not None
@@ -153,21 +153,21 @@ class VocabularyModel(QAbstractTableModel):
         self._mono, self._faint = self._theme.mono_font(0.95), self._theme.theme.color("muted")
 
 
-def hex_words(data: bytes) -> str:
+def format_hex(data: bytes) -> str:
     """Bytes in hexadecimal, of many only the first."""
-    return data[:_MOST_BYTES].hex(" ").upper() + (" …" if len(data) > _MOST_BYTES else "")
+    return data[:_MAX_BYTES].hex(" ").upper() + (" …" if len(data) > _MAX_BYTES else "")
 
 
-def made_words(vocabulary: Vocabulary, token: Token) -> str:
+def format_origin(vocabulary: Vocabulary, token: VocabularyEntry) -> str:
     """How a token comes about, in a cell: “in + ter”, or its score; '' where neither is known."""
     if token.score is not None:
         return "" if np.isnan(token.score) else f"{token.score:.3f}".replace("-", "−")
     if token.rank < 0:
         return ""
-    parts = (vocabulary.shown[vocabulary.row_of(id)][:_MOST_CHARACTERS] for id in (token.left, token.right))
+    parts = (vocabulary.shown[vocabulary.row_of(id)][:_MAX_CHARACTERS] for id in (token.left, token.right))
     return " + ".join(parts)
 
 
-def copied_text(token: Token) -> str:
+def copied_text(token: VocabularyEntry) -> str:
     """What a token is on the clipboard."""
     return token.bytes.hex(" ").upper() if token.text is None else token.text

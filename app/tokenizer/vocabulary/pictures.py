@@ -15,7 +15,7 @@ from models.tokenizers.vocabulary.token_counts import Usage
 LONGEST = 20
 """Bytes: longer tokens share the last bar."""
 
-_MOST_PLACES = 200
+_MAX_POINTS = 200
 
 
 def lengths_picture(vocabulary: Vocabulary) -> BarPicture:
@@ -86,7 +86,7 @@ def coverage_picture(usage: Usage) -> LinePicture:
     )
 
 
-def usage_words(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
+def describe_usage(vocabulary: Vocabulary, usage: Usage, corpus: str) -> str:
     """What was counted, in a few sentences."""
     n_produced, n_once = len(usage.frequencies), usage.n("once")
     n_step, n_never, n_cannot = usage.n("step"), usage.n("never", "unreachable"), usage.n("unreachable")
@@ -117,7 +117,7 @@ def short(n: float) -> str:
 
 def _spread(n: int) -> NDArray[np.int64]:
     """Ranks from 1 to n, all of the first and then ever fewer: enough for a logarithmic axis."""
-    return np.unique(np.round(np.logspace(0, math.log10(max(n, 1)), _MOST_PLACES)).astype(np.int64))
+    return np.unique(np.round(np.logspace(0, math.log10(max(n, 1)), _MAX_POINTS)).astype(np.int64))
 
 
 def _powers(title: str, top: float) -> Axis:

@@ -11,7 +11,7 @@ from PySide6.QtGui import QAction, QFontMetrics, QGuiApplication, QKeySequence, 
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.kit.theme import ThemeProvider
-from app.tokenizer.vocabulary.model import FALLING_FIRST, TITLES, VocabularyModel, copied_text
+from app.tokenizer.vocabulary.model import DESCENDING_FIRST, TITLES, VocabularyModel, copied_text
 from models.tokenizers.vocabulary.table import Vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
 from models.tokenizers.vocabulary.token_types import TYPES
@@ -28,7 +28,7 @@ _WIDEST = {
 }
 """What there is always room for; of tokens and bytes at least."""
 
-_GIVE_WAY = ("bytes", "length", "made")
+_HIDDEN_FIRST = ("bytes", "length", "made")
 """Columns that are hidden where there is no room for all, the first first: the card beside the table tells them too."""
 
 
@@ -109,7 +109,7 @@ class VocabularyTable(QTableView):
 
     def select(self, row: int) -> bool:
         """Make a row of the vocabulary the current one, without scrolling; False where it is not shown."""
-        place = self.contents.place_of(row)
+        place = self.contents.model_row(row)
         index = self.contents.index(place, 0) if place >= 0 else QModelIndex()
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
         self.selectionModel().setCurrentIndex(index, flags)
@@ -136,7 +136,7 @@ class VocabularyTable(QTableView):
         if self.contents.columns:
             name = self.contents.columns[section]
             sorted_by, descending = self.sorting
-            self.sort_by(name, not descending if name == sorted_by else name in FALLING_FIRST)
+            self.sort_by(name, not descending if name == sorted_by else name in DESCENDING_FIRST)
 
     def keyboardSearch(self, search: str) -> None:
         """Letters do nothing: the search field looks for tokens, and this would look at all rows, one by one."""
@@ -156,7 +156,7 @@ class VocabularyTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(round(_ROW * self._theme.text_scale))
         widths, room = self._widths(), self.viewport().width()
         shown = set(columns)
-        for name in _GIVE_WAY:
+        for name in _HIDDEN_FIRST:
             if sum(widths[each] for each in shown) > room:
                 shown.discard(name)
         spare = max(room - sum(widths[each] for each in shown), 0)

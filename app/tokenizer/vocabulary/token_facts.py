@@ -10,15 +10,15 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QStackedWidget, QVBox
 
 from app.kit.basics import button, label, row, scrolling
 from app.kit.theme import SPACE, ThemeProvider
-from app.tokenizer.vocabulary.model import copied_text, hex_words
+from app.tokenizer.vocabulary.model import copied_text, format_hex
 from models.number_words import counted
-from models.tokenizers.vocabulary.table import Token, Vocabulary
+from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, USES, Usage
 from models.tokenizers.vocabulary.token_types import TYPES
 
 _HINT = "Click a token, or walk through the table with the arrow keys, to see what it is made of."
-_MOST_MADE = 12
-_MOST_IN_TIP = 400  # characters
+_MAX_MADE = 12
+_MAX_IN_TIP = 400  # characters
 _WIDEST = 148  # pixels at the usual text size: what cannot be wrapped is cut there
 _ROWS = {
     "Id": "The token's number: all that the model ever sees of it",
@@ -41,10 +41,10 @@ class TokenFacts(QFrame):
     """A card about one token, or what to do to see one.
 
     Signals:
-        token_asked(int): the row of another token that was clicked in it.
+        token_requested(int): the row of another token that was clicked in it.
     """
 
-    token_asked = Signal(int)
+    token_requested = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -138,8 +138,8 @@ class TokenFacts(QFrame):
             return
         token = self._vocabulary[row]
         self._shown.setText(self._cut(token.shown, 1.25))
-        self._shown.setToolTip(token.shown[:_MOST_IN_TIP])
-        told = self._told(self._vocabulary, token)
+        self._shown.setToolTip(token.shown[:_MAX_IN_TIP])
+        told = self._describe(self._vocabulary, token)
         for name, value in self._values.items():
             value.setText(told.get(name, ""))
             for widget in (value, self._captions[name]):
@@ -152,11 +152,11 @@ class TokenFacts(QFrame):
             self._values[name].clear()
         self.show_row(self._row)
 
-    def _told(self, table: Vocabulary, token: Token) -> dict[str, str]:
+    def _describe(self, table: Vocabulary, token: VocabularyEntry) -> dict[str, str]:
         told = {
             "Id": f"{token.id}",
             "Text": self._cut(repr(token.text)) if token.text is not None and token.type != "special" else "",
-            "Bytes": hex_words(token.bytes),
+            "Bytes": format_hex(token.bytes),
             "Length": counted(len(token.bytes), "byte"),
             "Type": " · ".join(filter(None, (token.type.capitalize(), token.script))),
         }
@@ -167,12 +167,12 @@ class TokenFacts(QFrame):
             told["Made of"] = f"{parts}<br>merge {token.rank + 1:,} of {table.n_merges:,}"
         if token.score is not None and token.score == token.score:  # not NaN, which an added token has
             told["Score"] = f"{token.score:.4f}".replace("-", "−")
-        made = table.made_from(token.id).tolist()
+        made = table.merged_from(token.id).tolist()
         if made:
-            more = f" and {len(made) - _MOST_MADE:,} more" if len(made) > _MOST_MADE else ""
-            told["Goes into"] = ", ".join(map(self._link, made[:_MOST_MADE])) + more
+            more = f" and {len(made) - _MAX_MADE:,} more" if len(made) > _MAX_MADE else ""
+            told["Goes into"] = ", ".join(map(self._link, made[:_MAX_MADE])) + more
         if self._usage is not None:
-            told |= _usage_words(self._usage, self._row)
+            told |= _describe_usage(self._usage, self._row)
         elif not token.reachable:
             told["Use"] = USES["unreachable"]
         return told
@@ -187,7 +187,7 @@ class TokenFacts(QFrame):
 
     @Slot(str)
     def _on_link(self, target: str) -> None:
-        self.token_asked.emit(int(target))
+        self.token_requested.emit(int(target))
 
     @Slot()
     def copy_text(self) -> None:
@@ -202,7 +202,7 @@ class TokenFacts(QFrame):
             QGuiApplication.clipboard().setText(f"{self._vocabulary.ids[self._row]}")
 
 
-def _usage_words(usage: Usage, row: int) -> dict[str, str]:
+def _describe_usage(usage: Usage, row: int) -> dict[str, str]:
     count, steps = int(usage.counts[row]), int(usage.as_steps[row])
     told = {"Count": f"{count:,}", "Use": USES[USE_NAMES[usage.uses[row]]]}
     if count:

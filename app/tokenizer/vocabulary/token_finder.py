@@ -25,7 +25,7 @@ USE_FILTERS = {
 }
 """What can be asked for, as the uses that it covers."""
 
-_LOOK_S = 0.02
+_POLL_S = 0.02
 """Between two looks at whether the search is still wanted."""
 
 
@@ -105,7 +105,7 @@ class TokenFinder:
         found = np.zeros(len(table), np.bool_)
         looked = time.monotonic()
         for row, text in enumerate(table.texts):
-            if time.monotonic() - looked > _LOOK_S:
+            if time.monotonic() - looked > _POLL_S:
                 yield Progress(done=row, total=len(table))
                 looked = time.monotonic()
             match = expression.match(table.shown[row] if text is None else text)
@@ -133,9 +133,9 @@ class TokenFinder:
     def _key(self, column: str) -> NDArray[Any]:
         table = self.vocabulary
         if column == "token":
-            return _places(table.shown)
+            return _dense_ranks(table.shown)
         if column == "bytes":
-            return _places(table.data)
+            return _dense_ranks(table.data)
         if column == "length":
             return table.n_bytes.astype(np.int64) << 32 | table.n_characters
         if column == "type":
@@ -149,7 +149,7 @@ class TokenFinder:
         return table.ids
 
 
-def _places(values: Sequence[Any]) -> NDArray[np.int64]:
+def _dense_ranks(values: Sequence[Any]) -> NDArray[np.int64]:
     """(n,) The place of each among all in order; equals have one place."""
     order = np.array(sorted(range(len(values)), key=values.__getitem__), np.int64)
     differs = [values[a] != values[b] for a, b in zip(order[:-1].tolist(), order[1:].tolist(), strict=True)]

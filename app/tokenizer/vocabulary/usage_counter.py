@@ -26,7 +26,7 @@ _SCALE = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Counted:
+class UsageResult:
     """What was counted, and on what: the corpus as a sentence calls it."""
 
     usage: Usage
@@ -37,7 +37,7 @@ class UsageCounter(QWidget):
     """A line: the corpus, the button, and the progress.
 
     Signals:
-        counted(result): a Counted.
+        counted(result): a UsageResult.
     """
 
     counted = Signal(object)
@@ -55,8 +55,8 @@ class UsageCounter(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setMaximumWidth(160)
-        self.said = ElidedLabel()
-        set_role(self.said, "caption")
+        self.status = ElidedLabel()
+        set_role(self.status, "caption")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
@@ -64,10 +64,10 @@ class UsageCounter(QWidget):
         layout.addWidget(self.picker, 2)
         for widget in (self.start, self.cancel, self._bar):
             layout.addWidget(widget)
-        layout.addWidget(self.said, 3)
+        layout.addWidget(self.status, 3)
         self._show_busy(False)
         self._task.busy_changed.connect(self._show_busy)
-        self._task.events_came.connect(self._on_events)
+        self._task.events_received.connect(self._on_events)
         self._task.done.connect(self._on_done)
         self._task.failed.connect(self._on_failed)
 
@@ -123,7 +123,7 @@ class UsageCounter(QWidget):
                     self._say(f"Counting: about {max(round(event.seconds_left), 1)} s left")
 
     @Slot(object)
-    def _on_done(self, result: Counted) -> None:
+    def _on_done(self, result: UsageResult) -> None:
         self._say("")
         self.counted.emit(result)
 
@@ -132,15 +132,15 @@ class UsageCounter(QWidget):
         self._say(failure.sentence, failed=True)
 
     def _say(self, words: str, *, failed: bool = False) -> None:
-        self.said.setText(words)
-        set_role(self.said, "error" if failed else "caption")
+        self.status.setText(words)
+        set_role(self.status, "error" if failed else "caption")
 
 
 def _count(
     tokenizer: Tokenizer, vocabulary: Vocabulary, library: Library, choice: CorpusChoice
-) -> Generator[Event, None, Counted]:
+) -> Generator[Event, None, UsageResult]:
     yield Phase(name="Reading the corpus")
     name, n_bytes, texts = yield from corpus_texts(library, choice)
     yield Phase(name="Counting")
     counts = yield from count_tokens(tokenizer, texts, n_bytes)
-    return Counted(usage=Usage(vocabulary, counts), corpus=name)
+    return UsageResult(usage=Usage(vocabulary, counts), corpus=name)

@@ -17,17 +17,17 @@ from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.session import Session
 from app.tokenizer.vocabulary.filters import VocabularyFilters
-from app.tokenizer.vocabulary.pictures import coverage_picture, lengths_picture, usage_words, zipf_picture
+from app.tokenizer.vocabulary.pictures import coverage_picture, describe_usage, lengths_picture, zipf_picture
 from app.tokenizer.vocabulary.table import VocabularyTable
 from app.tokenizer.vocabulary.token_facts import TokenFacts
 from app.tokenizer.vocabulary.token_finder import Found, Query, TokenFinder
-from app.tokenizer.vocabulary.usage_counter import Counted, UsageCounter
+from app.tokenizer.vocabulary.usage_counter import UsageCounter, UsageResult
 from app.worker.background import LatestTask
 from app.worker.failures import Failure
 from models.events import Event, Progress
 from models.number_words import counted, percent
 from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
-from models.tokenizers.vocabulary.table import Vocabulary, vocabulary
+from models.tokenizers.vocabulary.table import Vocabulary, read_vocabulary
 from models.tokenizers.vocabulary.token_counts import Usage
 
 _CSV = "Comma-separated values (*.csv)"
@@ -48,7 +48,7 @@ class VocabularyView(QWidget):
         self.table = VocabularyTable(theme)
         self.facts = TokenFacts(theme)
         self.counter = UsageCounter(session, theme)
-        self.said = ElidedLabel()
+        self.status = ElidedLabel()
         self.words = label("", wrap=True, selectable=True)
         tip = "List the tokens that this corpus never produces: a model that is trained on it learns nothing of them"
         self.glitches = button("Show glitch candidates", theme, self._show_glitches, role="link", tip=tip)
@@ -73,7 +73,7 @@ class VocabularyView(QWidget):
         bar = row(self.filters, self.export)
         bar.setStretch(0, 1)
         lines.addLayout(bar)
-        lines.addLayout(row(self.n_found, self.said))
+        lines.addLayout(row(self.n_found, self.status))
         lines.addLayout(panes(self._found, self.facts, sizes=(760, 268), grows=0), 1)
         self._usage = QWidget()
         sentence = row(self.words, self.glitches)
@@ -103,14 +103,14 @@ class VocabularyView(QWidget):
         self._reading.failed.connect(self._on_failed)
         self._finding.done.connect(self._on_found)
         self._finding.failed.connect(self._on_failed)
-        self._finding.events_came.connect(self._on_progress)
+        self._finding.events_received.connect(self._on_progress)
         self._writing.done.connect(self._say)
         self._writing.failed.connect(self._on_failed)
         self.filters.changed.connect(self._find)
-        self.filters.left.connect(self._go_to_table)
+        self.filters.submitted.connect(self._go_to_table)
         self.table.sort_changed.connect(self._find)
         self.table.token_changed.connect(self.facts.show_row)
-        self.facts.token_asked.connect(self._show_token)
+        self.facts.token_requested.connect(self._show_token)
         self.counter.counted.connect(self._on_counted)
         QShortcut(
             QKeySequence(QKeySequence.StandardKey.Find),
@@ -146,7 +146,7 @@ class VocabularyView(QWidget):
         self._pages.setCurrentWidget(self._none if tokenizer is None else self._busy)
         self._say("")
         if tokenizer is not None:
-            self._reading.ask(lambda: vocabulary(tokenizer))
+            self._reading.ask(lambda: read_vocabulary(tokenizer))
 
     def set_text(self, text: str) -> None:
         """Offer the text at hand as a corpus."""
@@ -160,11 +160,11 @@ class VocabularyView(QWidget):
         self._pages.setCurrentIndex(2)
 
     @Slot(object)
-    def _on_counted(self, result: Counted) -> None:
+    def _on_counted(self, result: UsageResult) -> None:
         assert self._finder is not None
         self._finder = self._finder.with_usage(result.usage)
         table = self._finder.vocabulary
-        self.words.setText(usage_words(table, result.usage, result.corpus))
+        self.words.setText(describe_usage(table, result.usage, result.corpus))
         n = result.usage.n("never", "unreachable")
         self.glitches.setText(f"Show {counted(n, 'glitch candidate')}")
         self.glitches.setVisible(n > 0)
@@ -257,8 +257,8 @@ class VocabularyView(QWidget):
         self._say(failure.sentence, failed=True)
 
     def _say(self, words: str, *, failed: bool = False) -> None:
-        self.said.setText(words)
-        set_role(self.said, "error" if failed else "caption")
+        self.status.setText(words)
+        set_role(self.status, "error" if failed else "caption")
 
 
 class _LogPlot(LinePlot):

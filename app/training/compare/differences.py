@@ -159,7 +159,7 @@ class _Model(QAbstractTableModel):
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        place, run = index.row(), self.comparison.runs[index.row()]
+        row, run = index.row(), self.comparison.runs[index.row()]
         if index.column() == 0:
             if role == Qt.ItemDataRole.DecorationRole:
                 return self.icon_of(run.id) if self.icon_of is not None else None
@@ -168,12 +168,12 @@ class _Model(QAbstractTableModel):
             return run.name.casefold() if role == _SORT else None
         column = self.comparison.columns[index.column() - 1]
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return column.cells[place]
+            return column.cells[row]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return Qt.AlignmentFlag.AlignVCenter | self._side(index.column())
         if role == _SORT:
-            key = column.keys[place]
-            return key if self._is_number[index.column() - 1] else column.cells[place]
+            key = column.keys[row]
+            return key if self._is_number[index.column() - 1] else column.cells[row]
         return None
 
     def _side(self, column: int) -> Qt.AlignmentFlag:

@@ -20,14 +20,14 @@ from app.training.compare.overlay_chart import Drawing, OverlayChart
 from app.training.compare.overlay_controls import OverlayControls
 from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader
 from app.training.compare.overlay_legend import OverlayLegend
-from app.training.compare.overlay_lines import LineMaker, Scene, aligned
+from app.training.compare.overlay_lines import LineMaker, OverlaySpec, aligned
 from app.training.curves.run_axis import RunAxis
 from app.worker.background import LatestTask
 from models.events import Event
 from models.library.library import RunInfo
 from models.number_words import counted
 
-_DRAW_MS, _READ_MS, _LOOK_MS = 60, 250, 3000
+_DRAW_MS, _READ_MS, _POLL_MS = 60, 250, 3000
 """How long more changes are waited for after one, and more curves; how often runs are looked at whether they grew."""
 
 
@@ -63,13 +63,13 @@ class RunOverlay(QWidget):
         self.whole.hide()
         self._build()
         self.reading, self._making = LatestTask(self), LatestTask(self)
-        self.reading.events_came.connect(self._on_read)
+        self.reading.events_received.connect(self._on_read)
         self.reading.done.connect(self._show_caption)
-        self._making.done.connect(self.on_made)
+        self._making.done.connect(self.on_lines_made)
         self._draw = QTimer(self, singleShot=True)
         self._draw.timeout.connect(self._make_lines)
-        self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self.look_again)
+        self._look = QTimer(self, interval=_POLL_MS)
+        self._look.timeout.connect(self.poll)
         self._look.start()
         session.runs.changed.connect(self._on_runs_changed)
         self.controls.scale_changed.connect(self._on_scale)
@@ -153,11 +153,11 @@ class RunOverlay(QWidget):
     def _read(self) -> None:
         folders: dict[str, Path] = {run_id: info.folder for run_id, info in self._runs.items()}
         if folders:
-            held = dict(self.curves)
-            self.reading.drive(lambda: self._reader.read(folders, held))
+            current = dict(self.curves)
+            self.reading.drive(lambda: self._reader.read(folders, current))
 
     @Slot()
-    def look_again(self) -> None:
+    def poll(self) -> None:
         """Read what was added to the runs, while they are seen."""
         if not self.isVisible() or self.reading.busy:
             return
@@ -213,7 +213,7 @@ class RunOverlay(QWidget):
         self._axis = self._axis_of(curves)
         view = self.chart.getPlotItem().getViewBox()
         left, right = self.chart.window or (0.0, self._length(curves))
-        scene = Scene(
+        spec = OverlaySpec(
             quantity=self.controls.quantity,
             axis=self._axis.column,
             unit=self._axis.unit,
@@ -223,16 +223,16 @@ class RunOverlay(QWidget):
             smoothing=self.controls.smoothing,
             log=self.controls.log,
         )
-        wanted = (scene, tuple(curves))
+        wanted = (spec, tuple(curves))
         if self.drawn == wanted:
             return
         self.drawn = wanted
         maker = self.maker
-        self._making.ask(lambda: (scene, Drawing.of(maker.lines(curves, scene))))
+        self._making.ask(lambda: (spec, Drawing.of(maker.lines(curves, spec))))
 
     @Slot(object)
-    def on_made(self, result: tuple[Scene, Drawing]) -> None:
-        scene, drawing = result
+    def on_lines_made(self, result: tuple[OverlaySpec, Drawing]) -> None:
+        spec, drawing = result
         lines = drawing.lines
         if not lines.keys() <= self.curves.keys():  # others are compared by now, and will be drawn
             return
@@ -242,7 +242,7 @@ class RunOverlay(QWidget):
         curves = {run_id: self.curves[run_id] for run_id in lines}
         self.chart.show_range((0.0, self._length(curves)), self.chart.heights)
         self.chart.show_scales(bool(lines))
-        self.chart.say("" if lines or self.reading.busy else f"No {scene.quantity.words.lower()} was measured.")
+        self.chart.say("" if lines or self.reading.busy else f"No {spec.quantity.label.lower()} was measured.")
         self._show_values({run_id: line.end[1] for run_id, line in lines.items()})
         self._is_thinned = any(line.is_thinned for line in lines.values())
         self._show_caption()
@@ -257,16 +257,16 @@ class RunOverlay(QWidget):
         return self._farthest(curves, self._axis.column) / self._axis.unit or 1.0
 
     def _farthest(self, curves: Mapping[str, Curves], name: str) -> float:
-        places = (run.column(kind, name) for run in curves.values() for kind in ("train", "val"))
-        return max((float(place[-1]) for place in places if len(place)), default=0.0)
+        columns = (run.column(kind, name) for run in curves.values() for kind in ("train", "val"))
+        return max((float(column[-1]) for column in columns if len(column)), default=0.0)
 
     # -- Reading ---------------------------------------------------------------------------------------------
 
     @Slot(object)
-    def _on_pointed(self, place: QPointF | None) -> None:
-        self.chart.show_cursor(None if place is None else place.x())
+    def _on_pointed(self, point: QPointF | None) -> None:
+        self.chart.show_cursor(None if point is None else point.x())
         ends = {run_id: line.end[1] for run_id, line in self.chart.lines.items()}
-        self._show_values(ends if place is None else self.chart.values_at(place.x()))
+        self._show_values(ends if point is None else self.chart.values_at(point.x()))
 
     def _show_values(self, values: Mapping[str, float]) -> None:
         form, log = self.controls.quantity.form, self.controls.log
@@ -276,7 +276,7 @@ class RunOverlay(QWidget):
     def _show_caption(self) -> None:
         quantity = self.controls.quantity
         n_whole = sum(curves.is_whole for curves in self.curves.values())
-        parts = [f"{quantity.words}, {quantity.unit}" if quantity.unit else quantity.words]
+        parts = [f"{quantity.label}, {quantity.unit}" if quantity.unit else quantity.label]
         if self.chart.draws_points:
             parts.append(
                 "drawn thin: the lowest and highest of each pixel" if self._is_thinned else "drawn thin: each step"
@@ -285,7 +285,7 @@ class RunOverlay(QWidget):
             parts.append("drawn thick: smoothed" if self.chart.draws_points else "smoothed")
         elif not self.chart.draws_points:
             parts.append("drawn: the lowest and highest of each pixel" if self._is_thinned else "drawn: each step")
-        if self.chart.draws_in_turns:
+        if self.chart.draws_alternating:
             parts.append("lines that lie on one another alternate")
         if n_whole < len(self.curves) and self.reading.busy:
             parts.append(f"so far a sample of {len(self.curves) - n_whole} of the runs, which are still being read")

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QStyleOptionGraphicsItem, QWidget
 from app.kit.charts.chart import Chart
 from app.kit.theme import SPACE, ThemeProvider
 from app.training.compare.overlay_legend import Stroke
-from app.training.compare.overlay_lines import Line, in_turns
+from app.training.compare.overlay_lines import RunLine, coincident_lines
 
 _NAMED = 12
 """Runs at most whose names are written beside the ends of their lines."""
@@ -31,23 +31,23 @@ _MARGINS = (6, 8, 6)
 class Drawing:
     """Lines by run id, ready to be drawn: their paths, and x and y of all points that are drawn, joined.
 
-    `turns` says of those that lie on one another which of how many each is.
+    `dash_turns` says of those that lie on one another which of how many each is.
     """
 
-    lines: Mapping[str, Line]
+    lines: Mapping[str, RunLine]
     raw: Mapping[str, QPainterPath]
     smooth: Mapping[str, QPainterPath]
     x: NDArray[np.float64]
     y: NDArray[np.float64]
-    turns: Mapping[str, tuple[int, int]]
+    dash_turns: Mapping[str, tuple[int, int]]
 
     @classmethod
-    def of(cls, lines: Mapping[str, Line]) -> Drawing:
+    def of(cls, lines: Mapping[str, RunLine]) -> Drawing:
         """Prepare the lines, on any thread."""
         smoothed = {run_id: line for run_id, line in lines.items() if line.smooth is not line.raw}
         raw = smoothed if len(lines) <= _RAW_OF else {}
         drawn = [*(line.raw for line in raw.values()), *(line.smooth for line in lines.values())]
-        x = np.concatenate([places for places, _ in drawn]) if drawn else np.empty(0)
+        x = np.concatenate([xs for xs, _ in drawn]) if drawn else np.empty(0)
         y = np.concatenate([values for _, values in drawn]) if drawn else np.empty(0)
         known = np.isfinite(y)
         return cls(
@@ -56,7 +56,7 @@ class Drawing:
             {run_id: path_of(*line.smooth) for run_id, line in lines.items()},
             x[known],
             y[known],
-            in_turns(lines) if len(lines) <= _NAMED else {},
+            coincident_lines(lines) if len(lines) <= _NAMED else {},
         )
 
 
@@ -88,7 +88,7 @@ class OverlayChart(Chart):
         self._place_names()
 
     @property
-    def lines(self) -> Mapping[str, Line]:
+    def lines(self) -> Mapping[str, RunLine]:
         """What is drawn, by run id."""
         return self.drawing.lines
 
@@ -98,9 +98,9 @@ class OverlayChart(Chart):
         return bool(self.drawing.raw)
 
     @property
-    def draws_in_turns(self) -> bool:
+    def draws_alternating(self) -> bool:
         """Whether there are lines that lie on one another, and are drawn dash by dash."""
-        return bool(self.drawing.turns)
+        return bool(self.drawing.dash_turns)
 
     def point_out(self, run_id: str) -> None:
         """Let one run stand out, '' for none."""
@@ -115,17 +115,17 @@ class OverlayChart(Chart):
         if not len(seen):
             return 0.0, 1.0
         low, high = float(seen.min()), float(seen.max())
-        room = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
-        return low - room, high + room
+        margin = (high - low) * 0.04 or abs(high) * 0.1 or 1.0
+        return low - margin, high + margin
 
     def values_at(self, x: float) -> dict[str, float]:
         """What each line comes to at x: its nearest drawn point, within the run."""
         values = {}
         for run_id, line in self.lines.items():
-            places, heights = line.smooth
-            if len(places) and places[0] <= x <= line.end[0]:
-                i = min(int(np.searchsorted(places, x)), len(places) - 1)
-                values[run_id] = float(heights[i])
+            xs, ys = line.smooth
+            if len(xs) and xs[0] <= x <= line.end[0]:
+                i = min(int(np.searchsorted(xs, x)), len(xs) - 1)
+                values[run_id] = float(ys[i])
         return values
 
     @Slot()
@@ -150,8 +150,8 @@ class OverlayChart(Chart):
             width = 2.6 if stands_out and self._is_smooth else 1.8 if few else 1
             alpha = 0.25 if faded else 1.0 if few or stands_out else 0.75
             pen = pg.mkPen(_faded(stroke, alpha), width=width, style=stroke.pattern)
-            if run_id in self.drawing.turns and not self._pointed_run:
-                _take_turns(pen, *self.drawing.turns[run_id])
+            if run_id in self.drawing.dash_turns and not self._pointed_run:
+                _set_dash_turn(pen, *self.drawing.dash_turns[run_id])
             smooth.append((stands_out, BundledLine(path, pen, few)))
         smooth.sort(key=lambda pair: pair[0])
         self._bundle.set_lines([*raw, *(line for _, line in smooth)])
@@ -187,8 +187,8 @@ class OverlayChart(Chart):
         taken: list[QRectF] = []
         for run_id, item in sorted(self._names.items(), key=lambda pair: self.lines[pair[0]].end[1]):
             x, y = self.lines[run_id].end
-            place = item.boundingRect()
-            box = QRectF((x - left) / per_x, (high - y) / per_y - place.height() / 2, place.width(), place.height() - 3)
+            label = item.boundingRect()
+            box = QRectF((x - left) / per_x, (high - y) / per_y - label.height() / 2, label.width(), label.height() - 3)
             fits = left <= x <= right and low <= y <= high and not any(box.intersects(other) for other in taken)
             item.setVisible(fits)
             if fits:
@@ -196,7 +196,7 @@ class OverlayChart(Chart):
                 item.setPos(x + 4 * per_x, y)
 
 
-def _take_turns(pen: QPen, i: int, n: int) -> None:
+def _set_dash_turn(pen: QPen, i: int, n: int) -> None:
     """Let the i-th of n lines on one another be seen between the dashes of the others."""
     pen.setCapStyle(Qt.PenCapStyle.FlatCap)
     pen.setDashPattern([_DASH, _DASH * (n - 1)])

@@ -26,7 +26,7 @@ class OverlayControls(QWidget):
         super().__init__(parent)
         self.quantities = QComboBox()
         for name, quantity in COMPARED.items():
-            self.quantities.addItem(quantity.words, name)
+            self.quantities.addItem(quantity.label, name)
         self.quantities.setAccessibleName("What is compared")
         self.quantities.setToolTip("What is compared")
         self.axes = QComboBox()

@@ -13,20 +13,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from app.session.run_history import PLACE_COLUMNS, Table
+from app.session.run_history import STEP_COLUMNS, Table
 from models.events import Event
 from models.files.jsonl import Row, parse_row
 from models.files.log_tail import LogTail
 from models.library.lowest_loss import validation_lines
 
 COLUMNS = {
-    "train": (*PLACE_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s"),
-    "val": (*PLACE_COLUMNS, "loss", "bits_per_byte"),
+    "train": (*STEP_COLUMNS, "loss", "lr", "grad_norm", "tokens_per_s"),
+    "val": (*STEP_COLUMNS, "loss", "bits_per_byte"),
 }
 """What is kept of the rows of each kind."""
 
 _SAMPLED = 40_000  # points of all runs together that are sampled
-_MOST, _LEAST = 1500, 200  # of one run
+_MAX_SAMPLE, _MIN_SAMPLE = 1500, 200  # of one run
 
 Floats = NDArray[np.float32]
 
@@ -57,17 +57,17 @@ class CurvesRead(Event):
 
 
 @dataclass
-class _Read:
+class _RunReading:
     """How far a run was read."""
 
     tail: LogTail
     blocks: dict[str, list[Floats]] = field(default_factory=lambda: {kind: [] for kind in COLUMNS})
-    told: Curves | None = None
+    last_yielded: Curves | None = None
     """What was yielded last; None where more has been read since."""
 
     def clear(self) -> None:
         self.blocks = {kind: [] for kind in COLUMNS}
-        self.told = None
+        self.last_yielded = None
 
     def take(self, rows: Sequence[Row]) -> None:
         for kind, parts in self.blocks.items():
@@ -86,20 +86,20 @@ class CurvesReader:
     """Reads the metrics of runs on any one thread."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, _Read] = {}
+        self._runs: dict[str, _RunReading] = {}
 
-    def read(self, folders: Mapping[str, Path], held: Mapping[str, Curves]) -> Generator[Event, None, None]:
+    def read(self, folders: Mapping[str, Path], current: Mapping[str, Curves]) -> Generator[Event, None, None]:
         """A sample of each run that is new, its validations, then all of each, or what was added; others are forgotten.
 
         Args:
-            held: the curves that whoever asks has by now. What was yielded to nobody, since an earlier reading was
+            current: the curves that whoever asks has by now. What was yielded to nobody, since an earlier reading was
                 given up, or was let go of since, is yielded once more.
 
         Yields a CurvesRead for each that has changed, and for each block of it.
         """
         self._runs = {run_id: read for run_id, read in self._runs.items() if run_id in folders}
         new = [run_id for run_id in folders if run_id not in self._runs]
-        n = min(max(_SAMPLED // max(len(new), 1), _LEAST), _MOST)
+        n = min(max(_SAMPLED // max(len(new), 1), _MIN_SAMPLE), _MAX_SAMPLE)
         samples = {}
         for run_id in new:
             samples[run_id] = sample_curves(folders[run_id], n)
@@ -108,24 +108,24 @@ class CurvesReader:
             if len(sample) > n / 2:  # a long run, which takes ten times as long to read whole
                 yield CurvesRead(run_id=run_id, curves=_with_validations(sample, folders[run_id]))
         for run_id in new:
-            self._runs[run_id] = _Read(LogTail(folders[run_id] / "metrics.jsonl"))
+            self._runs[run_id] = _RunReading(LogTail(folders[run_id] / "metrics.jsonl"))
         for run_id in folders:
-            yield from self._read_one(run_id, self._runs[run_id], held.get(run_id))
+            yield from self._read_one(run_id, self._runs[run_id], current.get(run_id))
 
-    def _read_one(self, run_id: str, read: _Read, held: Curves | None) -> Iterator[Event]:
+    def _read_one(self, run_id: str, read: _RunReading, current: Curves | None) -> Iterator[Event]:
         problem = ""
         try:
             if read.tail.was_replaced():
                 read.clear()
             for rows in read.tail.blocks():
                 read.take(rows)
-                read.told = None
+                read.last_yielded = None
                 yield CurvesRead(run_id=run_id)
         except ValueError as error:
             problem = str(error)
-        if read.told is None or read.told is not held or problem:
-            read.told = read.curves(problem)
-            yield CurvesRead(run_id=run_id, curves=read.told)
+        if read.last_yielded is None or read.last_yielded is not current or problem:
+            read.last_yielded = read.curves(problem)
+            yield CurvesRead(run_id=run_id, curves=read.last_yielded)
 
 
 def sample_curves(folder: Path, n: int) -> Curves:
@@ -139,7 +139,7 @@ def sample_curves(folder: Path, n: int) -> Curves:
                     rows = list(_sampled_rows(data, size, n))
     except OSError:
         pass
-    read = _Read(LogTail(folder / "metrics.jsonl"))
+    read = _RunReading(LogTail(folder / "metrics.jsonl"))
     read.take(rows)
     curves = read.curves()
     return Curves(curves.columns)
@@ -159,18 +159,18 @@ def _with_validations(sample: Curves, folder: Path) -> Curves:
 
 def _sampled_rows(data: mmap.mmap, size: int, n: int) -> Iterator[Row]:
     end = data.rfind(b"\n") + 1
-    place = 0
+    start = 0
     for i in range(n):
         wanted = i * end // n
-        if wanted > place:
-            place = data.find(b"\n", wanted - 1, end) + 1
-        line_end = data.find(b"\n", place, end)
+        if wanted > start:
+            start = data.find(b"\n", wanted - 1, end) + 1
+        line_end = data.find(b"\n", start, end)
         if line_end < 0:
             return
-        row = parse_row(data[place:line_end])
+        row = parse_row(data[start:line_end])
         if row is not None:
             yield row
-        place = line_end + 1
+        start = line_end + 1
 
 
 def decimals(values: Floats) -> NDArray[np.float64]:

@@ -15,21 +15,21 @@ from models.settings.run_spec import DataSpec, TokenizerSpec, TrainConfig
 
 _TABLES: dict[str, Any] = {"train": TrainConfig, "model": ModelConfig, "data": DataSpec, "tokenizer": TokenizerSpec}
 LOSS = "loss"
-_MOST_TICKS = 6
+_MAX_TICKS = 6
 _LOG_FROM = 8
 """From this factor between the ends on, an axis of positive numbers is logarithmic."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelAxis:
-    """One axis from 0 (below) to 1 (above). `places` has one number for each run, None where it has none.
+    """One axis from 0 (below) to 1 (above). `positions` has one number for each run, None where it has none.
 
-    `ticks` are (place, words), for words that stand there.
+    `ticks` are (position, words), for words that stand there.
     """
 
     name: str
     title: str
-    places: tuple[float | None, ...]
+    positions: tuple[float | None, ...]
     ticks: tuple[tuple[float, str], ...]
 
 
@@ -54,21 +54,23 @@ def _setting_axis(name: str, values: Sequence[Any]) -> ParallelAxis:
     title = setting_title(name)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         distinct = sorted(set(values))
-        return _number_axis(name, title, values, ticks=distinct if len(distinct) <= _MOST_TICKS else None)
+        return _number_axis(name, title, values, ticks=distinct if len(distinct) <= _MAX_TICKS else None)
     kinds = sorted({plain_words(value) for value in values})
-    place = {kind: (i + 0.5) / len(kinds) for i, kind in enumerate(kinds)}
-    places = tuple(place[plain_words(value)] for value in values)
-    return ParallelAxis(name=name, title=title, places=places, ticks=tuple((place[kind], kind) for kind in kinds))
+    position = {kind: (i + 0.5) / len(kinds) for i, kind in enumerate(kinds)}
+    positions = tuple(position[plain_words(value)] for value in values)
+    return ParallelAxis(
+        name=name, title=title, positions=positions, ticks=tuple((position[kind], kind) for kind in kinds)
+    )
 
 
 def _number_axis(name: str, title: str, values: Sequence[float | None], ticks: Sequence[float] | None) -> ParallelAxis:
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
-        return ParallelAxis(name=name, title=title, places=(None,) * len(values), ticks=())
+        return ParallelAxis(name=name, title=title, positions=(None,) * len(values), ticks=())
     low, high = min(known), max(known)
     is_log = low > 0 and high >= _LOG_FROM * low
 
-    def place(value: float) -> float:
+    def position(value: float) -> float:
         if low == high:
             return 0.5
         if is_log:
@@ -83,6 +85,6 @@ def _number_axis(name: str, title: str, values: Sequence[float | None], ticks: S
     return ParallelAxis(
         name=name,
         title=title,
-        places=tuple(place(value) if value is not None and math.isfinite(value) else None for value in values),
-        ticks=tuple((place(value), text) for value, text in zip(ticks, words, strict=True)),
+        positions=tuple(position(value) if value is not None and math.isfinite(value) else None for value in values),
+        ticks=tuple((position(value), text) for value, text in zip(ticks, words, strict=True)),
     )

@@ -84,29 +84,29 @@ class ParallelPlot(Figure):
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 
-    def _room(self) -> QRectF:
-        """Beside the first and the last axis there is room for their ticks' words."""
+    def _plot_area(self) -> QRectF:
+        """Beside the first and the last axis there is area for their ticks' words."""
         height = self._metrics().height()
-        left, right = (self._words_width(axis) for axis in (self._axes[0], self._axes[-1]))
+        left, right = (self._label_width(axis) for axis in (self._axes[0], self._axes[-1]))
         return QRectF(
             left, 2 * height, max(self.width() - left - right, 1), max(self.height() - 2 * height - 2 * SPACE, 1)
         )
 
-    def _words_width(self, axis: ParallelAxis) -> float:
+    def _label_width(self, axis: ParallelAxis) -> float:
         widest = max((self._metrics().horizontalAdvance(words) for _, words in axis.ticks), default=0)
         return max(widest + _TICK + SPACE, 3 * SPACE)
 
     def _x(self, i: int) -> float:
-        room = self._room()
-        return room.left() + (room.width() * i / (len(self._axes) - 1) if len(self._axes) > 1 else room.width() / 2)
+        area = self._plot_area()
+        return area.left() + (area.width() * i / (len(self._axes) - 1) if len(self._axes) > 1 else area.width() / 2)
 
-    def _y(self, place: float) -> float:
-        room = self._room()
-        return room.bottom() - place * room.height()
+    def _y(self, position: float) -> float:
+        area = self._plot_area()
+        return area.bottom() - position * area.height()
 
     def points(self, run: int) -> list[QPointF]:
-        places = [axis.places[run] for axis in self._axes]
-        return [QPointF(self._x(i), self._y(place)) for i, place in enumerate(places) if place is not None]
+        positions = [axis.positions[run] for axis in self._axes]
+        return [QPointF(self._x(i), self._y(position)) for i, position in enumerate(positions) if position is not None]
 
     def paintEvent(self, event: QPaintEvent) -> None:
         if not self._runs:
@@ -130,12 +130,12 @@ class ParallelPlot(Figure):
 
     def _colour(self, run: int) -> QColor:
         """By its loss on the map of quantities; muted where it has none."""
-        place = self._axes[-1].places[run]
-        if place is None:
+        position = self._axes[-1].positions[run]
+        if position is None:
             return self._theme.theme.color("faint")
         # Without the end that is lost on the page.
         low, high = _SEEN_ON_DARK if self._theme.theme.dark else _SEEN_ON_LIGHT
-        return self._theme.quantity_map().mapToQColor(low + (high - low) * place)  # type: ignore[no-any-return]
+        return self._theme.quantity_map().mapToQColor(low + (high - low) * position)  # type: ignore[no-any-return]
 
     def _draw_run(self, painter: QPainter, run: int, *, wide: bool) -> None:
         colour = self._colour(run)
@@ -147,16 +147,16 @@ class ParallelPlot(Figure):
         painter.drawPolyline(QPolygonF(self.points(run)))
 
     def _draw_lines(self, painter: QPainter) -> None:
-        room = self._room()
+        area = self._plot_area()
         painter.setPen(QPen(self._theme.theme.color("border_strong"), 1))
         for i in range(len(self._axes)):
-            painter.drawLine(QPointF(self._x(i), room.top()), QPointF(self._x(i), room.bottom()))
+            painter.drawLine(QPointF(self._x(i), area.top()), QPointF(self._x(i), area.bottom()))
 
     def _draw_title(self, painter: QPainter, i: int, axis: ParallelAxis) -> None:
-        """Above its axis: at the page's edge for the first and the last, which have no room on both sides."""
+        """Above its axis: at the page's edge for the first and the last, which have no area on both sides."""
         painter.setFont(self._theme.font(0.9, bold=axis.name == LOSS))
         painter.setPen(self._theme.theme.color("text"))
-        half = self._room().width() / max(len(self._axes) - 1, 1) / 2 - SPACE / 2
+        half = self._plot_area().width() / max(len(self._axes) - 1, 1) / 2 - SPACE / 2
         is_first, is_last = i == 0, i == len(self._axes) - 1
         left = 0.0 if is_first else self._x(i) - half
         right = float(self.width()) if is_last else self._x(i) + half
@@ -167,12 +167,12 @@ class ParallelPlot(Figure):
         painter.drawText(box, Qt.AlignmentFlag.AlignRight if is_last else align, title)
 
     def _draw_ticks(self, painter: QPainter, i: int, axis: ParallelAxis) -> None:
-        """Beside the lines where there is room, else over them, on a patch of the page."""
+        """Beside the lines where there is area, else over them, on a patch of the page."""
         colors, metrics, x = self._theme.theme, self._metrics(), self._x(i)
         painter.setFont(self._theme.font(0.9))
         free = math.inf
-        for place, words in sorted(axis.ticks):
-            y, wide = self._y(place), metrics.horizontalAdvance(words) + 6.0
+        for position, words in sorted(axis.ticks):
+            y, wide = self._y(position), metrics.horizontalAdvance(words) + 6.0
             painter.setPen(QPen(colors.color("border_strong"), 1))
             painter.drawLine(QPointF(x - 3, y), QPointF(x + 3, y))
             if y + metrics.height() / 2 > free:

@@ -25,11 +25,11 @@ from app.training.compare.parallel_axes import setting_title
 from app.training.compare.parallel_plot import ParallelPlot
 from app.worker.background import LatestTask
 from models.library.library import RunInfo
-from models.library.lowest_loss import Lowest, find_lowest
+from models.library.lowest_loss import LowestLoss, find_lowest_loss
 from models.number_words import counted
 from models.runs.sweep_result import SweepRun, compare_runs
 
-_LOOK_MS = 3000
+_POLL_MS = 3000
 """How often is looked whether runs that are trained now came further."""
 
 
@@ -86,9 +86,9 @@ class SweepView(QWidget):
         self.table.cellActivated.connect(lambda row, column: self.run_asked.emit(self._runs[row].id))
         self.table.itemSelectionChanged.connect(self._on_selected)
         session.runs.changed.connect(self._compare)
-        self.look_again = QTimer(self, interval=_LOOK_MS)
-        self.look_again.timeout.connect(self._compare)
-        self.look_again.start()
+        self.poll = QTimer(self, interval=_POLL_MS)
+        self.poll.timeout.connect(self._compare)
+        self.poll.start()
 
     @property
     def busy(self) -> bool:
@@ -167,4 +167,4 @@ def _measured(info: RunInfo) -> RunInfo:
     """With its lowest loss, should the list not have come to it yet."""
     if info.best_loss is not None or info.problem is not None:
         return info
-    return dataclasses.replace(info, best_loss=find_lowest(info.folder, Lowest()).loss)
+    return dataclasses.replace(info, best_loss=find_lowest_loss(info.folder, LowestLoss()).loss)

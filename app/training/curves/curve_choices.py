@@ -1,4 +1,4 @@
-"""How a run's curves are drawn: how smooth, on which scale, and along what. The next launch finds the choices again."""
+"""Controls of a run's curves: smoothing, scale and x axis. The choices are remembered across launches."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from app.training.curves.run_axis import X_AXES
 
 _SETTING = "curves"
 _REMEMBER_MS = 500
-"""How long a choice must rest before it is kept: a slider passes through many."""
+"""Milliseconds without a change before the choices are saved: a slider passes through many values."""
 
 
 _TOP = 100
 
 
 class CurveChoices(QWidget):
-    """The choices, side by side."""
+    """The controls, side by side."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.smoother = Smoother("How strongly the thick lines are smoothed: over up to a quarter of the run")
+        self.smoother = Smoother("Smoothing of the thick lines, over up to a quarter of the run")
         self.log = QCheckBox("Log scale")
         self.log.setToolTip("Draw the loss on a logarithmic axis, which shows late progress")
         self.axes = QComboBox()
         for axis, words in X_AXES.items():
             self.axes.addItem(words, axis)
-        self.axes.setAccessibleName("What runs along the charts")
-        self.axes.setToolTip("What runs along all charts: steps, tokens seen, or training time")
+        self.axes.setAccessibleName("X axis")
+        self.axes.setToolTip("X axis of all charts: steps, tokens or training time")
         self.setLayout(row(label("Smoothing", "caption"), self.smoother, self.log, self.axes, spacing=SPACE))
         self._restore()
         self._rest = QTimer(self, singleShot=True, interval=_REMEMBER_MS)
@@ -42,12 +42,12 @@ class CurveChoices(QWidget):
 
     @property
     def smoothing(self) -> float:
-        """From 0, not at all, to 1."""
+        """From 0 (none) to 1."""
         return self.smoother.amount
 
     @property
     def axis(self) -> str:
-        """The column that runs along the charts."""
+        """The column of the x axis."""
         axis: str = self.axes.currentData()
         return axis
 
@@ -68,7 +68,7 @@ class CurveChoices(QWidget):
 
 
 class Smoother(QSlider):
-    """Stands at SMOOTHING at first."""
+    """A slider for the smoothing, SMOOTHING by default."""
 
     def __init__(self, tip: str) -> None:
         super().__init__(Qt.Orientation.Horizontal)
@@ -80,5 +80,5 @@ class Smoother(QSlider):
 
     @property
     def amount(self) -> float:
-        """From 0, not at all, to 1: see `moving_average`."""
+        """From 0 (none) to 1: see `moving_average`."""
         return self.value() / _TOP

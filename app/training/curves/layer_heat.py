@@ -1,4 +1,4 @@
-"""How much each update changed each layer of a run, as one picture: layers down, time across."""
+"""A heat map of update-to-weight ratios: layers down, steps across."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from app.training.curves.run_axis import nearest_row
 from app.training.curves.run_chart import RunChart
 
 LEVELS = (-6.0, -1.0)
-"""log10 of the ratios at the ends of the colours, always the same: runs can be compared."""
+"""log10 of the ratios at the ends of the colour scale, fixed so that runs can be compared."""
 
 _MARKS = {power: f"1e{power:.0f}" for power in (-1.0, -2.0, -3.0, -4.0, -5.0, -6.0)}
 _USUAL = -3.0
-_ROOM = 4
-"""Pixels above and below the picture: a name at its side may be higher than a layer."""
+_MARGIN = 4
+"""Pixels above and below the picture: a label may be taller than a layer."""
 
 _TIP = (
-    "How long each update is, compared with the weights it changes. About 1e-3 is usual for a healthy training; much "
-    "more and the weights are thrown about, much less and they hardly move."
+    "The norm of each update relative to the weights it changes. About 1e-3 is healthy; with much more, training is "
+    "unstable, with much less, the weights hardly change."
 )
 
 
@@ -40,12 +40,12 @@ _BAR = 10
 
 
 class LayerHeat(RunChart):
-    """Update-to-weight ratios, on a logarithmic scale of colours; a column never has less than a pixel."""
+    """Update-to-weight ratios on a logarithmic colour scale; columns are at least a pixel wide."""
 
     def __init__(self, theme: ThemeProvider) -> None:
         title = label("Update-to-weight ratio", "subheading")
         title.setToolTip(_TIP)
-        super().__init__(theme, Chart(theme, margins=(6, _ROOM, 6), below=_ROOM), title)
+        super().__init__(theme, Chart(theme, margins=(6, _MARGIN, 6), below=_MARGIN), title)
         self.chart.setAccessibleName("Update-to-weight ratio by layer")
         self.chart.setMinimumHeight(64)
         self.image = pg.ImageItem(axisOrder="row-major")
@@ -53,7 +53,7 @@ class LayerHeat(RunChart):
         self.chart.addItem(self.image, ignoreBounds=True)
         self.layer_names: tuple[str, ...] = ()
         self._layer: int | None = None
-        self.places, self._logs = np.empty(0), np.empty((0, 0))
+        self.positions, self._logs = np.empty(0), np.empty((0, 0))
         self.body.addWidget(ScaleBar(theme, self.chart, theme.quantity_map, LEVELS, _MARKS, _USUAL))
         view = self.chart.getPlotItem().getViewBox()
         view.sigRangeChanged.connect(self._paint)
@@ -66,22 +66,24 @@ class LayerHeat(RunChart):
         return QSize(480, 130)
 
     def cell(self, row: int, layer: int) -> float:
-        """The ratio of a row of `history.layers` for a layer, by its place in the model."""
+        """The ratio of a row of `history.layers` for a layer, by its index in the model."""
         return float(self.history.layers[self.layer_names[layer]][row])
 
     def _draw(self) -> None:
         layers = self.history.layers
         if set(self.layer_names) != set(self.history.layer_names):
-            self.layer_names = in_order(self.history.layer_names)
+            self.layer_names = in_model_order(self.history.layer_names)
             self._restyle()
-        self.places = self.axis.of_rows(layers)
+        self.positions = self.axis.of_rows(layers)
         with np.errstate(divide="ignore"):
             ratios = [np.log10(layers[name]) for name in self.layer_names]
         logs = np.array(ratios).T if ratios else np.empty((len(layers), 0))
         self._logs = np.where(np.isneginf(logs), LEVELS[0], logs)
-        anything = len(self.places) > 0
+        anything = len(self.positions) > 0
         self.chart.show_scales(anything)
-        nothing = self.history.why_bare or ("Nothing measured yet" if len(self.history.train) < 2 else "Not measured")
+        nothing = self.history.empty_caption or (
+            "Nothing measured yet" if len(self.history.train) < 2 else "Not measured"
+        )
         self.chart.say("" if anything else nothing)
         self.image.setVisible(anything)
         self.chart.show_range((0.0, self._length()), (0.0, float(len(self.layer_names) or 1)))
@@ -89,19 +91,19 @@ class LayerHeat(RunChart):
 
     @Slot()
     def _paint(self) -> None:
-        if not len(self.places) or not self.layer_names:
+        if not len(self.positions) or not self.layer_names:
             return
         view = self.chart.getPlotItem().getViewBox()
         left, right = view.viewRange()[0]
-        cells = layer_cells(self.places, self._logs, left, right, max(int(view.width()), 1))
+        cells = layer_cells(self.positions, self._logs, left, right, max(int(view.width()), 1))
         self.image.setImage(cells.values[::-1].astype(np.float32), autoLevels=False, levels=LEVELS)
         self.image.setRect(QRectF(left, 0.0, right - left, float(len(self.layer_names))))
         mean = round(cells.n_mean)
-        self.show_unit(f"each column the mean of {mean}" if mean > 1 else "")
+        self.show_unit(f"mean of {mean} per column" if mean > 1 else "")
 
     @Slot()
     def _write_names(self) -> None:
-        """Write the layers' names, so many as have room, the first layer at the top."""
+        """Label the layers, as many as fit, the first layer at the top."""
         n = len(self.layer_names)
         view = self.chart.getPlotItem().getViewBox()
         line = QFontMetrics(self._theme.font(0.9)).height()
@@ -109,26 +111,26 @@ class LayerHeat(RunChart):
         ticks = [(n - i - 0.5, short_name(name)) for i, name in enumerate(self.layer_names) if i % every == 0]
         self.chart.getPlotItem().getAxis("left").setTicks([ticks])
 
-    def _words(self, row: int | None) -> str:
+    def _read_out_text(self, row: int | None) -> str:
         layers, train = self.history.layers, self.history.train
         if not len(layers) or not self.layer_names:
             return ""
         at = len(layers) - 1 if row is None else nearest_row(layers["step"], float(train["step"][row]))
         step = layers["step"][at]
         if self._layer is not None and row is not None:
-            return f"{self.layer_names[self._layer]}, step {step:,.0f}: {ratio_words(self.cell(at, self._layer))}"
+            return f"{self.layer_names[self._layer]}, step {step:,.0f}: {format_ratio(self.cell(at, self._layer))}"
         values = np.array([self.cell(at, layer) for layer in range(len(self.layer_names))])
         known = values[np.isfinite(values)]
         if not len(known):
             return "–"
-        return f"{ratio_words(float(known.min()))} to {ratio_words(float(known.max()))}"
+        return f"{format_ratio(float(known.min()))} to {format_ratio(float(known.max()))}"
 
     @Slot(object)
-    def _on_pointed(self, place: QPointF | None) -> None:
+    def _on_pointed(self, point: QPointF | None) -> None:
         n = len(self.layer_names)
-        self._layer = None if place is None or not n else min(max(math.floor(n - place.y()), 0), n - 1)
-        super()._on_pointed(place)
-        self.read_out.setText(self._words(self._row))
+        self._layer = None if point is None or not n else min(max(math.floor(n - point.y()), 0), n - 1)
+        super()._on_pointed(point)
+        self.read_out.setText(self._read_out_text(self._row))
 
     @Slot()
     def _on_resized(self) -> None:
@@ -147,13 +149,13 @@ _FIRST = ("embedding", "position", "segment", "embedding_norm")
 _SHORT = {"encoder.": "enc ", "decoder.": "dec ", "embedding_norm": "emb. norm", "blocks.": "block ", "_": " "}
 
 
-def in_order(layers: Sequence[str]) -> tuple[str, ...]:
-    """Layers as a token passes through them: modules list their parameters in another order."""
+def in_model_order(layers: Sequence[str]) -> tuple[str, ...]:
+    """Layers in the order of the forward pass, which is not that of the modules' parameters."""
 
-    def place(name: str) -> tuple[int, int]:
+    def rank(name: str) -> tuple[int, int]:
         return (0, _FIRST.index(name)) if name in _FIRST else (2 if name == "head" else 1, 0)
 
-    return tuple(sorted(layers, key=place))
+    return tuple(sorted(layers, key=rank))
 
 
 def short_name(layer: str) -> str:
@@ -163,8 +165,8 @@ def short_name(layer: str) -> str:
     return layer
 
 
-def ratio_words(ratio: float) -> str:
-    """A ratio in one digit after the point: “1.2e-3”."""
+def format_ratio(ratio: float) -> str:
+    """A ratio with one decimal: “1.2e-3”."""
     if not ratio or not math.isfinite(ratio):
         return "0" if ratio == 0 else "–"
     digits, _, exponent = f"{ratio:.1e}".partition("e")
@@ -172,35 +174,35 @@ def ratio_words(ratio: float) -> str:
 
 
 class Cells(NamedTuple):
-    """What was measured of all layers, as cells of a picture.
+    """The measurements of all layers as cells of an image.
 
     Attributes:
         values: (L, columns) float64, NaN where nothing was measured.
-        n_mean: how many measurements a column has.
+        n_mean: measurements averaged per column.
     """
 
     values: Floats
     n_mean: float
 
 
-def layer_cells(places: Floats, values: Floats, left: float, right: float, n_columns: int) -> Cells:
+def layer_cells(positions: Floats, values: Floats, left: float, right: float, n_columns: int) -> Cells:
     """One column for each pixel between `left` and `right`.
 
-    A measurement reaches half-way to the ones beside it. Where several share a column, it is their mean.
+    A measurement extends half-way to its neighbours. Several in one column are averaged.
 
     Args:
-        places: (n,) where was measured, rising.
-        values: (n, L) what; not finite where nothing was.
+        positions: (n,) x of the measurements, ascending.
+        values: (n, L); not finite where nothing was measured.
     """
-    n, edges = len(places), np.linspace(left, right, n_columns + 1)
+    n, edges = len(positions), np.linspace(left, right, n_columns + 1)
     if not n:
         return Cells(np.full((values.shape[1], n_columns), np.nan), 1.0)
-    borders = np.concatenate((places[:1] - _half(places, 0), (places[1:] + places[:-1]) / 2))
+    borders = np.concatenate((positions[:1] - _half(positions, 0), (positions[1:] + positions[:-1]) / 2))
     middles = (edges[1:] + edges[:-1]) / 2
     nearest = np.searchsorted(borders, middles, side="right") - 1
-    inside = (nearest >= 0) & (middles <= places[-1] + _half(places, -1))
+    inside = (nearest >= 0) & (middles <= positions[-1] + _half(positions, -1))
     cells = np.where(inside[:, None], values[np.maximum(nearest, 0)], np.nan)
-    starts = np.searchsorted(places, edges)
+    starts = np.searchsorted(positions, edges)
     n_seen = starts[-1] - starts[0]
     if n_seen <= n_columns:
         return Cells(cells.T, 1.0)
@@ -212,20 +214,20 @@ def layer_cells(places: Floats, values: Floats, left: float, right: float, n_col
     return Cells(means.T, n_seen / max(int(inside.sum()), 1))
 
 
-def _half(places: Floats, end: int) -> float:
-    """Half the way from the first (0) or last (-1) measurement to the next one."""
-    if len(places) < 2:
+def _half(positions: Floats, end: int) -> float:
+    """Half the distance from the first (0) or last (-1) measurement to its neighbour."""
+    if len(positions) < 2:
         return 0.5
-    return float(abs(places[end] - places[1 if end == 0 else -2])) / 2
+    return float(abs(positions[end] - positions[1 if end == 0 else -2])) / 2
 
 
 class ScaleBar(QWidget):
-    """The colours of a chart's image and what they stand for, beside it and as high as its inside.
+    """The colour scale of a chart's image, beside it and as high as its plot area.
 
     Args:
-        colours: the map that the image is drawn with.
-        marks: words by their value; where not all have room, the ends and `usual` do.
-        usual: a value that stands out.
+        colours: the colour map of the image.
+        marks: labels by value; where not all fit, the ends and `usual` are shown.
+        usual: the value to emphasize.
     """
 
     def __init__(

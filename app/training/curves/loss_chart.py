@@ -21,17 +21,17 @@ from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import Floats, RunChart, finite_between, span_of
 
 _GAP = 6
-"""Pixels between the end of a curve and its name."""
+"""Pixels between the end of a curve and its label."""
 
-_NOTHING_YET = "The curve begins with the first steps."
+_NOTHING_YET = "The curve starts with the first steps."
 _NOTHING = ((np.empty(0), np.empty(0)),) * 3
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a loss is shown as: its name, unit and the form of a number, from a column of both tables of a history.
+    """A quantity that shows the loss: name, unit, number format, and the column of both tables of a history.
 
-    `is_exponential`: it is e to the column.
+    `is_exponential`: it is e to the power of the column.
     """
 
     name: str
@@ -41,26 +41,26 @@ class Quantity:
     is_exponential: bool = False
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """The name with the unit, for a menu."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     def of(self, values: Floats) -> Floats:
-        """The quantity where its column, or a mean of it, has these values (n,)."""
+        """Convert values (n,) of the column, or means of it, to the quantity."""
         if not self.is_exponential:
             return values
         with np.errstate(over="ignore"):
             return np.exp(values)
 
     def of_nats(self, nats: float, train: Table) -> float:
-        """The quantity at a loss in nats per token; NaN where the run has no rate to convert it with."""
+        """Convert a loss in nats per token to the quantity; NaN where the run has no conversion rate yet."""
         if self.column == "loss":
             return float(self.of(np.array([nats]))[0])
         known = np.flatnonzero(np.isfinite(train[self.column]) & (train["loss"] > 0))
         return nats * float(train[self.column][known[-1]] / train["loss"][known[-1]]) if len(known) else math.nan
 
-    def write(self, value: float) -> str:
-        """A number, “–” where it is none."""
+    def format(self, value: float) -> str:
+        """A value as text, “–” where it is not finite."""
         if not math.isfinite(value):
             return "–"
         return f"{value:,.0f}" if self.is_exponential and value >= 100 else format(value, self.form)
@@ -73,7 +73,7 @@ QUANTITIES = (LOSS, PERPLEXITY, BITS_PER_BYTE)
 
 
 class LossChart(RunChart):
-    """Training loss (thin), smoothed (thick), validation (dots), and what guesses without a model would reach.
+    """Training loss (thin), smoothed (thick), validation (dots), and the baselines of guessing.
 
     Args:
         controls: whether perplexity and bits per byte can be chosen instead of the loss.
@@ -83,11 +83,11 @@ class LossChart(RunChart):
         self.quantity = LOSS
         self.quantities = QComboBox()
         for quantity in QUANTITIES:
-            self.quantities.addItem(quantity.words)
-        self.quantities.setAccessibleName("What is drawn of the loss")
+            self.quantities.addItem(quantity.label)
+        self.quantities.setAccessibleName("Unit of the loss")
         self.quantities.setToolTip(
-            "Perplexity is e to the loss: among how many tokens it is as if the model had to guess. Bits per byte do "
-            "not depend on the tokenizer; there are none where only some of the tokens are predicted."
+            "Perplexity is e to the loss: the number of tokens the model hesitates between. Bits per byte do not depend "
+            "on the tokenizer; they are undefined where only some tokens are predicted."
         )
         title = self.quantities if controls else label(LOSS.name, "subheading")
         super().__init__(theme, Chart(theme, x="Steps"), title, "" if controls else LOSS.unit)
@@ -95,7 +95,7 @@ class LossChart(RunChart):
         self._measured: Mapping[str, float] = {}
         self._smoothing, self.is_log = SMOOTHING, False
         self.chart.setAccessibleName("Loss")
-        self.setAccessibleName("Loss. Left and right read it, plus and minus look closer, Escape shows everything.")
+        self.setAccessibleName("Loss. Left and right read values, plus and minus zoom, Escape shows everything.")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.read_out.setProperty("role", "small")
         self.raw = self.chart.curve()
@@ -103,7 +103,7 @@ class LossChart(RunChart):
         self.val = pg.PlotDataItem(antialias=True, pen=None, symbol="o", symbolSize=7)
         self.chart.addItem(self.val)
         self.uniform_guess = ReferenceLine(
-            self.chart, "The loss of a guess that gives every token the same probability"
+            self.chart, "The loss of giving every token the same probability"
         )
         self.frequencies = ReferenceLine(self.chart, "")
         self.line_names = [pg.TextItem(anchor=(0, 0.5)), pg.TextItem(anchor=(0, 0.5))]
@@ -135,7 +135,7 @@ class LossChart(RunChart):
 
         Args:
             vocab_size: places the line of a uniform guess; 0 = unknown.
-            measured: what its run.json says that was measured, for the line of a guess that knows token frequencies.
+            measured: numbers of its run.json, for the line of the unigram entropy.
         """
         self._vocab_size, self._measured = vocab_size, measured or {}
         self.history = history
@@ -143,7 +143,7 @@ class LossChart(RunChart):
         self.refresh()
 
     def refresh(self) -> None:
-        """Draw what the history holds now."""
+        """Redraw the history."""
         self.draw(self.history, RunAxis.of(self.axis.column, self.history.train))
 
     def set_smoothing(self, amount: float) -> None:
@@ -169,11 +169,11 @@ class LossChart(RunChart):
         anything = len(train) > 1
         self.raw.setPen(self._theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.raw.setData(x, raw)
-        self.smooth.setVisible(bool(self._smoothing))  # its fine edges cost peaks, the other line does not
+        self.smooth.setVisible(bool(self._smoothing))  # its antialiasing hides peaks, the thin line keeps them
         self.smooth.setData(x, smoothed)
         self.val.setData(x_val, dots)
         self.val.setVisible(anything)
-        self.chart.say("" if anything else self.history.why_bare or _NOTHING_YET)
+        self.chart.say("" if anything else self.history.empty_caption or _NOTHING_YET)
         self._ends = (_last(smoothed), _last(dots))
         self._show_references(train if anything else Table(("loss", "bits_per_byte")))
         self._drawn = ((x, raw), (x, smoothed), (x_val, dots)) if anything else _NOTHING
@@ -186,11 +186,11 @@ class LossChart(RunChart):
         entropy = self._measured.get("unigram_entropy", math.nan)
         frequencies = quantity.of_nats(entropy, train) if len(train) else math.nan
         logarithm = f"ln {vocab_size:,} = " if quantity is LOSS else ""
-        write = quantity.write if quantity is PERPLEXITY else "{:.2f}".format
-        self.uniform_guess.show(guess, f"uniform guess: {logarithm}{write(guess)}", log=self.is_log)
-        self.frequencies.show(frequencies, f"token frequencies: {write(frequencies)}", log=self.is_log)
+        format = quantity.format if quantity is PERPLEXITY else "{:.2f}".format
+        self.uniform_guess.show(guess, f"uniform guess: {logarithm}{format(guess)}", log=self.is_log)
+        self.frequencies.show(frequencies, f"token frequencies: {format(frequencies)}", log=self.is_log)
         self.frequencies.set_tip(
-            "The loss of the best guess that knows how often each token occurs, and nothing of what stands before it: "
+            "The lowest loss without any context, from token frequencies alone: "
             f"the entropy of {self._measured.get('unigram_tokens', 0):,.0f} tokens of the training data"
         )
 
@@ -203,9 +203,9 @@ class LossChart(RunChart):
             self.quantities.setCurrentIndex(0)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
-        """What to show upwards between two x: all from zero; of a part its own range.
+        """The y range between two x: from zero for the whole run; for a part, its own range.
 
-        On a logarithmic axis all that is smoothed or validated, whatever the noise below it.
+        On a logarithmic axis it fits the smoothed and validation losses, not the noise below.
         """
         raw, smoothed, dots = (finite_between(x, y, first, last) for x, y in self._drawn)
         everything = np.concatenate((raw, smoothed, dots))
@@ -221,26 +221,26 @@ class LossChart(RunChart):
             return math.log10(lowest) - 0.1, math.log10(max(top, 2 * lowest))
         return span_of(everything, whole=whole)
 
-    # -- Words ------------------------------------------------------------------------------------------
+    # -- Text ------------------------------------------------------------------------------------------
 
-    def _words(self, row: int | None) -> str:
+    def _read_out_text(self, row: int | None) -> str:
         if row is None:
             return ""
         train, val, quantity = self.history.train, self.history.val, self.quantity
         step = train["step"][row]
-        words = f"step {step:,.0f}  training {quantity.write(self._value(train, row))}"
+        words = f"step {step:,.0f}  training {quantity.format(self._value(train, row))}"
         before = int(np.searchsorted(val["step"], step, side="right")) - 1
         if before < 0:
             return words
         when = "" if val["step"][before] == step else f" at {val['step'][before]:,.0f}"
-        return f"{words}  validation {quantity.write(self._value(val, before))}{when}"
+        return f"{words}  validation {quantity.format(self._value(val, before))}{when}"
 
     def _value(self, table: Table, row: int) -> float:
         return float(self.quantity.of(table[self.quantity.column][row : row + 1])[0])
 
     @Slot()
     def _place_names(self) -> None:
-        """Write each curve's name and last value beside its end, in the margin at the right, one clear of the other."""
+        """Place each curve's name and last value beside its end, in the right margin, without overlap."""
         view = self.chart.getPlotItem().getViewBox()
         (_, right), (low, high) = view.viewRange()
         per_pixel = (high - low) / max(view.height(), 1.0)
@@ -249,37 +249,37 @@ class LossChart(RunChart):
         apart = self.line_names[0].boundingRect().height() * per_pixel
         self._place_frequencies(right, low, apart)
         right += _GAP * view.viewPixelSize()[0]
-        places: dict[int, float] = {}
+        ends: dict[int, float] = {}
         for i, value in enumerate(self._ends):
             shown = math.isfinite(value) and (value > 0 or not self.is_log) and len(self.history.train) > 1
             self.line_names[i].setVisible(shown)
             if shown:
-                self.line_names[i].setText(f"{('training', 'validation')[i]} {self.quantity.write(value)}")
-                places[i] = self._height(value)
-        if len(places) == 2 and abs(places[0] - places[1]) < apart:
-            middle = max(sum(places.values()) / 2, low + apart)
-            upper = 0 if places[0] >= places[1] else 1
-            places = {upper: middle + apart / 2, 1 - upper: middle - apart / 2}
-        for i, place in places.items():
-            self.line_names[i].setPos(right, min(max(place, low + apart / 2), high - apart / 2))
+                self.line_names[i].setText(f"{('training', 'validation')[i]} {self.quantity.format(value)}")
+                ends[i] = self._axis_value(value)
+        if len(ends) == 2 and abs(ends[0] - ends[1]) < apart:
+            middle = max(sum(ends.values()) / 2, low + apart)
+            upper = 0 if ends[0] >= ends[1] else 1
+            ends = {upper: middle + apart / 2, 1 - upper: middle - apart / 2}
+        for i, end in ends.items():
+            self.line_names[i].setPos(right, min(max(end, low + apart / 2), high - apart / 2))
 
     def _place_frequencies(self, right: float, low: float, line: float) -> None:
-        """Above its line, or below where the curve ends above it or the other name stands there; not at all where there
-        is no room. `low`: the lowest y that is seen, `line`: the height of a line of words."""
-        value, guess = (self._height(reference.value) for reference in (self.frequencies, self.uniform_guess))
+        """Place the label above its line; below where the curve or the other label is above; hide it where neither fits.
+        `low`: the lowest visible y, `line`: the height of a line of text."""
+        value, guess = (self._axis_value(reference.value) for reference in (self.frequencies, self.uniform_guess))
         late = self._drawn[1][1][-max(len(self._drawn[1][1]) // 3, 1) :]
         late = late[np.isfinite(late)]
-        below = guess - value < 2 * line or (bool(len(late)) and self._height(float(np.median(late))) > value)
+        below = guess - value < 2 * line or (bool(len(late)) and self._axis_value(float(np.median(late))) > value)
         self.frequencies.place_name(right, below=below, fits=not below or value - line >= low)
 
-    def _height(self, value: float) -> float:
-        """Where a value is upwards; NaN where it is nowhere."""
+    def _axis_value(self, value: float) -> float:
+        """The y coordinate of a value; NaN where it has none."""
         if not self.is_log:
             return value
         return math.log10(value) if value > 0 else math.nan
 
     def _right_margin(self) -> int:
-        widest = f"validation {self.quantity.write(88.88)}"
+        widest = f"validation {self.quantity.format(88.88)}"
         return QFontMetrics(self._theme.font(0.9, bold=True)).horizontalAdvance(widest) + _GAP + SPACE
 
     # -- Style and choices ------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class LossChart(RunChart):
         self.frequencies.restyle(theme)
         for name, color in zip(self.line_names, (colors.accent, colors.validation), strict=True):
             name.setColor(color)
-            name.fill = pg.mkBrush(colors.surface)  # a line behind would strike it through
+            name.fill = pg.mkBrush(colors.surface)  # so that no line crosses it
             name.setFont(theme.font(0.9, bold=True))
         self.raw.setPen(theme.pen("accent", alpha=0.35 if self._smoothing else 1.0))
         self.chart.set_margins(6, QFontMetrics(theme.font(0.9)).height() + SPACE, self._right_margin())
@@ -315,9 +315,9 @@ def _last(values: Floats) -> float:
 
 
 class ReferenceLine:
-    """A dashed line at a value to compare with, shown once there is one.
+    """A labelled dashed line at a reference value, shown once there is one.
 
-    The name stands above the line, or below where it would cover a curve there.
+    The label is above the line, or below where it would cover a curve.
     """
 
     def __init__(self, chart: Chart, tip: str) -> None:
@@ -325,19 +325,19 @@ class ReferenceLine:
         self.name = pg.TextItem(anchor=(1, 1))
         self.name.textItem.document().setDocumentMargin(1)
         self.value = math.nan
-        self.name.setZValue(5)  # above the marks, which would strike it through
+        self.name.setZValue(5)  # above the marks
         for item in (self._line, self.name):
             chart.addItem(item, ignoreBounds=True)
         self.set_tip(tip)
         self.show(math.nan, "", log=False)
 
     def set_tip(self, tip: str) -> None:
-        """Explain it where the pointer rests on it."""
+        """Set the tooltip of line and label."""
         self._line.setToolTip(tip)
         self.name.setToolTip(tip)
 
     def show(self, value: float, words: str, *, log: bool) -> None:
-        """Draw it at a value under a name, or not at all where that is NaN."""
+        """Show it at a value with a label; hide it where the value is NaN."""
         self.value = value
         shown = math.isfinite(value) and value > 0
         self._line.setVisible(shown)
@@ -347,7 +347,7 @@ class ReferenceLine:
             self.name.setText(words)
 
     def place_name(self, right: float, *, below: bool = False, fits: bool = True) -> None:
-        """Let the name end at this x, above the line or below; leave it out where it does not fit."""
+        """Place the label so that it ends at this x, above or below the line; hide it where it does not fit."""
         self.name.setVisible(self._line.isVisible() and fits)
         self.name.setAnchor((1, 0 if below else 1))
         self.name.setPos(right, self._line.value())

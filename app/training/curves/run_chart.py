@@ -1,4 +1,4 @@
-"""What the charts of a run have in common: a head with a name and values, and a pointer that reads a row."""
+"""Base of a run's charts: a header with name and values, and a pointer that reads a row."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ZOOMS = {Qt.Key.Key_Plus: 0.7, Qt.Key.Key_Equal: 0.7, Qt.Key.Key_Minus: 1 / 0.7
 
 
 class RunChart(QWidget):
-    """A chart over a run's course, below its name; at the right of that what is measured where the pointer is.
+    """A chart over the steps of a run, with its name and, at the right, the values at the pointer.
 
-    Subclasses draw `history` along `axis` in `_draw`, and say in `_words` what stands at the right.
+    Subclasses draw `history` along `axis` in `_draw` and return the values as text in `_read_out_text`.
 
     Signals:
-        row_pointed(row): the pointer is at this row of `history.train`, or None: at none.
+        row_pointed(row): the pointer is at this row of `history.train`; None: outside.
     """
 
     row_pointed = Signal(object)
@@ -63,12 +63,12 @@ class RunChart(QWidget):
         chart.pointed.connect(self._on_pointed)
 
     def show_unit(self, unit: str) -> None:
-        """Write a unit, or another small remark, beside the name; "" for none."""
+        """Show a unit, or another short note, beside the name; "" for none."""
         self._unit.setText(unit)
         self._unit.setVisible(bool(unit))
 
     def draw(self, history: RunHistory, axis: RunAxis) -> None:
-        """Draw what a run's history holds now along an axis."""
+        """Draw a run's history along an axis."""
         self.history, self.axis = history, axis
         anything = len(history.train) > 1
         self.chart.show_scales(anything)
@@ -76,29 +76,29 @@ class RunChart(QWidget):
         self.show_row(self._row)
 
     def show_row(self, row: int | None) -> None:
-        """Read the values of a row of `history.train`; None: the latest."""
-        places = self.axis.of_rows(self.history.train)
-        self._row = row if row is not None and row < len(places) else None
-        self.chart.show_cursor(None if self._row is None else float(places[self._row]))
-        self.read_out.setText(self._words(self._row))
+        """Show the values of a row of `history.train`; None: the latest."""
+        positions = self.axis.of_rows(self.history.train)
+        self._row = row if row is not None and row < len(positions) else None
+        self.chart.show_cursor(None if self._row is None else float(positions[self._row]))
+        self.read_out.setText(self._read_out_text(self._row))
 
-    # -- Keys, where a chart takes the focus ------------------------------------------------------------
+    # -- Keys, for charts that take the focus ------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         n, key = len(self.history.train), Qt.Key(event.key())
         if n < 2 or key not in (*_STRIDES, *_ZOOMS, Qt.Key.Key_Escape):
             super().keyPressEvent(event)
             return
-        places = self.axis.of_rows(self.history.train)
+        positions = self.axis.of_rows(self.history.train)
         row = n - 1 if self._row is None else self._row
         if key in _STRIDES:
             first, last = self.chart.window or (-math.inf, math.inf)
-            n_shown = int(np.count_nonzero((places >= first) & (places <= last)))
+            n_shown = int(np.count_nonzero((positions >= first) & (positions <= last)))
             one = 1 if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else max(n_shown // 100, 1)
             row = min(max(row + _STRIDES[key] * one, 0), n - 1)
-            self.chart.reveal(float(places[row]))
+            self.chart.reveal(float(positions[row]))
         elif key in _ZOOMS:
-            self.chart.zoom(_ZOOMS[key], float(places[row]))
+            self.chart.zoom(_ZOOMS[key], float(positions[row]))
         else:
             self.chart.show_whole()
         self._point_at(row)
@@ -120,33 +120,33 @@ class RunChart(QWidget):
     def _draw(self) -> None:
         raise NotImplementedError
 
-    def _words(self, row: int | None) -> str:
-        """The values at a row; where it is None, what is to be known all the time."""
+    def _read_out_text(self, row: int | None) -> str:
+        """The values at a row as text; None: what is shown without a pointer."""
         raise NotImplementedError
 
     @Slot(object)
-    def _on_pointed(self, place: QPointF | None) -> None:
-        places = self.axis.of_rows(self.history.train)
-        row = nearest_row(places, place.x()) if place is not None and len(places) > 1 else None
+    def _on_pointed(self, point: QPointF | None) -> None:
+        positions = self.axis.of_rows(self.history.train)
+        row = nearest_row(positions, point.x()) if point is not None and len(positions) > 1 else None
         self._point_at(row)
 
     def _length(self) -> float:
-        """How far the run goes along the axis; 1 where it has not begun."""
+        """The end of the run along the axis; 1 before its first step."""
         tables = (self.history.train, self.history.val)
         return max((float(self.axis.of_rows(table)[-1]) for table in tables if len(table)), default=0.0) or 1.0
 
 
 def finite_between(x: Floats, y: Floats, first: float, last: float) -> Floats:
-    """The finite y of those points (n,) whose x, which does not fall, is between two."""
+    """The finite y of points (n,) with first ≤ x ≤ last; x must be sorted."""
     part = y[int(np.searchsorted(x, first)) : int(np.searchsorted(x, last, side="right"))]
     return part[np.isfinite(part)]
 
 
 def span_of(values: Floats, *, whole: bool) -> tuple[float, float]:
-    """From where to where to show positive values (n,): a whole run from zero, a part of it as high as that part is."""
+    """The y range of positive values (n,): from zero for a whole run, else fitted to the part."""
     top = float(values.max(initial=0.0)) or 1.0
     if whole or not len(values):
         return 0.0, top
     low = float(values.min())
-    room = 0.05 * (top - low) or 0.05 * top
-    return max(low - room, 0.0), top + room
+    margin = 0.05 * (top - low) or 0.05 * top
+    return max(low - margin, 0.0), top + margin

@@ -1,4 +1,4 @@
-"""What the model writes after its pinned prompts, as it learns: the newest, or any earlier step on the slider."""
+"""The samples of a run's pinned prompts: the newest, or those of an earlier step."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QSlider, QStacke
 from app.kit.basics import label
 from app.kit.theme import SPACE, ThemeProvider
 from app.session.run_history import RunHistory
-from app.training.curves.sample_words import as_rich_text, parts, with_changes_marked
+from app.training.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
 from models.events import SampleMade
 from models.settings.run_spec import RunSpec, objective_of
 
-_EMPTY = "None yet. A run with pinned prompts shows here what the model makes of them, again and again as it learns."
+_EMPTY = "None yet. The outputs for the pinned prompts appear here as the model learns."
 _ANSWERS = {
     "masked-tokens": "filled in",
     "span-corruption": "in the gaps",
-    "denoising": "written anew",
+    "denoising": "restored",
     "pronouns": "“it” is",
 }
-"""What stands before the answers of models that do not go on with a prompt, by what they practise."""
+"""Label before the outputs of models that do not continue a prompt, by objective."""
 
 
 class SampleFeed(QWidget):
@@ -35,7 +35,7 @@ class SampleFeed(QWidget):
         self.texts: list[QLabel] = []
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setAccessibleName("Step of the samples")
-        self._slider.setToolTip("Go back to what the model wrote at an earlier step")
+        self._slider.setToolTip("Show the samples of an earlier step")
         self._slider.setMaximumWidth(320)
         self._step = label("", "mono-small")
         head = QHBoxLayout()
@@ -70,18 +70,18 @@ class SampleFeed(QWidget):
         theme.theme_changed.connect(self._show)
 
     def show_history(self, history: RunHistory, spec: RunSpec | None) -> None:
-        """Show another run's samples; its spec, where it can be read, tells what kind of answers they are."""
+        """Show another run's samples; its spec, where readable, determines the label of the outputs."""
         self._history, self._n_known, self._steps = history, 0, []
-        practised = "" if spec is None else objective_of(spec.model, spec.train.objective)
+        objective = "" if spec is None else objective_of(spec.model, spec.train.objective)
         if spec is not None and spec.data.source == "pronouns":
-            practised = "pronouns"
-        self._answer = _ANSWERS.get(practised, "")
+            objective = "pronouns"
+        self._answer = _ANSWERS.get(objective, "")
         with QSignalBlocker(self._slider):
             self._slider.setRange(0, 0)
         self.refresh()
 
     def refresh(self) -> None:
-        """Take in what has come since."""
+        """Show new samples."""
         if len(self._history.samples) == self._n_known and self._n_known:
             return
         self._n_known = len(self._history.samples)
@@ -92,7 +92,7 @@ class SampleFeed(QWidget):
             if followed:
                 self._slider.setValue(self._slider.maximum())
         self._slider.setEnabled(len(self._steps) > 1)
-        self.empty.setText(self._history.why_empty or _EMPTY)
+        self.empty.setText(self._history.empty_reason or _EMPTY)
         self._pages.setCurrentIndex(1 if self._steps else 0)
         self._show()
 
@@ -129,7 +129,7 @@ class SampleFeed(QWidget):
 
     def _as_html(self, sample: SampleMade, before: SampleMade) -> str:
         colors = self._theme.theme
-        (asked, text), (_, old) = parts(sample), parts(before)
+        (prompt, text), (_, old) = prompt_and_output(sample), prompt_and_output(before)
         words = f' <span style="color:{colors.muted}"><i>{self._answer}:</i></span>' if self._answer else ""
-        marked = with_changes_marked(old, text, colors.accent_soft)
-        return f'<span style="color:{colors.muted}">{as_rich_text(asked)}</span>{words} {marked}'
+        marked = highlight_changes(old, text, colors.accent_soft)
+        return f'<span style="color:{colors.muted}">{as_rich_text(prompt)}</span>{words} {marked}'

@@ -15,19 +15,19 @@ from app.kit.theme import ThemeProvider
 from app.session.run_history import Table
 from app.training.curves.run_chart import RunChart, finite_between, span_of
 
-Words = Callable[[Table, int], str]
-"""What is said of a row of a table."""
+RowFormat = Callable[[Table, int], str]
+"""Formats the value of a row of a table."""
 
 
 class SmallChart(RunChart):
-    """One quantity along a run's course, with its name and unit, and the value where the pointer is, or the latest.
+    """One quantity of a run over its steps, with its name, unit and the value at the pointer, or the latest.
 
     Args:
-        column: of RunHistory.train. `sparse`: it is not measured at every step, and what was measured last stands.
-        words: says the value of a row; by default it is written in `form`.
-        scale: for the largest value, by what all are divided, and the unit then.
-        noisy: drawn thin, with a smoothed line over it.
-        numbers: whether they stand along the chart; of charts above each other, only the last needs that.
+        column: of RunHistory.train. `sparse`: not measured at every step; the last measurement is shown.
+        format_row: formats the value of a row; by default with `form`.
+        scale: the largest value -> (divisor of all values, unit).
+        noisy: draw it thin, with a smoothed line on top.
+        numbers: whether the x axis has numbers; of stacked charts only the last one needs them.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SmallChart(RunChart):
         unit: str = "",
         *,
         form: str = ".3g",
-        words: Words | None = None,
+        format_row: RowFormat | None = None,
         scale: Callable[[float], tuple[float, str]] | None = None,
         noisy: bool = False,
         sparse: bool = False,
@@ -49,7 +49,7 @@ class SmallChart(RunChart):
         heading.setToolTip(tip)
         super().__init__(theme, Chart(theme), heading, unit)
         self._column, self._sparse, self._scale = column, sparse, scale
-        self._say: Words = words or (lambda train, row: words_of(float(train[column][row]), form))
+        self._format_row: RowFormat = format_row or (lambda train, row: format_number(float(train[column][row]), form))
         self.smoothing = SMOOTHING
         self.chart.setAccessibleName(title)
         self.chart.setMinimumHeight(48)
@@ -89,16 +89,16 @@ class SmallChart(RunChart):
         self.chart.show_range((0.0, self._length()), self._heights)
 
     def _heights(self, first: float, last: float) -> tuple[float, float]:
-        """What to show upwards between two x: all from zero, of a part its own range."""
+        """The y range between two x: from zero for the whole run; for a part, its own range."""
         return span_of(finite_between(self._x, self._values, first, last), whole=self.chart.window is None)
 
-    def _words(self, row: int | None) -> str:
+    def _read_out_text(self, row: int | None) -> str:
         train = self.history.train
         row = len(train) - 1 if row is None else row
         if self._sparse:
             known = np.flatnonzero(np.isfinite(train[self._column][: row + 1]))
             row = int(known[-1]) if len(known) else -1
-        return self._say(train, row) if row >= 0 else "–"
+        return self._format_row(train, row) if row >= 0 else "–"
 
     @Slot()
     def _restyle(self) -> None:
@@ -108,6 +108,6 @@ class SmallChart(RunChart):
             self._smooth.setPen(self._theme.pen("info", width=1.5))
 
 
-def words_of(value: float, form: str) -> str:
-    """A number in a format, “–” where it is not finite."""
+def format_number(value: float, form: str) -> str:
+    """A formatted number, “–” where it is not finite."""
     return format(value, form) if math.isfinite(value) else "–"

@@ -1,4 +1,4 @@
-"""What was measured of a run, over its steps: the loss, and what explains it."""
+"""The curves of a run: its loss, learning rate, gradient norm, speed, memory and layer updates."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from app.training.curves.loss_chart import LossChart
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.run_chart import RunChart
 from app.training.curves.sample_feed import SampleFeed
-from app.training.curves.small_chart import SmallChart, words_of
+from app.training.curves.small_chart import SmallChart, format_number
 from app.training.shown_run import ShownRun
 from models.events import Noted
 from models.number_words import duration, percent, size_unit, size_words
 from models.runs.run_folder import RunFolder
 
 _CHARTS_HIGH = 19
-"""Lines of text below whose height the charts cannot be read; where both have no room, the samples are scrolled to."""
+"""Minimum height of the charts, in lines of text; where the samples do not fit below, the view scrolls."""
 
-_RATE_TIP = "The learning rate of each step. A dashed line marks where it was changed by hand, or the run went on."
-_GRADIENT_TIP = "The length of the gradient before it is clipped"
+_RATE_TIP = "The learning rate of each step. Dashed lines mark manual changes and resumes."
+_GRADIENT_TIP = "The L2 norm of the gradient before clipping"
 _SPEED_TIP = (
-    "Tokens trained on per second. Share of peak: the arithmetic of each step, estimated, beside the fastest "
-    "multiplication of matrices that was measured on this device"
+    "Tokens trained on per second. Share of peak: the estimated operations of a step, relative to the fastest "
+    "matrix multiplication measured on this device"
 )
-_MEMORY_TIP = "What is in use on the device; on a CPU, by this whole program"
+_MEMORY_TIP = "Memory in use on the device; on a CPU, by the whole program"
 _REST = 40
-"""For how many times as long as drawing a growing run took nothing is drawn: it takes 2.5 % of the time at most."""
+"""After a redraw, pause this many times as long as it took: drawing uses 2.5 % of the time at most."""
 _LONGEST_REST_S = 2.0
 _WHOLE_TIP = (
-    "Show everything again, as a double-click does. The wheel looks closer, dragging goes along; over the left axis "
-    "they do so up and down."
+    "Show the whole run, like a double-click. The wheel zooms and dragging pans; over the left axis they do so "
+    "vertically."
 )
 _NEAR = 4
-"""Pixels within which the pointer finds a mark."""
+"""Pixels within which the pointer hits a mark."""
 
 
 _LINES = {
@@ -63,7 +63,7 @@ _SAVED = "saved"
 
 
 class CurvesView(QWidget):
-    """The curves of one run, and what it writes."""
+    """The curves of one run, and its samples."""
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,9 +79,15 @@ class CurvesView(QWidget):
         self.gradient = SmallChart(
             theme, "Gradient norm", "grad_norm", form=".3f", noisy=True, numbers=False, tip=_GRADIENT_TIP
         )
-        self.speed = SmallChart(theme, "Tokens/s", "tokens_per_s", words=_speed_words, noisy=True, tip=_SPEED_TIP)
+        self.speed = SmallChart(theme, "Tokens/s", "tokens_per_s", format_row=_format_speed, noisy=True, tip=_SPEED_TIP)
         self.memory = SmallChart(
-            theme, "Memory", "memory_bytes", words=_memory_words, scale=_memory_scale, sparse=True, tip=_MEMORY_TIP
+            theme,
+            "Memory",
+            "memory_bytes",
+            format_row=_format_memory,
+            scale=_memory_scale,
+            sparse=True,
+            tip=_MEMORY_TIP,
         )
         self.layers = LayerHeat(theme)
         self.samples = SampleFeed(theme)
@@ -95,8 +101,8 @@ class CurvesView(QWidget):
         )
         self._linked = LinkedCharts([chart.chart for chart in self.charts], self)
         self._picture = self._make_picture()
-        self.place = ElidedLabel()
-        self.place.setProperty("role", "caption")
+        self.position = ElidedLabel()
+        self.position.setProperty("role", "caption")
         self.choices = CurveChoices(session)
         self.whole = button("Whole run", theme, self._linked.show_whole, icon="corners-out", tip=_WHOLE_TIP)
         self.whole.setEnabled(False)
@@ -119,7 +125,7 @@ class CurvesView(QWidget):
         self.loss.set_log(self.choices.log.isChecked())
 
     def _build(self) -> None:
-        bar = row(self.place, self.choices, self.whole, self.export, spacing=SPACE)
+        bar = row(self.position, self.choices, self.whole, self.export, spacing=SPACE)
         bar.setStretch(0, 1)
         body = QSplitter(Qt.Orientation.Vertical)
         body.setChildrenCollapsible(False)
@@ -140,7 +146,7 @@ class CurvesView(QWidget):
         layout.addWidget(area, 1)
 
     def _make_picture(self) -> QWidget:
-        """All charts, side by side."""
+        """Build all charts, side by side."""
         small = frame("card", margin=SPACE + SPACE // 2)
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * SPACE)
@@ -186,14 +192,14 @@ class CurvesView(QWidget):
 
     @Slot()
     def refresh(self) -> None:
-        """Draw what has come since: at once, or when the training had its time since the last drawing."""
+        """Redraw, at once or after the pause that leaves the training enough time."""
         rest = self.rest_until - time.perf_counter()
         if rest > 0:
             self._due.start(math.ceil(1000 * rest))
             return
         self._cpu_before, self._n_drawn = time.thread_time(), len(self.history.train)
         if len(self.history.train) and not self._has_begun:
-            self._show_loss()  # only now its folder says what was measured at first
+            self._show_loss()  # its folder now has the numbers measured at the start
         self._draw()
         self.samples.refresh()
         self._painted.start()
@@ -201,7 +207,7 @@ class CurvesView(QWidget):
     @Slot()
     def _on_painted(self) -> None:
         if self._n_drawn < 2:
-            return  # what is being read from the folder is shown as soon as it is there
+            return  # what is being read from the folder is shown without a pause
         took = time.thread_time() - self._cpu_before
         self.rest_until = time.perf_counter() + min(_REST * took, _LONGEST_REST_S)
 
@@ -211,7 +217,7 @@ class CurvesView(QWidget):
         for chart in self.charts:
             chart.draw(self.history, self._axis)
             chart.chart.set_marks(self.marks.lines, self.marks.ticks if chart is self.loss else ())
-        self.place.setText(self._words(self._row))
+        self.position.setText(self._position_text(self._row))
 
     @Slot()
     def _on_axis(self) -> None:
@@ -228,21 +234,21 @@ class CurvesView(QWidget):
         self._picture.setMinimumHeight(_CHARTS_HIGH * QFontMetrics(self._theme.font()).height())
 
     def _numbers(self) -> Callable[[], Columns]:
-        columns = self.history.columns()  # now: it may grow while they are written
+        columns = self.history.columns()  # copied now: the run may grow while they are written
         return lambda: columns
 
     # -- The pointer ------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_pointed(self, row: int | None) -> None:
-        """Read the same row in all charts."""
+        """Show the values of this row in all charts."""
         self._row = row
         for chart in self.charts:
             if chart is not self.sender():
                 chart.show_row(row)
-        self.place.setText(self._words(row))
+        self.position.setText(self._position_text(row))
 
-    def _words(self, row: int | None) -> str:
+    def _position_text(self, row: int | None) -> str:
         train = self.history.train
         if not len(train):
             return ""
@@ -253,7 +259,7 @@ class CurvesView(QWidget):
         chart = self.loss.chart
         (left, right), width = chart.getPlotItem().getViewBox().viewRange()[0], chart.width()
         x, near = float(self._axis.of_rows(train)[row]), _NEAR * (right - left) / max(width, 1)
-        happened = self.marks.words_at(x - near, x + near)
+        happened = self.marks.describe(x - near, x + near)
         return f"{words} · {happened}" if happened else words
 
 
@@ -266,20 +272,20 @@ def _card(widget: QWidget) -> QWidget:
 
 
 def _measured(run: ShownRun) -> Mapping[str, float]:
-    """What a run's folder says that was measured when its training was set up."""
+    """The numbers recorded when the run's training was set up."""
     if run.folder is not None:
         with contextlib.suppress(ValueError):
             return RunFolder.open(run.folder).measured
     return {}
 
 
-def _speed_words(train: Table, row: int) -> str:
+def _format_speed(train: Table, row: int) -> str:
     share = float(train["peak_share"][row])
-    words = words_of(float(train["tokens_per_s"][row]), ",.0f")
+    words = format_number(float(train["tokens_per_s"][row]), ",.0f")
     return f"{words} · {percent(share)} of peak" if share == share else words
 
 
-def _memory_words(train: Table, row: int) -> str:
+def _format_memory(train: Table, row: int) -> str:
     return size_words(float(train["memory_bytes"][row]))
 
 
@@ -288,10 +294,10 @@ def _memory_scale(most: float) -> tuple[float, str]:
 
 
 class LinkedCharts(QObject):
-    """Whoever looks closer at one chart sees the same part of all.
+    """Links the x range of charts: zooming or panning one moves all.
 
     Signals:
-        zoomed(bool): a part is shown, or everything again.
+        zoomed(bool): whether only a part is shown.
     """
 
     zoomed = Signal(bool)
@@ -304,7 +310,7 @@ class LinkedCharts(QObject):
 
     @Slot()
     def show_whole(self) -> None:
-        """Show everything again, in all of them."""
+        """Reset the zoom of all charts."""
         self._show(None, self._charts)
 
     def _on_moved(self, source: Chart, window: tuple[float, float] | None) -> None:
@@ -317,26 +323,26 @@ class LinkedCharts(QObject):
 
 
 class RunMarks:
-    """The marks of a run along an axis: `lines` where its course may change, `ticks` where a checkpoint was saved."""
+    """The marks of a run along an axis: `lines` at resumes, forks and changed learning rates, `ticks` at checkpoints."""
 
     def __init__(self, history: RunHistory, axis: RunAxis) -> None:
         marks = [mark for mark in history.marks if mark.event in _LINES or mark.event == _SAVED]
-        places = axis.of_steps([mark.step for mark in marks], history.train).tolist()
-        self._marks = list(zip(places, marks, strict=True))
-        self.lines = [place for place, mark in self._marks if mark.event != _SAVED]
-        self.ticks = [place for place, mark in self._marks if mark.event == _SAVED]
+        positions = axis.of_steps([mark.step for mark in marks], history.train).tolist()
+        self._marks = list(zip(positions, marks, strict=True))
+        self.lines = [position for position, mark in self._marks if mark.event != _SAVED]
+        self.ticks = [position for position, mark in self._marks if mark.event == _SAVED]
 
-    def words_at(self, first: float, last: float) -> str:
-        """What happened between two x."""
-        words = [_words(mark) for place, mark in self._marks if first <= place <= last]
+    def describe(self, first: float, last: float) -> str:
+        """The marks between two x, as text."""
+        words = [_describe_mark(mark) for position, mark in self._marks if first <= position <= last]
         return ", ".join(_without_repeats(words))
 
 
-def _words(mark: Noted) -> str:
+def _describe_mark(mark: Noted) -> str:
     if mark.event == _SAVED:
         return "checkpoint saved"
     detailed = mark.event in ("learning rate", "forked", "early stop")
-    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the line says from where on
+    detail = mark.detail.removesuffix(" from here on") if detailed else ""  # the mark's position says it
     return f"{_LINES[mark.event]} {detail}".rstrip()
 
 

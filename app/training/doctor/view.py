@@ -80,7 +80,7 @@ class DoctorView(QWidget):
         self._stale = False
         if run.folder is None or run.spec is None or not len(run.history.train):
             self._task.cancel()
-            why = run.history.why_empty
+            why = run.history.empty_reason
             self._show_empty(*(("Nothing to examine", why) if why else _EMPTY))
             return
         self._examine(run)
@@ -190,7 +190,7 @@ class CheckList(QWidget):
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._lines = {kind: _Line(title) for kind, title in TITLES.items()}
+        self._lines = {kind: _CheckLine(title) for kind, title in TITLES.items()}
         box = frame("card", margin=2 * SPACE)
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(SPACE + SPACE // 2)
@@ -228,7 +228,7 @@ class CheckList(QWidget):
             line.icon.setPixmap(icon.pixmap(_ICON, _ICON))
 
 
-class _Line:
+class _CheckLine:
     """The widgets of one check."""
 
     def __init__(self, title: str) -> None:

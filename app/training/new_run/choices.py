@@ -1,4 +1,4 @@
-"""What a run is made from: model, data with its tokenizer, and training settings, as three numbered steps."""
+"""The form of a new run in three numbered steps: model, data with its tokenizer, and training settings."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _COLUMN_CHARACTERS = 44
 
 
 class RunChoices(QScrollArea):
-    """The pickers and the settings' form.
+    """The pickers and the settings form.
 
     Signals:
-        changed(): something else is chosen, or `problem` is new.
-        lr_wanted(), batch_wanted(): find one.
+        changed(): a choice or `problem` has changed.
+        lr_wanted(), batch_wanted(): the user wants to find one.
     """
 
     changed = Signal()
@@ -67,7 +67,7 @@ class RunChoices(QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        # Two columns where both have room for their words, else one below the other.
+        # Two columns where both fit, else one below the other.
         columns = [self._sides.itemAt(i) for i in range(self._sides.count())]
         least = max(column.minimumSize().width() for column in columns if column is not None)
         least = max(least, _COLUMN_CHARACTERS * self.fontMetrics().averageCharWidth())
@@ -76,11 +76,11 @@ class RunChoices(QScrollArea):
 
     @property
     def problem(self) -> str:
-        """Why there is nothing to train, in a sentence; '' where there is."""
+        """Why the choices cannot be trained, in a sentence; '' where they can."""
         return self.data.problem or self.form.problem
 
     def set_settings(self, data: DataSpec, tokenizer: TokenizerSpec, train: TrainConfig, tokenizer_name: str) -> None:
-        """Choose all but the model; see TokenizerPicker.set_spec for the name."""
+        """Set all choices but the model; for `tokenizer_name` see TokenizerPicker.set_spec."""
         self._source = data.source
         self.data.set_spec(data)
         self.tokenizer.set_spec(tokenizer, tokenizer_name)
@@ -88,7 +88,7 @@ class RunChoices(QScrollArea):
         self.changed.emit()
 
     def _model_card(self) -> QWidget:
-        return _card("1  Model", "What it is made of", self.design)
+        return _card("1  Model", "The architecture", self.design)
 
     def _data_card(self) -> QWidget:
         return _card(
@@ -101,7 +101,7 @@ class RunChoices(QScrollArea):
         )
 
     def _settings_card(self) -> QWidget:
-        card = _card("3  Settings", "How it learns. What is folded away is advanced, and has good defaults.")
+        card = _card("3  Settings", "How it learns. Folded groups are advanced, with good defaults.")
         lines = card.layout()
         assert isinstance(lines, QVBoxLayout)
         rate = button(
@@ -110,7 +110,7 @@ class RunChoices(QScrollArea):
             self.lr_wanted.emit,
             icon="chart-line",
             role="link",
-            tip="A short training in which the learning rate grows: where the loss falls fastest is a good one",
+            tip="A short training in which the learning rate grows: a good one is where the loss falls fastest",
         )
         size = button(
             "Find a batch size",
@@ -118,7 +118,7 @@ class RunChoices(QScrollArea):
             self.batch_wanted.emit,
             icon="timer",
             role="link",
-            tip="Try larger and larger batches, until memory ends or nothing is gained",
+            tip="Try larger and larger batches until memory runs out or they are no faster",
         )
         lines.addLayout(row(rate, size, None))
         lines.addWidget(self.form)
@@ -133,7 +133,7 @@ class RunChoices(QScrollArea):
     def _on_data(self) -> None:
         source = self.data.source.currentData()
         if source != self._source:
-            # A prompt that suits the text, unless the user wrote their own.
+            # Change to the default prompt of the new source, unless the user wrote their own.
             if self.form.config.prompts == DEFAULT_PROMPTS[self._source]:
                 self.form.set_config(dataclasses.replace(self.form.config, prompts=DEFAULT_PROMPTS[source]))
             self._source = source

@@ -15,12 +15,12 @@ from models.settings.run_spec import DataSpec
 
 SOURCES = (
     ("tiny-world", "Tiny World", "A small synthetic world of people, places and things: stories, questions, chats."),
-    ("files", "Text files", "Your own UTF-8 text. The end of it is kept away from training, to measure on."),
+    ("files", "Text files", "Your own UTF-8 text. Its end is held out for validation."),
     ("stdlib", "Python docstrings", "The documentation inside Python's standard library: over a megabyte of English."),
     ("pronouns", "Pronoun pairs", "Pairs of sentences that differ in one adjective, which decides what “it” means."),
 )
 _OFFERED = SOURCES[:3]
-"""The others come from a recipe: they are there where a run of it is repeated."""
+"""Other sources belong to a recipe, and are listed only when such a run is repeated."""
 
 
 class DataPicker(QWidget):
@@ -37,7 +37,7 @@ class DataPicker(QWidget):
         self._files: tuple[str, ...] = ()
         self.source = QComboBox()
         self.source.setAccessibleName("Data")
-        self.source.setToolTip("Where the text comes from that the model learns from")
+        self.source.setToolTip("The text that the model learns from")
         for source in _OFFERED:
             self._add(*source)
         self._about = label("", "caption", wrap=True)
@@ -45,7 +45,7 @@ class DataPicker(QWidget):
         self._seed.setRange(0, 2**31 - 1)
         self._seed.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._seed.setAccessibleName("World seed")
-        self._seed.setToolTip("Which little world is generated: another seed has other people, places and facts")
+        self._seed.setToolTip("Which world is generated: another seed has other people, places and facts")
         self._names = ElidedLabel("No file chosen")
         self._share = QDoubleSpinBox()
         self._share.setRange(0.1, 50.0)
@@ -54,13 +54,13 @@ class DataPicker(QWidget):
         self._share.setSuffix(" %")
         self._share.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._share.setAccessibleName("Validation share")
-        self._share.setToolTip("How much of the text's end is kept away from training, to measure on")
+        self._share.setToolTip("How much of the text, at its end, is held out for validation")
         choose = button(
             "Choose files…",
             theme,
             self.choose_files,
             icon="file-text",
-            tip="UTF-8 text files to learn from, read in this order",
+            tip="UTF-8 text files to train on, in this order",
         )
         world = _page(("World seed", self._seed))
         files = QWidget()
@@ -88,7 +88,7 @@ class DataPicker(QWidget):
 
     @property
     def spec(self) -> DataSpec:
-        """What is chosen; ValueError where `problem` says why not."""
+        """The chosen data; ValueError where there is a `problem`."""
         return DataSpec(
             source=self.source.currentData(),
             files=self._files if self.source.currentData() == "files" else (),
@@ -101,7 +101,7 @@ class DataPicker(QWidget):
         self.source.setItemData(self.source.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
 
     def set_spec(self, spec: DataSpec) -> None:
-        """Choose what `spec` says."""
+        """Choose `spec`."""
         with QSignalBlocker(self):
             if self.source.findData(spec.source) < 0:
                 self._add(*next(source for source in SOURCES if source[0] == spec.source))
@@ -115,7 +115,7 @@ class DataPicker(QWidget):
         self.changed.emit()
 
     def set_files(self, files: tuple[str, ...]) -> None:
-        """Choose files of the user's."""
+        """Choose text files."""
         self._files = files
         names = ", ".join(Path(file).name for file in files)
         self._names.setText(names or "No file chosen")
@@ -124,7 +124,7 @@ class DataPicker(QWidget):
 
     @Slot()
     def choose_files(self) -> None:
-        """Ask for files."""
+        """Ask for text files."""
         files, _ = QFileDialog.getOpenFileNames(self, "Choose text files", "", FILE_FILTER)
         if files:
             self.set_files(tuple(files))

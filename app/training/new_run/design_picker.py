@@ -17,7 +17,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 
 _GIANT = 300_000_000
-"""From so many parameters on, what training needs is said beside the choice."""
+"""From this many parameters on, the memory needed for training is shown."""
 
 
 class DesignPicker(QWidget):
@@ -52,7 +52,7 @@ class DesignPicker(QWidget):
 
     @Slot()
     def reload(self) -> None:
-        """Show what there is and what is chosen."""
+        """List all designs and select the current one."""
         with QSignalBlocker(self.choice):
             self.choice.clear()
             saved = self._session.designs.inspect()
@@ -105,5 +105,5 @@ def _about(design: ModelConfig) -> str:
     )
     if cost.total_parameters(design) >= _GIANT:
         memory = sum(cost.memory(design, 1, min(design.context_length, 1024)).values())
-        words += f" Training it needs some {size_words(memory)} of memory, even one text at a time (estimated)."
+        words += f" Training it needs about {size_words(memory)} of memory, even with batch size 1 (estimated)."
     return words

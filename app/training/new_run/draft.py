@@ -1,4 +1,4 @@
-"""A run that is being set up: what is chosen for it as a whole, and its trials before it starts."""
+"""The draft of a new run: all choices as a whole, and its trials."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from models.training.trials.findings import RunCost
 
 
 class RunDraft:
-    """The choices put together, and what was tried of them. `like`: whose settings they are, '' for nobody's."""
+    """The choices as a RunSpec, and their trials. `like`: name of the run whose settings they are, '' for none."""
 
     def __init__(self, session: Session, choices: RunChoices, trials: Trials) -> None:
         self.session, self.choices, self.trials = session, choices, trials
         self.name = self.like = ""
 
     def set_name(self, name: str) -> None:
-        """Call the run so; '' for `default_name`."""
+        """Name the run; '' for `default_name`."""
         self.name = name.strip()
 
     @property
     def default_name(self) -> str:
-        """A name that no run has, after the design or after whose settings these are."""
+        """A name that no run has, after the design or the run whose settings these are."""
         return self.session.runs.free_name(self.like or self.session.designs.name or "my-design")
 
     @property
@@ -34,14 +34,14 @@ class RunDraft:
         return dataclasses.replace(self.session.designs.current, vocab_size=self.choices.tokenizer.vocab_size)
 
     def spec(self) -> RunSpec:
-        """Everything as it is chosen now; ValueError says what is missing."""
+        """The spec of the current choices; ValueError says what is missing."""
         self.choices.form.commit()
         if self.choices.problem:
             raise ValueError(self.choices.problem)
         return self._chosen(self.name or self.default_name)
 
     def _chosen(self, name: str) -> RunSpec:
-        """What is chosen, without what is only half typed."""
+        """The spec of the current choices, without fields that are still being edited."""
         of = self.choices
         return RunSpec(
             name=name, model=self.model, tokenizer=of.tokenizer.spec, data=of.data.spec, train=of.form.config
@@ -49,15 +49,15 @@ class RunDraft:
 
     @property
     def problem(self) -> str:
-        """Why nothing can start now, in a sentence; '' where something can."""
+        """Why the run cannot start now, in a sentence; '' where it can."""
         if self.choices.problem:
             return self.choices.problem
         if self.session.training.active:
-            return "A training is going on. Stop it first, wait until it ends, or queue this one."
+            return "A run is already training. Stop it, wait, or add this one to the queue."
         return ""
 
     def try_out(self, kind: str, *, below: int | None = None) -> bool:
-        """Start a trial of what is chosen; whether it began."""
+        """Start a trial of the current choices; whether it started."""
         try:
             spec = self.spec()
         except ValueError as error:
@@ -66,16 +66,16 @@ class RunDraft:
         return self.trials.start(kind, spec, below=below)
 
     def measured(self) -> RunCost | None:
-        """The cost of exactly what is chosen now, None where that was not measured."""
+        """The measured cost of exactly the current choices, None where there is none."""
         trial = self.trials.state
-        return trial.cost if trial.cost_of is not None and self.is_like(trial.cost_of) else None
+        return trial.cost if trial.cost_of is not None and self.matches(trial.cost_of) else None
 
-    def is_like(self, spec: RunSpec) -> bool:
-        """Whether `spec` is what is chosen now, whatever its name."""
+    def matches(self, spec: RunSpec) -> bool:
+        """Whether `spec` equals the current choices, apart from its name."""
         return not self.choices.problem and self._chosen(spec.name) == spec
 
-    def is_tried_alike(self, spec: RunSpec) -> bool:
-        """Whether a finder's trial of `spec` holds for what is chosen now: the same model reads the same data."""
+    def uses_same_model_and_data(self, spec: RunSpec) -> bool:
+        """Whether a finder's result for `spec` applies to the current choices: same model, tokenizer and data."""
         if self.choices.problem:
             return False
         now = self._chosen(spec.name)

@@ -1,4 +1,4 @@
-"""Making a run: model, data and settings, a look at what it will read, and beside them what will really run."""
+"""The page for a new run: form, data preview and finders, and a review of what will run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NewRun(QWidget):
     """The form from which a run starts.
 
     Signals:
-        started(): the session has taken the run on.
+        started(): the session has accepted the run.
     """
 
     started = Signal()
@@ -54,22 +54,22 @@ class NewRun(QWidget):
         self.views.settings_chosen.connect(self.set_train)
         self.views.top.addWidget(
             button(
-                "Open…",
+                "Load settings…",
                 theme,
                 lambda: open_spec(self, self.session, self.set_spec),
                 icon="folder-open",
                 role="quiet",
-                tip="Take over all settings of a TOML file, as “terrarium train” reads it",
+                tip="Load all settings from a TOML file, as “terrarium train” does",
             )
         )
         self.views.top.addWidget(
             button(
-                "Save…",
+                "Save settings…",
                 theme,
                 self.save,
                 icon="floppy-disk",
                 role="quiet",
-                tip="Write all settings into a TOML file that “terrarium train” takes, on this or another computer",
+                tip="Save all settings to a TOML file for “terrarium train”, here or on another computer",
             )
         )
         layout = QHBoxLayout(self)
@@ -77,9 +77,9 @@ class NewRun(QWidget):
         layout.setSpacing(SPACE)
         layout.addWidget(self.views, 1)
         layout.addWidget(self.review)
-        self._taken_name = ""
+        self._submitted_name = ""
         self._fitting = False
-        # What is shown depends on several parts: brought up to date once, after all of them changed.
+        # The review depends on several parts: update it once after all of them have changed.
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show_review)
         self.choices.changed.connect(self._later.start)
@@ -95,7 +95,7 @@ class NewRun(QWidget):
         self._was_active = session.training.active
         session.training.changed.connect(self._on_training)
         self.views.show_view("choices")
-        self.review.show_like("")
+        self.review.show_template_name("")
         self._show_review()
 
     # -- What will run ----------------------------------------------------------------------------------
@@ -111,32 +111,32 @@ class NewRun(QWidget):
         return self.review.start
 
     def set_spec(self, spec: RunSpec, tokenizer_name: str = "", like: str = "") -> None:
-        """Take over all settings of `spec`.
+        """Set all choices to those of `spec`.
 
         Args:
-            tokenizer_name: the tokenizer of the library to use, where it is still there, rather than training one anew.
-            like: whose settings they are.
+            tokenizer_name: a tokenizer of the library to use, if it still exists, instead of training a new one.
+            like: name of the run whose settings they are.
         """
-        size = spec.model.vocab_size  # which is the tokenizer's, whatever the preset says
+        size = spec.model.vocab_size  # set by the tokenizer, not by the preset
         presets = (name for name, p in PRESETS.items() if dataclasses.replace(p, vocab_size=size) == spec.model)
         self.session.designs.set(spec.model, next(presets, ""))
         self.choices.set_settings(spec.data, spec.tokenizer, spec.train, tokenizer_name)
         self.draft.like = like
         self.name.setText(self.session.runs.free_name(spec.name) if not like else "")
-        self.review.show_like(like)
+        self.review.show_template_name(like)
         self.views.show_view("choices")
         self._later.start()
 
     def show_template(self, run_id: str) -> None:
-        """Take over all settings of a run, its very tokenizer included where the library still has that."""
+        """Set all choices to those of a run, including its tokenizer where the library still has it."""
         spec = self.session.runs.spec(run_id)
         if spec is None:
-            self.session.notices.say("This run's settings cannot be read, so they cannot be used for a new one.")
+            self.session.notices.say("This run's settings cannot be read.")
             return
         self.set_spec(spec, self.session.runs.tokenizer_name(run_id), like=spec.name)
 
     def set_train(self, changes: dict[str, Any]) -> None:
-        """Change settings of the training, and show where."""
+        """Change training settings, and highlight them."""
         self.form.apply(changes)
         self.views.show_view("choices")
         for name in changes:
@@ -146,11 +146,11 @@ class NewRun(QWidget):
     # -- Doing it ---------------------------------------------------------------------------------------
 
     def start_run(self) -> None:
-        """Start what is chosen."""
+        """Start the run."""
         self._submit(self.session.training.start)
 
     def queue_run(self) -> None:
-        """Let it wait for its turn."""
+        """Add the run to the queue."""
         self._submit(lambda spec: self.session.queue.add([spec]))
 
     def _submit(self, take: Callable[[RunSpec], bool]) -> None:
@@ -159,7 +159,7 @@ class NewRun(QWidget):
         except ValueError as error:
             self.review.problem.setText(str(error))
             return
-        self._taken_name = self.name.text()
+        self._submitted_name = self.name.text()
         if take(spec):
             self.name.clear()
             self.started.emit()
@@ -184,13 +184,13 @@ class NewRun(QWidget):
 
     @Slot()
     def _on_training(self) -> None:
-        # It changes many times a second: only whether there is one matters here.
+        # This changes many times a second: only whether a run is training matters here.
         if self.session.training.active != self._was_active:
             self._was_active = self.session.training.active
             self._later.start()
             state = self.session.training.state
             if state is not None and state.status == "failed" and not state.run_id and not self.name.text():
-                self.name.setText(self._taken_name)  # no run has it: it is still to be given
+                self.name.setText(self._submitted_name)  # no run was created: keep the name
 
     @Slot()
     def _on_trial(self) -> None:
@@ -211,7 +211,7 @@ class NewRun(QWidget):
         self._show_cost()
 
     def _show_cost(self) -> None:
-        """What changes while something is tried out; many times a second."""
+        """Update what changes during a trial, many times a second."""
         can_try = not self.session.training.active and not self.choices.problem
         self.review.show_cost(
             self.draft.model,

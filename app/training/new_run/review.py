@@ -1,4 +1,4 @@
-"""What will run, in numbers, before it does: name, size, cost, and the button that starts it."""
+"""A review of the run before it starts: name, size, cost, and the start button."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.kit.basics import button, column, label, row, set_role
 from app.kit.figures.fit_gauge import FitGauge
 from app.kit.labels import ElidedLabel
 from app.kit.theme import SPACE, ThemeProvider
-from app.session.device_memory import DeviceMemory, fit_of, of_memory
+from app.session.device_memory import DeviceMemory, check_fit, format_memory_use
 from app.training.trials.trials import TrialState
 from models import cost
 from models.number_words import duration, short_count
@@ -21,21 +21,21 @@ from models.settings.run_spec import TrainConfig
 from models.training.trials.findings import RunCost
 
 _CHARACTERS = 33
-"""So many wide: the longest fact, the memory, in one line."""
+"""Width in characters: fits the longest fact, the memory, in one line."""
 _NONE = "–"
 _MEASURE = (
-    "Train this very run for a few steps, to see what it takes. The text and the tokenizer are prepared for it, and "
-    "kept; nothing else is."
+    "Train this run for a few steps to measure its cost. The text and the tokenizer are prepared and kept; nothing "
+    "else is."
 )
 _FACTS = (
-    ("parameters", "Parameters", "Trained numbers of the model"),
+    ("parameters", "Parameters", "Trainable numbers of the model"),
     ("step", "Tokens per step", "Batch size × accumulation × context length"),
-    ("tokens", "Tokens in all", "What the model will have read at the end, repetitions included"),
-    ("guess", "Uniform guess", "The loss of a model that knows nothing: ln(vocabulary), in nats per token"),
+    ("tokens", "Tokens in all", "All tokens read by the end, including repetitions"),
+    ("guess", "Uniform guess", "The loss of uniform guessing: ln(vocabulary), in nats per token"),
 )
 _COSTS = (
-    ("memory", "Memory", "The most that a training step holds: weights, gradients, optimizer and activations"),
-    ("time", "Time in all", "All steps, with the validations and samples on the way; loading and saving come on top"),
+    ("memory", "Memory", "Peak memory of a step: weights, gradients, optimizer and activations"),
+    ("time", "Time in all", "All steps with validation and samples; without loading and saving"),
     ("per step", "Per step", "One update of the weights"),
     ("speed", "Speed", "Tokens read per second of training"),
 )
@@ -45,8 +45,8 @@ class RunReview(QFrame):
     """The card at the right of the form.
 
     Signals:
-        start_asked(): train it now. queue_asked(): when its turn comes.
-        measure_asked(), cancel_asked(): measure what it will cost; stop that.
+        start_asked(): train it now. queue_asked(): add it to the queue.
+        measure_asked(), cancel_asked(): measure its cost; stop measuring.
         fit_asked(): find the largest batch that fits, and use it.
     """
 
@@ -64,7 +64,7 @@ class RunReview(QFrame):
         self.name.setPlaceholderText("Name of the run")
         self.name.setAccessibleName("Name of the run")
         self.name.setMaxLength(60)
-        self.name.setToolTip("What to call the run in the list; left empty, it is called after the design")
+        self.name.setToolTip("Name of the run in the list; if empty, named after the design")
         self.like = ElidedLabel()
         self.like.setProperty("role", "caption")
         self.start = button(
@@ -80,7 +80,7 @@ class RunReview(QFrame):
             theme,
             self.queue_asked.emit,
             icon="queue",
-            tip="Let it wait below the runs: it starts by itself after the present training, or with Start there",
+            tip="Starts by itself after the current run, or with Start in the queue below the runs",
         )
         self.measure = button(
             "Measure",
@@ -90,9 +90,9 @@ class RunReview(QFrame):
             role="link",
             tip=_MEASURE,
         )
-        self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop after this step")
+        self.cancel = button("Stop", theme, self.cancel_asked.emit, icon="x", role="link", tip="Stop after the current step")
         self.fit = button(
-            "Make it fit", theme, self.fit_asked.emit, tip="Find the largest batch that fits by trial, and use that"
+            "Make it fit", theme, self.fit_asked.emit, tip="Find the largest batch that fits by trial, and use it"
         )
         self.gauge = FitGauge(theme)
         self.origin = label("", "pill")
@@ -158,15 +158,15 @@ class RunReview(QFrame):
         return grid
 
     def fact(self, name: str) -> str:
-        """A number that is shown."""
+        """A displayed value."""
         return self.facts[name].text()
 
     def show_run(self, model: ModelConfig, train: TrainConfig, problem: str, *, can_wait: bool) -> None:
-        """Show what will run, why it cannot start ('' where it can), and whether it may be queued."""
+        """Show the run, why it cannot start ('' where it can), and whether it can be queued."""
         self.queue.setEnabled(can_wait)
         if self.problem.text() != problem:
             self.problem.setText(problem)
-            # Where it may wait nothing is wrong with it.
+            # A run that can be queued has no error.
             set_role(self.problem, "muted" if can_wait else "error")
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem)
@@ -176,8 +176,8 @@ class RunReview(QFrame):
         self.facts["tokens"].setText(short_count(tokens * train.steps))
         self.facts["guess"].setText(f"{math.log(model.vocab_size):.3f}")
 
-    def show_like(self, name: str) -> None:
-        """Say whose settings it began with; '' for nobody's."""
+    def show_template_name(self, name: str) -> None:
+        """Show the name of the run whose settings these are; '' for none."""
         self.like.setText(f"Like “{name}”" if name else "")
         self.like.setVisible(bool(name))
 
@@ -191,10 +191,10 @@ class RunReview(QFrame):
         *,
         can_try: bool,
     ) -> None:
-        """Show the estimate, or what was measured of exactly this run; what the trial is doing, or whether one can."""
+        """Show the cost of this run, measured or estimated, and the progress of a trial."""
         self._show_trial(trial)
         self.measure.setEnabled(can_try)
-        self.measure.setToolTip(_MEASURE if can_try else "Not while a training is going on, or something is missing")
+        self.measure.setToolTip(_MEASURE if can_try else "Not while a run is training or a choice is missing")
         self.fit.setEnabled(can_try)
         if measured is not None and measured.peak_bytes is not None:
             needed = measured.peak_bytes
@@ -202,11 +202,11 @@ class RunReview(QFrame):
             needed = measured.estimated_bytes
         else:
             needed = self._estimate(model, train, on)
-        fit = fit_of(needed, on)
+        fit = check_fit(needed, on)
         have = (on.n_bytes if on is not None else None) or 0
         level = "no" if measured is not None and not measured.fits else fit.level
         self.gauge.set_shares(needed / have if have else 0.0, level)
-        self.facts["memory"].setText(of_memory(needed, on))
+        self.facts["memory"].setText(format_memory_use(needed, on))
         set_role(self.origin, "pill", tone="ok" if measured is not None and measured.fits else "")
         self.origin.setText("measured" if measured is not None and measured.ms_per_step is not None else "estimated")
         known = measured is not None and measured.ms_per_step is not None
@@ -222,17 +222,17 @@ class RunReview(QFrame):
         if trial.problem and not trial.running and trial.kind in ("forecast", "batch"):
             words = trial.problem
         elif too_much:
-            tried = "It was tried, and memory ran out." if measured is not None and measured.is_tried else fit.sentence
-            words = f"{tried} A smaller batch needs less, and accumulation makes up for it."
+            tried = "Memory ran out when this was tried." if measured is not None and measured.is_tried else fit.sentence
+            words = f"{tried} Use a smaller batch with accumulation."
         elif not known and not trial.running:
-            words = "Measure it to know the time, and the memory exactly."
+            words = "Measure to know the time and exact memory."
         elif known and fit.level == "tight":
             words = fit.sentence
         self.note.setText(words)
         self.note.setVisible(bool(words))
 
     def _estimate(self, model: ModelConfig, train: TrainConfig, on: DeviceMemory | None) -> int:
-        """The bytes that a step is estimated to hold: worked out once for each run that is chosen."""
+        """The estimated memory of a step in bytes; cached for the current choices."""
         kind, precision = ("cpu", "float32") if on is None else (on.kind, on.precision(model.d_model))
         if train.precision != "auto":
             precision = train.precision

@@ -1,4 +1,4 @@
-"""Which tokenizer a run uses: one of the library's, or a new one trained on the run's own text."""
+"""Chooses the tokenizer of a run: one of the library, or a new one trained on the run's text."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class TokenizerPicker(QWidget):
         self._sizes: dict[str, int] = {}  # of those that are
         self.choice = QComboBox()
         self.choice.setAccessibleName("Tokenizer")
-        self.choice.setToolTip("What cuts text into the tokens that the model reads and writes")
+        self.choice.setToolTip("Splits text into the tokens that the model reads and writes")
         self._kind = QComboBox()
         self._kind.setAccessibleName("Kind of tokenizer")
-        self._kind.setToolTip("What a token is: a frequent piece of text, a word, one character, or one byte")
+        self._kind.setToolTip("What a token is: a frequent piece of text, a word, a character or a byte")
         for kind in _KINDS:
             self._kind.addItem(words(kind), kind)
         self._size = QSpinBox()
@@ -49,7 +49,7 @@ class TokenizerPicker(QWidget):
         self._size.setSuffix(" tokens")
         self._size.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._size.setAccessibleName("Vocabulary")
-        self._size.setToolTip("How many different tokens there are at most")
+        self._size.setToolTip("The largest number of different tokens")
         self._new = QWidget()
         new = QHBoxLayout(self._new)
         new.setContentsMargins(0, 0, 0, 0)
@@ -68,7 +68,7 @@ class TokenizerPicker(QWidget):
 
     @property
     def spec(self) -> TokenizerSpec:
-        """What is chosen."""
+        """The chosen tokenizer."""
         name = self.choice.currentData()
         if name:
             return TokenizerSpec(path=name)
@@ -76,7 +76,7 @@ class TokenizerPicker(QWidget):
 
     @property
     def vocab_size(self) -> int:
-        """How many tokens there will be, at most."""
+        """The vocabulary size, at most."""
         name = self.choice.currentData()
         if name:
             return self._sizes.get(name) or _size_of_file(name, self._session.library)
@@ -84,11 +84,11 @@ class TokenizerPicker(QWidget):
 
     @property
     def exists(self) -> bool:
-        """Whether there is nothing to be trained first: it is chosen by name, or learns nothing from the text."""
+        """Whether it needs no training: it exists already, or is the byte tokenizer."""
         return bool(self.choice.currentData()) or self._kind.currentData() == "byte"
 
     def set_spec(self, spec: TokenizerSpec, name: str = "") -> None:
-        """Choose what `spec` says; where the library has the tokenizer `name`, that one."""
+        """Choose `spec`, or the tokenizer `name` where the library has it."""
         names = {info.name for info in self._session.tokenizers.list() if info.problem is None}
         chosen = name if name in names else spec.path
         self._path = chosen if chosen not in names else ""
@@ -120,7 +120,7 @@ class TokenizerPicker(QWidget):
 
     @Slot()
     def _follow(self) -> None:
-        """Offer the tokenizer that is chosen in the tokenizer tab."""
+        """Select the tokenizer that is chosen in the tokenizer tab."""
         row = self.choice.findData(self._session.tokenizers.name)
         if self._session.tokenizers.name and row >= 0:
             self.choice.setCurrentIndex(row)
@@ -131,16 +131,16 @@ class TokenizerPicker(QWidget):
         self._new.setVisible(new)
         self._size.setVisible(self._kind.currentData() != "byte")
         self._about.setText(
-            "Learns which pieces of this text are frequent, and keeps itself in the library."
+            "Learns frequent pieces of this text, and is saved in the library."
             if new
-            else "Trained before; used as it is."
+            else "Already trained; used unchanged."
         )
         self.changed.emit()
 
 
 @lru_cache(maxsize=8)
 def _size_of_file(path: str, library: Library) -> int:
-    """How many tokens the tokenizer of a file has; those of bytes where it cannot be read, which Start will tell."""
+    """The vocabulary size of a tokenizer file; that of bytes where it cannot be read (starting the run reports it)."""
     from models.tokenizers import load_tokenizer
 
     try:

@@ -1,4 +1,4 @@
-"""The steps of a new run: what is chosen, and the looks at what that comes down to."""
+"""The views of a new run: form, data preview, and finders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.training.trials.lr_finder_view import LrFinderView
 
 
 class NewRunViews(Views):
-    """The choices, and the looks at what they come down to.
+    """The form and the previews of a draft.
 
     Signals:
         settings_chosen(changes): what was found is to be used: settings of TrainConfig, as {name: value}.
@@ -29,7 +29,7 @@ class NewRunViews(Views):
         views = {
             "choices": View("Set up", "Choose the model, the data and the settings", lambda: draft.choices),
             "data": View(
-                "Data preview", "What the model will read and what it is to predict", lambda: RunDataPage(draft, theme)
+                "Data preview", "What the model will read and predict", lambda: RunDataPage(draft, theme)
             ),
             "lr": View("Learning rate", "Find a learning rate in a short trial", self._make_lr),
             "batch": View("Batch size", "Find a batch size in a short trial", self._make_batch),
@@ -38,14 +38,14 @@ class NewRunViews(Views):
         self._session, self._theme = session, theme
 
     def refresh(self) -> None:
-        """What is chosen has changed."""
+        """The choices have changed."""
         if self.current:
             self._update(self.current)
 
     def _update(self, name: str) -> None:
         page = self.pages.made.get(name)
         if isinstance(page, RunDataPage):
-            page.follow()
+            page.refresh()
         elif isinstance(page, FinderView):
             page.show_state()
 
@@ -58,7 +58,7 @@ class NewRunViews(Views):
         return self._wired(view, "batch")
 
     def _wired(self, view: FinderView, kind: str) -> QWidget:
-        view.holds_for = self._draft.is_tried_alike
+        view.holds_for = self._draft.uses_same_model_and_data
         view.wanted.connect(lambda: self._draft.try_out(kind))
         view.cancelled.connect(self._draft.trials.cancel)
         view.chosen.connect(self.settings_chosen)

@@ -24,12 +24,12 @@ class RunFollower(QObject):
 
     Signals:
         loaded(): the history holds for the first time what the folder does.
-        grew(): the history holds more, or other things, than before; a problem is one.
+        appended(): the history holds more, or other things, than before; a problem is one.
         failed(sentence): a log is damaged or cannot be read; said once until it can be.
     """
 
     loaded = Signal()
-    grew = Signal()
+    appended = Signal()
     failed = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -41,7 +41,7 @@ class RunFollower(QObject):
         self._task.done.connect(self._on_read)
         self._task.failed.connect(self._on_failed)
         self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self.look)
+        self._poll.timeout.connect(self.poll)
 
     @property
     def is_loaded(self) -> bool:
@@ -59,7 +59,7 @@ class RunFollower(QObject):
         self._history, self._reader = history, RunReader(folder)
         history.is_loading, history.problem = True, ""
         self._poll.start(_POLL_MS)
-        self.look()
+        self.poll()
 
     def stop(self) -> None:
         """Leave the history as it is."""
@@ -68,14 +68,14 @@ class RunFollower(QObject):
         self._reader, self._is_loaded = None, False
 
     @Slot()
-    def look(self) -> None:
+    def poll(self) -> None:
         """Read now what was added; nothing happens while that is being done."""
         reader = self._reader
         if reader is not None and not self._task.busy:
             self._task.ask(lambda: (reader, _advance(reader)))
 
     @Slot(object)
-    def _on_read(self, result: tuple[RunReader, Growth | str]) -> None:
+    def _on_read(self, result: tuple[RunReader, LogUpdate | str]) -> None:
         reader, growth = result
         if reader is not self._reader:
             return
@@ -90,7 +90,7 @@ class RunFollower(QObject):
             self._is_loaded = True
             self.loaded.emit()
         elif changed:
-            self.grew.emit()
+            self.appended.emit()
 
     @Slot(object)
     def _on_failed(self, failure: Failure) -> None:
@@ -102,10 +102,10 @@ class RunFollower(QObject):
         if sentence != self._history.problem:
             self._history.problem = sentence
             self.failed.emit(sentence)
-            self.grew.emit()
+            self.appended.emit()
 
 
-def _advance(reader: RunReader) -> Growth | str:
+def _advance(reader: RunReader) -> LogUpdate | str:
     """What is new, or what is damaged: that is no failure of this program, which its log would tell again and again."""
     try:
         return reader.advance()
@@ -114,19 +114,19 @@ def _advance(reader: RunReader) -> Growth | str:
 
 
 @dataclass(frozen=True, eq=False)
-class Growth:
+class LogUpdate:
     """What was read: a history of its own, where all of it is new, or the rows that were added to each log."""
 
-    anew: RunHistory | None
+    full: RunHistory | None
     rows: dict[str, Sequence[Row]]
 
     def add_to(self, history: RunHistory) -> bool:
         """Let `history`, which holds what was read before, hold this too; whether that changes anything."""
-        if self.anew is not None:
-            history.become(self.anew)
+        if self.full is not None:
+            history.replace_with(self.full)
         for log, rows in self.rows.items():
             history.take(log, rows)
-        return self.anew is not None or bool(self.rows)
+        return self.full is not None or bool(self.rows)
 
 
 class RunReader:
@@ -136,16 +136,16 @@ class RunReader:
         self.folder = folder
         self._tails: dict[str, LogTail] = {}
 
-    def advance(self) -> Growth:
+    def advance(self) -> LogUpdate:
         """What is new since the last call; ValueError names a damaged file, and then the next call reads all again."""
         try:
             if not self._tails or any(tail.was_replaced() for tail in self._tails.values()):
-                return Growth(self._read_all(), {})
+                return LogUpdate(self._read_all(), {})
             added = {log: tail.rows() for log, tail in self._tails.items()}
         except ValueError:
             self._tails.clear()
             raise
-        return Growth(None, {log: rows for log, rows in added.items() if rows})
+        return LogUpdate(None, {log: rows for log, rows in added.items() if rows})
 
     def _read_all(self) -> RunHistory:
         self._tails = {log: LogTail(self.folder / f"{log}.jsonl") for log in LOG_NAMES}

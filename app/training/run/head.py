@@ -25,12 +25,12 @@ class RunHead(QFrame):
     """Shows a run's state and offers what can be done in it; only what is possible is enabled.
 
     Signals:
-        go_on_asked(), chat_asked(), settings_asked(), fork_asked(), template_asked(), sweep_asked(): of a button.
+        resume_saved_asked(), chat_asked(), settings_asked(), fork_asked(), template_asked(), sweep_asked(): of a button.
         lr_asked(), sample_asked(), discard_asked(): of the run that is trained now.
         export_asked(kind): "toml" or "tensorboard".
     """
 
-    go_on_asked = Signal()
+    resume_saved_asked = Signal()
     chat_asked = Signal()
     settings_asked = Signal()
     fork_asked = Signal()
@@ -63,10 +63,10 @@ class RunHead(QFrame):
             icon="stop-fill",
             tip="End the training here, with a checkpoint",
         )
-        self.go_on = button(
+        self.resume_saved = button(
             "Go on training",
             theme,
-            self.go_on_asked.emit,
+            self.resume_saved_asked.emit,
             icon="play-fill",
             role="primary",
             tip="Go on from the last checkpoint",
@@ -89,7 +89,9 @@ class RunHead(QFrame):
             ("Stop without saving", "stop-circle", lambda: training.stop(keep=False)),
             ("Stop and discard the run", "trash", self.discard_asked.emit),
         )
-        self._of_steps = self._live_menu.actions()[:4]  # before the first step and after the last they would do nothing
+        self._step_actions = self._live_menu.actions()[
+            :4
+        ]  # before the first step and after the last they would do nothing
         self._resting_menu = self._make_menu(
             ("New run like this one", "copy", self.template_asked.emit),
             ("Sweep its settings…", "sliders", self.sweep_asked.emit),
@@ -133,7 +135,7 @@ class RunHead(QFrame):
         title.addSpacing(SPACE)
         title.addWidget(self.summary, 1)
         title.addWidget(self.count)
-        buttons = (self.resume, self.go_on, self.pause, self.step, self.stop, self.chat, self.fork, self.more)
+        buttons = (self.resume, self.resume_saved, self.pause, self.step, self.stop, self.chat, self.fork, self.more)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(2 * SPACE, SPACE + SPACE // 2, 2 * SPACE, SPACE + SPACE // 2)
         lines.setSpacing(SPACE)
@@ -164,7 +166,7 @@ class RunHead(QFrame):
         self.more.setEnabled(state.status != "stopping" and not state.over)
         self.chat.setText("Chat with it as it learns")
         self.more.setMenu(self._live_menu)
-        for action in self._of_steps:
+        for action in self._step_actions:
             action.setEnabled(bool(state.total_steps) and not staging)
         _set_visible(
             {
@@ -175,7 +177,7 @@ class RunHead(QFrame):
                 self.more: True,
                 self.chat: bool(state.total_steps),
                 self.fork: state.saved_step is not None,
-                self.go_on: False,
+                self.resume_saved: False,
                 self.settings: bool(state.run_id),
             }
         )
@@ -188,8 +190,8 @@ class RunHead(QFrame):
         self._show_problem(info.problem or "")
         self.chat.setText("Chat with it")
         saved = last_saved_step(info.folder)
-        self.go_on.setText("Go on training" if saved >= info.step else f"Go on from step {saved:,}")
-        self.go_on.setEnabled(not self._session.training.active)
+        self.resume_saved.setText("Go on training" if saved >= info.step else f"Go on from step {saved:,}")
+        self.resume_saved.setEnabled(not self._session.training.active)
         self.more.setMenu(self._resting_menu)
         whole = info.problem is None
         _set_visible(
@@ -201,7 +203,7 @@ class RunHead(QFrame):
                 self.more: whole,
                 self.chat: whole,
                 self.fork: whole and info.status != "imported",
-                self.go_on: whole and info.status in RESUMABLE,
+                self.resume_saved: whole and info.status in RESUMABLE,
                 self.settings: whole,
             }
         )

@@ -82,7 +82,7 @@ class RunLineage(QWidget):
         if self._run is None or self._run.folder is None:
             return
         library, folder, index = self._session.library, self._run.folder, self._session.runs.index
-        self._reading.ask(lambda: lineage_of(library, folder, index.look()))
+        self._reading.ask(lambda: lineage_of(library, folder, index.refresh()))
 
     @Slot(object)
     def _on_read(self, lineage: Lineage) -> None:

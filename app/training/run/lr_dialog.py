@@ -66,7 +66,7 @@ class LrDialog(QDialog):
         layout.addSpacing(SPACE)
         layout.addLayout(row(None, button("Cancel", theme, self.reject, tip="Leave it as it is"), self.apply))
         self.scale.valueChanged.connect(self._show)
-        session.training.events_came.connect(self._show)
+        session.training.events_received.connect(self._show)
         session.training.ended.connect(self.reject)  # what is trained next has another schedule
         self._show()
 

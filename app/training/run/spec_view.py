@@ -19,7 +19,7 @@ from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
 
 
-def source_words(spec: RunSpec) -> str:
+def describe_source(spec: RunSpec) -> str:
     """The data in a few words."""
     data = spec.data
     if data.source == "tiny-world":
@@ -35,10 +35,10 @@ def summary(spec: RunSpec, *, imported: bool = False) -> str:
     model = spec.model
     size = f"{counted(model.n_layer, 'layer')} × {model.d_model}"
     if imported:
-        return f"{size} · {model.vocab_size:,} tokens · from {source_words(spec)}"
+        return f"{size} · {model.vocab_size:,} tokens · from {describe_source(spec)}"
     tokenizer = spec.tokenizer.path or words(spec.tokenizer.kind)
     trained = f"{words(spec.train.optimizer)} · seed {spec.train.seed}"
-    return f"{size} · {tokenizer}, {model.vocab_size:,} tokens · {source_words(spec)} · {trained}"
+    return f"{size} · {tokenizer}, {model.vocab_size:,} tokens · {describe_source(spec)} · {trained}"
 
 
 class SpecView(QWidget):
@@ -68,10 +68,10 @@ def _column(title: str, settings: Any, left_out: Collection[str] = ()) -> QGridL
     fields = [f for f in dataclasses.fields(settings) if is_used(settings, f) and f.name not in left_out]
     for row, field in enumerate(fields, start=1):
         value = getattr(settings, field.name)
-        said = value_words(settings, field) if isinstance(settings, ModelConfig) else _value_words(value)
+        text = value_words(settings, field) if isinstance(settings, ModelConfig) else _format_value(value)
         name = label(field.metadata.get("label", field.name), "muted")
         name.setToolTip(field.metadata.get("help", ""))
-        shown = label(said, "mono" if value == field.default else "accent", selectable=True)
+        shown = label(text, "mono" if value == field.default else "accent", selectable=True)
         shown.setMaximumWidth(260)
         shown.setWordWrap(isinstance(value, tuple))
         grid.addWidget(name, row, 0)
@@ -80,7 +80,7 @@ def _column(title: str, settings: Any, left_out: Collection[str] = ()) -> QGridL
     return grid
 
 
-def _value_words(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

@@ -17,7 +17,7 @@ from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.slot_words import with_labels
 from app.session.session import Session
 from models.number_words import counted
-from models.runs.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
+from models.runs.sweep import SweepRange, SweepValues, grid, parse_range, parse_values, random_search
 from models.runs.sweep_result import sweep_tag
 from models.settings.run_spec import RunSpec, inactive_fields
 from models.settings.slots import is_used
@@ -119,9 +119,9 @@ class SweepDialog(QDialog):
             ValueError: where something cannot be read, or is not possible.
         """
         if self.method.value == "grid":
-            return grid(self._base, [parse_choices(axis.text) for axis in self._axes])
-        axes: list[Choices | Range] = [
-            parse_range(self._base, axis.text) if ".." in axis.text else parse_choices(axis.text) for axis in self._axes
+            return grid(self._base, [parse_values(axis.text) for axis in self._axes])
+        axes: list[SweepValues | SweepRange] = [
+            parse_range(self._base, axis.text) if ".." in axis.text else parse_values(axis.text) for axis in self._axes
         ]
         return random_search(self._base, axes, self.n.value(), self._base.train.seed)
 

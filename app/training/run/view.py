@@ -39,7 +39,7 @@ from models.settings.run_spec import RunSpec
 from models.training.doctor.findings import Remedy
 
 _REDRAW_MS = 300
-_LOOK_MS = 2000
+_POLL_MS = 2000
 """How often the folder of a run that rests, or that another process trains, is looked at."""
 
 
@@ -77,9 +77,9 @@ class RunView(QWidget):
         self._redraw = QTimer(self, interval=_REDRAW_MS)
         self._redraw.timeout.connect(self._on_redraw)
         self._redraw.start()
-        self._look = QTimer(self, interval=_LOOK_MS)
-        self._look.timeout.connect(self._on_look)
-        self._look.start()
+        self._poll = QTimer(self, interval=_POLL_MS)
+        self._poll.timeout.connect(self._on_poll)
+        self._poll.start()
         self._connect()
 
     def _connect(self) -> None:
@@ -90,7 +90,7 @@ class RunView(QWidget):
         views.remedy_asked.connect(self._on_remedy)
         views.run_asked.connect(self.run_asked)
         views.tokenizer_asked.connect(self.tokenizer_asked)
-        head.go_on_asked.connect(self._on_go_on)
+        head.resume_saved_asked.connect(self._on_resume_saved)
         head.chat_asked.connect(self._on_chat)
         head.settings_asked.connect(self.show_settings)
         head.fork_asked.connect(lambda: self.ask_for_fork())
@@ -101,10 +101,10 @@ class RunView(QWidget):
         head.discard_asked.connect(session.runs.discard_trained)
         head.export_asked.connect(self._on_export)
         self.follower.loaded.connect(self._on_grown)
-        self.follower.grew.connect(self._on_grown)
+        self.follower.appended.connect(self._on_grown)
         self.follower.failed.connect(session.notices.refuse)
         session.training.changed.connect(self._on_training)
-        session.training.events_came.connect(self._on_events)
+        session.training.events_received.connect(self._on_events)
         session.runs.changed.connect(self._show_state)
         session.chat.changed.connect(self._show_state)
 
@@ -183,7 +183,7 @@ class RunView(QWidget):
         self._show_state()
 
     @Slot()
-    def _on_look(self) -> None:
+    def _on_poll(self) -> None:
         """Another process may train the run, and end or die without a word."""
         if self._run_id and not self.live and self.isVisible():
             self._show_state()
@@ -201,7 +201,7 @@ class RunView(QWidget):
 
     # -- Actions ----------------------------------------------------------------------------------------
 
-    def _on_go_on(self) -> None:
+    def _on_resume_saved(self) -> None:
         self._session.training.resume_run(self._run_id)
 
     def _on_chat(self) -> None:

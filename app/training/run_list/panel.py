@@ -1,4 +1,4 @@
-"""The column of the runs: search, order, the list, and what to do where it is empty or several are selected."""
+"""The column of runs: search, sort order, the list, and its empty states."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SORT_SETTING = "sort runs"
 
 
 class RunsPanel(QFrame):
-    """The library's runs. Renaming, deleting, notes and revealing are done here; the rest is asked for.
+    """The library's runs. Handles renaming, deleting, notes and revealing; other actions are signals.
 
     Signals:
-        run_chosen(run_id): show this run; '' for none. Told again where the chosen run is clicked.
+        run_chosen(run_id): show this run; '' for none. Emitted again when the chosen run is clicked.
         runs_selected(run_ids): compare these, a tuple of ids.
         new_asked(): a new run is wanted.
         resume_asked(run_id), chat_asked(run_id), template_asked(run_id), fork_asked(run_id)
@@ -48,25 +48,25 @@ class RunsPanel(QFrame):
         self.search.setAccessibleName("Search runs")
         self.search.setToolTip(
             "Runs with all these words in their name, notes, tags or status.\n"
-            "tag:sweep  with that tag\nstatus:failed  with that status\n-word  without it"
+            "tag:sweep  with this tag\nstatus:failed  with this status\n-word  without this word"
         )
         self.order = QComboBox()
         for order, words in SORTS.items():
             self.order.addItem(words, order)
-        self.order.setAccessibleName("Order of the runs")
-        self.order.setToolTip("What comes first in the list")
-        self.new = button("New run", theme, self.new_asked.emit, icon="plus", tip="Make a new run")
+        self.order.setAccessibleName("Sort order")
+        self.order.setToolTip("Sort order of the list")
+        self.new = button("New run", theme, self.new_asked.emit, icon="plus", tip="Set up a new run")
         self._tools = QWidget()
         self._count = ElidedLabel()
         self._count.setProperty("role", "caption")
         self.compare_button = button(
-            "Compare", theme, self._on_compare, icon="chart-line", tip="Lay their curves over another"
+            "Compare", theme, self._on_compare, icon="chart-line", tip="Overlay their curves"
         )
         self.pages = QStackedWidget()
-        self._none = EmptyState("No runs yet", "Choose what to train at the right, and press Start training.")
+        self._none = EmptyState("No runs yet", "Set up a run at the right, and press Start training.")
         clear = button("Show all runs", theme, self.search.clear, role="link")
-        self.no_match = EmptyState("Nothing found", "No run has all these words.", clear)
-        self._reading = EmptyState("", "Reading the runs …")
+        self.no_match = EmptyState("Nothing found", "No run matches all these words.", clear)
+        self._reading = EmptyState("", "Reading the runs…")
         for page in (self._reading, self._none, self.no_match, self.list):
             self.pages.addWidget(page)
         self._build()

@@ -1,4 +1,4 @@
-"""How one run of the list looks: its name, what it is doing, its loss as a sparkline, what is known of it, its tags."""
+"""Paints one run of the list: name, status, sparkline of its loss, facts and tags."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TONES = {
     "failed": "danger",
     "damaged": "danger",
 }
-"""The theme's field for each status; what is not here is muted."""
+"""Theme colour by status; others are muted."""
 
-_ROOM = SPACE - 2  # pixels above the first line and below the last
+_PADDING = SPACE - 2  # pixels above the first line and below the last
 _CHIP_PAD, _CHIP_GAP = 6, 4
 
 
@@ -37,14 +37,14 @@ class RunDelegate(QStyledItemDelegate):
         self._model = model
 
     def _heights(self) -> tuple[int, int]:
-        """Of the line with the name, and of each other line."""
+        """Heights of the name line and of each other line, in pixels."""
         return QFontMetrics(self._theme.font(bold=True)).height() + 2, QFontMetrics(self._theme.font(0.9)).height() + 2
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         run = self._model.runs[index.row()]
         name, line = self._heights()
         lines = 1 + bool(self._model.facts(run)) + bool(run.tags)
-        return QSize(160, name + lines * line + (4 if run.tags else 0) + 2 * _ROOM + 4)
+        return QSize(160, name + lines * line + (4 if run.tags else 0) + 2 * _PADDING + 4)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         run = self._model.runs[index.row()]
@@ -52,7 +52,7 @@ class RunDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         rect = QRect(option.rect).adjusted(2, 2, -2, -2)
         self._paint_ground(painter, rect, option.state)
-        inner = rect.adjusted(SPACE + 2, _ROOM, -SPACE - 2, -_ROOM)
+        inner = rect.adjusted(SPACE + 2, _PADDING, -SPACE - 2, -_PADDING)
         name, line = self._heights()
         points = self._model.points(run)
         spark = min(64, inner.width() // 3) if len(points) > 1 else 0
@@ -103,12 +103,12 @@ class RunDelegate(QStyledItemDelegate):
         metrics = painter.fontMetrics()
         painter.setPen(colors.color("muted"))
         rest = text.adjusted(metrics.horizontalAdvance(status + "  "), 0, 0, 0)
-        steps = self._model.short_step_words(run)
+        steps = self._model.format_progress(run)
         if metrics.horizontalAdvance(steps) <= rest.width():
             painter.drawText(rest, Qt.AlignmentFlag.AlignVCenter, steps)
 
     def _paint_facts(self, painter: QPainter, box: QRect, facts: tuple[str, ...]) -> None:
-        """As many of them as fit whole: half a number would be another one."""
+        """Paint as many facts as fit whole: a truncated number would be wrong."""
         painter.setFont(self._theme.font(0.9))
         painter.setPen(self._theme.theme.color("muted"))
         metrics, shown = painter.fontMetrics(), facts
@@ -122,13 +122,13 @@ class RunDelegate(QStyledItemDelegate):
         metrics, left = painter.fontMetrics(), box.left()
         for n, tag in enumerate(tags):
             words, more = tag, f"+{len(tags) - n}"
-            room = box.right() - left - (0 if n == len(tags) - 1 else metrics.horizontalAdvance(more) + _CHIP_GAP)
-            width = metrics.horizontalAdvance(words) + 2 * _CHIP_PAD + 1  # scaled letters end between two pixels
-            if width > room and n:
+            available = box.right() - left - (0 if n == len(tags) - 1 else metrics.horizontalAdvance(more) + _CHIP_GAP)
+            width = metrics.horizontalAdvance(words) + 2 * _CHIP_PAD + 1  # scaled text has fractional widths
+            if width > available and n:
                 painter.setPen(colors.color("muted"))
                 painter.drawText(QRect(left, box.top(), 60, box.height()), Qt.AlignmentFlag.AlignVCenter, more)
                 return
-            width = min(width, room)
+            width = min(width, available)
             chip = QRect(left, box.top(), width, box.height() - 1)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colors.color("info", 0.16 if colors.dark else 0.1))

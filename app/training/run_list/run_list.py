@@ -1,4 +1,4 @@
-"""The list of runs: one is shown, several are compared, and what can be done to them is in its context menu."""
+"""The list of runs: shows one, compares several, with a context menu of actions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from models.number_words import counted
 
 
 class RunList(QListView):
-    """The runs of the library. A click chooses one; with Ctrl or Shift, several are selected to be compared.
+    """The runs of the library. A click chooses one; Ctrl or Shift selects several to compare.
 
     Signals:
-        run_chosen(run_id): another run is the chosen one; '' for none.
+        run_chosen(run_id): another run was chosen; '' for none.
         runs_selected(run_ids): a tuple of the ids of the runs that are selected, more than one.
         delete_asked(run_ids): a tuple of ids.
         rename_asked(run_id), notes_asked(run_id), resume_asked(run_id), reveal_asked(run_id),
@@ -48,7 +48,7 @@ class RunList(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self._session, self._theme = session, theme
-        self._told: tuple[str, ...] = ()
+        self._chosen: tuple[str, ...] = ()
         self._wanted, self._is_changing, self._live_run = "", False, ""
         self.runs = RunModel(session, self)
         self.setModel(self.runs)
@@ -69,42 +69,42 @@ class RunList(QListView):
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The ids of the runs that are chosen, whether or not the search finds them."""
-        return self._told
+        """The ids of the chosen runs, including those that the search hides."""
+        return self._chosen
 
     @property
     def current_id(self) -> str:
         """The chosen run's id, '' for none or several."""
-        return self._told[0] if len(self._told) == 1 else ""
+        return self._chosen[0] if len(self._chosen) == 1 else ""
 
     @Slot()
     def reload(self) -> None:
-        """Read the library again, keeping what is chosen."""
+        """Read the library again, keeping the choice."""
         self.runs.reload()
 
     def choose(self, run_id: str) -> bool:
-        """Choose one run, '' for none; whether it is there. One that is still to be read is chosen when it comes."""
+        """Choose one run, '' for none; whether it is in the list. A run not read yet is chosen when it appears."""
         there = any(run.id == run_id for run in self.runs.all_runs)
         self._wanted = "" if there else run_id
-        self._tell((run_id,) if there else ())
+        self._set_chosen((run_id,) if there else ())
         self._select_chosen()
         row = self.runs.row_of(run_id)
         if row >= 0:
             self.scrollTo(self.runs.index(row))
         return there
 
-    def _tell(self, ids: tuple[str, ...]) -> None:
-        if ids == self._told:
+    def _set_chosen(self, ids: tuple[str, ...]) -> None:
+        if ids == self._chosen:
             return
-        self._told = ids
+        self._chosen = ids
         if len(ids) > 1:
             self.runs_selected.emit(ids)
         else:
             self.run_chosen.emit(ids[0] if ids else "")
 
     def _select_chosen(self) -> None:
-        """Let the selection be what is chosen."""
-        rows = [row for row, run in enumerate(self.runs.runs) if run.id in self._told]
+        """Sync the selection with the chosen runs."""
+        rows = [row for row, run in enumerate(self.runs.runs) if run.id in self._chosen]
         selection = QItemSelection()
         for row in rows:
             selection.select(self.runs.index(row), self.runs.index(row))
@@ -120,7 +120,7 @@ class RunList(QListView):
         if not self._is_changing:
             rows = sorted(index.row() for index in self.selectionModel().selectedRows())
             self._wanted = ""
-            self._tell(tuple(self.runs.runs[row].id for row in rows))
+            self._set_chosen(tuple(self.runs.runs[row].id for row in rows))
 
     @Slot()
     def _on_about_to_change(self) -> None:
@@ -128,32 +128,32 @@ class RunList(QListView):
 
     @Slot()
     def _on_changed(self) -> None:
-        """What the search hides stays chosen; what is gone does not."""
+        """Keep runs chosen that the search hides, but not those that are gone."""
         there = {run.id for run in self.runs.all_runs}
         self._is_changing = False
         if self._wanted in there:
             self.choose(self._wanted)
             return
-        left = tuple(run_id for run_id in self._told if run_id in there)
-        self._tell(left)
+        left = tuple(run_id for run_id in self._chosen if run_id in there)
+        self._set_chosen(left)
         self._select_chosen()
 
     # -- What is done to runs --------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self._told and event.key() == Qt.Key.Key_Delete:
-            self.delete_asked.emit(self._told)
+        if self._chosen and event.key() == Qt.Key.Key_Delete:
+            self.delete_asked.emit(self._chosen)
         elif self.current_id and event.key() == Qt.Key.Key_F2:
             self.rename_asked.emit(self.current_id)
         else:
             super().keyPressEvent(event)
 
     def make_menu(self, run_id: str) -> QMenu:
-        """What can be done to a run, or to all that are chosen where it is one of several."""
+        """The context menu of a run, or of all chosen runs if it is one of several."""
         menu = QMenu(self)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        if run_id in self._told and len(self._told) > 1:
-            several = self._told
+        if run_id in self._chosen and len(self._chosen) > 1:
+            several = self._chosen
             self._add(menu, f"Compare {counted(len(several), 'run')}", "chart-line", lambda: self._compare(several))
             menu.addSeparator()
             self._add(menu, f"Delete {counted(len(several), 'run')}", "trash", partial(self.delete_asked.emit, several))
@@ -163,7 +163,7 @@ class RunList(QListView):
         whole = status != "damaged"
         resumable = not own and status in RESUMABLE and not info.problem and not self._session.training.active
         entries: tuple[tuple[str, str, SignalInstance, bool] | None, ...] = (
-            ("Go on training", "play", self.resume_asked, resumable),
+            ("Resume training", "play", self.resume_asked, resumable),
             ("Chat with it", "chat-circle", self.chat_asked, whole),
             None,
             ("Fork from a checkpoint…", "git-branch", self.fork_asked, whole),
@@ -192,10 +192,10 @@ class RunList(QListView):
         self.runs_selected.emit(tuple(run_ids))
 
     @Slot(QPoint)
-    def _show_menu(self, place: QPoint) -> None:
-        index = self.indexAt(place)
+    def _show_menu(self, point: QPoint) -> None:
+        index = self.indexAt(point)
         if index.isValid():
-            self.make_menu(self.runs.runs[index.row()].id).popup(self.viewport().mapToGlobal(place))
+            self.make_menu(self.runs.runs[index.row()].id).popup(self.viewport().mapToGlobal(point))
 
     @Slot()
     def _on_training(self) -> None:

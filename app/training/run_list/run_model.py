@@ -1,4 +1,4 @@
-"""The runs of the library as a list: read beside the window, searched and sorted, changed in place."""
+"""The list model of runs: read in the background, searched, sorted and updated in place."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from models.number_words import date_words, duration, size_words
 Index = QModelIndex | QPersistentModelIndex
 
 _POINTS_EVERY = 50
-"""Steps between two looks at the metrics of a run that grows and has more than these."""
+"""Steps between two reads of a growing run's sparkline, once it has this many."""
 _FEW = 8
-"""Runs that are read at once, without leaving the window's thread: each takes less than a millisecond."""
-_TELL_EVERY_S = 0.3
+"""Up to this many runs are read on the window's thread: each takes less than a millisecond."""
+_YIELD_EVERY_S = 0.3
 _POLL_MS = 2000
 
 
@@ -33,10 +33,10 @@ _BLOCK = 1024
 
 
 class RunModel(QAbstractListModel):
-    """The library's runs that a search finds; the session's current one with its live state.
+    """The library's runs that match the search; the session's current one with its live state.
 
     Signals:
-        about_to_change(), changed(): rows go, come, move or are different.
+        about_to_change(), changed(): around any change of rows.
     """
 
     about_to_change = Signal()
@@ -49,33 +49,33 @@ class RunModel(QAbstractListModel):
         self.all_runs: list[RunInfo] = []
         self.runs: list[RunInfo] = []
         self.is_read = False
-        """Whether the library was read yet."""
+        """Whether the library has been read."""
         self._query, self._order = "", "newest"
         self._points: dict[str, tuple[int, tuple[float, ...]]] = {}
         self._again = False
         self._task = LatestTask(self)
-        self._task.events_came.connect(self._on_read)
+        self._task.events_received.connect(self._on_read)
         self._task.done.connect(self._on_done)
         self._live_status = ""
         session.training.changed.connect(self._on_training)
         self._poll = QTimer(self, interval=_POLL_MS)
-        self._poll.timeout.connect(self.look)
+        self._poll.timeout.connect(self.poll)
         self._poll.start()
 
     # -- Reading the library ---------------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Read what has changed in the library: at once where that is little, else beside the window."""
+        """Read changes of the library: at once if they are few, else in the background."""
         if self._index.n_unseen(_FEW + 1) <= _FEW:
-            self._take(self._index.look())
+            self._set_runs(self._index.look())
         if self._task.busy:
             self._again = True
         else:
             self._task.drive(self._read)
 
     @Slot()
-    def look(self) -> None:
-        """Look beside the window what changed, while it is seen: runs of other processes come, grow and die untold."""
+    def poll(self) -> None:
+        """Read changes in the background while visible: runs of other processes change without a signal."""
         view = self.parent()
         if isinstance(view, QWidget) and view.isVisible() and not self._task.busy:
             self._task.drive(self._read)
@@ -83,16 +83,16 @@ class RunModel(QAbstractListModel):
     def _read(self) -> Generator[Event, None, None]:
         self._index.look()
         yield Phase(name="The runs are known")
-        told = time.monotonic()
+        last_yield = time.monotonic()
         for _ in self._index.measure():
-            if time.monotonic() - told > _TELL_EVERY_S:
+            if time.monotonic() - last_yield > _YIELD_EVERY_S:
                 yield Phase(name="Some are measured")
-                told = time.monotonic()
+                last_yield = time.monotonic()
 
     @Slot()
     def _on_read(self) -> None:
-        # Not what the other thread saw, which may be older than what was looked at here.
-        self._take(self._index.infos())
+        # Not the result of the other thread, which may be older than a refresh on this thread.
+        self._set_runs(self._index.infos())
 
     @Slot()
     def _on_done(self) -> None:
@@ -101,7 +101,7 @@ class RunModel(QAbstractListModel):
             self._again = False
             self._task.drive(self._read)
 
-    def _take(self, runs: list[RunInfo]) -> None:
+    def _set_runs(self, runs: list[RunInfo]) -> None:
         if runs == self.all_runs and self.is_read:
             return
         self.all_runs, self.is_read = runs, True
@@ -111,11 +111,11 @@ class RunModel(QAbstractListModel):
 
     @property
     def query(self) -> str:
-        """The words that all shown runs have."""
+        """The search text."""
         return self._query
 
     def set_query(self, query: str) -> None:
-        """Show the runs that `query` finds (see `app.training.run_list.run_query`)."""
+        """Show the runs that match `query` (see `app.training.run_list.run_query`)."""
         self._query = query
         self._show()
 
@@ -126,7 +126,7 @@ class RunModel(QAbstractListModel):
 
     @Slot()
     def _on_training(self) -> None:
-        """Find and sort anew where the training's status decides on that."""
+        """Search and sort again where they depend on the status of the training."""
         state = self._session.training.state
         status = state.status if state is not None and self._session.training.active else ""
         if status != self._live_status:
@@ -158,11 +158,11 @@ class RunModel(QAbstractListModel):
         self.changed.emit()
 
     def _move(self, runs: list[RunInfo]) -> None:
-        """Put the rows into another order; what is selected stays so."""
+        """Reorder the rows, keeping the selection."""
         self.layoutAboutToBeChanged.emit()
-        places = {_key(run): row for row, run in enumerate(runs)}
+        row_of_key = {_key(run): row for row, run in enumerate(runs)}
         old = self.persistentIndexList()
-        new = [self.index(places[_key(self.runs[index.row()])]) for index in old]
+        new = [self.index(row_of_key[_key(self.runs[index.row()])]) for index in old]
         self.runs = runs
         self.changePersistentIndexList(old, new)
         self.layoutChanged.emit()
@@ -181,7 +181,7 @@ class RunModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return run.name
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return ", ".join(filter(None, (run.name, self.status(run), self.step_words(run), *self.facts(run))))
+            return ", ".join(filter(None, (run.name, self.status(run), self.format_steps(run), *self.facts(run))))
         if role == Qt.ItemDataRole.ToolTipRole:
             return run.problem or self._tip(run)
         return None
@@ -192,30 +192,30 @@ class RunModel(QAbstractListModel):
         return state.status if state is not None and self._session.training.trains(run.id) else run.status
 
     def step(self, run: RunInfo) -> int:
-        """How far it came."""
+        """Its current step."""
         state = self._session.training.state
-        # One that goes on has its step again once it is set up; until then its folder knows it.
-        is_told = state is not None and bool(state.total_steps) and self._session.training.trains(run.id)
-        return state.step if state is not None and is_told else run.step
+        # A resumed run has a live step once it is set up; until then use its folder.
+        is_live_step = state is not None and bool(state.total_steps) and self._session.training.trains(run.id)
+        return state.step if state is not None and is_live_step else run.step
 
-    def step_words(self, run: RunInfo) -> str:
+    def format_steps(self, run: RunInfo) -> str:
         """“step 120 of 1,000”."""
         return "" if not run.total_steps else f"step {self.step(run):,} of {run.total_steps:,}"
 
-    def short_step_words(self, run: RunInfo) -> str:
-        """“1,000 steps” of a whole run, “12 %” of another."""
+    def format_progress(self, run: RunInfo) -> str:
+        """“1,000 steps” for a complete run, else “12 %”."""
         step, total = self.step(run), run.total_steps
         return "" if not total else f"{step:,} steps" if step >= total else f"{min(round(100 * step / total), 99)} %"
 
     def facts(self, run: RunInfo) -> tuple[str, ...]:
-        """What is known of it, the most important first: best loss, time trained, size on disk."""
+        """Facts, the most important first: best loss, training time, size on disk."""
         best = "" if run.best_loss is None else f"best {run.best_loss:.3f}"
         time_words = "" if run.elapsed_s is None else duration(run.elapsed_s)
         size = "" if run.size_bytes is None else size_words(run.size_bytes)
         return tuple(filter(None, (best, time_words, size)))
 
     def points(self, run: RunInfo) -> tuple[float, ...]:
-        """The run's sparkline, read again when its metrics grew by much or ended."""
+        """The run's sparkline, read again as its metrics grow."""
         step = self.step(run)
         key = step if step < _POINTS_EVERY else step - step % _POINTS_EVERY
         known = self._points.get(run.id)
@@ -227,15 +227,15 @@ class RunModel(QAbstractListModel):
         best = "" if run.best_loss is None else f"lowest validation loss {run.best_loss:.4f} nats per token"
         trained = "" if run.elapsed_s is None else f"trained for {duration(run.elapsed_s)}"
         size = "" if run.size_bytes is None else f"{size_words(run.size_bytes)} on disk"
-        parent = "" if run.parent is None else f"began with step {run.parent[1]:,} of {run.parent[0]}"
+        parent = "" if run.parent is None else f"forked from step {run.parent[1]:,} of {run.parent[0]}"
         tags = f"tags: {', '.join(run.tags)}" if run.tags else ""
-        made = f"made {date_words(run.created)}"
-        lines = (run.name, self.step_words(run), best, trained, size, made, parent, tags, str(run.folder), run.notes)
+        made = f"created {date_words(run.created)}"
+        lines = (run.name, self.format_steps(run), best, trained, size, made, parent, tags, str(run.folder), run.notes)
         return "\n".join(filter(None, lines))
 
 
 def _key(run: RunInfo) -> str:
-    """What tells rows apart: a copied folder has the id of the one it was copied from."""
+    """A unique key: a copied folder has the same id as its original."""
     return run.folder.name
 
 

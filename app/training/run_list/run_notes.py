@@ -1,4 +1,4 @@
-"""A window for what its owner writes about a run: notes and tags."""
+"""A dialog for the notes and tags of a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from models.library.run_notes import clean_tags, read_notes
 
 
 class NotesDialog(QDialog):
-    """Shows a run's notes and tags; Save keeps them in its folder.
+    """Edits a run's notes and tags; Save writes them to its folder.
 
     Args:
-        known_tags: those that other runs have, offered in the tooltip's words.
+        known_tags: tags of other runs, listed as a hint.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class NotesDialog(QDialog):
         self.tags.setPlaceholderText("sweep, baseline")
         self.tags.setAccessibleName("Tags")
         self.notes = QPlainTextEdit(written.notes)
-        self.notes.setPlaceholderText("What was tried, and what came of it")
+        self.notes.setPlaceholderText("What you tried, and the result")
         self.notes.setAccessibleName("Notes")
         self.notes.setTabChangesFocus(True)
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
@@ -44,7 +44,7 @@ class NotesDialog(QDialog):
         layout.setSpacing(SPACE)
         layout.addWidget(label("Tags", "subheading"))
         layout.addWidget(self.tags)
-        layout.addWidget(label(f"Separated by commas; tag:sweep in the search finds them.{used}", "caption", wrap=True))
+        layout.addWidget(label(f"Separate with commas; search for tag:sweep to find them.{used}", "caption", wrap=True))
         layout.addSpacing(SPACE)
         layout.addWidget(label("Notes", "subheading"))
         layout.addWidget(self.notes, 1)
@@ -55,7 +55,7 @@ class NotesDialog(QDialog):
         layout.addWidget(self.buttons)
 
     def accept(self) -> None:
-        """Keep what is written; the window stays where that does not work."""
+        """Save and close; stay open if saving fails."""
         tags = clean_tags(self.tags.text().split(","))
         if self._session.runs.set_notes(self._run_id, self.notes.toPlainText().strip(), tags):
             super().accept()

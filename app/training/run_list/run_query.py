@@ -1,4 +1,4 @@
-"""Which runs a search finds, and in what order they are listed. No Qt."""
+"""Searching and sorting runs. No Qt."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SORTS = {
     "size": "Largest on disk",
     "status": "Status",
 }
-"""What runs can be sorted by, and what that is called on screen."""
+"""Sort orders and their labels."""
 
 RESUMABLE = ("paused", "stopped", "interrupted", "failed", "queued")
-"""In which status a run can go on from its last checkpoint."""
+"""Statuses in which a run can be resumed from its last checkpoint."""
 
 _FIRST = (
     "running",
@@ -36,8 +36,8 @@ _FIRST = (
 
 
 def matches(info: RunInfo, status: str, query: str) -> bool:
-    """Whether every word of `query` is found: in the name, the notes, a tag or the status; “tag:” and “status:” before
-    a word look for it there only, “-” before one for runs without it."""
+    """Whether every word of `query` is in the name, notes, tags or status of a run. “tag:” and “status:” restrict a word
+    to these; “-” excludes it."""
     return all(_has(info, status, word) for word in query.casefold().split())
 
 
@@ -53,7 +53,7 @@ def _has(info: RunInfo, status: str, word: str) -> bool:
 
 
 def sort_runs(runs: Sequence[RunInfo], order: str, status_of: Callable[[RunInfo], str]) -> list[RunInfo]:
-    """The runs in one of SORTS; equal ones the newest first, and those of which nothing is known last."""
+    """The runs in one of SORTS; equal ones by age, the newest first; those without a value last."""
     keys: dict[str, Callable[[RunInfo], Any]] = {
         "newest": lambda run: 0,
         "name": lambda run: run.name.casefold(),

@@ -14,7 +14,7 @@ from app.kit.labels import ElidedLabel
 from app.kit.layout.segments import Segments
 from app.kit.theme import SPACE, ThemeProvider
 from app.kit.words.site_words import site_words
-from app.session.run_history import KeptAttention
+from app.session.run_history import AttentionSnapshot
 from app.training.time_machine.head_grid import HeadGrid
 from models.architecture.mask_tables import MaskedText, seen_from
 from models.settings.model_config import ModelConfig
@@ -27,7 +27,7 @@ class AttentionPane(QWidget):
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._seen: KeptAttention | None = None
+        self._seen: AttentionSnapshot | None = None
         self._tokens: list[str] = []
         self._weights: Floats = np.zeros((0, 0, 0), np.float32)
         self._head = 0
@@ -58,7 +58,7 @@ class AttentionPane(QWidget):
         """(H, T, S): what is shown; NaN where the mask lets nothing through."""
         return self._weights
 
-    def show_attention(self, seen: KeptAttention | None, tokens: list[str], config: ModelConfig | None) -> None:
+    def show_attention(self, seen: AttentionSnapshot | None, tokens: list[str], config: ModelConfig | None) -> None:
         """Show another snapshot; None where none was kept. `tokens`: the texts of its ids."""
         self._seen, self._tokens = seen, tokens
         if seen is not None:
@@ -86,7 +86,7 @@ class AttentionPane(QWidget):
         self.map.set_picture(head_picture(self._weights[head], title, side, side, self.scale.value))
 
 
-def head_weights(seen: KeptAttention, config: ModelConfig | None) -> Floats:
+def head_weights(seen: AttentionSnapshot, config: ModelConfig | None) -> Floats:
     """(H, T, S): the weights of all heads; NaN where the mask of a design `config` lets nothing through."""
     weights = seen.weights.copy()
     if config is not None:

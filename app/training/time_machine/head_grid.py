@@ -79,7 +79,7 @@ class HeadGrid(QWidget):
     def _line(self) -> int:
         return QFontMetrics(self._theme.font(0.8)).height()
 
-    def place_of(self, head: int) -> QRectF:
+    def rect_of(self, head: int) -> QRectF:
         """Where a head's map is drawn."""
         columns, side = self._grid()
         row, column = divmod(head, columns)
@@ -89,18 +89,18 @@ class HeadGrid(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         for head in range(len(self._images)):
-            if self.place_of(head).adjusted(0, -self._line, 0, 0).contains(event.position()):
+            if self.rect_of(head).adjusted(0, -self._line, 0, 0).contains(event.position()):
                 self.chosen.emit(head)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        way = _KEYS.get(Qt.Key(event.key()))
-        if way is None or not self._images:
+        stride = _KEYS.get(Qt.Key(event.key()))
+        if stride is None or not self._images:
             super().keyPressEvent(event)
             return
         if event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
-            way *= self._grid()[0]
-        if 0 <= self._head + way < len(self._images):
-            self.chosen.emit(self._head + way)
+            stride *= self._grid()[0]
+        if 0 <= self._head + stride < len(self._images):
+            self.chosen.emit(self._head + stride)
 
     # -- Painting ------------------------------------------------------------------------------------------------------
 
@@ -109,15 +109,15 @@ class HeadGrid(QWidget):
         colors = self._theme.theme
         painter.setFont(self._theme.font(0.8))
         for head, image in enumerate(self._images):
-            place, is_chosen = self.place_of(head), head == self._head
-            painter.fillRect(place, colors.color("sunken"))
-            painter.fillRect(place, QBrush(colors.color("border_strong", 0.6), Qt.BrushStyle.BDiagPattern))
-            painter.drawImage(place, image)
+            rect, is_chosen = self.rect_of(head), head == self._head
+            painter.fillRect(rect, colors.color("sunken"))
+            painter.fillRect(rect, QBrush(colors.color("border_strong", 0.6), Qt.BrushStyle.BDiagPattern))
+            painter.drawImage(rect, image)
             painter.setPen(QPen(colors.color("accent" if is_chosen else "border_strong"), 2 if is_chosen else 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(place)
+            painter.drawRect(rect)
             painter.setPen(colors.color("accent" if is_chosen else "muted"))
-            above = QRectF(place.left(), place.top() - self._line, place.width(), self._line)
+            above = QRectF(rect.left(), rect.top() - self._line, rect.width(), self._line)
             painter.drawText(above, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, str(head + 1))
         if self.hasFocus():
             painter.setPen(QPen(colors.color("accent"), 1, Qt.PenStyle.DotLine))

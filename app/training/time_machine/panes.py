@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSplitte
 
 from app.kit.basics import button, frame, label, prefers_reduced_motion, row, separator
 from app.kit.theme import SPACE, ThemeProvider
-from app.training.curves.sample_words import as_rich_text, parts, with_changes_marked
+from app.training.curves.sample_text import as_rich_text, highlight_changes, prompt_and_output
 from app.training.time_machine.attention_pane import AttentionPane
 from app.training.time_machine.snapshots import Snapshot
 from app.training.time_machine.token_bars import TokenBars
@@ -38,7 +38,7 @@ class Panes(QSplitter):
         super().__init__(Qt.Orientation.Horizontal, parent)
         self._names = names
         self._config: ModelConfig | None = None
-        self.written, self.bars, self.attention = Written(theme), TokenBars(theme), AttentionPane(theme)
+        self.written, self.bars, self.attention = WrittenText(theme), TokenBars(theme), AttentionPane(theme)
         self.fork = button("Fork from here", theme, icon="git-fork")
         self.chat = button("Chat with it", theme, icon="chat-circle")
         self._texts_title, self._top_title = label("", "subheading"), label("", "subheading")
@@ -98,7 +98,7 @@ def _pane(head: QHBoxLayout | None, content: QWidget, foot: QHBoxLayout | None) 
     return card
 
 
-class Written(QScrollArea):
+class WrittenText(QScrollArea):
     """What the model wrote at one step, what is new since the kept step before marked; below, what it wrote before."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
@@ -136,13 +136,13 @@ class Written(QScrollArea):
         if self._snapshot is None:
             return
         colors, (now, _, earlier) = self._theme.theme, self._snapshot
-        (asked, answer), (_, old) = parts(now), parts(earlier[0] if earlier else now)
-        marked = with_changes_marked(old.strip(), answer.strip(), colors.accent_soft)
+        (asked, answer), (_, old) = prompt_and_output(now), prompt_and_output(earlier[0] if earlier else now)
+        marked = highlight_changes(old.strip(), answer.strip(), colors.accent_soft)
         marked = marked or _muted("Nothing: it ended at once.", colors.muted)
         self._now.setText(f'<p style="margin-bottom:6px">{_muted(asked, colors.muted)}</p>{marked}')
         self._line.setVisible(bool(earlier))
         self._earlier.setVisible(bool(earlier))
-        lines = (f"Step {sample.step:,}: {parts(sample)[1].strip() or 'nothing'}" for sample in earlier)
+        lines = (f"Step {sample.step:,}: {prompt_and_output(sample)[1].strip() or 'nothing'}" for sample in earlier)
         self._earlier.setText("".join(f'<p style="color:{colors.muted}">{as_rich_text(line)}</p>' for line in lines))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from app.session.run_history import KeptAttention, RunHistory
+from app.session.run_history import AttentionSnapshot, RunHistory
 from models.events import SampleMade
 from models.library.run_record import checkpoint_step
 
@@ -18,7 +18,7 @@ class Snapshot(NamedTuple):
     """What is known of one prompt at one step, and a few samples of it from `earlier` steps, the last one first."""
 
     sample: SampleMade
-    attention: KeptAttention | None
+    attention: AttentionSnapshot | None
     earlier: tuple[SampleMade, ...]
 
 
@@ -31,11 +31,11 @@ class Snapshots:
 
     def _clear(self) -> None:
         self._samples: dict[str, dict[int, SampleMade]] = {}
-        self._attention: dict[tuple[str, int], KeptAttention] = {}
+        self._attention: dict[tuple[str, int], AttentionSnapshot] = {}
         self._steps: dict[str, list[int]] = {}
         self._last: tuple[int, SampleMade | None, int] = (0, None, 0)
 
-    def take_new(self) -> bool:
+    def read_new(self) -> bool:
         """Take in what the history has got since; whether there was anything."""
         samples, attention = self._history.samples, self._history.attention
         n, last, n_attention = self._last
@@ -69,10 +69,10 @@ class Snapshots:
         return Snapshot(samples[steps[index]], self._attention.get((prompt, steps[index])), earlier)
 
 
-def nearest(steps: Sequence[int], place: float) -> int:
+def nearest(steps: Sequence[int], target: float) -> int:
     """The index of the step that lies nearest, of at least one in order."""
-    i = bisect_left(steps, place)
-    return min(range(max(i - 1, 0), min(i + 1, len(steps))), key=lambda j: abs(steps[j] - place))
+    i = bisect_left(steps, target)
+    return min(range(max(i - 1, 0), min(i + 1, len(steps))), key=lambda j: abs(steps[j] - target))
 
 
 def kept_checkpoints(folder: Path | None) -> frozenset[int]:

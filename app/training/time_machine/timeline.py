@@ -32,7 +32,7 @@ _KEYS = {
 }
 
 
-def way_of(key: int) -> int:
+def stride_of(key: int) -> int:
     """How many snapshots a key goes on (or back), 0 for other keys."""
     return _KEYS.get(Qt.Key(key), 0)
 
@@ -41,10 +41,10 @@ class Timeline(Chart):
     """Smoothed training loss, validation dots, a tick at each kept step, and the playhead.
 
     Signals:
-        place_asked(index): the user wants to see number `index` of the steps.
+        index_requested(index): the user wants to see number `index` of the steps.
     """
 
-    place_asked = Signal(int)
+    index_requested = Signal(int)
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(theme, margins=(8, 4, _RIGHT))
@@ -143,8 +143,8 @@ class Timeline(Chart):
 
     def _go_to(self, point: QPointF) -> None:
         if self._steps:
-            place = self.getPlotItem().getViewBox().mapSceneToView(self.mapToScene(point.toPoint()))
-            self.place_asked.emit(nearest(self._steps, place.x()))
+            target = self.getPlotItem().getViewBox().mapSceneToView(self.mapToScene(point.toPoint()))
+            self.index_requested.emit(nearest(self._steps, target.x()))
 
     # -- Drawing -------------------------------------------------------------------------------------------------------
 
@@ -152,11 +152,11 @@ class Timeline(Chart):
         values = np.concatenate((self._smooth, history.val["loss"]))
         values = values[np.isfinite(values)]
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-        room = 0.12 * (high - low) or 0.1  # the lowest point lies above the ticks
+        margin = 0.12 * (high - low) or 0.1  # the lowest point lies above the ticks
         ends = [column["step"][-1] for column in (history.train, history.val) if len(column)]
         ends += [sample.step for sample in history.samples[-1:]]
         self.show_scales(bool(len(self._at)))
-        self.show_range((0.0, max([1.0, *ends])), (max(low - room, 0.0), high + room / 2))
+        self.show_range((0.0, max([1.0, *ends])), (max(low - margin, 0.0), high + margin / 2))
 
     @Slot()
     def _place_legend(self) -> None:

@@ -101,8 +101,8 @@ class TokenBars(RowTips):
         painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
         painter.setPen(colors.color("text" if piece.special else "pill_text"))
         painter.setFont(self._theme.mono_font(0.9))
-        room = int(box.width() - SPACE)
-        words = self._metrics().elidedText(piece.display, Qt.TextElideMode.ElideMiddle, room)
+        width = int(box.width() - SPACE)
+        words = self._metrics().elidedText(piece.display, Qt.TextElideMode.ElideMiddle, width)
         painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
 
     def _draw_bar(self, painter: QPainter, track: QRectF, p: float, before: float | None) -> None:

@@ -9,7 +9,7 @@ from app.kit.basics import button, label, row
 from app.kit.theme import ThemeProvider
 
 _SPEEDS = (0.5, 1.0, 2.0, 4.0)
-_PACE_MS = 600
+_INTERVAL_MS = 600
 """For how long a snapshot is seen at the usual speed."""
 
 
@@ -20,13 +20,13 @@ class Transport(QWidget):
         play_asked(): play, or pause where it plays.
         step_asked(by): so many snapshots on (or back).
         end_asked(): to the newest.
-        pace_changed(): the speed is another.
+        speed_changed(): the speed is another.
     """
 
     play_asked = Signal()
     step_asked = Signal(int)
     end_asked = Signal()
-    pace_changed = Signal()
+    speed_changed = Signal()
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,12 +52,12 @@ class Transport(QWidget):
         self.back.clicked.connect(lambda: self.step_asked.emit(-1))
         self.forward.clicked.connect(lambda: self.step_asked.emit(1))
         self.play.clicked.connect(self.play_asked)
-        self.speed.currentIndexChanged.connect(self.pace_changed)
+        self.speed.currentIndexChanged.connect(self.speed_changed)
 
     @property
-    def pace_ms(self) -> int:
+    def interval_ms(self) -> int:
         """For how long each snapshot is seen while it plays."""
-        return round(_PACE_MS / _SPEEDS[self.speed.currentIndex()])
+        return round(_INTERVAL_MS / _SPEEDS[self.speed.currentIndex()])
 
     def show_playing(self, playing: bool) -> None:
         """Whether it plays."""
@@ -66,7 +66,7 @@ class Transport(QWidget):
         self.play.setToolTip(words)
         self.play.setAccessibleName(words)
 
-    def show_place(self, index: int, n: int, where: str, loss: str) -> None:
+    def show_position(self, index: int, n: int, where: str, loss: str) -> None:
         """Snapshot number `index` of `n` is shown, in words."""
         self.where.setText(where)
         self.loss.setText(loss)

@@ -15,7 +15,7 @@ from app.session.session import Session
 from app.training.shown_run import ShownRun
 from app.training.time_machine.panes import Panes
 from app.training.time_machine.snapshots import Snapshots, kept_checkpoints, nearest
-from app.training.time_machine.timeline import Timeline, way_of
+from app.training.time_machine.timeline import Timeline, stride_of
 from app.training.time_machine.token_names import TokenNames
 from app.training.time_machine.transport import Transport
 
@@ -67,7 +67,7 @@ class TimeMachine(QWidget):
         self.panes.set_spec(run.spec)
         with QSignalBlocker(self.prompt):
             self.prompt.clear()
-        self._take_new()
+        self._read_new()
         self.go_to(len(self.steps) - 1)
 
     def refresh(self) -> None:
@@ -75,10 +75,10 @@ class TimeMachine(QWidget):
         if self._run is None:
             return
         was_last = self._index >= len(self.steps) - 1
-        if self._take_new():
+        if self._read_new():
             self.go_to(len(self.steps) - 1 if was_last and not self.playing else self._index)
         elif self.steps:
-            self._show_place(self.steps)  # the rest stays as it is, with what is selected in it, or moving
+            self._show_position(self.steps)  # the rest stays as it is, with what is selected in it, or moving
 
     @property
     def busy(self) -> bool:
@@ -97,11 +97,11 @@ class TimeMachine(QWidget):
         steps = self.steps
         return steps[self._index] if self._index < len(steps) else -1
 
-    def _take_new(self) -> bool:
+    def _read_new(self) -> bool:
         """Take in what the run has got since; whether there is a new sample."""
         assert self._snapshots is not None
         assert self._run is not None
-        is_new = self._snapshots.take_new()
+        is_new = self._snapshots.read_new()
         self._kept = kept_checkpoints(self._run.folder)
         self._offer_prompts(self._snapshots.prompts)
         self.timeline.show_history(self._run.history)
@@ -110,7 +110,7 @@ class TimeMachine(QWidget):
 
     def _offer_prompts(self, prompts: tuple[str, ...]) -> None:
         self._pages.setCurrentIndex(0 if prompts else 1)
-        why = self._run.history.why_empty if self._run is not None else ""
+        why = self._run.history.empty_reason if self._run is not None else ""
         self._empty.set_words(*(("Nothing to show", why) if why else _EMPTY))
         if prompts == tuple(self.prompt.itemData(i) for i in range(self.prompt.count())):
             return
@@ -125,22 +125,22 @@ class TimeMachine(QWidget):
     # -- Moving --------------------------------------------------------------------------------------------------------
 
     def go_to(self, index: int, *, moves: bool = False) -> None:
-        """See number `index` of the steps, or the nearest there is. `moves`: bars grow and shrink on the way."""
+        """See number `index` of the steps, or the nearest there is. `moves`: bars grow and shrink on the stride."""
         steps = self.steps
         if self._snapshots is None or not steps:
             return
         self._index = min(max(index, 0), len(steps) - 1)
         self.panes.show_snapshot(self._snapshots.at(self.prompt.currentData(), self._index), moves=moves)
-        self._show_place(steps)
+        self._show_position(steps)
 
-    def _show_place(self, steps: tuple[int, ...]) -> None:
+    def _show_position(self, steps: tuple[int, ...]) -> None:
         assert self._run is not None
         step, spec = steps[self._index], self._run.spec
         total = f" of {spec.train.steps:,}" if spec is not None else ""
         loss = self.timeline.loss_at(step)
         words = f"· loss {loss:.2f}" if math.isfinite(loss) else "· before training" if step == 0 else ""
         self.timeline.show_step(step)
-        self.transport.show_place(self._index, len(steps), f"Step {step:,}{total}", words)
+        self.transport.show_position(self._index, len(steps), f"Step {step:,}{total}", words)
         self.panes.offer_checkpoint(step in self._kept and bool(self._run.id))
 
     @property
@@ -154,7 +154,7 @@ class TimeMachine(QWidget):
             return
         if self._index >= len(self.steps) - 1:
             self.go_to(0)
-        self._timer.start(self.transport.pace_ms)
+        self._timer.start(self.transport.interval_ms)
         self.transport.show_playing(True)
 
     def pause(self) -> None:
@@ -175,11 +175,11 @@ class TimeMachine(QWidget):
     # -- Input ---------------------------------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        way = way_of(event.key())
+        stride = stride_of(event.key())
         if event.key() == Qt.Key.Key_Space:
             self._on_play()
-        elif way:
-            self._on_step(way)
+        elif stride:
+            self._on_step(stride)
         else:
             super().keyPressEvent(event)
 
@@ -200,18 +200,18 @@ class TimeMachine(QWidget):
         self.go_to(self._index + by, moves=True)
 
     @Slot(int)
-    def _on_place(self, index: int) -> None:
+    def _on_index(self, index: int) -> None:
         self.pause()
         if index != self._index:
             self.go_to(index)
 
     @Slot()
     def _on_end(self) -> None:
-        self._on_place(len(self.steps) - 1)
+        self._on_index(len(self.steps) - 1)
 
     @Slot()
-    def _on_pace(self) -> None:
-        self._timer.setInterval(self.transport.pace_ms)
+    def _on_speed(self) -> None:
+        self._timer.setInterval(self.transport.interval_ms)
 
     @Slot()
     def _on_prompt(self) -> None:
@@ -264,8 +264,8 @@ class TimeMachine(QWidget):
         self.transport.play_asked.connect(self._on_play)
         self.transport.step_asked.connect(self._on_step)
         self.transport.end_asked.connect(self._on_end)
-        self.transport.pace_changed.connect(self._on_pace)
-        self.timeline.place_asked.connect(self._on_place)
+        self.transport.speed_changed.connect(self._on_speed)
+        self.timeline.index_requested.connect(self._on_index)
         self.prompt.activated.connect(self._on_prompt)
         self.panes.fork.clicked.connect(self._on_fork)
         self.panes.chat.clicked.connect(self._on_chat)

@@ -1,4 +1,4 @@
-"""The charts of a batch-size trial: speed and memory against the batch, and the batch to use."""
+"""The view of a batch-size trial: speed and memory by batch size, and the suggested size."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from models.settings.run_spec import RunSpec
 from models.training.trials.findings import BatchFound, BatchPoint
 
 _ABOUT = (
-    "Batches of 1, 2, 4 … texts are each trained for a few steps on this run's own data, until memory ends or larger "
-    "ones are no faster. Nothing of it is kept."
+    "Batches of 1, 2, 4 … texts are each trained for a few steps on this run's own data, until memory runs out or "
+    "larger ones are no faster. Nothing is kept."
 )
 
 
@@ -49,12 +49,12 @@ class BatchFinderView(FinderView):
         self.memory.addItem(self._misses)
         self.memory.addItem(self._limit, ignoreBounds=True)
         for chart in (self.speed, self.memory):
-            chart.getPlotItem().setLogMode(x=True)  # of the items that are there
+            chart.getPlotItem().setLogMode(x=True)  # applies to the items added so far
         theme.theme_changed.connect(self._restyle)
         self._restyle()
         self.show_state()
 
-    def _tried(self, state: TrialState) -> RunSpec | None:
+    def _spec_tried(self, state: TrialState) -> RunSpec | None:
         return state.batch_of
 
     def _has_points(self, state: TrialState) -> bool:
@@ -91,7 +91,7 @@ class BatchFinderView(FinderView):
             self.memory.show_range(ends, (0.0, max(limit, top) / unit * 1.15))
         self._misses.setData(np.array(misses, float), np.full(len(misses), height / unit))
 
-    def _words(self, state: TrialState) -> str:
+    def _result_text(self, state: TrialState) -> str:
         found = state.batch
         if found is None:
             return ""
@@ -100,24 +100,23 @@ class BatchFinderView(FinderView):
         limit = (
             f"{found.largest:,} is the largest that fits."
             if found.largest is not None
-            else "Memory was no limit to the sizes that were tried."
+            else "All sizes that were tried fit."
         )
         fast = f"From {found.fastest:,} on, larger batches are hardly faster. " if found.fastest is not None else ""
-        if _is_so_already(state):
+        if _is_in_use(state):
             at_once = found.batch_size * found.grad_accum_steps
             return (
-                f"{fast}{limit} This run learns from {counted(at_once, 'text')} at once, for which its batch size is "
-                "right already; more at once would change what it learns."
+                f"{fast}{limit} This run learns from {counted(at_once, 'text')} per update, and its batch size suits that."
             )
-        return f"{fast}{limit} How many texts are learned from at once is a choice of its own: accumulation keeps that."
+        return f"{fast}{limit} Accumulation keeps the number of texts per update."
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:
         changes = _changes(state)
-        self.use.setVisible(bool(changes) and not running and not _is_so_already(state))
+        self.use.setVisible(bool(changes) and not running and not _is_in_use(state))
         if changes:
             size, accum = changes["batch_size"], changes["grad_accum_steps"]
             self.use.setText(f"Use {size:,} × {accum:,}" if accum > 1 else f"Use {size:,}")
-            self.use.setToolTip(f"Batches of {size:,} texts, {accum:,} of them added up for each update")
+            self.use.setToolTip(f"Batches of {size:,} texts, {accum:,} per update")
 
     def _on_use(self) -> None:
         changes = _changes(self._trials.state)
@@ -137,14 +136,14 @@ class BatchFinderView(FinderView):
         self._limit.label.setColor(theme.theme.muted)
 
 
-def _is_so_already(state: TrialState) -> bool:
-    """Whether the run that was tried has the settings to use."""
+def _is_in_use(state: TrialState) -> bool:
+    """Whether the run that was tried already has the suggested settings."""
     tried = state.batch_of
     return tried is not None and all(getattr(tried.train, name) == value for name, value in _changes(state).items())
 
 
 def _changes(state: TrialState) -> dict[str, int]:
-    """The settings to use: as many texts an update as was wanted, in batches that fit and are fast."""
+    """The suggested settings: as many texts per update as the run asks for, in batches that fit and are fast."""
     found = state.batch
     if found is None or found.batch_size is None:
         return {}

@@ -1,4 +1,4 @@
-"""A run's data before it is read: its first examples token by token, how much text there is, and how long it is."""
+"""A preview of a run's data: its first examples token by token, the size of the text, and its lengths."""
 
 from __future__ import annotations
 
@@ -18,65 +18,65 @@ from models.number_words import counted, percent, short_count
 from models.training.trials.findings import DataPreview, Lengths
 
 _STATS = {
-    "training tokens": "Tokens of the text that the model learns from",
-    "validation tokens": "Tokens of the text that is kept away from training, to measure on",
-    "texts": "Separate examples in the training text; – where it is one long text, read in windows",
-    "times read": "How often the run reads the training text: all its steps together",
-    "median length": "Half of the examples, or of the lines of the text, are shorter than so many tokens",
+    "training tokens": "Tokens in the training text",
+    "validation tokens": "Tokens in the text held out for validation",
+    "texts": "Separate examples in the training text; – for one long text, read in windows",
+    "times read": "How often the whole run reads the training text",
+    "median length": "Half of the examples (or lines) have fewer tokens than this",
 }
 
 
 _LONG = 100_000
-"""From here on, the numbers of an axis are shortened."""
+"""Axis numbers from here on are shortened."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveWords:
-    """What an objective asks of a model.
+class ObjectiveTexts:
+    """How an objective is described.
 
-    Title: its name. sentence: what happens to a text. reads, says: what stands above the two rows of tokens.
+    title: its name. sentence: what happens to a text. source, target: the titles of the two rows of tokens.
     """
 
     title: str
     sentence: str
-    reads: str
-    says: str
+    source: str
+    target: str
 
 
 OBJECTIVES = {
-    "next-token": ObjectiveWords(
+    "next-token": ObjectiveTexts(
         title="Next token",
-        sentence="The model reads from left to right, and at each place it predicts the token that comes next.",
-        reads="",
-        says="Reads and predicts",
+        sentence="The model reads from left to right, and at each position it predicts the next token.",
+        source="",
+        target="Reads and predicts",
     ),
-    "masked-tokens": ObjectiveWords(
+    "masked-tokens": ObjectiveTexts(
         title="Masked tokens",
-        sentence="15\N{NO-BREAK SPACE}% of the tokens are asked for: most of them are masked, some replaced by others, "
-        "some left. The model predicts what stood there, from both sides.",
-        reads="Reads",
-        says="Predicts, in its place",
+        sentence="15\N{NO-BREAK SPACE}% of the tokens are predicted: most of them are masked, some replaced by others, "
+        "some kept. The model restores the original from both sides.",
+        source="Reads",
+        target="Predicts in these positions",
     ),
-    "span-corruption": ObjectiveWords(
+    "span-corruption": ObjectiveTexts(
         title="Span corruption",
-        sentence="15\N{NO-BREAK SPACE}% of the text is cut out, in spans of about 3 tokens, and numbered gaps stand in "
-        "their place. The model writes what belongs into each gap.",
-        reads="Reads",
-        says="Writes",
+        sentence="15\N{NO-BREAK SPACE}% of the text is cut out, in spans of about 3 tokens, and replaced by "
+        "numbered gaps. The model writes the text of each gap.",
+        source="Reads",
+        target="Writes",
     ),
-    "denoising": ObjectiveWords(
+    "denoising": ObjectiveTexts(
         title="Denoising",
-        sentence="30\N{NO-BREAK SPACE}% of the text is hidden, each span behind one mask however long it is, and the "
-        "sentences change places. The model writes the whole text as it was.",
-        reads="Reads",
-        says="Writes",
+        sentence="30\N{NO-BREAK SPACE}% of the text is hidden, each span behind one mask of any length, and the "
+        "sentences are shuffled. The model writes the original text.",
+        source="Reads",
+        target="Writes",
     ),
-    "pronouns": ObjectiveWords(
+    "pronouns": ObjectiveTexts(
         title="What “it” is",
-        sentence="Of the nouns before “it”, the model points at the one that is meant: by the product of its state at "
-        "“it” with its state at each noun. Nothing else is asked for.",
-        reads="",
-        says="Reads and points at",
+        sentence="Of the nouns before “it”, the model points at the one that is meant: by the dot product of its state "
+        "at “it” with its state at each noun. Nothing else is predicted.",
+        source="",
+        target="Reads and points at",
     ),
 }
 """By DataPreview.objective."""
@@ -94,12 +94,12 @@ class DataPreviewPanel(QWidget):
         self.stats = StatStrip(_STATS, theme, widest="88.8M")
         self.legend = MarkLegend(theme)
         self.count = label("", "muted")
-        self.back = button("", theme, lambda: self.step(-1), icon="caret-left", role="quiet", tip="Example before")
+        self.back = button("", theme, lambda: self.step(-1), icon="caret-left", role="quiet", tip="Previous example")
         self.forward = button("", theme, lambda: self.step(1), icon="caret-right", role="quiet", tip="Next example")
-        self.reads_name, self.says_name = label("", "caption"), label("", "caption")
-        self.reads, self.says = MarkedTokens(theme), MarkedTokens(theme)
-        self.reads.setAccessibleName("What the model reads")
-        self.says.setAccessibleName("What the model predicts")
+        self.source_name, self.target_name = label("", "caption"), label("", "caption")
+        self.source, self.target = MarkedTokens(theme), MarkedTokens(theme)
+        self.source.setAccessibleName("What the model reads")
+        self.target.setAccessibleName("What the model predicts")
         self.lengths = BarPlot(theme)
         self.notes = label("", "caption", wrap=True)
         self.problem = label("", "error", wrap=True)
@@ -137,18 +137,18 @@ class DataPreviewPanel(QWidget):
         )
         self.count.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.count.setMinimumWidth(self.count.fontMetrics().horizontalAdvance("88 of 88"))
-        for name, tokens in ((self.reads_name, self.reads), (self.says_name, self.says)):
+        for name, tokens in ((self.source_name, self.source), (self.target_name, self.target)):
             lines.addWidget(name)
             lines.addWidget(tokens, 1)
         return card
 
     @property
     def preview(self) -> DataPreview | None:
-        """What is shown."""
+        """The preview that is shown."""
         return self._preview
 
     def show_preview(self, preview: DataPreview) -> None:
-        """Show another one, from its first example."""
+        """Show a preview, from its first example."""
         if preview is self._preview:
             return
         self._preview, self._at = preview, 0
@@ -166,7 +166,7 @@ class DataPreviewPanel(QWidget):
         self.lengths.set_picture(text_lengths_picture(preview.lengths))
         n_cut = preview.lengths.n_cut
         self.notes.setText(
-            f"{n_cut:,} of the examples are longer than the context: their ends are never read." if n_cut else ""
+            f"{n_cut:,} of the examples are longer than the context and are cut off." if n_cut else ""
         )
         self.notes.setVisible(bool(n_cut))
         self.problem.setText(" ".join(preview.problems))
@@ -174,7 +174,7 @@ class DataPreviewPanel(QWidget):
         self._show_example()
 
     def step(self, by: int) -> None:
-        """Show another example: `by` is 1 or -1."""
+        """Go to the next (1) or previous (-1) example."""
         if self._preview is not None:
             self._at = min(max(self._at + by, 0), len(self._preview.examples) - 1)
             self._show_example()
@@ -187,24 +187,24 @@ class DataPreviewPanel(QWidget):
         self.count.setText(f"{self._at + 1} of {len(preview.examples)}")
         self.back.setEnabled(self._at > 0)
         self.forward.setEnabled(self._at + 1 < len(preview.examples))
-        for widget in (self.reads_name, self.reads):
-            widget.setVisible(example.reads is not None)
+        for widget in (self.source_name, self.source):
+            widget.setVisible(example.source is not None)
         marks = ["predicted", ""]
-        if example.reads is not None:
-            self.reads.show_row(example.reads)
-            self.reads_name.setText(_named(words.reads, example.reads.n_left_out))
+        if example.source is not None:
+            self.source.show_row(example.source)
+            self.source_name.setText(_row_title(words.source, example.source.n_left_out))
             marks = ["predicted", "hidden", *(["changed"] if preview.objective == "masked-tokens" else []), ""]
-        self.says.show_row(example.says)
-        self.says_name.setText(_named(words.says, example.says.n_left_out))
+        self.target.show_row(example.target)
+        self.target_name.setText(_row_title(words.target, example.target.n_left_out))
         self.legend.show_marks(tuple(marks))
 
 
-def _named(words: str, n_left_out: int) -> str:
-    return f"{words} · {n_left_out:,} more tokens are not shown" if n_left_out else words
+def _row_title(words: str, n_left_out: int) -> str:
+    return f"{words} · {n_left_out:,} more tokens not shown" if n_left_out else words
 
 
 def text_lengths_picture(lengths: Lengths) -> BarPicture:
-    """How many texts have which length."""
+    """A histogram of text lengths."""
     values = np.array(lengths.counts, np.int64)
     n, width = len(values), lengths.width
     has_more = lengths.longest > n * width
@@ -218,7 +218,7 @@ def text_lengths_picture(lengths: Lengths) -> BarPicture:
         first, last = i * width + 1, (i + 1) * width
         size = f"{first} tokens" if width == 1 else f"{first} to {last} tokens"
         if has_more and i == n - 1:
-            size = f"{first} tokens and more"
+            size = f"{first} or more tokens"
         found = counted(int(values[i]), lengths.unit.removesuffix("s"))
         return f"{size}: {found}, {percent(values[i] / total, 1)}"
 

@@ -1,4 +1,4 @@
-"""What the finders' views share: what the trial does, the buttons that start and end it, and what it found."""
+"""Base of the finder views: an introduction, buttons to start and stop the trial, a chart and the result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.settings.run_spec import RunSpec
 
 
 class FinderView(QWidget):
-    """A card with a chart that a trial of one kind fills; before the first one it says what the trial does.
+    """A card with the chart and result of one kind of trial; before the first trial it explains what it does.
 
     Args:
         kind: of the trial, as in app.training.trials.trials.TITLES.
@@ -24,7 +24,7 @@ class FinderView(QWidget):
         start: what the button says.
 
     Signals:
-        wanted(): start the trial. cancelled(): end it.
+        wanted(): start the trial. cancelled(): stop it.
         chosen(changes): settings of TrainConfig to use, as {name: value}.
     """
 
@@ -39,10 +39,10 @@ class FinderView(QWidget):
         self._trials, self._training, self._theme = trials, training, theme
         self._kind, self._about = kind, about
         self.holds_for: Callable[[RunSpec], bool] = lambda spec: True
-        """Whether what was found of a spec still means something for what is chosen now."""
+        """Whether the result of a spec still applies to the current choices."""
         self.start = button(start, theme, self.wanted.emit, icon="play-fill", role="primary", tip=about)
-        self.again = button("Try again", theme, self.wanted.emit, icon="arrow-clockwise", tip="Try it once more")
-        self.stop = button("Stop", theme, self.cancelled.emit, icon="stop-fill", tip="End the trial after this step")
+        self.again = button("Try again", theme, self.wanted.emit, icon="arrow-clockwise", tip="Run the trial again")
+        self.stop = button("Stop", theme, self.cancelled.emit, icon="stop-fill", tip="Stop after the current step")
         self.use = button("", theme, self._on_use, icon="check", role="primary")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -72,16 +72,16 @@ class FinderView(QWidget):
         self._switch.addWidget(card)
 
     def show_state(self) -> None:
-        """Bring it up to date: the form calls it when anything has changed and this is seen."""
+        """Show the current state; called by the form on changes while this is visible."""
         state = self._trials.state
         mine = state.kind == self._kind
         running = state.running and mine
         begun = running or self._has_points(state) or (mine and bool(state.problem))
         self._switch.setCurrentIndex(int(begun))
         free = not self._training.active
-        for widget, tip in ((self.start, self._about), (self.again, "Try it once more")):
+        for widget, tip in ((self.start, self._about), (self.again, "Run the trial again")):
             widget.setEnabled(free)
-            widget.setToolTip(tip if free else "A training is going on: wait until it ends, or stop it")
+            widget.setToolTip(tip if free else "A run is training: stop it, or wait until it ends")
         self.again.setVisible(not running)
         self.stop.setVisible(running)
         self.progress.setVisible(running)
@@ -91,21 +91,21 @@ class FinderView(QWidget):
             self.progress.setValue(state.done)
             self.phase.setText(state.phase)
         self._draw(state)
-        words = self._words(state)
+        words = self._result_text(state)
         if mine and state.problem and not running:
             words = state.problem
         elif running:
             words = ""
         elif not words and self._has_points(state):
-            words = "The trial was ended early, so it says nothing yet."
-        tried = self._tried(state)
+            words = "The trial was stopped early: no result."
+        tried = self._spec_tried(state)
         if words and not running and tried is not None and not self.holds_for(tried):
-            words = f"Of another model or other data than are chosen now. {words}"
+            words = f"For another model or other data than chosen now. {words}"
         self.sentence.setText(words)
         self._show_use(state, running=running)
 
-    def _tried(self, state: TrialState) -> RunSpec | None:
-        """The run that was tried."""
+    def _spec_tried(self, state: TrialState) -> RunSpec | None:
+        """The spec of the last trial."""
         raise NotImplementedError
 
     def _has_points(self, state: TrialState) -> bool:
@@ -114,12 +114,12 @@ class FinderView(QWidget):
     def _draw(self, state: TrialState) -> None:
         raise NotImplementedError
 
-    def _words(self, state: TrialState) -> str:
-        """What was found, in a sentence; '' for nothing."""
+    def _result_text(self, state: TrialState) -> str:
+        """The result in a sentence; '' for none."""
         raise NotImplementedError
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:
-        """What the button “use” offers."""
+        """Update the “use” button."""
         raise NotImplementedError
 
     def _on_use(self) -> None:

@@ -1,4 +1,4 @@
-"""The chart of a learning-rate trial: the loss against the rate, and the rate to use."""
+"""The view of a learning-rate trial: loss by learning rate, and the suggested rate."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from app.training.trials.trials import Trials, TrialState
 from models.settings.run_spec import RunSpec
 
 _ABOUT = (
-    "A short training on this run's own data, in which the learning rate grows with every step. The loss falls where "
-    "rates are useful, and rises again where they are too large. Nothing of it is kept."
+    "A short training on this run's own data, in which the learning rate grows with every step. The loss falls at "
+    "useful rates, and rises again where they are too large. Nothing is kept."
 )
 
 
@@ -32,13 +32,13 @@ class LrFinderView(FinderView):
         self.chart = Chart(theme, x="Learning rate (of AdamW, logarithmic)", y="Loss (nats per token)")
         self.chart.setAccessibleName("Loss by learning rate")
         self._band = pg.LinearRegionItem(movable=False)
-        # Plain lines: a trial has few points, and what makes long curves fast knows no logarithmic x.
+        # Plain items: few points, and the fast curves do not support a logarithmic x axis.
         self._raw, self._smooth = pg.PlotDataItem(antialias=True), pg.PlotDataItem(antialias=True)
         self._line = pg.InfiniteLine(angle=90, movable=True, label="", labelOpts={"position": 0.92})
         self._line.setCursor(Qt.CursorShape.SizeHorCursor)
         for item in (self._raw, self._smooth, self._band, self._line):
             self.chart.addItem(item, ignoreBounds=True)
-        self.chart.getPlotItem().setLogMode(x=True)  # of the items that are there
+        self.chart.getPlotItem().setLogMode(x=True)  # applies to the items added so far
         self._band.setZValue(-10)
         self._line.sigPositionChanged.connect(self._on_dragged)
         self.chart.scene().sigMouseClicked.connect(self._on_clicked)
@@ -49,7 +49,7 @@ class LrFinderView(FinderView):
 
     @property
     def choice(self) -> float | None:
-        """The rate that is chosen, None while there is nothing to choose from."""
+        """The chosen rate; None before there is a result."""
         return self._choice
 
     def choose(self, rate: float) -> None:
@@ -61,7 +61,7 @@ class LrFinderView(FinderView):
             self._show_line()
             self._show_use(self._trials.state, running=False)
 
-    def _tried(self, state: TrialState) -> RunSpec | None:
+    def _spec_tried(self, state: TrialState) -> RunSpec | None:
         return state.lr_of
 
     def _has_points(self, state: TrialState) -> bool:
@@ -75,7 +75,7 @@ class LrFinderView(FinderView):
         self._raw.setData(rates, losses)
         self._smooth.setData(rates, smoothed)
         if len(rates) > 1:
-            low = float(min(smoothed.min(), losses.min()))  # while it falls fast, the smoothed loss stays behind
+            low = float(min(smoothed.min(), losses.min()))  # the smoothed loss lags behind while the loss falls fast
             high = float(max(smoothed[0], low * 1.2))
             margin = 0.08 * (high - low)
             self.chart.show_range((math.log10(rates[0]), 0.0), (max(0.0, low - margin), high + margin))
@@ -88,17 +88,17 @@ class LrFinderView(FinderView):
             self._band.setRegion((math.log10(found.low), math.log10(found.high)))
         self._show_line()
 
-    def _words(self, state: TrialState) -> str:
+    def _result_text(self, state: TrialState) -> str:
         found = state.lr
         if found is None:
             return ""
         if found.suggestion is None:
-            return "The loss hardly fell at any rate, so nothing can be suggested: look at the data and the design."
-        end = " Beyond the last rate shown the loss exploded." if found.exploded else ""
+            return "The loss hardly fell at any rate, so there is no suggestion: check the data and the design."
+        end = " Beyond the last rate shown, the loss exploded." if found.exploded else ""
         return (
             f"The smoothed loss falls most steeply at {found.suggestion:g}, and well in the shaded range from "
-            f"{found.low:.1g} to {found.high:.1g}. One short trial tells no more than that: rates within a factor of "
-            f"two or three do much the same.{end}"
+            f"{found.low:.1g} to {found.high:.1g}. This is a rough estimate: rates within a factor of two or "
+            f"three do much the same.{end}"
         )
 
     def _show_use(self, state: TrialState, *, running: bool) -> None:
@@ -134,9 +134,9 @@ class LrFinderView(FinderView):
 
     def _on_clicked(self, event: object) -> None:
         view = self.chart.getPlotItem().getViewBox()
-        place = event.scenePos()  # type: ignore[attr-defined]
-        if self._trials.state.lr is not None and view.sceneBoundingRect().contains(place):
-            self.choose(10 ** view.mapSceneToView(place).x())
+        point = event.scenePos()  # type: ignore[attr-defined]
+        if self._trials.state.lr is not None and view.sceneBoundingRect().contains(point):
+            self.choose(10 ** view.mapSceneToView(point).x())
 
     @Slot()
     def _restyle(self) -> None:

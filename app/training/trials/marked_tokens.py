@@ -1,4 +1,4 @@
-"""A row of a batch as pills: what is predicted, what is hidden, what was replaced."""
+"""A row of a batch as token pills, with predicted, hidden and replaced tokens marked."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from models.training.trials.findings import TokenRow
 MARKS = {
     "predicted": ("Predicted", "accent", "accent_soft"),
     "hidden": ("Hidden", "warning", "warning_soft"),
-    "changed": ("Replaced by another", "danger", "danger_soft"),
+    "changed": ("Replaced", "danger", "danger_soft"),
     "": ("Context", "border_strong", "sunken"),
 }
-"""What a token may be -> its words, and the colours of its line and its ground."""
+"""Mark -> its label, and the colours of its line and background."""
 
 
 class MarkedTokens(TokenView):
@@ -35,7 +35,7 @@ class MarkedTokens(TokenView):
         self.verticalScrollBar().setValue(0)
 
     def mark_of(self, index: int) -> str:
-        """What the token at `index` is: one of MARKS."""
+        """The mark of the token at `index`, a key of MARKS."""
         for name in ("predicted", "hidden", "changed"):
             if index in getattr(self._row, name):
                 return name
@@ -46,7 +46,7 @@ class MarkedTokens(TokenView):
 
 
 def paint_mark(painter: QPainter, theme: ThemeProvider, mark: str, shape: QRectF) -> None:
-    """The ground of a token of that mark."""
+    """Paint the background of a token with this mark."""
     _, line, ground = MARKS[mark]
     colors = theme.theme
     pen = QPen(colors.color(line, 0.9), 1, Qt.PenStyle.DashLine) if mark == "hidden" else QPen(Qt.PenStyle.NoPen)
@@ -60,7 +60,7 @@ def paint_mark(painter: QPainter, theme: ThemeProvider, mark: str, shape: QRectF
 
 
 class MarkLegend(QWidget):
-    """What the marks mean, in one line."""
+    """A legend of the marks, in one line."""
 
     def __init__(self, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -1,4 +1,4 @@
-"""Tries a run out before it starts: its data, its cost, a learning rate, a batch size. One trial at a time."""
+"""Trials of a run before it starts: data preview, cost forecast, learning rate, batch size. One at a time."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from models.settings.run_spec import RunSpec
 from models.training.trials.findings import BatchFound, BatchPoint, DataPreview, LrFound, LrPoint, RunCost
 
 TITLES = {
-    "preview": "Looking at the data",
+    "preview": "Previewing the data",
     "forecast": "Measuring a run",
     "lr": "Finding a learning rate",
     "batch": "Finding a batch size",
 }
-"""The kinds of trials, in words."""
+"""The kinds of trials and their titles."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialState:
-    """What the trial is, read from what it said, and what earlier ones found.
+    """The state of the running trial, folded from its events, with the results of earlier ones.
 
-    kind, spec: of the trial that is going on, or of the last one. phase: what it is doing. problem: why it ended
-    without a result, '' where it did not. What ends in `_of` is the spec that a result belongs to.
+    kind, spec: of the running trial, or of the last one. phase: what it is doing. problem: why it ended without a
+    result, else ''. Fields ending in `_of` are the specs that the results belong to.
     """
 
     kind: str = ""
@@ -65,19 +65,19 @@ class TrialState:
             return None
         return StatusLine(words=f"{TITLES[self.kind]}: {self.phase}", done=self.done, total=self.total)
 
-    def begun(self, kind: str, spec: RunSpec | None) -> TrialState:
-        """The state when a trial begins: what is to be found anew is forgotten."""
-        begun = dataclasses.replace(
+    def started(self, kind: str, spec: RunSpec | None) -> TrialState:
+        """The state when a trial starts: an earlier result of its kind is dropped."""
+        started = dataclasses.replace(
             self, kind=kind, spec=spec, running=True, phase="Waiting for the worker", problem="", done=0, total=0
         )
         if kind == "lr":
-            return dataclasses.replace(begun, lr_points=(), lr=None, lr_of=spec)
+            return dataclasses.replace(started, lr_points=(), lr=None, lr_of=spec)
         if kind == "batch":
-            return dataclasses.replace(begun, batch_points=(), batch=None, batch_of=spec)
-        return begun
+            return dataclasses.replace(started, batch_points=(), batch=None, batch_of=spec)
+        return started
 
     def after(self, event: Event) -> TrialState:
-        """The state when `event` has come."""
+        """The state after `event`."""
         match event:
             case Phase():
                 return dataclasses.replace(self, phase=event.name, done=0, total=0)
@@ -102,14 +102,14 @@ class TrialState:
 
 
 class TrialRunner(QObject):
-    """Runs one trial at a time. state: the one that is going on, and what the last ones found.
+    """Runs one trial at a time. `state`: the running trial and the latest results.
 
     Args:
-        priority: of its jobs: interactive ones are served between two steps of a training.
+        priority: of its jobs; interactive ones run between two steps of a training.
 
     Signals:
-        changed(): `state` is new.
-        failed(failure): it raised what nobody expected. What a user can mend is said in `state.problem`.
+        changed(): `state` has changed.
+        failed(failure): an unexpected error. Errors that the user can fix are in `state.problem`.
     """
 
     changed = Signal()
@@ -118,22 +118,22 @@ class TrialRunner(QObject):
     def __init__(self, worker: Worker, library: Library, parent: QObject, priority: str = BACKGROUND) -> None:
         super().__init__(parent)
         self._job = LatestJob(worker, self)
-        self._job.events_came.connect(self._on_events)
+        self._job.events_received.connect(self._on_events)
         self._job.ended.connect(self._on_ended)
         self._job.failed.connect(self.failed)
         self._library, self._priority = library, priority
         self.state = TrialState()
 
     def start(self, kind: str, spec: RunSpec, device: str, *, below: int | None = None) -> None:
-        """Try `spec` out, in place of whatever trial is going on. kind: one of TITLES; `below`: see find_batch."""
+        """Start a trial of `spec`, cancelling a running one. kind: one of TITLES; `below`: see find_batch."""
 
         def make() -> Iterator[Event]:
-            return _sentences(_trial(self._library, kind, spec, device, below))
+            return _errors_as_notices(_trial(self._library, kind, spec, device, below))
 
         self._start(kind, spec, make)
 
     def start_run(self, folder: Path, spec: RunSpec) -> None:
-        """Look at the data of a run that there is."""
+        """Preview the data of an existing run."""
 
         def events() -> Iterator[Event]:
             from models.runs.run_folder import RunFolder
@@ -143,17 +143,17 @@ class TrialRunner(QObject):
             ready = prepared_run(self._library, RunFolder.open(folder))
             yield (yield from preview_data(ready.corpus, ready.tokenizer, ready.spec.model, ready.spec.train))
 
-        self._start("preview", spec, lambda: _sentences(events()))
+        self._start("preview", spec, lambda: _errors_as_notices(events()))
 
     def cancel(self) -> None:
-        """End it after the step that it is at; what it found so far stands."""
+        """Stop after the current step, keeping the results so far."""
         if self._job.busy and not self._job.ending:
             self._job.cancel()
             self._set(dataclasses.replace(self.state, phase="Stopping after this step"))
 
     def _start(self, kind: str, spec: RunSpec, make: Callable[[], Iterator[Event]]) -> None:
         self._job.submit(Job(TITLES[kind], make, self._priority))
-        self._set(self.state.begun(kind, spec))
+        self._set(self.state.started(kind, spec))
 
     def _set(self, state: TrialState) -> None:
         self.state = state
@@ -174,7 +174,7 @@ class TrialRunner(QObject):
 
 
 class Trials(QObject):
-    """Tries runs out before they start: never beside a training, for which it makes way.
+    """Trials of runs before they start. Never beside a training: one that starts cancels the trial.
 
     Signals:
         changed(): `state` is new.
@@ -197,11 +197,11 @@ class Trials(QObject):
         self.runner = TrialRunner(worker, library, self)
         self.runner.changed.connect(self._on_changed)
         self.runner.failed.connect(notices.fail)
-        training.began.connect(self._make_way)
+        training.began.connect(self._yield_to_training)
 
     @property
     def state(self) -> TrialState:
-        """The trial that is going on, and what the last ones found."""
+        """The running trial and the latest results."""
         return self.runner.state
 
     @property
@@ -210,36 +210,36 @@ class Trials(QObject):
         return self.state.status
 
     def start(self, kind: str, spec: RunSpec, *, below: int | None = None) -> bool:
-        """Try a run out (a kind of TITLES) in place of any other trial; whether it began. `below`: see find_batch."""
+        """Start a trial (a kind of TITLES), cancelling any other; whether it started. `below`: see find_batch."""
         if self._training.active:
             name = self._training.state.name if self._training.state is not None else ""
             return self._notices.refuse(
-                f"“{name}” is being trained: a trial beside it would hold it up and share its memory. Stop the "
-                "training first, or wait until it ends."
+                f"“{name}” is training: a trial would slow it down and share its memory. Stop it, or wait until "
+                "it ends."
             )
         self.runner.start(kind, spec, self._device.name, below=below)
         return True
 
     @Slot()
     def cancel(self) -> None:
-        """End it after the step that it is at."""
+        """Stop after the current step."""
         self.runner.cancel()
 
     @Slot()
     def _on_changed(self) -> None:
         self.changed.emit()
         if not self.state.running:
-            self._device.changed.emit()  # its memory is free again
+            self._device.changed.emit()  # its memory was freed
             self._tokenizers.list_changed.emit()  # it may have trained the tokenizer that the run wants
 
     @Slot()
-    def _make_way(self) -> None:
+    def _yield_to_training(self) -> None:
         if self.state.running:
-            self.cancel()  # the training is queued behind it
+            self.cancel()  # the training waits for it
 
 
 def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int | None) -> Iterator[Event]:
-    """Worker's thread: the events of a trial, what it found as the last one."""
+    """On the worker's thread: the events of a trial; the last one is its result."""
     if kind == "lr":
         from models.training.trials.lr_finder import find_lr
 
@@ -254,8 +254,8 @@ def _trial(library: Library, kind: str, spec: RunSpec, device: str, below: int |
         yield from forecast(library, spec, device, measured=kind == "forecast")
 
 
-def _sentences(events: Iterator[Event]) -> Generator[Event, None, None]:
-    """The same; what a user can mend is said, and no failure of the program."""
+def _errors_as_notices(events: Iterator[Event]) -> Generator[Event, None, None]:
+    """The same events; a ValueError becomes a Notice, not a failure of the program."""
     try:
         yield from events
     except ValueError as error:

@@ -1,1 +1,1 @@
-"""Tokenizers from elsewhere, read so that their ids are those of their own libraries, or refused. No torch."""
+"""Reads tokenizers in other formats with exactly the ids of their own libraries, or refuses them. No torch."""

@@ -10,26 +10,26 @@ from models.files.atomic import DamagedError
 from models.tokenizers.foreign.patterns import PATTERNS
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePiece, SentencePieceModel
-from models.tokenizers.making.parts import GPT2_WORDS, byte_level
+from models.tokenizers.making.parts import GPT2_PATTERN, byte_level
 
 _LLAMA3 = ("llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral")
 _SPLITS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (GPT2_WORDS,)),
-    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", GPT2_WORDS)),
-    **dict.fromkeys(_LLAMA3, (PATTERNS["llama3"].words,)),
-    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (PATTERNS["qwen"].words,)),
+    **dict.fromkeys(("gpt-2", "gpt2", "phi-2", "olmo", "mpt", "jina-v2-de", "trillion"), (GPT2_PATTERN,)),
+    **dict.fromkeys(("smollm", "starcoder", "refact", "command-r", "codeshell", "exaone"), (r"\p{N}", GPT2_PATTERN)),
+    **dict.fromkeys(_LLAMA3, (PATTERNS["llama3"].regex,)),
+    **dict.fromkeys(("qwen2", "deepseek-r1-qwen", "megrez"), (PATTERNS["qwen"].regex,)),
 }
-"""How a text is cut before merging, by tokenizer.ggml.pre: each expression in turn cuts further. As in llama.cpp."""
+"""Pre-tokenizer patterns by tokenizer.ggml.pre, applied one after the other, as in llama.cpp."""
 
 _SENTENCEPIECE = {"llama": "bpe", "t5": "unigram"}
-"""Values of tokenizer.ggml.model, and which algorithm of SentencePiece they are."""
+"""tokenizer.ggml.model -> algorithm of SentencePiece."""
 
 
 def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
-    """The tokenizer that the metadata `about` describes, None where it describes none.
+    """The tokenizer that the metadata `about` describes, or None.
 
     Raises:
-        ValueError: for a kind that is not known; DamagedError where tokens, kinds and merges do not go together.
+        ValueError: for an unsupported kind; DamagedError if tokens, types and merges are inconsistent.
     """
     kind = about.get("tokenizer.ggml.model")
     if kind in (None, "no_vocab"):
@@ -40,28 +40,27 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
         return tokenizer
     if kind != "gpt2":
         raise ValueError(
-            f"{where}: its tokenizer is of the kind {kind!r}, which cannot be read: it can be 'gpt2' (byte-level BPE), "
-            "'llama' or 't5' (SentencePiece). Load the model's Hugging Face folder with its tokenizer.json."
+            f"{where}: tokenizers of kind {kind!r} are not supported, only 'gpt2' (byte-level BPE), 'llama' and 't5' "
+            "(SentencePiece). Load the model's Hugging Face folder with its tokenizer.json instead."
         )
     split = about.get("tokenizer.ggml.pre", "")
     if split not in _SPLITS:
         raise ValueError(
-            f"{where}: it cuts texts before merging as {split!r} (tokenizer.ggml.pre), which is not known: "
-            f"it can be {', '.join(_SPLITS)}."
+            f"{where}: the pre-tokenizer {split!r} (tokenizer.ggml.pre) is not supported, only {', '.join(_SPLITS)}."
         )
     tokens, merges, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "merges", "token_type"))
     vocab = {token: id for id, token in enumerate(tokens)}
     if not tokens or len(vocab) != len(tokens) or (kinds and len(kinds) != len(tokens)):
-        raise DamagedError(f"{where} is damaged: its tokens are missing, there twice, or not each of a kind.")
+        raise DamagedError(f"{where} is damaged: its tokens are missing or duplicate, or some have no type.")
     rules = [(left, right) for left, _, right in (merge.partition(" ") for merge in merges)]
     try:
         tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules, ignore_merges=split in _LLAMA3))
-    except Exception as error:  # what the Rust library raises is of no narrower class
+    except Exception as error:  # the Rust library raises plain Exception
         raise DamagedError(f"{where} is damaged: its merges do not fit its tokens ({error}).") from error
     cuts = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _SPLITS[split]]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*cuts, byte_level()])
     tokenizer.decoder = decoders.ByteLevel()
-    # They are in the vocabulary already, and keep its ids.
+    # They are in the vocabulary already and keep their ids.
     specials = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.CONTROL]
     tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in specials])
     defined = [token for token, kind in zip(tokens, kinds, strict=False) if kind == PieceKind.USER_DEFINED]
@@ -71,12 +70,10 @@ def make_tokenizer(about: dict[str, Any], where: str) -> Tokenizer | None:
 
 
 def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> SentencePieceModel:
-    """What the metadata keeps of the SentencePiece model that it was made of, the rest as llama.cpp has it."""
+    """The SentencePiece model as far as the metadata describes it; defaults as in llama.cpp."""
     tokens, scores, kinds = (about.get(f"tokenizer.ggml.{key}", []) for key in ("tokens", "scores", "token_type"))
     if not tokens or len({*tokens}) != len(tokens) or not len(tokens) == len(scores) == len(kinds):
-        raise DamagedError(
-            f"{where} is damaged: its tokens are missing, there twice, or not each of a score and a kind."
-        )
+        raise DamagedError(f"{where} is damaged: its tokens are missing or duplicate, or some have no score or type.")
     try:
         pieces = [
             SentencePiece(token, score, PieceKind(kind))
@@ -84,7 +81,7 @@ def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> S
         ]
         charsmap = bytes(byte % 256 for byte in about.get("tokenizer.ggml.precompiled_charsmap", []))
     except (TypeError, ValueError) as error:
-        raise DamagedError(f"{where} is damaged: its tokens are of a kind that does not exist.") from error
+        raise DamagedError(f"{where} is damaged: a token has an unknown type.") from error
     return SentencePieceModel(
         where=where,
         algorithm=algorithm,
@@ -97,7 +94,7 @@ def _sentencepiece_model(about: dict[str, Any], algorithm: str, where: str) -> S
 
 
 def _add_start(tokenizer: Tokenizer, about: dict[str, Any], tokens: list[str]) -> None:
-    """Where the file says so, whole texts begin with the start token."""
+    """Prepend the start token to whole texts if the file says so."""
     start = about.get("tokenizer.ggml.bos_token_id")
     if about.get("tokenizer.ggml.add_bos_token") and type(start) is int and 0 <= start < len(tokens):
         tokenizer.post_processor = processors.TemplateProcessing(

@@ -1,4 +1,4 @@
-"""The merges behind a vocabulary that only ranks its tokens, as tiktoken's and SentencePiece's do."""
+"""Derives BPE merges from a vocabulary that only ranks its tokens, as those of tiktoken and SentencePiece."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TypeVar
 
 T = TypeVar("T", str, bytes)
 
-LONGEST_TOKEN = 4096
-"""Characters of a token that is still believed in: published ones have at most some hundred."""
+MAX_TOKEN_LENGTH = 4096
+"""Longer tokens are taken for a damaged file; published ones have at most a few hundred characters."""
 
 
 def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
-    """The pairs that join into the tokens, lowest rank first; ids come out as with the ranks themselves.
+    """The merges (left, right), lowest rank first, that give the same ids as merging by rank.
 
-    Whatever stands around a token, its inside is merged as if it stood alone: so the last pair of the token merged
-    alone is the only pair that ever makes it. A token that alone does not come out whole is made by no merge.
+    A token is merged the same way in any context, so the last pair when it is merged on its own is the only pair that
+    can make it. A token that does not come out whole on its own has no merge.
     """
     pairs = []
     for token, _ in sorted(ranks.items(), key=lambda item: item[1]):
@@ -29,7 +29,7 @@ def derive_merges(ranks: Mapping[T, float]) -> list[tuple[T, T]]:
 
 
 def _last_parts(token: T, ranks: Mapping[T, float]) -> list[T]:
-    """The token's parts before the last merge, or those that nothing merges any more."""
+    """The parts of the token before its last merge, or those that no merge joins."""
     parts = [token[i : i + 1] for i in range(len(token))]
     joined = [ranks.get(left + right, math.inf) for left, right in itertools.pairwise(parts)]
     while len(joined) > 1 and (lowest := min(joined)) < math.inf:

@@ -1,4 +1,4 @@
-"""How published byte-level tokenizers cut a text into words before they merge, by name."""
+"""Pre-tokenizer patterns of published byte-level tokenizers, by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tokenizers import Regex, normalizers, pre_tokenizers
 
-from models.tokenizers.making.parts import DIGIT_WORDS, GPT2_WORDS, GPT4_WORDS, byte_level
+from models.tokenizers.making.parts import DIGIT_PATTERN, GPT2_PATTERN, GPT4_PATTERN, byte_level
 
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _BEFORE, _ENDING = r"[^\r\n\p{L}\p{N}]?", r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -16,49 +16,49 @@ _O200K = (
 )
 
 
-CHOSEN = "which was chosen at the import"
-"""Why a text is cut as it is, where whoever imports the tokenizer has named the pattern."""
+CHOSEN = "as chosen during the import"
+"""The reason given for a pattern that the user chose."""
 
 
 class PatternUnknownError(ValueError):
-    """Nothing says how a tokenizer cuts texts into words: whoever imports it has to choose a pattern."""
+    """The files do not say how a tokenizer splits text into words, so the user has to choose a pattern."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """A split into words: the expression, and whether composed characters (NFC) are made first.
+    """A split into words.
 
-    `used_by`: the models that are known to cut so, in words.
+    regex: matches one word. used_by: models that use it, for display. nfc: whether NFC normalisation comes first.
     """
 
-    words: str
+    regex: str
     used_by: str
     nfc: bool = False
 
     @property
     def pre_tokenizer(self) -> pre_tokenizers.PreTokenizer:
-        """The steps that cut, and turn words into stand-ins of their bytes."""
-        return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(self.words), "isolated"), byte_level()])
+        """Splits into words, then maps their bytes to the byte-level alphabet."""
+        return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(self.regex), "isolated"), byte_level()])
 
     @property
     def normalizer(self) -> normalizers.Normalizer | None:
-        """What happens before; None for nothing."""
+        """The normaliser, or None."""
         return normalizers.NFC() if self.nfc else None
 
 
 PATTERNS = {
-    "gpt2": Pattern(words=GPT2_WORDS, used_by="GPT-2, GPT-3, RoBERTa"),
-    "cl100k": Pattern(words=GPT4_WORDS, used_by="GPT-3.5, GPT-4"),
-    "o200k": Pattern(words=_O200K, used_by="GPT-4o and later"),
-    "llama3": Pattern(words=GPT4_WORDS, used_by="Llama 3"),
-    "qwen": Pattern(words=GPT4_WORDS.replace(r"\p{N}{1,3}", r"\p{N}"), used_by="Qwen", nfc=True),
-    "digits": Pattern(words=DIGIT_WORDS, used_by="as GPT-2, every digit alone"),
+    "gpt2": Pattern(regex=GPT2_PATTERN, used_by="GPT-2, GPT-3, RoBERTa"),
+    "cl100k": Pattern(regex=GPT4_PATTERN, used_by="GPT-3.5, GPT-4"),
+    "o200k": Pattern(regex=_O200K, used_by="GPT-4o and later"),
+    "llama3": Pattern(regex=GPT4_PATTERN, used_by="Llama 3"),
+    "qwen": Pattern(regex=GPT4_PATTERN.replace(r"\p{N}{1,3}", r"\p{N}"), used_by="Qwen", nfc=True),
+    "digits": Pattern(regex=DIGIT_PATTERN, used_by="as GPT-2, with single digits"),
 }
-"""As published, each; the last is that of tokenizers trained here."""
+"""As published; the last one is the default of tokenizers trained here."""
 
 
 def find_pattern(name: str) -> Pattern:
-    """The pattern of that name; ValueError where there is none."""
+    """The pattern of that name; ValueError if there is none."""
     if name not in PATTERNS:
         raise ValueError(f"There is no word pattern {name!r}: choose one of {', '.join(PATTERNS)}.")
     return PATTERNS[name]

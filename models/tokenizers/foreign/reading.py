@@ -1,4 +1,4 @@
-"""Reading tokenizers that were not made here. Their form is told by what is in a file, more than by its name."""
+"""Reads tokenizers in other formats, detected by the content of a file more than by its name."""
 
 from __future__ import annotations
 
@@ -22,25 +22,29 @@ from models.tokenizers.foreign.vocab_files import (
 )
 
 FORMS = "tokenizer.json, vocab.json with merges.txt, vocab.txt, a SentencePiece .model, tiktoken ranks, a .gguf"
-"""What can be read, in words."""
+"""The supported formats, for messages."""
 
 _SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "sentencepiece.model")
-_LARGEST = 512 << 20  # bytes; the largest vocabulary known, Gemma's of 262,144 tokens, is 33 MB of tokenizer.json
-_HEAD = 4096
-_HIGHEST_ID = 1 << 24
+_MAX_FILE_BYTES = 512 << 20  # bytes; the largest known tokenizer.json, Gemma's with 262,144 tokens, has 33 MB
+_HEAD_BYTES = 4096
+_MAX_ID = 1 << 24
 _PLAIN_IDS = ("Llama", "CodeLlama", "Gemma")
-"""Classes of transformers that take the ids of their SentencePiece file as they are."""
+"""Classes of transformers whose ids are those of the SentencePiece file."""
 
-_MARKS = ("bos_token", "eos_token")
+_NAMED_TOKENS = ("bos_token", "eos_token")
 _PROBE = "Aé 東京 \t\n👩‍👩‍👧 e\u0301\u0327 1"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalTokenizer:
-    """A tokenizer from elsewhere. `form`: what it was read from, in words; `assumptions`: sentences.
+    """An imported tokenizer.
 
-    `files`: what it was read from; `template`: the chat template that came with it, "" for none; `marks`: which tokens
-    begin and end a text, as "bos_token" and "eos_token", as far as that is said.
+    Attributes:
+        form: the format that it was read from, for display.
+        files: the files that it was read from.
+        assumptions: what the files leave open, one sentence each.
+        template: the chat template that came with it, "" for none.
+        named_tokens: the tokens that begin and end a text, under "bos_token" and "eos_token", as far as known.
     """
 
     tokenizer: Tokenizer
@@ -48,32 +52,32 @@ class ExternalTokenizer:
     files: tuple[Path, ...]
     assumptions: tuple[str, ...] = ()
     template: str = ""
-    marks: Mapping[str, str] = field(default_factory=dict)
+    named_tokens: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_foreign(path: Path, pattern: str = "") -> ExternalTokenizer:
-    """The tokenizer in a file or a Hugging Face folder, with the ids that its own library gives.
+    """The tokenizer in a file or a Hugging Face folder, with exactly the ids of its own library.
 
     Args:
-        pattern: how words are cut before merging, a name of PATTERNS, where the file does not say; "" for what is told.
+        pattern: the name of a pre-tokenizer pattern (PATTERNS), for files that do not have one.
 
     Raises:
-        ValueError: where there is none, it is damaged, or it cannot be read exactly; it names the file. Of these,
-            PatternUnknownError: where a pattern has to be given.
+        ValueError: if there is none, it is damaged, or it cannot be read exactly; the message names the file. Its
+            subclass PatternUnknownError: if a pattern has to be given.
     """
     file = find_tokenizer_file(path) if path.is_dir() else path
     if file is None:
-        raise ValueError(f"{path} has no tokenizer in it: give a folder or file with {FORMS}.")
+        raise ValueError(f"{path} contains no tokenizer: give a folder or file with {FORMS}.")
     try:
         found = _read(file, pattern)
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror or error}.") from error
-    _try_out(found.tokenizer, file)
+    _check_encodes(found.tokenizer, file)
     return found
 
 
 def find_tokenizer_file(folder: Path) -> Path | None:
-    """The file of a folder that says most of its tokenizer; None where there is none."""
+    """The file of a folder that best describes its tokenizer; None if there is none."""
     for name in ("tokenizer.json", "vocab.json", "vocab.txt", *_SENTENCEPIECE):
         if (folder / name).is_file() and (name != "vocab.json" or (folder / "merges.txt").is_file()):
             return folder / name
@@ -88,7 +92,7 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
     head = _head_of(file)
     if head.startswith(b"GGUF"):
         return _read_gguf(file)
-    if file.stat().st_size > _LARGEST:
+    if file.stat().st_size > _MAX_FILE_BYTES:
         raise ValueError(f"{file} is too large to be a tokenizer ({size_words(file.stat().st_size)}): choose {FORMS}.")
     folder = file.parent
     is_ranks = looks_like_ranks(head)
@@ -102,7 +106,7 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
             files=(file,),
             assumptions=tuple(told),
             template=_template(folder),
-            marks=_marks(folder),
+            named_tokens=_named_tokens(folder),
         )
     if is_ranks:
         tokenizer, told = read_ranks(file, pattern)
@@ -119,26 +123,26 @@ def _read(file: Path, pattern: str) -> ExternalTokenizer:
             files=(file,),
             assumptions=tuple(told),
             template=_template(folder),
-            marks=_marks(folder),
+            named_tokens=_named_tokens(folder),
         )
-    raise ValueError(f"{file} is no tokenizer of a kind that can be read: choose {FORMS}.")
+    raise ValueError(f"{file} is not a supported tokenizer format: choose {FORMS}.")
 
 
 def _head_of(file: Path) -> bytes:
-    """How it begins.
+    """The first bytes of a file.
 
     Raises:
-        ValueError: where it is missing, empty, or cannot be read.
+        ValueError: if it is missing, empty, or cannot be read.
     """
     try:
         with file.open("rb") as stream:
-            head = stream.read(_HEAD)
+            head = stream.read(_HEAD_BYTES)
     except FileNotFoundError:
         raise ValueError(f"{file} is missing: it may have been moved or deleted.") from None
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror or error}.") from error
     if not head:
-        raise DamagedError(f"{file} is empty: get it again from where it came from.")
+        raise DamagedError(f"{file} is empty: download it again.")
     return head
 
 
@@ -147,10 +151,10 @@ def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
     value = read_json(file)
     folder = file.parent
     if isinstance(value.get("model"), dict) or file.name == "tokenizer.json":
-        tokenizer = _whole(file)
+        tokenizer = _load_tokenizer_json(file)
         told = []
         if tokenizer.truncation or tokenizer.padding:
-            told.append("Its truncation and padding, which are for one use of it, were left off.")
+            told.append("Its truncation and padding settings were removed.")
             tokenizer.no_truncation()
             tokenizer.no_padding()
         form, files = "tokenizer.json", [file]
@@ -159,44 +163,44 @@ def _read_json(file: Path, pattern: str) -> ExternalTokenizer:
         tokenizer, told = byte_level_bpe(file, merges, pattern)
         form, files = "vocab.json and merges.txt", [file, merges]
     else:
-        raise ValueError(f"{file} is JSON, but no tokenizer: choose {FORMS}.")
+        raise ValueError(f"{file} is JSON, but not a tokenizer: choose {FORMS}.")
     return ExternalTokenizer(
         tokenizer=tokenizer,
         form=form,
         files=tuple(files),
         assumptions=tuple(told),
         template=_template(folder),
-        marks=_marks(folder),
+        named_tokens=_named_tokens(folder),
     )
 
 
-def _whole(file: Path) -> Tokenizer:
+def _load_tokenizer_json(file: Path) -> Tokenizer:
     try:
         return Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except UnicodeError as error:
         raise DamagedError(f"{file} is damaged: it is not UTF-8.") from error
     except OSError:
         raise
-    except Exception as error:  # what the Rust library raises is of no narrower class
-        raise DamagedError(f"{file} is no tokenizer file, or a damaged one ({error}): get it again.") from error
+    except Exception as error:  # the Rust library raises plain Exception
+        raise DamagedError(f"{file} is damaged or not a tokenizer ({error}): download it again.") from error
 
 
 def _read_gguf(file: Path) -> ExternalTokenizer:
-    from models.files.gguf_file import read_description
+    from models.files.gguf_file import read_gguf_header
     from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 
-    about, _ = read_description(file)
+    about, _ = read_gguf_header(file)
     tokenizer = make_tokenizer(about, str(file))
     if tokenizer is None:
-        raise ValueError(f"{file} has no tokenizer in it: choose another file.")
+        raise ValueError(f"{file} contains no tokenizer: choose another file.")
     template = about.get("tokenizer.chat_template")
-    ids = {name: about.get(f"tokenizer.ggml.{name}_id") for name in _MARKS}
+    ids = {name: about.get(f"tokenizer.ggml.{name}_id") for name in _NAMED_TOKENS}
     return ExternalTokenizer(
         tokenizer=tokenizer,
         form="a GGUF file",
         files=(file,),
         template=template if isinstance(template, str) else "",
-        marks={
+        named_tokens={
             name: token
             for name, id in ids.items()
             if isinstance(id, int) and (token := tokenizer.id_to_token(id)) is not None
@@ -205,25 +209,25 @@ def _read_gguf(file: Path) -> ExternalTokenizer:
 
 
 def _beside(file: Path, name: str) -> Path:
-    """The other file of a pair."""
+    """The other file of vocab.json and merges.txt."""
     for other in (file.with_name(name), file.with_name(file.name.replace("vocab", "merges")).with_suffix(".txt")):
         if other.is_file() and other != file:
             return other
-    raise ValueError(f"{file} is half of a tokenizer: put {name} beside it.")
+    raise ValueError(f"{file} is only half of a tokenizer: {name} is missing beside it.")
 
 
 def _check_class(file: Path) -> None:
-    """Some models number the pieces of their SentencePiece file anew, which only their own code knows."""
+    """Refuse models whose own code renumbers the pieces of the SentencePiece file."""
     kind = class_name(read_settings(file.parent))
     if kind and kind not in _PLAIN_IDS:
         raise ValueError(
-            f"{file} is of a {kind}Tokenizer, which may number its SentencePiece tokens otherwise: load its "
-            "tokenizer.json, or move the file out of its folder to read it as it is."
+            f"{file} belongs to a {kind}Tokenizer, which may renumber its SentencePiece tokens: load its "
+            "tokenizer.json, or move the file to another folder to read it as it is."
         )
 
 
 def _template(folder: Path) -> str:
-    """The chat template of a Hugging Face folder, of several the one called default; "" where there is none."""
+    """The chat template of a Hugging Face folder, the default one of several; "" if there is none."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         return file.read_text(encoding="utf-8", errors="replace")
@@ -234,10 +238,10 @@ def _template(folder: Path) -> str:
     return template if isinstance(template, str) else ""
 
 
-def _marks(folder: Path) -> dict[str, str]:
-    """The tokens that begin and end a text, as a Hugging Face folder names them."""
+def _named_tokens(folder: Path) -> dict[str, str]:
+    """The bos and eos tokens that a Hugging Face folder names."""
     found, settings = {}, read_settings(folder)
-    for name in _MARKS:
+    for name in _NAMED_TOKENS:
         token = settings.get(name)
         token = token.get("content") if isinstance(token, dict) else token
         if isinstance(token, str):
@@ -245,18 +249,18 @@ def _marks(folder: Path) -> dict[str, str]:
     return found
 
 
-def _try_out(tokenizer: Tokenizer, file: Path) -> None:
-    """Encode once: a file can parse and still break the library.
+def _check_encodes(tokenizer: Tokenizer, file: Path) -> None:
+    """Encode once: a file can parse and still crash the library.
 
     Raises:
-        DamagedError: where it does, or its ids are absurd: tables here have a row for each of them.
+        DamagedError: if it does, or its ids are too large (some tables here have a row per id).
     """
     highest = max(tokenizer.get_vocab().values(), default=0)
-    if highest > _HIGHEST_ID:
+    if highest > _MAX_ID:
         raise DamagedError(f"{file} is damaged: it has a token with the id {highest:,}.")
     try:
         tokenizer.encode(_PROBE, add_special_tokens=False)
-    except BaseException as error:  # what the Rust library raises is of no narrower class
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # a bug met in Rust
+    except BaseException as error:  # the Rust library raises plain Exception
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # a panic in Rust
             raise
-        raise DamagedError(f"{file} is damaged: nothing can be encoded with it ({error}).") from error
+        raise DamagedError(f"{file} is damaged: encoding fails ({error}).") from error

@@ -1,7 +1,7 @@
-"""SentencePiece models as Hugging Face tokenizers with the same ids, or refused.
+"""Converts SentencePiece models into Hugging Face tokenizers with the same ids, or refuses them.
 
-The two find the same tokens where the merges of BPE follow from its scores, and where the lattice of Unigram knows
-every character of its pieces. What differs between the libraries besides is told by `assumptions`.
+Both libraries find the same tokens if BPE merges follow from the scores, and if every character of the pieces of a
+Unigram model is a piece itself. Other differences are listed as assumptions.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from models.files.atomic import DamagedError
 from models.tokenizers.foreign.charsmap import read_charsmap
 from models.tokenizers.foreign.merges import derive_merges
-from models.tokenizers.foreign.replacing import replacing_steps
+from models.tokenizers.foreign.replacing import replacement_steps
 from models.tokenizers.foreign.sentencepiece_file import PieceKind, SentencePieceModel
 from models.tokenizers.token_bytes import BYTE_TOKENS
 
 _NORMAL, _DEFINED = PieceKind.NORMAL, PieceKind.USER_DEFINED
-_ALL = 1 << 30  # spaces at the beginning
-_UNKNOWN_PENALTY = 10.0  # of a character in no piece, below the lowest score, in both libraries
+_ALL = 1 << 30  # leading spaces to strip
+_UNKNOWN_PENALTY = 10.0  # an unknown character scores this much below the lowest score, in both libraries
 _HIDDEN = (PieceKind.CONTROL, PieceKind.UNKNOWN, PieceKind.BYTE, PieceKind.UNUSED)
-"""Pieces that no text becomes by its characters."""
+"""Pieces that do not match text by their characters."""
 
 
 def sentencepiece_tokenizer(model: SentencePieceModel) -> tuple[Tokenizer, list[str]]:
-    """The model as a tokenizer, and in sentences what was assumed.
+    """The model as a tokenizer, and the assumptions made, one sentence each.
 
     Raises:
-        ValueError: where it cannot be the same; DamagedError where its parts do not go together.
+        ValueError: if exact conversion is impossible; DamagedError if the model is inconsistent.
     """
     _check(model)
     core = _unigram(model) if model.algorithm == "unigram" else _bpe(model)
@@ -48,35 +48,35 @@ def sentencepiece_tokenizer(model: SentencePieceModel) -> tuple[Tokenizer, list[
 def _check(model: SentencePieceModel) -> None:
     where = model.where
     if model.algorithm == "word":
-        raise ValueError(f"{where} is a SentencePiece model of words, which cannot be read: bpe, unigram and char can.")
-    if model.whitespace_is_suffix:
         raise ValueError(
-            f"{where} puts the mark of a space behind words, which cannot be read: it must be before them."
+            f"{where} is a SentencePiece model of type word, which is not supported: only bpe, unigram and char are."
         )
+    if model.whitespace_is_suffix:
+        raise ValueError(f"{where} treats white space as a suffix of words, which is not supported.")
     if not model.of_kind(PieceKind.UNKNOWN):
-        raise DamagedError(f"{where} is damaged: it has no piece for what is unknown.")
+        raise DamagedError(f"{where} is damaged: it has no unknown piece.")
     if model.byte_fallback and not BYTE_TOKENS.keys() <= set(model.of_kind(PieceKind.BYTE)):
-        raise DamagedError(f"{where} is damaged: it spells with bytes, but has no piece for some of them.")
+        raise DamagedError(f"{where} is damaged: it uses byte fallback, but some byte pieces are missing.")
     odd = next((text for text in model.of_kind(_DEFINED) if " " in text), None)
     if odd is not None:
-        raise ValueError(f"{where} cannot be read: its symbol {odd!r} has a space in it.")
+        raise ValueError(f"{where} cannot be read: its symbol {odd!r} contains a space.")
 
 
 # -- Characters --------------------------------------------------------------------------------------------------------
 
 
 def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
-    """What happens to a text before: replacements, then spaces (src/normalizer.cc)."""
+    """The normalisation: replacements, then spaces (src/normalizer.cc)."""
     try:
         rules = read_charsmap(model.charsmap)
     except (ValueError, IndexError) as error:
         raise DamagedError(f"{model.where} is damaged: its table of replacements does not parse.") from error
     symbols = model.of_kind(_DEFINED)
-    replacing = replacing_steps(rules, symbols)
+    replacing = replacement_steps(rules, symbols)
     if replacing is None or any(key[0] == " " or "  " in text for key, text in rules.items()):
         raise ValueError(
-            f"{model.where} cannot be read: its normaliser ({model.normalizer or 'its own rules'}) replaces characters "
-            f"in a way that cannot be had exactly{' with its symbols' if symbols else ''}."
+            f"{model.where} cannot be read: its normaliser ({model.normalizer or 'its own rules'}) cannot be "
+            f"converted exactly{' together with its symbols' if symbols else ''}."
         )
     mark = model.mark
     before = [normalizers.Prepend(" ")] if model.add_dummy_prefix else []
@@ -94,7 +94,7 @@ def _normalizers(model: SentencePieceModel) -> list[normalizers.Normalizer]:
 
 
 def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """Where a text can be cut into words and symbols without another result."""
+    """Pre-tokenizers that split a text into words and symbols without changing the result."""
     cuts: list[pre_tokenizers.PreTokenizer] = []
     symbols = model.of_kind(_DEFINED)
     if symbols and model.algorithm != "unigram":
@@ -102,19 +102,19 @@ def _cuts(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
         cuts += _cut_in_bytes(model)
     pieces = model.of_kind(_NORMAL, _DEFINED)
     if model.byte_fallback and model.algorithm == "unigram":
-        # What no piece holds stands alone anyway; cut off, it keeps “<0x41>” from being taken for the byte.
+        # Characters in no piece are tokens of their own anyway; splitting at them keeps “<0x41>” from becoming the byte.
         alone = set("".join(BYTE_TOKENS)).difference("".join(pieces))
         if alone:
             cuts.append(pre_tokenizers.Split(Regex(_any_of(sorted(alone))), "isolated"))
     mark = model.mark
-    goes_on = re.compile(f"[^{mark}]{mark}")
-    if (model.byte_fallback or mark in pieces) and not any(map(goes_on.search, pieces)):
+    mid_piece_mark = re.compile(f"[^{mark}]{mark}")
+    if (model.byte_fallback or mark in pieces) and not any(map(mid_piece_mark.search, pieces)):
         cuts.append(pre_tokenizers.Split(Regex(f"{mark}*[^{mark}]+|{mark}+"), "isolated"))
     return cuts
 
 
 def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer]:
-    """A cut within “<0x41>” where no merge goes across, so that it is no word which could be looked up; or none."""
+    """A split within “<0x41>” that no merge crosses, so that it cannot be looked up as a word; none if there is none."""
     pieces = model.of_kind(_NORMAL) if model.byte_fallback else []
     for across, border, side in (
         ("<0", "<(?=0x[0-9A-F]{2}>)", "merged_with_previous"),
@@ -126,7 +126,7 @@ def _cut_in_bytes(model: SentencePieceModel) -> list[pre_tokenizers.PreTokenizer
 
 
 def _any_of(texts: list[str]) -> str:
-    """A pattern for the longest of these texts that is there."""
+    """A pattern that matches the longest of these texts."""
     return "|".join(_literal(text) for text in sorted(texts, key=len, reverse=True))
 
 
@@ -152,7 +152,7 @@ def _decoder(model: SentencePieceModel) -> decoders.Decoder:
 
 
 def _bpe(model: SentencePieceModel) -> models.BPE:
-    """The best score is merged first: so scores are ranks, and each piece is made by one merge."""
+    """The highest score is merged first, so scores are ranks, and each piece is made by one merge."""
     vocab = {piece.text: id for id, piece in enumerate(model.pieces)}
     symbols = model.of_kind(_DEFINED)
     frozen = re.compile("|".join(map(re.escape, symbols))) if symbols else None
@@ -164,14 +164,14 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
     made = [left + right for left, right in merges]
     missing = next((c for pair in merges for c in pair if c not in vocab), None)
     if missing is not None:
-        raise ValueError(f"{model.where} cannot be read: pieces of it are made of {missing!r}, which is none.")
+        raise ValueError(f"{model.where} cannot be read: some pieces are made of {missing!r}, which is not a piece.")
     unused = set(made).intersection(model.of_kind(PieceKind.UNUSED))
     if unused:
-        raise ValueError(f"{model.where} cannot be read: its unused piece {min(unused)!r} is merged, then taken apart.")
+        raise ValueError(f"{model.where} cannot be read: its unused piece {min(unused)!r} takes part in merges.")
     if len({ranks[text] for text in made}) < len(made):
-        raise ValueError(f"{model.where} cannot be read: pieces of it have equal scores, so their order is open.")
+        raise ValueError(f"{model.where} cannot be read: some pieces have equal scores, so their order is undefined.")
     lost = {text for text in ranks.keys() & set(model.of_kind(_NORMAL)) if len(text) > 1}.difference(made)
-    if symbols and lost:  # words are looked up then, and would be found without a merge
+    if symbols and lost:  # words are looked up then, so the piece would be found without a merge
         raise ValueError(f"{model.where} cannot be read: no merge makes its piece {min(lost)!r}.")
     return models.BPE(
         vocab=vocab,
@@ -179,29 +179,29 @@ def _bpe(model: SentencePieceModel) -> models.BPE:
         unk_token=model.of_kind(PieceKind.UNKNOWN)[0],
         fuse_unk=True,
         byte_fallback=model.byte_fallback,
-        ignore_merges=bool(symbols),  # the cuts make each symbol a word of its own, which is looked up
+        ignore_merges=bool(symbols),  # the split makes each symbol a word, which is looked up
     )
 
 
 def _unigram(model: SentencePieceModel) -> models.Unigram:
-    """The best path through the lattice of all pieces; those that texts never become are out of the question."""
+    """The best path through the lattice of all pieces; those that text never matches get scores that never win."""
     scores = [piece.score for piece in model.pieces if piece.kind == _NORMAL]
     if not scores:
         raise DamagedError(f"{model.where} is damaged: it has nothing but special pieces.")
     lowest, highest = min(scores), max(scores)
     characters = {piece.text for piece in model.pieces if len(piece.text) == 1 and piece.kind not in _HIDDEN}
-    # An unknown character within a piece would make it a matter of the penalty, which is not the same here.
-    # Symbols outdo that penalty, if only no score is near it.
+    # With an unknown character within a piece, the result would depend on the penalty, which differs between the
+    # libraries. Symbols always beat that penalty unless a score is close to it.
     matters = (_NORMAL,) if highest > 1 - _UNKNOWN_PENALTY else (_NORMAL, _DEFINED)
     lost = set("".join(model.of_kind(*matters))) - characters
     if lost:
-        raise ValueError(f"{model.where} cannot be read: pieces of it hold {min(lost)!r}, which is no piece.")
+        raise ValueError(f"{model.where} cannot be read: some pieces contain {min(lost)!r}, which is not a piece.")
     vocab = []
     for piece in model.pieces:
         score = piece.score
         if piece.kind == _DEFINED:  # as src/unigram_model.cc has it
             score = len(piece.text.encode()) * highest - 0.1
-        elif piece.kind in _HIDDEN:  # worse than its characters one by one
+        elif piece.kind in _HIDDEN:  # worse than the sum of its characters
             score = len(piece.text) * lowest - 1.0
         vocab.append((piece.text, score))
     unknown = next(id for id, piece in enumerate(model.pieces) if piece.kind == PieceKind.UNKNOWN)
@@ -209,15 +209,13 @@ def _unigram(model: SentencePieceModel) -> models.Unigram:
 
 
 def _assumptions(model: SentencePieceModel, controls: list[str]) -> list[str]:
-    some = ", ".join(controls[:4]) + (" …" if len(controls) > 4 else "")
-    told = [
-        f"Its control symbols ({some}) stand for themselves where a text spells them, as in transformers; "
-        "SentencePiece itself takes them for their characters."
+    some = ", ".join(controls[:4]) + (", …" if len(controls) > 4 else "")
+    assumptions = [
+        f"Its control symbols ({some}) are parsed in text, as in transformers; "
+        "SentencePiece itself encodes them as characters."
     ]
     if model.algorithm == "unigram":
-        told.append(
-            "Where two ways to cut a word are equally likely, SentencePiece's rounding decides, not this one's."
-        )
+        assumptions.append("Ties between equally likely segmentations may be broken differently than in SentencePiece.")
     if model.byte_fallback and model.of_kind(_DEFINED) and model.algorithm != "unigram" and not _cut_in_bytes(model):
-        told.append("“<0x41>” written out between two of its own symbols is taken for that byte.")
-    return told
+        assumptions.append("“<0x41>” spelled out between two of its symbols becomes that byte.")
+    return assumptions

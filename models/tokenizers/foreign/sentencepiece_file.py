@@ -1,4 +1,4 @@
-"""What a SentencePiece model holds (github.com/google/sentencepiece, src/sentencepiece_model.proto)."""
+"""Parses SentencePiece model files (github.com/google/sentencepiece, src/sentencepiece_model.proto)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from models.files.atomic import DamagedError
-from models.tokenizers.foreign.merges import LONGEST_TOKEN
+from models.tokenizers.foreign.merges import MAX_TOKEN_LENGTH
 from models.tokenizers.token_bytes import SPACE_MARK
 
 T = TypeVar("T", int, bytes)
 
 ALGORITHMS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 
-_SMALLEST_MODEL = 16  # bytes
+_MIN_MODEL_BYTES = 16  # bytes
 
 
 class PieceKind(IntEnum):
-    """What a piece is for, by the numbers of the file."""
+    """The type of a piece, with the values of the file format."""
 
     NORMAL = 1
     UNKNOWN = 2
@@ -34,7 +34,7 @@ class PieceKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SentencePiece:
-    """One piece of the vocabulary; its place in it is its id."""
+    """One piece of the vocabulary; its index is its id."""
 
     text: str
     score: float
@@ -43,7 +43,7 @@ class SentencePiece:
 
 @dataclass(frozen=True, kw_only=True)
 class SentencePieceModel:
-    """A model as its file says. `algorithm`: of ALGORITHMS; `charsmap`: see models.tokenizers.foreign.charsmap."""
+    """The content of a model file. `algorithm`: one of ALGORITHMS; `charsmap`: see `foreign.charsmap`."""
 
     where: str
     algorithm: str
@@ -58,35 +58,35 @@ class SentencePieceModel:
 
     @property
     def mark(self) -> str:
-        """What a space is within pieces."""
+        """The space within pieces."""
         return SPACE_MARK if self.escape_whitespaces else " "
 
     def of_kind(self, *kinds: PieceKind) -> list[str]:
-        """The texts of the pieces of these kinds, by id."""
+        """The texts of the pieces of these kinds, in order of their ids."""
         return [piece.text for piece in self.pieces if piece.kind in kinds]
 
 
 def looks_like_sentencepiece(head: bytes) -> bool:
-    """Whether a file begins as SentencePiece models do: with a piece, whose first field is its text."""
-    return len(head) >= _SMALLEST_MODEL and head[0] == 0x0A and head[2:3] == b"\x0a" and head[3] <= head[1]
+    """Whether a file begins like a SentencePiece model: with a piece, whose first field is its text."""
+    return len(head) >= _MIN_MODEL_BYTES and head[0] == 0x0A and head[2:3] == b"\x0a" and head[3] <= head[1]
 
 
 def read_sentencepiece_file(path: Path) -> SentencePieceModel:
     """The model in `path`.
 
     Raises:
-        DamagedError: where it is cut off, or no such model.
+        DamagedError: if it is truncated, or not a SentencePiece model.
     """
     try:
         return parse_sentencepiece(path.read_bytes(), str(path))
     except (ValueError, struct.error) as error:
         if isinstance(error, DamagedError):
             raise
-        raise DamagedError(f"{path} is damaged or cut off: it is no complete SentencePiece model.") from error
+        raise DamagedError(f"{path} is damaged or cut off: it is not a complete SentencePiece model.") from error
 
 
 def parse_sentencepiece(data: bytes, where: str) -> SentencePieceModel:
-    """The model in the bytes of a file that is called `where`; ValueError or struct.error where they are none."""
+    """Parse the bytes of a model file; `where` names it in errors. Raises ValueError or struct.error if invalid."""
     pieces: list[SentencePiece] = []
     trainer: dict[int, int | bytes] = {}
     normalizer: dict[int, int | bytes] = {}
@@ -102,7 +102,7 @@ def parse_sentencepiece(data: bytes, where: str) -> SentencePieceModel:
         raise ValueError("no pieces, no known algorithm, or no normaliser, which comes last")
     texts = {piece.text for piece in pieces}
     if len(texts) != len(pieces):
-        raise DamagedError(f"{where} is damaged: a piece is there twice.")
+        raise DamagedError(f"{where} is damaged: it has a duplicate piece.")
     return SentencePieceModel(
         where=where,
         algorithm=algorithm,
@@ -121,57 +121,57 @@ def _piece(data: bytes) -> SentencePiece:
     fields = dict(_fields(data))
     (score,) = struct.unpack("<f", _as(bytes, fields.get(2, b"\0\0\0\0")))
     text = _as(bytes, fields[1]).decode() if 1 in fields else ""
-    if not 0 < len(text) <= LONGEST_TOKEN or not math.isfinite(score):
+    if not 0 < len(text) <= MAX_TOKEN_LENGTH or not math.isfinite(score):
         raise ValueError("a piece without a text or a score")
     return SentencePiece(text, score, PieceKind(_as(int, fields.get(3, 1))))
 
 
 def _as(kind: type[T], value: int | bytes) -> T:
-    """The value, known to be of that kind."""
+    """The value, checked to be of that type."""
     if not isinstance(value, kind):
         raise ValueError("a field of another kind")
     return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a protobuf message, in order: number, and a whole number (varint) or bytes (anything else).
+    """The fields of a protobuf message, in order: (number, int for varints or bytes for the rest).
 
-    Read without its schema (protobuf.dev/programming-guides/encoding).
+    Parsed without the schema (protobuf.dev/programming-guides/encoding).
 
     Raises:
-        ValueError: where the message is cut off or of no known form.
+        ValueError: if the message is truncated or invalid.
     """
-    place = 0
-    while place < len(data):
-        key, place = _varint(data, place)
+    offset = 0
+    while offset < len(data):
+        key, offset = _varint(data, offset)
         number, kind = key >> 3, key & 7
         if number == 0:
             raise ValueError("a field without a number")
         if kind == 0:
-            value, place = _varint(data, place)
+            value, offset = _varint(data, offset)
             yield number, value
             continue
         if kind == 2:
-            length, place = _varint(data, place)
+            length, offset = _varint(data, offset)
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:
             raise ValueError(f"a field of kind {kind}")
-        if place + length > len(data):
+        if offset + length > len(data):
             raise ValueError("a field longer than the message")
-        yield number, data[place : place + length]
-        place += length
+        yield number, data[offset : offset + length]
+        offset += length
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A whole number, and the place behind it."""
+def _varint(data: bytes, offset: int) -> tuple[int, int]:
+    """(value, offset after it)."""
     value = 0
     for shift in range(0, 70, 7):
-        if place >= len(data):
+        if offset >= len(data):
             raise ValueError("a number that is cut off")
-        byte = data[place]
-        place += 1
+        byte = data[offset]
+        offset += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, place
+            return value, offset
     raise ValueError("a number that does not end")

@@ -1,4 +1,4 @@
-"""OpenAI's tiktoken files: a line for each token, its bytes in base64 and its rank, which is its id."""
+"""Reads OpenAI's tiktoken files: one line per token, with its bytes in base64 and its rank, which is its id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
 from models.files.atomic import DamagedError
-from models.tokenizers.foreign.merges import LONGEST_TOKEN, derive_merges
+from models.tokenizers.foreign.merges import MAX_TOKEN_LENGTH, derive_merges
 from models.tokenizers.foreign.patterns import CHOSEN, PATTERNS, PatternUnknownError, find_pattern
 from models.tokenizers.token_bytes import TokenBytes
 
@@ -25,20 +25,20 @@ _LLAMA3 = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Published:
-    """A published encoding: its name, its pattern, and the special tokens that its file does not hold."""
+    """A published encoding: its name, its pattern, and the special tokens, which its file does not contain."""
 
     name: str
     pattern: str
     specials: dict[str, int]
 
 
-def _in_a_row(first: int, *tokens: str) -> dict[str, int]:
+def _consecutive(first: int, *tokens: str) -> dict[str, int]:
     return {token: first + i for i, token in enumerate(tokens)}
 
 
 def _llama3_specials() -> dict[str, int]:
     reserved = (f"<|reserved_special_token_{i}|>" for i in range(251))
-    return _in_a_row(128_000, *(_LLAMA3.get(i) or next(reserved) for i in range(256)))
+    return _consecutive(128_000, *(_LLAMA3.get(i) or next(reserved) for i in range(256)))
 
 
 _PUBLISHED = {
@@ -47,7 +47,7 @@ _PUBLISHED = {
     100_256: _Published(
         name="cl100k_base",
         pattern="cl100k",
-        specials=_in_a_row(100_257, "<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
+        specials=_consecutive(100_257, "<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
         | {"<|endofprompt|>": 100_276},
     ),
     199_998: _Published(
@@ -57,18 +57,18 @@ _PUBLISHED = {
     151_643: _Published(
         name="Qwen",
         pattern="qwen",
-        specials=_in_a_row(
+        specials=_consecutive(
             151_643, "<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{i}|>" for i in range(205))
         ),
     ),
 }
-"""By the number of ranks in the file, which no two of them share."""
+"""By the number of ranks in the file, which is unique."""
 
 _IN_NAMES = {"r50k": "gpt2", "p50k": "gpt2", **{name: name for name in PATTERNS}}
 
 
 def looks_like_ranks(head: bytes) -> bool:
-    """Whether a file begins as ranks do: base64, a space and a number."""
+    """Whether a file begins like tiktoken ranks: base64, a space and a number."""
     token, _, rank = head.split(b"\n", 1)[0].strip().partition(b" ")
     try:
         return rank.isdigit() and bool(base64.b64decode(token, validate=True))
@@ -77,28 +77,28 @@ def looks_like_ranks(head: bytes) -> bool:
 
 
 def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
-    """The tokenizer of a ranks file, and what had to be assumed of it, in sentences.
+    """The tokenizer of a ranks file, and the assumptions made, one sentence each.
 
     Args:
-        pattern: a name of PATTERNS, which the file itself does not hold; "" goes by its size and its name.
+        pattern: a name of PATTERNS, which the file does not contain; "" to infer it from its size and name.
 
     Raises:
-        PatternUnknownError: where nothing says how texts are cut into words; DamagedError where it is damaged.
+        PatternUnknownError: if the pattern is unknown; DamagedError if the file is damaged.
     """
     ranks = _parse(path)
     published = _PUBLISHED.get(len(ranks))
     name, why = (pattern, CHOSEN) if pattern else _known(path, len(ranks))
     if not name:
         raise PatternUnknownError(
-            f"{path} does not say how a text is cut into words before merging, and neither its name nor its size "
-            f"({len(ranks):,} ranks) is known: name the pattern, one of {', '.join(PATTERNS)}."
+            f"{path} does not say how text is split into words, and neither its name nor its size "
+            f"({len(ranks):,} ranks) is known: choose a pattern, one of {', '.join(PATTERNS)}."
         )
     chosen = find_pattern(name)
-    assumed = [f"Texts are cut into words as by {name}, {why}."]
+    assumed = [f"Text is split into words with the pattern {name}, {why}."]
     specials: dict[str, int] = {}
     if published is not None and published.pattern == name:
         specials = published.specials
-        assumed.append(f"The file holds no special tokens; those of {published.name} were added.")
+        assumed.append(f"The file has no special tokens; those of {published.name} were added.")
     characters = {byte: character for character, byte in TokenBytes.alphabet().items()}
 
     def spelled(token: bytes) -> str:
@@ -106,7 +106,7 @@ def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
 
     vocab = {spelled(token): rank for token, rank in ranks.items()} | specials
     merges = [(spelled(left), spelled(right)) for left, right in derive_merges(ranks)]
-    # A word that is a token is one, whether or not merges lead to it.
+    # A word that is a token is looked up, whether or not merges lead to it.
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=True))
     if chosen.normalizer is not None:
         tokenizer.normalizer = chosen.normalizer
@@ -117,10 +117,10 @@ def read_ranks(path: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
 
 
 def _known(path: Path, n_ranks: int) -> tuple[str, str]:
-    """The name of a pattern, and why it is that one; "" and "" where nothing says it."""
+    """The name of the pattern and the reason for it; ("", "") if unknown."""
     published = _PUBLISHED.get(n_ranks)
     if published is not None:
-        return published.pattern, f"as its {n_ranks:,} ranks are those of {published.name}"
+        return published.pattern, f"as its {n_ranks:,} ranks match {published.name}"
     name = next((value for key, value in _IN_NAMES.items() if key in path.name.lower()), "")
     return name, "as the file's name says" if name else ""
 
@@ -136,10 +136,8 @@ def _parse(path: Path) -> dict[bytes, int]:
             key, id = base64.b64decode(token, validate=True), int(rank)
         except (binascii.Error, ValueError) as error:
             raise DamagedError(f"{path} is damaged: line {number:,} is not a token in base64 and its rank.") from error
-        if key in ranks or id in taken or not 0 <= id < 2**32 or not 0 < len(key) <= LONGEST_TOKEN:
-            raise DamagedError(
-                f"{path} is damaged: line {number:,} has a token or a rank that cannot be, or is there twice."
-            )
+        if key in ranks or id in taken or not 0 <= id < 2**32 or not 0 < len(key) <= MAX_TOKEN_LENGTH:
+            raise DamagedError(f"{path} is damaged: line {number:,} has an invalid or duplicate token or rank.")
         ranks[key] = id
         taken.add(id)
     missing = next((byte for byte in range(256) if bytes([byte]) not in ranks), None)

@@ -1,7 +1,7 @@
-"""Tokenizers in the files that came before tokenizer.json: vocab.json + merges.txt (GPT-2), vocab.txt (BERT).
+"""Reads the formats that preceded tokenizer.json: vocab.json + merges.txt (GPT-2) and vocab.txt (BERT).
 
-They hold tokens, and not how a text is cut and cleaned before: that is as in the published code of their kind, which
-tokenizer_config.json beside them names. What it leaves open is assumed, and said.
+They contain the tokens, but not normalisation and pre-tokenization: these follow the published code of the class that
+tokenizer_config.json names. What it leaves open is assumed, and reported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PATTERNS_OF = {
     ),
     **dict.fromkeys(("Qwen2",), "qwen"),
 }
-"""How tokenizers of a class of transformers cut texts; “Tokenizer” and “TokenizerFast” are left out of the names."""
+"""Pattern by class of transformers, without the suffix “Tokenizer” or “TokenizerFast”."""
 
 _WORD_PIECE_CLASSES = (
     "Bert",
@@ -38,22 +38,22 @@ _WORD_PIECE_CLASSES = (
 
 
 def byte_level_bpe(vocab_file: Path, merges_file: Path, pattern: str = "") -> tuple[Tokenizer, list[str]]:
-    """GPT-2's and BART's kind: bytes as characters, merged as merges.txt says; and what was assumed, in sentences.
+    """Byte-level BPE as in GPT-2 and BART, and the assumptions made, one sentence each.
 
     Args:
-        pattern: a name of PATTERNS; "" goes by tokenizer_config.json, else takes GPT-2's.
+        pattern: a name of PATTERNS; "" follows tokenizer_config.json, or GPT-2 without one.
 
     Raises:
-        ValueError: where it is of another kind; DamagedError where the files are damaged or do not fit.
+        ValueError: if it is of another kind; DamagedError if the files are damaged or do not match.
     """
     vocab = read_json(vocab_file)
     if not vocab or not all(type(id) is int and 0 <= id < 2**32 for id in vocab.values()):
-        raise DamagedError(f"{vocab_file} is damaged: not every token has a whole number.")
+        raise DamagedError(f"{vocab_file} is damaged: an id is not a whole number.")
     if len(set(vocab.values())) < len(vocab):
         raise DamagedError(f"{vocab_file} is damaged: two tokens have the same id.")
     lines = [line for line in _lines(merges_file) if line and not line.startswith("#version")]
     if not all(line.count(" ") == 1 for line in lines):
-        raise DamagedError(f"{merges_file} is damaged: a line is no pair of tokens.")
+        raise DamagedError(f"{merges_file} is damaged: a line is not a pair of tokens.")
     rules = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
     folder = vocab_file.parent
     settings = read_settings(folder)
@@ -61,8 +61,8 @@ def byte_level_bpe(vocab_file: Path, merges_file: Path, pattern: str = "") -> tu
     _check_bytes(vocab_file, vocab, rules)
     try:
         tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=rules))
-    except Exception as error:  # what the Rust library raises is of no narrower class
-        raise DamagedError(f"{merges_file} does not fit {vocab_file.name}: {error}.") from error
+    except Exception as error:  # the Rust library raises plain Exception
+        raise DamagedError(f"{merges_file} does not match {vocab_file.name}: {error}.") from error
     if name == "gpt2":
         prefix = bool(settings.get("add_prefix_space", False))
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
@@ -80,24 +80,26 @@ def byte_level_bpe(vocab_file: Path, merges_file: Path, pattern: str = "") -> tu
 
 
 def word_piece(file: Path) -> tuple[Tokenizer, list[str]]:
-    """BERT's kind: words cut into the longest known pieces; and what was assumed, in sentences.
+    """WordPiece as in BERT, and the assumptions made, one sentence each.
 
     Raises:
-        ValueError: where it is of another kind; DamagedError where the file is damaged.
+        ValueError: if it is of another kind; DamagedError if the file is damaged.
     """
     tokens = _lines(file)
     vocab = {token: id for id, token in enumerate(tokens)}
     if len(vocab) != len(tokens) or "[UNK]" not in vocab:
-        raise DamagedError(f"{file} is damaged: a token is there twice, or [UNK] is missing.")
+        raise DamagedError(f"{file} is damaged: it has a duplicate token, or [UNK] is missing.")
     settings = read_settings(file.parent)
     kind = class_name(settings)
     if kind and kind not in _WORD_PIECE_CLASSES:
-        raise ValueError(f"{file} is of a {kind}Tokenizer, whose ways are not known: load its tokenizer.json.")
+        raise ValueError(f"{file} belongs to a {kind}Tokenizer, which is not supported: load its tokenizer.json.")
     lower, strip = settings.get("do_lower_case"), settings.get("strip_accents")
     assumed = []
     if not isinstance(lower, bool):
         lower = True
-        assumed.append("Capitals are made small and accents dropped; no tokenizer_config.json says so (do_lower_case).")
+        assumed.append(
+            "Text is lowercased and accents are dropped, as no tokenizer_config.json says otherwise (do_lower_case)."
+        )
     tokenizer = Tokenizer(models.WordPiece(vocab=vocab, unk_token="[UNK]", max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.BertNormalizer(
         lowercase=lower,
@@ -113,29 +115,29 @@ def word_piece(file: Path) -> tuple[Tokenizer, list[str]]:
 
 
 def _choose_pattern(file: Path, settings: dict[str, Any], pattern: str) -> tuple[str, list[str]]:
-    """The name of a pattern, and a sentence where no file says that it is this one."""
+    """The name of the pattern, and a sentence if it is an assumption."""
     if pattern:
         find_pattern(pattern)
-        return pattern, [f"Texts are cut into words as by {pattern}, {CHOSEN}."]
+        return pattern, [f"Text is split into words with the pattern {pattern}, {CHOSEN}."]
     kind = class_name(settings)
     if not kind:
-        return "gpt2", ["Texts are cut into words before merging as GPT-2 does; no file beside says how."]
+        return "gpt2", ["Text is split into words as in GPT-2, as no other file says otherwise."]
     if kind not in _PATTERNS_OF:
         raise PatternUnknownError(
-            f"{file} is of a {kind}Tokenizer, whose split into words is not known: load its tokenizer.json, or name "
-            f"the pattern, one of {', '.join(PATTERNS)}."
+            f"{file} belongs to a {kind}Tokenizer, whose pattern for words is not known: load its tokenizer.json, or "
+            f"choose a pattern, one of {', '.join(PATTERNS)}."
         )
     return _PATTERNS_OF[kind], []
 
 
 def _check_bytes(file: Path, vocab: dict[str, Any], rules: list[tuple[str, str]]) -> None:
-    """Other kinds of BPE have files that look the same."""
+    """Refuse other kinds of BPE, whose files look the same."""
     alphabet = TokenBytes.alphabet()
     other = next((side for pair in rules for side in pair if not all(c in alphabet for c in side)), None)
     if other is not None or any(right.endswith("</w>") for _, right in rules):
         shown = other if other is not None else "</w>"
         raise ValueError(
-            f"{file} is no byte-level BPE (it merges {shown!r}), and does not say how its texts are cut: load its "
+            f"{file} is not byte-level BPE (it merges {shown!r}), and does not say how text is split: load its "
             "tokenizer.json."
         )
     missing = next((byte for c, byte in alphabet.items() if c not in vocab), None)
@@ -144,10 +146,10 @@ def _check_bytes(file: Path, vocab: dict[str, Any], rules: list[tuple[str, str]]
 
 
 def _add_specials(tokenizer: Tokenizer, folder: Path, usual: tuple[str, ...]) -> None:
-    """Mark the special tokens: the usual ones of the vocabulary, and those that the files beside it name."""
+    """Mark the special tokens: the usual ones in the vocabulary, and those that other files name."""
     for content in usual:
         if tokenizer.token_to_id(content) is not None:
-            # A mask takes the space before it along, as in “Paris is <mask>.”
+            # A mask includes the space before it, as in “Paris is <mask>.”
             token = AddedToken(content, lstrip=content == "<mask>", normalized=False, special=True)
             tokenizer.add_special_tokens([token])
     add_named_tokens(tokenizer, folder)
@@ -157,7 +159,7 @@ def add_named_tokens(tokenizer: Tokenizer, folder: Path) -> None:
     """Add or mark the tokens that added_tokens.json, tokenizer_config.json and special_tokens_map.json name.
 
     Raises:
-        DamagedError: where they do not fit the vocabulary.
+        DamagedError: if they do not match the vocabulary.
     """
     for id, added in _added(folder):
         tokenizer.add_tokens([added])
@@ -172,31 +174,31 @@ def add_named_tokens(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def _added(folder: Path) -> list[tuple[int, AddedToken]]:
-    """The added tokens of added_tokens.json, or of tokenizer_config.json, by id."""
+    """The added tokens of added_tokens.json and tokenizer_config.json, in order of their ids."""
     file = folder / "added_tokens.json"
     found = {}
     try:
         for content, id in _optional_json(file).items():
             found[int(id)] = AddedToken(content, normalized=False, special=True)
         file = folder / "tokenizer_config.json"
-        for text, said in read_settings(folder).get("added_tokens_decoder", {}).items():
-            options = {name: bool(said.get(name, False)) for name in ("lstrip", "rstrip", "normalized", "single_word")}
-            found[int(text)] = AddedToken(str(said["content"]), special=bool(said.get("special", False)), **options)
+        for text, entry in read_settings(folder).get("added_tokens_decoder", {}).items():
+            options = {name: bool(entry.get(name, False)) for name in ("lstrip", "rstrip", "normalized", "single_word")}
+            found[int(text)] = AddedToken(str(entry["content"]), special=bool(entry.get("special", False)), **options)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, DamagedError):
             raise
-        raise DamagedError(f"{file} is damaged: its added tokens are not texts with their ids.") from error
+        raise DamagedError(f"{file} is damaged: its added tokens are not pairs of text and id.") from error
     return sorted(found.items(), key=lambda item: item[0])
 
 
 def class_name(settings: dict[str, Any]) -> str:
-    """The class of transformers that made the files, as “GPT2”; "" where none is named."""
+    """The tokenizer class of transformers, such as “GPT2”; "" if none is named."""
     name = settings.get("tokenizer_class")
     return name.removesuffix("Fast").removesuffix("Tokenizer") if isinstance(name, str) else ""
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """The tokenizer_config.json of a Hugging Face folder; empty where it has none."""
+    """The tokenizer_config.json of a Hugging Face folder; empty if it has none."""
     return _optional_json(folder / "tokenizer_config.json")
 
 

@@ -1,4 +1,4 @@
-"""Training a tokenizer in a child process, because the Rust trainers cannot be stopped, and can take a process down."""
+"""Trains a tokenizer in a child process, as the Rust trainers cannot be interrupted and may crash the process."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from models.events import Event, Notice, Phase, Progress, VocabularyGrowth
 from models.settings.tokenizer_options import TokenizerOptions
 from models.tokenizers.making.train import check_training
 
-_BEAT_S = 0.05
-"""An event comes at least this often, so that whoever drives the generator can stop it."""
+_MAX_EVENT_INTERVAL_S = 0.05
+"""Events are yielded at least this often, so that the caller can cancel."""
 
 _NICENESS = 10
 
@@ -40,14 +40,16 @@ def train_in_child(
     growth: bool = False,
     low_priority: bool = False,
 ) -> Generator[Event, None, dict[str, Any]]:
-    """Train from text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
+    """Train on text or .jsonl files into the folder `out_dir`; yields Phase, Progress and Notice.
 
-    With `growth`, what each size of a BPE vocabulary gains is measured afterwards, as VocabularyGrowth events. Returns
-    about.json's content. Closing the generator kills the child, which leaves no tokenizer behind. With `low_priority`,
-    the system lets other programs, this one among them, go first.
+    Returns the content of about.json. Closing the generator kills the child, which leaves no tokenizer behind.
+
+    Args:
+        growth: afterwards, measure how well smaller BPE vocabularies compress (VocabularyGrowth events).
+        low_priority: run the child at low CPU priority.
 
     Raises:
-        ValueError: with the child's own sentence, or one that says that it crashed.
+        ValueError: with the error message of the child, or one that says that it crashed.
     """
     options = options or TokenizerOptions()
     check_training(kind, vocab_size, options)
@@ -63,7 +65,7 @@ def train_in_child(
     for file in files:
         arguments += ["--data", str(file.resolve())]
     child = subprocess.Popen(
-        [*_ourselves(), *arguments],
+        [*_own_command(), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -72,10 +74,10 @@ def train_in_child(
         | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if low_priority else 0),
     )
     if low_priority and sys.platform != "win32":
-        with contextlib.suppress(OSError):  # it has ended already, or is of lower priority than that
+        with contextlib.suppress(OSError):  # it has ended, or its priority is lower already
             os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
     try:
-        complaints = yield from _follow(child)
+        errors = yield from _follow(child)
         assert child.stdout is not None
         result = child.stdout.read()
         code = child.wait()
@@ -86,15 +88,15 @@ def train_in_child(
             if stream is not None:
                 stream.close()
     if code != 0:
-        raise ValueError(_why(code, complaints))
+        raise ValueError(_describe_failure(code, errors))
     about: dict[str, Any] = json.loads(result)
     if about.get("notice"):
         yield Notice(sentence=about["notice"])
     return about
 
 
-def _ourselves() -> list[str]:
-    """The command that starts this program again."""
+def _own_command() -> list[str]:
+    """The command that starts this program."""
     return [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "app"]
 
 
@@ -108,22 +110,22 @@ def _environment() -> dict[str, str]:
 
 
 def _follow(child: subprocess.Popen[bytes]) -> Generator[Event, None, list[str]]:
-    """Turn the lines of the child's stderr into events until it ends; returns the lines that were no progress."""
+    """Turn the lines of the child's stderr into events until it ends; returns the lines that were not events."""
     assert child.stderr is not None
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     threading.Thread(target=_pump, args=(child.stderr, lines), daemon=True).start()
-    complaints: list[str] = []
+    errors: list[str] = []
     progress, shown = Progress(done=0, total=0), 0.0
     yield Phase(name="Training the tokenizer")
     while True:
         try:
-            line = lines.get(timeout=_BEAT_S)
+            line = lines.get(timeout=_MAX_EVENT_INTERVAL_S)
         except queue.Empty:
             yield progress
             continue
         if line is None:
-            return complaints
-        event = _read(line.decode("utf-8", errors="replace").strip(), complaints)
+            return errors
+        event = _read(line.decode("utf-8", errors="replace").strip(), errors)
         if isinstance(event, Phase):
             progress = Progress(done=0, total=0)
             yield event
@@ -131,20 +133,20 @@ def _follow(child: subprocess.Popen[bytes]) -> Generator[Event, None, list[str]]
             yield event
         elif event is not None:
             progress = event
-            if time.monotonic() - shown > _BEAT_S:
+            if time.monotonic() - shown > _MAX_EVENT_INTERVAL_S:
                 shown = time.monotonic()
                 yield progress
 
 
 def _pump(stream: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
-    # The stream is closed under this thread when the generator is closed.
+    # Closing the generator closes the stream while this thread reads it.
     with contextlib.suppress(ValueError, OSError):
         for line in stream:
             lines.put(line)
     lines.put(None)
 
 
-def _read(line: str, complaints: list[str]) -> Phase | Progress | VocabularyGrowth | None:
+def _read(line: str, errors: list[str]) -> Phase | Progress | VocabularyGrowth | None:
     """A line of `app.commands.progress` {"event": "Phase", …} or of the Rust trainer {"stage", "current", "total"}."""
     try:
         fields = json.loads(line)
@@ -160,13 +162,13 @@ def _read(line: str, complaints: list[str]) -> Phase | Progress | VocabularyGrow
         return Progress(done=fields["current"], total=fields["total"])
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
         if line:
-            complaints.append(line)
+            errors.append(line)
         return None
 
 
-def _why(code: int, complaints: list[str]) -> str:
-    """The child's sentence where it ended by itself; where it was brought down, what to try."""
-    if code in (1, 2) and complaints and "Traceback" not in complaints[0]:
-        return complaints[-1].removeprefix("terrarium: ")
-    last = f" ({complaints[-1]})" if complaints else ""
+def _describe_failure(code: int, errors: list[str]) -> str:
+    """The error message of the child if it exited by itself, else what to try after a crash."""
+    if code in (1, 2) and errors and "Traceback" not in errors[0]:
+        return errors[-1].removeprefix("terrarium: ")
+    last = f" ({errors[-1]})" if errors else ""
     return f"Training the tokenizer crashed, code {code}{last}: try a smaller text or a smaller vocabulary."

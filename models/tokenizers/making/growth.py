@@ -1,4 +1,4 @@
-"""How much a BPE tokenizer's vocabulary shortens a text as it grows: measured by replaying its first merges."""
+"""Compression of a BPE tokenizer by vocabulary size, measured by replaying its first merges."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from tokenizers import models as cores
 from models.tokenizers.codec import encode_text, has_merges
 
 SAMPLE_BYTES = 1_000_000
-"""How much of the text is encoded for each size."""
+"""Bytes of the text that are encoded for each size."""
 
 _POINTS = 14
 
 
-def sample_of(texts: Iterable[str], n_bytes: int = SAMPLE_BYTES) -> str:
-    """The beginning of the texts: at most so many bytes, in whole characters."""
+def take_sample(texts: Iterable[str], n_bytes: int = SAMPLE_BYTES) -> str:
+    """The first `n_bytes` of the texts, in whole characters."""
     parts: list[bytes] = []
-    room = n_bytes
+    remaining = n_bytes
     for text in texts:
-        data = text.encode()[:room]
+        data = text.encode()[:remaining]
         parts.append(data)
-        room -= len(data)
-        if room <= 0:
+        remaining -= len(data)
+        if remaining <= 0:
             break
     return b"".join(parts).decode(errors="ignore")
 
 
 def measure_growth(tokenizer: Tokenizer, sample: str) -> Iterator[tuple[int, float]]:
-    """(vocab_size, bytes per token on `sample`), from no merges at all to all of them.
+    """(vocab_size, bytes per token on `sample`), from no merges to all of them.
 
-    BPE learns its merges in order, so the first k of them are what a smaller vocabulary would have learnt from the same
-    text: nothing is trained again. Yields nothing for other kinds, or without a sample.
+    BPE learns its merges in order, so the first k are what a smaller vocabulary would have learned from the same text;
+    nothing needs to be retrained. Yields nothing for other kinds, or without a sample.
     """
     if not sample or not isinstance(tokenizer.model, cores.BPE) or not has_merges(tokenizer):
         return
-    described = json.loads(tokenizer.to_str())
-    core = described["model"]
+    config = json.loads(tokenizer.to_str())
+    core = config["model"]
     merges: list[list[str]] = core["merges"]
     made = {left + right for left, right in merges}
     base = {token: id for token, id in core["vocab"].items() if token not in made}
     n_bytes = len(sample.encode())
-    extra = tokenizer.get_vocab_size() - len(core["vocab"])  # added tokens that are no part of the model
+    extra = tokenizer.get_vocab_size() - len(core["vocab"])  # added tokens, which are not part of the model
     for k in _spread(len(merges)):
         kept = dict.fromkeys(left + right for left, right in merges[:k])
-        smaller = tokenizer if k == len(merges) else _with(described, base, kept, merges[:k])
+        smaller = tokenizer if k == len(merges) else _with(config, base, kept, merges[:k])
         yield len(base) + len(kept) + extra, n_bytes / max(len(encode_text(smaller, sample)), 1)
 
 
-def _with(described: dict[str, Any], base: dict[str, int], kept: Iterable[str], merges: list[list[str]]) -> Tokenizer:
-    """The tokenizer that the first merges make, under ids of its own."""
+def _with(config: dict[str, Any], base: dict[str, int], kept: Iterable[str], merges: list[list[str]]) -> Tokenizer:
+    """The tokenizer with only these merges, and new ids."""
     tokens = [*sorted(base, key=base.__getitem__), *kept]
     vocabulary = {token: id for id, token in enumerate(tokens)}
-    core = {**described["model"], "vocab": vocabulary, "merges": merges}
+    core = {**config["model"], "vocab": vocabulary, "merges": merges}
     added = [
         {**token, "id": vocabulary[token["content"]]}
-        for token in described["added_tokens"]
+        for token in config["added_tokens"]
         if token["content"] in vocabulary
     ]
-    return Tokenizer.from_str(json.dumps({**described, "model": core, "added_tokens": added}))
+    return Tokenizer.from_str(json.dumps({**config, "model": core, "added_tokens": added}))
 
 
 def _spread(n: int) -> list[int]:
-    """Numbers of merges from none to all, denser at the beginning, where each helps most."""
+    """Numbers of merges from 0 to n, denser at the start, where each merge gains most."""
     points = {round(n * (i / _POINTS) ** 2) for i in range(_POINTS + 1)}
     return sorted(points)

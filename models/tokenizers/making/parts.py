@@ -1,22 +1,22 @@
-"""Normalisers, pre-tokenizers and decoders of Hugging Face's `tokenizers`, by the names that TokenizerOptions has."""
+"""Normalisers, pre-tokenizers and decoders of Hugging Face's `tokenizers`, by their names in TokenizerOptions."""
 
 from __future__ import annotations
 
 from tokenizers import Regex, decoders, normalizers, pre_tokenizers
 
-GPT2_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """GPT-2's split into words (Radford et al., 2019; its published code)."""
 
-DIGIT_WORDS = GPT2_WORDS.replace(r" ?\p{N}+", r"\p{N}")
-"""The same, but with every digit on its own, so that numbers are read by their digits."""
+DIGIT_PATTERN = GPT2_PATTERN.replace(r" ?\p{N}+", r"\p{N}")
+"""The same, but with single digits."""
 
-GPT4_WORDS = (
+GPT4_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """GPT-4's split into words (cl100k_base, as published in tiktoken)."""
 
-_WORDS = {"gpt2": GPT2_WORDS, "digits": DIGIT_WORDS, "gpt4": GPT4_WORDS}
+_WORDS = {"gpt2": GPT2_PATTERN, "digits": DIGIT_PATTERN, "gpt4": GPT4_PATTERN}
 
 
 def make_normalizer(name: str) -> normalizers.Normalizer | None:
@@ -29,12 +29,12 @@ def make_normalizer(name: str) -> normalizers.Normalizer | None:
 
 
 def keeps_spaces(pre_tokenizer: str) -> bool:
-    """Whether the words still hold their spaces, so that the text can be put together again."""
+    """Whether words keep their spaces, so that the text can be restored."""
     return pre_tokenizer != "whitespace"
 
 
 def split_words(name: str) -> list[pre_tokenizers.PreTokenizer]:
-    """The steps that cut a text into words; none for "none"."""
+    """The pre-tokenizers that split text into words; none for "none"."""
     if name == "none":
         return []
     if name == "whitespace":
@@ -43,16 +43,16 @@ def split_words(name: str) -> list[pre_tokenizers.PreTokenizer]:
 
 
 def split_plain_words(name: str) -> list[pre_tokenizers.PreTokenizer]:
-    """As `split_words`, for tokenizers whose words hold no spaces."""
+    """Like `split_words`, for tokenizers whose words contain no spaces."""
     digits = [pre_tokenizers.Digits(individual_digits=True)] if name == "digits" else []
     return [pre_tokenizers.Whitespace(), *digits]
 
 
 def byte_level() -> pre_tokenizers.PreTokenizer:
-    """Turns words into the printable stand-ins of their bytes."""
+    """Maps the bytes of words to the printable byte-level alphabet."""
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 
 
 def bytes_and_fuse() -> decoders.Decoder:
-    """Puts “<0x41>” and the like back together, and joins all tokens without anything between them."""
+    """Decodes byte tokens (“<0x41>”), and joins all tokens without separators."""
     return decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])

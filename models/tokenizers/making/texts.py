@@ -1,4 +1,4 @@
-"""Reading what a tokenizer is trained on, in pieces that fit into memory and that the trainers survive."""
+"""Reads the training text of a tokenizer in blocks that fit into memory and that the trainers can handle."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LONGEST_RUN = 1000
-"""Characters: the trainers take minutes for a longer run without a break, or crash (measured on 1 MB)."""
+MAX_RUN_LENGTH = 1000
+"""Characters without a space: longer runs take the trainers minutes, or crash them (measured on 1 MB)."""
 
-BATCH = 1 << 19
-"""Characters that are encoded at once: what bounds the memory, and how soon a cancel is heard."""
+BATCH_CHARACTERS = 1 << 19
+"""Characters that are encoded at once, which bounds memory use and the delay of a cancellation."""
 
 _BLOCK = 1 << 20
 _SPACES = " \t\r\n"
@@ -20,26 +20,26 @@ _SPACE = re.compile(f"[{_SPACES}]")
 
 
 @dataclass
-class Cut:
-    """How many runs without a break were too long, and were cut for the training."""
+class CutCounter:
+    """Counts runs without spaces that were too long and were split for the training."""
 
     n_runs: int = 0
 
     @property
     def sentence(self) -> str | None:
-        """What the user should know of it; None where nothing was cut."""
+        """A notice for the user; None if nothing was split."""
         if not self.n_runs:
             return None
         runs = "1 run" if self.n_runs == 1 else f"{self.n_runs:,} runs"
         verb = "was" if self.n_runs == 1 else "were"
-        return f"{runs} of more than {LONGEST_RUN:,} characters without a break {verb} cut there for the training."
+        return f"{runs} of more than {MAX_RUN_LENGTH:,} characters without a space {verb} split for the training."
 
 
 def read_texts(paths: Sequence[Path]) -> Iterator[str]:
-    """The texts of files, in blocks that end where a line does; of .jsonl examples, only what people will read.
+    """The texts of files, in blocks of whole lines; of .jsonl examples only the texts, without keys.
 
     Raises:
-        ValueError: for a file that is missing or not UTF-8, or a .jsonl line that is no example.
+        ValueError: for a file that is missing or not UTF-8, or an invalid line of a .jsonl file.
     """
     for path in paths:
         try:
@@ -56,7 +56,7 @@ def read_texts(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _where_not_utf8(path: Path) -> str:
-    """Words for the first line that does not decode: what reads in blocks knows only the place in its block."""
+    """A description of the first line that does not decode; read again, as block offsets mean nothing to the user."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -67,7 +67,7 @@ def _where_not_utf8(path: Path) -> str:
 
 
 def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
-    """What people will read of the examples in the lines of `path`, a text at a time; ValueError as in `read_texts`."""
+    """The texts of the .jsonl examples in `lines`; ValueError, naming `path`, for an invalid line."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -80,42 +80,44 @@ def example_texts(lines: Iterable[str], path: Path) -> Iterator[str]:
         yield from texts
 
 
-def cut_runs(texts: Iterable[str], longest: int, *, anywhere: bool = False, cut: Cut | None = None) -> Iterator[str]:
-    """The texts, cut where more than `longest` characters come without a space between them, or `anywhere`.
+def split_long_runs(
+    texts: Iterable[str], longest: int, *, anywhere: bool = False, cut: CutCounter | None = None
+) -> Iterator[str]:
+    """Split texts where more than `longest` characters have no space (or every `longest` characters, if `anywhere`).
 
-    What was one text comes as several then, which a trainer treats as separate.
+    The trainers treat the parts as separate texts.
     """
     for text in texts:
         start = 0
         for first, end in [(0, len(text))] if anywhere else _unbroken(text, longest):
             if cut is not None and end - first > longest:
                 cut.n_runs += 1
-            for place in range(first + longest, end, longest):
-                yield text[start:place]
-                start = place
+            for position in range(first + longest, end, longest):
+                yield text[start:position]
+                start = position
         yield text[start:]
 
 
 def _unbroken(text: str, longest: int) -> Iterator[tuple[int, int]]:
-    """The runs of more than `longest` characters without a space: a place of each is a multiple of `longest`."""
+    """(start, end) of runs of more than `longest` characters without a space; each contains a multiple of `longest`."""
     end = 0
-    for place in range(0, len(text), longest):
-        if place < end or text[place] in _SPACES:
+    for position in range(0, len(text), longest):
+        if position < end or text[position] in _SPACES:
             continue
-        first = 1 + max(text.rfind(space, max(end, place - longest), place) for space in _SPACES)
-        first = first or max(end, place - longest)
-        space = _SPACE.search(text, place)
+        first = 1 + max(text.rfind(space, max(end, position - longest), position) for space in _SPACES)
+        first = first or max(end, position - longest)
+        space = _SPACE.search(text, position)
         end = len(text) if space is None else space.start()
         if end - first > longest:
             yield first, end
 
 
 def batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    """The texts that are not empty, as many at once as have BATCH characters together, at least one."""
+    """The non-empty texts, in batches of up to BATCH_CHARACTERS characters (but at least one text)."""
     batch: list[str] = []
     size = 0
     for text in texts:
-        if batch and size + len(text) > BATCH:
+        if batch and size + len(text) > BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
         if text:
@@ -125,11 +127,11 @@ def batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def not_empty(texts: Iterable[str]) -> Iterator[str]:
-    """The texts; ValueError at their end where there was nothing but spaces."""
+def require_text(texts: Iterable[str]) -> Iterator[str]:
+    """Pass the texts through; ValueError at the end if there was nothing but white space."""
     empty = True
     for text in texts:
         empty = empty and not text.strip()
         yield text
     if empty:
-        raise ValueError("The text is empty, so there is nothing to learn tokens from: choose another file.")
+        raise ValueError("The text is empty: choose another file.")

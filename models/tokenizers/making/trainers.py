@@ -34,15 +34,15 @@ def byte_tokenizer(specials: Sequence[str]) -> Tokenizer:
 def char_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str]
 ) -> Tokenizer:
-    """The most frequent characters, and bytes for the others, or one token for all that is unknown."""
+    """The most frequent characters; others are spelled in bytes, or become the unknown token."""
     normalizer = make_normalizer(options.normalizer)
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text if normalizer is None else normalizer.normalize_str(text))
     most_frequent = sorted(counts, key=lambda character: (-counts[character], character))
     spelled = [*BYTE_TOKENS] if options.byte_fallback else [UNKNOWN]
-    room = vocab_size - len(specials) - len(spelled)
-    vocabulary = _numbered(specials, [*spelled, *most_frequent[:room]])
+    n_left = vocab_size - len(specials) - len(spelled)
+    vocabulary = _numbered(specials, [*spelled, *most_frequent[:n_left]])
     if options.byte_fallback:
         tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
     else:
@@ -55,7 +55,7 @@ def char_tokenizer(
 def bpe_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """Byte-level BPE: the most frequent neighbours become one token, again and again (arXiv:1508.07909)."""
+    """Byte-level BPE: repeatedly merges the most frequent pair (Sennrich et al., arXiv:1508.07909)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*split_words(options.pre_tokenizer), byte_level()])
     tokenizer.decoder = decoders.ByteLevel()
@@ -72,7 +72,7 @@ def bpe_tokenizer(
 def wordpiece_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """BERT's: words without their spaces, taken apart into the longest known pieces (arXiv:1609.08144)."""
+    """WordPiece as in BERT: words without spaces, split greedily into the longest pieces (Wu et al., arXiv:1609.08144)."""
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split_plain_words(options.pre_tokenizer))
     tokenizer.decoder = decoders.WordPiece()
@@ -88,11 +88,11 @@ def wordpiece_tokenizer(
 def unigram_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """SentencePiece's Unigram: many pieces, of which the least useful go, until enough are left (arXiv:1804.10959)."""
+    """SentencePiece's Unigram: prunes the least useful of many pieces (Kudo, arXiv:1804.10959)."""
     learner = Tokenizer(models.Unigram())
     if keeps_spaces(options.pre_tokenizer):
         scheme, words = "never", split_words(options.pre_tokenizer)
-    else:  # as in T5: a word is marked by the space before it, and what spaces there were is forgotten
+    else:  # as in T5: words are marked by a leading space; the original spaces are lost
         scheme, words = "always", [pre_tokenizers.WhitespaceSplit()]
     marks_spaces = pre_tokenizers.Metaspace(replacement=SPACE_MARK, prepend_scheme=scheme, split=False)
     learner.pre_tokenizer = pre_tokenizers.Sequence([*words, marks_spaces])
@@ -106,15 +106,15 @@ def unigram_tokenizer(
     _finish(learner, options, ())
     characters: set[str] = set()
     try:
-        _train(learner, _noting_characters(texts, characters), trainer, progress)
-    except Exception as error:  # the library's own class for this, which says it in words only
+        _train(learner, _collect_characters(texts, characters), trainer, progress)
+    except Exception as error:  # the library has no exception class for this, only a message
         if "contain all chars" not in str(error):
             raise
         n_fixed = len(specials) + len(spelled) + 1
         raise ValueError(too_few(vocab_size, n_fixed + _n_after(learner.normalizer, characters))) from error
     learnt = [tuple(piece) for piece in json.loads(learner.to_str())["model"]["vocab"] if piece[0] != UNKNOWN]
     lowest = min((score for _, score in learnt), default=0.0)
-    # A byte is the last resort: no better than the worst piece, so that it never stands in for one.
+    # Bytes are a last resort: they score below the worst piece, so that they never replace one.
     first = [(token, 0.0) for token in (*specials, UNKNOWN)] + [(token, lowest - 10.0) for token in spelled]
     tokenizer = Tokenizer(models.Unigram([*first, *learnt], unk_id=len(specials), byte_fallback=options.byte_fallback))
     tokenizer.pre_tokenizer = learner.pre_tokenizer
@@ -125,17 +125,17 @@ def unigram_tokenizer(
 
 
 def too_few(vocab_size: int, needed: int) -> str:
-    """The sentence for a vocabulary that has no room for all characters of the text."""
+    """The error for a vocabulary that is too small for all characters of the text."""
     return (
-        f"The text has too many different characters for a vocabulary of {vocab_size:,}: use at least {needed:,}, "
-        "or the kind bpe, which spells every character in bytes."
+        f"The text has too many distinct characters for a vocabulary of {vocab_size:,}: use at least {needed:,}, "
+        "or kind bpe, which can spell every character in bytes."
     )
 
 
 def word_tokenizer(
     texts: Iterable[str], vocab_size: int, options: TokenizerOptions, specials: Sequence[str], progress: bool
 ) -> Tokenizer:
-    """The most frequent words, and one token for all others."""
+    """The most frequent words; all others become the unknown token."""
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(split_words(options.pre_tokenizer))
     if keeps_spaces(options.pre_tokenizer):
@@ -152,7 +152,7 @@ def word_tokenizer(
 def _trained(
     tokenizer: Tokenizer, texts: Iterable[str], options: TokenizerOptions, trainer: trainers.Trainer, progress: bool
 ) -> Tokenizer:
-    """The same, with what its normaliser leaves of the texts learnt."""
+    """Set the normaliser, and train on the texts."""
     _finish(tokenizer, options, ())
     _train(tokenizer, texts, trainer, progress)
     return tokenizer
@@ -172,20 +172,20 @@ def _train(tokenizer: Tokenizer, texts: Iterable[str], trainer: trainers.Trainer
     tokenizer.train_from_iterator(_without_nul(texts), trainer)
 
 
-def _noting_characters(texts: Iterable[str], characters: set[str]) -> Iterator[str]:
+def _collect_characters(texts: Iterable[str], characters: set[str]) -> Iterator[str]:
     for text in texts:
         characters.update(text)
         yield text
 
 
 def _n_after(normalizer: normalizers.Normalizer | None, characters: set[str]) -> int:
-    """How many characters a vocabulary needs for a text with these, the mark of spaces among them."""
+    """How many characters a vocabulary needs after normalisation, including the space mark."""
     seen = "".join(sorted(characters))
     return len(set(seen if normalizer is None else normalizer.normalize_str(seen)) | {SPACE_MARK})
 
 
 def _without_nul(texts: Iterable[str]) -> Iterator[str]:
-    # The Unigram trainer takes NUL as the end of a sentence, and panics where it stands within one.
+    # The Unigram trainer takes NUL for the end of a sentence, and panics if it occurs within one.
     for text in texts:
         yield text.replace("\0", " ") if "\0" in text else text
 

@@ -1,6 +1,6 @@
-"""Byte-pair encoding, merge by merge: how the symbols of a word become its tokens, as Hugging Face's library does it.
+"""Byte-pair encoding (Sennrich et al., arXiv:1508.07909) merge by merge, as in Hugging Face's library.
 
-Checked against `tokenizers` (Rust, models/bpe): the lowest rank first, of equal ranks the leftmost.
+Follows `tokenizers` (Rust, models/bpe): the lowest rank first, the leftmost of equal ranks.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from models.tokenizers.token_bytes import byte_token
 
 
 class Node(NamedTuple):
-    """A token that comes up on the way: a symbol of the word, or what a merge made.
+    """A node of a word's merge tree: a symbol of the word, or the result of a merge.
 
     Args:
-        start, end: which symbols it covers.
-        text: the characters of a symbol, as the model is given them, the same for each of a character's bytes; "" for
-            what a merge made.
-        rank: of the merge that made it, None for a symbol.
-        left, right: the nodes it was made of, −1 for a symbol.
-        step: in which it came up, 1 for the first merge, 0 for a symbol.
+        start, end: the range of symbols that it covers.
+        text: the characters of a symbol, as the model gets them (each byte of a character has the same); "" for a merge.
+        rank: the rank of the merge, None for a symbol.
+        left, right: the nodes that were merged, −1 for a symbol.
+        step: the step in which it was made, 1 for the first merge, 0 for a symbol.
     """
 
     id: int
@@ -36,10 +35,10 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class BpeSteps:
-    """The merges of one word. `nodes`: its symbols, then what merge 1, 2, 3 … made.
+    """The merges of one word. `nodes`: its symbols, then the results of merge 1, 2, 3, …
 
-    `looked_up`: the whole word is in the vocabulary, and the tokenizer takes it without merging. `dropped`: characters
-    that are not in the vocabulary, where there is no token for what is unknown either.
+    looked_up: the whole word is in the vocabulary, and the tokenizer takes it without merging.
+    dropped: characters that are lost, as they are not in the vocabulary and there is no unknown token.
     """
 
     word: str
@@ -50,7 +49,7 @@ class BpeSteps:
 
     @property
     def n_steps(self) -> int:
-        """How many merges apply."""
+        """The number of merges."""
         return len(self.nodes) - self.n_symbols
 
     @property
@@ -59,11 +58,11 @@ class BpeSteps:
         return tuple(self.nodes[i].id for i in self.state(self.n_steps))
 
     def merge(self, step: int) -> Node:
-        """What merge `step` (from 1) made; its `left` and `right` are what was merged, its `start` is where."""
+        """The node that merge `step` (from 1) made."""
         return self.nodes[self.n_symbols + step - 1]
 
     def state(self, step: int) -> list[int]:
-        """The nodes that are the word's tokens after `step` merges, in order."""
+        """The indices of the nodes that are the word's tokens after `step` merges, in order."""
         assert 0 <= step <= self.n_steps
         known = self.nodes[: self.n_symbols + step]
         used = {side for node in known for side in (node.left, node.right)}
@@ -71,11 +70,11 @@ class BpeSteps:
 
 
 class BpeTable:
-    """Vocabulary and merges of a BPE model, made for looking up merges by ids.
+    """Vocabulary and merges of a BPE model, indexed by pairs of ids.
 
     Args:
         vocabulary: token → id.
-        state: the model's own JSON.
+        state: the JSON of the model.
     """
 
     def __init__(self, vocabulary: dict[str, int], state: dict[str, Any]) -> None:
@@ -95,18 +94,18 @@ class BpeTable:
 
     @property
     def looks_up_words(self) -> bool:
-        """Whether a word that is a token is taken as it is (Llama 3's `ignore_merges`)."""
+        """Whether words that are tokens are taken without merging (`ignore_merges`, as in Llama 3)."""
         return self._looks_up_words
 
     def rank(self, left: int, right: int) -> int | None:
-        """The rank of the merge of two ids, 0 for the first learnt; None where there is no such merge."""
+        """The rank of the merge of two ids, 0 for the first learned; None if there is no such merge."""
         return self._ranks.get(left << 32 | right)
 
     def steps(self, word: str) -> BpeSteps:
         """How `word` becomes tokens.
 
         Raises:
-            ValueError: where the tokenizer itself fails: its token for what is unknown is not in its vocabulary.
+            ValueError: if the tokenizer itself fails: its unknown token is not in its vocabulary.
         """
         if self._looks_up_words and word in self._ids:
             return BpeSteps(word, (Node(self._ids[word], 0, 1, word),), 1, looked_up=True)
@@ -116,14 +115,14 @@ class BpeTable:
         return BpeSteps(word, tuple(nodes), len(symbols), dropped=dropped)
 
     def token_steps(self, token: str) -> BpeSteps | None:
-        """How the merges make a token, wherever it comes up; None where they do not."""
-        # A prefix or suffix says where in a word a symbol stands, so it may be what the token begins or ends with.
+        """The merges that make a token, in any context; None if none do."""
+        # A prefix or suffix marks the position of a symbol in a word, so the token may begin or end with it.
         inner = token.removeprefix(self._prefix) if self._prefix else token
-        goes_on = len(inner) < len(token)
+        is_continuation = len(inner) < len(token)
         ends = bool(self._suffix) and inner.endswith(self._suffix)
         characters = list(inner.removesuffix(self._suffix) if ends else inner)
         for i, character in enumerate(characters):
-            characters[i] = (self._prefix if i or goes_on else "") + character
+            characters[i] = (self._prefix if i or is_continuation else "") + character
         if ends and characters:
             characters[-1] += self._suffix
         if not characters or any(character not in self._ids for character in characters):
@@ -134,10 +133,10 @@ class BpeTable:
         return steps if steps.ids == (self._ids[token],) else None
 
     def _symbols(self, word: str) -> tuple[list[tuple[int, str]], str]:
-        """(id, text) of what the merges begin with, and the characters that get lost."""
+        """(id, text) of the initial symbols, and the characters that are dropped."""
         symbols: list[tuple[int, str]] = []
         dropped: list[str] = []
-        waiting = ""  # unknown characters that are not among the symbols yet
+        waiting = ""  # unknown characters that are not yet in `symbols`
         for i, character in enumerate(word):
             spelled = (self._prefix if i else "") + character + (self._suffix if i == len(word) - 1 else "")
             id = self._ids.get(spelled)
@@ -170,18 +169,17 @@ class BpeTable:
         assert self._unknown is not None
         if self._unknown not in self._ids:
             raise ValueError(
-                f"This tokenizer says that what is unknown becomes {self._unknown!r}, but its vocabulary has no such "
-                "token: correct its file."
+                f"The unknown token {self._unknown!r} of this tokenizer is not in its vocabulary: correct its file."
             )
         return self._ids[self._unknown]
 
     def _merge(self, nodes: list[Node]) -> None:
-        """Append what each merge makes to `nodes`, which are a word's symbols."""
+        """Append the result of each merge to `nodes`, the symbols of a word."""
         n = len(nodes)
         at = list(range(n))  # at[i]: the node whose first symbol is i
         alive = [True] * n
         before, after = list(range(-1, n - 1)), [*range(1, n), -1]
-        waiting: list[tuple[int, int, int]] = []  # rank, first symbol, what it makes
+        waiting: list[tuple[int, int, int]] = []  # rank, first symbol, resulting id
 
         def offer(left: int, right: int) -> None:
             rank = self.rank(nodes[at[left]].id, nodes[at[right]].id)
@@ -197,7 +195,7 @@ class BpeTable:
             if not alive[left] or right < 0:
                 continue
             rank = self.rank(nodes[at[left]].id, nodes[at[right]].id)
-            # The pair may be another one by now; the library looks at nothing but what it makes.
+            # The pair may have changed since; like the library, compare only the result.
             if rank is None or self._made[rank] != made:
                 continue
             step += 1

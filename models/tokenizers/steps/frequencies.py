@@ -1,4 +1,4 @@
-"""How often tokens come up and merges apply in a corpus: no tokenizer's file says so, so it is counted."""
+"""Counts how often tokens occur and merges apply in a corpus, as tokenizer files do not store that."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from models.events import Event, Phase, Progress
 from models.tokenizers.codec import text_parts
 from models.tokenizers.steps.steps import TokenizerSteps
 
-_AT_ONCE = 16  # parts of a text: all cores have work, and it can be stopped soon
+_BATCH_SIZE = 16  # parts of a text per call: enough for all cores, few enough to cancel soon
 
 
 @dataclass(eq=False)
 class Frequencies:
-    """Counts on one corpus. `label`: what it is called; `tokens`: by id; `merges`: by rank; `n_tokens`: of all."""
+    """Counts on one corpus. `label`: its name; `tokens`: by id; `merges`: by rank; `n_tokens`: the total."""
 
     label: str
     n_tokens: int = 0
@@ -23,30 +23,30 @@ class Frequencies:
     merges: Counter[int] = field(default_factory=Counter)
 
 
-def pair_frequencies(
+def count_frequencies(
     steps: TokenizerSteps, label: str, texts: Iterable[str], n_bytes: int
 ) -> Generator[Event, None, Frequencies]:
     """Encode a corpus of about `n_bytes` and count its tokens, and the merges that made them.
 
-    A token is made by the same merges wherever it comes up, so each of them applied as often as the token was made.
-    Special tokens that the corpus spells are encoded as its characters. Yields Phase, and Progress in bytes.
+    A token is always made by the same merges, so each of these applied as often as the token was made. Special tokens
+    spelled in the corpus are encoded as plain text. Yields Phase, and Progress in bytes.
     """
     yield Phase(name=f"Counting on {label}")
     found = Frequencies(label)
     alone: Counter[int] = Counter()
     looks_up = steps.bpe is not None and steps.bpe.looks_up_words
-    # The fast one does not tell which word a token is of.
+    # encode_batch_fast does not give word ids.
     encode = steps.encoder.encode_batch if looks_up else steps.encoder.encode_batch_fast
     done = 0
     for text in texts:
         parts = text_parts(steps.tokenizer, text)
-        for i in range(0, len(parts), _AT_ONCE):
+        for i in range(0, len(parts), _BATCH_SIZE):
             yield Progress(done=min(done, n_bytes), total=n_bytes)
-            batch = parts[i : i + _AT_ONCE]
+            batch = parts[i : i + _BATCH_SIZE]
             for encoding in encode(batch, add_special_tokens=False):
                 found.tokens.update(encoding.ids)
                 if looks_up:
-                    alone.update(_alone(encoding.ids, encoding.word_ids))
+                    alone.update(_single_token_words(encoding.ids, encoding.word_ids))
             done += sum(len(part.encode(errors="replace")) for part in batch)
     found.n_tokens = found.tokens.total()
     _count_merges(steps, found, alone)
@@ -54,8 +54,8 @@ def pair_frequencies(
     return found
 
 
-def _alone(ids: Sequence[int], words: Sequence[int | None]) -> list[int]:
-    """The tokens that are whole words: what looks words up has not merged them."""
+def _single_token_words(ids: Sequence[int], words: Sequence[int | None]) -> list[int]:
+    """The tokens that are whole words, which a tokenizer with word lookup has not merged."""
     last = len(ids) - 1
     return [
         id

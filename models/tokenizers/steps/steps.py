@@ -1,6 +1,6 @@
-"""How a text becomes tokens, step by step, with any tokenizer: its words, and what happens within each.
+"""How any tokenizer turns a text into tokens, step by step: its words, and the steps within each.
 
-What is derived here is compared with what the tokenizer itself says (`Word.encoded`, `check`).
+The steps derived here can be compared with the tokenizer's own output (`Word.encoded`, `find_mismatches`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from tokenizers import Tokenizer
 from models.tokenizers.codec import has_merges, show_bytes
 from models.tokenizers.steps.bpe import BpeSteps, BpeTable, Node
 from models.tokenizers.steps.unigram import UnigramSteps, UnigramTable
-from models.tokenizers.steps.word_split import Split, WordSplitter
+from models.tokenizers.steps.word_split import SplitWord, WordSplitter
 from models.tokenizers.steps.wordpiece import WordPieceSteps, WordPieceTable
-from models.tokenizers.token_bytes import TokenBytes, parts_of
+from models.tokenizers.token_bytes import TokenBytes, component_steps
 
 
 @dataclass(frozen=True, eq=False)
 class LookupSteps:
-    """A word that is looked up as it is. `known` is False where the token for unknown words stands for it."""
+    """A word that is looked up as a whole. `known`: False if it becomes the unknown token."""
 
     word: str
     id: int
@@ -41,10 +41,10 @@ WordSteps = BpeSteps | WordPieceSteps | UnigramSteps | LookupSteps
 
 @dataclass(frozen=True)
 class Word:
-    """One word of a text, as the model is given it.
+    """One distinct word of a text, as the model gets it.
 
-    `count`: how often it is there; `display`: how to show it; `encoded`: the ids that the tokenizer itself makes of
-    it; `added_id`: where it is an added token, and no word.
+    display: for the screen. count: its occurrences. encoded: the ids from the tokenizer itself. added_id: the id if it
+    is an added token instead of a word.
     """
 
     text: str
@@ -56,9 +56,9 @@ class Word:
 
 @dataclass(frozen=True, eq=False)
 class SplitText:
-    """A text as words. `words`: each once, in the order of their first mention; `n_words` counts all.
+    """A text as words. `words`: distinct, in order of first occurrence; `n_words`: the total.
 
-    `agrees`: whether the tokenizer finds as many words in the text as are here.
+    agrees: whether the tokenizer finds the same number of words.
     """
 
     text: str
@@ -69,10 +69,10 @@ class SplitText:
 
 
 class TokenizerSteps:
-    """A tokenizer, taken apart once, so that any word can be followed.
+    """A tokenizer, parsed once, so that any word can be traced.
 
     Raises:
-        ValueError: for a kind of model that is not known here.
+        ValueError: for an unsupported kind of model.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -84,14 +84,16 @@ class TokenizerSteps:
         self._table = _table(state, self._vocabulary)
         self._has_merges = has_merges(tokenizer)
         self._splitter = WordSplitter(tokenizer)
-        types = {step["type"] for part in (tokenizer.pre_tokenizer, tokenizer.normalizer) for step in parts_of(part)}
+        types = {
+            step["type"] for part in (tokenizer.pre_tokenizer, tokenizer.normalizer) for step in component_steps(part)
+        }
         self._alphabet = TokenBytes.alphabet() if "ByteLevel" in types else {}
         self.encoder = _plain(tokenizer, state)
-        """The tokenizer itself, without what makes an encoding shorter, longer or random."""
+        """The tokenizer without truncation, padding and dropout."""
 
     @property
     def kind(self) -> str:
-        """lookup, bpe, wordpiece or unigram; bpe without a merge (bytes, characters) is a lookup too."""
+        """lookup, bpe, wordpiece or unigram; BPE without merges (bytes, characters) counts as lookup."""
         if isinstance(self._table, BpeTable):
             return "bpe" if self._has_merges else "lookup"
         if self._table is None:
@@ -100,35 +102,34 @@ class TokenizerSteps:
 
     @property
     def is_byte_level(self) -> bool:
-        """Whether the model is given bytes, each as a character that stands for it."""
+        """Whether the model gets bytes, each as a character of the byte-level alphabet."""
         return bool(self._alphabet)
 
     @property
     def bpe(self) -> BpeTable | None:
-        """The merges, where there are any."""
+        """The merges, or None."""
         return self._table if isinstance(self._table, BpeTable) and self._has_merges else None
 
     def split(self, text: str) -> SplitText:
-        """The words of `text`; half a character counts as U+FFFD, as wherever text is typed.
+        """The words of `text`; lone surrogates count as U+FFFD.
 
         Raises:
-            ValueError: where the tokenizer itself fails on it.
+            ValueError: if the tokenizer itself fails on it.
         """
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         normalized, splits = self._splitter.split(text)
-        # The batch lets other threads go on meanwhile, one text would not.
+        # encode_batch releases the GIL, unlike encode.
         try:
             (found,) = self.encoder.encode_batch([text], add_special_tokens=False)
-        except Exception as error:  # what the Rust library raises is of no narrower class
+        except Exception as error:  # the Rust library raises plain Exception
             raise ValueError(
-                f"This tokenizer cannot encode the text ({error}): leave out what it does not know, or choose another "
-                "tokenizer."
+                f"This tokenizer cannot encode the text ({error}): remove unknown characters, or choose another tokenizer."
             ) from error
         encoded: dict[int, list[int]] = {}
         for id, number in zip(found.ids, found.word_ids, strict=True):
             encoded.setdefault(-1 if number is None else number, []).append(id)
-        counts: dict[Split, int] = {}
-        first: dict[Split, int] = {}
+        counts: dict[SplitWord, int] = {}
+        first: dict[SplitWord, int] = {}
         for i, split in enumerate(splits):
             counts[split] = counts.get(split, 0) + 1
             first.setdefault(split, i)
@@ -139,10 +140,10 @@ class TokenizerSteps:
         return SplitText(text, normalized, words, len(splits), max(encoded, default=-1) < len(splits))
 
     def steps(self, word: str) -> WordSteps:
-        """How a word, as the model is given it, becomes tokens.
+        """How a word, as the model gets it, becomes tokens.
 
         Raises:
-            ValueError: where the tokenizer itself fails on it.
+            ValueError: if the tokenizer itself fails on it.
         """
         if self._table is not None:
             return self._table.steps(word)
@@ -150,29 +151,29 @@ class TokenizerSteps:
         if id is not None:
             return LookupSteps(word, id, True)
         if self._unknown not in self._vocabulary:
-            raise ValueError(f"This tokenizer does not know {word!r}, and has no token for what is unknown.")
+            raise ValueError(f"This tokenizer does not know {word!r} and has no unknown token.")
         return LookupSteps(word, self._vocabulary[self._unknown], False)
 
     def display(self, word: str) -> str:
-        """A word as it is shown: bytes as what they stand for, spaces as ·."""
+        """A word for display: bytes decoded, spaces as ·."""
         if self._alphabet and all(character in self._alphabet for character in word):
             return show_bytes(bytes(self._alphabet[character] for character in word))
         return show_bytes(word.encode())
 
     def show_token(self, id: int) -> str:
-        """A token as it is shown within a word."""
+        """A token for display within a word."""
         if isinstance(self._table, WordPieceTable):
             return show_bytes((self.tokenizer.id_to_token(id) or "").encode())
         return show_bytes(self.bytes[id])
 
     def show_node(self, steps: BpeSteps, node: Node) -> str:
-        """A node of a word's tree as it is shown: an unknown character as itself."""
+        """A node of a merge tree for display; unknown characters as themselves."""
         token = self.tokenizer.id_to_token(node.id)
         return show_bytes(node.text.encode()) if token == self._unknown else self.show_token(node.id)
 
 
-def check(steps: TokenizerSteps, words: Iterable[Word]) -> list[Word]:
-    """The words for which the steps end in other ids than the tokenizer makes of them: none, if all is right."""
+def find_mismatches(steps: TokenizerSteps, words: Iterable[Word]) -> list[Word]:
+    """The words whose steps end in other ids than those of the tokenizer: none, if all is right."""
     return [
         word
         for word in words
@@ -196,11 +197,11 @@ def _table(state: dict[str, Any], vocabulary: dict[str, int]) -> BpeTable | Word
         return UnigramTable(state)
     if kind == "WordLevel":
         return None
-    raise ValueError(f"Terrarium cannot look into a tokenizer of kind {kind!r}: choose another one.")
+    raise ValueError(f"Tokenizers of kind {kind!r} are not supported here: choose another one.")
 
 
 def _plain(tokenizer: Tokenizer, state: dict[str, Any]) -> Tokenizer:
-    """The tokenizer without what makes an encoding shorter, longer or random."""
+    """The tokenizer without truncation, padding and dropout."""
     if tokenizer.truncation is None and tokenizer.padding is None and not state.get("dropout"):
         return tokenizer
     copy = Tokenizer.from_str(tokenizer.to_str())

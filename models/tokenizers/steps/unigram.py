@@ -1,7 +1,7 @@
-"""Unigram: all ways to put a word together from pieces, as a lattice, and the most probable one (arXiv:1804.10959).
+"""Unigram (Kudo, arXiv:1804.10959): the lattice of all segmentations of a word, and the most probable one.
 
-Checked against `tokenizers` (Rust, models/unigram): scores are natural logarithms of probabilities; a character that
-is no piece is unknown, at 10 less than the least score.
+Follows `tokenizers` (Rust, models/unigram): scores are natural log-probabilities; an unknown character scores 10 less
+than the lowest score.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNKNOWN_PENALTY = 10.0
 
 
 class LatticePiece(NamedTuple):
-    """A piece that fits at a place of a word: characters `start` to `end`. `known`: whether it is in the vocabulary."""
+    """A piece that matches the characters `start` to `end` of a word. `known`: whether it is in the vocabulary."""
 
     id: int
     start: int
@@ -30,15 +30,15 @@ class LatticePiece(NamedTuple):
     known: bool
 
 
-class Place(NamedTuple):
-    """The best way up to a place: its score, and the last piece of it (an index, −1 at the word's beginning)."""
+class ViterbiCell(NamedTuple):
+    """The best path up to a position: its score, and the index of its last piece (−1 at the start)."""
 
     score: float
     piece: int
 
 
-class Way(NamedTuple):
-    """One way through the lattice: indices of its pieces, log-probability, and share of all ways' probability."""
+class Segmentation(NamedTuple):
+    """One path through the lattice: indices of its pieces, log-probability, and share of the total probability."""
 
     pieces: tuple[int, ...]
     score: float
@@ -47,66 +47,66 @@ class Way(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class UnigramSteps:
-    """The lattice of one word. `pieces`: by their start, then their length; `places`: one per border of characters."""
+    """The lattice of one word. `pieces`: by start, then length; `cells`: one per position between characters."""
 
     word: str
     pieces: tuple[LatticePiece, ...]
-    places: tuple[Place, ...]
+    cells: tuple[ViterbiCell, ...]
     ids: tuple[int, ...]
 
     @property
     def n_steps(self) -> int:
-        """One for each place that the best way to is found, and one for going back along it."""
+        """One for each position to find the best path to, and one for tracing it back."""
         return len(self.word) + 1 if self.word else 0
 
     @cached_property
     def best(self) -> tuple[int, ...]:
-        """The pieces of the best way, in order."""
-        return self.way_to(len(self.word))
+        """The pieces of the best path, in order."""
+        return self.best_path_to(len(self.word))
 
     @property
     def score(self) -> float:
-        """The best way's log-probability."""
-        return self.places[-1].score
+        """The log-probability of the best path."""
+        return self.cells[-1].score
 
-    def way_to(self, place: int) -> tuple[int, ...]:
-        """The pieces of the best way up to a place."""
-        way: list[int] = []
-        while place > 0:
-            way.append(self.places[place].piece)
-            place = self.pieces[way[-1]].start
-        return tuple(reversed(way))
+    def best_path_to(self, position: int) -> tuple[int, ...]:
+        """The pieces of the best path up to a position."""
+        path: list[int] = []
+        while position > 0:
+            path.append(self.cells[position].piece)
+            position = self.pieces[path[-1]].start
+        return tuple(reversed(path))
 
-    def ending_at(self, place: int) -> list[int]:
-        """The pieces that end at a place, the best first."""
-        return sorted(self._by_end[place], key=lambda i: (i != self.places[place].piece, -self.score_with(i)))
+    def ending_at(self, position: int) -> list[int]:
+        """The pieces that end at a position, the best first."""
+        return sorted(self._by_end[position], key=lambda i: (i != self.cells[position].piece, -self.score_with(i)))
 
     def score_with(self, piece: int) -> float:
-        """The log-probability of the best way that ends in a piece."""
-        return self.places[self.pieces[piece].start].score + self.pieces[piece].score
+        """The log-probability of the best path that ends with a piece."""
+        return self.cells[self.pieces[piece].start].score + self.pieces[piece].score
 
-    def ways(self, n: int) -> list[Way]:
-        """The `n` most probable ways, the tokenizer's own first."""
+    def segmentations(self, n: int) -> list[Segmentation]:
+        """The `n` most probable segmentations, starting with the tokenizer\'s own."""
         ending = self._by_end
         known: list[list[tuple[float, tuple[int, int]]]] = [[(0.0, (-1, 0))]]
-        for place in range(1, len(self.word) + 1):
+        for position in range(1, len(self.word) + 1):
             offers = (
                 (score + self.pieces[i].score, (i, nth))
-                for i in ending[place]
+                for i in ending[position]
                 for nth, (score, _) in enumerate(known[self.pieces[i].start])
             )
             known.append(heapq.nlargest(n, offers, key=lambda offer: offer[0]))
-        ways = [(self._trace(known, nth), score) for nth, (score, _) in enumerate(known[-1])]
-        others = [(way, score) for way, score in ways if way != self.best]
+        segmentations = [(self._trace(known, nth), score) for nth, (score, _) in enumerate(known[-1])]
+        others = [(path, score) for path, score in segmentations if path != self.best]
         chosen = [(self.best, self.score), *others][:n]
-        return [Way(way, score, math.exp(score - self.log_sum)) for way, score in chosen]
+        return [Segmentation(path, score, math.exp(score - self.log_sum)) for path, score in chosen]
 
     @cached_property
     def log_sum(self) -> float:
-        """The logarithm of all ways' probabilities together (the forward algorithm)."""
+        """The log of the total probability of all segmentations (forward algorithm)."""
         sums = [0.0]
-        for place in range(1, len(self.word) + 1):
-            terms = [sums[self.pieces[i].start] + self.pieces[i].score for i in self._by_end[place]]
+        for position in range(1, len(self.word) + 1):
+            terms = [sums[self.pieces[i].start] + self.pieces[i].score for i in self._by_end[position]]
             top = max(terms)
             sums.append(top + math.log(sum(math.exp(term - top) for term in terms)))
         return sums[-1]
@@ -119,20 +119,20 @@ class UnigramSteps:
         return ending
 
     def _trace(self, known: Sequence[Sequence[tuple[float, tuple[int, int]]]], nth: int) -> tuple[int, ...]:
-        way: list[int] = []
-        place = len(self.word)
-        while place > 0:
-            piece, nth = known[place][nth][1]
-            way.append(piece)
-            place = self.pieces[piece].start
-        return tuple(reversed(way))
+        path: list[int] = []
+        position = len(self.word)
+        while position > 0:
+            piece, nth = known[position][nth][1]
+            path.append(piece)
+            position = self.pieces[piece].start
+        return tuple(reversed(path))
 
 
 class UnigramTable:
     """Pieces and scores of a Unigram model.
 
     Args:
-        state: the model's own JSON.
+        state: the JSON of the model.
     """
 
     def __init__(self, state: dict[str, Any]) -> None:
@@ -148,18 +148,18 @@ class UnigramTable:
         """How `word` becomes tokens.
 
         Raises:
-            ValueError: where the tokenizer itself fails: a character is unknown, and it has no token for that.
+            ValueError: if the tokenizer itself fails: a character is unknown, and there is no unknown token.
         """
         pieces: list[LatticePiece] = []
-        places = [Place(0.0, -1)] + [Place(-math.inf, -1)] * len(word)
+        cells = [ViterbiCell(0.0, -1)] + [ViterbiCell(-math.inf, -1)] * len(word)
         for start in range(len(word)):
             for piece in self._pieces_at(word, start):
-                score = places[start].score + piece.score
-                if places[piece.end].piece < 0 or score > places[piece.end].score:
-                    places[piece.end] = Place(score, len(pieces))
+                score = cells[start].score + piece.score
+                if cells[piece.end].piece < 0 or score > cells[piece.end].score:
+                    cells[piece.end] = ViterbiCell(score, len(pieces))
                 pieces.append(piece)
-        steps = UnigramSteps(word, tuple(pieces), tuple(places), ())
-        return UnigramSteps(word, steps.pieces, steps.places, tuple(self._ids_of(steps)))
+        steps = UnigramSteps(word, tuple(pieces), tuple(cells), ())
+        return UnigramSteps(word, steps.pieces, steps.cells, tuple(self._ids_of(steps)))
 
     def _pieces_at(self, word: str, start: int) -> list[LatticePiece]:
         found = []
@@ -170,14 +170,12 @@ class UnigramTable:
         if found and found[0].end == start + 1:
             return found
         if self._unknown is None:
-            raise ValueError(
-                f"This tokenizer does not know {word[start]!r}, and has no token for what is unknown: leave it out."
-            )
+            raise ValueError(f"This tokenizer does not know {word[start]!r} and has no unknown token: remove it.")
         found.append(LatticePiece(self._unknown, start, start + 1, word[start], self._unknown_score, False))
         return found
 
     def _ids_of(self, steps: UnigramSteps) -> list[int]:
-        """The ids of the best way. Unknown pieces side by side are looked up, spelled in bytes or unknown as one."""
+        """The ids of the best path. Adjacent unknown pieces are joined: looked up, spelled in bytes, or one unknown token."""
         ids: list[int] = []
         best = [steps.pieces[i] for i in steps.best]
         for is_unknown, run in itertools.groupby(best, key=lambda piece: piece.id == self._unknown):

@@ -1,4 +1,4 @@
-"""How a text becomes the words that a tokenizer's model is given: added tokens cut out, normalised, split."""
+"""How a text becomes the words that the model of a tokenizer gets: added tokens, normalisation, pre-tokenization."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, PreTokenizedString, Tokenizer, pre_tokenizers
 
-# The library's own notions of word and space, which are not Python's: an accent is of a word, U+001C is no space.
+# The library's notions of word and space differ from Python's: an accent is part of a word, U+001C is not a space.
 _WORDS = pre_tokenizers.Whitespace()
 
 
-class Split(NamedTuple):
-    """One word of a text, as the model is given it. `added_id`: of the added token that it is, and no word at all."""
+class SplitWord(NamedTuple):
+    """One word of a text, as the model gets it. `added_id`: the id if it is an added token instead of a word."""
 
     text: str
     added_id: int | None = None
 
 
 class WordSplitter:
-    """Does to a text what a tokenizer does before its model comes in; the source is the library's own order of steps.
+    """Does what a tokenizer does before its model, in the order of the library's source.
 
-    The library itself normalises and splits; only cutting out the added tokens is done anew, since it tells nothing
-    of it.
+    The library itself normalises and splits; only the search for added tokens is reimplemented, as it is not exposed.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -37,38 +36,38 @@ class WordSplitter:
             {self._normalize(token.content): (id, token) for id, token in used.items() if token.normalized}
         )
 
-    def split(self, text: str) -> tuple[str, list[Split]]:
+    def split(self, text: str) -> tuple[str, list[SplitWord]]:
         """The normalised text, and its words in order; added tokens are words of their own."""
         normalized: list[str] = []
-        words: list[Split] = []
+        words: list[SplitWord] = []
         for start, end, id in self._raw.cut(text):
             if id is not None:
                 normalized.append(text[start:end])
-                words.append(Split(text[start:end], id))
+                words.append(SplitWord(text[start:end], id))
                 continue
             shown, found = self._plain(text[start:end], is_first=start == 0)
             normalized.append(shown)
             words.extend(found)
         return "".join(normalized), words
 
-    def _plain(self, text: str, *, is_first: bool) -> tuple[str, list[Split]]:
-        """What is made of a text without raw added tokens."""
+    def _plain(self, text: str, *, is_first: bool) -> tuple[str, list[SplitWord]]:
+        """(normalised text, words) of a text without raw added tokens."""
         whole = self._prepared(text, is_first)
         normalized = "".join(part for part, _, _ in whole.get_splits())
-        words: list[Split] = []
+        words: list[SplitWord] = []
         for start, end, id in self._normalized.cut(normalized):
             if id is not None:
-                words.append(Split(normalized[start:end], id))
+                words.append(SplitWord(normalized[start:end], id))
                 continue
             part = self._prepared(text, is_first)
             part.split(lambda _, string, start=start, end=end: [string[start:end]])
             if self._pre_tokenizer is not None:
                 self._pre_tokenizer.pre_tokenize(part)
-            words.extend(Split(word) for word, _, _ in part.get_splits() if word)
+            words.extend(SplitWord(word) for word, _, _ in part.get_splits() if word)
         return normalized, words
 
     def _prepared(self, text: str, is_first: bool) -> Any:
-        # Some steps do something to the start of a text only: what stands behind an added token is none.
+        # Some steps act on the start of a text only, which the text after an added token is not.
         prepared = PreTokenizedString(text if is_first else "x" + text)
         if not is_first:
             prepared.split(lambda _, string: [string[1:]])
@@ -81,7 +80,7 @@ class WordSplitter:
 
 
 @lru_cache(maxsize=4096)
-def _is_of_word(character: str) -> bool:
+def _is_word_character(character: str) -> bool:
     return bool(character) and [word for word, _ in _WORDS.pre_tokenize_str(f"a{character}")] == [f"a{character}"]
 
 
@@ -91,7 +90,7 @@ def _is_space(character: str) -> bool:
 
 
 class _Finder:
-    """Finds added tokens in a text, the leftmost and longest first, with what each says of its surroundings."""
+    """Finds added tokens in a text, leftmost and longest first, with their rules on adjacent spaces and words."""
 
     def __init__(self, tokens: dict[str, tuple[int, AddedToken]]) -> None:
         self._tokens = {content: token for content, token in tokens.items() if content}
@@ -104,7 +103,9 @@ class _Finder:
         for match in self._pattern.finditer(text) if self._pattern else ():
             id, token = self._tokens[match.group()]
             start, end = match.span()
-            if token.single_word and (_is_of_word(text[start - 1 : start]) or _is_of_word(text[end : end + 1])):
+            if token.single_word and (
+                _is_word_character(text[start - 1 : start]) or _is_word_character(text[end : end + 1])
+            ):
                 continue
             while token.lstrip and start > done and _is_space(text[start - 1]):
                 start -= 1

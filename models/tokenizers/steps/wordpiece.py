@@ -1,6 +1,6 @@
-"""WordPiece, try by try: the longest piece of the vocabulary that a word begins with, then that of the rest.
+"""WordPiece (Wu et al., arXiv:1609.08144), try by try: greedy longest-match-first from left to right.
 
-Checked against `tokenizers` (Rust, models/wordpiece).
+Follows `tokenizers` (Rust, models/wordpiece).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 
 class Scan(NamedTuple):
-    """The tries at one place of a word: pieces from the longest to the shortest until one is in the vocabulary.
+    """The tries at one position of a word: pieces from long to short until one is in the vocabulary.
 
-    `end`: where the piece that was found ends; `start` and id None where none was.
+    end: the end of the piece found; equal to `start`, with id None, if there is none.
     """
 
     start: int
@@ -20,8 +20,8 @@ class Scan(NamedTuple):
     id: int | None
 
 
-class Try(NamedTuple):
-    """One piece that was looked for; `id` is None where it is not in the vocabulary."""
+class Trial(NamedTuple):
+    """One piece that was looked up; `id` is None if it is not in the vocabulary."""
 
     start: int
     end: int
@@ -31,7 +31,7 @@ class Try(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class WordPieceSteps:
-    """The scan of one word. `longest`: words of more characters become unknown without a look."""
+    """The scans of one word. `longest`: words of more characters become unknown without a scan."""
 
     word: str
     scans: tuple[Scan, ...]
@@ -41,7 +41,7 @@ class WordPieceSteps:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether the word was not looked at."""
+        """Whether the word was too long to be scanned."""
         return len(self.word) > self.longest
 
     @property
@@ -62,14 +62,14 @@ class WordPieceSteps:
         assert self.unknown_id is not None
         return (self.unknown_id,)
 
-    def tried(self, step: int) -> Try:
-        """Try number `step`, from 1."""
+    def tried(self, step: int) -> Trial:
+        """Trial number `step`, from 1."""
         for scan in self.scans:
             n = self._n_tries(scan)
             if step <= n:
                 end = len(self.word) - step + 1
                 piece = (self.prefix if scan.start else "") + self.word[scan.start : end]
-                return Try(scan.start, end, piece, scan.id if end == scan.end else None)
+                return Trial(scan.start, end, piece, scan.id if end == scan.end else None)
             step -= n
         raise AssertionError("There is no such step.")
 
@@ -82,7 +82,7 @@ class WordPieceTable:
 
     Args:
         vocabulary: token → id.
-        state: the model's own JSON.
+        state: the JSON of the model.
     """
 
     def __init__(self, vocabulary: dict[str, int], state: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ class WordPieceTable:
         """How `word` becomes tokens.
 
         Raises:
-            ValueError: where the tokenizer itself fails: the word is unknown, and so is the token for that.
+            ValueError: if the tokenizer itself fails: the word is unknown, and there is no unknown token.
         """
         scans: list[Scan] = []
         start = 0
@@ -109,14 +109,13 @@ class WordPieceTable:
         steps = WordPieceSteps(word, tuple(scans), self._ids.get(self._unknown), self._prefix, self._longest)
         if steps.is_unknown and steps.unknown_id is None:
             raise ValueError(
-                f"This tokenizer makes {self._unknown!r} of words that it does not know, but its vocabulary has no "
-                "such token: correct its file."
+                f"The unknown token {self._unknown!r} of this tokenizer is not in its vocabulary: correct its file."
             )
         return steps
 
     def _scan(self, word: str, start: int) -> Scan:
         prefix = self._prefix if start else ""
-        # Longer ones are tried too, but cannot be found.
+        # Longer pieces are tried too, but cannot be in the vocabulary.
         for end in range(min(len(word), start + self._longest_piece), start, -1):
             id = self._ids.get(prefix + word[start:end])
             if id is not None:

@@ -16,8 +16,8 @@ from models.settings.model_config import ModelConfig
 from models.tokenizers.text.text_measures import Figures, measure_texts
 
 
-class Texts(Protocol):
-    """Texts to be read once (a CorpusTexts): what to call them, about how many bytes they have."""
+class TextSource(Protocol):
+    """TextSource to be read once (a CorpusTexts): what to call them, about how many bytes they have."""
 
     @property
     def label(self) -> str: ...
@@ -27,7 +27,7 @@ class Texts(Protocol):
     def texts(self) -> Iterable[str]: ...
 
 
-Source = Callable[[], Generator[Event, None, Texts]]
+TextLoader = Callable[[], Generator[Event, None, TextSource]]
 """Makes texts, as a generator of what there is to tell meanwhile (a corpus may have to be built first)."""
 
 
@@ -55,7 +55,7 @@ class ModelCost:
 
 
 def compare(
-    tokenizers: Mapping[str, Tokenizer], sources: Iterable[Source]
+    tokenizers: Mapping[str, Tokenizer], sources: Iterable[TextLoader]
 ) -> Generator[Event, None, list[MeasuredPart]]:
     """Measure tokenizers on one source of texts after the other; closing it ends the work after some 0.5 MB.
 
@@ -76,7 +76,7 @@ def compare(
     return parts
 
 
-def measure(tokenizers: Mapping[str, Tokenizer], made: Texts) -> Generator[Event, None, dict[str, Figures]]:
+def measure(tokenizers: Mapping[str, Tokenizer], made: TextSource) -> Generator[Event, None, dict[str, Figures]]:
     """The figures of each tokenizer, by its name, on the same texts. Yields Progress."""
     total, done, began = len(tokenizers) * made.n_bytes, 0, time.monotonic()
     yield Progress(done=0, total=total)

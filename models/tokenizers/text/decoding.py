@@ -16,7 +16,7 @@ from models.tokenizers.codec import decode
 from models.tokenizers.text.encoded import TokenArrays
 from models.tokenizers.token_bytes import special_ids
 
-PROBLEMS_LISTED = 100
+MAX_LISTED_PROBLEMS = 100
 """How many of the words that are no ids are told about one by one."""
 
 _WORD = re.compile(r"[^\s,;|()\[\]]+")
@@ -40,14 +40,14 @@ class DecodedIds:
 
     Attributes:
         tokens: the valid ids; they lie one after the other in the bytes that they stand for.
-        places: (n, 2) the characters of the writing at which each stands, from and to.
+        spans: (n, 2) the characters of the writing at which each stands, from and to.
         text: what they decode to.
         n_left_out: how many special tokens are not in `text`.
-        problems: PROBLEMS_LISTED at most.
+        problems: MAX_LISTED_PROBLEMS at most.
     """
 
     tokens: TokenArrays
-    places: NDArray[np.int64]
+    spans: NDArray[np.int64]
     text: str
     n_left_out: int
     problems: tuple[IdProblem, ...]
@@ -64,11 +64,11 @@ def decode_ids(tokenizer: Tokenizer, written: str, *, skip_special: bool = False
 
     `skip_special`: special tokens are left out of the text.
     """
-    ids, places = array("q"), array("q")  # millions of them: no objects
+    ids, spans = array("q"), array("q")  # millions of them: no objects
     problems: list[IdProblem] = []
     n_problems, size = 0, max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     known: dict[int, bool] = {}
-    for place, (start, end) in enumerate(_words(written), start=1):
+    for position, (start, end) in enumerate(_words(written), start=1):
         word = written[start:end]
         number = int(word) if _NUMBER.fullmatch(word) else None
         if number is not None:
@@ -76,16 +76,16 @@ def decode_ids(tokenizer: Tokenizer, written: str, *, skip_special: bool = False
                 known[number] = 0 <= number < size and tokenizer.id_to_token(number) is not None
             if known[number]:
                 ids.append(number)
-                places.extend((start, end))
+                spans.extend((start, end))
                 continue
         n_problems += 1
-        if len(problems) < PROBLEMS_LISTED:
-            problems.append(IdProblem(start, end, _sentence(word, number, place, size)))
+        if len(problems) < MAX_LISTED_PROBLEMS:
+            problems.append(IdProblem(start, end, _describe_problem(word, number, position, size)))
     tokens = TokenArrays(tokenizer, np.array(ids, np.int64))
     left_out = special_ids(tokenizer).keys() if skip_special else ()
     text = decode(tokenizer, (id for id in tokens.iter_ids() if id not in left_out))
     n_left_out = sum(tokens.occurrences(id) for id in left_out)
-    at = np.array(places, np.int64).reshape(-1, 2)
+    at = np.array(spans, np.int64).reshape(-1, 2)
     return DecodedIds(tokens, at, text, n_left_out, tuple(problems), n_problems)
 
 
@@ -111,19 +111,19 @@ def _list_in_object(written: str) -> tuple[int, int]:
         return 0, len(written)
     for key in _KEYS:
         if isinstance(found.get(key), list) and all(type(id) is int for id in found[key]):
-            place = re.search(rf'"{key}"\s*:\s*\[([^\]]*)\]', written)
-            if place is not None:
-                return place.span(1)
+            position = re.search(rf'"{key}"\s*:\s*\[([^\]]*)\]', written)
+            if position is not None:
+                return position.span(1)
     return 0, len(written)
 
 
-def _sentence(word: str, number: int | None, place: int, size: int) -> str:
+def _describe_problem(word: str, number: int | None, position: int, size: int) -> str:
     shown = word if len(word) <= _SHOWN else f"{word[:_SHOWN]}…"
     if number is None and not re.fullmatch(r"-?[0-9]+", word):
-        return f"“{shown}” ({ordinal(place)}) is no whole number."
+        return f"“{shown}” ({ordinal(position)}) is no whole number."
     if number is not None and 0 <= number < size:
-        return f"There is no token {number:,} ({ordinal(place)}): this vocabulary leaves that id out."
+        return f"There is no token {number:,} ({ordinal(position)}): this vocabulary leaves that id out."
     told = shown if number is None else f"{number:,}"
     if size == 0:
-        return f"There is no token {told} ({ordinal(place)}): this vocabulary is empty."
-    return f"There is no token {told} ({ordinal(place)}): ids go from 0 to {size - 1:,}."
+        return f"There is no token {told} ({ordinal(position)}): this vocabulary is empty."
+    return f"There is no token {told} ({ordinal(position)}): ids go from 0 to {size - 1:,}."

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.tokenizers.codec import Piece, pieces_of, placed_parts
+from models.tokenizers.codec import Piece, encode_with_offsets, pieces_of
 
-_AT_ONCE = 10_000
+_BATCH_SIZE = 10_000
 _WORD = re.compile(r"\S+")
 
 
@@ -40,7 +40,7 @@ class TokenArrays(Sequence[Piece]):
         self._kind, self._counts = number[ids], counts[kinds]
         self._kinds = pieces_of(tokenizer, kinds.tolist())
         self._number = {piece.id: i for i, piece in enumerate(self._kinds)}
-        lengths = self.of_each(lambda piece: len(piece.bytes), np.int64)
+        lengths = self.per_token(lambda piece: len(piece.bytes), np.int64)
         self.ends: NDArray[np.int64] = np.cumsum(lengths) if ends is None else ends
         self.starts: NDArray[np.int64] = self.ends - lengths if starts is None else starts
 
@@ -59,10 +59,10 @@ class TokenArrays(Sequence[Piece]):
 
     def iter_ids(self) -> Iterator[int]:
         """The ids as plain numbers, without a list of all of them."""
-        for start in range(0, len(self.ids), _AT_ONCE):
-            yield from self.ids[start : start + _AT_ONCE].tolist()
+        for start in range(0, len(self.ids), _BATCH_SIZE):
+            yield from self.ids[start : start + _BATCH_SIZE].tolist()
 
-    def of_each(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
+    def per_token(self, fact: Callable[[Piece], Any], dtype: type) -> NDArray[Any]:
         """(n,) A fact of each token that depends on its id alone, asked for once per different token."""
         facts: NDArray[Any] = np.fromiter(map(fact, self._kinds), dtype, len(self._kinds))
         told: NDArray[Any] = facts[self._kind]
@@ -79,7 +79,7 @@ class TokenArrays(Sequence[Piece]):
 
     def joined(self) -> bytes:
         """The bytes of all tokens, one after the other."""
-        parts = (self._kind[start : start + _AT_ONCE].tolist() for start in range(0, len(self), _AT_ONCE))
+        parts = (self._kind[start : start + _BATCH_SIZE].tolist() for start in range(0, len(self), _BATCH_SIZE))
         return b"".join(b"".join([self._kinds[kind].bytes for kind in part]) for part in parts)
 
 
@@ -96,7 +96,7 @@ class EncodedText(TokenArrays):
         self.n_bytes = len(text.encode())
         self.n_words = sum(1 for _ in _WORD.finditer(text))
         # Part by part, so that no list is long: making millions of objects at once would hold up the window.
-        parts = [tuple(np.array(column, np.int64) for column in part) for part in placed_parts(tokenizer, text)]
+        parts = [tuple(np.array(column, np.int64) for column in part) for part in encode_with_offsets(tokenizer, text)]
         ids, starts, ends = (np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(3))
         super().__init__(tokenizer, ids, starts, ends)
 

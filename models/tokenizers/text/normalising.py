@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, normalizers
 
-from models.tokenizers.token_bytes import parts_of
+from models.tokenizers.token_bytes import component_steps
 
 _DOES = {
     "NFC": "writes letter and accent as one character (NFC)",
@@ -43,7 +43,7 @@ class NormaliserStep:
 def lossy_steps(tokenizer: Tokenizer) -> list[NormaliserStep]:
     """The steps of the tokenizer's normaliser, in order, but for those that its decoder takes back."""
     steps: list[NormaliserStep] = []
-    for part in parts_of(tokenizer.normalizer):
+    for part in component_steps(tokenizer.normalizer):
         kind = part["type"]
         if kind in _UNDONE or (kind == "Replace" and part["pattern"].get("String") == " "):
             continue

@@ -17,7 +17,7 @@ from models.tokenizers.codec import Piece, decode, encode_prompt, encode_text, t
 from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.text.normalising import NormaliserStep, lossy_steps
 from models.tokenizers.text.text_diff import Span, differing_spans
-from models.tokenizers.token_bytes import parts_of
+from models.tokenizers.token_bytes import component_steps
 
 CAUSES = {
     "surrogate": "half characters",
@@ -30,7 +30,7 @@ CAUSES = {
 }
 """Why a place can differ -> in words."""
 
-LIMIT = 200
+MAX_DIFFERENCES = 200
 """Differences that are looked for and explained: nobody reads more, and typing stays quick."""
 
 _AROUND = 60  # characters at each side of a difference, up to the next space, that are encoded to explain it
@@ -65,7 +65,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """What came back of a text. Where not `complete`, there are more differences than the LIMIT that are listed."""
+    """What came back of a text. Where not `complete`, there are more differences than the MAX_DIFFERENCES that are listed."""
 
     equal: bool
     back: str
@@ -115,9 +115,9 @@ def _spans(tokenizer: Tokenizer, text: str, back: str) -> tuple[list[Span], bool
     tokens = [tokenizer.id_to_token(id) for id in unknown_ids(tokenizer)]
     token = tokens[0] if tokens else None
     if not token or token not in back or token in text or _STAND_IN in text:
-        return differing_spans(text, back, LIMIT)
+        return differing_spans(text, back, MAX_DIFFERENCES)
     short = back.replace(token, _STAND_IN)
-    spans, complete = differing_spans(text, short, LIMIT)
+    spans, complete = differing_spans(text, short, MAX_DIFFERENCES)
     placed, longer, upto = [], 0, 0
     for span in spans:
         longer += short.count(_STAND_IN, upto, span.back_start) * (len(token) - 1)
@@ -139,7 +139,7 @@ class _Explainer:
         added = tokenizer.get_added_tokens_decoder().values()
         self._specials = {token.content: token for token in added if token.special and len(token.content) > 1}
         self._drops = [name for name in _types(tokenizer.pre_tokenizer) if name in _DROPS_SPACES]
-        if any(step.get("behavior") == "Removed" for step in parts_of(tokenizer.pre_tokenizer)):
+        if any(step.get("behavior") == "Removed" for step in component_steps(tokenizer.pre_tokenizer)):
             self._drops.append("Split")
 
     def explain(self, span: Span) -> Difference:
@@ -267,7 +267,7 @@ def _only_spaces(text: str, back: str) -> bool:
 
 
 def _types(component: object) -> list[str]:
-    return list(dict.fromkeys(step["type"] for step in parts_of(component)))
+    return list(dict.fromkeys(step["type"] for step in component_steps(component)))
 
 
 def _names(component: Any) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from models.tokenizers.codec import text_parts
-from models.tokenizers.making.texts import BATCH, batches
+from models.tokenizers.making.texts import BATCH_CHARACTERS, batches
 from models.tokenizers.special_tokens import unknown_ids
 from models.tokenizers.token_bytes import TokenBytes
 
@@ -203,7 +203,7 @@ def _grouped(places: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]
     for place in places:
         group.append(place)
         size += len(place[1])
-        if size >= BATCH:
+        if size >= BATCH_CHARACTERS:
             yield group
             group, size = [], 0
     if group:

@@ -21,7 +21,7 @@ _TYPE = {name: i for i, name in enumerate(TYPE_NAMES)}
 _NEVER_IN_UTF8 = frozenset((0xC0, 0xC1, *range(0xF5, 0x100)))
 
 
-class Token(NamedTuple):
+class VocabularyEntry(NamedTuple):
     """One row of a vocabulary. `text` is None where the bytes are no whole characters; left, right and rank are those
     of the merge that makes it (ids, and the place among all merges from 0), -1 where there is none."""
 
@@ -77,8 +77,8 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, row: int) -> Token:
-        return Token(
+    def __getitem__(self, row: int) -> VocabularyEntry:
+        return VocabularyEntry(
             id=int(self.ids[row]),
             shown=self.shown[row],
             text=self.texts[row],
@@ -97,7 +97,7 @@ class Vocabulary:
         row = int(np.searchsorted(self.ids, id))
         return row if row < len(self.ids) and self.ids[row] == id else -1
 
-    def made_from(self, id: int) -> NDArray[np.int64]:
+    def merged_from(self, id: int) -> NDArray[np.int64]:
         """The rows of the tokens that a merge makes from this one, the first merged first."""
         rows = np.flatnonzero((self.left == id) | (self.right == id))
         return rows[np.argsort(self.rank[rows], kind="stable")]
@@ -117,7 +117,7 @@ class _Raw:
     added: frozenset[int]
 
 
-def vocabulary(tokenizer: Tokenizer) -> Vocabulary:
+def read_vocabulary(tokenizer: Tokenizer) -> Vocabulary:
     """Read a tokenizer's vocabulary, merges and scores."""
     raw = _read(tokenizer)
     left, right, rank = _merges(raw)

@@ -35,7 +35,7 @@ _USE = {name: i for i, name in enumerate(USE_NAMES)}
 class Counts:
     """What was counted. `of`: (highest id + 1,) occurrences by id; bytes and characters are those of the texts."""
 
-    of: NDArray[np.int64]
+    by_id: NDArray[np.int64]
     n_bytes: int
     n_characters: int
 
@@ -64,7 +64,7 @@ def count_tokens(tokenizer: Tokenizer, texts: Iterable[str], total_bytes: int) -
         yield Progress(done=done, total=total_bytes, seconds_left=left)
     if not counts.any():
         raise ValueError("There is no text in it, so there is nothing to count: choose another corpus.")
-    return Counts(of=counts, n_bytes=n_bytes, n_characters=n_characters)
+    return Counts(by_id=counts, n_bytes=n_bytes, n_characters=n_characters)
 
 
 class Usage:
@@ -82,7 +82,7 @@ class Usage:
 
     def __init__(self, vocabulary: Vocabulary, counts: Counts) -> None:
         self.corpus = counts
-        self.counts: NDArray[np.int64] = counts.of[vocabulary.ids]
+        self.counts: NDArray[np.int64] = counts.by_id[vocabulary.ids]
         self.order = np.argsort(-self.counts, kind="stable")[: np.count_nonzero(self.counts)]
         self.frequencies: NDArray[np.int64] = self.counts[self.order]
         self.ranks = np.zeros(len(vocabulary), np.int64)

@@ -1,4 +1,4 @@
-"""The doctor: reads a run's log, names what is wrong, says the evidence and proposes a remedy. No torch import."""
+"""The doctor: diagnoses problems in a run's log, with evidence and a remedy. No torch import."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _EXPLAINS = {
     "overfitting": {"plateau"},
     "little_data": {"plateau"},
 }
-"""What a diagnosis makes needless to say: its consequences."""
+"""The diagnoses that each one explains, and that are left out beside it."""
 
 
 def examine(log: RunLog) -> Examination:
-    """Everything that can be said of the run now; nothing of one that learns as it should, however young it is."""
-    signs, sound = Signs(log), Signs(log.sound())
-    findings: list[Finding] = [check(signs if kind == "nan" else sound) for kind, check in _CHECKS.items()]
+    """All diagnoses and checks of the run so far."""
+    signs, finite = Signs(log), Signs(log.finite())
+    findings: list[Finding] = [check(signs if kind == "nan" else finite) for kind, check in _CHECKS.items()]
     found = [finding for finding in findings if isinstance(finding, Diagnosis)]
     explained = set().union(*(_EXPLAINS.get(diagnosis.kind, set()) for diagnosis in found))
     return Examination(
@@ -51,7 +51,7 @@ def examine(log: RunLog) -> Examination:
 
 
 def _with_real_remedy(log: RunLog, diagnosis: Diagnosis) -> Diagnosis:
-    """Without a remedy that changes nothing, since the run has those settings already."""
+    """The diagnosis without its remedy, where the run has those settings already."""
     remedy = diagnosis.remedy
     if remedy is None or any(value_of(log.spec, name) != value for name, value in remedy.changes.items()):
         return diagnosis

@@ -1,4 +1,4 @@
-"""Training that breaks down: no number any more, a loss that runs away, gradients that explode or vanish."""
+"""Checks for training that breaks down: NaN, divergence, exploding or vanishing gradients."""
 
 from __future__ import annotations
 
@@ -9,30 +9,37 @@ from numpy.typing import NDArray
 
 from models.number_words import percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
-from models.training.doctor.remedies import STRONG_DECAY, calmer, decay_share, forgets, scaled_rates, words_of
+from models.training.doctor.remedies import (
+    STRONG_DECAY,
+    beta2_below_beta1,
+    decay_share,
+    format_changes,
+    gentler_remedy,
+    scaled_rates,
+)
 from models.training.doctor.signs import Signs
 
 _DIVERGED = 0.25
-"""The share of its whole fall that a loss must have lost again …"""
-_DIVERGED_LEAST = 0.2
-"""… and of the loss of guessing."""
-_DIVERGED_MOST_NOISE = 0.5
+"""A loss has diverged where it has risen by this share of its whole fall …"""
+_DIVERGED_MIN = 0.2
+"""… and by this share of the loss of uniform guessing."""
+_DIVERGED_MAX_NOISE = 0.5
 _EXPLODED = 10.0
-"""How many times its lowest the norm of the gradient must have become …"""
+"""Gradients have exploded where their norm is this many times its lowest …"""
 _EXPLODED_START = 4.0
-"""… and how many times that of the first steps."""
+"""… and this many times that of the first steps."""
 _EXPLODED_ONSET = 3.0
-"""Up to so many times the lowest, it had not begun."""
+"""The explosion starts where the norm exceeds this many times its lowest."""
 _FIRST = 5
-"""Steps that the first gradient norm is a median of."""
+"""The first gradient norm is the median over this many steps."""
 _DEAD = 1e-4
-"""A gradient of this share of the first ones, or this norm, moves nothing."""
+"""Gradients are dead below this share of the first ones (or a norm of 1e-6)."""
 _LOW_LOSS = 0.25
-"""Of the loss of guessing: below it, a gradient may be small because little is left to learn."""
+"""Below this share of the loss of guessing, gradients may be small because little is left to learn."""
 
 
 def nan(signs: Signs) -> Finding:
-    """A loss, gradient or weight that is no finite number, which ends the training."""
+    """A loss, gradient or weight that is not finite, which ends the training."""
     log = signs.log
     broken = np.flatnonzero(~(np.isfinite(log.loss) & np.isfinite(log.grad_norm)))
     if not len(broken) and not (log.status == "failed" and any("not a number" in detail for *_, detail in log.events)):
@@ -41,41 +48,44 @@ def nan(signs: Signs) -> Finding:
     seen = np.isfinite(log.grad_norm)
     norms, steps = log.grad_norm[seen], log.step[seen]
     if not len(norms):
-        remedy = _new_and_gentle(signs)
+        remedy = _restart_gently(signs)
         return Diagnosis(
             kind="nan", sentence="The very first step has no finite loss or gradient.", step=step, remedy=remedy
         )
     usual = float(np.median(norms[: max(3, len(norms) // 2)]))
     wild = np.flatnonzero(norms > _EXPLODED * usual)
     onset = int(steps[wild[0]]) if len(wild) else step - 1
-    sentence = f"The loss or gradient of step {step:,} is not a number any more"
+    sentence = f"The loss or gradient of step {step:,} is not a number"
     if len(wild):
         largest = float(norms[wild].max())
-        sentence += f": from step {onset:,} on, the gradient's norm grew from {figure(usual)} to {figure(largest)}"
+        sentence += (
+            f": from step {onset:,} on, the gradient norm grew from {format_figure(usual)} to {format_figure(largest)}"
+        )
     evidence = {"usual gradient norm": usual, "last gradient norm": float(norms[-1])} | _decay_evidence(signs)
-    remedy = calmer(signs, onset - 1)
+    remedy = gentler_remedy(signs, onset - 1)
     return Diagnosis(kind="nan", sentence=f"{sentence}{_why(signs)}.", step=onset, evidence=evidence, remedy=remedy)
 
 
 def divergence(signs: Signs) -> Finding:
-    """A loss that stays far above what it had come down to."""
+    """A loss that stays far above its lowest."""
     if signs.n_blocks < 3:
         return Check(kind="divergence", words=f"Needs {3 * signs.block} steps.", possible=False)
     losses = np.concatenate(([signs.first_loss], signs.loss))
     lowest = float(np.nanmin(losses[:-2]))
-    noise = min(6 * signs.noise, _DIVERGED_MOST_NOISE * signs.guessing)  # a loss that runs away makes much of it
-    allowed = max(_DIVERGED * signs.fall, _DIVERGED_LEAST * signs.guessing, noise)
+    noise = min(6 * signs.noise, _DIVERGED_MAX_NOISE * signs.guessing)  # a diverging loss is noisy
+    allowed = max(_DIVERGED * signs.fall, _DIVERGED_MIN * signs.guessing, noise)
     now, before = float(losses[-1]), float(losses[-2])
     if not (now > lowest + allowed and before > lowest + allowed / 2):
         return Check(
-            kind="divergence", words=f"The smoothed loss is {figure(now)}; its lowest was {figure(min(lowest, now))}."
+            kind="divergence",
+            words=f"The smoothed loss is {format_figure(now)}; its lowest was {format_figure(min(lowest, now))}.",
         )
-    onset = _last_step(signs, losses <= lowest + allowed / 4)
-    sentence = (
-        f"The loss was down to {figure(lowest)}, but has risen since step {onset:,}, to {figure(now)} now{_why(signs)}."
-    )
+    onset = _last_healthy_step(signs, losses <= lowest + allowed / 4)
+    sentence = f"The loss fell to {format_figure(lowest)}, but has risen to {format_figure(now)} since step {onset:,}{_why(signs)}."
     evidence = {"lowest loss": lowest, "loss now": now} | _decay_evidence(signs)
-    return Diagnosis(kind="divergence", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
+    return Diagnosis(
+        kind="divergence", sentence=sentence, step=onset, evidence=evidence, remedy=gentler_remedy(signs, onset)
+    )
 
 
 def exploding(signs: Signs) -> Finding:
@@ -87,16 +97,16 @@ def exploding(signs: Signs) -> Finding:
     lowest, now = min(first, float(np.nanmin(norms[:-1]))), float(norms[-1])
     if not (now > _EXPLODED * lowest and now > _EXPLODED_START * first):
         usual, largest = float(np.nanmedian(norms)), float(np.nanmax(signs.log.grad_norm))
-        words = f"Gradient norm: median {figure(usual, 2)}, largest {figure(largest, 2)}."
+        words = f"Gradient norm: median {format_figure(usual, 2)}, largest {format_figure(largest, 2)}."
         return Check(kind="exploding", words=words)
-    onset = _last_step(signs, np.concatenate(([first], norms)) <= _EXPLODED_ONSET * lowest)
+    onset = _last_healthy_step(signs, np.concatenate(([first], norms)) <= _EXPLODED_ONSET * lowest)
     clip = signs.log.spec.train.grad_clip
-    clipped = "and nothing clips it" if clip == 0 else f"of which the clip leaves {clip:g}"
-    sentence = (
-        f"The gradient's norm grew from {figure(lowest)} to {figure(now)} since step {onset:,}, {clipped}{_why(signs)}."
-    )
+    clipped = "without clipping" if clip == 0 else f"clipped to {clip:g}"
+    sentence = f"The gradient norm grew from {format_figure(lowest)} to {format_figure(now)} since step {onset:,}, {clipped}{_why(signs)}."
     evidence = {"lowest gradient norm": lowest, "gradient norm now": now} | _decay_evidence(signs)
-    return Diagnosis(kind="exploding", sentence=sentence, step=onset, evidence=evidence, remedy=calmer(signs, onset))
+    return Diagnosis(
+        kind="exploding", sentence=sentence, step=onset, evidence=evidence, remedy=gentler_remedy(signs, onset)
+    )
 
 
 def dead(signs: Signs) -> Finding:
@@ -107,42 +117,40 @@ def dead(signs: Signs) -> Finding:
     first, now = float(np.nanmedian(signs.log.grad_norm[:_FIRST])), float(np.nanmax(norms[-2:]))
     loss = float(signs.loss[-1])
     if not (now <= max(_DEAD * first, 1e-6) and loss > _LOW_LOSS * signs.guessing):
-        words = f"Gradient norm: {figure(first, 2)} at the start, {figure(now, 2)} now."
+        words = f"Gradient norm: {format_figure(first, 2)} at the start, {format_figure(now, 2)} now."
         return Check(kind="dead", words=words)
     alive = np.flatnonzero(norms > max(_DEAD * first, 1e-6))
     onset = int(signs.steps[alive[-1]]) + 1 if len(alive) else int(signs.log.step[0])
     std = signs.log.spec.model.init_std
-    why = f": all weights begin at {std:g}, so all gradients are products with zero" if std == 0 else ""
-    sentence = (
-        f"The gradient's norm is {figure(now, 2)} from step {onset:,} on, while the loss is still {figure(loss)}{why}."
-    )
-    remedy = _new_and_gentle(signs)
+    why = f": all weights start at {std:g}, so all gradients are zero" if std == 0 else ""
+    sentence = f"The gradient norm is {format_figure(now, 2)} from step {onset:,} on, while the loss is still {format_figure(loss)}{why}."
+    remedy = _restart_gently(signs)
     return Diagnosis(
         kind="dead", sentence=sentence, step=onset, evidence={"gradient norm": now, "loss": loss}, remedy=remedy
     )
 
 
-def _last_step(signs: Signs, is_well: NDArray[np.bool_]) -> int:
-    """The last step of all blocks that were well; `is_well` (1 + blocks): the first step, and each block."""
-    at = int(np.flatnonzero(is_well)[-1])
+def _last_healthy_step(signs: Signs, is_healthy: NDArray[np.bool_]) -> int:
+    """The end of the last healthy block; `is_healthy` (1 + blocks): of the first step, and of each block."""
+    at = int(np.flatnonzero(is_healthy)[-1])
     return int(signs.steps[at - 1]) if at else int(signs.log.step[0])
 
 
-def _new_and_gentle(signs: Signs) -> Remedy:
-    """A new run whose weights begin as usual, at smaller rates where their start was not the fault."""
+def _restart_gently(signs: Signs) -> Remedy:
+    """A new run with the usual init std or, where that is not the cause, with lower learning rates."""
     std = signs.log.spec.model.init_std
     usual = 1e-3 <= std <= 0.3
     changes = scaled_rates(signs, 0.1) if usual else {"model.init_std": 0.02}
-    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+    return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
 
 
 def _why(signs: Signs) -> str:
-    """The end of a sentence: what the settings say of the cause."""
+    """The end of a sentence: the cause, where the settings reveal it."""
     share, ratio = decay_share(signs), signs.largest_ratio
     if share > STRONG_DECAY:
-        return f"; weight decay multiplies the weights by {figure(1 - share)} at each step"
-    if forgets(signs):
-        return "; beta 2 is below beta 1, so AdamW divides by sizes that it has forgotten"
+        return f"; weight decay multiplies the weights by {format_figure(1 - share)} at each step"
+    if beta2_below_beta1(signs):
+        return "; beta 2 is below beta 1, so AdamW divides by outdated second moments"
     if math.isfinite(ratio) and ratio > 0.04:
         return f"; one update changed up to {percent(ratio)} of a layer's weights"
     return ""
@@ -154,6 +162,6 @@ def _decay_evidence(signs: Signs) -> dict[str, float]:
     return evidence | ({"largest update": ratio} if math.isfinite(ratio) else {})
 
 
-def figure(value: float, digits: int = 3) -> str:
-    """Rounded to so many digits, and large ones written out: “1.41”, “26,031”."""
+def format_figure(value: float, digits: int = 3) -> str:
+    """Rounded to this many significant digits; large numbers in full: “1.41”, “26,031”."""
     return f"{value:,.0f}" if math.isfinite(value) and abs(value) >= 10**digits else f"{value:.{digits}g}"

@@ -1,4 +1,4 @@
-"""What is wrong with the text: learned by heart, too little of it, or too little to validate on."""
+"""Checks of the data: overfitting, too little of it, or too little to validate on."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ import numpy as np
 
 from models.number_words import percent
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
-from models.training.doctor.remedies import words_of
+from models.training.doctor.remedies import format_changes
 from models.training.doctor.signs import Signs
 
 _RISE = 0.01
-"""The share of its whole fall that a validation loss must have risen by since its lowest …"""
-_RISE_LEAST = 0.03
-"""… and in nats."""
+"""A run overfits where the validation loss has risen by this share of its whole fall …"""
+_MIN_RISE = 0.03
+"""… and by this much, in nats."""
 _PASSES = 4.0
-"""Reading a text this often is about as good as new text; more is worth less and less (Muennighoff et al., "Scaling
-data-constrained language models", 2023)."""
+"""Up to this many epochs repeated text is about as good as new text (Muennighoff et al., "Scaling data-constrained
+language models", 2023)."""
 _GAP = 0.2
-"""The share of the validation loss by which that of training may be lower."""
+"""The training loss may be lower than the validation loss by this share of it."""
 _ERROR = 0.05
-"""The share of a validation loss up to which its 95 % interval may reach to each side …"""
-_ERROR_LEAST = 0.1
+"""The half-width of the 95 % interval of a validation loss may be this share of it …"""
+_MIN_ERROR = 0.1
 """… and in nats: a tenth of the perplexity."""
 
 
 def overfitting(signs: Signs) -> Finding:
-    """A validation loss that rises while that of training falls, by more than noise: nothing is learned by heart else.
+    """A validation loss that rises by more than noise while the training loss falls.
 
-    Of a run whose rate is too high, both losses wander about one value, and the validation's lowest is an accident.
+    Both conditions are needed: where the learning rate is too high, both losses wander around one value, and the lowest
+    validation loss is chance.
     """
     steps, losses = _validations(signs)
     if len(losses) < 3 or not signs.n_blocks:
@@ -38,13 +39,13 @@ def overfitting(signs: Signs) -> Finding:
     at = int(np.argmin(losses))
     best, step = float(losses[at]), int(steps[at])
     if signs.log.was_stopped_early:
-        words = f"Stopped in time: the validation loss was lowest at step {step:,} ({best:.3g})."
+        words = f"Stopped early: the validation loss was lowest at step {step:,} ({best:.3g})."
         return Check(kind="overfitting", words=words)
     later = losses[at + 1 :]
-    allowed = max(_RISE * signs.fall, _RISE_LEAST, 3 * _wander(losses))
+    allowed = max(_RISE * signs.fall, _MIN_RISE, 3 * _validation_noise(losses))
     train_then, train_now = signs.loss_near(step), float(signs.loss[-1])
     has_risen = len(later) >= 2 and float(later[-2:].min()) >= best + allowed
-    if not has_risen or train_then - train_now <= signs.least_difference:
+    if not has_risen or train_then - train_now <= signs.min_difference:
         words = f"Validation loss: lowest {best:.3g} at step {step:,}, now {losses[-1]:.3g}."
         return Check(kind="overfitting", words=words)
     now = float(losses[-1])
@@ -54,22 +55,20 @@ def overfitting(signs: Signs) -> Finding:
     )
     evidence = {"lowest validation loss": best, "validation loss now": now, "training loss now": train_now}
     changes = _regularised(signs) | {"train.patience": 3}
-    remedy = Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+    remedy = Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
     return Diagnosis(kind="overfitting", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
 
 
 def little_data(signs: Signs) -> Finding:
-    """A text that is read again and again, and known better and better than other text."""
+    """A text that is repeated often, and whose loss is well below the validation loss."""
     per_pass = signs.log.measured.get("train_batches")
     if not per_pass:
         return Check(
-            kind="little_data", words="Needs the length of the text, which this run did not note.", possible=False
+            kind="little_data", words="Needs the length of the text, which this run did not record.", possible=False
         )
     passes = signs.log.last_step * signs.log.spec.train.grad_accum_steps / per_pass
     words = (
-        f"The text was read {passes:.1f} times."
-        if passes >= 1
-        else f"{percent(passes, 1)} of the text was read so far."
+        f"The text was read {passes:.1f} times." if passes >= 1 else f"{percent(passes, 1)} of the text has been read."
     )
     steps, losses = _validations(signs)
     if passes <= _PASSES or len(losses) < 2 or not signs.n_blocks:
@@ -87,22 +86,22 @@ def little_data(signs: Signs) -> Finding:
         f"{gap:.2g} below that on the validation text ({losses[-1]:.3g}): more text of this kind would help most."
     )
     changes = _regularised(signs) | {"train.patience": 3}
-    if int(np.argmin(losses)) == len(losses) - 1:  # what learns more slowly needs longer
+    if int(np.argmin(losses)) == len(losses) - 1:  # with dropout it learns more slowly
         changes |= {"train.steps": 2 * signs.log.spec.train.steps}
     evidence = {"times read": passes, "training loss": signs.loss_near(steps[-1]), "validation loss": float(losses[-1])}
-    remedy = Remedy(words=f"Until then: new run with {words_of(changes)}", changes=changes)
+    remedy = Remedy(words=f"Until then: new run with {format_changes(changes)}", changes=changes)
     return Diagnosis(kind="little_data", sentence=sentence, step=onset, evidence=evidence, remedy=remedy)
 
 
 def small_validation(signs: Signs) -> Finding:
-    """A validation loss that is known too roughly to tell one run from another by it."""
+    """A validation loss whose standard error is too large to compare runs by it."""
     error = _error(signs)
     if math.isnan(error):
-        words = "Needs a validation that notes its standard error."
+        words = "Needs a validation with a standard error."
         return Check(kind="small_validation", words=words, possible=False)
     loss = float(_validations(signs)[1][-1])
     n = signs.log.measured.get("val_targets", math.nan)
-    if 2 * error < max(_ERROR * loss, _ERROR_LEAST):
+    if 2 * error < max(_ERROR * loss, _MIN_ERROR):
         words = f"The validation loss is known to ±{2 * error:.2g} (two standard errors)."
         return Check(kind="small_validation", words=words)
     tokens = f" over {n:,.0f} tokens" if math.isfinite(n) else ""
@@ -112,25 +111,25 @@ def small_validation(signs: Signs) -> Finding:
     )
     evidence = {"validation loss": loss, "standard error": error, "tokens": n}
     step = int(signs.log.val_step[0])
-    remedy = _validate_more(signs, (2 * error / max(_ERROR * loss, _ERROR_LEAST)) ** 2)
+    remedy = _validate_more(signs, (2 * error / max(_ERROR * loss, _MIN_ERROR)) ** 2)
     sentence += "." if remedy is not None else ". A longer text would leave more to validate on."
     return Diagnosis(kind="small_validation", sentence=sentence, step=step, evidence=evidence, remedy=remedy)
 
 
-def _wander(losses: np.ndarray) -> float:
-    """How far a validation loss wanders from one validation to the next beside its trend, from second differences."""
+def _validation_noise(losses: np.ndarray) -> float:
+    """The noise of the validation loss around its trend (standard deviation), from second differences."""
     bends = np.abs(np.diff(losses, n=2))
     return 1.4826 * float(np.median(bends)) / math.sqrt(6) if len(bends) > 3 else 0.0
 
 
 def _validations(signs: Signs) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, losses) of all validations of a model that was trained at all."""
+    """(steps, losses) of all validations after step 0."""
     known = np.isfinite(signs.log.val_loss) & (signs.log.val_step > 0)
     return signs.log.val_step[known], signs.log.val_loss[known]
 
 
 def _error(signs: Signs) -> float:
-    """The standard error of the last validation; NaN where there is none, or it was not noted."""
+    """The standard error of the last validation loss; NaN where it is unknown."""
     known = np.isfinite(signs.log.val_loss) & (signs.log.val_step > 0)
     errors = signs.log.val_error[known]
     return float(errors[-1]) if len(errors) else math.nan
@@ -142,9 +141,9 @@ def _regularised(signs: Signs) -> dict[str, Any]:
 
 
 def _validate_more(signs: Signs, times: float) -> Remedy | None:
-    """Look at `times` as much: at more of the validation text where there is more, else keep more text for it.
+    """Validate on `times` as much text: on more of the split where there is more, else with a larger validation share.
 
-    None where neither can be done.
+    None where neither is possible.
     """
     log = signs.log
     used, in_all = log.measured.get("val_batches_used", 0), log.measured.get("val_batches", 0)
@@ -154,9 +153,9 @@ def _validate_more(signs: Signs, times: float) -> Remedy | None:
         changes = {"train.eval_batches": int(min(wanted, in_all))}
         fork = log.checkpoint_before(log.last_step) if log.last_step < log.spec.train.steps else None
         where = f"Fork from step {fork}" if fork is not None else "New run"
-        return Remedy(words=f"{where} with {words_of(changes)}", changes=changes, fork_step=fork)
+        return Remedy(words=f"{where} with {format_changes(changes)}", changes=changes, fork_step=fork)
     share = float(f"{min(0.5, 2 * times * log.spec.data.val_fraction):.1g}")
     if log.spec.data.source != "files" or share <= log.spec.data.val_fraction:
         return None
     changes = {"data.val_fraction": share, "train.eval_batches": max(log.spec.train.eval_batches, int(wanted))}
-    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+    return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)

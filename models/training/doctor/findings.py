@@ -1,4 +1,4 @@
-"""What the doctor says: a diagnosis with its evidence and remedy, or what a check looked at and found in order."""
+"""The doctor's results: diagnoses with evidence and remedy, and checks that passed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TITLES: dict[str, str] = {
     "little_data": "Too little data",
     "small_validation": "Validation set too small",
 }
-"""Every diagnosis there is, by kind, the gravest first."""
+"""All diagnoses by kind, the most severe first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remedy:
-    """A run that is likely to do better: `changes` by full name ("train.lr"), everything else as it was.
+    """A run that is likely to do better, with `changes` by full name ("train.lr").
 
-    A fork from the checkpoint of `fork_step`; where that is None, a new run from the start.
+    It is a fork from the checkpoint of `fork_step` or, where that is None, a new run.
     """
 
     words: str
@@ -35,10 +35,10 @@ class Remedy:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What is wrong with a run, in one sentence that says the measured evidence.
+    """A problem of a run, in one sentence with the measured evidence.
 
-    `step` is where it begins; `evidence` the numbers behind the sentence, by what they are called. There is no `remedy`
-    where only other text helps, which the sentence says then.
+    `step` is where it starts; `evidence` are the numbers behind the sentence, by name. Where only other data helps, the
+    sentence says so and there is no `remedy`.
     """
 
     kind: str
@@ -57,7 +57,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A check that found nothing: what it looked at, with the measured value; or, if not `possible`, what it needs."""
+    """A check that passed, with the measured value; or, if not `possible`, what it needs."""
 
     kind: str
     words: str
@@ -73,7 +73,7 @@ Finding = Diagnosis | Check
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """All that the doctor found in a run, the gravest first, and the checks that found nothing."""
+    """The diagnoses of a run, the most severe first, and the checks that passed or were not possible."""
 
     diagnoses: tuple[Diagnosis, ...]
     checks: tuple[Check, ...]

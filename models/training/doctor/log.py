@@ -1,4 +1,4 @@
-"""What the doctor reads of a run: its logs as arrays, and what it was made with."""
+"""The doctor's input: a run's logs as arrays, and its settings."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class RunLog:
-    """A run so far; of a fork, since it was forked. What was not measured, or was no finite number, is NaN."""
+    """The log of a run so far; of a fork, since it was forked. NaN where a value was not measured or not finite."""
 
     spec: RunSpec
     status: str
     step: Numbers
-    """(N) rows of training: the update that each is about."""
+    """(N): the step of each training row."""
     loss: Numbers
     lr: Numbers
     grad_norm: Numbers
     """(N): before clipping."""
     val_step: Numbers
-    """(M) validations: the updates done before each."""
+    """(M): the step of each validation."""
     val_loss: Numbers
     val_error: Numbers
     """(M): standard error of each, in nats."""
     layer_step: Numbers
-    """(K) looks at the layers."""
+    """(K): the steps at which layers were measured."""
     layers: tuple[str, ...]
     update_ratio: Numbers
-    """(K, layers): length of the update divided by that of the weights."""
+    """(K, layers): update-to-weight ratios."""
     events: tuple[tuple[int, str, str], ...] = ()
     """(step, event, detail)."""
     checkpoints: tuple[int, ...] = ()
     """Steps whose checkpoints are on disk, ascending."""
     begin: int = 0
-    """The updates done when this run began: more than none where it was forked."""
+    """The step at which this run started: above 0 for a fork."""
     is_fork: bool = False
-    """Whether it began with another run's weights."""
+    """Whether it started from another run's weights."""
     measured: Mapping[str, float]
-    """What was counted when the training was set up: see `models.training.setup`."""
+    """Numbers recorded when the training was set up: see `TrainingContext.measured`."""
 
     @classmethod
     def read(cls, run: RunFolder) -> RunLog:
@@ -81,7 +81,7 @@ class RunLog:
         update_ratio: Numbers,
         events: Iterable[tuple[int, str, str]],
     ) -> RunLog:
-        """From curves that are in memory, and what else the folder says.
+        """From curves in memory and the rest of the run's folder.
 
         Args:
             train: step, loss, lr and grad_norm, of shape (N).
@@ -112,21 +112,21 @@ class RunLog:
 
     @property
     def last_step(self) -> int:
-        """Updates that the log knows of."""
+        """The last logged step."""
         return int(self.step[-1]) if len(self.step) else self.begin
 
     @property
     def planned_steps(self) -> int:
-        """Updates that the run is to have in all."""
+        """The number of updates of the whole run."""
         return self.spec.train.steps - self.begin
 
     @property
     def was_stopped_early(self) -> bool:
-        """Whether the run's patience ended it."""
+        """Whether early stopping ended the run."""
         return any(event == "early stop" and step >= self.last_step for step, event, _ in self.events)
 
     def until(self, step: int) -> RunLog:
-        """What the log said when `step` updates were done: how the doctor saw the run then."""
+        """The log as it was after `step` updates."""
         seen, val, layer = self.step <= step, self.val_step <= step, self.layer_step <= step
         return dataclasses.replace(
             self,
@@ -144,26 +144,26 @@ class RunLog:
             checkpoints=tuple(saved for saved in self.checkpoints if saved <= step),
         )
 
-    def sound(self) -> RunLog:
-        """The same without the steps whose loss, gradient or learning rate is no finite number."""
-        sound = np.isfinite(self.loss) & np.isfinite(self.grad_norm) & np.isfinite(self.lr)
-        if sound.all():
+    def finite(self) -> RunLog:
+        """The log without steps whose loss, gradient or learning rate is not finite."""
+        finite = np.isfinite(self.loss) & np.isfinite(self.grad_norm) & np.isfinite(self.lr)
+        if finite.all():
             return self
-        columns = {name: getattr(self, name)[sound] for name in _TRAIN}
+        columns = {name: getattr(self, name)[finite] for name in _TRAIN}
         return dataclasses.replace(self, **columns)
 
     def checkpoint_before(self, step: float) -> int | None:
-        """The newest checkpoint of `step` updates or fewer, but at least one; None where there is none."""
+        """The newest checkpoint in [1, step]; None where there is none."""
         return max((saved for saved in self.checkpoints if 0 < saved <= step), default=None)
 
-    def planned_rates(self, step: int) -> float:
-        """The learning rates of all updates that are planned after `step` updates, added up."""
+    def remaining_lr_sum(self, step: int) -> float:
+        """The sum of the scheduled learning rates of all updates after `step` updates."""
         train = self.spec.train
         n = train.steps - step
         if n <= 0:
             return 0.0
-        places = np.linspace(step, train.steps - 1, min(n, 512)).astype(int)
-        return train.lr * n * float(np.mean([lr_factor(int(place), train) for place in places]))
+        positions = np.linspace(step, train.steps - 1, min(n, 512)).astype(int)
+        return train.lr * n * float(np.mean([lr_factor(int(position), train) for position in positions]))
 
 
 _TRAIN = ("step", "loss", "lr", "grad_norm")

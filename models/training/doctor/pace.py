@@ -1,4 +1,4 @@
-"""Training that gets nowhere: updates too large or too small for it, or a loss that no longer falls."""
+"""Checks of progress: a learning rate too high or too low, or a loss that no longer falls."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from models.number_words import percent
 from models.settings.spec_changes import value_of
 from models.training.doctor.findings import Check, Diagnosis, Finding, Remedy
 from models.training.doctor.log import Numbers
-from models.training.doctor.remedies import GOOD_MOVEMENT, anew, scaled_rates, words_of
+from models.training.doctor.remedies import GOOD_MOVEMENT, format_changes, restart_remedy, scaled_rates
 from models.training.doctor.signs import Signs
 from models.training.schedule import DECAY_SHARE
 
 _LARGE_RATIO = 0.04
-"""The largest share of the weights that single updates changed, from which on they are to blame for a lull."""
+"""Updates above this update-to-weight ratio are blamed for a lull."""
 _LULL_AT_HIGH = 0.25
-"""The share of all planned steps that a loss must not have fallen for, at much of the highest learning rate …"""
+"""A lull is a loss that has not fallen for this share of all planned steps at a high learning rate …"""
 _LULL = 0.6
-"""… or at any rate, where the updates are not to blame."""
+"""… or for this share at any learning rate, where the updates are not to blame."""
 _HIGH = 0.3
-"""Of the highest learning rate: from here on it counts as high."""
-_LEAST_LULL = 50
+"""The learning rate is high from this share of its highest on."""
+_MIN_LULL = 50
 """Steps."""
 _FALLING_LOW = 0.05
-"""Where the loss is low already: the share of itself that it still falls by."""
+"""Where the loss is low already: the share of itself by which it still falls."""
 _LATEST = 5
-"""Blocks that “now” is a median of."""
+"""“Now” is the median of this many blocks."""
 _SMALL_MOVEMENT = 0.3
-"""All updates of a run together, as a multiple of the weights, below which they cannot learn much."""
+"""Below this sum of all update-to-weight ratios, a run cannot learn much."""
 _HARDLY_LEARNED = 0.5
-"""The share of guessing's loss that is left in a run that has hardly learned …"""
+"""A run has hardly learned where its loss is above this share of that of guessing …"""
 _FALLING = 0.015
-"""The share of its whole fall that a loss falls by while the steps grow e-fold, where it still falls."""
+"""A loss still falls where it falls by this share of its whole fall while the steps grow e-fold."""
 
 
 def lr_high(signs: Signs) -> Finding:
-    """Large updates, and a loss that they keep from falling."""
+    """Large updates that keep the loss from falling."""
     ratio = signs.largest_ratio
     if math.isnan(ratio):
         return Check(kind="lr_high", words=_NEEDS_LAYERS, possible=False)
     begin, end = _high_lull(signs)
-    excess = math.sqrt(ratio / _LARGE_RATIO)  # rates far too high, as they decay, let a loss fall a little
-    least = max(_LEAST_LULL, _LULL_AT_HIGH * signs.log.planned_steps)
+    excess = math.sqrt(ratio / _LARGE_RATIO)  # far too high rates let the loss fall a little as they decay
+    least = max(_MIN_LULL, _LULL_AT_HIGH * signs.log.planned_steps)
     if not (ratio > _LARGE_RATIO and end - begin >= least) or _validation_falls(signs, begin, end, excess):
-        words = f"One update changed at most {percent(ratio, 2)} of a block's weights; the loss fell beside it."
+        words = f"Single updates changed at most {percent(ratio, 2)} of a block's weights, and the loss fell."
         return Check(kind="lr_high", words=words)
     loss = signs.loss_near(begin)
     sentence = (
         f"Single updates changed up to {percent(ratio)} of a block's weights ({percent(0.01)} is usual), and the loss "
         f"did not fall below {loss:.3g} from step {begin:,} to {end:,}."
     )
-    remedy = anew(signs)
+    remedy = restart_remedy(signs)
     return Diagnosis(
         kind="lr_high",
         sentence=sentence,
@@ -64,10 +64,10 @@ def lr_high(signs: Signs) -> Finding:
 
 
 def lr_low(signs: Signs) -> Finding:
-    """Updates that add up to too little to lead anywhere."""
+    """Updates that add up to too little to learn from."""
     movement = signs.planned_movement
-    if signs.log.planned_steps < _LEAST_LULL:
-        words = f"Needs a run of {_LEAST_LULL} steps: shorter ones lead nowhere at any rate."
+    if signs.log.planned_steps < _MIN_LULL:
+        words = f"Needs a run of {_MIN_LULL} steps: shorter runs learn little at any rate."
         return Check(kind="lr_low", words=words, possible=False)
     if math.isnan(movement):
         return Check(kind="lr_low", words=_NEEDS_LAYERS, possible=False)
@@ -76,24 +76,24 @@ def lr_low(signs: Signs) -> Finding:
     changes = scaled_rates(signs, max(2.0, GOOD_MOVEMENT / max(movement, 1e-12)))
     may_rise = all(rate > value_of(signs.log.spec, name) for name, rate in changes.items())
     if signs.log.is_fork or learned or movement > _SMALL_MOVEMENT or not may_rise:
-        words = f"All planned updates together come to {_times(movement)} the weights."
+        words = f"All planned updates add up to {_format_multiple(movement)} the weights."
         return Check(kind="lr_low", words=words)
     sentence = (
-        f"All {signs.log.planned_steps:,} planned updates together come to {percent(movement, 1)} of the weights, so "
-        f"they cannot lead far: the loss is {loss:.3g}, and {signs.guessing:.3g} would be guessing."
+        f"All {signs.log.planned_steps:,} planned updates add up to only {percent(movement, 1)} of the weights: "
+        f"the loss is {loss:.3g}, and guessing has {signs.guessing:.3g}."
     )
     return Diagnosis(
         kind="lr_low",
         sentence=sentence,
         step=int(signs.log.step[0]),
         evidence={"movement of the weights": movement, "loss": loss, "loss of guessing": signs.guessing},
-        remedy=Remedy(words=f"New run with {words_of(changes)}", changes=changes),
+        remedy=Remedy(words=f"New run with {format_changes(changes)}", changes=changes),
     )
 
 
 def plateau(signs: Signs) -> Finding:
     """A loss that has not fallen for much of the run, while updates were large enough."""
-    least = max(_LEAST_LULL, _LULL * signs.log.planned_steps)
+    least = max(_MIN_LULL, _LULL * signs.log.planned_steps)
     if len(signs.log.loss) < least:
         return Check(kind="plateau", words=f"Needs {least:,.0f} steps.", possible=False)
     first, last = signs.lull()
@@ -110,15 +110,15 @@ def plateau(signs: Signs) -> Finding:
     return Diagnosis(kind="plateau", sentence=sentence, step=begin, evidence=evidence, remedy=_unstick(signs))
 
 
-_NEEDS_LAYERS = "Needs looks at the layers (their interval is 0, or they are still to come)."
+_NEEDS_LAYERS = "Needs layer statistics (their interval is 0, or none were measured yet)."
 
 
-def _times(multiple: float) -> str:
+def _format_multiple(multiple: float) -> str:
     return f"{percent(multiple)} of" if multiple < 1 else f"{multiple:.1f} times"
 
 
 def _high_lull(signs: Signs) -> tuple[int, int]:
-    """(from, to) the steps of the longest lull, as far as the learning rate was high."""
+    """(from, to): the steps of the longest lull at a high learning rate."""
     if signs.n_blocks < 3:
         return 0, 0
     first, last = signs.lull()
@@ -133,7 +133,7 @@ def _high_steps(signs: Signs, begin: int, end: int) -> int:
 
 
 def _validation_falls(signs: Signs, begin: int, end: int, times: float = 1.0) -> bool:
-    """Whether the validation loss, which always looks at the same text, still fell: it shows what noise hides."""
+    """Whether the validation loss still fell; it is less noisy, since its text is always the same."""
     log = signs.log
     within = (log.val_step >= begin) & (log.val_step <= end) & np.isfinite(log.val_loss)
     before = log.val_loss[(log.val_step < begin) & np.isfinite(log.val_loss)]
@@ -141,9 +141,9 @@ def _validation_falls(signs: Signs, begin: int, end: int, times: float = 1.0) ->
 
 
 def _falls(signs: Signs, losses: Numbers, begin: int, end: int, times: float = 1.0) -> bool:
-    """Whether losses from step `begin` to `end` fall as those of a run do that goes on learning, or `times` as fast.
+    """Whether losses from step `begin` to `end` fall like those of a run that is learning, or `times` as fast.
 
-    Those fall along the logarithm of the steps, so that a long stretch must show more than a short one.
+    Such losses fall with the logarithm of the steps, so a long stretch must show more than a short one.
     """
     if len(losses) < 2:
         return False
@@ -154,15 +154,15 @@ def _falls(signs: Signs, losses: Numbers, begin: int, end: int, times: float = 1
 
 
 def _unstick(signs: Signs) -> Remedy:
-    """Lower the rate where it never fell; else Muon, which leaves plateaus sooner; else a larger model."""
+    """Decay the learning rate where it never did; else use Muon, which leaves plateaus sooner; else a larger model."""
     log, train = signs.log, signs.log.spec.train
     fork = log.checkpoint_before(log.last_step)
     changes: dict[str, Any]
     if train.schedule == "constant" and fork is not None:
         changes = {"train.schedule": "linear", "train.steps": round(fork / (1 - DECAY_SHARE))}
-        return Remedy(words=f"Fork from step {fork} with {words_of(changes)}", changes=changes, fork_step=fork)
+        return Remedy(words=f"Fork from step {fork} with {format_changes(changes)}", changes=changes, fork_step=fork)
     if train.optimizer == "adamw":
         changes = {"train.optimizer": "muon"}
     else:
         changes = {"model.d_model": 2 * log.spec.model.d_model}
-    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+    return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)

@@ -1,4 +1,4 @@
-"""The settings that the remedies turn: learning rates that suit the measured updates, and where a fork may begin."""
+"""Remedies: settings that suit the measured updates, and the checkpoint to fork from."""
 
 from __future__ import annotations
 
@@ -8,73 +8,73 @@ from models.training.doctor.findings import Remedy
 from models.training.doctor.signs import Signs
 
 GOOD_RATIO = 0.015
-"""The largest share of the weights that an update should change: about that of designs that train well here."""
+"""The largest update-to-weight ratio of designs that train well here."""
 ROUGH_RATIO = 0.1
-"""From here on, a few updates make the weights anew: what they had learned, or begun with, is lost."""
+"""From this update-to-weight ratio on, a few updates replace the weights: what they had learned is lost."""
 GOOD_MOVEMENT = 1.5
-"""All updates together, as a multiple of the weights: about what healthy runs come to."""
-MOST_ADAMW, MOST_MUON = 0.01, 0.05
-"""Learning rates that no remedy goes beyond."""
-_LEAST = 1e-9
-"""The lowest learning rate that there is."""
+"""The sum of all update-to-weight ratios in healthy runs."""
+MAX_ADAMW_LR, MAX_MUON_LR = 0.01, 0.05
+"""The highest learning rates that a remedy proposes."""
+_MIN_LR = 1e-9
+"""The lowest learning rate that a remedy proposes."""
 STRONG_DECAY = 0.5
-"""The share of the weights that weight decay takes at one step, from which on it undoes what is learned."""
+"""Weight decay of more than this share of the weights per step undoes what is learned."""
 
 
-def calmer(signs: Signs, onset: int) -> Remedy:
-    """Smaller updates: from the last checkpoint before the trouble began, or anew where no good weights are left."""
+def gentler_remedy(signs: Signs, onset: int) -> Remedy:
+    """A fork with smaller updates from the last checkpoint before `onset`; a new run where no good weights are left."""
     fork = signs.log.checkpoint_before(onset)
     if fork is None or fork >= signs.log.spec.train.steps or signs.ratio_until(fork) > ROUGH_RATIO:
-        return anew(signs)
-    changes = scaled_rates(signs, 1 / 3) | steadied(signs)
-    return Remedy(words=f"Fork from step {fork} with {words_of(changes)}", changes=changes, fork_step=fork)
+        return restart_remedy(signs)
+    changes = scaled_rates(signs, 1 / 3) | stabilizing_changes(signs)
+    return Remedy(words=f"Fork from step {fork} with {format_changes(changes)}", changes=changes, fork_step=fork)
 
 
-def anew(signs: Signs) -> Remedy:
+def restart_remedy(signs: Signs) -> Remedy:
     """A new run with updates of a usual size."""
     factor = 1 / 3
-    if decay_share(signs) > STRONG_DECAY or forgets(signs):
+    if decay_share(signs) > STRONG_DECAY or beta2_below_beta1(signs):
         factor = 1.0  # the rate may be right: large updates had another cause
     elif signs.largest_ratio > GOOD_RATIO:
         factor = min(factor, GOOD_RATIO / signs.largest_ratio)
-    changes = scaled_rates(signs, factor) | steadied(signs)
-    return Remedy(words=f"New run with {words_of(changes)}", changes=changes)
+    changes = scaled_rates(signs, factor) | stabilizing_changes(signs)
+    return Remedy(words=f"New run with {format_changes(changes)}", changes=changes)
 
 
 def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
     """The run's learning rates times `factor`, but no higher than is usual, rounded to one digit."""
     train = signs.log.spec.train
-    rates = {"train.lr": min(max(train.lr * factor, _LEAST), MOST_ADAMW)}
+    rates = {"train.lr": min(max(train.lr * factor, _MIN_LR), MAX_ADAMW_LR)}
     if train.optimizer == "muon":
-        rates["train.muon_lr"] = min(max(train.muon_lr * factor, _LEAST), MOST_MUON)
+        rates["train.muon_lr"] = min(max(train.muon_lr * factor, _MIN_LR), MAX_MUON_LR)
     return {name: float(f"{rate:.1g}") for name, rate in rates.items()}
 
 
-def steadied(signs: Signs) -> dict[str, Any]:
-    """Settings that let single updates run away, set to their usual values."""
+def stabilizing_changes(signs: Signs) -> dict[str, Any]:
+    """Usual values for settings that make updates unstable."""
     train = signs.log.spec.train
     changes: dict[str, Any] = {}
     if train.grad_clip == 0 or train.grad_clip > 10:
         changes["train.grad_clip"] = 1.0
     if decay_share(signs) > STRONG_DECAY:
         changes["train.weight_decay"] = 0.1
-    if forgets(signs):
+    if beta2_below_beta1(signs):
         changes["train.beta2"] = 0.99
     return changes
 
 
-def forgets(signs: Signs) -> bool:
-    """Whether AdamW divides gradients that it remembers by sizes that it has forgotten."""
+def beta2_below_beta1(signs: Signs) -> bool:
+    """Whether AdamW averages squared gradients (beta 2) over fewer steps than gradients (beta 1)."""
     return signs.log.spec.train.beta2 < signs.log.spec.train.beta1
 
 
 def decay_share(signs: Signs) -> float:
-    """What weight decay takes of the matrices at the highest learning rate, as a share of them."""
+    """The share of the matrices that weight decay removes per step at the highest learning rate."""
     train = signs.log.spec.train
     return train.weight_decay * max(train.lr, train.muon_lr if train.optimizer == "muon" else 0.0)
 
 
-_WORDS = {
+_FORMATS = {
     "train.lr": "learning rate {:g}",
     "train.muon_lr": "Muon learning rate {:g}",
     "train.grad_clip": "gradient clip {:g}",
@@ -94,7 +94,7 @@ _WORDS = {
 }
 
 
-def words_of(changes: dict[str, Any]) -> str:
-    """The changed settings, as people read them."""
-    words = [_WORDS[name].format(value) for name, value in changes.items()]
+def format_changes(changes: dict[str, Any]) -> str:
+    """Changed settings as text: “learning rate 0.001 and patience 3”."""
+    words = [_FORMATS[name].format(value) for name, value in changes.items()]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

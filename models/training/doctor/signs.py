@@ -1,4 +1,4 @@
-"""The signs that the diagnoses share: smoothed curves, their noise, and how far updates have moved the weights."""
+"""Statistics shared by all checks: smoothed curves, their noise, and how far updates have moved the weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 from models.training.doctor.log import Numbers, RunLog
 
 N_BLOCKS = 40
-LEAST_BLOCK = 5
+MIN_BLOCK = 5
 
 
 @dataclass(frozen=True)
 class Signs:
     """A run's curves as medians over blocks of steps, the last of which ends with the run.
 
-    Medians, since one odd batch is no symptom; blocks, since the eye smooths as well. All figures hold at any length of
-    the run: a block is a fortieth of what was trained so far, but five steps at least.
+    Medians ignore single odd batches. A block is a fortieth of the steps so far, but at least five steps, so that the
+    statistics are comparable at any length of the run.
     """
 
     log: RunLog
@@ -27,7 +27,7 @@ class Signs:
     @cached_property
     def block(self) -> int:
         """Steps in a block."""
-        return max(LEAST_BLOCK, len(self.log.loss) // N_BLOCKS)
+        return max(MIN_BLOCK, len(self.log.loss) // N_BLOCKS)
 
     @cached_property
     def n_blocks(self) -> int:
@@ -55,7 +55,7 @@ class Signs:
 
     @cached_property
     def noise(self) -> float:
-        """The standard error of a block's loss, from the differences of neighbouring steps, which no trend is in."""
+        """The standard error of a block's loss, from differences of neighbouring steps, which are free of trend."""
         differences = np.diff(self.log.loss[np.isfinite(self.log.loss)])
         if len(differences) == 0:
             return 0.0
@@ -63,8 +63,8 @@ class Signs:
         return 1.2533 * spread / math.sqrt(self.block)  # a median is less exact than a mean
 
     @cached_property
-    def least_difference(self) -> float:
-        """By how much two blocks' losses must differ for it to be more than noise."""
+    def min_difference(self) -> float:
+        """The smallest difference between two blocks' losses that is more than noise."""
         return 2.5 * math.sqrt(2) * self.noise
 
     @cached_property
@@ -74,7 +74,7 @@ class Signs:
 
     @cached_property
     def guessing(self) -> float:
-        """The loss of a model that finds all answers equally likely: ln(vocabulary)."""
+        """The loss of uniform guessing: ln(number of choices), in nats."""
         return math.log(self.log.spec.n_choices)
 
     @cached_property
@@ -85,7 +85,7 @@ class Signs:
 
     @cached_property
     def ratios(self) -> Numbers:
-        """(looks at the layers) how much an update changed a block of the model, by median over the blocks."""
+        """(K) the update-to-weight ratio at each measured step: the median over the model's blocks."""
         columns = [i for i, name in enumerate(self.log.layers) if "blocks." in name]
         if not columns or not len(self.log.layer_step):
             return np.zeros(0)
@@ -93,19 +93,19 @@ class Signs:
 
     @cached_property
     def largest_ratio(self) -> float:
-        """The largest change that one update made, as a share of the weights; NaN where no layer was looked at."""
+        """The largest update-to-weight ratio of a single update; NaN where layers were not measured."""
         return self.ratio_until(self.log.last_step)
 
     def ratio_until(self, step: int) -> float:
-        """The same, of the updates up to `step`."""
+        """The largest update-to-weight ratio up to `step`."""
         ratios = self.ratios[self.log.layer_step <= step] if len(self.ratios) else self.ratios
         return float(np.nanmax(ratios)) if np.isfinite(ratios).any() else math.nan
 
     @cached_property
     def planned_movement(self) -> float:
-        """All updates of the whole run added up, as a multiple of the weights; NaN before three looks at the layers.
+        """The sum of all update-to-weight ratios of the whole run; NaN before layers were measured three times.
 
-        Those to come are taken to be as large, for their learning rate, as the last ones were.
+        Future updates are extrapolated in proportion to their learning rate.
         """
         known = np.isfinite(self.ratios)
         if known.sum() < 3 or not len(self.log.step):
@@ -115,14 +115,14 @@ class Signs:
         so_far = float(np.mean(ratios)) * float(steps[-1] - self.log.step[0] + 1)
         recent = slice(-5, None)
         rate = float(np.median(ratios[recent] / np.maximum(lr[recent], 1e-30)))
-        return so_far + rate * self.log.planned_rates(int(steps[-1]))
+        return so_far + rate * self.log.remaining_lr_sum(int(steps[-1]))
 
     def lull(self) -> tuple[int, int]:
-        """(from, to): the blocks of the longest stretch in which the loss did not fall, be it that it rose.
+        """(from, to): the blocks of the longest stretch in which the loss did not fall.
 
-        A fall is more than a hundredth of the whole fall so far, or a twentieth of the loss, and more than noise.
+        A fall is more than 1 % of the whole fall so far or 5 % of the loss, and more than noise.
         """
-        least = np.maximum(np.minimum(0.01 * self.fall, 0.05 * self.loss), self.least_difference)
+        least = np.maximum(np.minimum(0.01 * self.fall, 0.05 * self.loss), self.min_difference)
         best = (0, 0)
         for start in range(self.n_blocks):
             lower = np.flatnonzero(self.loss[start + 1 :] < self.loss[start] - least[start])
@@ -136,7 +136,7 @@ class Signs:
         return float(np.interp(step, self.steps, self.loss))
 
     def _blocks(self, values: Numbers) -> Numbers:
-        """(blocks, steps in a block); what is left over stands before the first."""
+        """(blocks, steps in a block); left-over steps before the first block are dropped."""
         n = self.n_blocks * self.block
         return values[len(values) - n :].reshape(self.n_blocks, self.block)
 

@@ -1,4 +1,4 @@
-"""Several processes, started by torchrun, that talk by torch.distributed."""
+"""A process group of several processes, started by torchrun, on torch.distributed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _PATIENCE = timedelta(days=7)
 """How long to wait for a command. The main process may be busy alone (making a corpus, a full disk); a process that
 ends is noticed at once, by its closed connection."""
 
-_MOST_NUMBERS = 3
+_MAX_NUMBERS = 3
 _SIGNS_OF_LOSS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
 
 
 class DistributedGroup(ProcessGroup):
-    """Several processes on one or more machines. What they tell each other on the way are a few numbers, by gloo."""
+    """Several processes on one or more machines. Commands are a few numbers, broadcast over gloo."""
 
     def __init__(self, rank: int, size: int, local_rank: int, local_size: int) -> None:
         self.rank, self.size, self.local_rank, self.local_size = rank, size, local_rank, local_size
@@ -32,7 +32,7 @@ class DistributedGroup(ProcessGroup):
 
     @classmethod
     def begin(cls) -> DistributedGroup:
-        """Meet the others: gloo for the CPU, NCCL for CUDA."""
+        """Initialize torch.distributed: gloo for the CPU, NCCL for CUDA."""
         environment = (os.environ[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"))
         process_group = cls(*map(int, environment))
         if dist.is_nccl_available() and process_group.local_size <= torch.cuda.device_count():
@@ -43,11 +43,11 @@ class DistributedGroup(ProcessGroup):
         return process_group
 
     def end(self) -> None:
-        """Part from the others."""
+        """Leave the process group."""
         dist.destroy_process_group()
 
     def device_name(self, wanted: str) -> str:
-        """As `ProcessGroup.device_name`; ValueError where not every process can have a device of its own."""
+        """As `ProcessGroup.device_name`; ValueError where there are fewer devices than processes."""
         if wanted == "mps":
             raise ValueError("Several processes cannot share an Apple GPU: use --device cpu, or one process.")
         if wanted == "cpu" or not torch.cuda.is_available():
@@ -68,27 +68,27 @@ class DistributedGroup(ProcessGroup):
             self._is_together = True
             self._broadcast_command(command, numbers)
         yield
-        self._is_together = False  # not after an error, when nobody knows where the others are
+        self._is_together = False  # not after an error, when the state of the others is unknown
 
     def receive_command(self) -> tuple[Command, list[float]]:
         assert not self.is_main_process
-        message = torch.empty(1 + _MOST_NUMBERS, dtype=torch.float64)
+        message = torch.empty(1 + _MAX_NUMBERS, dtype=torch.float64)
         dist.broadcast(message, src=0)
         return Command(int(message[0])), message[1:].tolist()
 
     def shutdown(self) -> None:
         if self.is_main_process and not self._is_together:
-            with contextlib.suppress(RuntimeError):  # one has ended already
+            with contextlib.suppress(RuntimeError):  # one process has ended already
                 self._broadcast_command(Command.END, ())
 
     def _broadcast_command(self, command: Command, numbers: Sequence[float]) -> None:
-        padding = [0.0] * (_MOST_NUMBERS - len(numbers))
+        padding = [0.0] * (_MAX_NUMBERS - len(numbers))
         dist.broadcast(torch.tensor([command, *numbers, *padding], dtype=torch.float64), src=0)
 
-    # What they share
+    # Collectives
 
     def shard(self, batch: Batch) -> Batch:
-        """As `ProcessGroup.shard`. Where there are fewer rows than processes, some get one that counts nothing."""
+        """As `ProcessGroup.shard`. Where there are fewer rows than processes, some get a row of weight 0."""
         rows = slice(self.rank, None, self.size)
         is_spare = self.rank >= len(batch.inputs)
         if is_spare:

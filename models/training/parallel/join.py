@@ -1,23 +1,23 @@
-"""Which processes train the run together with this one."""
+"""Joins the process group that this process belongs to."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 
-from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup, is_one_of_several
+from models.training.parallel.process_group import SINGLE_PROCESS, ProcessGroup, is_distributed
 
 
 @contextlib.contextmanager
 def join() -> Iterator[ProcessGroup]:
-    """The process group that this process belongs to within the block: torchrun's, or it alone."""
-    if not is_one_of_several():
+    """The process group within the block: torchrun's, or this process alone."""
+    if not is_distributed():
         yield SINGLE_PROCESS
         return
     from models.training.parallel.distributed import (
-        DistributedGroup,  # torch.distributed, which one process does without
+        DistributedGroup,  # imports torch.distributed, which one process does not need
     )
 
     process_group = DistributedGroup.begin()
     yield process_group
-    process_group.end()  # not after an error: it would wait for those that are gone
+    process_group.end()  # not after an error: it would wait for processes that are gone

@@ -1,4 +1,4 @@
-"""How a model lies in the processes that train it: here whole, in one. Several: `models.training.parallel.sharding`."""
+"""How a model is laid out over processes: here whole, in one. For several: `models.training.parallel.sharding`."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ R = TypeVar("R")
 
 
 class Layout:
-    """The model in this process alone. `model` holds this process's part of the weights."""
+    """The model in a single process. `model` holds this process's part of the weights."""
 
     def __init__(self, model: AnyModel) -> None:
         self.model = model
 
     def run(self, compute: Callable[Concatenate[AnyModel, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`compute(model, …)`, whose backward pass then fits the layout."""
+        """Call `compute(model, …)` as a forward pass, for `backward`."""
         return compute(self.model, *args, **kwargs)
 
-    def look(self, compute: Callable[Concatenate[AnyModel, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`compute(model, …)`, which makes no gradient."""
+    def evaluate(self, compute: Callable[Concatenate[AnyModel, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call `compute(model, …)` without gradients."""
         return compute(self.model, *args, **kwargs)
 
     def micro_step(self, *, is_last: bool) -> contextlib.AbstractContextManager[None]:
-        """Around the forward and backward pass of a micro-batch, of which an update may have several."""
+        """Context for the forward and backward pass of one micro-batch of an update."""
         return contextlib.nullcontext()
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of the sum of all processes' losses to the parameters' `.grad`."""
+        """Add the gradient of the loss, summed over all processes, to the parameters' `.grad`."""
         loss.backward()
 
     def local(self, tensor: Tensor) -> Tensor:
-        """This process's part of a weight or gradient, in the same memory."""
+        """This process's shard of a weight or gradient, as a view."""
         return tensor
 
     def total(self, tensor: Tensor) -> Tensor:
-        """What was added up over `local` parts, added up over those of all processes."""
+        """The sum over all processes of a value that was summed over `local` shards."""
         return tensor
 
     def norm(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The length of all numbers of weights or gradients together, a scalar."""
+        """The global L2 norm of weights or gradients, a scalar."""
         return total_norm(tensors)
 
-    def whole(self, tensor: Tensor) -> Tensor:
-        """A weight or a tensor of an optimizer's state as it is saved: whole, on the CPU."""
+    def full_tensor(self, tensor: Tensor) -> Tensor:
+        """A weight or optimizer-state tensor, gathered and on the CPU, as it is saved."""
         return tensor.detach().cpu().contiguous()
 
-    def shown(self) -> AnyModel:
-        """A whole model with the weights of now; only the main process may use it, until the next update."""
+    def full_model(self) -> AnyModel:
+        """The full model with the current weights; valid in the main process until the next update."""
         return self.model
 
 
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The length of all numbers together, a scalar; not finite where one of them is not."""
+    """The global L2 norm of all tensors, a scalar; not finite where any number is not."""
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(tensors))))
     return norm

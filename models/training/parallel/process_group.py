@@ -1,7 +1,8 @@
-"""The processes that train one run together, of which one decides; a single one is a group too, which costs nothing.
+"""The processes that train one run; a single process is a group too, at no cost.
 
-The main process (rank 0) holds the run's folder, writes, samples and decides. What takes all of them begins with a
-command that it broadcasts, and that the others wait for (`models.training.follow`). No torch.distributed import.
+The main process (rank 0) owns the run's folder: it writes logs and checkpoints, samples, and decides. Each collective
+operation starts with a command that it broadcasts and the others wait for (`models.training.follow`). Does not import
+torch.distributed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Command(IntEnum):
-    """What the main process has all of them do, together."""
+    """A collective operation that the main process starts."""
 
     END = 0
     GRADIENTS = 1
@@ -32,7 +33,7 @@ class Command(IntEnum):
 
 
 class ProcessGroup:
-    """A group of one: this process. `rank` counts the processes of all machines, `local_rank` those of this one."""
+    """A group of one: this process. `rank` is global, `local_rank` counts the processes of this machine."""
 
     rank = local_rank = 0
     size = local_size = 1
@@ -47,19 +48,19 @@ class ProcessGroup:
 
     @contextlib.contextmanager
     def together(self, command: Command, *numbers: float) -> Iterator[None]:
-        """Around what all do: the main process tells the others, which are in here because they were told."""
+        """Context of a collective operation: the main process broadcasts the command; the others run this on receiving it."""
         yield
 
     def shard(self, batch: Batch) -> Batch:
-        """The rows of a batch that this process computes; all shares together are the batch."""
+        """The rows of a batch that this process computes; all shards together are the batch."""
         return batch
 
     def all_reduce_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Each of the numbers, added up over all processes."""
+        """Each of the numbers, summed over all processes."""
         return list(numbers)
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
-        """The sum of the processes' tensors of one shape, without a gradient."""
+        """The sum over all processes of a tensor of one shape, detached."""
         return tensor
 
     def broadcast(self, number: int) -> int:
@@ -71,14 +72,14 @@ class ProcessGroup:
         return text
 
     def receive_command(self) -> tuple[Command, list[float]]:
-        """Wait for the main process's next command; it and its numbers."""
+        """Wait for the main process's next command; returns it and its numbers."""
         raise AssertionError("this is the main process")
 
     def barrier(self) -> None:
-        """Go on when all have come here; RuntimeError where one has ended."""
+        """Wait until all processes get here; RuntimeError where one has ended."""
 
     def shutdown(self) -> None:
-        """The main process ends: so may the others."""
+        """Let the other processes end; called by the main one."""
 
     def is_lost_process(self, error: Exception) -> bool:
         """Whether an error says that another process is gone."""
@@ -88,18 +89,18 @@ class ProcessGroup:
 SINGLE_PROCESS = ProcessGroup()
 
 
-def is_one_of_several() -> bool:
-    """Whether torchrun has started this process beside others."""
+def is_distributed() -> bool:
+    """Whether torchrun started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
 def end_process(status: int) -> None:
-    """End this process with an exit status, at once where it is one of several; else it is left to the interpreter.
+    """Exit at once where this process is one of several; otherwise do nothing and leave it to the interpreter.
 
-    gloo's threads may not have let go yet of the tensors that they sent. For that they need the interpreter, and where
-    it is on its way out, they abort the process (seen in a core dump: `AsyncBroadcastWork` destroyed meanwhile).
+    gloo's threads may still hold tensors that they sent. Releasing them needs the interpreter, and while that shuts down
+    they abort the process (seen in a core dump: `AsyncBroadcastWork` destroyed meanwhile).
     """
-    if is_one_of_several():
+    if is_distributed():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -1,4 +1,4 @@
-"""A model in several processes: a replica in each (PyTorch's DDP), or a shard of it in each (FSDP2: `fully_shard`)."""
+"""Layouts of a model over several processes: replicated (PyTorch's DDP) or sharded (FSDP2: `fully_shard`)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from models.training.parallel.layout import Layout, total_norm
 from models.training.parallel.process_group import ProcessGroup
 
 
-class _Computed(nn.Module):
-    """Makes a forward pass of whatever is computed with the model: DDP and FSDP2 hang on that."""
+class _ForwardWrapper(nn.Module):
+    """Runs any computation with the model as a forward pass, which the hooks of DDP and FSDP2 need."""
 
     def __init__(self, model: AnyModel) -> None:
         super().__init__()
@@ -33,16 +33,16 @@ class _Computed(nn.Module):
         return compute(self.model, *args, **kwargs)
 
 
-class Replicas(Layout):
-    """A whole model in each process; gradients are averaged while they are computed."""
+class ReplicatedLayout(Layout):
+    """A full model in each process; gradients are averaged during the backward pass."""
 
     def __init__(self, model: AnyModel, process_group: ProcessGroup) -> None:
         super().__init__(model)
         self._size = process_group.size
-        # An encoder's pooler learns nothing from guessing masked tokens; of any other part DDP expects a gradient.
+        # An encoder's pooler gets no gradient from masked tokens; for all other parameters DDP expects one.
         has_idle_part = getattr(model, "pooler", None) is not None
         self._replica = DistributedDataParallel(
-            _Computed(model), gradient_as_bucket_view=True, find_unused_parameters=has_idle_part
+            _ForwardWrapper(model), gradient_as_bucket_view=True, find_unused_parameters=has_idle_part
         )
 
     def run(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -52,14 +52,14 @@ class Replicas(Layout):
         return contextlib.nullcontext() if is_last else self._replica.no_sync()
 
     def backward(self, loss: Tensor) -> None:
-        (loss * self._size).backward()  # DDP makes means of sums
+        (loss * self._size).backward()  # DDP averages gradients
 
 
-class Shards(Layout):
-    """A part of each weight in each process, and whole ones only while a block computes with them.
+class ShardedLayout(Layout):
+    """A shard of each weight in each process; full weights exist only while a block computes with them.
 
-    Gradients are added up and split in every micro-step, so that whole ones never pile up. To save a checkpoint or to
-    look at the model, the main process gathers whole weights, one by one.
+    Gradients are reduce-scattered in every micro-step, so that full ones never accumulate. To save a checkpoint or to
+    evaluate the model, the main process gathers full weights one by one.
     """
 
     def __init__(self, model: AnyModel, process_group: ProcessGroup, device: torch.device) -> None:
@@ -68,21 +68,21 @@ class Shards(Layout):
         self._mesh = init_device_mesh(device.type, (process_group.size,))
         for block in [module for module in model.modules() if isinstance(module, Block)]:
             fully_shard(block, mesh=self._mesh)
-        self._computed = _Computed(model)
+        self._computed = _ForwardWrapper(model)
         self._sharded = fully_shard(self._computed, mesh=self._mesh)  # the same object
         self._whole_model: AnyModel | None = None
 
     def run(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self._computed(compute, *args, **kwargs)
 
-    def look(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def evaluate(self, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         result = self.run(compute, *args, **kwargs)
-        self._sharded.reshard()  # which a backward pass would do
+        self._sharded.reshard()  # as a backward pass would do
         return result
 
     def backward(self, loss: Tensor) -> None:
         self._whole_model = None
-        (loss * self._process_group.size).backward()  # FSDP makes means of sums
+        (loss * self._process_group.size).backward()  # FSDP averages gradients
 
     def local(self, tensor: Tensor) -> Tensor:
         return tensor.to_local() if isinstance(tensor, DTensor) else tensor
@@ -93,14 +93,14 @@ class Shards(Layout):
     def norm(self, tensors: Sequence[Tensor]) -> Tensor:
         return self.total(total_norm([self.local(tensor) for tensor in tensors]) ** 2).sqrt()
 
-    def whole(self, tensor: Tensor) -> Tensor:
-        """As `Layout.whole`, which all processes call for the same tensors in the same order."""
+    def full_tensor(self, tensor: Tensor) -> Tensor:
+        """As `Layout.full_tensor`, a collective: all processes call it for the same tensors in the same order."""
         gathered = tensor.full_tensor().detach() if isinstance(tensor, DTensor) else tensor
-        return super().whole(gathered) if self._process_group.is_main_process else torch.empty(0)
+        return super().full_tensor(gathered) if self._process_group.is_main_process else torch.empty(0)
 
-    def shown(self) -> AnyModel:
+    def full_model(self) -> AnyModel:
         if self._whole_model is None:
-            weights = {name: self.whole(tensor) for name, tensor in self.model.state_dict().items()}
+            weights = {name: self.full_tensor(tensor) for name, tensor in self.model.state_dict().items()}
             self._whole_model = self.model
             if self._process_group.is_main_process:
                 self._whole_model = build_model(self.model.config)
@@ -109,7 +109,7 @@ class Shards(Layout):
         return self._whole_model
 
     def split_optimizers(self, optimizers: Sequence[Optimizer], train: TrainConfig) -> list[Optimizer]:
-        """Optimizers of the shards that go on where `optimizers`, of the model before it was split, stand."""
+        """Optimizers of the shards, with the state of `optimizers`, those of the full model."""
         split = make_optimizers(self.model, train, muon=_ShardedMuon)
         for before, after in zip(optimizers, split, strict=True):
             pairs = zip(_parameters(before), _parameters(after), strict=True)
@@ -119,14 +119,14 @@ class Shards(Layout):
         return split
 
     def _like(self, shard: Tensor, value: Tensor) -> Tensor:
-        """A tensor of an optimizer's state, split as its parameter is where it is of that shape."""
+        """An optimizer-state tensor, sharded like its parameter where it has the parameter's shape."""
         value = value.to(self._device)
         return _split(value, shard) if value.shape == shard.shape else value
 
 
 class _ShardedMuon(Muon):
-    """Muon keeps its momentum in shards. An update is made of whole matrices, since an orthogonal matrix is not put
-    together of orthogonal parts: all of one shape are gathered at once, and every process makes the same updates."""
+    """Muon with sharded momentum. Updates are computed from full matrices, since orthogonalising shards does not
+    orthogonalise the whole: all matrices of one shape are gathered at once, and every process computes all updates."""
 
     def _orthogonal(self, matrices: list[Tensor]) -> list[Tensor]:
         stacked = torch.stack(matrices)
@@ -136,7 +136,7 @@ class _ShardedMuon(Muon):
 
 
 def _split(whole: Tensor, like: Tensor) -> DTensor:
-    """This process's part of a tensor that all processes have, split as `like` is."""
+    """This process's shard of a tensor that all processes hold, sharded as `like` is."""
     assert isinstance(like, DTensor)
     replicated = DTensor.from_local(whole, like.device_mesh, [Replicate()], run_check=False)
     return replicated.redistribute(placements=like.placements)

@@ -1,4 +1,4 @@
-"""A batch size found by trial: doubled until memory ends or nothing is gained, each measured in real steps."""
+"""Finds a batch size by trial: doubled until memory runs out or speed no longer grows, measured in real steps."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.run_spec import RunSpec
-from models.training.prepare import Prepared, prepare_trial
+from models.training.prepare import PreparedData, prepare_trial
 from models.training.trials.findings import BatchFound, BatchPoint
-from models.training.trials.trial import Trial, free_bytes, heaviest, prepared_run
+from models.training.trials.trial import Trial, free_bytes, heaviest_batch, prepared_run
 
-MOST = 65_536
-"""What a TrainConfig's batch_size may be at most."""
+MAX_BATCH_SIZE = 65_536
+"""The largest batch_size of a TrainConfig."""
 
 TIMED_STEPS = 3
 GAIN = 1.05
-"""A batch twice as large that is not at least so many times as fast is no gain."""
+"""A batch of twice the size must be at least this many times as fast."""
 
 SLOW_S = 30.0
-"""A step that takes longer ends the search upwards: nobody would wait for the next one."""
+"""Seconds: a slower step ends the search for larger batches."""
 
-SPARE = 0.9
-"""The share of the free memory that a trial may be expected to take: beyond it, a computer begins to swap."""
+MEMORY_SHARE = 0.9
+"""The share of the free memory that a trial may use: beyond it, a machine starts to swap."""
 
 
 def find_batch(
     library: Library, spec: RunSpec, device: str = "auto", *, below: int | None = None
 ) -> Generator[Event, None, BatchFound]:
-    """Try batch sizes on the run's own data. Yields Phase, Progress, BatchPoint. No run is made.
+    """Try batch sizes on the run's own data. Yields Phase, Progress, BatchPoint. No run is created.
 
-    below: a size that is known not to fit. Then only the largest one that does is looked for: the remedy where a
+    below: a size that is known not to fit. Then the search is only for the largest that does: the remedy where a
     training ran out of memory.
 
     Raises:
@@ -50,9 +50,9 @@ def find_batch(
 
 
 def try_batches(
-    prepared: Prepared, choice: DeviceChoice, *, below: int | None = None
+    prepared: PreparedData, choice: DeviceChoice, *, below: int | None = None
 ) -> Generator[Event, None, BatchFound]:
-    """As `find_batch`, of what is prepared already."""
+    """As `find_batch`, for prepared data."""
     yield Phase(name="Encoding the text")
     search = _Search(prepared, choice)
     if below is None:
@@ -64,7 +64,7 @@ def try_batches(
 
 
 class _Search:
-    def __init__(self, prepared: Prepared, choice: DeviceChoice) -> None:
+    def __init__(self, prepared: PreparedData, choice: DeviceChoice) -> None:
         spec = prepared.spec
         self._spec, self._choice = spec, choice
         self._padded = prepared.corpus.kind == "examples"
@@ -76,22 +76,22 @@ class _Search:
         self.too_large: int | None = None
 
     def double(self) -> Generator[Event, None, None]:
-        """1, 2, 4 … until one does not fit, or is no gain any more."""
-        size, best, n_vain = 1, 0.0, 0
-        while size <= MOST:
+        """Try 1, 2, 4 … until one does not fit or is no longer faster."""
+        size, best, n_without_gain = 1, 0.0, 0
+        while size <= MAX_BATCH_SIZE:
             point = yield from self._try(size)
             if not point.fits:
                 self.too_large = size
                 return
             assert point.tokens_per_s is not None
-            n_vain = 0 if point.tokens_per_s >= GAIN * best else n_vain + 1
+            n_without_gain = 0 if point.tokens_per_s >= GAIN * best else n_without_gain + 1
             best = max(best, point.tokens_per_s)
-            if n_vain == 2 or self._seconds > SLOW_S:
+            if n_without_gain == 2 or self._seconds > SLOW_S:
                 return
             size *= 2
 
     def bisect(self, too_large: int) -> Generator[Event, None, None]:
-        """The largest that fits below a size that does not, to within a sixteenth of it."""
+        """Find the largest size that fits below one that does not, to within a sixteenth of it."""
         low = max((size for size, point in self._points.items() if point.fits and size < too_large), default=0)
         while too_large - low > max(1, too_large // 16):
             size = (low + too_large) // 2
@@ -118,9 +118,9 @@ class _Search:
         )
 
     def _try(self, size: int) -> Generator[Event, None, BatchPoint]:
-        """Train a few steps with it, unless what smaller ones took shows that it cannot fit; yield what came of it."""
+        """Train a few steps with a size, unless smaller ones show that it cannot fit; yields the result."""
         yield Phase(name=f"Trying batches of {size:,}")
-        if self._limit is not None and (self._expected(size) or 0) > SPARE * self._limit:
+        if self._limit is not None and (self._expected(size) or 0) > MEMORY_SHARE * self._limit:
             point = BatchPoint(batch_size=size, fits=False, is_tried=False)
         else:
             point = yield from self._measure(size)
@@ -138,9 +138,9 @@ class _Search:
             steps = []
             for i in range(TIMED_STEPS):
                 steps.append(trial.step(i))
-                yield Progress(done=i + 1, total=TIMED_STEPS + 1)  # where it may be stopped
+                yield Progress(done=i + 1, total=TIMED_STEPS + 1)  # a trial may be cancelled here
             del steps[0]  # slower than the others: the device is cold
-            peak = trial.peak_bytes(heaviest(batches))
+            peak = trial.peak_bytes(heaviest_batch(batches))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -153,7 +153,7 @@ class _Search:
         return BatchPoint(batch_size=size, fits=True, tokens_per_s=speed, peak_bytes=peak)
 
     def _expected(self, size: int) -> int | None:
-        """The bytes that a size will take, by what two smaller ones took: they grow along a line."""
+        """The expected memory of a size in bytes, extrapolated linearly from two smaller ones."""
         known = [(s, p.peak_bytes) for s, p in sorted(self._points.items()) if p.peak_bytes is not None and s < size]
         if not known:
             return None
@@ -164,7 +164,7 @@ class _Search:
 
 
 def remedy_sentence(found: BatchFound) -> str:
-    """What to do where a training ran out of memory, by what was tried."""
+    """What to do where a training ran out of memory, given the result of a search."""
     if found.largest is None or found.batch_size is None:
         return "Not even one text at a time fits: use a shorter context_length or a smaller model."
     return (
@@ -174,7 +174,7 @@ def remedy_sentence(found: BatchFound) -> str:
 
 
 def found_sentence(found: BatchFound) -> str:
-    """What a whole search says, in a sentence or two."""
+    """The result of a whole search, in a sentence or two."""
     if found.largest is None and found.fastest is None:
         return remedy_sentence(found)
     limit = f"{found.largest} is the largest that fits." if found.largest is not None else "Memory was no limit."
@@ -184,17 +184,17 @@ def found_sentence(found: BatchFound) -> str:
 def try_smaller_batches(
     error: BaseException, library: Library, run: RunFolder, device: DeviceChoice
 ) -> Generator[Event, None, str]:
-    """The sentence that says which batch fits, '' where that cannot be tried. Yields Phase, Progress, BatchPoint.
+    """A sentence that says which batch size fits, '' where that cannot be tried. Yields Phase, Progress, BatchPoint.
 
-    What the failed step still holds is let go of first; the caller must hold nothing of it either.
+    The memory of the failed step is freed first; the caller must hold no reference to it either.
     """
     traceback.clear_frames(error.__traceback__)
     if device.device.type == "cuda":
         torch.cuda.empty_cache()
-    yield Phase(name="Memory ran out: looking for the largest batch that fits")
+    yield Phase(name="Out of memory: finding the largest batch that fits")
     try:
         prepared = prepared_run(library, run)
         found = yield from try_batches(prepared, device, below=run.spec.train.batch_size)
     except (ValueError, RuntimeError, MemoryError, OSError):
-        return ""  # the sentence without it stands
+        return ""  # the error message goes without a remedy
     return remedy_sentence(found)

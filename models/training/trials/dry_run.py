@@ -1,4 +1,4 @@
-"""A dry run: three real training steps on random ids, to see what a design takes on this device before training it."""
+"""A dry run: three real training steps on random ids, to measure a design's speed and memory on this device."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMED_STEPS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """What a few steps on random ids took. One step is one update, of all its micro-batches."""
+    """Time and memory of a few steps on random ids. One step is one update with all its micro-batches."""
 
     device: str
     precision: str
@@ -52,10 +52,10 @@ class DryRun:
 def dry_run(
     config: ModelConfig, train: TrainConfig, device: DeviceChoice | str = "auto"
 ) -> Generator[Event, None, DryRun]:
-    """Build the model and train it for three steps on *random ids* of the training's shape; then one more is watched.
+    """Build the model and train it for three steps on *random ids* of the training's shape; one more measures memory.
 
-    The CPU's profiler slows a step down, so memory is measured in a step of its own. Yields Phase and Progress; nothing
-    is kept afterwards, and torch's random state is as found at each event and at the end.
+    The CPU profiler slows a step down, so memory is measured in a step of its own. Yields Phase and Progress; nothing
+    is kept, and torch's random state is preserved at each event and at the end.
 
     Raises:
         ValueError: before anything is allocated, where the estimate exceeds the device's memory; where the memory runs
@@ -134,7 +134,7 @@ class _Steps:
         self.n_tokens = self._texts.n_tokens * train.grad_accum_steps
 
     def timed(self) -> float:
-        """Take a step; the seconds it took."""
+        """Take a step; returns its seconds."""
         start = time.perf_counter()
         self._step()
         if self._device.type == "cuda":
@@ -144,7 +144,7 @@ class _Steps:
         return time.perf_counter() - start
 
     def peak_bytes(self) -> int | None:
-        """The most that was held in a step; on the CPU after one more, under the profiler."""
+        """Peak memory of a step; on the CPU measured in one more step, under the profiler."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) - self._held_before
         if self._device.type != "cpu":
@@ -157,7 +157,7 @@ class _Steps:
         return held + peak_allocated(self._step, self._device)
 
     def free(self) -> None:
-        """Let go of everything, and give a GPU's memory back."""
+        """Free everything, including the memory of a GPU."""
         self._model, self._optimizers = None, ()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -178,7 +178,7 @@ class _Steps:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Torch's random state is as before afterwards; running out of memory is a sentence."""
+        """Preserve torch's random state; raise running out of memory as a ValueError with a sentence."""
         devices = [self._device] if self._device.type == "cuda" else []
         try:
             with torch.random.fork_rng(devices):

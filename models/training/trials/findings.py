@@ -1,4 +1,4 @@
-"""What is found out about a run before it starts: data, cost, a learning rate, a batch size. No torch import."""
+"""Results of trials before a run starts: data, cost, learning rate, batch size. No torch import."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from models.tokenizers.codec import Piece
 
 @dataclass(frozen=True, kw_only=True)
 class TokenRow:
-    """Tokens side by side; `predicted`, `hidden` and `changed` (replaced by another one) are places in `pieces`."""
+    """Tokens side by side; `predicted`, `hidden` and `changed` (replaced by another one) are positions in `pieces`."""
 
     pieces: tuple[Piece, ...]
     predicted: frozenset[int] = frozenset()
     hidden: frozenset[int] = frozenset()
     changed: frozenset[int] = frozenset()
     n_left_out: int = 0
-    """Tokens behind them that are not shown."""
+    """Tokens after these that are not shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreviewExample:
-    """What the model reads (None where it reads what it has written: a decoder), and what it is to say."""
+    """The model's input (None for a decoder, which reads its own output), and its target."""
 
-    reads: TokenRow | None
-    says: TokenRow
+    source: TokenRow | None
+    target: TokenRow
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFacts:
-    """How much text a split is; `n_examples` is 0 where it is one long text."""
+    """The size of a split; `n_examples` is 0 where it is one long text."""
 
     split: str
     n_tokens: int
@@ -43,9 +43,9 @@ class SplitFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Lengths:
-    """How many texts have which length in tokens: `counts` of bins as wide as `width`; the last one holds all longer.
+    """A histogram of text lengths in tokens: `counts` of bins of `width`; the last bin includes all longer texts.
 
-    unit: "examples" or "lines". n_cut: those longer than the context, of which the rest is never read.
+    unit: "examples" or "lines". n_cut: how many are longer than the context and are truncated.
     """
 
     unit: str
@@ -58,7 +58,7 @@ class Lengths:
 
 @dataclass(frozen=True, kw_only=True)
 class DataPreview(Event):
-    """All of it. `objective`: see objective_of. `epochs`: how often the run reads the training text."""
+    """A preview of a run's data. `objective`: see objective_of. `epochs`: how often the run reads the training text."""
 
     objective: str
     examples: tuple[PreviewExample, ...]
@@ -67,7 +67,7 @@ class DataPreview(Event):
     epochs: float
     vocab_size: int = 0
     problems: tuple[str, ...] = field(default=())
-    """What will go wrong, in sentences: a validation text too short, for example."""
+    """Problems ahead, in sentences, such as a validation text that is too short."""
 
 
 # -- Its cost ---------------------------------------------------------------------------------------------
@@ -75,11 +75,11 @@ class DataPreview(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost(Event):
-    """What the steps took. Where it does not fit, what was not measured is None.
+    """The measured cost of a run. Where it does not fit, what was not measured is None.
 
-    peak_bytes: the most that torch held (None where none can tell); available_bytes: free main memory, or all of a
+    peak_bytes: torch's peak memory (None where it cannot be measured); available_bytes: free main memory, or all of a
     GPU's; estimated_bytes: models.cost.memory of the same. seconds: of the whole run: `training_s` of its steps,
-    `validation_s` and `samples_s` of the looks at it on the way; loading and saving come on top.
+    `validation_s` and `samples_s` of its evaluations; loading and saving are not included.
     """
 
     spec: RunSpec
@@ -116,10 +116,10 @@ class LrPoint(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LrFound(Event):
-    """What the trial says. The rates are None where the loss hardly fell.
+    """The result of a learning-rate trial. The rates are None where the loss hardly fell.
 
     suggestion: where the smoothed loss falls most steeply; `low` to `high`: where it falls at least half as steeply,
-    which is as far as the suggestion can be trusted. muon_ratio: Muon's rate as a multiple of the other one, None where
+    the range in which the suggestion can be trusted. muon_ratio: Muon's rate as a multiple of the other one, None where
     only AdamW is in use. exploded: the trial ended early.
     """
 
@@ -136,9 +136,9 @@ class LrFound(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPoint(Event):
-    """One batch size. tokens_per_s and peak_bytes are None where it did not fit, the latter also where none can tell.
+    """One batch size. tokens_per_s and peak_bytes are None where it did not fit, the latter also where it cannot be measured.
 
-    is_tried: False where the sizes before it showed that it cannot fit, so that it was left out.
+    is_tried: False where smaller sizes showed that it cannot fit.
     """
 
     batch_size: int
@@ -150,11 +150,11 @@ class BatchPoint(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchFound(Event):
-    """What the trial says.
+    """The result of a batch-size trial.
 
     largest: the largest size that fits, None where not even 1 does, or where memory was never the limit. fastest: the
-    smallest size that is (nearly) as fast as any. batch_size and grad_accum_steps: what to use, with as many texts in
-    an update as was wanted, or a few more. limit_bytes: the memory that there was.
+    smallest size that is (nearly) as fast as any. batch_size and grad_accum_steps: the settings to use, with at least
+    as many texts per update as the run asks for. limit_bytes: the available memory.
     """
 
     points: tuple[BatchPoint, ...]

@@ -1,4 +1,4 @@
-"""What a run will read and what it will cost, before it starts: its data looked at, and a few of its steps measured."""
+"""A forecast of a run: a preview of its data, and its cost from a few measured steps."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from models.events import Event, Phase, Progress
 from models.library.library import Library
 from models.settings.run_spec import RunSpec, TrainConfig, objective_of
 from models.training.objective import validation_slice
-from models.training.prepare import Prepared, prepare_trial
+from models.training.prepare import PreparedData, prepare_trial
 from models.training.samples import write_sample
 from models.training.trials.findings import RunCost
 from models.training.trials.preview import preview_encoded
-from models.training.trials.trial import Trial, free_bytes, heaviest
+from models.training.trials.trial import Trial, free_bytes, heaviest_batch
 
 TIMED_STEPS = 4
-"""After a first one, which is slower since the device is cold."""
+"""Steps after the first, which is slower since the device is cold."""
 
 _N_WORK = TIMED_STEPS + 3
 
@@ -33,7 +33,7 @@ def forecast(
 ) -> Generator[Event, None, None]:
     """Prepare text and tokenizer as the run would; yield its DataPreview and, where `measured`, its RunCost.
 
-    Yields Phase and Progress besides. Makes no run; torch's random state is as found at each event.
+    Also yields Phase and Progress. Creates no run; torch's random state is preserved at each event.
 
     Raises:
         ValueError: where the run could not train, with a sentence.
@@ -57,7 +57,7 @@ def forecast(
 
 
 def _measure(
-    prepared: Prepared, asked: RunSpec, choice: DeviceChoice, batches: Batches, validation: Batches | None
+    prepared: PreparedData, asked: RunSpec, choice: DeviceChoice, batches: Batches, validation: Batches | None
 ) -> Generator[Event, None, None]:
     spec = prepared.spec
     train, model = spec.train, spec.model
@@ -76,7 +76,7 @@ def _measure(
         available_bytes=available,
     )
     if available is not None and common.estimated_bytes > available:
-        yield common  # trying it would make the computer swap
+        yield common  # trying it would make the machine swap
         return
     yield Progress(done=0, total=_N_WORK)
     trial = None
@@ -87,7 +87,7 @@ def _measure(
             steps.append(trial.step(i))
             yield Progress(done=i + 1, total=_N_WORK)
         del steps[0]
-        peak = trial.peak_bytes(heaviest(batches))
+        peak = trial.peak_bytes(heaviest_batch(batches))
         yield Progress(done=_N_WORK - 1, total=_N_WORK)
         validation_s = _validation_seconds(trial, train, validation)
         samples_s = _sample_seconds(trial, prepared)
@@ -115,15 +115,15 @@ def _measure(
 
 
 def _validation_seconds(trial: Trial, train: TrainConfig, validation: Batches | None) -> float:
-    """Of all validations of the run, from one batch of them."""
+    """Seconds of all validations of the run, extrapolated from one batch."""
     if validation is None:
         return 0.0
     batches = validation_slice(validation, train.eval_batches)
     return trial.validate(batches[len(batches) // 2]) * len(batches) * times_due(train.steps, train.eval_interval)
 
 
-def _sample_seconds(trial: Trial, prepared: Prepared) -> float:
-    """Of all samples of the run, from one of its prompts."""
+def _sample_seconds(trial: Trial, prepared: PreparedData) -> float:
+    """Seconds of all samples of the run, extrapolated from one prompt."""
     spec = prepared.spec
     train = spec.train
     if not (train.sample_interval and train.prompts):
@@ -143,7 +143,7 @@ def _sample_seconds(trial: Trial, prepared: Prepared) -> float:
 
 
 def times_due(steps: int, *intervals: int) -> int:
-    """How often something happens that is due at step 0, at every multiple of one or two intervals, and at the end."""
+    """How often an action is due that happens at step 0, at every multiple of one or two intervals, and at the end."""
     both = steps // math.lcm(*intervals) if len(intervals) == 2 else 0
     at_end = all(steps % interval for interval in intervals)
     return 1 + sum(steps // interval for interval in intervals) - both + at_end

@@ -1,7 +1,7 @@
-"""A learning rate found by trial: a short training in which it grows from far too small to far too large.
+"""The learning-rate range test: a short training in which the rate grows from far too small to far too large.
 
 Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2015, arXiv:1506.01186), section 3.3, with an
-exponential ramp. The smoothed loss falls where rates are useful, and rises where they are too large.
+exponential ramp. The smoothed loss falls at useful rates and rises where they are too large.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from models.training.trials.trial import Trial, out_of_memory_as_sentence
 
 N_STEPS = 120
 LOWEST, HIGHEST = 1e-5, 1.0
-"""The ends of the ramp of AdamW's rate; Muon's keeps its ratio to it."""
+"""The ends of the ramp of AdamW's learning rate; Muon's keeps its ratio to it."""
 
 EXPLODES = 4.0
-"""A smoothed loss of so many times its lowest value ends the trial: larger rates would only be worse."""
+"""The trial ends where the smoothed loss exceeds this many times its lowest value."""
 
 SMOOTHING = 0.9
-"""The share of the past in the moving average of the loss."""
+"""The decay of the exponential moving average of the loss."""
 
-LEAST_FALL = 0.02
-"""The share of the first loss by which it must have fallen somewhere, or nothing can be read from the trial."""
+MIN_FALL = 0.02
+"""The loss must fall by this share of the first loss, or the trial says nothing."""
 
 
 def find_lr(
@@ -39,8 +39,8 @@ def find_lr(
 ) -> Generator[Event, None, LrFound]:
     """Train a new model of `spec` on its own data for `n_steps` with a growing rate. Yields Phase, Progress, LrPoint.
 
-    No run is made, and torch's random state is as found at each event; text and tokenizer stay in the library, where
-    the run itself will find them. All of the run's settings hold but schedule and warm-up.
+    No run is created, and torch's random state is preserved at each event; text and tokenizer stay in the library for the
+    run itself. All of its settings apply except schedule and warm-up.
 
     Raises:
         ValueError: where the run could not train, with a sentence.
@@ -72,15 +72,15 @@ def find_lr(
             yield Progress(done=i + 1, total=n_steps)
     finally:
         trial.free()
-    return read_trial(points, train, exploded=exploded)
+    return lr_from_trial(points, train, exploded=exploded)
 
 
-def read_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bool) -> LrFound:
-    """What the points of a trial, in their order, say.
+def lr_from_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bool) -> LrFound:
+    """The learning rate that the points of a trial, in their order, suggest.
 
-    Of the rules in use (a tenth of the rate with the lowest loss; the steepest fall) this is the latter: in full
-    trainings of small decoders and encoders it came within a factor of 3 of the best rate, and on the safe side of it,
-    where a tenth of the lowest was up to 5 times too high for AdamW.
+    The rule is the steepest fall of the smoothed loss: in full trainings of small decoders and encoders it came within
+    a factor of 3 of the best rate, and below it. The other common rule, a tenth of the rate with the lowest loss, was
+    up to 5 times too high for AdamW.
     """
     suggestion = low = high = None
     if len(points) > 2:
@@ -88,7 +88,7 @@ def read_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bool)
         smoothed = np.array([point.smoothed for point in points])
         end = int(smoothed.argmin()) + 1
         slopes = np.gradient(smoothed, np.log(rates))[:end]
-        if smoothed[0] - smoothed.min() > LEAST_FALL * smoothed[0]:
+        if smoothed[0] - smoothed.min() > MIN_FALL * smoothed[0]:
             steepest = int(slopes.argmin())
             steep = slopes <= slopes[steepest] / 2
             first, last = steepest, steepest
@@ -108,5 +108,5 @@ def read_trial(points: Sequence[LrPoint], train: TrainConfig, *, exploded: bool)
 
 
 def rounded(rate: float) -> float:
-    """A rate with as many digits as such a trial can tell: one, or two where it begins with 1."""
+    """A rate rounded to the precision of such a trial: one digit, or two where it starts with 1."""
     return float(f"{rate:.1e}" if f"{rate:e}"[0] == "1" else f"{rate:.0e}")

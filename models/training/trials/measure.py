@@ -1,4 +1,4 @@
-"""What a training step really allocates: the peak of torch's own allocations."""
+"""Measures what a training step really allocates: the peak of torch's own allocations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.settings.model_config import ModelConfig
 
 
 class RandomTexts:
-    """Random token ids of the shape that a design trains on: nothing can be learned from them, but they cost as much.
+    """Random token ids of the shape that a design trains on: they cost as much as real text.
 
     batch_size texts of `length` tokens; for an encoder-decoder, after sources of `source_length` tokens.
     """
@@ -72,7 +72,7 @@ def peak_allocated(run: Callable[[], None], device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device) - before
     if device.type != "cpu":
         raise ValueError(f"Peak memory cannot be measured on {device.type.upper()}: choose the CPU or CUDA.")
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler writes of its comings and goings to stderr
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler logs to stderr
     with profile(profile_memory=True) as watched:
         run()
     assert watched.kineto_results is not None
@@ -93,7 +93,7 @@ def measured_activations(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> int:
-    """The measured counterpart of `models.cost.activation_bytes`, by its convention, with a model built for it.
+    """The measured counterpart of `models.cost.activation_bytes`, with the same convention, on a new model.
 
     Forward, cross-entropy over all logits and backward of one step in train mode; every `.grad` exists before. Draws
     weights and dropout from torch's global generator.

@@ -1,4 +1,4 @@
-"""What a run will read, before it does: its first examples token by token, how much text there is, and how long."""
+"""A preview of a run's data: its first examples token by token, the size of the text, and its lengths."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from models.training.batches import make_batches
 from models.training.trials.findings import DataPreview, Lengths, PreviewExample, SplitFacts, TokenRow
 
 N_EXAMPLES = 6
-"""Examples that are shown: of the first batches of the run."""
+"""Examples shown, from the first batches of the run."""
 
-MOST_TOKENS = 600
-"""Of each example, at most: a screen holds no more."""
+MAX_TOKENS = 600
+"""Tokens shown of each example: a screen holds no more."""
 
-_MOST_LINES = 20_000
-_MOST_BINS = 24
+_MAX_LINES = 20_000
+_MAX_BINS = 24
 
 
 def preview_data(
     corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig
 ) -> Generator[Event, None, DataPreview]:
-    """Encode the corpus and look at the run's own first batches: same code, same seed. Yields Phase.
+    """Encode the corpus and preview the run's first batches, made by the same code with the same seed. Yields Phase.
 
     Raises:
         ValueError: where the training text does not suffice, or the design has no plain objective.
@@ -50,7 +50,7 @@ def preview_data(
 def preview_encoded(
     corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
 ) -> DataPreview:
-    """As `preview_data`, of the splits train and val that are encoded already."""
+    """As `preview_data`, for splits (train, val) that are encoded already."""
     objective = make_objective(model, tokenizer, train.objective)
     batches = batches_of(encoded[0], objective, model.context_length, train)
     problems = []
@@ -64,7 +64,7 @@ def preview_encoded(
     examples: list[PreviewExample] = []
     for step in range(min(N_EXAMPLES, batches.n_batches)):
         batch = batches.batch(step // train.grad_accum_steps, step % train.grad_accum_steps)
-        # Of several batches one each: those of one batch may be alike in length.
+        # One from each batch: those of one batch may have similar lengths.
         row = step % len(batch.inputs)
         examples.append(_example(name, tokenizer, batch, row, gaps))
     return DataPreview(
@@ -81,15 +81,15 @@ def preview_encoded(
 def _preview_pronouns(
     corpus: Corpus, tokenizer: Tokenizer, model: ModelConfig, train: TrainConfig, encoded: Sequence[EncodedSplit]
 ) -> DataPreview:
-    """Of sentences whose "it" is to point at a noun: that noun is what is predicted."""
+    """A preview of pronoun pairs: the noun that "it" means is what is predicted."""
     batches = make_batches(corpus, tokenizer, model, train)
     examples = []
     for step in range(min(N_EXAMPLES, batches.n_batches)):
         batch = batches.batch(step)
         assert batch.mask is not None
         it = int(batch.weights[0].argmax())
-        says = _row(tokenizer, _real(batch.inputs[0], batch.mask[0]), predicted={int(batch.targets[0, it])})
-        examples.append(PreviewExample(reads=None, says=says))
+        target = _row(tokenizer, _real(batch.inputs[0], batch.mask[0]), predicted={int(batch.targets[0, it])})
+        examples.append(PreviewExample(source=None, target=target))
     lengths = np.array([len(ids) - 1 for ids, _ in encoded[0].examples])  # the end is not read
     return DataPreview(
         objective="pronouns",
@@ -107,20 +107,20 @@ def _example(objective: str, tokenizer: Tokenizer, batch: Batch, row: int, gaps:
     counts = [i for i, weight in enumerate(weights) if weight > 0]
     if objective == "next-token":
         last = counts[-1] + 1 if counts else 0
-        says = _row(tokenizer, [inputs[0], *targets[:last]], predicted={i + 1 for i in counts})
-        return PreviewExample(reads=None, says=says)
+        target = _row(tokenizer, [inputs[0], *targets[:last]], predicted={i + 1 for i in counts})
+        return PreviewExample(source=None, target=target)
     if objective == "masked-tokens":
         real = len(inputs) if batch.mask is None else int(batch.mask[row].sum())
         inputs, targets = inputs[:real], targets[:real]
         differs = {i for i in range(real) if inputs[i] != targets[i]}
         hidden = {i for i in differs if inputs[i] in gaps}
-        reads = _row(tokenizer, inputs, hidden=hidden, changed=differs - hidden)
-        return PreviewExample(reads=reads, says=_row(tokenizer, targets, predicted=set(counts)))
+        source = _row(tokenizer, inputs, hidden=hidden, changed=differs - hidden)
+        return PreviewExample(source=source, target=_row(tokenizer, targets, predicted=set(counts)))
     assert batch.source is not None
-    source = _real(batch.source[row], None if batch.source_mask is None else batch.source_mask[row])
-    reads = _row(tokenizer, source, hidden={i for i, id in enumerate(source) if id in gaps})
+    source_ids = _real(batch.source[row], None if batch.source_mask is None else batch.source_mask[row])
+    source = _row(tokenizer, source_ids, hidden={i for i, id in enumerate(source_ids) if id in gaps})
     last = counts[-1] + 1 if counts else 0
-    return PreviewExample(reads=reads, says=_row(tokenizer, targets[:last], predicted=set(counts)))
+    return PreviewExample(source=source, target=_row(tokenizer, targets[:last], predicted=set(counts)))
 
 
 def _real(ids: Tensor, mask: Tensor | None) -> list[int]:
@@ -136,16 +136,16 @@ def _row(
     hidden: set[int] | None = None,
     changed: set[int] | None = None,
 ) -> TokenRow:
-    shown = range(min(len(ids), MOST_TOKENS))
+    shown = range(min(len(ids), MAX_TOKENS))
 
-    def seen(places: set[int] | None) -> frozenset[int]:
-        return frozenset(i for i in places or () if i in shown)
+    def visible(positions: set[int] | None) -> frozenset[int]:
+        return frozenset(i for i in positions or () if i in shown)
 
     return TokenRow(
-        pieces=tuple(pieces_of(tokenizer, ids[:MOST_TOKENS])),
-        predicted=seen(predicted),
-        hidden=seen(hidden),
-        changed=seen(changed),
+        pieces=tuple(pieces_of(tokenizer, ids[:MAX_TOKENS])),
+        predicted=visible(predicted),
+        hidden=visible(hidden),
+        changed=visible(changed),
         n_left_out=len(ids) - len(shown),
     )
 
@@ -160,12 +160,12 @@ def _facts(encoded: EncodedSplit) -> SplitFacts:
 
 
 def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, objective: Objective) -> Lengths:
-    """Of the training split: of its examples, or of the lines of its text (of very many, some all over it)."""
+    """Lengths of the examples of the training split, or of the lines of its text (of very many, a sample)."""
     if encoded.ids is None:
         lengths = np.array([len(ids) for ids, _ in encoded.examples])
         return _histogram("examples", lengths, int((lengths > objective.width).sum()))
     lines = [line for line in corpus.read_text(encoded.split).split("\n") if line.strip()]
-    lines = lines[:: -(-len(lines) // _MOST_LINES)]
+    lines = lines[:: -(-len(lines) // _MAX_LINES)]
     found = tokenizer.encode_batch_fast(lines, add_special_tokens=False)
     return _histogram("lines", np.array([len(encoding.ids) for encoding in found]), 0)
 
@@ -173,8 +173,8 @@ def _lengths(corpus: Corpus, tokenizer: Tokenizer, encoded: EncodedSplit, object
 def _histogram(unit: str, lengths: np.ndarray[tuple[int], np.dtype[np.int64]], n_cut: int) -> Lengths:
     longest = int(lengths.max())
     most = max(1, int(np.quantile(lengths, 0.99)))
-    width = -(-most // _MOST_BINS)
-    n_bins = min(_MOST_BINS, -(-longest // width))
+    width = -(-most // _MAX_BINS)
+    n_bins = min(_MAX_BINS, -(-longest // width))
     bins = np.minimum((np.maximum(lengths, 1) - 1) // width, n_bins - 1)
     counts = tuple(np.bincount(bins, minlength=n_bins).tolist())
     median = int(np.median(lengths))

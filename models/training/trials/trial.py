@@ -1,4 +1,4 @@
-"""A training tried out on its own data for a few steps, of which nothing is kept: what finders and forecasts share."""
+"""A short trial of a training on its own data, of which nothing is kept: shared by finders and forecasts."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from models.settings.run_spec import RunSpec
 from models.tokenizers import read_tokenizer
 from models.training.objective import weighted_nll
 from models.training.optim import make_optimizers
-from models.training.prepare import Prepared
+from models.training.prepare import PreparedData
 from models.training.trials.measure import peak_allocated
 
-_LOOKED_AT = 64
-"""Batches among which the largest is looked for."""
+_N_EXAMINED = 64
+"""The largest batch is searched among this many."""
 
 
-def prepared_run(library: Library, run: RunFolder) -> Prepared:
-    """What a run that there is is trained on; ValueError where its text is gone."""
+def prepared_run(library: Library, run: RunFolder) -> PreparedData:
+    """The data of an existing run; ValueError where its text is gone."""
     corpus = open_corpus(library, run.made_from("corpus"))
-    return Prepared(spec=run.spec, tokenizer=read_tokenizer(run.tokenizer_file), corpus=corpus)
+    return PreparedData(spec=run.spec, tokenizer=read_tokenizer(run.tokenizer_file), corpus=corpus)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One update: loss in nats per unit of weight, tokens read, seconds on the clock, its batches' making included."""
+    """One update: loss in nats per unit of weight, tokens read, and seconds, including making its batches."""
 
     loss: float
     n_tokens: int
@@ -44,9 +44,9 @@ class Step:
 
 
 class Trial:
-    """A new model of `spec` and its optimizers, until `free`. Torch's random state is as found after each call.
+    """A new model of `spec` and its optimizers, until `free`. Torch's random state is preserved by each call.
 
-    What runs out of memory raises as torch does: see `out_of_memory_as_sentence`.
+    Running out of memory raises as in torch: see `out_of_memory_as_sentence`.
     """
 
     def __init__(self, spec: RunSpec, batches: Batches, device: DeviceChoice, *, padded: bool) -> None:
@@ -54,14 +54,14 @@ class Trial:
         self._device = device.device
         self._dtype = pick_precision(spec.train, spec.model, device.device)
         self._held_before = torch.cuda.memory_allocated(self._device) if self._device.type == "cuda" else 0
-        with self._undisturbed():
+        with self._rng_preserved():
             torch.manual_seed(spec.train.seed)
             self._model = build_model(spec.model).to(self._device).train()
         self._optimizers = make_optimizers(self._model, spec.train)
 
     @property
     def model(self) -> AnyModel:
-        """As it is after the steps so far."""
+        """The model after the steps so far."""
         return self._model
 
     @property
@@ -70,9 +70,9 @@ class Trial:
         return str(self._dtype).removeprefix("torch.")
 
     def step(self, number: int, multiple: float = 1.0) -> Step:
-        """The update after `number` updates, on the batches that a run would have there.
+        """Take update number `number` (from 0), on the batches that the run would use.
 
-        multiple: what the base learning rates are multiplied by.
+        multiple: factor of the base learning rates.
         """
         self._wait()
         began = time.perf_counter()
@@ -85,9 +85,9 @@ class Trial:
         )
 
     def peak_bytes(self, number: int) -> int | None:
-        """The most that torch holds in the update `number`: weights, gradients, optimizer, activations; None on MPS.
+        """Peak memory in update `number`: weights, gradients, optimizer, activations; None on MPS.
 
-        On the CPU it takes the step once more, under the profiler.
+        On the CPU the step is repeated under the profiler.
         """
         batches = [self._batches.batch(number, 0)]
         if self._device.type == "cpu":
@@ -117,7 +117,7 @@ class Trial:
         return time.perf_counter() - began
 
     def free(self) -> None:
-        """Let go of everything, and give a GPU's memory back."""
+        """Free everything, including the memory of a GPU."""
         del self._model, self._optimizers
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -126,7 +126,7 @@ class Trial:
         parameters = list(self._model.parameters())
         weight = sum(float(batch.weights.sum()) for batch in batches) or 1.0
         total = 0.0
-        with self._undisturbed():
+        with self._rng_preserved():
             for batch in batches:
                 loss = weighted_nll(self._model, batch, self._dtype) / weight
                 loss.backward()
@@ -147,23 +147,23 @@ class Trial:
             torch.mps.synchronize()
 
     @contextmanager
-    def _undisturbed(self) -> Iterator[None]:
+    def _rng_preserved(self) -> Iterator[None]:
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             yield
 
 
-def heaviest(batches: Batches) -> int:
-    """Which of the first batches takes the most memory: the one with the most cells, padding included."""
+def heaviest_batch(batches: Batches) -> int:
+    """The index of the first batches' largest one: the one with the most cells, padding included."""
 
     def cells(i: int) -> int:
         batch = batches.batch(i)
         return batch.inputs.numel() + (0 if batch.source is None else batch.source.numel())
 
-    return max(range(min(_LOOKED_AT, batches.n_batches)), key=cells)
+    return max(range(min(_N_EXAMINED, batches.n_batches)), key=cells)
 
 
 def free_bytes(choice: DeviceChoice) -> int | None:
-    """What a training may take at most: of main memory what is free now; of a GPU's all, None where nobody says."""
+    """The memory available to a training: free main memory, or all of a GPU's; None where that is unknown."""
     if choice.device.type == "cpu":
         return int(psutil.virtual_memory().available)
     return choice.memory_bytes
@@ -171,7 +171,7 @@ def free_bytes(choice: DeviceChoice) -> int | None:
 
 @contextmanager
 def out_of_memory_as_sentence(device: torch.device) -> Iterator[None]:
-    """Running out of memory is a ValueError that says what to do."""
+    """Turn running out of memory into a ValueError that says what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

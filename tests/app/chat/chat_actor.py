@@ -65,7 +65,7 @@ class Actor:
     def begin(self, *pieces: str, begun: str = "") -> None:
         """Say so much of the reply, a token each, after `begun`; the first token has id 10."""
         self.be("replying")
-        self.session.chat.events_came.emit((ReplyStarted(step=41, n_prompt=12, prompt_ids=(1, 2, 3), prefix=begun),))
+        self.session.chat.events_received.emit((ReplyStarted(step=41, n_prompt=12, prompt_ids=(1, 2, 3), prefix=begun),))
         self.say(*pieces)
 
     def say(self, *pieces: str) -> None:
@@ -74,12 +74,12 @@ class Actor:
             TokenMade(id=10 + i, text=piece, probability=0.5, entropy=1.0, rank=1, draw=0.25)
             for i, piece in enumerate(pieces)
         ]
-        self.session.chat.events_came.emit(tuple(made))
+        self.session.chat.events_received.emit(tuple(made))
 
     def end(self, reason: str = "stop") -> None:
         """The reply is over."""
         finished = ReplyFinished(reason=reason, n_prompt=12, n_tokens=3, prefill_s=0.01, tokens_per_s=321.4)
-        self.session.chat.events_came.emit((finished,))
+        self.session.chat.events_received.emit((finished,))
         self.be("ready")
         self.session.chat.reply_ended.emit()
 

@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QPushButton
 from pytestqt.qtbot import QtBot
 
-from app.chat.archive.message_tree import Made
+from app.chat.archive.message_tree import GenerationInfo
 from app.chat.conversation.message_view import MessageView
 from app.chat.tab import ChatTab
 from app.session.session import Session
@@ -23,8 +23,8 @@ def last(tab: ChatTab) -> MessageView:
     return tab.page.view.messages[-1]
 
 
-def made(tab: ChatTab) -> Made:
-    found = last(tab).message.made
+def generation(tab: ChatTab) -> GenerationInfo:
+    found = last(tab).message.generation
     assert found is not None
     return found
 
@@ -63,12 +63,12 @@ def test_a_reply_streams_in_and_is_measured(tab: ChatTab, actor: Actor) -> None:
     assert not tab.page.composer.send.isVisible()
     actor.begin(" Anna", " is")
     assert last(tab).bubble.text == "Anna is", "the template's space before a reply is not shown"
-    actor.session.chat.events_came.emit((TokenMade(id=9, text=" here. ", probability=0.5, entropy=1.0, rank=1),))
+    actor.session.chat.events_received.emit((TokenMade(id=9, text=" here. ", probability=0.5, entropy=1.0, rank=1),))
     actor.end()
     assert last(tab).bubble.text == "Anna is here."
     assert "321 tokens/s" in note(tab)
     assert "12 tokens read and 3 written, of a context of 128" in last(tab).note.toolTip()
-    assert made(tab).step == 41
+    assert generation(tab).step == 41
     assert tab.page.composer.send.isVisible()
 
 
@@ -79,18 +79,18 @@ def test_stop_keeps_what_there_is(qtbot: QtBot, tab: ChatTab, actor: Actor) -> N
     assert actor.stopped == 1
     assert last(tab).bubble.text == "Once upon"
     assert "stopped by you" in note(tab)
-    assert made(tab).reason == "stopped"
+    assert generation(tab).reason == "stopped"
 
 
 def test_a_reply_that_fails_can_be_tried_again(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
     tab.page.composer.sent.emit("Hello?")
     actor.be("ready")
     actor.session.chat.reply_ended.emit()
-    assert note(tab) == "No reply came."
+    assert note(tab) == "No reply."
     qtbot.mouseClick(last(tab).buttons.retry, Qt.MouseButton.LeftButton)
     actor.reply(" Yes.")
     assert last(tab).bubble.text == "Yes."
-    assert len(tab.talk.chat.messages) == 2
+    assert len(tab.conversation.chat.messages) == 2
 
 
 def test_retry_keeps_the_earlier_reply_beside_the_new_one(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
@@ -126,7 +126,7 @@ def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab,
 
     tab.page.composer.sent.emit("First")
     actor.reply(" one")
-    first = tab.talk.chat
+    first = tab.conversation.chat
     qtbot.keyClick(tab, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
     assert tab.page.view.messages == []
     tab.page.composer.sent.emit("Second")
@@ -145,19 +145,19 @@ def test_chats_are_kept_opened_and_deleted_with_undo(qtbot: QtBot, tab: ChatTab,
 def test_leaving_a_chat_stops_its_reply_and_keeps_it(tab: ChatTab, actor: Actor) -> None:
     tab.page.composer.sent.emit("First")
     actor.begin(" half")
-    first = tab.talk.chat.id
+    first = tab.conversation.chat.id
     tab.chats.new_chat()
     assert actor.stopped == 1
     assert tab.page.view.messages == []
-    tab.talk.shelf.flush()
-    assert [message.content for message in tab.talk.shelf.store.load(first).path] == ["First", "half"]
+    tab.conversation.chat_library.flush()
+    assert [message.content for message in tab.conversation.chat_library.store.load(first).path] == ["First", "half"]
 
 
 def test_quitting_keeps_what_was_just_said(tab: ChatTab, actor: Actor, qapp: QApplication) -> None:
     tab.page.composer.sent.emit("First")
     actor.reply(" one")
     qapp.aboutToQuit.emit()
-    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
+    assert tab.conversation.chat_library.store.load(tab.conversation.chat.id) == tab.conversation.chat
 
 
 def test_plain_text_models_go_on_from_the_prompt(qtbot: QtBot, tab: ChatTab, actor: Actor) -> None:
@@ -187,7 +187,7 @@ def test_a_starter_begins_afresh_and_knows_the_right_answer(
     tab.page.composer.sent.emit("Hello")
     actor.reply(" Hi.")
     press(qtbot, tab, kind)
-    turn = tab.talk.chat.message(tab.page.view.messages[-2].message.id)
+    turn = tab.conversation.chat.message(tab.page.view.messages[-2].message.id)
     assert actor.asked[-1][0] == [{"role": "user", "content": turn.content}]
     actor.reply(f" {turn.gold}")
     assert not last(tab).gold.isVisible()
@@ -198,8 +198,8 @@ def test_a_starter_begins_afresh_and_knows_the_right_answer(
     qtbot.mouseClick(last(tab).buttons.reveal, Qt.MouseButton.LeftButton)
     assert last(tab).gold.text().startswith("✗  Not right. ")
     assert turn.gold in last(tab).gold.text()
-    tab.talk.shelf.flush()
-    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
+    tab.conversation.chat_library.flush()
+    assert tab.conversation.chat_library.store.load(tab.conversation.chat.id) == tab.conversation.chat
 
 
 def test_the_note_says_so_while_the_model_reads(tab: ChatTab, actor: Actor) -> None:

@@ -11,7 +11,7 @@ from app.glass.read_text import ReadText
 from app.session.chat_model import ChatModel
 from app.session.session import Session
 from models.architecture.transformer import AnyModel
-from models.tokenizers.special_tokens import add_roles
+from models.tokenizers.special_tokens import add_missing_special_tokens
 from tests.models.inspect.designs import make
 
 MODES = {"decoder-only": "text", "encoder-only": "fill", "encoder-decoder": "answer"}
@@ -21,7 +21,7 @@ def open_random(session: Session, design: str, tokenizer: Tokenizer, step: int =
     """Have the session's questions answered by a small model of that design."""
     tokenizer = copy.deepcopy(tokenizer)
     model = make(design, vocab_size=380).float()
-    add_roles(tokenizer, model.config.topology)
+    add_missing_special_tokens(tokenizer, model.config.topology)
     about = ChatModel(
         which="random",
         run_id="random",
@@ -36,7 +36,7 @@ def open_random(session: Session, design: str, tokenizer: Tokenizer, step: int =
         config=model.config,
     )
     session.chat.state = "ready"
-    session.chat.take(about, (model, tokenizer, step))
+    session.chat.set_model(about, (model, tokenizer, step))
     return model, tokenizer
 
 

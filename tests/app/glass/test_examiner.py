@@ -19,7 +19,7 @@ from models.events import Event, Phase, Progress
 class OpenModel(QObject):
     """Stands in for the chat: a model and a tokenizer that are words, at step 7."""
 
-    reply_asked = Signal()
+    reply_requested = Signal()
 
     def open_model(self) -> tuple[str, str, int]:
         return "model", "tokenizer", 7

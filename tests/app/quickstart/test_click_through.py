@@ -55,7 +55,7 @@ def test_from_the_first_screen_to_a_reply(session: Session, theme: ThemeProvider
     assert isinstance(window.pages.page("chat"), ChatTab)
 
     heard: list[Event] = []
-    session.chat.events_came.connect(heard.extend)
+    session.chat.events_received.connect(heard.extend)
     starter = new_starter(session.chat.model, starter_kinds(session.chat.model)[0])
     session.chat.send([{"role": "user", "content": starter.prompt}], SamplingConfig(max_tokens=8))
     until(lambda: any(isinstance(event, ReplyFinished) for event in heard))

@@ -60,16 +60,16 @@ def test_a_real_model_is_opened_and_goes_on_with_a_text(
     assert tab.sampling.config.max_tokens <= 32
     tab.page.composer.field.setPlainText("Anna")
     qtbot.keyClick(tab.page.composer.field, Qt.Key.Key_Return)
-    until(lambda: len(tab.talk.chat.path) == 2 and not tab.talk.writing)
-    made = tab.talk.chat.path[-1].made
-    assert made is not None
-    assert len(made.ids) == made.n_tokens > 0
-    assert made.tokens_per_s > 0
-    assert made.first_token_s > 0
-    assert made.n_prompt == len(made.prompt_ids) == 4
-    assert all(token.rank is not None and token.draw is not None for token in made.tokens)
-    tab.talk.shelf.flush()
-    assert tab.talk.shelf.store.load(tab.talk.chat.id) == tab.talk.chat
+    until(lambda: len(tab.conversation.chat.path) == 2 and not tab.conversation.writing)
+    generation = tab.conversation.chat.path[-1].generation
+    assert generation is not None
+    assert len(generation.ids) == generation.n_tokens > 0
+    assert generation.tokens_per_s > 0
+    assert generation.first_token_s > 0
+    assert generation.n_prompt == len(generation.prompt_ids) == 4
+    assert all(token.rank is not None and token.draw is not None for token in generation.tokens)
+    tab.conversation.chat_library.flush()
+    assert tab.conversation.chat_library.store.load(tab.conversation.chat.id) == tab.conversation.chat
     with qtbot.waitSignal(session.notices.said) as told:
         session.runs.delete([trained])
     assert "choose another model" in told.args[0]

@@ -192,7 +192,7 @@ def test_closing_leaves_nothing_of_a_tokenizer_in_training(
     training = TokenizerTraining(session.library, session.tokenizers, session.notices, session)
     session.closing.connect(training.close)
     events: list[object] = []
-    training.events_came.connect(events.extend)
+    training.events_received.connect(events.extend)
     assert training.train("words", "bpe", 300, tiny_spec.data)
     until(lambda: any(event == Phase(name="Training the tokenizer") for event in events))
     session.close()

@@ -23,13 +23,13 @@ def named(spec: RunSpec, name: str, **train: object) -> RunSpec:
 
 
 def ended(session: Session) -> bool:
-    return not session.training.active and not session.queue.waiting and not session.queue.goes_on
+    return not session.training.active and not session.queue.waiting and not session.queue.is_draining
 
 
 def test_what_waits_follows_the_training(session: Session, heard: Heard, tiny_spec: RunSpec, until: Until) -> None:
     session.training.start(named(tiny_spec, "first"))
     assert session.queue.add([named(tiny_spec, "second"), named(tiny_spec, "third")], tags=("night",))
-    assert session.queue.goes_on
+    assert session.queue.is_draining
     assert [item.name for item in session.queue.waiting] == ["second", "third"]
     session.queue.move(session.queue.waiting[1].id, 0)
     until(lambda: ended(session))
@@ -47,9 +47,9 @@ def test_one_that_fails_does_not_stop_the_next(
     )
     diverges = named(tiny_spec, "diverges", lr=10.0, muon_lr=10.0, warmup_steps=0, grad_clip=0.0, steps=60)
     session.queue.add([no_text, diverges, named(tiny_spec, "good")])
-    assert not session.queue.goes_on, "nothing is trained, so it waits for the button"
+    assert not session.queue.is_draining, "nothing is trained, so it waits for the button"
     session.queue.start()
-    until(lambda: not session.queue.goes_on and not session.training.active)
+    until(lambda: not session.queue.is_draining and not session.training.active)
     assert {run.name: run.status for run in session.runs.list()}["good"] == "finished"
     (left,) = session.queue.waiting
     assert left.name == "gone"
@@ -72,7 +72,7 @@ def test_a_full_disk_holds_the_queue(
 
     monkeypatch.setattr(RunQueue, "set_problem", is_full)
     session.queue.start()
-    until(lambda: not session.queue.goes_on and not session.training.active)
+    until(lambda: not session.queue.is_draining and not session.training.active)
     assert [item.name for item in session.queue.waiting] == ["gone", "good"]
     assert any("disk is full" in sentence for sentence in heard.failures)
 

@@ -62,7 +62,7 @@ def test_out_in_and_a_reply(
     export(session, run_id, folder)
     events: list[Event] = []
     came: list[str] = []
-    importer.events_came.connect(events.extend)
+    importer.events_received.connect(events.extend)
     importer.imported.connect(lambda run_id, name: came.append(run_id))
     assert importer.start(folder)
     until(lambda: not importer.busy)

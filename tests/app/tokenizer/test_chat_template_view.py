@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.conversation_view import AT_ONCE, ChatTemplateView
+from app.tokenizer.conversation_view import MAX_SYNC_CHARACTERS, ChatTemplateView
 from models.chat.own_template import CHAT_TEMPLATE, encode_messages
 from models.tokenizers import train_tokenizer
 
@@ -40,8 +40,8 @@ def ids(view: ChatTemplateView) -> list[int]:
 
 
 def train_on_it(view: ChatTemplateView) -> None:
-    view.way.choose("train")
-    view.way.changed.emit("train")
+    view.purpose.choose("train")
+    view.purpose.changed.emit("train")
 
 
 def test_what_is_shown_is_the_true_prompt(view: ChatTemplateView, session: Session, bpe: Tokenizer) -> None:
@@ -104,13 +104,13 @@ def test_what_does_not_fit_the_context_is_said(view: ChatTemplateView, session: 
 def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) -> None:
     view.set_tokenizer(Tokenizer(models.BPE()), "foreign")
     assert view.result is None
-    assert "This tokenizer has no token <|user|>" in view.trouble.words
-    assert view.trouble.isVisible()
+    assert "This tokenizer has no token <|user|>" in view.message.words
+    assert view.message.isVisible()
     assert view.stats.number("tokens") == "–"
     view.set_tokenizer(None, "")
-    assert "there is none to encode with" in view.trouble.words
+    assert "there is none to encode with" in view.message.words
     view.set_tokenizer(bpe, "bpe")
-    assert not view.trouble.isVisible()
+    assert not view.message.isVisible()
     assert "Weight outside replies" not in view.about.text()
     train_on_it(view)
     assert "“Weight outside replies” says (1 unless" in view.about.text()
@@ -119,7 +119,7 @@ def test_what_cannot_be_is_a_sentence(view: ChatTemplateView, bpe: Tokenizer) ->
 def test_long_turns_are_encoded_beside_the_window(
     view: ChatTemplateView, bpe: Tokenizer, until: Callable[[Callable[[], bool]], None]
 ) -> None:
-    view.turns.turns[0].editor.setPlainText("kite " * AT_ONCE)
+    view.turns.turns[0].editor.setPlainText("kite " * MAX_SYNC_CHARACTERS)
     assert view.result is None
     until(lambda: view.result is not None)
     assert ids(view) == encode_messages(bpe, view.turns.messages, add_generation_prompt=True)[0]
@@ -136,7 +136,7 @@ def test_a_tokenizer_from_elsewhere_has_its_own_template(
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     view.set_tokenizer(foreign, "foreign")
     assert view.result is None
-    assert "needs its bos_token" in view.trouble.words
+    assert "needs its bos_token" in view.message.words
     (folder / "about.json").write_text('{"bos_token": "<s>"}', encoding="utf-8")
     view.set_tokenizer(foreign, "foreign")
     text = "".join(f"<s>{message['content']}</s>" for message in view.turns.messages)

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from app.kit.text.text_box import LONGEST_LINE
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.decode_view import AT_ONCE, DecodeView
+from app.tokenizer.decode_view import MAX_SYNC_CHARACTERS, DecodeView
 from models.tokenizers import encode_prompt, train_tokenizer
 from models.tokenizers.text.encoded import EncodedText
 
@@ -62,15 +62,15 @@ def test_what_is_no_id_is_named_and_led_to(view: DecodeView, bpe: Tokenizer) -> 
         "There is no token 99,999 (3rd): ids go from 0 to 269.",
         "“1.5” (4th) is no whole number.",
     ]
-    assert view.ids.wrong_words.text() == "3 are no ids"
+    assert view.ids.problem_title.text() == "3 are no ids"
     assert [mark.cursor.selectedText() for mark in view.ids.editor.extraSelections()] == ["é", "99999", "1.5"]
     view.ids.list.itemActivated.emit(view.ids.list.item(1))
     assert view.ids.editor.textCursor().selectedText() == "99999"
     assert view.output.toPlainText() == "The"
     view.ids.editor.set_text("x " * 500)
-    assert view.ids.wrong_words.text() == "500 are no ids; the first 100"
+    assert view.ids.problem_title.text() == "500 are no ids; the first 100"
     view.ids.editor.set_text(str(the))
-    assert not view.ids.wrong.isVisible()
+    assert not view.ids.problems.isVisible()
 
 
 def test_tokens_ids_and_text_point_at_one_another(view: DecodeView, bpe: Tokenizer) -> None:
@@ -100,7 +100,7 @@ def test_the_ids_of_the_text_are_taken_and_the_text_given_back(
     view.set_text(TEXT)
     view.take.click()
     assert view.output.toPlainText() == TEXT
-    with qtbot.waitSignal(view.text_wanted) as wanted:
+    with qtbot.waitSignal(view.text_requested) as wanted:
         view.use.click()
     assert wanted.args == [TEXT]
     view.copy_text()
@@ -117,15 +117,15 @@ def test_the_ids_of_the_text_are_taken_and_the_text_given_back(
 
 def test_megabytes_are_decoded_beside_the_window(view: DecodeView, bpe: Tokenizer, until: Until) -> None:
     the = encode_prompt(bpe, "The")[0]
-    written = f"{the} " * max(AT_ONCE, LONGEST_LINE)
+    written = f"{the} " * max(MAX_SYNC_CHARACTERS, LONGEST_LINE)
     view.ids.editor.set_text(written)
     assert view.result is None
     view.on_use()  # of nothing that is known
     until(lambda: view.result is not None)
     assert view.ids.editor.holds
     assert view.output.holds
-    assert view.whole.isVisible()
+    assert view.truncation.isVisible()
     assert view.result is not None
-    assert view.result.text == "The" * max(AT_ONCE, LONGEST_LINE)
+    assert view.result.text == "The" * max(MAX_SYNC_CHARACTERS, LONGEST_LINE)
     view.view.pick(len(view.result.tokens) - 1)  # in what is held and not shown
     assert not view.ids.editor.extraSelections()

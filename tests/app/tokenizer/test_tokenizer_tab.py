@@ -64,7 +64,7 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
     text.write_text("Anna gives the kite to Ben.\n" * 2000)
     tab.trainer.set_file(str(text))
     tab.trainer.train()
-    tab.trainer.cancel_asked.emit()
+    tab.trainer.cancel_requested.emit()
     until(lambda: not tab.training.busy)
     assert session.tokenizers.list() == []
     assert not tab.trainer.progress_bar.isVisible()
@@ -73,7 +73,7 @@ def test_cancelling_leaves_nothing(tab: TokenizerTab, session: Session, tmp_path
 def test_a_name_that_is_taken_is_refused_in_a_sentence(qtbot: QtBot, tab: TokenizerTab, session: Session) -> None:
     keep(session, "mine")
     with qtbot.waitSignal(session.notices.failed) as failed:
-        tab.trainer.train_asked.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
+        tab.trainer.train_requested.emit("mine", "byte", 261, DataSpec(source="stdlib"), TokenizerOptions())
     assert "mine" in failed.args[0]
 
 

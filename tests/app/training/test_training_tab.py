@@ -68,7 +68,7 @@ def test_a_run_is_made_with_the_form_and_watched_to_its_end(
     (run,) = session.runs.list()
     assert (run.name, run.status, run.step) == ("grown by hand", "finished", 12)
     assert tab.run_view.head.chat.isVisibleTo(tab)
-    assert not tab.run_view.head.go_on.isVisibleTo(tab)
+    assert not tab.run_view.head.resume_saved.isVisibleTo(tab)
 
 
 def test_the_buttons_follow_the_run_not_the_click(
@@ -87,19 +87,19 @@ def test_the_buttons_follow_the_run_not_the_click(
     until(lambda: head.pause.isVisibleTo(tab) and session.training.state.step > step + 1)  # type: ignore[union-attr]
     qtbot.mouseClick(head.stop, Qt.MouseButton.LeftButton)
     until(lambda: not session.training.active)
-    until(lambda: head.go_on.isVisibleTo(tab))
+    until(lambda: head.resume_saved.isVisibleTo(tab))
     assert session.runs.list()[0].status == "stopped"
-    qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(head.resume_saved, Qt.MouseButton.LeftButton)
     until(lambda: view.live and session.training.state.status == "running")  # type: ignore[union-attr]
     session.training.stop()
     until(lambda: not session.training.active)
-    assert head.go_on.text() == "Go on training"
+    assert head.resume_saved.text() == "Go on training"
     saved = session.runs.list()[0].step
-    qtbot.mouseClick(head.go_on, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(head.resume_saved, Qt.MouseButton.LeftButton)
     until(lambda: view.live and session.training.state.step > saved)  # type: ignore[union-attr]
     session.training.stop(keep=False)
     until(lambda: not session.training.active)
-    assert head.go_on.text() == f"Go on from step {saved:,}"
+    assert head.resume_saved.text() == f"Go on from step {saved:,}"
 
 
 def test_a_run_shows_its_own_settings_not_the_forms(
@@ -221,7 +221,7 @@ def test_a_run_that_ended_here_is_followed_when_another_process_goes_on(
     row = TrainMetrics(step=13, total_steps=20, tokens=1, elapsed_s=9.0, loss=1.0, lr=1e-3, grad_norm=1.0, **pace)
     with (run.folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps({"kind": "train", **dataclasses.asdict(row)}) + "\n")
-    tab.run_view.follower.look()
+    tab.run_view.follower.poll()
     until(lambda: history.train["step"][-1] == 13)
 
 

@@ -24,7 +24,7 @@ class Heard:
 
     def __init__(self, task: LatestTask) -> None:
         self.said: list[object] = []
-        task.events_came.connect(self.said.extend)
+        task.events_received.connect(self.said.extend)
         task.done.connect(lambda result: self.said.append(("done", result)))
         task.failed.connect(self.said.append)
         task.busy_changed.connect(lambda busy: self.said.append(busy))
@@ -201,7 +201,7 @@ def test_events_keep_their_order_while_a_dialog_is_open(task: LatestTask, until:
             other.ask(lambda: None)
             loop.exec()
 
-    task.events_came.connect(on_events)
+    task.events_received.connect(on_events)
     task.drive(count)
     until(lambda: not task.busy)
     assert heard == list(range(1000))
@@ -219,7 +219,7 @@ def endless():
 
 app = QCoreApplication([])
 task, other = LatestTask(), LatestTask()
-task.events_came.connect(lambda events: app.quit())
+task.events_received.connect(lambda events: app.quit())
 task.busy_changed.connect(lambda busy: other.drive(endless))
 task.drive(endless)
 app.exec()

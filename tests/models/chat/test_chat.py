@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from models.chat.own_template import encode_conversations, encode_messages, encode_parts, render_chat
+from models.chat.own_template import encode_conversations, encode_messages, encode_segments, render_chat
 from models.tokenizers import SPECIAL_TOKENS, train_tokenizer
 
 CHAT = [
@@ -88,7 +88,7 @@ def test_a_tokenizer_without_special_tokens_cannot_chat() -> None:
 
 @pytest.mark.parametrize("add_generation_prompt", [False, True])
 def test_parts_are_those_of_the_conversation(tokenizer: Tokenizer, add_generation_prompt: bool) -> None:
-    parts = encode_parts(tokenizer, CHAT, add_generation_prompt)
+    parts = encode_segments(tokenizer, CHAT, add_generation_prompt)
     ids, is_reply = encode_messages(tokenizer, CHAT, add_generation_prompt)
     assert [id for _, of_part in parts for id in of_part] == ids
     assert [segment.reply for segment, of_part in parts for _ in of_part] == is_reply
@@ -98,4 +98,4 @@ def test_parts_are_those_of_the_conversation(tokenizer: Tokenizer, add_generatio
     asks = [segment.text for segment, _ in parts if segment.message == len(CHAT)]
     assert asks == ["<|assistant|>"] * add_generation_prompt
     with pytest.raises(ValueError, match=r"no token <\|user\|>"):
-        encode_parts(Tokenizer(BPE()), CHAT[1:])
+        encode_segments(Tokenizer(BPE()), CHAT[1:])

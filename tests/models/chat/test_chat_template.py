@@ -41,7 +41,7 @@ TALK = [
     {"role": "assistant", "content": "Ben has it."},
     {"role": "user", "content": "Where?"},
 ]
-MARKS = {"bos_token": "<s>", "eos_token": "</s>"}
+NAMED_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 
 
 @pytest.mark.parametrize("template", [SMOLLM2, LLAMA2, TOOLS], ids=["smollm2", "llama2", "tools"])
@@ -49,9 +49,9 @@ MARKS = {"bos_token": "<s>", "eos_token": "</s>"}
 @pytest.mark.parametrize("asks", [True, False])
 def test_texts_are_those_of_transformers(template: str, first: int, asks: bool) -> None:
     expected, _ = render_jinja_template(
-        conversations=[TALK[first:]], chat_template=template, add_generation_prompt=asks, tools=None, **MARKS
+        conversations=[TALK[first:]], chat_template=template, add_generation_prompt=asks, tools=None, **NAMED_TOKENS
     )
-    assert render_template(template, TALK[first:], asks=asks, marks=MARKS) == expected[0]
+    assert render_template(template, TALK[first:], add_generation_prompt=asks, named_tokens=NAMED_TOKENS) == expected[0]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_texts_are_those_of_transformers(template: str, first: int, asks: bool) 
 )
 def test_nothing_of_python_is_reached(template: str) -> None:
     with pytest.raises(ChatTemplateError, match=r"^Line 1 of the chat template fails: .*(unsafe|safe|undefined)"):
-        render_template(template, TALK, asks=True)
+        render_template(template, TALK, add_generation_prompt=True)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +105,15 @@ def test_nothing_of_python_is_reached(template: str) -> None:
 )
 def test_nothing_runs_on_or_fills_the_memory(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its steps and sizes are counted, so that it ends on the slowest machine, too, without a look at the clock."""
-    monkeypatch.setattr("models.chat.sandbox.MOST_SECONDS", math.inf)
+    monkeypatch.setattr("models.chat.sandbox.MAX_SECONDS", math.inf)
     with pytest.raises(ChatTemplateError):
-        render_template(template, TALK, asks=True)
+        render_template(template, TALK, add_generation_prompt=True)
 
 
 def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.chat.sandbox.MOST_SECONDS", 0.0)
+    monkeypatch.setattr("models.chat.sandbox.MAX_SECONDS", 0.0)
     with pytest.raises(ChatTemplateError, match="may never end"):
-        render_template("{% for m in messages %}{{ m }}{% endfor %}", TALK, asks=True)
+        render_template("{% for m in messages %}{{ m }}{% endfor %}", TALK, add_generation_prompt=True)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_the_line_that_fails_is_named(template: str, line: int, words: str) -> None:
     with pytest.raises(ChatTemplateError) as failure:
-        render_template(template, TALK, asks=True)
+        render_template(template, TALK, add_generation_prompt=True)
     assert failure.value.line == line
     assert str(failure.value).startswith(f"Line {line} of the chat template fails: ")
     assert words in str(failure.value)
@@ -142,16 +142,16 @@ def test_the_line_that_fails_is_named(template: str, line: int, words: str) -> N
 
 def test_blocks_too_deep_in_one_another_are_told() -> None:
     with pytest.raises(ChatTemplateError, match=r"^The chat template fails: too many statically nested blocks\.$"):
-        render_template("{% for a in messages %}" * 25 + "x" + "{% endfor %}" * 25, TALK, asks=True)
+        render_template("{% for a in messages %}" * 25 + "x" + "{% endfor %}" * 25, TALK, add_generation_prompt=True)
 
 
 def test_a_mark_that_is_not_known_is_asked_for() -> None:
     with pytest.raises(ChatTemplateError, match="needs its bos_token and eos_token, which the files"):
-        render_template(LLAMA2, TALK, asks=True)
+        render_template(LLAMA2, TALK, add_generation_prompt=True)
 
 
 def test_a_message_of_ten_megabytes() -> None:
     long = [{"role": "user", "content": "x" * 10_000_000}]
-    assert len(render_template(SMOLLM2, long, asks=True)) > 10_000_000
+    assert len(render_template(SMOLLM2, long, add_generation_prompt=True)) > 10_000_000
     without = "{% for m in messages %}{{ m.content.replace('<think>', '') | replace('y', '') }}{% endfor %}"
-    assert len(render_template(without, long, asks=True)) == 10_000_000
+    assert len(render_template(without, long, add_generation_prompt=True)) == 10_000_000

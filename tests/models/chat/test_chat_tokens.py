@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
 from models.chat.own_template import encode_messages
-from models.chat.prompting import Prompting, newest_that_fit
+from models.chat.prompting import PromptSettings, truncate_to_fit
 from models.chat.template_config import ChatTemplateConfig
 from models.chat.tokens import chat_tokens
 from models.tokenizers import train_tokenizer
@@ -30,7 +30,7 @@ def test_ids_are_those_that_chat_and_training_use(tokenizer: Tokenizer) -> None:
     assert asked.tokens.ids.tolist() == encode_messages(tokenizer, CHAT, add_generation_prompt=True)[0]
     assert asked.counts[-1] == 1
     assert sum(asked.counts) == len(asked.tokens)
-    trained = chat_tokens(tokenizer, CHAT, 1000, asks=False)
+    trained = chat_tokens(tokenizer, CHAT, 1000, add_generation_prompt=False)
     ids, is_reply = encode_messages(tokenizer, CHAT)
     assert (trained.tokens.ids.tolist(), trained.is_reply.tolist()) == (ids, is_reply)
     assert trained.counts[-1] == 0
@@ -42,13 +42,13 @@ def test_ids_are_those_that_chat_and_training_use(tokenizer: Tokenizer) -> None:
 def test_what_a_chat_leaves_out_is_what_is_not_given(tokenizer: Tokenizer) -> None:
     for context_length in (8, 40, 60, 1000):
         chat = chat_tokens(tokenizer, CHAT, context_length)
-        prompt = newest_that_fit(context_length, tokenizer, CHAT, Prompting(), ChatTemplateConfig())
+        prompt = truncate_to_fit(context_length, tokenizer, CHAT, PromptSettings(), ChatTemplateConfig())
         assert len(chat.left_out) == prompt.n_left_out
         assert chat.tokens.ids[chat.is_given].tolist() == prompt.ids.tolist()
 
 
 def test_nothing_said_and_no_roles(tokenizer: Tokenizer) -> None:
     assert chat_tokens(tokenizer, [], 10).counts == (1,)
-    assert len(chat_tokens(tokenizer, [], 10, asks=False).tokens) == 0
+    assert len(chat_tokens(tokenizer, [], 10, add_generation_prompt=False).tokens) == 0
     with pytest.raises(ValueError, match="cannot hold a conversation"):
         chat_tokens(Tokenizer(BPE()), CHAT, 10)

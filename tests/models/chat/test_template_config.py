@@ -16,7 +16,7 @@ from models.interop.importing import import_model
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.tokenizers import train_tokenizer
-from tests.models.chat.test_chat_template import LLAMA2, MARKS, SMOLLM2
+from tests.models.chat.test_chat_template import LLAMA2, NAMED_TOKENS, SMOLLM2
 from tests.models.interop.support import change_config, drive, save_theirs
 from tests.models.interop.test_decoders import llama
 
@@ -41,7 +41,7 @@ def test_what_ends_a_reply(tokenizer: Tokenizer) -> None:
     assert ends(ChatTemplateConfig()) == ReplyEnds((own,))
     assert ends(ChatTemplateConfig(template=SMOLLM2), end_id=eos) == ReplyEnds((eos, im_end))
     assert ends(ChatTemplateConfig(template=SMOLLM2, end_ids=(im_end, 7)), end_id=eos) == ReplyEnds((im_end, 7, eos))
-    assert ends(ChatTemplateConfig(template=LLAMA2, marks=MARKS), end_id=9) == ReplyEnds((9, eos))
+    assert ends(ChatTemplateConfig(template=LLAMA2, named_tokens=NAMED_TOKENS), end_id=9) == ReplyEnds((9, eos))
     assert ends(ChatTemplateConfig(template=VICUNA), end_id=9) == ReplyEnds((9,), ("\nUSER: ",))
     assert ends(ChatTemplateConfig(template=SMOLLM2), VICUNA, end_id=9) == ReplyEnds((9,), ("\nUSER: ",))
     assert ends(ChatTemplateConfig(template="{{ broken"), end_id=9) == ReplyEnds((9,))
@@ -63,7 +63,7 @@ def test_what_an_imported_model_brings_along(tokenizer: Tokenizer, library: Libr
     change_config(source, eos_token_id=[6, 8])
     expected = ChatTemplateConfig(
         template=SMOLLM2,
-        marks={"eos_token": "<|im_end|>"},
+        named_tokens={"eos_token": "<|im_end|>"},
         end_ids=(6, 8),
         sampling={"temperature": 0.6, "top_p": 0.9},
     )

@@ -21,7 +21,7 @@ from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
 from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.special_tokens import add_roles, mask_id, sentinel_ids, start_id
+from models.tokenizers.special_tokens import add_missing_special_tokens, mask_id, sentinel_ids, start_id
 from models.training.batches import make_batches
 
 ENCODER = ModelConfig(topology="encoder-only", vocab_size=294, context_length=256)
@@ -34,8 +34,8 @@ END = 1
 def tokenizer() -> Tokenizer:
     """One token per byte, with all the roles: 0…4 and 261…293 are special."""
     tokenizer = train_tokenizer((), "byte", 0)
-    add_roles(tokenizer, "encoder-only")
-    add_roles(tokenizer, "encoder-decoder")
+    add_missing_special_tokens(tokenizer, "encoder-only")
+    add_missing_special_tokens(tokenizer, "encoder-decoder")
     return tokenizer
 
 

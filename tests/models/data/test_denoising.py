@@ -17,7 +17,7 @@ from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.settings.run_spec import objective_of
 from models.tokenizers import decode, encode_text
-from models.tokenizers.special_tokens import add_roles, end_id, mask_id, start_id
+from models.tokenizers.special_tokens import add_missing_special_tokens, end_id, mask_id, start_id
 
 PAIR = ModelConfig(topology="encoder-decoder", context_length=64, n_layer=1, d_model=32, n_head=2)
 
@@ -25,7 +25,7 @@ PAIR = ModelConfig(topology="encoder-decoder", context_length=64, n_layer=1, d_m
 @pytest.fixture
 def tokenizer(byte_tokenizer: Tokenizer) -> Tokenizer:
     own = Tokenizer.from_str(byte_tokenizer.to_str())
-    add_roles(own, "encoder-decoder", masks=True)
+    add_missing_special_tokens(own, "encoder-decoder", masks=True)
     return own
 
 

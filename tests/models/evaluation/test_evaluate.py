@@ -12,7 +12,7 @@ from models.chat.own_template import encode_messages
 from models.data.tiny_world.questions import HEADLINE_KINDS, KINDS, Question
 from models.data.tiny_world.world import World
 from models.evaluation import held_out_questions as evaluation
-from models.evaluation.held_out_questions import Answered, evaluate, held_out_questions
+from models.evaluation.held_out_questions import AnsweredQuestion, evaluate, held_out_questions
 from models.events import Evaluated, Phase, Progress
 from models.settings.model_config import ModelConfig
 from models.tokenizers import encode_text
@@ -103,7 +103,7 @@ def test_answers_come_back_with_their_questions(byte_tokenizer: Tokenizer, monke
         vocab_size=byte_tokenizer.get_vocab_size(), context_length=1024, n_layer=1, d_model=8, n_head=1
     )
     generator = evaluate(Decoder(config), byte_tokenizer, WORLD, 3)
-    answers: dict[str, list[Answered]] = {}
+    answers: dict[str, list[AnsweredQuestion]] = {}
     try:
         while True:
             next(generator)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.files import atomic as files
-from models.files.atomic import DamagedError, atomic_write_json, clear_leftovers, read_json, whole_folder
+from models.files.atomic import DamagedError, atomic_folder, atomic_write_json, clear_leftovers, read_json
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b'{"n": ' + b"9" * 5000 + b"}"])
@@ -42,7 +42,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     def fill(text: str, *, fails: bool) -> None:
-        with whole_folder(tmp_path / "new") as half_made:
+        with atomic_folder(tmp_path / "new") as half_made:
             (half_made / "file").write_text(text)
             if fails:
                 raise OSError("full")

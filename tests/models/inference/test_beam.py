@@ -13,7 +13,7 @@ from models.inference.beam import Hypothesis, beam_search
 from models.inference.generate import generate
 from models.inference.sampling import SamplingConfig
 from models.settings.model_config import ModelConfig
-from models.tokenizers import SMALLEST, train_tokenizer
+from models.tokenizers import MIN_VOCAB_SIZE, train_tokenizer
 
 V, END, START = 6, 1, 0
 
@@ -59,8 +59,8 @@ def test_enough_beams_find_the_best_of_all_texts(topology: str, length_penalty: 
 
 @pytest.mark.parametrize("topology", ["decoder-only", "encoder-decoder"])
 def test_one_beam_is_greedy(topology: str) -> None:
-    tokenizer = train_tokenizer([], "byte", SMALLEST)
-    model = model_of(topology, SMALLEST)
+    tokenizer = train_tokenizer([], "byte", MIN_VOCAB_SIZE)
+    model = model_of(topology, MIN_VOCAB_SIZE)
     config = SamplingConfig(temperature=0.0, max_tokens=10)
     greedy = tuple(event.id for event in generate(model, tokenizer, [9, 8, 7], config) if isinstance(event, TokenMade))
     (best,) = beam_search(model, [9, 8, 7], n_beam=1, max_tokens=10, start_id=START, end_id=END)

@@ -9,17 +9,17 @@ import torch
 from tokenizers import Tokenizer
 
 from models.architecture.transformer import Encoder, build_model
-from models.inference.fill_mask import fill_mask, perplexity_of, token_fits
+from models.inference.fill_mask import fill_mask, pseudo_perplexity, token_fits
 from models.settings.model_config import ModelConfig
 from models.tokenizers import encode_text, train_tokenizer
-from models.tokenizers.special_tokens import add_roles, mask_id
+from models.tokenizers.special_tokens import add_missing_special_tokens, mask_id
 from tests.models.interop.support import drive
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
     tokenizer = train_tokenizer([], "byte", 261)
-    add_roles(tokenizer, "encoder-only")
+    add_missing_special_tokens(tokenizer, "encoder-only")
     return tokenizer
 
 
@@ -72,7 +72,7 @@ def test_pseudo_perplexity_masks_one_token_at_a_time(tokenizer: Tokenizer) -> No
         assert fit.rank == 1 + int((expected > expected[ids[fit.place]]).sum())
         assert fit.entropy == pytest.approx(-float((expected * expected.exp()).sum()), rel=1e-4)
     mean = sum(fit.log_probability for fit in fits) / len(fits)
-    assert perplexity_of(fits) == pytest.approx(math.exp(-mean))
+    assert pseudo_perplexity(fits) == pytest.approx(math.exp(-mean))
 
 
 def test_refusals(tokenizer: Tokenizer) -> None:

@@ -15,7 +15,7 @@ from models.events import ReplyFinished, TokenMade
 from models.inference.generate import generate, generate_batch
 from models.inference.sampling import SamplingConfig
 from models.settings.model_config import ModelConfig
-from models.tokenizers import SMALLEST, encode_text, train_tokenizer
+from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
 
 GREEDY = SamplingConfig(temperature=0.0, max_tokens=12)
 SLOTS = [
@@ -27,14 +27,21 @@ SLOTS = [
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer([], "byte", SMALLEST)
+    return train_tokenizer([], "byte", MIN_VOCAB_SIZE)
 
 
 def tiny_model(slots: dict[str, object] = SLOTS[2], dropout: float = 0.0) -> Decoder:
     """Random weights in float64, so that two ways of computing one thing choose the same token."""
     torch.manual_seed(0)
     config = ModelConfig(
-        vocab_size=SMALLEST, context_length=48, n_layer=2, n_head=4, d_model=32, init_std=0.3, dropout=dropout, **slots
+        vocab_size=MIN_VOCAB_SIZE,
+        context_length=48,
+        n_layer=2,
+        n_head=4,
+        d_model=32,
+        init_std=0.3,
+        dropout=dropout,
+        **slots,
     )
     return Decoder(config).double().eval()
 
@@ -72,7 +79,9 @@ def test_cache_equals_full_forward(slots: dict[str, object], tokenizer: Tokenize
 def test_batch_equals_one_at_a_time(slots: dict[str, object]) -> None:
     model = tiny_model(slots)
     draw = random.Random(0)
-    prompts = [[draw.randrange(5, SMALLEST) for _ in range(draw.choice([1, 2, 3, 7, 20, 40, 48]))] for _ in range(40)]
+    prompts = [
+        [draw.randrange(5, MIN_VOCAB_SIZE) for _ in range(draw.choice([1, 2, 3, 7, 20, 40, 48]))] for _ in range(40)
+    ]
     # Any token may serve as the end, so a frequent one makes rows leave the batch at different times.
     replies = [greedy_without_cache(model, prompt, GREEDY.max_tokens) for prompt in prompts]
     counts = [id for reply in replies for id in reply[:6]]
@@ -134,11 +143,11 @@ class Scripted(Decoder):
     """Says the given ids, whatever it reads."""
 
     def __init__(self, ids: list[int]) -> None:
-        super().__init__(ModelConfig(vocab_size=SMALLEST, context_length=64, n_layer=1, n_head=1, d_model=2))
+        super().__init__(ModelConfig(vocab_size=MIN_VOCAB_SIZE, context_length=64, n_layer=1, n_head=1, d_model=2))
         self.script = iter(ids)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        out = torch.zeros(1, SMALLEST)
+        out = torch.zeros(1, MIN_VOCAB_SIZE)
         out[0, next(self.script)] = 9.0
         return out
 
@@ -190,7 +199,7 @@ def test_each_token_says_what_the_model_gave_it(tokenizer: Tokenizer) -> None:
     for event in made:
         assert event.top[0] == (event.id, pytest.approx(math.log(event.probability), abs=1e-5))
         assert [log for _, log in event.top] == sorted((log for _, log in event.top), reverse=True)
-        assert 0 < event.entropy < math.log(SMALLEST)
+        assert 0 < event.entropy < math.log(MIN_VOCAB_SIZE)
     drawn = [e for e in generate(model, tokenizer, [70], SamplingConfig(max_tokens=5)) if isinstance(e, TokenMade)]
     assert all(event.draw is not None and 0 <= event.draw < 1 and not event.top for event in drawn)
 

@@ -16,9 +16,11 @@ from models.inference.generate import generate
 from models.inference.prefill import PrefixCache, piece_size
 from models.inference.sampling import SamplingConfig
 from models.settings.presets import PRESETS
-from models.tokenizers import SMALLEST, train_tokenizer
+from models.tokenizers import MIN_VOCAB_SIZE, train_tokenizer
 
-CONFIG = dataclasses.replace(PRESETS["llama-tiny"], vocab_size=SMALLEST, context_length=256, n_layer=2, d_model=32)
+CONFIG = dataclasses.replace(
+    PRESETS["llama-tiny"], vocab_size=MIN_VOCAB_SIZE, context_length=256, n_layer=2, d_model=32
+)
 PROMPT = [70 + i % 23 for i in range(90)]
 SIZE = 16
 
@@ -82,7 +84,7 @@ def test_new_weights_and_convolutions_are_read_anew() -> None:
 
 
 def test_a_reply_is_the_same_whatever_was_read_before_and_can_be_left_between_pieces() -> None:
-    model, cache, tokenizer = decoder(), PrefixCache(), train_tokenizer([], "byte", SMALLEST)
+    model, cache, tokenizer = decoder(), PrefixCache(), train_tokenizer([], "byte", MIN_VOCAB_SIZE)
     drawn = SamplingConfig(temperature=1.0, max_tokens=12, seed=5)
 
     def made(**known: PrefixCache) -> list[TokenMade]:

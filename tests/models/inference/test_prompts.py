@@ -10,8 +10,8 @@ from tokenizers.processors import TemplateProcessing
 
 from models.inference.prompts import encode_for
 from models.settings.model_config import ModelConfig
-from models.tokenizers import SMALLEST, encode_text, train_tokenizer
-from models.tokenizers.special_tokens import add_roles
+from models.tokenizers import MIN_VOCAB_SIZE, encode_text, train_tokenizer
+from models.tokenizers.special_tokens import add_missing_special_tokens
 
 ENCODER = ModelConfig(topology="encoder-only")
 PAIR = ModelConfig(topology="encoder-decoder")
@@ -29,16 +29,16 @@ def foreign() -> Tokenizer:
 
 
 def test_our_own() -> None:
-    tokenizer = train_tokenizer([], "byte", SMALLEST)
+    tokenizer = train_tokenizer([], "byte", MIN_VOCAB_SIZE)
     plain = encode_text(tokenizer, "a cat")
     assert encode_for(ModelConfig(), tokenizer, "a cat") == plain
     assert encode_for(ModelConfig(), tokenizer, "<|user|>a cat") == [tokenizer.token_to_id("<|user|>"), *plain]
     assert encode_for(ModelConfig(), tokenizer, "") == []
-    add_roles(tokenizer, "encoder-only")
+    add_missing_special_tokens(tokenizer, "encoder-only")
     mask = tokenizer.token_to_id("<|mask|>")
     expected = [*encode_text(tokenizer, "a "), mask, *encode_text(tokenizer, "t")]
     assert encode_for(ENCODER, tokenizer, "a [MASK]t") == expected
-    add_roles(tokenizer, "encoder-decoder")
+    add_missing_special_tokens(tokenizer, "encoder-decoder")
     assert encode_for(PAIR, tokenizer, "a cat") == [*plain, tokenizer.token_to_id("<|end|>")]
     gap = tokenizer.token_to_id("<|extra_0|>")
     assert gap in encode_for(PAIR, tokenizer, "a <extra_id_0>")

@@ -11,16 +11,16 @@ from tokenizers import Tokenizer
 
 from models.architecture.transformer import AnyModel, build_model
 from models.chat.own_template import Message
-from models.chat.prompting import Prompt, Prompting
+from models.chat.prompting import Prompt, PromptSettings
 from models.chat.template_config import ChatTemplateConfig
 from models.events import Notice, Phase, ReplyFinished, TokenMade
 from models.inference import summarising
 from models.inference.summarising import Summaries, prompt_events
 from models.settings.model_config import ModelConfig
-from models.tokenizers import SMALLEST, decode, train_tokenizer
+from models.tokenizers import MIN_VOCAB_SIZE, decode, train_tokenizer
 from tests.models.interop.support import drive
 
-SUMMARISE = Prompting(when_full="summarise")
+SUMMARISE = PromptSettings(when_full="summarise")
 SYSTEM = {"role": "system", "content": "Be kind."}
 
 
@@ -51,7 +51,7 @@ def writer(monkeypatch: pytest.MonkeyPatch) -> Writer:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer((), "byte", SMALLEST)
+    return train_tokenizer((), "byte", MIN_VOCAB_SIZE)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from models.files.atomic import atomic_write_bytes, atomic_write_json
 from models.files.log_tail import LogTail
 from models.library.library import Library
-from models.library.lowest_loss import find_lowest
+from models.library.lowest_loss import find_lowest_loss
 from models.library.run_index import RunIndex, size_on_disk
 from models.library.run_notes import RunNotes, read_notes, write_notes
 from models.library.run_record import lock_of
@@ -64,37 +64,37 @@ def test_a_tail_names_the_damaged_line(log: Path, damage: bytes) -> None:
 
 
 def test_the_lowest_loss_is_that_of_all_validations(log: Path) -> None:
-    assert find_lowest(log.parent).loss is None
+    assert find_lowest_loss(log.parent).loss is None
     log.write_text(metrics_line("train", 1, 0.1) + metrics_line("val", 1, 3.0) + metrics_line("val", 2, 2.0), "utf-8")
-    first = find_lowest(log.parent)
+    first = find_lowest_loss(log.parent)
     assert first.loss == 2.0
     with log.open("a") as file:
         file.write(metrics_line("val", 3, None) + metrics_line("val", 4, 1.5) + metrics_line("val", 5, 1.0)[:-5])
-    second = find_lowest(log.parent, first)
+    second = find_lowest_loss(log.parent, first)
     assert second.loss == 1.5
     atomic_write_bytes(log, metrics_line("val", 1, 3.0).encode())
-    assert find_lowest(log.parent, second).loss == 3.0
+    assert find_lowest_loss(log.parent, second).loss == 3.0
 
 
 def test_the_lowest_loss_before_a_checkpoint_is_what_that_says(log: Path) -> None:
     log.write_text(metrics_line("val", 1, 3.0), "utf-8")
     state = {"lowest_loss": 2.5, "log_sizes": {"metrics": log.stat().st_size}}
     atomic_write_json(log.parent / "checkpoints" / "step-00000001" / "state.json", state)
-    assert find_lowest(log.parent).loss == 2.5
+    assert find_lowest_loss(log.parent).loss == 2.5
     with log.open("a") as file:
         file.write(metrics_line("val", 2, 2.0))
-    assert find_lowest(log.parent).loss == 2.0
+    assert find_lowest_loss(log.parent).loss == 2.0
     log.write_text('{"kind": "val", "loss": 4.0}\n', "utf-8")  # shorter than the checkpoint knew it
-    assert find_lowest(log.parent).loss == 4.0
+    assert find_lowest_loss(log.parent).loss == 4.0
 
 
 def test_an_index_looks_again_only_at_what_changed(library: Library, tiny_config: ModelConfig) -> None:
     index = RunIndex(library.runs)
-    assert index.look() == []
+    assert index.refresh() == []
     old = make_run(library, tiny_config, "old", losses=(3.0, 2.0), created="2026-01-01T00:00:00")
     new = make_run(library, tiny_config, "new", losses=(5.0,), created="2026-01-02T00:00:00")
     assert index.n_unseen(9) == 2
-    assert [info.name for info in index.look()] == ["new", "old"]
+    assert [info.name for info in index.refresh()] == ["new", "old"]
     assert index.n_unseen(9) == 0
     assert {info.name: info.best_loss for info in index.measure()} == {"new": 5.0, "old": 2.0}
     assert list(index.measure()) == []
@@ -105,27 +105,27 @@ def test_an_index_looks_again_only_at_what_changed(library: Library, tiny_config
     with (old / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("val", 9, 1.0))
     assert index.n_unseen(9) == 1
-    assert [info.step for info in index.look()] == [1, 9]
+    assert [info.step for info in index.refresh()] == [1, 9]
     assert [info.best_loss for info in index.measure()] == [1.0]
     os.rename(new, new.with_name("gone"))
-    assert {info.folder.name for info in index.look()} == {old.name, "gone"}
+    assert {info.folder.name for info in index.refresh()} == {old.name, "gone"}
 
 
 def test_a_dead_writer_shows_without_any_change_of_its_files(library: Library, tiny_config: ModelConfig) -> None:
     folder = make_run(library, tiny_config, "killed", status="running")
     index = RunIndex(library.runs)
     with lock_of(folder):
-        assert [info.status for info in index.look()] == ["running"]
-    assert [info.status for info in index.look()] == ["interrupted"]
+        assert [info.status for info in index.refresh()] == ["running"]
+    assert [info.status for info in index.refresh()] == ["interrupted"]
 
 
 def test_a_run_that_is_being_set_up_does_not_wait(library: Library, tiny_config: ModelConfig) -> None:
     folder = make_run(library, tiny_config, "begins", status="queued")
     index = RunIndex(library.runs)
-    assert [info.status for info in index.look()] == ["queued"]
+    assert [info.status for info in index.refresh()] == ["queued"]
     with lock_of(folder):
-        assert [info.status for info in index.look()] == ["preparing"]
-    assert [info.status for info in index.look()] == ["queued"]
+        assert [info.status for info in index.refresh()] == ["preparing"]
+    assert [info.status for info in index.refresh()] == ["queued"]
 
 
 def test_notes_and_tags_are_kept_with_the_run(library: Library, tiny_config: ModelConfig) -> None:

@@ -10,7 +10,7 @@ from models.library.run_notes import read_notes
 from models.runs.run_queue import RunQueue
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import changed_spec
-from models.training.prepare import prepare_waiting
+from models.training.prepare import prepare_queued
 from tests.models.training.support import make_run, make_spec, result_of
 
 
@@ -58,7 +58,7 @@ def test_what_could_not_begin_is_passed_over_until_it_is_tried_again(queue: RunQ
     assert queue.next() == a
     queue.set_problem(a.id, "No text.")
     queue.set_problem(b.id, "No text.")
-    queue.try_all_again()
+    queue.retry_all()
     assert not any(item.problem for item in queue.items())
 
 
@@ -74,7 +74,7 @@ def test_threads_that_share_it_lose_nothing(queue: RunQueue) -> None:
 
 def test_a_new_run_leaves_the_queue_when_its_folder_is_there(library: Library, queue: RunQueue) -> None:
     first = queue.items()[0]
-    run = result_of(prepare_waiting(library, queue, first))
+    run = result_of(prepare_queued(library, queue, first))
     assert (run.status, run.name, run.spec.train.lr) == ("queued", "a", 1.0)
     assert read_notes(run.folder).tags == ("tagged",)
     assert names(queue) == ["b", "c"]
@@ -82,7 +82,7 @@ def test_a_new_run_leaves_the_queue_when_its_folder_is_there(library: Library, q
 
 def test_what_is_taken_out_while_it_is_prepared_becomes_no_run(library: Library, queue: RunQueue) -> None:
     first = queue.items()[0]
-    preparing = prepare_waiting(library, queue, first)
+    preparing = prepare_queued(library, queue, first)
     next(preparing)
     queue.remove(first.id)
     with pytest.raises(ValueError, match="not in the queue any more"):
@@ -95,7 +95,7 @@ def test_a_run_that_goes_on_waits_once(library: Library, queue: RunQueue, tiny_c
     item = queue.add_run(run.id, run.name)
     with pytest.raises(ValueError, match="waits already"):
         queue.add_run(run.id, run.name)
-    assert result_of(prepare_waiting(library, queue, item)).id == run.id
+    assert result_of(prepare_queued(library, queue, item)).id == run.id
     assert names(queue)[-1] == run.name, "until it has really begun"
 
 

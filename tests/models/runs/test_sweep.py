@@ -6,17 +6,17 @@ import pytest
 
 from models.library.library import Library
 from models.runs.run_queue import RunQueue
-from models.runs.sweep import Choices, Range, grid, parse_choices, parse_range, random_search
+from models.runs.sweep import SweepValues, SweepRange, grid, parse_values, parse_range, random_search
 from models.runs.sweep_result import sweep_runs, sweep_tag
 from models.settings.model_config import ModelConfig
 from models.settings.spec_changes import value_of
-from models.training.prepare import prepare_waiting
+from models.training.prepare import prepare_queued
 from tests.models.training.support import make_spec, result_of, train
 
 
 def test_a_grid_has_every_combination(tmp_path: Path, tiny_config: ModelConfig) -> None:
     base = make_spec(tmp_path, tiny_config)
-    axes = [parse_choices("lr=0.1, 0.2"), parse_choices("model.n_layer=1,2,3")]
+    axes = [parse_values("lr=0.1, 0.2"), parse_values("model.n_layer=1,2,3")]
     specs = grid(base, axes)
     pairs = [(spec.train.lr, spec.model.n_layer) for spec in specs]
     assert pairs == [(lr, n) for lr in (0.1, 0.2) for n in (1, 2, 3)]
@@ -26,10 +26,10 @@ def test_a_grid_has_every_combination(tmp_path: Path, tiny_config: ModelConfig) 
 
 def test_a_search_stays_in_its_ranges_and_repeats_itself(tmp_path: Path, tiny_config: ModelConfig) -> None:
     base = make_spec(tmp_path, tiny_config)
-    axes: list[Choices | Range] = [
+    axes: list[SweepValues | SweepRange] = [
         parse_range(base, "lr=1e-4..1e-1"),
         parse_range(base, "train.batch_size=2..5"),
-        parse_choices("train.optimizer=adamw,muon"),
+        parse_values("train.optimizer=adamw,muon"),
     ]
     specs = random_search(base, axes, 200, seed=3)
     assert specs == random_search(base, axes, 200, seed=3)
@@ -61,31 +61,31 @@ def test_ranges_that_are_none(tmp_path: Path, tiny_config: ModelConfig, text: st
 
 def test_sweeps_that_are_none(tmp_path: Path, tiny_config: ModelConfig) -> None:
     base = make_spec(tmp_path, tiny_config)
-    lr = parse_choices("lr=0.1")
+    lr = parse_values("lr=0.1")
     for axes, sentence in (
         ([], "Nothing varies"),
         ([lr, lr], "varies twice"),
-        ([Choices("train.lr", (-1.0,))], "lr is"),
-        ([parse_choices("lr=0.1,1e-1")], "there twice"),
+        ([SweepValues("train.lr", (-1.0,))], "lr is"),
+        ([parse_values("lr=0.1,1e-1")], "there twice"),
     ):
         with pytest.raises(ValueError, match=sentence):
             grid(base, axes)
     with pytest.raises(ValueError, match=r"more than 1,000"):
-        grid(base, [Choices("train.seed", tuple(range(1001)))])
+        grid(base, [SweepValues("train.seed", tuple(range(1001)))])
     with pytest.raises(ValueError, match="between 1 and"):
         random_search(base, [lr], 0)
     with pytest.raises(ValueError, match="has no values: write some"):
-        parse_choices("lr=")
+        parse_values("lr=")
 
 
 def test_the_result_of_a_sweep_is_read_from_its_runs(library: Library, tiny_config: ModelConfig) -> None:
     base = make_spec(library.home / "texts", tiny_config, steps=4)
     tag = sweep_tag(library, "small")
     queue = RunQueue(library)
-    queue.add_new(grid(base, [parse_choices("lr=0.000001,0.02")]), tags=(tag,))
+    queue.add_new(grid(base, [parse_values("lr=0.000001,0.02")]), tags=(tag,))
     assert sweep_tag(library, "small") == f"{tag}-2", "the other one waits"
     for item in queue.items():
-        train(result_of(prepare_waiting(library, queue, item)), library)
+        train(result_of(prepare_queued(library, queue, item)), library)
     assert queue.items() == []
     best, worst = sweep_runs(library, tag)
     assert (best.values, worst.values) == ({"train.lr": 0.02}, {"train.lr": 0.000001})

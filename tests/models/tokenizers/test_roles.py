@@ -8,9 +8,9 @@ from models.tokenizers import SPECIAL_TOKENS, decode, encode_text, train_tokeniz
 from models.tokenizers.special_tokens import (
     MASK,
     SENTINELS,
-    add_roles,
-    encode_gapped,
-    encode_masked,
+    add_missing_special_tokens,
+    encode_with_masks,
+    encode_with_sentinels,
     end_id,
     mask_id,
     pad_id,
@@ -38,9 +38,9 @@ def test_roles_are_added_behind_all_other_tokens_and_only_once(kind: str) -> Non
     assert mask_id(tokenizer) is None
     assert sentinel_ids(tokenizer) == ()
     for _ in range(2):
-        add_roles(tokenizer, "decoder-only")
-        add_roles(tokenizer, "encoder-only")
-        add_roles(tokenizer, "encoder-decoder")
+        add_missing_special_tokens(tokenizer, "decoder-only")
+        add_missing_special_tokens(tokenizer, "encoder-only")
+        add_missing_special_tokens(tokenizer, "encoder-decoder")
     assert mask_id(tokenizer) == size
     assert sentinel_ids(tokenizer) == tuple(range(size + 1, size + 33))
     assert tokenizer.get_vocab_size() == size + 1 + len(SENTINELS)
@@ -52,8 +52,8 @@ def test_foreign_tokens_are_recognised_and_nothing_is_added_then() -> None:
     bert = foreign("[PAD]", "[CLS]", "[SEP]", "[MASK]")
     t5 = foreign("<pad>", "</s>", *(f"<extra_id_{i}>" for i in range(100)))
     sizes = bert.get_vocab_size(), t5.get_vocab_size()
-    add_roles(bert, "encoder-only")
-    add_roles(t5, "encoder-decoder")
+    add_missing_special_tokens(bert, "encoder-only")
+    add_missing_special_tokens(t5, "encoder-decoder")
     assert (bert.get_vocab_size(), t5.get_vocab_size()) == sizes
     assert mask_id(bert) == bert.token_to_id("[MASK]")
     assert end_id(bert) == bert.token_to_id("[SEP]")
@@ -75,24 +75,24 @@ def test_start_and_end_are_the_designs_own_where_it_names_them() -> None:
 
 def test_masks_in_a_prompt_take_the_space_of_the_word_they_stand_for() -> None:
     tokenizer = train_tokenizer([TEXT], "bpe", 300)
-    add_roles(tokenizer, "encoder-only")
+    add_missing_special_tokens(tokenizer, "encoder-only")
     whole = encode_text(tokenizer, "the cat sat")
     for spelling in (MASK, "[MASK]", "<mask>"):
-        ids = encode_masked(tokenizer, f"the {spelling} sat")
+        ids = encode_with_masks(tokenizer, f"the {spelling} sat")
         assert ids == [whole[0], mask_id(tokenizer), *encode_text(tokenizer, " sat")]
     letters = train_tokenizer((), "byte", 0)
-    add_roles(letters, "encoder-only")
-    assert decode(letters, encode_masked(letters, "a [MASK]t")) == f"a {MASK}t"
-    assert encode_masked(tokenizer, "the cat sat") == whole
+    add_missing_special_tokens(letters, "encoder-only")
+    assert decode(letters, encode_with_masks(letters, "a [MASK]t")) == f"a {MASK}t"
+    assert encode_with_masks(tokenizer, "the cat sat") == whole
     with pytest.raises(ValueError, match="no mask token"):
-        encode_masked(train_tokenizer((), "byte", 0), "a [MASK]")
+        encode_with_masks(train_tokenizer((), "byte", 0), "a [MASK]")
 
 
 def test_sentinels_in_a_prompt_are_meant_in_either_spelling() -> None:
     tokenizer = train_tokenizer((), "byte", 0)
-    add_roles(tokenizer, "encoder-decoder")
+    add_missing_special_tokens(tokenizer, "encoder-decoder")
     first, second = sentinel_ids(tokenizer)[:2]
-    assert encode_gapped(tokenizer, "a<|extra_0|>b<extra_id_1>") == [
+    assert encode_with_sentinels(tokenizer, "a<|extra_0|>b<extra_id_1>") == [
         *encode_text(tokenizer, "a"),
         first,
         *encode_text(tokenizer, "b"),

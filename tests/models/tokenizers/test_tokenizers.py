@@ -9,14 +9,14 @@ from tokenizers import Tokenizer, pre_tokenizers
 
 from models.tokenizers import (
     KINDS,
-    SMALLEST,
+    MIN_VOCAB_SIZE,
     SPECIAL_TOKENS,
     IncrementalDecoder,
     decode,
+    describe_shortfall,
     encode_prompt,
     encode_text,
     read_texts,
-    shortfall,
     token_pieces,
     tokenizer_kind,
     train_tokenizer,
@@ -70,7 +70,7 @@ def test_pieces_tile_the_text(tokenizer: Tokenizer, text: str) -> None:
 
 
 def test_pieces_show_what_cannot_be_seen() -> None:
-    tokenizer = train_tokenizer([], "byte", SMALLEST)
+    tokenizer = train_tokenizer([], "byte", MIN_VOCAB_SIZE)
     shown = [piece.display for piece in token_pieces(tokenizer, "a \t\n\x07é<|end|>")]
     assert shown == ["a", "·", "⇥", "⏎", "⟨07⟩", "⟨C3⟩", "⟨A9⟩", "⟨end⟩"]
     written = token_pieces(tokenizer, "<|end|>", parse_special=False)
@@ -88,7 +88,7 @@ def test_streaming_never_breaks_a_character(tokenizer: Tokenizer, text: str) -> 
 
 
 def test_streaming_an_incomplete_character() -> None:
-    tokenizer = train_tokenizer([], "byte", SMALLEST)
+    tokenizer = train_tokenizer([], "byte", MIN_VOCAB_SIZE)
     decoder = IncrementalDecoder(tokenizer)
     assert [decoder.add(id) for id in encode_text(tokenizer, "日")[:2]] == ["", ""]
     assert decoder.finish() == "�"
@@ -114,8 +114,8 @@ def test_digits_stand_alone() -> None:
 
 
 def test_char_keeps_the_most_frequent() -> None:
-    tokenizer = train_tokenizer(["aaabbc"], "char", SMALLEST + 2)
-    assert [tokenizer.id_to_token(id) for id in range(SMALLEST, SMALLEST + 2)] == ["a", "b"]
+    tokenizer = train_tokenizer(["aaabbc"], "char", MIN_VOCAB_SIZE + 2)
+    assert [tokenizer.id_to_token(id) for id in range(MIN_VOCAB_SIZE, MIN_VOCAB_SIZE + 2)] == ["a", "b"]
     assert len(encode_text(tokenizer, "日a")) == 4
 
 
@@ -132,11 +132,11 @@ def test_kind_survives(tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_what_the_text_does_not_allow_is_said(kind: str) -> None:
     tokenizer = train_tokenizer(["x" * 100], kind, 5000)
-    sentence = shortfall(tokenizer, kind, 5000)
+    sentence = describe_shortfall(tokenizer, kind, 5000)
     assert sentence is not None
     assert f"{tokenizer.get_vocab_size()} tokens instead of 5,000" in sentence
     assert decode(tokenizer, encode_text(tokenizer, "anything é")) == "anything é"
-    assert shortfall(tokenizer, kind, tokenizer.get_vocab_size()) is None
+    assert describe_shortfall(tokenizer, kind, tokenizer.get_vocab_size()) is None
 
 
 def test_bad_settings_are_refused() -> None:
@@ -148,7 +148,7 @@ def test_bad_settings_are_refused() -> None:
         with pytest.raises(ValueError, match="The text is empty"):
             train_tokenizer([" \n"], kind, 300)
     with pytest.raises(ValueError, match="has no token 9999"):
-        decode(train_tokenizer([], "byte", SMALLEST), [9999])
+        decode(train_tokenizer([], "byte", MIN_VOCAB_SIZE), [9999])
 
 
 def test_where_a_file_is_not_utf8(tmp_path: Path) -> None:

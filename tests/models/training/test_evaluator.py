@@ -14,8 +14,8 @@ from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.presets import PRESETS
 from models.training.checkpoint import read_checkpoint
-from models.training.evaluator import MOST_TOKENS, see_attention
-from models.training.machine import matmul_peak, memory_taken
+from models.training.evaluator import MAX_PROMPT_TOKENS, capture_attention
+from models.training.machine import peak_matmul_flops, memory_in_use
 from models.training.parallel.layout import Layout
 from models.training.trainer import Trainer
 from models.training.update_ratios import UpdateRatios, layer_of
@@ -99,9 +99,9 @@ def test_attention_of_other_topologies(library: Library, preset: str, site: str)
     (first, _) = [event for event in train(run, library) if isinstance(event, AttentionSeen)]
     heads = torch.tensor(first.weights)
     assert first.site == f"{site}.attention"
-    assert heads.shape == (2, MOST_TOKENS, MOST_TOKENS)
+    assert heads.shape == (2, MAX_PROMPT_TOKENS, MAX_PROMPT_TOKENS)
     assert heads.triu(1).any(), "every token sees every other"
-    assert torch.allclose(heads.sum(-1), torch.ones(2, MOST_TOKENS), atol=0.01)
+    assert torch.allclose(heads.sum(-1), torch.ones(2, MAX_PROMPT_TOKENS), atol=0.01)
 
 
 def test_looking_leaves_mode_and_random_state(library: Library, tiny_config: ModelConfig) -> None:
@@ -111,10 +111,10 @@ def test_looking_leaves_mode_and_random_state(library: Library, tiny_config: Mod
     model = trainer.model
     model.train()
     state = torch.get_rng_state()
-    first = see_attention(model, trainer.tokenizer, "Anna", step=1, layer=1, as_chat=False)
+    first = capture_attention(model, trainer.tokenizer, "Anna", step=1, layer=1, as_chat=False)
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
-    assert first == see_attention(model, trainer.tokenizer, "Anna", step=1, layer=1, as_chat=False)
+    assert first == capture_attention(model, trainer.tokenizer, "Anna", step=1, layer=1, as_chat=False)
 
 
 def test_patience_stops_a_run_that_gets_no_better(library: Library, tiny_config: ModelConfig) -> None:
@@ -154,9 +154,9 @@ def test_the_share_of_the_peak_follows_from_what_was_measured(library: Library, 
         assert row.peak_share is not None
         assert 0 < row.peak_share < 1
     assert rows[0].memory_bytes is not None
-    assert abs(rows[0].memory_bytes - memory_taken(torch.device("cpu"))) < 500e6
+    assert abs(rows[0].memory_bytes - memory_in_use(torch.device("cpu"))) < 500e6
     assert rows[1].memory_bytes is None
-    assert matmul_peak(torch.device("cpu"), torch.float32) > 1e8
+    assert peak_matmul_flops(torch.device("cpu"), torch.float32) > 1e8
 
 
 def test_layer_settings_are_checked(library: Library, tiny_config: ModelConfig) -> None:

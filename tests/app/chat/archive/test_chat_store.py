@@ -13,9 +13,9 @@ import pytest
 from app.chat.archive.exchange import as_markdown, import_chat
 from app.chat.archive.index import ChatIndex
 from app.chat.archive.json_format import chat_text
-from app.chat.archive.message_tree import Chat, DrawnToken, Made, Message
+from app.chat.archive.message_tree import Chat, DrawnToken, GenerationInfo, Message
 from app.chat.archive.store import ChatSaver, ChatStore
-from models.chat.prompting import Prompting
+from models.chat.prompting import PromptSettings
 from models.library.library import Library
 from models.settings.sampling_config import SamplingConfig
 
@@ -30,7 +30,7 @@ def old_turn(prompt: str, *replies: str, shown: int = 0, **more: Any) -> dict[st
 
 def full_chat() -> Chat:
     """A conversation that uses everything there is."""
-    made = Made(
+    generation = GenerationInfo(
         model="tiny",
         run_id="r",
         step=3,
@@ -39,7 +39,7 @@ def full_chat() -> Chat:
         prompt_ids=(1, 2),
         source_ids=(7,),
         tokens=(DrawnToken(4, 0.5, 1.25, 1, 0.75), DrawnToken(5)),
-        n_begun=1,
+        n_prefix=1,
         n_prompt=2,
         n_tokens=2,
         n_left_out=1,
@@ -50,8 +50,10 @@ def full_chat() -> Chat:
         reason="length",
     )
     asked = Message(content="Où est Anna ?", kind="state", gold="Here", topic=("a", "b", "c"), fresh=True, goes_on=True)
-    chat = Chat(name="Mine", run_id="r", prompting=Prompting(system="Be brief.", when_full="stop")).with_message(asked)
-    for reply in (Message(content="Ici.", made=made), Message(content="Là.", edited=True)):
+    chat = Chat(name="Mine", run_id="r", prompting=PromptSettings(system="Be brief.", when_full="stop")).with_message(
+        asked
+    )
+    for reply in (Message(content="Ici.", generation=generation), Message(content="Là.", edited=True)):
         chat = chat.with_message(dataclasses.replace(reply, parent=asked.id, role="assistant"))
     return chat.showing(chat.messages[1].id)
 
@@ -72,11 +74,11 @@ def test_a_chat_of_turns_becomes_a_tree(library: Library) -> None:
     chat = ChatStore(library).load("old")
     assert [message.content for message in chat.path] == ["one", "uno", "two", "three", "3"]
     assert [message.content for message in chat.siblings(chat.path[1].id)] == ["1", "uno"]
-    made = chat.path[-1].made
-    assert made == Made(**OLD_REPLY)  # type: ignore[arg-type]
+    generation = chat.path[-1].generation
+    assert generation == GenerationInfo(**OLD_REPLY)  # type: ignore[arg-type]
     assert (chat.path[3].gold, chat.path[0].fresh, chat.run_id, chat.created) == ("3", True, "r", "2026-01-01")
-    assert made.sampling is None, "only the seed is known"
-    assert not made.can_go_on
+    assert generation.sampling is None, "only the seed is known"
+    assert not generation.can_continue
     ChatStore(library).save(chat)
     assert ChatStore(library).load("old") == chat
 
@@ -92,8 +94,8 @@ def test_settings_of_another_version_do_not_cost_the_words(library: Library) -> 
     path.write_text(json.dumps(data))
     read = ChatStore(library).load(chat.id)
     assert read.messages[1] == chat.messages[1]
-    assert read.messages[2].made == Made(**OLD_REPLY)  # type: ignore[arg-type]
-    assert read.prompting == Prompting()
+    assert read.messages[2].generation == GenerationInfo(**OLD_REPLY)  # type: ignore[arg-type]
+    assert read.prompting == PromptSettings()
 
 
 _MESSAGE = '{"id": "%s", "parent": "%s", "role": "user", "content": "x", "created": ""}'
@@ -196,10 +198,10 @@ def test_two_windows_with_one_chat_lose_nothing(library: Library) -> None:
     kept = one.load(chat.id)
     assert {message.content for message in kept.messages} == {"Où est Anna ?", "Ici.", "Là.", "mine", "theirs"}
     assert [message.content for message in kept.path] == ["Où est Anna ?", "Ici.", "mine"]
-    growing = Message(parent=chat.messages[0].id, role="assistant", content="I", made=Made(model="m"))
+    growing = Message(parent=chat.messages[0].id, role="assistant", content="I", generation=GenerationInfo(model="m"))
     other.save(theirs.with_message(growing))
     seen = one.load(chat.id)
-    ended = dataclasses.replace(growing, content="Ici.", made=Made(model="m", reason="stop"))
+    ended = dataclasses.replace(growing, content="Ici.", generation=GenerationInfo(model="m", reason="stop"))
     other.save(theirs.with_message(ended))
     one.save(seen)
     assert one.load(chat.id).message(growing.id) == ended

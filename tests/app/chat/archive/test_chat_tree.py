@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.chat.archive.message_tree import Chat, Made, Message, shortened, tree_rows
+from app.chat.archive.message_tree import Chat, GenerationInfo, Message, shortened, tree_rows
 
 
 def said(id: str, parent: str = "", **more: object) -> Message:
@@ -13,7 +13,7 @@ def said(id: str, parent: str = "", **more: object) -> Message:
 
 
 def reply(id: str, parent: str) -> Message:
-    return said(id, parent, role="assistant", made=Made(model="tiny"))
+    return said(id, parent, role="assistant", generation=GenerationInfo(model="tiny"))
 
 
 def branched() -> Chat:

@@ -21,12 +21,12 @@ class Bench(QWidget):
     def __init__(self, session: Session, theme: ThemeProvider) -> None:
         super().__init__()
         self.theme = theme
-        self.talk = talk = Conversation(session, self)
-        self.chats = ChatList(talk, theme)
-        self.view = ChatView(talk, theme)
+        self.conversation = conversation = Conversation(session, self)
+        self.chats = ChatList(conversation, theme)
+        self.view = ChatView(conversation, theme)
         self.composer = Composer(theme)
-        self.composer.sent.connect(lambda text: talk.say(Message(content=text)))
-        self.composer.edit_asked.connect(self.view.edit_last)
+        self.composer.sent.connect(lambda text: conversation.say(Message(content=text)))
+        self.composer.edit_requested.connect(self.view.edit_last)
         layout = QHBoxLayout(self)
         layout.addWidget(self.chats)
         layout.addLayout(column(self.view, self.composer))

@@ -37,7 +37,7 @@ def test_editing_a_message_asks_again_beside_it(qtbot: QtBot, asked: Bench, acto
 
 
 def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
-    before = asked.talk.chat
+    before = asked.conversation.chat
     for key in (Qt.Key.Key_Escape, Qt.Key.Key_Return):
         qtbot.keyClick(asked.composer.field, Qt.Key.Key_Up)
         editor = asked.view.messages[0].editor
@@ -47,7 +47,7 @@ def test_an_edit_that_is_given_up_or_changes_nothing_leaves_no_trace(qtbot: QtBo
         qtbot.keyClick(editor.field, key)
         assert asked.view.messages[0].editor is None
         assert asked.view.messages[0].bubble.isVisible()
-    assert asked.talk.chat == before
+    assert asked.conversation.chat == before
 
 
 def test_after_an_edit_that_is_given_up_the_keys_stay_with_the_message(qtbot: QtBot, asked: Bench) -> None:
@@ -82,10 +82,10 @@ def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked
     qtbot.mouseClick(last(asked).buttons.go_on, Qt.MouseButton.LeftButton)
     assert (actor.begun, actor.asked[-1][1].seed) == ((10, 11), seed)
     actor.reply(" a", " time.", begun=" Once upon")
-    made = last(asked).message.made
-    assert made is not None
+    generation = last(asked).message.generation
+    assert generation is not None
     assert texts(asked)[-1] == "Once upon a time."
-    assert (made.ids, made.n_begun, made.n_tokens) == ((10, 11, 10, 11), 2, 4)
+    assert (generation.ids, generation.n_prefix, generation.n_tokens) == ((10, 11, 10, 11), 2, 4)
     assert last(asked).buttons.version.text() == "2/2"
     qtbot.keyClick(asked, Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
     assert texts(asked)[-1] == "Once upon"
@@ -97,7 +97,7 @@ def test_a_reply_that_was_cut_off_goes_on_as_another_version(qtbot: QtBot, asked
 
 
 def test_only_the_model_that_began_can_go_on(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
-    asked.talk.retry(last(asked).message.id)
+    asked.conversation.retry(last(asked).message.id)
     actor.reply(" Once", reason="length")
     assert last(asked).buttons.go_on.isEnabled()
     actor.session.chat.model = dataclasses.replace(TALKER, run_id="another")
@@ -112,22 +112,22 @@ def test_only_the_model_that_began_can_go_on(qtbot: QtBot, asked: Bench, actor: 
 
 
 def test_it_goes_on_from_another_token(asked: Bench, actor: Actor) -> None:
-    asked.talk.branch_at(last(asked).message.id, 2, 77)
+    asked.conversation.branch_from_token(last(asked).message.id, 2, 77)
     assert actor.begun == (10, 11, 77)
     actor.reply(" Clara.", begun=" It is not")
-    made = last(asked).message.made
-    assert made is not None
+    generation = last(asked).message.generation
+    assert generation is not None
     assert texts(asked)[-1] == "It is not Clara."
-    assert made.tokens[:2] == asked.talk.chat.messages[1].made.tokens[:2]  # type: ignore[union-attr]
-    assert (made.tokens[2].probability, made.tokens[2].entropy, made.tokens[2].draw) == (None, 1.0, None)
+    assert generation.tokens[:2] == asked.conversation.chat.messages[1].generation.tokens[:2]  # type: ignore[union-attr]
+    assert (generation.tokens[2].probability, generation.tokens[2].entropy, generation.tokens[2].draw) == (None, 1.0, None)
 
 
 def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
-    tree = ChatTree(asked.talk, asked.theme)
+    tree = ChatTree(asked.conversation, asked.theme)
     qtbot.addWidget(tree)
     tree.resize(240, 300)
     tree.show()
-    asked.talk.retry(last(asked).message.id)
+    asked.conversation.retry(last(asked).message.id)
     assert not tree.isEnabled(), "no branch can be left while it is being written"
     actor.reply(" Nobody.")
     words = [tree.item(i).text() for i in range(tree.count())]
@@ -135,7 +135,7 @@ def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench
     assert tree.currentItem().text() == "Nobody."
     qtbot.keyClick(tree, Qt.Key.Key_Up)
     assert texts(asked) == ["Who is it?", "It is Ben."]
-    with qtbot.waitSignal(tree.went):
+    with qtbot.waitSignal(tree.navigated):
         qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualItemRect(tree.item(2)).center())
     assert texts(asked) == ["Who is it?", "Nobody."]
     tree.grab()
@@ -144,12 +144,12 @@ def test_the_tree_shows_all_branches_and_goes_to_each(qtbot: QtBot, asked: Bench
 def test_what_there_is_of_a_reply_outlives_a_kill(qtbot: QtBot, bench: Bench, actor: Actor) -> None:
     bench.composer.sent.emit("Tell me a story.")
     actor.begin(" Once", " upon")
-    path = bench.talk.shelf.store.path(bench.talk.chat.id)
+    path = bench.conversation.chat_library.store.path(bench.conversation.chat.id)
     qtbot.waitUntil(lambda: path.exists() and len(json.loads(path.read_text())["messages"]) == 2)
-    left = bench.talk.shelf.store.load(bench.talk.chat.id).path[-1]
-    assert (left.content, left.made is not None and left.made.can_go_on) == ("Once upon", True)
+    left = bench.conversation.chat_library.store.load(bench.conversation.chat.id).path[-1]
+    assert (left.content, left.generation is not None and left.generation.can_continue) == ("Once upon", True)
     actor.end()
-    bench.talk.open(Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", made=left.made))))
+    bench.conversation.open(Chat(messages=(Message(id="u"), Message(id="r", parent="u", role="assistant", generation=left.generation))))
     assert not last(bench).buttons.go_on.isHidden()
 
 
@@ -158,7 +158,7 @@ def test_of_a_long_conversation_the_end_is_there_and_more_on_request(qtbot: QtBo
         Message(id=str(i), parent=str(i - 1) if i else "", role="assistant" if i % 2 else "user", content=f"text {i}")
         for i in range(100)
     ]
-    bench.talk.open(Chat(messages=tuple(messages)))
+    bench.conversation.open(Chat(messages=tuple(messages)))
     assert texts(bench) == [f"text {i}" for i in range(84, 100)]
     kept = last(bench)
     qtbot.mouseClick(bench.view.earlier, Qt.MouseButton.LeftButton)
@@ -183,7 +183,7 @@ def test_one_who_reads_further_up_is_not_taken_to_the_end(qtbot: QtBot, bench: B
 
 def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked: Bench, actor: Actor) -> None:
     focus = Focus(asked)
-    glass = GlassReplies(actor.session, asked.talk, asked.view, focus, asked.theme)
+    glass = GlassReplies(actor.session, asked.conversation, asked.view, focus, asked.theme)
     actor.session.chat.model_changed.emit()
     assert focus.text is not None
     assert (focus.text.ids, focus.text.n_prompt, focus.text.draws) == ((1, 2, 3, 10, 11, 12), 3, (0.25,) * 3)
@@ -195,7 +195,7 @@ def test_the_glass_box_shows_replies_as_tokens_and_branches(qtbot: QtBot, asked:
     assert actor.begun == (10, 77)
     actor.reply(" was.", begun=" It never")
     assert focus.text.ids == (1, 2, 3, 10, 77, 10)
-    asked.talk.show(asked.talk.chat.messages[1].id)
+    asked.conversation.show(asked.conversation.chat.messages[1].id)
     assert focus.text is first
     asked.hide()
     other = ReadText(ids=(1,), words=("a",), n_prompt=0)
@@ -224,7 +224,7 @@ def test_a_reply_that_breaks_off_is_not_called_stopped(bench: Bench, actor: Acto
 
 
 def test_what_is_too_long_to_type_in_is_not_edited(asked: Bench, actor: Actor) -> None:
-    asked.talk.edit(asked.talk.chat.path[1].id, "word " * 25_000)
+    asked.conversation.edit(asked.conversation.chat.path[1].id, "word " * 25_000)
     edit = last(asked).buttons.edit
     assert not edit.isEnabled()
     assert "100,000 characters" in edit.toolTip()

@@ -11,7 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
 from app.chat.pairs.page import MinimalPairs
-from app.chat.pairs.pair_words import attention_columns, column_words, differing, row_sentence
+from app.chat.pairs.pair_text import attention_columns, column_labels, describe_row, differing_columns
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from models.library.library import Library
@@ -60,11 +60,11 @@ def test_both_models_are_shown_and_the_causal_one_makes_no_difference(page: Mini
     assert not page.grow.isVisible()
     reading = page.reading
     assert reading is not None
-    assert column_words(reading)[page.tokens.chosen] == "·it"
-    assert len(differing(reading)) == 1
+    assert column_labels(reading)[page.tokens.chosen] == "·it"
+    assert len(differing_columns(reading)) == 1
     page.which.buttons.button(1).click()
     assert "the difference of its row is exactly 0" in page.attention.said.text()
-    rows = page.attention.maps.tables[2][: min(differing(reading))]
+    rows = page.attention.maps.tables[2][: min(differing_columns(reading))]
     assert np.nanmax(np.abs(rows)) == 0
 
 
@@ -125,7 +125,7 @@ def test_pictures_and_numbers_are_written(page: MinimalPairs, session: Session, 
     assert len(lines) == 1 + len(reading.columns) ** 2
     columns = attention_columns(reading, 0, 0)
     assert sum(columns["A"][:13]) == pytest.approx(1, abs=1e-5)
-    assert list(columns["seen_token"][:13]) == column_words(reading)
+    assert list(columns["seen_token"][:13]) == column_labels(reading)
 
 
 def test_without_an_open_model_that_is_said(page: MinimalPairs, qtbot: QtBot) -> None:
@@ -192,4 +192,4 @@ def test_growing_is_stopped_after_the_step(
     assert len(session.runs.list()) == 1
     qtbot.waitUntil(lambda: page.answer is not None and len(page.answer.models) == 1)
     assert page.grow.grow.text() == "Grow the causal model"
-    assert row_sentence(page.reading, 0, 0, 0)  # type: ignore[arg-type]
+    assert describe_row(page.reading, 0, 0, 0)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from app.chat.conversation.next_prompt import NextPrompt
 from app.chat.settings.prompting_panel import PromptingPanel
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.chat.prompting import Prompting, build_prompt
+from models.chat.prompting import PromptSettings, build_prompt
 from models.chat.template_config import ChatTemplateConfig
 from models.library.library import Library
 from models.number_words import percent
@@ -37,7 +37,7 @@ def tokenizer() -> Tokenizer:
 def next_prompt(session: Session, library: Library, tokenizer: Tokenizer, until: Until) -> NextPrompt:
     put_model(library, tokenizer, "decoder-only", form=FORM, context_length=400)
     found = NextPrompt(session, session)
-    assert found.outlook is None
+    assert found.preview is None
     session.chat.open("decoder-only")
     until(lambda: session.chat.state == "ready")
     assert session.chat.model is not None
@@ -74,14 +74,14 @@ def bar(theme: ThemeProvider, next_prompt: NextPrompt, qtbot: QtBot) -> ContextB
 def test_the_outlook_is_what_will_be_read(
     next_prompt: NextPrompt, tokenizer: Tokenizer, settled: Callable[[], None]
 ) -> None:
-    next_prompt.set_written("And then?")
+    next_prompt.set_draft("And then?")
     settled()
     messages = [*TALK, {"role": "user", "content": "And then?"}]
-    expected = build_prompt(400, tokenizer, messages, Prompting(), FORM)
-    assert next_prompt.outlook is not None
-    assert next_prompt.outlook.given.ids.tolist() == expected.ids.tolist()
-    assert next_prompt.outlook.n_system == expected.count(-1, 0) > 0
-    assert next_prompt.outlook.n_written == expected.count(2, 4)
+    expected = build_prompt(400, tokenizer, messages, PromptSettings(), FORM)
+    assert next_prompt.preview is not None
+    assert next_prompt.preview.fitted.ids.tolist() == expected.ids.tolist()
+    assert next_prompt.preview.n_system == expected.count(-1, 0) > 0
+    assert next_prompt.preview.n_draft == expected.count(2, 4)
 
 
 def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
@@ -89,10 +89,10 @@ def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt, se
         return {part.name: part.n_tokens for part in bar.parts}
 
     before = tokens()
-    next_prompt.set_written("Hello")
+    next_prompt.set_draft("Hello")
     settled()
     after = tokens()
-    assert after["What you are writing"] == before["What you are writing"] + 5
+    assert after["Your draft"] == before["Your draft"] + 5
     assert after["Conversation"] == before["Conversation"]
     assert sum(after.values()) == 400
     assert bar.words.text().endswith("free for the reply")
@@ -110,36 +110,36 @@ def test_the_bar_grows_as_one_types(bar: ContextBar, next_prompt: NextPrompt, se
 def test_what_happens_when_it_is_full_is_said(
     bar: ContextBar, next_prompt: NextPrompt, settled: Callable[[], None], when_full: str, words: str
 ) -> None:
-    next_prompt.set_prompting(Prompting(when_full=when_full))
-    next_prompt.set_written("x" * 190)
+    next_prompt.set_prompting(PromptSettings(when_full=when_full))
+    next_prompt.set_draft("x" * 190)
     settled()
     assert words in bar.words.text()
     assert bar.words.property("tone") == "warning"
-    next_prompt.set_written("x" * 500)
+    next_prompt.set_draft("x" * 500)
     settled()
     assert "Shorten it" in bar.words.text()
-    next_prompt.set_written("")
+    next_prompt.set_draft("")
     settled()
     assert bar.words.property("tone") == ""
 
 
 def test_a_long_text_is_encoded_beside_the_window(next_prompt: NextPrompt, until: Until) -> None:
-    next_prompt.set_written("x" * 25_000)
+    next_prompt.set_draft("x" * 25_000)
     assert next_prompt.patience.isActive()
-    until(lambda: next_prompt.outlook is not None and next_prompt.outlook.too_long)
+    until(lambda: next_prompt.preview is not None and next_prompt.preview.too_long)
 
 
 def test_settings_are_told(panel: PromptingPanel, next_prompt: NextPrompt, qtbot: QtBot) -> None:
-    told: list[Prompting] = []
+    told: list[PromptSettings] = []
     panel.changed.connect(told.append)
     assert "something of its own first" in panel.system.placeholderText()
     qtbot.keyClicks(panel.system, "Be brief.")
-    assert told[-1] == Prompting(system="Be brief.")
+    assert told[-1] == PromptSettings(system="Be brief.")
     panel.choices["stop"].click()
-    assert told[-1] == Prompting(system="Be brief.", when_full="stop")
+    assert told[-1] == PromptSettings(system="Be brief.", when_full="stop")
     assert next_prompt.prompting == told[-1]
     n = len(told)
-    panel.set_prompting(Prompting(when_full="summarise"))
+    panel.set_prompting(PromptSettings(when_full="summarise"))
     assert len(told) == n
     assert panel.choices["summarise"].isChecked()
     assert panel.system.toPlainText() == ""
@@ -171,7 +171,7 @@ def test_the_template_is_edited_beside_what_it_makes(
     window.editor.setPlainText("{# a\nb #}{{ 'one\ntwo' ~ \"x\" }}{% set a = 1 %}")
     panel.own.click()
     assert window.template == SMOLLM2
-    panel.set_prompting(Prompting(template="of another chat"))
+    panel.set_prompting(PromptSettings(template="of another chat"))
     assert window.template == "of another chat"
     window.close()
 
@@ -179,22 +179,22 @@ def test_the_template_is_edited_beside_what_it_makes(
 def test_the_exact_tokens(panel: PromptingPanel, next_prompt: NextPrompt, settled: Callable[[], None]) -> None:
     window = panel.tokens_window
     panel.show_tokens.click()
-    next_prompt.set_written("Why?")
+    next_prompt.set_draft("Why?")
     settled()
-    outlook = next_prompt.outlook
-    assert outlook is not None
-    given = outlook.given
-    assert window.summary.text() == f"{len(given.ids)} tokens, {percent(len(given.ids) / 400)} of the context of 400"
-    assert len(window.view.pieces) == len(given.ids)
+    preview = next_prompt.preview
+    assert preview is not None
+    fitted = preview.fitted
+    assert window.summary.text() == f"{len(fitted.ids)} tokens, {percent(len(fitted.ids) / 400)} of the context of 400"
+    assert len(window.view.pieces) == len(fitted.ids)
     assert "by the template itself" in window.describe(0)
-    assert "of message 3: User" in window.describe(int((given.sources == 2).argmax()))
-    assert "what follows is the model's" in window.describe(len(given.ids) - 1)
+    assert "of message 3: User" in window.describe(int((fitted.sources == 2).argmax()))
+    assert "what follows is the model's" in window.describe(len(fitted.ids) - 1)
     window.grab()
-    next_prompt.set_prompting(Prompting(template="{{ no.such }}"))
+    next_prompt.set_prompting(PromptSettings(template="{{ no.such }}"))
     settled()
     assert "fails" in window.nothing.words
-    next_prompt.set_prompting(Prompting())
-    next_prompt.set_written("x" * 190)
+    next_prompt.set_prompting(PromptSettings())
+    next_prompt.set_draft("x" * 190)
     settled()
     assert window.left_out.text() == "The oldest 2 messages do not fit, and are left out."
     window.close()

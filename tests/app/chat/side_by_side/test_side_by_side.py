@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 from tokenizers import Tokenizer
 
-from app.chat.side_by_side.comparison import Lane, LaneReplied
+from app.chat.side_by_side.comparison import Candidate, CandidateReplied
 from app.chat.side_by_side.page import SideBySidePage
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
@@ -92,7 +92,7 @@ def test_models_are_added_and_taken_away(page: SideBySidePage, qtbot: QtBot) -> 
     assert len(page.columns) == 3
     page.add_column()
     assert not page.add_button.isEnabled()
-    page.columns[3].remove_asked.emit()
+    page.columns[3].remove_requested.emit()
     assert len(page.columns) == 3
     assert page.add_button.isEnabled()
 
@@ -103,10 +103,10 @@ def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
     page.add_column()
     run_id = session.runs.list()[0].id
     for column, step in zip(page.columns, (None, *session.runs.checkpoint_steps(run_id)[:2]), strict=True):
-        column.choose(Lane(run_id, step))
+        column.choose(Candidate(run_id, step))
     page.prompt.setPlainText("The cat")
     page.compare()
-    page.columns[2].remove_asked.emit()
+    page.columns[2].remove_requested.emit()
     assert not page.control.busy
     done: list[object] = []
     session.worker.job_finished.connect(done.append)
@@ -117,8 +117,8 @@ def test_a_column_that_goes_ends_the_comparison_and_nothing_of_it_comes_after(
 
 def test_the_newest_checkpoint_is_looked_for_each_time(page: SideBySidePage, session: Session, until: Until) -> None:
     run = session.runs.find(session.runs.list()[0].id)
-    page.columns[0].choose(Lane(run.id))
-    page.columns[1].choose(Lane(run.id, session.runs.checkpoint_steps(run.id)[-1]))
+    page.columns[0].choose(Candidate(run.id))
+    page.columns[1].choose(Candidate(run.id, session.runs.checkpoint_steps(run.id)[-1]))
     page.prompt.setPlainText("The cat")
     for step in (12, 13):
         page.compare()
@@ -135,13 +135,13 @@ def test_models_that_talk_are_told_the_system_prompt(
     run_id = put_model(library, byte_tokenizer, "decoder-only", form=form)
     [checkpoint] = (library.runs / run_id / "checkpoints").iterdir()
     shutil.copytree(checkpoint, checkpoint.with_name("step-00000099"))
-    lanes = [Lane(run_id, step) for step in session.runs.checkpoint_steps(run_id)]
+    candidates = [Candidate(run_id, step) for step in session.runs.checkpoint_steps(run_id)]
     page = SideBySidePage(session, theme, lambda: SamplingConfig(max_tokens=2), lambda: "Be kind.")
     qtbot.addWidget(page)
     heard: list[Event] = []
-    page.control.events_came.connect(heard.extend)
-    page.control.start(lanes, "Who?", SamplingConfig(max_tokens=2), "Be kind.")
+    page.control.events_received.connect(heard.extend)
+    page.control.start(candidates, "Who?", SamplingConfig(max_tokens=2), "Be kind.")
     until(lambda: not page.control.busy)
-    started = [event.event for event in heard if isinstance(event, LaneReplied)]
+    started = [event.event for event in heard if isinstance(event, CandidateReplied)]
     prompts = [byte_tokenizer.decode(event.prompt_ids) for event in started if isinstance(event, ReplyStarted)]
     assert prompts == ["[Be kind.][Who?]"] * 2

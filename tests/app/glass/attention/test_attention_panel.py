@@ -231,7 +231,7 @@ def test_a_reply_goes_first(
     session.worker.submit(Job("before", before, INTERACTIVE))
     focus.show(text_of(tokenizer, SENTENCE, 10))
     session.worker.submit(Job("Reply", lambda: iter(()), INTERACTIVE))
-    session.chat.reply_asked.emit()
+    session.chat.reply_requested.emit()
     go_on.set()
     until(lambda: not panel.said)
     assert order == ["reply", "read"]

@@ -21,7 +21,7 @@ from app.serve.endpoint.thread_engine import ThreadEngine
 from models.architecture.transformer import AnyModel, Decoder, Encoder
 from models.chat.template_config import ChatTemplateConfig
 from models.settings.model_config import ModelConfig
-from models.tokenizers import SMALLEST
+from models.tokenizers import MIN_VOCAB_SIZE
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def tiny_served(tokenizer: Tokenizer, topology: str = "decoder-only") -> tuple[S
     """A tiny model with random weights, and how it is served."""
     torch.manual_seed(0)
     config = ModelConfig(
-        vocab_size=SMALLEST,
+        vocab_size=MIN_VOCAB_SIZE,
         context_length=20_000,
         n_layer=2,
         n_head=2,

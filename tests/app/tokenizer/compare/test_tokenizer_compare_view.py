@@ -21,7 +21,7 @@ from app.tokenizer.compare.grid_lines import GridLines
 from app.tokenizer.compare.metrics import RATIOS, TABLE, best
 from app.tokenizer.compare.spot import token_spot
 from app.tokenizer.compare.text_grid import AlignedTokens, TextGrid, cluster_edges
-from app.tokenizer.compare.text_work import MOST_DRAWN
+from app.tokenizer.compare.text_work import MAX_DRAWN
 from app.tokenizer.compare.view import Selection, TokenizerCompareView
 from models import cost
 from models.data.tiny_world import parallel
@@ -196,17 +196,17 @@ def test_pointing_tells_what_the_others_have_there(qtbot: QtBot, view: Tokenizer
     place = aligned.rect_of(token_spot(aligned.rows, 0, token)).center()
     assert aligned.spot_at(place) == token_spot(aligned.rows, 0, token)
     qtbot.mouseMove(aligned.viewport(), place.toPoint())
-    assert view.told.startswith("“·cat”")
-    assert "wordpiece: cat " in view.told
-    assert "byte: · 37 + c 104 + a 102 + t 121" in view.told
+    assert view.description.startswith("“·cat”")
+    assert "wordpiece: cat " in view.description
+    assert "byte: · 37 + c 104 + a 102 + t 121" in view.description
     qtbot.mouseClick(aligned.viewport(), Qt.MouseButton.LeftButton, pos=place.toPoint())
     qtbot.mouseMove(aligned.viewport(), QPoint(2, 2))
-    assert view.told.startswith("“·cat”"), "a click freezes it"
+    assert view.description.startswith("“·cat”"), "a click freezes it"
     qtbot.keyClick(aligned, Qt.Key.Key_Down)
     assert aligned.current is not None
     assert (aligned.current.row, aligned.current.token) == (1, -1), "word pieces hold no space"
     qtbot.keyClick(aligned, Qt.Key.Key_Right)
-    assert view.told.startswith("“cat”")
+    assert view.description.startswith("“cat”")
     qtbot.keyClick(aligned, Qt.Key.Key_End)
     assert aligned.current == token_spot(aligned.rows, 1, len(aligned.rows[1].tokens) - 1)
     qtbot.keyClick(aligned, Qt.Key.Key_Escape)
@@ -326,10 +326,10 @@ def test_without_others_it_says_what_to_do(
 
 
 def test_of_a_long_text_the_beginning_is_drawn_and_all_is_counted(view: TokenizerCompareView, until: Until) -> None:
-    text = "the cat sat on the mat \ud83c\n" * (MOST_DRAWN // 20)
+    text = "the cat sat on the mat \ud83c\n" * (MAX_DRAWN // 20)
     view.set_text(text)
     until(lambda: view.shown.n_characters == len(text))
-    assert len(view.shown.grid.text) == MOST_DRAWN
+    assert len(view.shown.grid.text) == MAX_DRAWN
     assert view.shown.figures["bpe"].n_characters == len(text)
 
 

@@ -13,10 +13,10 @@ from app.kit.text.text_box import MOST_CHARACTERS
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.tokenizer.explore.explore_view import ExploreView
-from app.tokenizer.explore.round_trip_strip import AT_ONCE_BYTES, RoundTripStrip, change_words
+from app.tokenizer.explore.round_trip_strip import MAX_SYNC_BYTES, RoundTripStrip, format_change
 from models.tokenizers import TokenizerOptions, train_tokenizer
 from models.tokenizers.text.encoded import EncodedText
-from models.tokenizers.text.round_trip import LIMIT, round_trip
+from models.tokenizers.text.round_trip import MAX_DIFFERENCES, round_trip
 
 TEXT = "The cat sat on the mat with a hat. "
 Until = Callable[[Callable[[], bool]], None]
@@ -66,13 +66,13 @@ def test_what_differs_is_told_of_shown_and_listed(
     until(lambda: strip.result is not None)
     assert strip.result == round_trip(small, text)
     assert strip.words == "First differs at character 5 T → t the normaliser makes capitals small (lowercase)"
-    with qtbot.waitSignal(strip.place_chosen) as place:
+    with qtbot.waitSignal(strip.span_chosen) as place:
         qtbot.mouseClick(strip, Qt.MouseButton.LeftButton)
     assert place.args == [4, 5]
     strip.open_list()
     tree = strip.differences.tree
     assert [tree.topLevelItem(i).text(1) for i in range(tree.topLevelItemCount())] == ["T → t", "É → é"]
-    with qtbot.waitSignal(strip.place_chosen) as place:
+    with qtbot.waitSignal(strip.span_chosen) as place:
         tree.itemActivated.emit(tree.topLevelItem(1), 0)
     assert place.args == [8, 9]
     assert not strip.differences.isVisible()
@@ -86,33 +86,33 @@ def test_a_newer_text_takes_the_place_of_one_that_is_being_checked(
     check(strip, bpe, "The cat")
     assert strip.result is not None
     check(strip, small, TEXT * 2000)
-    check(strip, bpe, TEXT * (AT_ONCE_BYTES // len(TEXT) + 1))
+    check(strip, bpe, TEXT * (MAX_SYNC_BYTES // len(TEXT) + 1))
     assert strip.result is None
-    strip.show_place()  # of nothing that is known
+    strip.show_span()  # of nothing that is known
     until(lambda: strip.result is not None)
     assert strip.result is not None
     assert strip.result.equal
 
 
 def test_what_takes_long_is_said_to_be_checked(strip: RoundTripStrip, until: Until) -> None:
-    strip.expect()
+    strip.invalidate()
     until(lambda: strip.words == "Checking … whether decode(encode(text)) = text")
 
 
 def test_too_many_differences_are_said_to_be_the_first(strip: RoundTripStrip, small: Tokenizer, until: Until) -> None:
-    check(strip, small, TEXT * (LIMIT + 10))
+    check(strip, small, TEXT * (MAX_DIFFERENCES + 10))
     until(lambda: strip.result is not None)
-    assert strip.show_all.text() == f"The first {LIMIT}"
+    assert strip.show_all.text() == f"The first {MAX_DIFFERENCES}"
 
 
 def test_changes_are_written_in_marks(small: Tokenizer) -> None:
     spaces = train_tokenizer([TEXT * 20], "wordpiece", 300)
     (lost,) = round_trip(spaces, " cat").differences
-    assert change_words(lost) == "· → nothing"
+    assert format_change(lost) == "· → nothing"
     (long,) = round_trip(small, "A" * 40).differences
-    assert change_words(long) == "AAAAAA…AAAAA → aaaaaa…aaaaa"
+    assert format_change(long) == "AAAAAA…AAAAA → aaaaaa…aaaaa"
     (half,) = round_trip(small, "a\ud83d").differences
-    assert change_words(half) == "⟨U+D83D⟩ → �"
+    assert format_change(half) == "⟨U+D83D⟩ → �"
 
 
 def test_a_place_is_selected_in_the_text_that_is_explored(
@@ -126,14 +126,14 @@ def test_a_place_is_selected_in_the_text_that_is_explored(
     view.set_text("a 🌱 The")
     until(lambda: view.round_trip.result is not None)
     view.lab.view.pick(0)
-    view.round_trip.show_place()
+    view.round_trip.show_span()
     assert view.lab.editor.textCursor().selectedText() == "T"
     tokens = view.lab.tokens
     assert tokens is not None
     assert tokens[view.lab.view.marked.start].display == "·the"
     view.set_text("a" * MOST_CHARACTERS + "B")
     until(lambda: view.round_trip.result is not None)
-    view.round_trip.show_place()  # beyond what the editor shows: its token is marked
+    view.round_trip.show_span()  # beyond what the editor shows: its token is marked
     assert view.lab.tokens is not None
     assert view.lab.view.marked.stop == len(view.lab.tokens)
     assert not view.lab.editor.textCursor().hasSelection()

@@ -18,7 +18,7 @@ from app.kit.theme import ThemeProvider
 from app.kit.tokens import token_view
 from app.kit.tokens.pill_layout import PillLayout
 from app.kit.tokens.token_view import TokenView
-from app.tokenizer.encoder import AT_ONCE_BYTES, Encoder
+from app.tokenizer.encoder import MAX_SYNC_BYTES, Encoder
 from app.tokenizer.explore.byte_strip import ByteStrip
 from app.tokenizer.explore.token_lab import TokenLab
 from app.tokenizer.text_offsets import TextOffsets
@@ -248,7 +248,7 @@ def test_arrays_say_what_pieces_say(kind: str) -> None:
     assert [n for _, n in tokens.most_common(3)] == [n for _, n in counts.most_common(3)]
     assert tokens.occurrences(pieces[0].id) == counts[pieces[0].id]
     assert tokens.occurrences(-1) == 0
-    assert tokens.of_each(lambda piece: len(piece.bytes), int).tolist() == [len(piece.bytes) for piece in pieces]
+    assert tokens.per_token(lambda piece: len(piece.bytes), int).tolist() == [len(piece.bytes) for piece in pieces]
     for at in range(len(TEXT.encode())):
         found = tokens.touching(at, at + 1)
         holders = [i for i, piece in enumerate(pieces) if piece.start <= at < piece.end]
@@ -272,7 +272,7 @@ def test_short_texts_are_encoded_at_once(qtbot: QtBot, bpe: Tokenizer) -> None:
 
 def test_long_texts_are_encoded_beside_the_window_and_the_last_one_wins(qtbot: QtBot, bpe: Tokenizer) -> None:
     encoder = Encoder()
-    long = [f"{i} " + "the cat sat. " * (AT_ONCE_BYTES // 10) for i in range(4)]
+    long = [f"{i} " + "the cat sat. " * (MAX_SYNC_BYTES // 10) for i in range(4)]
     came: list[str] = []
     encoder.encoded.connect(lambda text, pieces: came.append(text[0]))
     with qtbot.waitSignal(encoder.encoded):
@@ -286,7 +286,7 @@ def test_a_short_text_overtakes_a_long_one(qtbot: QtBot, bpe: Tokenizer) -> None
     encoder = Encoder()
     came: list[str] = []
     encoder.encoded.connect(lambda text, pieces: came.append(text))
-    long = ["the cat sat. " * (AT_ONCE_BYTES // n) for n in (10, 11)]
+    long = ["the cat sat. " * (MAX_SYNC_BYTES // n) for n in (10, 11)]
     encoder.encode(bpe, long[0])
     encoder.encode(bpe, "")
     assert came == [""]

@@ -97,7 +97,7 @@ def test_a_pattern_is_asked_for(
     assert isinstance(dialog, PatternDialog)
     assert dialog.pattern.currentText() == "cl100k: GPT-3.5, GPT-4"
     dialog.pattern.setCurrentIndex(dialog.pattern.findData("gpt2"))
-    qtbot.mouseClick(dialog.agree, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dialog.import_button, Qt.MouseButton.LeftButton)
     until(lambda: session.tokenizers.name == "mine")
     assert tab.bring.dialog is None
     assert "as by gpt2, which was chosen" in session.tokenizers.about("mine")["assumptions"][0]
@@ -127,7 +127,7 @@ def test_a_name_on_the_hub(
     choose(tab, "hub")
     dialog = tab.bring.dialog
     assert isinstance(dialog, HubDialog)
-    assert not dialog.agree.isEnabled()
+    assert not dialog.import_button.isEnabled()
     qtbot.keyClicks(dialog.name, "https://huggingface.co/some-one/a-bert")
     qtbot.keyClick(dialog.name, Qt.Key.Key_Return)
     until(lambda: session.tokenizers.name == "a-bert")

@@ -13,11 +13,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from app.tokenizer.steps import opening
-from app.tokenizer.steps.lattice import Lattice
-from app.tokenizer.steps.lookup import Lookup
-from app.tokenizer.steps.merge_tree import MergeTree
-from app.tokenizer.steps.scan import Scan
+from app.tokenizer.steps import analysis
+from app.tokenizer.steps.lattice import LatticeDrawing
+from app.tokenizer.steps.lookup import LookupDrawing
+from app.tokenizer.steps.merge_tree import MergeTreeDrawing
+from app.tokenizer.steps.scan import ScanDrawing
 from app.tokenizer.steps.view import StepsView
 from models.tokenizers import train_tokenizer
 from models.tokenizers.steps.bpe import BpeSteps
@@ -47,7 +47,7 @@ def view(qtbot: QtBot, session: Session, theme: ThemeProvider) -> StepsView:
 
 
 def is_idle(view: StepsView) -> bool:
-    return not (view.pause.isActive() or view.opening.busy or view.following.busy)
+    return not (view.pause.isActive() or view.analysing.busy or view.tracing.busy)
 
 
 def show(view: StepsView, until: Until, tokenizer: Tokenizer, text: str = TEXT, word: str = "") -> None:
@@ -55,8 +55,8 @@ def show(view: StepsView, until: Until, tokenizer: Tokenizer, text: str = TEXT, 
     view.set_text(text)
     until(lambda: is_idle(view))
     if word:
-        assert view.opened is not None
-        words = [each.display.strip("·▁") for each in view.opened.split.words]
+        assert view.analysis is not None
+        words = [each.display.strip("·▁") for each in view.analysis.split.words]
         view.stages.strip.choose(words.index(word))
         until(lambda: is_idle(view))
 
@@ -67,45 +67,45 @@ def test_every_kind_ends_in_what_the_encoder_gives(
 ) -> None:
     tokenizer = trained[kind]
     show(view, until, tokenizer)
-    assert view.opened is not None
-    assert view.opened.n_wrong == 0
+    assert view.analysis is not None
+    assert view.analysis.n_wrong == 0
     assert "✓ The steps of all of them" in view.stages.about_words.text()
     ids: dict[str, tuple[int, ...]] = {}
-    for row, word in enumerate(view.opened.split.words):
+    for row, word in enumerate(view.analysis.split.words):
         view.stages.strip.choose(row)
         until(lambda: is_idle(view))
-        assert view.followed is not None
-        assert view.followed.agrees
+        assert view.trace is not None
+        assert view.trace.agrees
         assert view.verdict.text().startswith("✓ Equal to the encoder's output")
-        ids[word.text] = view.followed.found.ids
-        for step in (0, view.followed.found.n_steps // 2, view.followed.found.n_steps):
+        ids[word.text] = view.trace.found.ids
+        for step in (0, view.trace.found.n_steps // 2, view.trace.found.n_steps):
             view.transport.go(step)
             assert view.sentence.text()
             assert not view.grab().isNull()
-    words = view.opened.split.words
-    if view.opened.split.n_words == len(words):  # each once: in order, they are the text
+    words = view.analysis.split.words
+    if view.analysis.split.n_words == len(words):  # each once: in order, they are the text
         whole = tokenizer.encode(TEXT, add_special_tokens=False).ids
         assert [id for word in words for id in ids[word.text]] == whole
     theme.set_mode("dark")
     assert not view.grab().isNull()
-    kinds = {"bpe": MergeTree, "wordpiece": Scan, "unigram": Lattice, "word": Lookup}
+    kinds = {"bpe": MergeTreeDrawing, "wordpiece": ScanDrawing, "unigram": LatticeDrawing, "word": LookupDrawing}
     view.stages.strip.choose(0)
     until(lambda: is_idle(view))
-    assert isinstance(view.board.drawing, kinds.get(kind, MergeTree))
+    assert isinstance(view.board.drawing, kinds.get(kind, MergeTreeDrawing))
 
 
 def test_stepping_forwards_and_backwards_merges_and_parts(
     view: StepsView, until: Until, trained: dict[str, Tokenizer]
 ) -> None:
     show(view, until, trained["bpe"], word="unbelievable")
-    assert view.followed is not None
-    found, drawing = view.followed.found, view.board.drawing
+    assert view.trace is not None
+    found, drawing = view.trace.found, view.board.drawing
     assert isinstance(found, BpeSteps)
-    assert isinstance(drawing, MergeTree)
+    assert isinstance(drawing, MergeTreeDrawing)
     assert view.transport.step == found.n_steps > 5
     view.transport.first()
     assert len(drawing.band(0, 0, 1e6)) == found.n_symbols
-    assert sum(joint.is_next for joint in drawing.joints(0, 0, 1e6)) == 1
+    assert sum(note.is_next for note in drawing.boundary_notes(0, 0, 1e6)) == 1
     for step in range(1, found.n_steps + 1):
         view.transport.forward()
         assert view.transport.step == step
@@ -114,7 +114,7 @@ def test_stepping_forwards_and_backwards_merges_and_parts(
         assert f"rank {node.rank:,}" in view.sentence.text()
         assert view.table.currentIndex().row() == step - 1
         # What is merged now has the least rank of all that there are.
-        ranks = [int(joint.text.replace(",", "")) for joint in drawing.joints(step - 1, 0, 1e6)]
+        ranks = [int(note.text.replace(",", "")) for note in drawing.boundary_notes(step - 1, 0, 1e6)]
         assert min(ranks) == node.rank
     view.transport.back()
     assert view.transport.step == found.n_steps - 1
@@ -127,8 +127,8 @@ def test_stepping_forwards_and_backwards_merges_and_parts(
 
 def test_the_scan_shrinks_until_it_finds(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
     show(view, until, trained["wordpiece"], text="stationable")
-    assert view.followed is not None
-    found, drawing = view.followed.found, view.board.drawing
+    assert view.trace is not None
+    found, drawing = view.trace.found, view.board.drawing
     assert isinstance(found, WordPieceSteps)
     assert drawing is not None
     view.transport.first()
@@ -144,13 +144,13 @@ def test_the_scan_shrinks_until_it_finds(view: StepsView, until: Until, trained:
 
 def test_the_best_way_is_found_place_by_place(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
     show(view, until, trained["unigram"], word="unbelievable")
-    assert view.followed is not None
-    found, drawing = view.followed.found, view.board.drawing
+    assert view.trace is not None
+    found, drawing = view.trace.found, view.board.drawing
     assert isinstance(found, UnigramSteps)
     assert drawing is not None
     for step in range(1, len(found.word) + 1):
         view.transport.go(step)
-        assert len(drawing.band(step, 0, 1e6)) == len(found.way_to(step))
+        assert len(drawing.band(step, 0, 1e6)) == len(found.best_path_to(step))
         assert view.table.currentIndex().row() == step - 1
     view.transport.last()
     assert "Back from the end" in view.sentence.text()
@@ -169,8 +169,8 @@ def test_it_plays_to_the_end_by_itself_and_pauses(
     with qtbot.waitSignal(view.transport.playing_changed):
         qtbot.mouseClick(view.transport.play_button, Qt.MouseButton.LeftButton)
     assert view.transport.is_playing
-    assert view.followed is not None
-    n_steps = view.followed.found.n_steps
+    assert view.trace is not None
+    n_steps = view.trace.found.n_steps
     until(lambda: not view.transport.is_playing)
     assert seen == list(range(n_steps + 1))  # from the end it begins anew
     view.transport.toggle()
@@ -181,9 +181,9 @@ def test_it_plays_to_the_end_by_itself_and_pauses(
 
 def test_it_plays_through_all_words(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
     show(view, until, trained["bpe"], text="the cat sat")
-    assert view.opened is not None
+    assert view.analysis is not None
     view.transport.timer.setInterval(1)
-    view.transport.goes_on.setChecked(True)
+    view.transport.through_all_words.setChecked(True)
     view.stages.strip.choose(0)
     until(lambda: is_idle(view))
     view.transport.first()
@@ -192,8 +192,8 @@ def test_it_plays_through_all_words(view: StepsView, until: Until, trained: dict
     view.transport.toggle()
     until(lambda: not view.transport.is_playing)
     assert rows == [1, 2]
-    assert view.followed is not None
-    assert view.transport.step == view.followed.found.n_steps
+    assert view.trace is not None
+    assert view.transport.step == view.trace.found.n_steps
 
 
 def test_going_on_by_hand_begins_the_next_word(view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
@@ -201,14 +201,14 @@ def test_going_on_by_hand_begins_the_next_word(view: StepsView, until: Until, tr
     assert view.transport.step > 0
     view.transport.forward()  # nothing is left, and it is not to go on
     assert view.stages.strip.current == 0
-    view.transport.goes_on.setChecked(True)
+    view.transport.through_all_words.setChecked(True)
     view.transport.forward()
     until(lambda: is_idle(view))
     assert (view.stages.strip.current, view.transport.step) == (1, 0)
     view.stages.strip.choose(0)
     until(lambda: is_idle(view))
-    assert view.followed is not None
-    assert view.transport.step == view.followed.found.n_steps
+    assert view.trace is not None
+    assert view.transport.step == view.trace.found.n_steps
 
 
 def test_keys_walk_and_play(qtbot: QtBot, view: StepsView, until: Until, trained: dict[str, Tokenizer]) -> None:
@@ -250,8 +250,8 @@ def test_what_the_pointer_is_at_is_told(view: StepsView, until: Until, trained: 
             Qt.KeyboardModifier.NoModifier,
         )
         QApplication.sendEvent(view.board.viewport(), move)
-        assert view.line.currentWidget() is view.told
-        assert facts in view.told.text()
+        assert view.line.currentWidget() is view.description
+        assert facts in view.description.text()
         assert not view.grab().isNull()
         QApplication.sendEvent(view.board.viewport(), QEvent(QEvent.Type.Leave))
         assert view.line.currentWidget() is view.sentence
@@ -272,10 +272,10 @@ def test_frequencies_are_counted_on_a_corpus_that_is_named(
     assert model.headerData(3, Qt.Orientation.Horizontal) == "Applied"
     found = view.frequencies.frequencies
     assert found is not None
-    assert view.followed is not None
-    assert isinstance(view.followed.found, BpeSteps)
+    assert view.trace is not None
+    assert isinstance(view.trace.found, BpeSteps)
     for row in range(model.rowCount()):
-        node = view.followed.found.merge(row + 1)
+        node = view.trace.found.merge(row + 1)
         assert node.rank is not None
         assert model.index(row, 3).data() == f"{found.merges[node.rank]:,}"
     assert "on the text at hand" in view.sentence.text()
@@ -312,10 +312,10 @@ def test_without_a_tokenizer_or_a_text_there_is_a_sentence(
     for key in (view.transport.forward, view.transport.back, view.transport.toggle, view.transport.last):
         key()
     view.set_text(TEXT)
-    until(lambda: view.followed is not None)
+    until(lambda: view.trace is not None)
     assert view.boards.currentWidget() is view.board
     view.set_tokenizer(None, "")
-    assert view.followed is None
+    assert view.trace is None
     assert view.stages.strip.words.rowCount() == 0
 
 
@@ -325,14 +325,14 @@ def test_a_word_of_ones_own_takes_the_place_of_the_text(
     show(view, until, trained["bpe"])
     view.stages.own.setText("nation")
     until(lambda: is_idle(view))
-    assert view.opened is not None
-    assert [word.text for word in view.opened.split.words] == ["nation"]
+    assert view.analysis is not None
+    assert [word.text for word in view.analysis.split.words] == ["nation"]
     view.set_text("something else")  # while a word is typed, the text waits
     until(lambda: is_idle(view))
-    assert view.opened.split.text == "nation"
+    assert view.analysis.split.text == "nation"
     view.stages.own.clear()
     until(lambda: is_idle(view))
-    assert view.opened.split.text == "something else"
+    assert view.analysis.split.text == "something else"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -340,9 +340,9 @@ def test_odd_texts_are_followed(view: StepsView, until: Until, trained: dict[str
     for text in ("a\0b", "half \ud800 of it", "\n\n\t ", "שלום 日本語 🌱👩‍🚀 é", "<b>&amp;</b>", "<|end|>"):
         show(view, until, trained[kind], text=text)
         assert not view.problem.text()
-        if view.opened is not None and view.opened.split.words:
-            assert view.followed is not None
-            assert view.followed.agrees
+        if view.analysis is not None and view.analysis.split.words:
+            assert view.trace is not None
+            assert view.trace.agrees
             view.transport.first()
             assert not view.grab().isNull()
 
@@ -355,20 +355,20 @@ def test_long_words_are_followed_to_their_end_or_as_far_as_is_said(
     if kind == "wordpiece":
         tokenizer.model.max_input_chars_per_word = 2000
     show(view, until, tokenizer, text="unbelievable" * 100)
-    assert view.followed is not None
-    assert view.followed.agrees
-    assert view.followed.found.n_steps > 100
+    assert view.trace is not None
+    assert view.trace.agrees
+    assert view.trace.found.n_steps > 100
     view.transport.first()
     view.transport.last()
     bar = view.board.horizontalScrollBar()
     assert bar.maximum() > 0 or kind == "wordpiece"
     assert not view.grab().isNull()
-    monkeypatch.setattr(opening, "LONGEST_WORD", 50)
-    monkeypatch.setattr(opening, "LONGEST_TEXT", 1000)
+    monkeypatch.setattr(analysis, "LONGEST_WORD", 50)
+    monkeypatch.setattr(analysis, "LONGEST_TEXT", 1000)
     show(view, until, tokenizer, text="stable" * 400)
-    assert view.followed is not None
-    assert view.followed.is_cut
-    assert view.followed.agrees
+    assert view.trace is not None
+    assert view.trace.is_cut
+    assert view.trace.agrees
     assert "(of the first" in view.verdict.text()
     assert "Only those of the text's first" in view.stages.about_words.text()
 
@@ -379,7 +379,7 @@ def test_what_cannot_be_followed_is_a_sentence(view: StepsView, until: Until, tr
     show(view, until, lacking, text="a b")
     assert view.boards.currentWidget() is view.problem
     assert view.problem.text().startswith("This tokenizer cannot encode the text (WordLevel error: Missing [UNK]")
-    assert view.followed is None
+    assert view.trace is None
     show(view, until, trained["bpe"])
     assert view.boards.currentWidget() is view.board
 
@@ -392,4 +392,4 @@ def test_words_that_are_looked_up_before_merging_have_no_steps(
     show(view, until, tokenizer, text="the the")
     assert "looks words up before" in view.summary.text()
     assert view.sentence.text() == "No step: nothing is merged here."
-    assert view.transport.place.text() == "no steps"
+    assert view.transport.step_label.text() == "no steps"

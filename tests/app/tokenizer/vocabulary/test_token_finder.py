@@ -12,7 +12,7 @@ from app.tokenizer.vocabulary import token_finder
 from app.tokenizer.vocabulary.token_finder import USE_FILTERS, Found, Query, TokenFinder
 from models.events import Event, Progress
 from models.tokenizers import train_tokenizer
-from models.tokenizers.vocabulary.table import Token, Vocabulary, vocabulary
+from models.tokenizers.vocabulary.table import Vocabulary, VocabularyEntry, read_vocabulary
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, Counts, Usage, count_tokens
 
 TEXT = "The unbelievable nations believe; naïve café 1234 the then there 東京.\n" * 30
@@ -34,7 +34,7 @@ def bpe() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def table(bpe: Tokenizer) -> Vocabulary:
-    return vocabulary(bpe)
+    return read_vocabulary(bpe)
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def finder(table: Vocabulary, usage: Usage) -> TokenFinder:
     return TokenFinder(table, usage)
 
 
-def found(finder: TokenFinder, query: Query) -> list[Token]:
+def found(finder: TokenFinder, query: Query) -> list[VocabularyEntry]:
     result = finish(finder.find(query))
     assert not result.problem
     return [finder.vocabulary[row] for row in result.rows.tolist()]
 
 
-def texts(tokens: list[Token]) -> list[str | None]:
+def texts(tokens: list[VocabularyEntry]) -> list[str | None]:
     return [token.text for token in tokens]
 
 
@@ -99,13 +99,13 @@ def test_regular_expressions_see_the_text(finder: TokenFinder, table: Vocabulary
 def test_what_is_no_expression_or_takes_for_ever_is_a_sentence(pattern: str, problem: str) -> None:
     tokenizer = Tokenizer.from_str(train_tokenizer(["a"], "byte", 0).to_str())
     tokenizer.add_tokens(["é" * 60])
-    result = finish(TokenFinder(vocabulary(tokenizer), None).find(Query(text=pattern)))
+    result = finish(TokenFinder(read_vocabulary(tokenizer), None).find(Query(text=pattern)))
     assert problem in result.problem
     assert len(result.rows) == 0
 
 
 def test_a_search_can_be_left(finder: TokenFinder, table: Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_finder, "_LOOK_S", 0.0)
+    monkeypatch.setattr(token_finder, "_POLL_S", 0.0)
     work = finder.find(Query(text="/a/"))
     first, second = next(work), next(work)
     assert isinstance(first, Progress)
@@ -134,7 +134,7 @@ def test_filters_narrow_one_another(finder: TokenFinder, usage: Usage) -> None:
 def test_sorting_is_pythons_with_equals_by_id(
     finder: TokenFinder, table: Vocabulary, usage: Usage, column: str
 ) -> None:
-    def key(token: Token) -> object:
+    def key(token: VocabularyEntry) -> object:
         return {
             "id": token.id,
             "token": token.shown,
@@ -149,7 +149,7 @@ def test_sorting_is_pythons_with_equals_by_id(
     last = [token for token in every if column == "made" and token.rank < 0]
     ranked = [token for token in every if token not in last]
     for descending in (False, True):
-        order: list[Token] = sorted(ranked, key=key, reverse=descending)  # type: ignore[arg-type, type-var]
+        order: list[VocabularyEntry] = sorted(ranked, key=key, reverse=descending)  # type: ignore[arg-type, type-var]
         if descending:  # Python's reverse keeps equals in order
             assert [key(token) for token in order] == sorted(map(key, ranked), reverse=True)  # type: ignore[type-var]
         assert found(finder, Query(column=column, descending=descending)) == order + last
@@ -158,7 +158,7 @@ def test_sorting_is_pythons_with_equals_by_id(
 def test_scores_sort_with_what_has_none_at_the_end() -> None:
     tokenizer = train_tokenizer([TEXT], "unigram", 320)
     tokenizer.add_tokens(["added by hand"])
-    finder = TokenFinder(vocabulary(tokenizer), None)
+    finder = TokenFinder(read_vocabulary(tokenizer), None)
     for descending in (False, True):
         tokens = found(finder, Query(column="made", descending=descending))
         scores = np.array([token.score for token in tokens], np.float64)

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 
 from app.kit.figures.bar_plot import BarPlot
 from app.kit.theme import ThemeProvider
-from app.tokenizer.vocabulary.pictures import coverage_picture, lengths_picture, short, usage_words, zipf_picture
+from app.tokenizer.vocabulary.pictures import coverage_picture, describe_usage, lengths_picture, short, zipf_picture
 from models.tokenizers import train_tokenizer
-from models.tokenizers.vocabulary.table import Vocabulary, vocabulary
+from models.tokenizers.vocabulary.table import Vocabulary, read_vocabulary
 from models.tokenizers.vocabulary.token_counts import Counts, Usage
 
 TEXT = "internationalization of unbelievable nations\n" * 20
@@ -23,14 +23,14 @@ TEXT = "internationalization of unbelievable nations\n" * 20
 @pytest.fixture(scope="module")
 def table() -> Vocabulary:
     tokenizer: Tokenizer = train_tokenizer([TEXT], "bpe", 310)
-    return vocabulary(tokenizer)
+    return read_vocabulary(tokenizer)
 
 
 def used(table: Vocabulary, counts: dict[int, int]) -> Usage:
     of = np.zeros(len(table), np.int64)
     for id, n in counts.items():
         of[id] = n
-    return Usage(table, Counts(of=of, n_bytes=int((of * table.n_bytes).sum()), n_characters=1))
+    return Usage(table, Counts(by_id=of, n_bytes=int((of * table.n_bytes).sum()), n_characters=1))
 
 
 def test_lengths_count_every_token(table: Vocabulary) -> None:
@@ -65,11 +65,11 @@ def test_many_ranks_are_thinned_out_to_the_last(table: Vocabulary) -> None:
 
 
 def test_words_say_what_was_counted(table: Vocabulary) -> None:
-    words = usage_words(table, used(table, {100: 6, 101: 3, 102: 1}), "notes.txt")
+    words = describe_usage(table, used(table, {100: 6, 101: 3, 102: 1}), "notes.txt")
     assert words.startswith("10 B of notes.txt are 10 tokens, 1.00 bytes each on average.")
     assert f"3 of the {len(table)} tokens occur; the 2 most frequent are 90 % of the corpus" in words
     assert "and 1 (33.3\N{NO-BREAK SPACE}%) comes only once" in words
-    one = usage_words(table, used(table, {100: 6}), "notes.txt")
+    one = describe_usage(table, used(table, {100: 6}), "notes.txt")
     assert "a single one is 90 % of the corpus, and 0 (0.0\N{NO-BREAK SPACE}%) come only once" in one
 
 

@@ -120,13 +120,13 @@ def test_typing_finds_tokens(qtbot: QtBot, view: VocabularyView) -> None:
 def test_a_broken_expression_is_a_sentence_until_it_is_mended(qtbot: QtBot, view: VocabularyView) -> None:
     view.filters.search.setText("/(at/")
     settle(qtbot, view)
-    assert "no regular expression" in view.said.text()
+    assert "no regular expression" in view.status.text()
     assert view.filters.search.property("invalid") == "true"
     qtbot.waitUntil(lambda: is_shown(view, "No token matches"))
     assert not view.export.isEnabled()
     view.filters.search.setText("/(at)/")
     settle(qtbot, view)
-    assert view.said.text() == ""
+    assert view.status.text() == ""
     assert view.filters.search.property("invalid") == ""
     assert column(view, "token")
 
@@ -208,13 +208,13 @@ def test_a_token_tells_what_it_is_made_of_and_leads_there(qtbot: QtBot, view: Vo
     assert f"merge {table.rank[row] + 1} of {table.n_merges}" in facts.value("Made of")
     left = int(table.left[row])
     assert f'<a href="{left}">' in facts.value("Made of")
-    facts.token_asked.emit(left)
+    facts.token_requested.emit(left)
     assert (facts.row, view.table.current) == (left, left)
     assert f'<a href="{row}">' in facts.value("Goes into")
     view.filters.search.setText("#7")
     settle(qtbot, view)
     assert (facts.row, view.table.current) == (left, -1)  # out of sight, not forgotten
-    facts.token_asked.emit(row)
+    facts.token_requested.emit(row)
     assert (facts.row, view.table.current) == (row, -1)
     view.filters.search.clear()
     settle(qtbot, view)
@@ -293,19 +293,19 @@ def test_a_count_can_be_cancelled(qtbot: QtBot, view: VocabularyView, monkeypatc
     box = view.counter.picker.box
     box.activated.emit(box.findText("The text at hand"))
     view.counter.start.click()
-    qtbot.waitUntil(lambda: "3 s left" in view.counter.said.text())
+    qtbot.waitUntil(lambda: "3 s left" in view.counter.status.text())
     assert view.counter.cancel.isVisible()
     assert not view.counter.start.isVisible()
     view.counter.cancel.click()
     qtbot.waitUntil(closed.is_set)
-    assert "Cancelled" in view.counter.said.text()
+    assert "Cancelled" in view.counter.status.text()
     assert view.counter.start.isVisible()
     assert view.usage is None
 
 
 def test_an_empty_corpus_is_a_sentence(view: VocabularyView, count: Callable[[str], None]) -> None:
     count("")
-    assert "There is no text in it" in view.counter.said.text()
+    assert "There is no text in it" in view.counter.status.text()
     assert view.usage is None
 
 
@@ -345,7 +345,7 @@ def test_what_is_shown_is_exported(
     assert "mine-vocabulary.csv" in asked[0]
     with path.open(encoding="utf-8", newline="") as file:
         assert [line["id"] for line in csv.DictReader(file)] == column(view, "id")
-    assert view.said.text().endswith(f"tokens written to {path}")
+    assert view.status.text().endswith(f"tokens written to {path}")
     path.unlink()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     view.export.click()
@@ -361,12 +361,12 @@ def test_a_file_that_cannot_be_written_is_a_sentence(
     monkeypatch.setattr(vocabulary_view, "write_vocabulary_csv", fail)
     view.export_to(Path("somewhere.csv"))
     settle(qtbot, view)
-    assert "may not read or write somewhere.csv" in view.said.text()
+    assert "may not read or write somewhere.csv" in view.status.text()
 
 
 def test_only_what_is_seen_is_asked_for(qtbot: QtBot, view: VocabularyView, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = set()
-    words = view.table.contents.words
+    words = view.table.contents.cell_text
 
     def heard(name: str, row: int) -> str:
         asked.add(row)

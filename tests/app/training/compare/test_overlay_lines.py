@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.training.compare.overlay_lines import Line, in_turns
+from app.training.compare.overlay_lines import RunLine, coincident_lines
 
 
-def line(n: int, *, above: float = 0.0, hump: float = 0.0) -> Line:
+def line(n: int, *, above: float = 0.0, hump: float = 0.0) -> RunLine:
     x = np.arange(n, dtype=np.float64)
     y = 5 * np.exp(-x / 30) + above + hump * (x > n // 2)
     y[n // 3] = np.nan
-    return Line((x, y), (x, y), (float(x[-1]), float(y[-1])), False)
+    return RunLine((x, y), (x, y), (float(x[-1]), float(y[-1])), False)
 
 
 def test_lines_on_one_another_take_turns() -> None:
@@ -22,9 +22,9 @@ def test_lines_on_one_another_take_turns() -> None:
         "c": line(90),
         "off": line(100, hump=1),
     }
-    assert in_turns(lines) == {"a": (0, 3), "b": (1, 3), "c": (2, 3)}
+    assert coincident_lines(lines) == {"a": (0, 3), "b": (1, 3), "c": (2, 3)}
 
 
 def test_what_hardly_meets_or_is_alone_takes_none() -> None:
-    assert in_turns({"long": line(100), "short": line(20)}) == {}
-    assert in_turns({"alone": line(100)}) == {}
+    assert coincident_lines({"long": line(100), "short": line(20)}) == {}
+    assert coincident_lines({"alone": line(100)}) == {}

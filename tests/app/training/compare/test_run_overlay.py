@@ -33,7 +33,7 @@ def overlay(session: Session, theme: ThemeProvider, tiny_config: ModelConfig, qt
     make_run(session.library, tiny_config, "long", losses=[7 - i / 40 for i in range(200)], validations=(2.5, 2.25))
     wide = dataclasses.replace(tiny_config, d_model=64)
     make_run(session.library, wide, "short", losses=[6 - i / 33 for i in range(100)], validations=())
-    session.runs.index.look()
+    session.runs.index.refresh()
     overlay = RunOverlay(session, theme)
     qtbot.addWidget(overlay)
     overlay.resize(1100, 700)
@@ -102,7 +102,7 @@ def test_runs_that_grow_are_drawn_on(overlay: RunOverlay, session: Session, unti
     until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
     with (session.library.runs / "short" / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("train", 300, 1.0))
-    overlay.look_again()
+    overlay.poll()
     until(lambda: overlay.chart.lines["short"].end[0] == 300)
 
 
@@ -148,18 +148,18 @@ def test_lines_of_other_runs_than_are_compared_by_now_are_not_drawn(overlay: Run
     made = overlay.drawn[0], overlay.chart.drawing
     overlay.show_runs(("long",))
     overlay.show_runs(("long", "short"))  # whose curves are read once more
-    overlay.on_made(made)
+    overlay.on_lines_made(made)
     until(lambda: shown(overlay) == {"long", "short"} and not overlay.reading.busy)
 
 
 def test_what_was_smoothed_of_older_curves_is_not_shown_of_newer_ones(overlay: RunOverlay, until: Until) -> None:
     overlay.show_runs(("long",))
     until(lambda: shown(overlay) == {"long"} and not overlay.reading.busy)
-    maker, scene = overlay.maker, overlay.drawn[0]
+    maker, spec = overlay.maker, overlay.drawn[0]
     curves = overlay.curves["long"]
     lower = {name: values / 2 if name == "loss" else values for name, values in curves.columns["train"].items()}
     newer = Curves({**curves.columns, "train": lower})
-    old, new = (maker.lines({"long": one}, scene)["long"].end[1] for one in (curves, newer))
+    old, new = (maker.lines({"long": one}, spec)["long"].end[1] for one in (curves, newer))
     assert new == pytest.approx(old / 2)
-    assert not maker.lines({}, scene)
+    assert not maker.lines({}, spec)
     assert not maker.smoothed

@@ -15,7 +15,7 @@ import pytest
 from app.kit.words.slot_words import plain_words
 from app.training.compare.comparison import compare_runs
 from app.training.compare.overlay_curves import Curves, CurvesRead, CurvesReader, sample_curves
-from app.training.compare.overlay_lines import COMPARED, LineMaker, Scene
+from app.training.compare.overlay_lines import COMPARED, LineMaker, OverlaySpec
 from app.training.run.lineage import lineage_of
 from app.training.run_list.run_query import matches, sort_runs
 from models.data.corpus import build_text_corpus
@@ -181,9 +181,9 @@ def test_a_damaged_run_keeps_what_was_read_and_the_others_go_on(library: Library
     assert len(sample_curves(library.home, 10)) == 0
 
 
-def scene(**changes: object) -> Scene:
+def spec(**changes: object) -> OverlaySpec:
     plain = {"quantity": COMPARED["loss"], "axis": "step", "unit": 1.0, "left": 0.0, "right": 10_000.0}
-    return Scene(**(plain | {"n_columns": 100, "smoothing": 0.4, "log": False} | changes))  # type: ignore[arg-type]
+    return OverlaySpec(**(plain | {"n_columns": 100, "smoothing": 0.4, "log": False} | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -197,25 +197,25 @@ def spiky(library: Library, tiny_config: ModelConfig) -> Curves:
 
 
 def test_thin_lines_lose_no_peak_and_thick_ones_are_short(spiky: Curves) -> None:
-    line = LineMaker().lines({"a": spiky}, scene())["a"]
+    line = LineMaker().lines({"a": spiky}, spec())["a"]
     assert line.is_thinned
     assert len(line.raw[0]) < 500
     assert np.nanmax(line.raw[1]) == 9.0
     assert len(line.smooth[0]) <= 102
     assert 3.0 < float(np.nanmax(line.smooth[1])) < 3.2
     assert line.end[0] == pytest.approx(10_000, abs=3)
-    near = LineMaker().lines({"a": spiky}, scene(left=6_990.0, right=7_010.0, smoothing=0.0))["a"]
+    near = LineMaker().lines({"a": spiky}, spec(left=6_990.0, right=7_010.0, smoothing=0.0))["a"]
     assert near.raw is near.smooth
     assert near.raw[0][np.nanargmax(near.raw[1])] == 7_001
 
 
 def test_lines_follow_axis_and_scale(spiky: Curves) -> None:
     maker = LineMaker()
-    by_tokens = maker.lines({"a": spiky}, scene(axis="tokens", unit=1000.0, right=640.0))["a"]
+    by_tokens = maker.lines({"a": spiky}, spec(axis="tokens", unit=1000.0, right=640.0))["a"]
     assert by_tokens.end[0] == pytest.approx(640, abs=1)
-    log = maker.lines({"a": spiky}, scene(log=True, smoothing=0.0))["a"]
+    log = maker.lines({"a": spiky}, spec(log=True, smoothing=0.0))["a"]
     assert log.end[1] == pytest.approx(math.log10(3.0))
-    assert maker.lines({"a": spiky}, scene(quantity=COMPARED["val"])) == {}
+    assert maker.lines({"a": spiky}, spec(quantity=COMPARED["val"])) == {}
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,14 @@ def test_axes_have_one_place_for_each_run() -> None:
         run_of(None, train_lr=0.01, model_n_layer=3, train_optimizer="adamw"),
     ]
     lr, layers, optimizer, loss = parallel_axes(runs)
-    assert [round(place, 6) for place in lr.places if place is not None] == [0.0, 1.0, 0.5], "logarithmic"
-    assert layers.places == (0.0, 1.0, 0.5)
+    assert [round(place, 6) for place in lr.positions if place is not None] == [0.0, 1.0, 0.5], "logarithmic"
+    assert layers.positions == (0.0, 1.0, 0.5)
     assert [words for _, words in layers.ticks] == ["2", "3", "4"]
-    assert optimizer.places == (0.25, 0.75, 0.25)
-    assert loss.places == (0.0, 1.0, None)
+    assert optimizer.positions == (0.25, 0.75, 0.25)
+    assert loss.positions == (0.0, 1.0, None)
     assert [words for _, words in loss.ticks] == ["1", "2", "3"]
     assert setting_title("train.lr") == "Learning rate"
-    assert parallel_axes([run_of(None)])[0].places == (None,)
+    assert parallel_axes([run_of(None)])[0].positions == (None,)
 
 
 def test_a_sweep_from_its_dialog_to_its_summary(
@@ -65,9 +65,9 @@ def test_a_sweep_from_its_dialog_to_its_summary(
     tags: list[str] = []
     dialog.queued.connect(tags.append)
     qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
-    until(lambda: not session.queue.goes_on and not session.training.active)
+    until(lambda: not session.queue.is_draining and not session.training.active)
     assert tags == ["sweep-tiny"]
-    runs = session.runs.index.look()
+    runs = session.runs.index.refresh()
     assert len(runs) == 4
     assert {run.tags for run in runs} == {("sweep-tiny",)}
     view = SweepView(session, theme)
@@ -114,7 +114,7 @@ def test_a_random_search_in_the_dialog(
     assert all(1e-5 <= rate <= 1e-1 for rate in rates)
     qtbot.mouseClick(dialog.wait, Qt.MouseButton.LeftButton)
     assert len(session.queue.waiting) == 7
-    assert not session.queue.goes_on
+    assert not session.queue.is_draining
 
 
 def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
@@ -122,7 +122,7 @@ def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
 ) -> None:
     run = make_run(session.library, tiny_config, "a", losses=[3.0, 2.9], validations=(3.0,))
     make_run(session.library, tiny_config, "b", losses=[3.0, 2.9], validations=(2.8,))
-    session.runs.index.look()
+    session.runs.index.refresh()
     view = SweepView(session, theme)
     qtbot.addWidget(view)
     view.show_runs(("a", "b"))
@@ -132,7 +132,7 @@ def test_runs_that_come_further_are_compared_anew_while_they_are_seen(
     assert view.table.item(0, 0).text() == "b"
     with (run / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("val", 3, 1.5))
-    session.runs.index.look()
+    session.runs.index.refresh()
     list(session.runs.index.measure())
-    view.look_again.timeout.emit()
+    view.poll.timeout.emit()
     until(lambda: view.table.item(0, 0).text() == "a")

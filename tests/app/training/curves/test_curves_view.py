@@ -19,7 +19,7 @@ from app.kit.charts.chart import Chart
 from app.kit.theme import ThemeProvider
 from app.session.run_history import READING, RunHistory
 from app.session.session import Session
-from app.training.curves.layer_heat import LEVELS, in_order, layer_cells, ratio_words, short_name
+from app.training.curves.layer_heat import LEVELS, format_ratio, in_model_order, layer_cells, short_name
 from app.training.curves.run_axis import RunAxis
 from app.training.curves.view import CurvesView, RunMarks
 from app.training.shown_run import ShownRun
@@ -67,7 +67,7 @@ def test_all_charts_have_the_same_axis(view: CurvesView) -> None:
     for chart in (view.loss.raw, view.rate.line, view.gradient.line, view.speed.line):
         assert np.array_equal(chart.xData, run.train["tokens"] / 1000)
     assert view.loss.chart.getPlotItem().getAxis("bottom").labelText == "Tokens (thousands)"
-    assert view.layers.places[-1] == 20.0
+    assert view.layers.positions[-1] == 20.0
     assert view.marks.lines == [6.0, 10.0]
     assert all(chart.axis == RunAxis.of("tokens", run.train) for chart in view.charts)
 
@@ -220,7 +220,7 @@ def test_what_guesses_reach_is_read_from_the_run(
     begins = RunHistory()
     view.show_run(ShownRun(id="b", name="B", folder=tmp_path, spec=tiny_spec, history=begins))
     monkeypatch.setattr("app.training.curves.view._measured", lambda run: {"unigram_entropy": 2.0})
-    begins.become(history())
+    begins.replace_with(history())
     view.refresh()
     assert view.loss.frequencies.value == 2.0, "another process has begun to train it"
 
@@ -240,20 +240,20 @@ def test_the_picture_of_layers_shows_each_measurement(view: CurvesView) -> None:
 
 
 def test_many_measurements_share_columns_by_their_mean() -> None:
-    places, values = np.arange(10.0, 10_010.0, 10), np.arange(1000.0)[:, None] * [1, -1]
+    positions, values = np.arange(10.0, 10_010.0, 10), np.arange(1000.0)[:, None] * [1, -1]
     values[7] = math.nan
-    cells = layer_cells(places, values, 0.0, 10_000.0, 100)
+    cells = layer_cells(positions, values, 0.0, 10_000.0, 100)
     assert cells.values.shape == (2, 100)
     assert cells.n_mean == pytest.approx(10, rel=0.01)
     for column in (1, 50, 99):
-        inside = (places >= 100 * column) & (places < 100 * column + 100)
+        inside = (positions >= 100 * column) & (positions < 100 * column + 100)
         assert np.allclose(cells.values[:, column], np.nanmean(values[inside], axis=0))
     assert np.allclose(cells.values[0, 0], np.mean([0, 1, 2, 3, 4, 5, 6, 8])), "what is no number does not count"
 
 
 def test_uneven_measurements_stand_where_they_were_made() -> None:
-    places, values = np.array([1.0, 2.0, 10.0]), np.array([[1.0], [2.0], [3.0]])
-    cells = layer_cells(places, values, 0.0, 20.0, 40)
+    positions, values = np.array([1.0, 2.0, 10.0]), np.array([[1.0], [2.0], [3.0]])
+    cells = layer_cells(positions, values, 0.0, 20.0, 40)
     at = {x: cells.values[0, int(x * 2)] for x in (0.0, 0.5, 1.0, 1.5, 5.5, 6.0, 10.0, 13.5, 14.5)}
     assert math.isnan(at[0.0])
     assert [at[x] for x in (0.5, 1.0, 1.5, 5.5, 6.0, 10.0, 13.5)] == [1, 1, 2, 2, 3, 3, 3]
@@ -263,15 +263,23 @@ def test_uneven_measurements_stand_where_they_were_made() -> None:
 
 def test_layers_are_named_from_the_first_to_the_last() -> None:
     names = ("position", "embedding_norm", "blocks.0", "embedding", "segment", "head", "final_norm")
-    assert in_order(names) == ("embedding", "position", "segment", "embedding_norm", "blocks.0", "final_norm", "head")
+    assert in_model_order(names) == (
+        "embedding",
+        "position",
+        "segment",
+        "embedding_norm",
+        "blocks.0",
+        "final_norm",
+        "head",
+    )
     assert short_name("encoder.blocks.11") == "enc block 11"
-    assert [ratio_words(ratio) for ratio in (1.23e-3, 0.0, math.nan)] == ["1.2e-3", "0", "–"]
+    assert [format_ratio(ratio) for ratio in (1.23e-3, 0.0, math.nan)] == ["1.2e-3", "0", "–"]
 
 
 def test_a_run_without_layers_says_so(view: CurvesView, tiny_spec: RunSpec) -> None:
     run = history()
     bare = RunHistory()
-    bare.become(run)
+    bare.replace_with(run)
     bare.layers, bare.layer_names = RunHistory().layers, ()
     view.show_run(ShownRun(id="c", name="C", folder=None, spec=tiny_spec, history=bare))
     assert view.layers.chart.message.textItem.toPlainText() == "Not measured"
@@ -331,7 +339,7 @@ def test_a_run_that_is_being_read_says_so(view: CurvesView, tiny_spec: RunSpec) 
     assert said == [READING] * 3
     read.is_loading = False
     view.refresh()
-    assert view.loss.chart.message.toPlainText() == "The curve begins with the first steps."
+    assert view.loss.chart.message.toPlainText() == "The curve starts with the first steps."
     assert view.samples.empty.text().startswith("None yet")
 
 

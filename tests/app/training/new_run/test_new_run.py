@@ -146,9 +146,9 @@ def test_a_tokenizer_is_trained_only_when_asked(form: NewRun, session: Session, 
     form.form.apply({"batch_size": 2})
     form.views.show_view("data")
     page: RunDataPage = form.views.view("data")
-    assert page.look.text() == "Train the tokenizer and look"
+    assert page.run_preview.text() == "Train the tokenizer and preview"
     assert not form.trials.state.running
-    qtbot.mouseClick(page.look, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(page.run_preview, Qt.MouseButton.LeftButton)
     until(lambda: page.panel.preview is not None)
     assert page.panel.title.text() == "Span corruption"
     assert page.panel.reads.isVisibleTo(form)
@@ -191,7 +191,7 @@ def test_a_run_that_does_not_fit_is_made_to(
     form.set_train({"batch_size": 16})
     qtbot.mouseClick(form.review.measure, Qt.MouseButton.LeftButton)
     until(lambda: form.review.fit.isVisibleTo(form))
-    assert "It was tried, and memory ran out." in form.review.note.text()
+    assert "Memory ran out when this was tried." in form.review.note.text()
     qtbot.mouseClick(form.review.fit, Qt.MouseButton.LeftButton)
     until(lambda: form.review.origin.text() == "measured" and not form.trials.state.running)
     train = form.form.config

@@ -31,21 +31,21 @@ def test_a_run_is_followed_while_it_grows_and_after_a_cut(
     folder = make_run(library, tiny_config, "elsewhere", losses=(5.0, 4.0, 3.0), validations=())
     history, heard = RunHistory(), []
     follower.loaded.connect(lambda: heard.append("loaded"))
-    follower.grew.connect(lambda: heard.append("grew"))
+    follower.appended.connect(lambda: heard.append("appended"))
     follower.follow(folder, history)
     until(lambda: follower.is_loaded)
     assert (heard, history.train["loss"].tolist()) == (["loaded"], [5.0, 4.0, 3.0])
     with (folder / "metrics.jsonl").open("a") as file:
         file.write(metrics_line("train", 4, 2.0) + metrics_line("val", 4, 2.5) + metrics_line("train", 5, 1.0)[:-9])
     (folder / "samples.jsonl").write_text('{"step": 4, "prompt": "a", "seed": 1, "text": "b", "top": []}\n')
-    follower.look()
+    follower.poll()
     until(lambda: len(heard) == 2)
     assert history.train["loss"].tolist() == [5.0, 4.0, 3.0, 2.0]
     assert history.val["loss"].tolist() == [2.5]
     assert [sample.text for sample in history.samples] == ["b"]
     run = RunFolder.open(folder)
     run.cut_after(2, {"metrics": os.stat(folder / "metrics.jsonl").st_size})
-    follower.look()
+    follower.poll()
     until(lambda: len(heard) == 3)
     assert (history.train["loss"].tolist(), len(history.val), history.samples) == ([5.0, 4.0], 0, [])
     assert history.train["loss"].tolist() == RunHistory.read(run).train["loss"].tolist()

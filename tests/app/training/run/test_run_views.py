@@ -196,7 +196,7 @@ def test_the_queue_is_seen_moved_and_emptied(
     panel.make_menu(session.queue.waiting[2]).actions()[1].trigger()  # “First”
     assert [item.name for item in session.queue.waiting] == ["b", "a", "c"]
     qtbot.mouseClick(panel.start, Qt.MouseButton.LeftButton)
-    until(lambda: not session.queue.goes_on and not session.training.active)
+    until(lambda: not session.queue.is_draining and not session.training.active)
     assert [run.name for run in reversed(session.runs.list())] == ["b", "a", "c"]
     assert not panel.isVisibleTo(tab)
 

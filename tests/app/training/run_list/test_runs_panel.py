@@ -57,7 +57,7 @@ def panel(some_runs: list[Path], session: Session, theme: ThemeProvider, qtbot: 
 
 def looked(panel: RunsPanel) -> RunsPanel:
     """The panel, which does not wait for its clock to look at the library again."""
-    panel.list.runs.look()
+    panel.list.runs.poll()
     return panel
 
 

@@ -17,7 +17,7 @@ from app.kit.figures.attention_pictures import head_picture, side_of
 from app.kit.theme import ThemeProvider
 from app.session.run_history import RunHistory
 from app.session.session import Session
-from app.training.curves.sample_words import changes
+from app.training.curves.sample_text import changes
 from app.training.shown_run import ShownRun
 from app.training.time_machine.attention_pane import head_weights, site_words
 from app.training.time_machine.snapshots import Snapshots, nearest
@@ -91,7 +91,7 @@ def test_a_step_shows_exactly_what_was_recorded_of_it(machine: TimeMachine, run:
         machine.prompt.activated.emit(number)
         rows = [row for row in run.read_samples() if row["prompt"] == prompt]
         for index, row in enumerate(rows):
-            machine.timeline.place_asked.emit(index)
+            machine.timeline.index_requested.emit(index)
             assert machine.step == row["step"]
             panes = machine.panes
             assert panes.written.text == row["text"]
@@ -139,7 +139,7 @@ def test_keys_and_buttons_move(machine: TimeMachine, qtbot: QtBot) -> None:
 
 def test_it_plays_to_the_end_and_stops(machine: TimeMachine, qtbot: QtBot, until: Until) -> None:
     machine.transport.speed.setCurrentIndex(machine.transport.speed.count() - 1)
-    assert machine.transport.pace_ms == 150
+    assert machine.transport.interval_ms == 150
     seen = []
     machine.timeline.setFocus()
     qtbot.keyClick(machine.timeline, Qt.Key.Key_Space)
@@ -189,7 +189,7 @@ def test_it_follows_a_run_that_grows(view: TimeMachine, run: RunFolder, until: U
     assert (view.step, view.steps) == (6, (0, 5, 6)), "it was at the newest"
     view.go_to(1)
     growing.add(SampleMade(step=7, prompt="asked", seed=0, text="for once", top=()))
-    growing.become(whole)
+    growing.replace_with(whole)
     view.refresh()
     assert (view.step, view.steps) == (5, STEPS), "it stays where it was put"
     growing.add(SampleMade(step=7, prompt="asked", seed=0, text="for once", top=()))
@@ -231,7 +231,7 @@ def test_500_snapshots_are_quick(view: TimeMachine, run: RunFolder, until: Until
     took = []
     for index in range(0, 500, 25):
         begun = time.thread_time()
-        view.timeline.place_asked.emit(index)
+        view.timeline.index_requested.emit(index)
         view.repaint()
         QApplication.processEvents()
         took.append(time.thread_time() - begun)
@@ -252,12 +252,12 @@ def test_a_run_without_samples_says_what_to_set(view: TimeMachine, tiny_spec: Ru
 def test_no_more_samples_than_there_are_are_looked_for() -> None:
     history = RunHistory()
     snapshots = Snapshots(history, ("b", "a"))
-    assert not snapshots.take_new()
+    assert not snapshots.read_new()
     assert snapshots.prompts == ()
     for step, prompt, text in ((0, "a", "0"), (0, "b", "1"), (5, "a", "2"), (5, "a", "again")):
         history.add(SampleMade(step=step, prompt=prompt, seed=0, text=text, top=()))
-    assert snapshots.take_new()
-    assert not snapshots.take_new()
+    assert snapshots.read_new()
+    assert not snapshots.read_new()
     assert snapshots.prompts == ("b", "a")
     snapshot = snapshots.at("a", 1)
     assert (snapshot.sample.text, [sample.text for sample in snapshot.earlier]) == ("again", ["0"])
@@ -304,7 +304,7 @@ def test_damaged_rows_of_attention_are_left_out() -> None:
 
 def test_heads_are_chosen_by_hand(machine: TimeMachine, qtbot: QtBot) -> None:
     pane = machine.panes.attention
-    qtbot.mouseClick(pane.heads, Qt.MouseButton.LeftButton, pos=pane.heads.place_of(1).center().toPoint())
+    qtbot.mouseClick(pane.heads, Qt.MouseButton.LeftButton, pos=pane.heads.rect_of(1).center().toPoint())
     assert pane.title.text() == "Layer 1, head 2"
     assert pane.map.picture is not None
     qtbot.keyClick(pane.heads, Qt.Key.Key_Up)

@@ -20,7 +20,7 @@ from tokenizers.normalizers import Normalizer
 from models.tokenizers.foreign.charsmap import make_charsmap, read_charsmap, replace_longest
 from models.tokenizers.foreign.gguf_tokenizer import make_tokenizer
 from models.tokenizers.foreign.reading import read_foreign
-from models.tokenizers.foreign.replacing import replacing_steps
+from models.tokenizers.foreign.replacing import replacement_steps
 from models.tokenizers.foreign.sentencepiece import sentencepiece_tokenizer
 from models.tokenizers.foreign.sentencepiece_file import parse_sentencepiece
 from tests.models.tokenizers.foreign.support import all_texts, ids_of, lines, saved
@@ -98,11 +98,11 @@ def rules_worked_out_once() -> Iterator[None]:
     def steps(rules: Mapping[str, str], symbols: Sequence[str] = ()) -> list[Normalizer] | None:
         key = tuple(rules.items()), tuple(symbols)
         if key not in known:
-            known[key] = replacing_steps(rules, symbols)
+            known[key] = replacement_steps(rules, symbols)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.tokenizers.foreign.sentencepiece.replacing_steps", steps)
+        patch.setattr("models.tokenizers.foreign.sentencepiece.replacement_steps", steps)
         yield
 
 
@@ -151,7 +151,7 @@ def test_what_stands_beside_a_model_comes_along(tmp_path: Path) -> None:
     said = {"tokenizer_class": "LlamaTokenizer", "chat_template": "{{ messages }}", "bos_token": {"content": "<s>"}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(said))
     found = read_foreign(tmp_path)
-    assert (found.template, found.marks) == ("{{ messages }}", {"bos_token": "<s>"})
+    assert (found.template, found.named_tokens) == ("{{ messages }}", {"bos_token": "<s>"})
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_a_table_is_read_as_it_was_made() -> None:
 
 def test_rules_that_depend_on_their_surroundings_are_refused() -> None:
     chain = {f"x{chr(97 + i)}": "?" for i in range(26)} | {f"{chr(97 + i)}x": "!" for i in range(26)}
-    assert replacing_steps({**chain, **{f"y{chr(97 + i)}": "." for i in range(26)}}) is None
-    assert replacing_steps({}) == []
+    assert replacement_steps({**chain, **{f"y{chr(97 + i)}": "." for i in range(26)}}) is None
+    assert replacement_steps({}) == []
 
 
 # The same in a GGUF file

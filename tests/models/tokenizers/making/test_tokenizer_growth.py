@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.tokenizers import TokenizerOptions, encode_text, train_tokenizer
-from models.tokenizers.making.growth import measure_growth, sample_of
+from models.tokenizers.making.growth import measure_growth, take_sample
 
 TEXT = "The unbelievable cat sat on the mats, and believable cats didn't sit on 12 hats. Naïve café!\n" * 30
 OTHER = "Unbelievable mats, the cats! é 日"
@@ -32,7 +32,7 @@ def test_nothing_is_measured_where_there_is_nothing_to_measure() -> None:
 
 
 def test_a_sample_is_whole_characters() -> None:
-    assert sample_of(iter(["aé", "日b", "never"]), 6) == "aé日"
-    assert sample_of(iter(["aé", "日b"]), 5) == "aé"
-    assert sample_of(iter(["ab"]), 5) == "ab"
-    assert sample_of(iter([])) == ""
+    assert take_sample(iter(["aé", "日b", "never"]), 6) == "aé日"
+    assert take_sample(iter(["aé", "日b"]), 5) == "aé"
+    assert take_sample(iter(["ab"]), 5) == "ab"
+    assert take_sample(iter([])) == ""

@@ -16,7 +16,7 @@ from models.settings.tokenizer_options import UNKNOWN, pre_tokenizers_of, used_o
 from models.tokenizers import (
     KINDS,
     SPECIAL_TOKENS,
-    Cut,
+    CutCounter,
     IncrementalDecoder,
     TokenizerOptions,
     decode,
@@ -26,7 +26,7 @@ from models.tokenizers import (
     train_tokenizer,
     write_tokenizer,
 )
-from models.tokenizers.making.texts import LONGEST_RUN
+from models.tokenizers.making.texts import MAX_RUN_LENGTH
 
 TEXT = "The unbelievable cat sat on the mats, and 1234 believable cats didn't.\n\tNaïve Café?\n" * 40
 STRANGE = "The unbelievable  Café 日本 🌱 don't 1234!\n\tcats x"
@@ -117,8 +117,8 @@ def test_least_frequency_leaves_rare_words_out() -> None:
 
 
 def test_runs_without_a_break_are_cut_and_counted() -> None:
-    cut = Cut()
-    text = "cat " * 100 + "x" * (3 * LONGEST_RUN) + " cat " + "y" * LONGEST_RUN
+    cut = CutCounter()
+    text = "cat " * 100 + "x" * (3 * MAX_RUN_LENGTH) + " cat " + "y" * MAX_RUN_LENGTH
     assert train_tokenizer([text], "unigram", 300, cut=cut).get_vocab_size() > 261
     assert cut.n_runs == 1
     assert cut.sentence is not None
@@ -128,7 +128,7 @@ def test_runs_without_a_break_are_cut_and_counted() -> None:
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 def test_text_without_a_break_trains(kind: str) -> None:
     letters = torch.randint(97, 123, (60_000,), generator=torch.Generator().manual_seed(0))
-    cut = Cut()
+    cut = CutCounter()
     tokenizer = train_tokenizer([bytes(letters.tolist()).decode()], kind, 400, cut=cut)
     assert tokenizer.get_vocab_size() > 300
     assert cut.n_runs == 1

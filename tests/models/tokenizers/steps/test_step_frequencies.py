@@ -9,7 +9,7 @@ import pytest
 from models.events import Event, Progress
 from models.tokenizers import encode_text
 from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.frequencies import Frequencies, pair_frequencies
+from models.tokenizers.steps.frequencies import Frequencies, count_frequencies
 from models.tokenizers.steps.steps import TokenizerSteps
 from tests.models.tokenizers.steps.test_tokenizer_steps import CORPUS, _steps
 
@@ -18,7 +18,7 @@ TEXTS = [*CORPUS, "unbananable stationality, thematic " * 3, "<|end|> the cat <|
 
 def _counted(steps: TokenizerSteps, texts: list[str]) -> tuple[list[Event], Frequencies]:
     events: list[Event] = []
-    work = pair_frequencies(steps, "here", texts, sum(len(text.encode()) for text in texts))
+    work = count_frequencies(steps, "here", texts, sum(len(text.encode()) for text in texts))
     while True:
         try:
             events.append(next(work))

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from models.settings.tokenizer_options import KINDS, TokenizerOptions
 from models.tokenizers import TokenBytes, encode_prompt, train_tokenizer
 from models.tokenizers.steps.bpe import BpeSteps
-from models.tokenizers.steps.steps import TokenizerSteps, check
+from models.tokenizers.steps.steps import TokenizerSteps, find_mismatches
 from models.tokenizers.steps.unigram import UnigramSteps
 from models.tokenizers.steps.wordpiece import WordPieceSteps
 
@@ -162,7 +162,7 @@ def test_every_word_ends_as_the_tokenizer_says(name: str, text: str) -> None:
     steps = _steps(name)
     split = steps.split(text)
     assert split.agrees
-    assert check(steps, split.words) == []
+    assert find_mismatches(steps, split.words) == []
     assert sum(word.count for word in split.words) == split.n_words
     total = sum(word.count * len(word.encoded) for word in split.words)
     assert total == len(steps.encoder.encode(text, add_special_tokens=False).ids)
@@ -278,7 +278,7 @@ def test_the_lattice_holds_every_way(word: str) -> None:
             scores.append(sum(known.get(part, -16.0) for part in parts))
     scores.sort(reverse=True)
     assert math.isclose(found.score, scores[0], abs_tol=1e-9)
-    ways = found.ways(5)
+    ways = found.segmentations(5)
     assert ways[0].pieces == found.best
     assert [way.score for way in ways] == pytest.approx(scores[:5])
     total = sum(math.exp(score) for score in scores)
@@ -290,7 +290,7 @@ def test_long_words_take_no_time_to_speak_of() -> None:
     for name in ("bpe, one word", "unigram", "t5 in one", "bert", "llama2"):
         steps = _steps(name)
         split = steps.split("ab" * 5000)
-        assert check(steps, split.words) == []
+        assert find_mismatches(steps, split.words) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models
 
 from models.tokenizers import encode_prompt, encode_text, train_tokenizer
-from models.tokenizers.text.decoding import PROBLEMS_LISTED, decode_ids, ordinal
+from models.tokenizers.text.decoding import MAX_LISTED_PROBLEMS, decode_ids, ordinal
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_ids_are_read_however_they_are_written(bpe: Tokenizer, form: str, betwee
     written = form.format(between.join(map(str, ids)))
     decoded = decode_ids(bpe, written)
     assert (decoded.tokens.ids.tolist(), decoded.text, decoded.problems) == (ids, "the cat 🌱 sat", ())
-    assert [int(written[start:end]) for start, end in decoded.places] == ids
+    assert [int(written[start:end]) for start, end in decoded.spans] == ids
     assert decoded.tile_the_text
     assert b"".join(piece.bytes for piece in decoded.tokens).decode() == "the cat 🌱 sat"
 
@@ -51,8 +51,8 @@ def test_what_is_no_id_is_named_with_its_place_and_the_others_are_decoded(bpe: T
         "There is no token 99,999 (5th): ids go from 0 to 269.",
         f"There is no token {'9' * 24}… (6th): ids go from 0 to 269.",
     ]
-    many = decode_ids(bpe, "x " * (PROBLEMS_LISTED + 50))
-    assert (len(many.problems), many.n_problems, many.text) == (PROBLEMS_LISTED, PROBLEMS_LISTED + 50, "")
+    many = decode_ids(bpe, "x " * (MAX_LISTED_PROBLEMS + 50))
+    assert (len(many.problems), many.n_problems, many.text) == (MAX_LISTED_PROBLEMS, MAX_LISTED_PROBLEMS + 50, "")
     for nothing in ("", " [] \n"):
         decoded = decode_ids(bpe, nothing)
         assert (len(decoded.tokens), decoded.text, decoded.n_problems) == (0, "", 0)

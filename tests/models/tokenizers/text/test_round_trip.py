@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from models.tokenizers import KINDS, TokenizerOptions, decode, encode_prompt, encode_text, train_tokenizer
-from models.tokenizers.text.round_trip import LIMIT, RoundTrip, round_trip
+from models.tokenizers.text.round_trip import MAX_DIFFERENCES, RoundTrip, round_trip
 from models.tokenizers.text.text_diff import differing_spans
 
 TEXT = "The unbelievable cat sat on the mats, and 1234 believable cats didn't.\n\tNaïve Café?\n" * 40
@@ -165,9 +165,9 @@ def test_a_space_set_before_the_text_and_characters_without_a_token() -> None:
 def test_many_differences_are_counted_to_the_limit_and_summed_up() -> None:
     tokenizer = train_tokenizer([TEXT], "wordpiece", 300, TokenizerOptions(normalizer="bert"))
     result = round_trip(tokenizer, "A cat É  sat. " * 2000)
-    assert (len(result.differences), result.complete) == (LIMIT, False)
-    assert result.summary.startswith(f"Differs in more than {LIMIT} places, because of the normaliser (")
-    assert sum(times for _, times in result.sentences()) == LIMIT
+    assert (len(result.differences), result.complete) == (MAX_DIFFERENCES, False)
+    assert result.summary.startswith(f"Differs in more than {MAX_DIFFERENCES} places, because of the normaliser (")
+    assert sum(times for _, times in result.sentences()) == MAX_DIFFERENCES
     assert len(result.sentences()) <= 4
     few = round_trip(tokenizer, "A cat\n\nsat É sat")
     assert few.summary == "Differs in 3 places, because of the normaliser (2), spaces (1)"

@@ -18,7 +18,7 @@ from tokenizers import models as cores
 from models.events import result_of
 from models.tokenizers import TokenBytes, TokenizerOptions, encode_text, pieces_of, read_tokenizer, train_tokenizer
 from models.tokenizers.vocabulary.csv_file import write_vocabulary_csv
-from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary, vocabulary
+from models.tokenizers.vocabulary.table import TYPE_NAMES, Vocabulary, read_vocabulary
 from models.tokenizers.vocabulary.token_counts import USE_NAMES, Counts, Usage, count_tokens
 
 TEXT = (
@@ -41,7 +41,7 @@ def counted(tokenizer: Tokenizer, *texts: str) -> Counts:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_token_is_there_as_it_is_shown_elsewhere(trained: dict[str, Tokenizer], kind: str) -> None:
     tokenizer = trained[kind]
-    table = vocabulary(tokenizer)
+    table = read_vocabulary(tokenizer)
     assert len(table) == tokenizer.get_vocab_size()
     known = TokenBytes(tokenizer)
     for row, id in enumerate(table.ids.tolist()):
@@ -55,7 +55,7 @@ def test_every_token_is_there_as_it_is_shown_elsewhere(trained: dict[str, Tokeni
 
 
 def types_of(tokenizer: Tokenizer) -> dict[str, str]:
-    table = vocabulary(tokenizer)
+    table = read_vocabulary(tokenizer)
     return {token: table[table.row_of(id)].type for token, id in tokenizer.get_vocab().items()}
 
 
@@ -77,28 +77,28 @@ def test_types(trained: dict[str, Tokenizer]) -> None:
 
 
 def test_scripts(trained: dict[str, Tokenizer]) -> None:
-    table = vocabulary(trained["char"])
+    table = read_vocabulary(trained["char"])
     scripts = {token.text: token.script for token in map(table.__getitem__, range(len(table)))}
     assert [scripts[c] for c in ("a", "П", "東", "1", " ")] == ["Latin", "Cyrillic", "Han", "", ""]
 
 
 def test_merges_are_those_that_make_the_token(trained: dict[str, Tokenizer]) -> None:
-    table = vocabulary(trained["bpe"])
+    table = read_vocabulary(trained["bpe"])
     merged = np.flatnonzero(table.rank >= 0)
     assert len(merged) == table.n_merges > 100
     for row in merged.tolist():
         token = table[row]
         left, right = table[table.row_of(token.left)], table[table.row_of(token.right)]
         assert left.bytes + right.bytes == token.bytes
-        assert row in table.made_from(left.id).tolist()
+        assert row in table.merged_from(left.id).tolist()
     assert not np.any(table.rank[table.types == TYPE_NAMES.index("special")] >= 0)
 
 
 def test_scores_are_those_of_the_file(trained: dict[str, Tokenizer]) -> None:
-    table = vocabulary(trained["unigram"])
+    table = read_vocabulary(trained["unigram"])
     assert table.scores is not None
     assert table.scores[table.types == TYPE_NAMES.index("continuation")].max() < 0
-    assert vocabulary(trained["bpe"]).scores is None
+    assert read_vocabulary(trained["bpe"]).scores is None
 
 
 def by_hand(vocab: list[str], merges: list[tuple[str, str]]) -> Tokenizer:
@@ -112,32 +112,32 @@ def test_of_two_merges_the_one_that_happens_counts_where_word_ends_are_marked() 
     """“c” ends the word, and goes together with “b” before that does with “a”."""
     merges = [("b", "c</w>"), ("a", "b"), ("ab", "c</w>"), ("a", "bc</w>")]
     ids = {token: id for id, token in enumerate(("a", "b", "c</w>", "bc</w>", "ab", "abc</w>"))}
-    table = vocabulary(Tokenizer(cores.BPE(vocab=ids, merges=merges, end_of_word_suffix="</w>")))
+    table = read_vocabulary(Tokenizer(cores.BPE(vocab=ids, merges=merges, end_of_word_suffix="</w>")))
     token = table[ids["abc</w>"]]
     assert (token.left, token.right, token.rank) == (ids["a"], ids["bc</w>"], 3)
 
 
 def test_of_two_merges_into_one_token_the_one_that_happens_counts() -> None:
     tokenizer = by_hand(["a", "b", "c", "ab", "bc", "abc"], [("b", "c"), ("a", "b"), ("ab", "c"), ("a", "bc")])
-    token = vocabulary(tokenizer)[5]
+    token = read_vocabulary(tokenizer)[5]
     assert (token.left, token.right, token.rank) == (0, 4, 3)  # bc is merged first, so ab never is
     assert tokenizer.encode("abc").ids == [5]
 
 
 def test_what_no_text_becomes_is_unreachable() -> None:
     tokenizer = by_hand(["a", "b", "c", "ab", "bc", "abc", "ca"], [("a", "b"), ("b", "c"), ("a", "bc")])
-    table = vocabulary(tokenizer)
+    table = read_vocabulary(tokenizer)
     assert [table.shown[row] for row in np.flatnonzero(~table.reachable)] == ["abc", "ca"]
     texts = ("".join(letters) for n in range(1, 8) for letters in itertools.product("abc", repeat=n))
     seen = {id for text in texts for id in tokenizer.encode(text).ids}
     assert seen == {0, 1, 2, 3, 4}
     pieces = Tokenizer(cores.Unigram([("a", -1.0), ("b", -1.0), ("ab", -3.0), ("ba", -1.5)], None, False))
-    assert vocabulary(pieces).reachable.tolist() == [True, True, False, True]
+    assert read_vocabulary(pieces).reachable.tolist() == [True, True, False, True]
 
 
 def test_bytes_that_utf8_never_has_are_unreachable(trained: dict[str, Tokenizer]) -> None:
     for kind in ("byte", "bpe", "unigram"):
-        table = vocabulary(trained[kind])
+        table = read_vocabulary(trained[kind])
         never = {table.data[row][0] for row in np.flatnonzero(~table.reachable) if table.n_bytes[row] == 1}
         assert never == {0xC0, 0xC1, *range(0xF5, 0x100)}
 
@@ -148,8 +148,8 @@ def test_counts_are_those_of_encoding(trained: dict[str, Tokenizer], kind: str) 
     wanted = Counter(id for text in texts for id in encode_text(tokenizer, text))
     counts = counted(tokenizer, *texts)
     assert dict(enumerate(counts.of.tolist())) == {id: wanted[id] for id in range(len(counts.of))}
-    table = vocabulary(tokenizer)
-    assert not counts.of[table.ids[~table.reachable]].any()
+    table = read_vocabulary(tokenizer)
+    assert not counts.by_id[table.ids[~table.reachable]].any()
     assert (counts.n_bytes, counts.n_characters) == (len("".join(texts).encode()), len("".join(texts)))
 
 
@@ -208,7 +208,7 @@ def replayed(table: Vocabulary, words: list[bytes]) -> tuple[Counter[bytes], Cou
 
 def test_steps_are_what_merging_by_hand_passes_through(trained: dict[str, Tokenizer]) -> None:
     tokenizer, text = trained["bpe"], "the nations then; unbelievable café in nation"
-    table = vocabulary(tokenizer)
+    table = read_vocabulary(tokenizer)
     usage = Usage(table, counted(tokenizer, text))
     words = [text.encode()[a:b] for a, b in (m.span() for m in re.finditer(rb" ?[^ ;]+|;", text.encode()))]
     tokens, steps = replayed(table, words)
@@ -225,7 +225,7 @@ def test_steps_are_what_merging_by_hand_passes_through(trained: dict[str, Tokeni
 
 def test_what_follows_from_counts(trained: dict[str, Tokenizer]) -> None:
     tokenizer = trained["bpe"]
-    table = vocabulary(tokenizer)
+    table = read_vocabulary(tokenizer)
     usage = Usage(table, counted(tokenizer, TEXT, "zq"))
     counts = sorted((count for count in usage.counts.tolist() if count), reverse=True)
     assert usage.frequencies.tolist() == counts
@@ -245,7 +245,7 @@ def test_csv_holds_every_token_exactly(trained: dict[str, Tokenizer], kind: str,
     tokenizer, path = trained[kind], tmp_path / "vocabulary.csv"
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     tokenizer.add_tokens(['"quoted", with\ncommas\r\n and \t'])
-    table = vocabulary(tokenizer)
+    table = read_vocabulary(tokenizer)
     usage = Usage(table, counted(tokenizer, TEXT))
     write_vocabulary_csv(path, table, usage, range(len(table)))
     with path.open(encoding="utf-8", newline="") as file:

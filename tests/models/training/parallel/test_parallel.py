@@ -157,7 +157,7 @@ def test_where_a_process_dies_the_others_save_nothing(torchrun: Torchrun) -> Non
     assert run.status == "failed"
     assert run.read_events()[-1]["event"] == "failed"
     assert run.read_events()[-1]["detail"].startswith("One of the 2 processes ended, so training stopped, and nothing")
-    assert f"go on with terrarium train --resume {run.id}" in run.read_events()[-1]["detail"]
+    assert f"resume with terrarium train --resume {run.id}" in run.read_events()[-1]["detail"]
     reached = run.read_metrics()[-1]["step"]
     assert reached < 200
     assert run.latest_checkpoint() == run.checkpoint_path(reached // 20 * 20) or run.latest_checkpoint() == last

@@ -18,7 +18,7 @@ from models.settings.run_spec import RunSpec, TrainConfig
 from models.training.trials import batch_finder, forecast, lr_finder, trial
 from models.training.trials.batch_finder import find_batch, remedy_sentence
 from models.training.trials.findings import BatchFound, BatchPoint, DataPreview, LrPoint, RunCost
-from models.training.trials.lr_finder import find_lr, read_trial, rounded
+from models.training.trials.lr_finder import find_lr, lr_from_trial, rounded
 from tests.models.training.support import make_spec, result_of
 
 MODEL = ModelConfig(context_length=32, n_layer=1, d_model=32, n_head=2)
@@ -93,7 +93,7 @@ def test_it_can_be_left_at_any_point(library: Library, spec: RunSpec) -> None:
 
 def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:
     losses = [5.0] * 20 + [5.0 - 0.3 * i for i in range(1, 9)] + [2.6] * 12 + [2.7, 3.0]
-    found = read_trial(ramp(losses), TrainConfig(optimizer="adamw"), exploded=False)
+    found = lr_from_trial(ramp(losses), TrainConfig(optimizer="adamw"), exploded=False)
     rates = [point.lr for point in ramp(losses)]
     assert rates[19] < (found.suggestion or 0) < rates[28]
     assert found.low is not None
@@ -104,9 +104,9 @@ def test_the_suggestion_is_where_the_loss_falls_most_steeply() -> None:
 
 
 def test_a_loss_that_never_falls_suggests_nothing() -> None:
-    flat = read_trial(ramp([5.0, 5.01, 4.99, 5.0, 5.0]), TrainConfig(), exploded=False)
+    flat = lr_from_trial(ramp([5.0, 5.01, 4.99, 5.0, 5.0]), TrainConfig(), exploded=False)
     assert flat.suggestion is None
-    assert read_trial(ramp([5.0, 9.0]), TrainConfig(), exploded=True).suggestion is None
+    assert lr_from_trial(ramp([5.0, 9.0]), TrainConfig(), exploded=True).suggestion is None
 
 
 def test_an_exploding_loss_ends_the_trial(library: Library, spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from models.data.corpus import Corpus, build_examples_corpus, build_text_corpus
 from models.library.library import Library
 from models.settings.model_config import ModelConfig
 from models.settings.run_spec import TrainConfig
-from models.tokenizers.special_tokens import add_roles
+from models.tokenizers.special_tokens import add_missing_special_tokens
 from models.training.batches import make_batches
 from models.training.trials.findings import DataPreview, TokenRow
 from models.training.trials.preview import N_EXAMPLES, preview_data
@@ -34,7 +34,7 @@ def corpus(library: Library, tmp_path: Path) -> Corpus:
 
 def look(corpus: Corpus, byte_tokenizer: Tokenizer, model: ModelConfig) -> tuple[DataPreview, Tokenizer, ModelConfig]:
     tokenizer = Tokenizer.from_str(byte_tokenizer.to_str())
-    add_roles(tokenizer, model.topology, masks=model.position == "learned")
+    add_missing_special_tokens(tokenizer, model.topology, masks=model.position == "learned")
     model = dataclasses.replace(model, vocab_size=tokenizer.get_vocab_size())
     return result_of(preview_data(corpus, tokenizer, model, TRAIN)), tokenizer, model
 
@@ -55,42 +55,42 @@ def test_a_decoder_predicts_every_token_but_the_first(corpus: Corpus, byte_token
     assert len(preview.examples) == N_EXAMPLES
     batch = make_batches(corpus, tokenizer, model, TRAIN).batch(0)
     first = preview.examples[0]
-    assert first.reads is None
-    assert ids(first.says) == [int(batch.inputs[0, 0]), *batch.targets[0].tolist()]
-    assert first.says.predicted == frozenset(range(1, 33))
+    assert first.source is None
+    assert ids(first.target) == [int(batch.inputs[0, 0]), *batch.targets[0].tolist()]
+    assert first.target.predicted == frozenset(range(1, 33))
 
 
 def test_an_encoder_reads_masks_and_predicts_what_they_hide(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
     preview, tokenizer, model = look(corpus, byte_tokenizer, ENCODER)
     batch = make_batches(corpus, tokenizer, model, TRAIN).batch(0)
     first = preview.examples[0]
-    assert first.reads is not None
-    assert ids(first.reads) == batch.inputs[0].tolist()
-    assert ids(first.says) == batch.targets[0].tolist()
-    assert first.says.predicted == frozenset(batch.weights[0].nonzero().flatten().tolist())
-    assert text(first.reads, first.reads.hidden) == "<|mask|>" * len(first.reads.hidden)
-    assert any(example.reads.hidden for example in preview.examples if example.reads is not None)
-    assert first.reads.hidden | first.reads.changed <= first.says.predicted
+    assert first.source is not None
+    assert ids(first.source) == batch.inputs[0].tolist()
+    assert ids(first.target) == batch.targets[0].tolist()
+    assert first.target.predicted == frozenset(batch.weights[0].nonzero().flatten().tolist())
+    assert text(first.source, first.source.hidden) == "<|mask|>" * len(first.source.hidden)
+    assert any(example.source.hidden for example in preview.examples if example.source is not None)
+    assert first.source.hidden | first.source.changed <= first.target.predicted
 
 
 def test_gaps_are_hidden_and_all_that_is_said_is_predicted(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
     preview, *_ = look(corpus, byte_tokenizer, PAIR)
     first = preview.examples[0]
-    assert first.reads is not None
-    assert text(first.reads, first.reads.hidden).startswith("<|extra_0|>")
-    assert text(first.says).startswith("<|extra_0|>")
-    assert text(first.says).endswith("<|end|>")
-    assert len(first.says.predicted) == len(first.says.pieces)
+    assert first.source is not None
+    assert text(first.source, first.source.hidden).startswith("<|extra_0|>")
+    assert text(first.target).startswith("<|extra_0|>")
+    assert text(first.target).endswith("<|end|>")
+    assert len(first.target.predicted) == len(first.target.pieces)
 
 
 def test_a_denoiser_says_the_whole_text(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
     preview, *_ = look(corpus, byte_tokenizer, DENOISER)
     first = preview.examples[0]
     assert preview.objective == "denoising"
-    assert first.reads is not None
-    assert "<|mask|>" in text(first.reads, first.reads.hidden)
-    assert "Anna" in "".join(text(example.says) for example in preview.examples)
-    assert "<|mask|>" not in text(first.says)
+    assert first.source is not None
+    assert "<|mask|>" in text(first.source, first.source.hidden)
+    assert "Anna" in "".join(text(example.target) for example in preview.examples)
+    assert "<|mask|>" not in text(first.target)
 
 
 def test_how_much_text_there_is(corpus: Corpus, byte_tokenizer: Tokenizer) -> None:
@@ -116,9 +116,9 @@ def test_examples_are_counted_and_those_that_are_cut(library: Library, byte_toke
     assert sum(preview.lengths.counts) == 20
     assert preview.lengths.longest == 5 * 20 + 1
     assert preview.lengths.n_cut == sum(5 * n + 1 > 33 for n in range(1, 21))
-    says = preview.examples[0].says
-    assert says.pieces[0].bytes == b" "
-    assert all(piece.bytes != b"<|pad|>" for piece in says.pieces)
+    target = preview.examples[0].target
+    assert target.pieces[0].bytes == b" "
+    assert all(piece.bytes != b"<|pad|>" for piece in target.pieces)
 
 
 def test_a_validation_part_too_short_is_said_and_the_rest_shown(

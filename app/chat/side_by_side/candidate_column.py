@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSignalBlocker, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from app.chat.side_by_side.comparison import Lane
+from app.chat.side_by_side.comparison import Candidate
 from app.chat.side_by_side.difference_text import DifferenceText
 from app.glass.names import signed
 from app.kit.basics import button, column, frame, label, row, scrolling
@@ -23,16 +23,16 @@ _NEWEST = -1
 _HINT = "Its reply will stand here: write a prompt above, and compare."
 
 
-class LaneColumn(QWidget):
+class CandidateColumn(QWidget):
     """A model and its reply.
 
     Signals:
-        lane_changed(): the user has chosen another model or checkpoint.
-        remove_asked(): it shall go.
+        candidate_changed(): the user has chosen another model or checkpoint.
+        remove_requested(): it shall go.
     """
 
-    lane_changed = Signal()
-    remove_asked = Signal()
+    candidate_changed = Signal()
+    remove_requested = Signal()
 
     def __init__(self, session: Session, theme: ThemeProvider, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,7 +46,7 @@ class LaneColumn(QWidget):
         self.steps = QComboBox()
         self.steps.setAccessibleName("Checkpoint")
         self.steps.setToolTip("Which of the run's checkpoints")
-        self._remove = button("", theme, self.remove_asked.emit, icon="x", role="quiet", tip="Take this model away")
+        self._remove = button("", theme, self.remove_requested.emit, icon="x", role="quiet", tip="Take this model away")
         self.about = label("", "caption")
         self.text = DifferenceText(theme)
         self.verdict = label("", "caption", wrap=True)
@@ -66,24 +66,24 @@ class LaneColumn(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(box)
         self.runs.activated.connect(self._on_run)
-        self.steps.activated.connect(lambda _: self.lane_changed.emit())
+        self.steps.activated.connect(lambda _: self.candidate_changed.emit())
 
     # -- which model ---------------------------------------------------------------------------------------------------
 
     @property
-    def lane(self) -> Lane | None:
+    def candidate(self) -> Candidate | None:
         """The model that is chosen, None while there is none."""
         run_id, step = self.runs.currentData(), self.steps.currentData()
-        return Lane(str(run_id), None if step in (None, _NEWEST) else int(step)) if run_id else None
+        return Candidate(str(run_id), None if step in (None, _NEWEST) else int(step)) if run_id else None
 
     @property
     def name(self) -> str:
         """What it is called here: with its step where another checkpoint than the newest is chosen."""
-        lane = self.lane
-        if lane is None:
+        candidate = self.candidate
+        if candidate is None:
             return ""
         words = str(self.runs.currentText())
-        return words if lane.step is None else f"{words} at step {lane.step:,}"
+        return words if candidate.step is None else f"{words} at step {candidate.step:,}"
 
     def offer(self, runs: Sequence[tuple[str, str]]) -> None:
         """Offer these runs, as (id, name); the chosen one stays where it is among them."""
@@ -95,10 +95,10 @@ class LaneColumn(QWidget):
             self.runs.setCurrentIndex(self.runs.findData(chosen) if chosen else -1)
         self._offer_steps(step)
 
-    def choose(self, lane: Lane) -> None:
+    def choose(self, candidate: Candidate) -> None:
         """Choose a model, without a signal."""
-        self.runs.setCurrentIndex(self.runs.findData(lane.run_id))
-        self._offer_steps(_NEWEST if lane.step is None else lane.step)
+        self.runs.setCurrentIndex(self.runs.findData(candidate.run_id))
+        self._offer_steps(_NEWEST if candidate.step is None else candidate.step)
         self.clear_reply()
 
     def set_removable(self, removable: bool) -> None:
@@ -118,14 +118,14 @@ class LaneColumn(QWidget):
     @Slot()
     def _on_run(self) -> None:
         self._offer_steps(_NEWEST)
-        self.lane_changed.emit()
+        self.candidate_changed.emit()
 
     # -- its reply -----------------------------------------------------------------------------------------------------
 
     def clear_reply(self) -> None:
         """There is none yet."""
         self.text.clear_text()
-        self._hint.setText(_HINT if self.lane is not None else "Choose a model above.")
+        self._hint.setText(_HINT if self.candidate is not None else "Choose a model above.")
         self._hint.show()
         for words in (self.about, self.facts, self.verdict):
             words.setText("")

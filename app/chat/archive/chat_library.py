@@ -1,4 +1,4 @@
-"""All conversations of the library: found, kept, renamed, copied, deleted, exported and imported."""
+"""All conversations of the library: find, save, rename, copy, delete, export and import."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from app.worker.failures import Failure, describe
 from models.files.atomic import atomic_write_text
 
 _AGAIN_MS = 3000
-"""After which what the disk did not take is tried again."""
+"""Interval at which a failed write is tried again."""
 EXPORTS: dict[str, Callable[[Chat], str]] = {"json": chat_text, "md": as_markdown}
-"""What a chat can be written as, by the file's ending."""
+"""Export formats by file extension."""
 
 
-class ChatShelf(QObject):
-    """The chats on disk. What fails is said in a sentence.
+class ChatLibrary(QObject):
+    """The chats on disk. Failures are reported as notices.
 
     Signals:
         changed(): something on disk is new.
-        found(lines): a tuple of ChatLine, after `find`.
+        found(entries): a tuple of ChatEntry, after `find`.
         opened(chat): after `open`.
-        imported(chat): after `import_file`; it is kept already.
+        imported(chat): after `import_file`; it is saved already.
     """
 
     changed = Signal()
@@ -64,23 +64,23 @@ class ChatShelf(QObject):
         return any(task.busy for task in (self._writing, self._finder, self._opener, self._importer))
 
     def find(self, query: str) -> None:
-        """Look for the chats with these words; they come by a signal."""
+        """Search the chats; the result comes with `found`."""
         self._finder.ask(lambda: self._index.find(query))
 
     def save(self, chat: Chat) -> None:
-        """Keep a chat as soon as possible, beside the window."""
+        """Save a chat in the background."""
         self._saver.add(chat)
         self._write()
 
     @Slot()
     def flush(self) -> None:
-        """Wait until all that was to be kept is on the disk, or has failed, which is said."""
+        """Wait until everything is on disk, or has failed, which is reported."""
         self._writing.cancel()
         self._saver.write_all()
         self._on_written()
 
     def load(self, chat_id: str) -> Chat | None:
-        """The chat with this id; None where it cannot be read, which is said."""
+        """The chat with this id; None where it cannot be read, which is reported."""
         self.flush()
         try:
             return self.store.load(chat_id)
@@ -89,7 +89,7 @@ class ChatShelf(QObject):
             return None
 
     def open(self, chat_id: str) -> None:
-        """Read the chat with this id; it comes by a signal."""
+        """Read the chat with this id; it comes with `opened`."""
 
         def read() -> Chat:
             self._saver.write_all()
@@ -98,7 +98,7 @@ class ChatShelf(QObject):
         self._opener.ask(read)
 
     def cancel_opening(self) -> None:
-        """Another one is wanted now."""
+        """Ignore the chat that is being read."""
         self._opener.cancel()
 
     def delete(self, chat_id: str) -> None:
@@ -109,13 +109,13 @@ class ChatShelf(QObject):
             self.changed.emit()
 
     def duplicate(self, chat_id: str) -> None:
-        """Keep a copy of a chat."""
+        """Save a copy of a chat."""
         chat = self.load(chat_id)
         if chat is not None:
             self.save(chat.copy())
 
     def rename(self, chat_id: str, name: str) -> None:
-        """Give a chat a name; "" for the beginning of what was said first."""
+        """Give a chat a name; "" to use the beginning of its first message."""
         chat = self.load(chat_id)
         if chat is not None:
             self.save(chat.called(name))
@@ -129,7 +129,7 @@ class ChatShelf(QObject):
         return self._session.notices.attempt(lambda: atomic_write_text(path, write(chat)))
 
     def import_file(self, path: Path) -> None:
-        """Take in a conversation from a file; it comes by a signal."""
+        """Import a conversation from a file; it comes with `imported`."""
         self._importer.ask(lambda: import_chat(path))
 
     @Slot()
@@ -141,7 +141,7 @@ class ChatShelf(QObject):
         problem = self._saver.take_problem()
         if problem is not None:
             self._session.notices.refuse(
-                f"{describe(problem).sentence} What was said is held, and is saved as soon as that works."
+                f"{describe(problem).sentence} The chat is kept in memory and will be saved as soon as possible."
             )
         if self._saver.holds:
             self._again.start()

@@ -13,7 +13,7 @@ PAD, GAP, MARGIN = 6.0, 4.0, 14.0
 _RADIUS = 5.0
 
 
-class Looks:
+class DrawingStyle:
     """What the drawings share in one theme; made anew when the theme changes."""
 
     def __init__(self, theme: ThemeProvider) -> None:
@@ -22,7 +22,7 @@ class Looks:
         self._metrics, self._small_metrics = QFontMetricsF(self.font), QFontMetricsF(self.small)
         self.pill_height = self._metrics.height() + 6
         self.small_height = self._small_metrics.height()
-        self.words_height = QFontMetricsF(self.words).height()
+        self.text_height = QFontMetricsF(self.words).height()
 
     def width(self, text: str) -> float:
         """The width of a token's text."""
@@ -87,7 +87,7 @@ class Looks:
         painter.setFont(self.words)
         painter.setPen(self.colors.color("muted"))
         shown = QFontMetricsF(self.words).elidedText(text, Qt.TextElideMode.ElideRight, width)
-        rect = QRectF(place.x(), place.y(), width, self.words_height)
+        rect = QRectF(place.x(), place.y(), width, self.text_height)
         painter.drawText(rect, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, shown)
 
     def pen(self, role: str, width: float = 1.0, style: Qt.PenStyle = Qt.PenStyle.SolidLine) -> QPen:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from models.tokenizers.steps.steps import LookupSteps, SplitText, TokenizerSteps, Word, WordSteps, check
-from models.tokenizers.token_bytes import parts_of
+from models.tokenizers.steps.steps import LookupSteps, SplitText, TokenizerSteps, Word, WordSteps, find_mismatches
+from models.tokenizers.token_bytes import component_steps
 
 LONGEST_TEXT = 200_000
 """Characters of a text whose words are listed."""
@@ -16,7 +16,7 @@ LONGEST_WORD = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class TextAnalysis:
     """A text as a tokenizer's words. The steps of `n_checked` were compared with the encoder: `n_wrong` end elsewhere.
 
     `is_cut`: only the text's first LONGEST_TEXT characters are here. `normalizer`, `pre_tokenizer`: what they are.
@@ -33,7 +33,7 @@ class Opened:
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class WordTrace:
     """The steps of a word. `agrees`: they end in the tokens that the encoder gives.
 
     `is_cut`: only the word's first LONGEST_WORD characters are followed.
@@ -45,7 +45,7 @@ class Followed:
     agrees: bool
 
 
-def open_text(tokenizer: Tokenizer, steps: TokenizerSteps | None, text: str) -> Opened:
+def analyse_text(tokenizer: Tokenizer, steps: TokenizerSteps | None, text: str) -> TextAnalysis:
     """Split a text into words, and compare the steps of each with the encoder. `steps`: the tokenizer's, if there are.
 
     Raises:
@@ -54,19 +54,19 @@ def open_text(tokenizer: Tokenizer, steps: TokenizerSteps | None, text: str) -> 
     steps = TokenizerSteps(tokenizer) if steps is None else steps
     split = steps.split(text[:LONGEST_TEXT])
     checked = [word for word in split.words if len(word.text) <= LONGEST_WORD]
-    return Opened(
+    return TextAnalysis(
         tokenizer,
         steps,
         split,
         len(text) > LONGEST_TEXT,
         len(checked),
-        len(check(steps, checked)),
+        len(find_mismatches(steps, checked)),
         _names(tokenizer.normalizer),
         _names(tokenizer.pre_tokenizer),
     )
 
 
-def follow(steps: TokenizerSteps, word: Word) -> Followed:
+def trace_word(steps: TokenizerSteps, word: Word) -> WordTrace:
     """The steps of a word of a text.
 
     Raises:
@@ -74,17 +74,17 @@ def follow(steps: TokenizerSteps, word: Word) -> Followed:
     """
     if word.added_id is not None:
         looked_up = LookupSteps(word.text, word.added_id, True)
-        return Followed(word, looked_up, False, word.encoded == (word.added_id,))
+        return WordTrace(word, looked_up, False, word.encoded == (word.added_id,))
     is_cut = len(word.text) > LONGEST_WORD
     if not is_cut:
         found = steps.steps(word.text)
-        return Followed(word, found, False, found.ids == word.encoded)
+        return WordTrace(word, found, False, found.ids == word.encoded)
     beginning = word.text[:LONGEST_WORD]
     found = steps.steps(beginning)
     encoded = tuple(token.id for token in steps.encoder.model.tokenize(beginning))
-    return Followed(word, found, True, found.ids == encoded)
+    return WordTrace(word, found, True, found.ids == encoded)
 
 
 def _names(component: object) -> str:
     """What a normaliser or pre-tokenizer does, by the names of its parts."""
-    return ", ".join(dict.fromkeys(step["type"] for step in parts_of(component)))
+    return ", ".join(dict.fromkeys(step["type"] for step in component_steps(component)))

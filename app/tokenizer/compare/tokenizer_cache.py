@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-class TokenizerShelf:
+class TokenizerCache:
     """Loads tokenizers by name, from any thread."""
 
     def __init__(self, library: Library) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.tokenizer.steps.facts import applied, count, counts, score_words, share, shown_piece
+from app.tokenizer.steps.facts import (
+    count_headers,
+    describe_applied,
+    format_count,
+    format_score,
+    format_share,
+    show_piece,
+)
 from models.number_words import counted
 from models.tokenizers.steps.bpe import BpeSteps
 from models.tokenizers.steps.frequencies import Frequencies
@@ -13,7 +20,7 @@ from models.tokenizers.steps.unigram import UnigramSteps
 from models.tokenizers.steps.wordpiece import WordPieceSteps
 
 
-class Telling(Protocol):
+class StepPresenter(Protocol):
     """The words for one word's steps."""
 
     @property
@@ -47,25 +54,25 @@ class Telling(Protocol):
         """The whole in a sentence or two."""
         ...
 
-    def step_words(self, step: int) -> str:
+    def describe_step(self, step: int) -> str:
         """What has happened at a step."""
         ...
 
 
-def tell(
+def presenter_for(
     steps: TokenizerSteps, found: WordSteps, frequencies: Frequencies | None, *, is_added: bool = False
-) -> Telling:
+) -> StepPresenter:
     """The words for `found`, with how often things are on a corpus where that was counted.
 
     `is_added`: it is an added token.
     """
     if isinstance(found, BpeSteps):
-        return (_BpeTelling if found.n_steps else _SymbolsTelling)(steps, found, frequencies)
+        return (_BpePresenter if found.n_steps else _SymbolsPresenter)(steps, found, frequencies)
     if isinstance(found, WordPieceSteps):
-        return _ScanTelling(steps, found, frequencies)
+        return _ScanPresenter(steps, found, frequencies)
     if isinstance(found, UnigramSteps):
-        return _LatticeTelling(steps, found, frequencies)
-    return _LookupTelling(steps, found, is_added)
+        return _LatticePresenter(steps, found, frequencies)
+    return _LookupPresenter(steps, found, is_added)
 
 
 class _OneRowPerStep:
@@ -78,7 +85,7 @@ class _OneRowPerStep:
         return row + 1
 
 
-class _BpeTelling(_OneRowPerStep):
+class _BpePresenter(_OneRowPerStep):
     title = "Merges in order"
 
     def __init__(self, steps: TokenizerSteps, found: BpeSteps, frequencies: Frequencies | None) -> None:
@@ -118,7 +125,7 @@ class _BpeTelling(_OneRowPerStep):
             sentence += f" Lost, since it is not in the vocabulary: {found.dropped[:20]}"
         return sentence
 
-    def step_words(self, step: int) -> str:
+    def describe_step(self, step: int) -> str:
         if not self._found.n_steps:
             return "No step: nothing is merged here."
         if step == 0:
@@ -127,21 +134,21 @@ class _BpeTelling(_OneRowPerStep):
         made = self._steps.show_node(self._found, node)
         words = f"{self._shown(node.left)} + {self._shown(node.right)} → {made}, rank {node.rank:,}"
         if self._frequencies is not None and node.rank is not None:
-            words += f", {applied(self._frequencies, node.rank)}"
+            words += f", {describe_applied(self._frequencies, node.rank)}"
         return words
 
     def _shown(self, node: int) -> str:
         return self._steps.show_node(self._found, self._found.nodes[node])
 
 
-class _SymbolsTelling(_BpeTelling):
+class _SymbolsPresenter(_BpePresenter):
     """Where nothing is merged: the tokens themselves."""
 
     title = "Tokens"
 
     def __init__(self, steps: TokenizerSteps, found: BpeSteps, frequencies: Frequencies | None) -> None:
         super().__init__(steps, found, frequencies)
-        self.headers = ("", "Token", "Id", *counts(frequencies))
+        self.headers = ("", "Token", "Id", *count_headers(frequencies))
 
     @property
     def n_rows(self) -> int:
@@ -149,7 +156,7 @@ class _SymbolsTelling(_BpeTelling):
 
     def cell(self, row: int, column: int) -> str:
         id = self._found.nodes[row].id
-        return (f"{row + 1:,}", self._shown(row), f"{id:,}", count(self._frequencies, id))[column]
+        return (f"{row + 1:,}", self._shown(row), f"{id:,}", format_count(self._frequencies, id))[column]
 
     def row_of(self, step: int) -> int:
         return -1
@@ -158,12 +165,12 @@ class _SymbolsTelling(_BpeTelling):
         return 0
 
 
-class _ScanTelling(_OneRowPerStep):
+class _ScanPresenter(_OneRowPerStep):
     title = "Pieces tried, in order"
 
     def __init__(self, steps: TokenizerSteps, found: WordPieceSteps, frequencies: Frequencies | None) -> None:
         self._steps, self._found, self._frequencies = steps, found, frequencies
-        self.headers = ("", "Piece", "Id", *counts(frequencies))
+        self.headers = ("", "Piece", "Id", *count_headers(frequencies))
 
     @property
     def n_rows(self) -> int:
@@ -173,7 +180,7 @@ class _ScanTelling(_OneRowPerStep):
         tried = self._found.tried(row + 1)
         if tried.id is None:
             return (f"{row + 1:,}", tried.piece, "–", "")[column]
-        return (f"{row + 1:,}", tried.piece, f"{tried.id:,}", count(self._frequencies, tried.id))[column]
+        return (f"{row + 1:,}", tried.piece, f"{tried.id:,}", format_count(self._frequencies, tried.id))[column]
 
     def summary(self) -> str:
         found = self._found
@@ -187,7 +194,7 @@ class _ScanTelling(_OneRowPerStep):
             return f"{tries} tried. At one place nothing is in the vocabulary, so the whole word is one unknown token."
         return f"{tries} tried, from long to short, {counted(len(found.ids), 'token')} found."
 
-    def step_words(self, step: int) -> str:
+    def describe_step(self, step: int) -> str:
         if not self._found.n_steps:
             return "No step: the word is not looked at."
         if step == 0:
@@ -200,22 +207,22 @@ class _ScanTelling(_OneRowPerStep):
         return f"{tried.piece} is not in the vocabulary: one character less."
 
 
-class _LatticeTelling(_OneRowPerStep):
+class _LatticePresenter(_OneRowPerStep):
     title = "Best way up to each place"
 
     def __init__(self, steps: TokenizerSteps, found: UnigramSteps, frequencies: Frequencies | None) -> None:
         self._steps, self._found, self._frequencies = steps, found, frequencies
-        self.headers = ("", "Last piece", "Score", "Sum", *counts(frequencies))
+        self.headers = ("", "Last piece", "Score", "Sum", *count_headers(frequencies))
 
     @property
     def n_rows(self) -> int:
         return len(self._found.word)
 
     def cell(self, row: int, column: int) -> str:
-        place = self._found.places[row + 1]
+        place = self._found.cells[row + 1]
         piece = self._found.pieces[place.piece]
-        scores = score_words(piece.score), score_words(place.score)
-        return (f"{row + 1:,}", shown_piece(piece.text), *scores, count(self._frequencies, piece.id))[column]
+        scores = format_score(piece.score), format_score(place.score)
+        return (f"{row + 1:,}", show_piece(piece.text), *scores, format_count(self._frequencies, piece.id))[column]
 
     def row_of(self, step: int) -> int:
         return min(step, self.n_rows) - 1
@@ -227,31 +234,31 @@ class _LatticeTelling(_OneRowPerStep):
         ways = counted(len(found.best), "piece")
         return (
             f"{counted(len(found.pieces), 'piece')} fit somewhere. The most probable way has {ways}: log-probability "
-            f"{score_words(found.score)}, {share(found.ways(1)[0].probability)} of all ways together."
+            f"{format_score(found.score)}, {format_share(found.segmentations(1)[0].probability)} of all ways together."
         )
 
-    def step_words(self, step: int) -> str:
+    def describe_step(self, step: int) -> str:
         found = self._found
         if step == 0:
             return "Before the first place. The best way to each place is found from left to right."
         if step == found.n_steps:
-            words = f"Back from the end along the best pieces: {score_words(found.score)} in all."
-            for way in found.ways(2)[1:]:
-                pieces = " | ".join(shown_piece(found.pieces[i].text) for i in way.pieces[:8])
+            words = f"Back from the end along the best pieces: {format_score(found.score)} in all."
+            for way in found.segmentations(2)[1:]:
+                pieces = " | ".join(show_piece(found.pieces[i].text) for i in way.pieces[:8])
                 more = " | …" if len(way.pieces) > 8 else ""
-                words += f" The second best: {pieces}{more}, {score_words(way.score)}, {share(way.probability)} of all"
+                words += f" The second best: {pieces}{more}, {format_score(way.score)}, {format_share(way.probability)} of all"
             return words
-        best = found.pieces[found.places[step].piece]
-        before, n = found.places[best.start].score, len(found.ending_at(step))
+        best = found.pieces[found.cells[step].piece]
+        before, n = found.cells[best.start].score, len(found.ending_at(step))
         fits = "the only piece that ends here" if n == 1 else f"the best of {n} pieces that end here"
         sign = "−" if best.score < 0 else "+"
         return (
-            f"{shown_piece(best.text)} is {fits}: "
-            f"{score_words(before)} {sign} {abs(best.score):.2f} = {score_words(found.places[step].score)}"
+            f"{show_piece(best.text)} is {fits}: "
+            f"{format_score(before)} {sign} {abs(best.score):.2f} = {format_score(found.cells[step].score)}"
         )
 
 
-class _LookupTelling(_OneRowPerStep):
+class _LookupPresenter(_OneRowPerStep):
     title = "Looked up"
     headers = ("Word", "Id")
 
@@ -272,5 +279,5 @@ class _LookupTelling(_OneRowPerStep):
             return "The whole word is looked up: it is in the vocabulary."
         return "The whole word is looked up: it is not in the vocabulary, so the unknown token stands for it."
 
-    def step_words(self, step: int) -> str:
+    def describe_step(self, step: int) -> str:
         return "No step: it is not taken apart."

@@ -16,33 +16,33 @@ if TYPE_CHECKING:
     from models.inspect.minimal_pair import PairReading
 
 Floats = NDArray[np.float32]
-NOTHING = "–"
-_TELLING = (frozenset({IT}), frozenset(mask.lower() for mask in MASK_SPELLINGS))
+NO_TOKEN = "–"
+_DEFAULT_TOKENS = (frozenset({IT}), frozenset(mask.lower() for mask in MASK_SPELLINGS))
 
 
-def side_words(reading: PairReading, side: int) -> list[str]:
+def side_tokens(reading: PairReading, side: int) -> list[str]:
     """The tokens of one sentence by column; – where it has none."""
     places = (column[side] for column in reading.columns)
-    return [NOTHING if place is None else reading.words[side][place] for place in places]
+    return [NO_TOKEN if place is None else reading.words[side][place] for place in places]
 
 
-def column_words(reading: PairReading) -> list[str]:
+def column_labels(reading: PairReading) -> list[str]:
     """The tokens of both sentences: one where they are the same, else both."""
-    both = zip(side_words(reading, 0), side_words(reading, 1), strict=True)
+    both = zip(side_tokens(reading, 0), side_tokens(reading, 1), strict=True)
     return [first if first == second else f"{first}/{second}" for first, second in both]
 
 
-def differing(reading: PairReading) -> frozenset[int]:
+def differing_columns(reading: PairReading) -> frozenset[int]:
     """The columns where the sentences differ."""
-    both = zip(side_words(reading, 0), side_words(reading, 1), strict=True)
+    both = zip(side_tokens(reading, 0), side_tokens(reading, 1), strict=True)
     return frozenset(k for k, (first, second) in enumerate(both) if first != second)
 
 
-def telling_column(reading: PairReading) -> int:
+def default_column(reading: PairReading) -> int:
     """Where to look first: at the last "it" that both have, or at a mask, else at the last token of both."""
     both = [k for k, (i, j) in enumerate(reading.columns) if i is not None and j is not None]
-    words = side_words(reading, 0)
-    for wanted in _TELLING:
+    words = side_tokens(reading, 0)
+    for wanted in _DEFAULT_TOKENS:
         found = [k for k in both if words[k].strip("·Ġ▁ ").lower() in wanted]
         if found:
             return found[-1]
@@ -74,23 +74,23 @@ def row_differences(reading: PairReading, row: int) -> Floats:
     return found
 
 
-def row_sentence(reading: PairReading, layer: int, head: int, row: int) -> str:
+def describe_row(reading: PairReading, layer: int, head: int, row: int) -> str:
     """Where the token of a row looks in both sentences, and how far that differs."""
-    words = column_words(reading)
+    words = column_labels(reading)
     looks = []
     for side, name in ((0, "A"), (1, "B")):
         weights = by_column(reading, side, layer, head)[row]
         if np.isnan(weights).all():
             return f"“{words[row]}” stands in one of the sentences only, so there is nothing to compare."
         most = int(np.nanargmax(weights))
-        looks.append(f"in {name} most at “{side_words(reading, side)[most]}” ({share(float(weights[most]))})")
+        looks.append(f"in {name} most at “{side_tokens(reading, side)[most]}” ({share(float(weights[most]))})")
     largest = float(row_differences(reading, row)[layer, head])
     if largest == 0.0:
         return f"“{words[row]}” looks {looks[0]}. In B it is the same: the difference of its row is exactly 0."
-    return f"“{words[row]}” looks {' and '.join(looks)}. The largest difference in its row: {points(largest)}."
+    return f"“{words[row]}” looks {' and '.join(looks)}. The largest difference in its row: {format_points(largest)}."
 
 
-def points(difference: float) -> str:
+def format_points(difference: float) -> str:
     """A difference of two shares: “12.5 points”, as percentage points are called for short."""
     return f"{100 * difference:.3g} points"
 
@@ -99,7 +99,7 @@ def attention_columns(reading: PairReading, layer: int, head: int) -> Columns:
     """One head's weights in both sentences as columns of a table, a row for each two tokens (counted from 1)."""
     first, second = (by_column(reading, side, layer, head) for side in (0, 1))
     looking, seen = (places.ravel() for places in np.indices(first.shape))
-    words = column_words(reading)
+    words = column_labels(reading)
     return {
         "layer": [layer + 1] * first.size,
         "head": [head + 1] * first.size,

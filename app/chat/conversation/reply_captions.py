@@ -1,0 +1,74 @@
+"""Captions of a reply: how it was generated, why it ended, and whether it is right."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from app.chat.archive.message_tree import GenerationInfo, Message, shortened
+from models.data.tiny_world.judge import story_problem
+from models.number_words import counted, duration
+
+_REASONS = {
+    "stop": "finished",
+    "length": "cut off at the length limit",
+    "stopped": "stopped by you",
+    "failed": "cut off by an error",
+    "": "not finished: the program was closed",
+}
+
+
+def describe_reply(reply: Message) -> str:
+    """Speed, length and seed of a reply, and why it ended, on one line."""
+    generation = reply.generation
+    if generation is None:
+        return "edited by you" if reply.edited else ""
+    left_out = f"the oldest {counted(generation.n_left_out, 'message')}"
+    parts = [
+        f"{generation.tokens_per_s:,.0f} tokens/s" if generation.tokens_per_s else "",
+        f"first token after {duration(generation.first_token_s, fine=True)}" if generation.first_token_s else "",
+        counted(generation.n_tokens, "token"),
+        f"seed {generation.seed}",
+        _REASONS.get(generation.reason, generation.reason) if reply.content else "the reply is empty",
+        f"{left_out} {'summarised' if generation.summary else 'left out'}" if generation.n_left_out else "",
+    ]
+    return "  ·  ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
+
+
+def describe_progress(n_tokens: int, tokens_per_s: float) -> str:
+    """The progress of a reply that is being written."""
+    speed = f"  ·  {tokens_per_s:,.0f} tokens/s" if tokens_per_s else ""
+    return f"{counted(n_tokens, 'token')}{speed}" if n_tokens else ""
+
+
+def explain_reply(generation: GenerationInfo) -> str:
+    """A tooltip: the model that wrote a reply, and its sampling settings."""
+    lines = [f"By {generation.model} at training step {generation.step:,}."]
+    if generation.n_prefix:
+        lines.append(f"Its first {counted(generation.n_prefix, 'token')} were reused from another version.")
+    if generation.sampling is not None:
+        changed = {
+            f.metadata["label"]: getattr(generation.sampling, f.name)
+            for f in dataclasses.fields(generation.sampling)
+            if f.name != "seed"
+            and (f.name in ("temperature", "max_tokens") or getattr(generation.sampling, f.name) != f.default)
+        }
+        lines += [f"{name}: {value}" for name, value in changed.items()]
+    context = f", of a context of {generation.context_length:,}" if generation.context_length else ""
+    lines.append(f"{generation.n_prompt:,} tokens read and {generation.n_tokens:,} written{context}.")
+    if generation.summary:
+        lines.append(f"Summary in place of the oldest messages: {shortened(generation.summary, 300)}")
+    if generation.first_token_s:
+        lines.append("Time to the first token is measured from when you press Send.")
+    return "\n".join(lines)
+
+
+def judge(prompt: Message, reply: str) -> tuple[str, bool]:
+    """Check a reply: a sentence, and whether it is right; a story is checked by Tiny World's grammar."""
+    if len(prompt.topic) == 3:
+        problem = story_problem(reply, prompt.topic)
+        if problem is None:
+            return "✓  Right: a story that is possible in this world, with what was asked for.", True
+        return f"✗  Not right. {problem} One of many right stories: {prompt.gold}", False
+    if reply.strip() == prompt.gold.strip():
+        return f"✓  Right: {prompt.gold}", True
+    return f"✗  Not right. The right answer: {prompt.gold}", False
