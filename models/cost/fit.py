@@ -83,7 +83,7 @@ def proposals(
     for shrink in (_dropout, _context, _experts, _layers, _feed_forward, _width, _vocabulary, _all_round):
         if shrink is _all_round and found:
             break
-        changes = [change for change in shrink(config) if not ModelConfig.problems({**config.to_dict(), **change[0]})]
+        changes = [change for change in shrink(config) if not ModelConfig.problems({**vars(config), **change[0]})]
         for batch in sizes[-1:] if shrink is _all_round else sizes:
 
             def fits(i: int, changes: Sequence[Change] = changes, batch: int = batch) -> bool:

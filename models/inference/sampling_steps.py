@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.inference.top_tokens import Floats, falling, largest
-from models.settings.sampling_config import SamplingConfig
+from models.settings.sampling_config import CUTS, SamplingConfig
+from models.settings.slots import check_complete
 
 DIVERGED = "The model's output is not a number, so its training diverged: choose an earlier checkpoint."
 _COLDEST = 1e-30
@@ -78,7 +79,7 @@ class SamplingSteps:
     @property
     def cuts(self) -> tuple[Stage, ...]:
         """Those that only take tokens away."""
-        return tuple(stage for stage in self.stages if stage.name in _CUTS)
+        return tuple(stage for stage in self.stages if stage.name in CUTS)
 
     @property
     def final(self) -> Floats:
@@ -132,12 +133,17 @@ def sampling_steps(
         return SamplingSteps((*stages, Stage("temperature", probabilities), Stage("drawn", probabilities)))
     probabilities = softmax((changed - changed.max()) / np.float32(config.temperature))
     stages.append(Stage("temperature", probabilities))
-    for name, (cut, off) in _CUTS.items():
-        if getattr(config, name) != off:
-            left = np.where(cut(probabilities, getattr(config, name)), probabilities, np.float32(0))
+    for name, cut in _CUTS.items():
+        if is_on(config, name):
+            left = np.where(cut(Left(changed, probabilities), config), probabilities, np.float32(0))
             stages.append(Stage(name, left, max(0.0, float(probabilities.sum() - left.sum()))))
             probabilities = left
     return SamplingSteps((*stages, Stage("drawn", probabilities / probabilities.sum())))
+
+
+def is_on(config: SamplingConfig, cut: str) -> bool:
+    """Whether the cut of that name changes anything."""
+    return bool(getattr(config, cut) != getattr(SamplingConfig, cut))
 
 
 def drawn_token(probabilities: Floats, draw: float) -> int:
@@ -174,12 +180,25 @@ def _penalised(logits: Floats, config: SamplingConfig, before: Sequence[int], n_
     return changed
 
 
-def _top_k(probabilities: Floats, k: float) -> NDArray[np.bool_]:
-    return largest(probabilities, int(k))
+@dataclass(frozen=True, eq=False)
+class Left:
+    """What a cut is given.
+
+    logits: (V,) after penalties, before the temperature. probabilities: (V,) after the temperature and the cuts before,
+    0 for what those took away.
+    """
+
+    logits: Floats
+    probabilities: Floats
 
 
-def _typical(probabilities: Floats, share: float) -> NDArray[np.bool_]:
-    """Those whose surprisal is nearest to the entropy, until they hold `share` (Meister et al., section 4)."""
+def _top_k(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
+    return largest(given.probabilities, config.top_k)
+
+
+def _typical(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
+    """Those whose surprisal is nearest to the entropy, until they hold a share (Meister et al., section 4)."""
+    probabilities, share = given.probabilities, config.typical_p
     there = probabilities > 0
     left = probabilities[there] / probabilities.sum()
     distance = np.abs(-np.log(left) - np.float32(entropy(left)))
@@ -190,22 +209,23 @@ def _typical(probabilities: Floats, share: float) -> NDArray[np.bool_]:
     return mask
 
 
-def _top_p(probabilities: Floats, share: float) -> NDArray[np.bool_]:
-    ordered = falling(probabilities)
+def _top_p(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
+    ordered = falling(given.probabilities)
     up_to = np.cumsum(ordered, dtype=np.float64)
-    n = int((up_to - ordered < share * up_to[-1]).sum())
-    return largest(probabilities, max(n, 1), ordered)
+    n = int((up_to - ordered < config.top_p * up_to[-1]).sum())
+    return largest(given.probabilities, max(n, 1), ordered)
 
 
-def _min_p(probabilities: Floats, share: float) -> NDArray[np.bool_]:
-    kept: NDArray[np.bool_] = probabilities >= np.float32(share) * probabilities.max()
+def _min_p(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
+    kept: NDArray[np.bool_] = given.probabilities >= np.float32(config.min_p) * given.probabilities.max()
     return kept
 
 
-_CUTS: dict[str, tuple[Callable[[Floats, float], NDArray[np.bool_]], float]] = {
-    "top_k": (_top_k, 0),
-    "typical_p": (_typical, 1.0),
-    "top_p": (_top_p, 1.0),
-    "min_p": (_min_p, 0.0),
+_CUTS: dict[str, Callable[[Left, SamplingConfig], NDArray[np.bool_]]] = {
+    "top_k": _top_k,
+    "typical_p": _typical,
+    "top_p": _top_p,
+    "min_p": _min_p,
 }
-"""In their order: how each cuts, and the value at which it does not."""
+"""In their order: which tokens each keeps, (V,)."""
+check_complete(_CUTS, CUTS, "cuts of the draw")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from models.settings.conflicts import conflicts
-from models.settings.slots import Problem, SettingError, draft, field_problems, settings_from_dict, slot
+from models.settings.slots import Problem, SettingError, draft, field_problems, plain, settings_from_dict, slot
 
 GATED = ("swiglu", "geglu", "geglu_tanh")
 """Activations with a third matrix, whose result is multiplied in."""
@@ -480,8 +480,8 @@ class ModelConfig:
     # Plain data
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict, whose inverse is `from_dict`."""
-        return dataclasses.asdict(self)
+        """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
+        return plain(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], *, where: str = "the design") -> ModelConfig:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from models.settings.model_config import ModelConfig, upgraded
-from models.settings.slots import check_settings, settings_from_dict, slot
+from models.settings.slots import check_settings, plain, settings_from_dict, slot
 from models.settings.tokenizer_options import KINDS
 
 
@@ -290,8 +289,9 @@ class RunSpec:
         return 2 if self.data.source == "pronouns" else self.model.vocab_size
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-able dict, whose inverse is `from_dict`."""
-        return dataclasses.asdict(self)
+        """A JSON-able dict, as it is written to files; the inverse of `from_dict`."""
+        parts = {"model": self.model, "tokenizer": self.tokenizer, "data": self.data, "train": self.train}
+        return {"name": self.name, **{name: plain(part) for name, part in parts.items()}}
 
     @classmethod
     def from_dict(cls, data: Any, *, where: str = "the run's spec") -> RunSpec:

@@ -11,6 +11,7 @@ from typing import Any
 from app.chat.archive.message_tree import Chat, DrawnToken, Made, Message
 from models.chat.prompting import Prompting
 from models.settings.sampling_config import SamplingConfig
+from models.settings.slots import plain
 
 FORMAT = 2
 _MOST_IDS = 2**31
@@ -52,7 +53,7 @@ def _message_dict(message: Message) -> dict[str, Any]:
     if message.made is not None:
         found["made"] = _told(message.made, ("model", "step", "seed"))
         if message.made.sampling is not None:
-            found["made"]["sampling"] = dataclasses.asdict(message.made.sampling)
+            found["made"]["sampling"] = plain(message.made.sampling)
     return found
 
 

@@ -16,7 +16,7 @@ from app.glass.asked import Asked
 from app.glass.focus import Focus
 from app.glass.names import quoted, share, token_names
 from app.glass.next_token.stage_bars import StageBars
-from app.glass.next_token.xray import Xray, all_rows, same_draw, x_ray
+from app.glass.next_token.xray import Xray, all_rows, x_ray
 from app.glass.next_token.xray_table import XrayTable
 from app.glass.panel_head import About
 from app.glass.read_text import ReadText
@@ -26,7 +26,7 @@ from app.kit.forms.sampling_sliders import sampling_slider
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
-from models.settings.sampling_config import SamplingConfig
+from models.settings.sampling_config import STEP_OF, SamplingConfig, same_draw
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -123,8 +123,8 @@ class NextTokenPanel(AnswerPanel):
         """A slider was moved: from what is shown, but with the length, seed and stop texts of the sampling panel."""
         asked = self.asked
         shown = self._config(asked.text) if asked is not None else self._sampling
-        kept: dict[str, Any] = {each: getattr(self._sampling, each) for each in ("seed", "max_tokens", "stop")}
-        self._sampling = dataclasses.replace(shown, **(kept | {name: value}))
+        drawn: dict[str, Any] = {each: getattr(shown, each) for each in STEP_OF}
+        self._sampling = dataclasses.replace(self._sampling, **(drawn | {name: value}))
         self.by.choose("now")
         self._look()
         self.sampling_changed.emit(self._sampling)

@@ -5,7 +5,6 @@ Computed by `models.inference.sampling_steps`, the very steps that replies are d
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -112,13 +111,6 @@ def x_ray(
 def all_rows(logits: Floats, config: SamplingConfig, before: Sequence[int], n_prompt: int) -> list[XrayRow]:
     """Every token of the vocabulary, the likeliest to the model itself first; as `x_ray`."""
     return _rows(likeliest(logits, len(logits)), logits, sampling_steps(logits, config, before, n_prompt))
-
-
-def same_draw(one: SamplingConfig, other: SamplingConfig) -> bool:
-    """Whether two settings make the same of every distribution."""
-    return dataclasses.replace(one, seed=0, max_tokens=1, stop=()) == dataclasses.replace(
-        other, seed=0, max_tokens=1, stop=()
-    )
 
 
 def _rows(ids: NDArray[np.int64], logits: Floats, steps: SamplingSteps) -> list[XrayRow]:

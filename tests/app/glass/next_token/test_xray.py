@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from app.glass.next_token.xray import Xray, all_rows, same_draw, x_ray
+from app.glass.next_token.xray import Xray, all_rows, x_ray
 from models.inference.sampling_steps import sampling_steps
-from models.settings.sampling_config import SamplingConfig
+from models.settings.sampling_config import SamplingConfig, same_draw
 
 LOGITS = np.log(np.array([0.05, 0.4, 0.25, 0.2, 0.1], np.float32))
 AS_IT_IS = SamplingConfig(temperature=1.0)
