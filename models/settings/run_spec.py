@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.settings.model_config import ModelConfig, upgraded
+from models.settings.optimizers import OPTIMIZERS, Optimizer
 from models.settings.slots import check_settings, plain, settings_from_dict, slot
 from models.settings.tokenizer_options import KINDS
 
@@ -34,10 +35,9 @@ class TrainConfig:
     optimizer: str = slot(
         "muon",
         "Optimizer",
-        "The rule that turns gradients into updates. Muon (with AdamW for the vectors and tables) learns "
-        "in fewer steps; AdamW is what most published models used.",
+        f"The rule that turns gradients into updates. {'; '.join(rule.help for rule in OPTIMIZERS.values())}.",
         group="Learning rate",
-        choices=("muon", "adamw"),
+        choices=tuple(OPTIMIZERS),
     )
     lr: float = slot(
         6e-3,
@@ -206,6 +206,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def rule(self) -> Optimizer:
+        """What is to be known of the optimizer."""
+        return OPTIMIZERS[self.optimizer]
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The learning rates in use, by setting: `lr` first."""
+        return {name: getattr(self, name) for name in self.rule.rates}
 
 
 @dataclass(frozen=True, kw_only=True)

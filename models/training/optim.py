@@ -1,11 +1,13 @@
-"""Optimizers: our Muon for the matrices inside the blocks, fused AdamW for everything else."""
+"""The code of the optimizers that models.settings.optimizers describes."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,11 @@ from torch import Tensor, nn
 from models.architecture.transformer import AnyModel
 from models.device import bf16_is_fast
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import TrainConfig
+from models.settings.slots import check_complete
+
+_Paced: TypeAlias = tuple[float, nn.Parameter]
 
 
 class Muon(torch.optim.Optimizer):
@@ -88,13 +94,25 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+@dataclass(frozen=True)
+class _Weights:
+    """All parameters of a model, each with its `_pace`: the matrices of the blocks; the embeddings and the head; norms,
+    biases and convolutions, which know no weight decay."""
+
+    matrices: Sequence[_Paced]
+    tables: Sequence[_Paced]
+    vectors: Sequence[_Paced]
+
+
 def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon) -> list[torch.optim.Optimizer]:
     """The optimizers that `train` asks for, each with its base learning rate in `initial_lr` of its groups.
 
-    Muon takes the matrices of the blocks; AdamW the embeddings, the head, norms, biases and convolutions, with weight
-    decay on matrices only. Some learn faster or slower than that: see `_pace`.
+    Args:
+        muon: the class in place of Muon's own: an update of its is made of whole matrices, wherever they lie.
     """
-    matrices, tables, vectors = [], [], []
+    matrices: list[_Paced] = []
+    tables: list[_Paced] = []
+    vectors: list[_Paced] = []
     for name, parameter in model.named_parameters():
         paced = _pace(name, model.config), parameter
         if parameter.dim() == 2 and f".{name}".count(".blocks.") and "_conv." not in name:
@@ -103,18 +121,29 @@ def make_optimizers(model: AnyModel, train: TrainConfig, muon: type[Muon] = Muon
             tables.append(paced)
         else:
             vectors.append(paced)
-    optimizers: list[torch.optim.Optimizer] = []
-    if train.optimizer == "muon":
-        groups = _groups(matrices, train.muon_lr, train.weight_decay)
-        optimizers.append(muon(groups, lr=train.muon_lr, precise=train.precision == "float32"))
-    else:
-        tables = matrices + tables
-    groups = _groups(tables, train.lr, train.weight_decay) + _groups(vectors, train.lr, 0.0)
-    optimizers.append(torch.optim.AdamW(groups, lr=train.lr, betas=(train.beta1, train.beta2), fused=True))
+    optimizers = _MAKERS[train.optimizer](_Weights(matrices, tables, vectors), train, muon)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
     return optimizers
+
+
+def _muon(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW for all others."""
+    groups = _groups(weights.matrices, train.muon_lr, train.weight_decay)
+    others = dataclasses.replace(weights, matrices=())
+    return [muon(groups, lr=train.muon_lr, precise=train.precision == "float32"), *_adamw(others, train, muon)]
+
+
+def _adamw(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
+    return [torch.optim.AdamW(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), fused=True)]
+
+
+_MAKERS: dict[str, Callable[[_Weights, TrainConfig, type[Muon]], list[torch.optim.Optimizer]]] = {
+    "muon": _muon,
+    "adamw": _adamw,
+}
+check_complete(_MAKERS, OPTIMIZERS, "code of optimizers")
 
 
 def _pace(name: str, config: ModelConfig) -> float:
@@ -131,7 +160,13 @@ def _pace(name: str, config: ModelConfig) -> float:
     return 1.0
 
 
-def _groups(paced: Iterable[tuple[float, nn.Parameter]], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def _all(weights: _Weights, train: TrainConfig) -> list[dict[str, Any]]:
+    """Parameter groups of all weights, at `lr`."""
+    decayed = [*weights.matrices, *weights.tables]
+    return _groups(decayed, train.lr, train.weight_decay) + _groups(weights.vectors, train.lr, 0.0)
+
+
+def _groups(paced: Iterable[_Paced], lr: float, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups of those that learn equally fast; in their order, which checkpoints hang on.
 
     Weight decay shrinks all of them by the same share of their size at each step.

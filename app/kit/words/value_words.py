@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from models.number_words import percent
+from models.settings.optimizers import OPTIMIZERS
 
 __all__ = ["counted", "date_words", "percent", "short_count", "size_words", "times", "words"]
 
-_WORDS = {
-    "adamw": "AdamW",
+_WORDS = {name: entry.title for name, entry in OPTIMIZERS.items()} | {
     "alibi": "ALiBi",
     "all": "All",
     "attention": "Attention only",
@@ -59,7 +59,6 @@ _WORDS = {
     "lowercase": "Lowercase",
     "mixtral-8x7b": "Mixtral 8×7B",
     "moe-tiny": "Mixture of experts, tiny",
-    "muon": "Muon",
     "nfc": "NFC",
     "nfkc": "NFKC",
     "none": "None",

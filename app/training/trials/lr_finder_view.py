@@ -13,12 +13,15 @@ from app.kit.theme import ThemeProvider
 from app.session.session import Session
 from app.training.trials.finder_view import FinderView
 from app.training.trials.trials import TrialState
+from models.settings.optimizers import OPTIMIZERS
 from models.settings.run_spec import RunSpec
 
 _ABOUT = (
     "A short training on this run's own data, in which the learning rate grows with every step. The loss falls where "
     "rates are useful, and rises again where they are too large. Nothing of it is kept."
 )
+_OWNERS = {name: rule.title for rule in OPTIMIZERS.values() for name in rule.rates if name != "lr"}
+"""Of learning rates beside `lr`: whose they are."""
 
 
 class LrFinderView(FinderView):
@@ -77,7 +80,8 @@ class LrFinderView(FinderView):
             low = float(min(smoothed.min(), losses.min()))  # while it falls fast, the smoothed loss stays behind
             high = float(max(smoothed[0], low * 1.2))
             margin = 0.08 * (high - low)
-            self.chart.show_range((math.log10(rates[0]), 0.0), (max(0.0, low - margin), high + margin))
+            highest = state.lr_of.train.rule.lr_trial[1] if state.lr_of is not None else 1.0
+            self.chart.show_range((math.log10(rates[0]), math.log10(highest)), (max(0.0, low - margin), high + margin))
         found = state.lr
         suggested = found.suggestion if found is not None else None
         if suggested != self._suggested:
@@ -105,15 +109,14 @@ class LrFinderView(FinderView):
         if self._choice is None:
             return
         changes = self._changes(state)
-        muon = f" and {changes['muon_lr']:.2g} for Muon" if "muon_lr" in changes else ""
+        others = "".join(f" and {rate:.2g} for {_OWNERS[name]}" for name, rate in changes.items() if name in _OWNERS)
         self.use.setText(f"Use {self._choice:g}")
-        self.use.setToolTip(f"Put the learning rate {self._choice:g}{muon} into this run's settings")
+        self.use.setToolTip(f"Put the learning rate {self._choice:g}{others} into this run's settings")
 
     def _changes(self, state: TrialState) -> dict[str, float]:
         assert self._choice is not None
-        ratio = state.lr.muon_ratio if state.lr is not None else None
-        muon = {} if ratio is None else {"muon_lr": float(f"{self._choice * ratio:.2g}")}
-        return {"lr": self._choice, **muon}
+        ratios = state.lr.ratios if state.lr is not None else {}
+        return {"lr": self._choice, **{name: float(f"{self._choice * ratio:.2g}") for name, ratio in ratios.items()}}
 
     def _on_use(self) -> None:
         if self._choice is not None:

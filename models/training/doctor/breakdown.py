@@ -143,7 +143,7 @@ def _why(signs: Signs) -> str:
     if share > STRONG_DECAY:
         return f"; weight decay multiplies the weights by {figure(1 - share)} at each step"
     if forgets(signs):
-        return "; beta 2 is below beta 1, so AdamW divides by sizes that it has forgotten"
+        return f"; beta 2 is below beta 1, so {signs.log.spec.train.rule.lr_of} divides by sizes that it has forgotten"
     if math.isfinite(ratio) and ratio > 0.04:
         return f"; one update changed up to {percent(ratio)} of a layer's weights"
     return ""

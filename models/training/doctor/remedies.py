@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.settings.optimizers import OPTIMIZERS
+from models.settings.slots import check_complete
 from models.training.doctor.findings import Remedy
 from models.training.doctor.signs import Signs
 
@@ -13,8 +15,6 @@ ROUGH_RATIO = 0.1
 """From here on, a few updates make the weights anew: what they had learned, or begun with, is lost."""
 GOOD_MOVEMENT = 1.5
 """All updates together, as a multiple of the weights: about what healthy runs come to."""
-MOST_ADAMW, MOST_MUON = 0.01, 0.05
-"""Learning rates that no remedy goes beyond."""
 _LEAST = 1e-9
 """The lowest learning rate that there is."""
 STRONG_DECAY = 0.5
@@ -44,10 +44,9 @@ def anew(signs: Signs) -> Remedy:
 def scaled_rates(signs: Signs, factor: float) -> dict[str, Any]:
     """The run's learning rates times `factor`, but no higher than is usual, rounded to one digit."""
     train = signs.log.spec.train
-    rates = {"train.lr": min(max(train.lr * factor, _LEAST), MOST_ADAMW)}
-    if train.optimizer == "muon":
-        rates["train.muon_lr"] = min(max(train.muon_lr * factor, _LEAST), MOST_MUON)
-    return {name: float(f"{rate:.1g}") for name, rate in rates.items()}
+    highest = train.rule.highest
+    rates = {name: min(max(rate * factor, _LEAST), highest[name]) for name, rate in train.rates.items()}
+    return {f"train.{name}": float(f"{rate:.1g}") for name, rate in rates.items()}
 
 
 def steadied(signs: Signs) -> dict[str, Any]:
@@ -64,14 +63,15 @@ def steadied(signs: Signs) -> dict[str, Any]:
 
 
 def forgets(signs: Signs) -> bool:
-    """Whether AdamW divides gradients that it remembers by sizes that it has forgotten."""
-    return signs.log.spec.train.beta2 < signs.log.spec.train.beta1
+    """Whether gradients that are remembered are divided by sizes that are forgotten."""
+    train = signs.log.spec.train
+    return train.rule.keeps_sizes and train.beta2 < train.beta1
 
 
 def decay_share(signs: Signs) -> float:
     """What weight decay takes of the matrices at the highest learning rate, as a share of them."""
     train = signs.log.spec.train
-    return train.weight_decay * max(train.lr, train.muon_lr if train.optimizer == "muon" else 0.0)
+    return train.weight_decay * max(train.rates.values())
 
 
 _WORDS = {
@@ -92,6 +92,13 @@ _WORDS = {
     "model.n_layer": "{} layers",
     "model.init_std": "init std {:g}",
 }
+
+
+check_complete(
+    (name for name in _WORDS if name.endswith("lr")),
+    (f"train.{name}" for rule in OPTIMIZERS.values() for name in rule.rates),
+    "words for learning rates",
+)
 
 
 def words_of(changes: dict[str, Any]) -> str:
