@@ -14,7 +14,7 @@ from models.architecture.cache import KVCache
 from models.architecture.inputs import check_cache, check_mask, check_places, look_up
 from models.architecture.masks import cross_attention_mask, distances, self_attention_mask
 from models.architecture.norms import make_norm
-from models.architecture.positions import Alibi, RelativeBias, Rotary, sinusoidal
+from models.architecture.positions import position_module
 from models.architecture.trace import Trace
 from models.settings.model_config import ModelConfig
 
@@ -26,11 +26,9 @@ class Stack(nn.Module):
         super().__init__()
         self.config = config
         self.site = site
-        self.position = nn.Embedding(config.context_length, config.d_model) if config.position == "learned" else None
-        self.rotary = Rotary(config) if config.position == "rope" else None
-        self.score_bias: nn.Module | None = None
-        if config.position in ("alibi", "t5"):
-            self.score_bias = Alibi(config) if config.position == "alibi" else RelativeBias(config)
+        self.position = position_module(config, "embeddings")
+        self.rotary = position_module(config, "queries")
+        self.score_bias = position_module(config, "scores")
         self.embedding_norm = make_norm(config, config.d_model) if config.embedding_norm else None
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config, has_cross=has_cross) for _ in range(config.n_layer))
@@ -98,10 +96,10 @@ class Stack(nn.Module):
 
     def _enter(self, x: Tensor, positions: Tensor, trace: Trace | None) -> Tensor:
         """The residual stream's beginning: embeddings with their positions, normed where the design says so."""
-        if self.position is not None:
+        if isinstance(self.position, nn.Embedding):
             x = x + look_up(self.position, positions, "Positions")
-        elif self.config.position == "sinusoidal":
-            x = x + sinusoidal(positions, self.config.d_model).to(x.dtype)
+        elif self.position is not None:
+            x = x + self.position(positions).to(x.dtype)
         if self.embedding_norm is not None:
             x = self.embedding_norm(x)
         if trace is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from models.codegen.positions import head_dims
 from models.codegen.text import Line, block, join
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 
 def norm(config: ModelConfig, width: str) -> str:
@@ -65,7 +66,7 @@ def attention(config: ModelConfig) -> str:
     inner, narrow = f"{heads} * {width}", f"{groups} * {width}"
     bias = config.attention_bias
     x_or_memory = "source" if is_pair else "x"
-    rotate = _when(config.position == "rope", ["q, k = rotate(q), rotate(k)"])
+    rotate = _when(scheme_of(config).place == "queries", ["q, k = rotate(q), rotate(k)"])
     if rotate is not None and is_pair:
         rotate = [block("if memory is None:", "q, k = rotate(q), rotate(k)")]
     options = [

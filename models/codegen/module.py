@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from models.codegen.layers import activation, attention, feed_forward, layer, linear, norm, short_convolution
-from models.codegen.positions import head_dims, position_functions
+from models.codegen.positions import code_of, head_dims
 from models.codegen.text import Line, block, join
 from models.cost import total_parameters
 from models.settings.model_config import GATED, ModelConfig
+from models.settings.positions import scheme_of
 
 
 def module_source(config: ModelConfig, name: str = "This design") -> str:
@@ -21,7 +22,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
         f'"""{words}"""',
         "",
         join(
-            "import math\n" if _needs_math(config) else None,
+            "import math\n" if code_of(config).needs_math(config) else None,
             "import torch",
             "import torch.nn.functional as F",
             "from torch import Tensor, nn",
@@ -30,7 +31,7 @@ def module_source(config: ModelConfig, name: str = "This design") -> str:
         constants(config),
     ]
     parts = [
-        position_functions(config),
+        code_of(config).functions(config),
         short_convolution() if config.conv_width else None,
         attention(config),
         feed_forward(config),
@@ -51,7 +52,7 @@ def constants(config: ModelConfig) -> str:
     encoder = config.encoder() if pair else config
     values: dict[str, object] = {
         "VOCAB_SIZE": config.vocab_size,
-        "CONTEXT_LENGTH": config.context_length if config.position == "learned" else None,
+        "CONTEXT_LENGTH": config.context_length if "CONTEXT_LENGTH" in code_of(config).member else None,
         "N_LAYER": config.n_layer,
         "N_ENCODER_LAYER": encoder.n_layer if pair else None,
         "D_MODEL": config.d_model,
@@ -65,8 +66,7 @@ def constants(config: ModelConfig) -> str:
         "N_EXPERT_USED": config.n_expert_used if config.n_expert else None,
         "CONV_WIDTH": config.conv_width or None,
         "WINDOW": config.sliding_window or None,
-        "N_BUCKET": config.n_bucket if config.position == "t5" else None,
-        "MAX_DISTANCE": config.max_distance if config.position == "t5" else None,
+        **code_of(config).constants(config),
         "N_SEGMENT": config.n_segment if config.topology == "encoder-only" and config.n_segment else None,
         "N_LABEL": config.n_label if config.head in ("sequence", "token") else None,
         "DROPOUT": config.dropout or None,
@@ -78,10 +78,6 @@ def constants(config: ModelConfig) -> str:
 def _words(config: ModelConfig) -> str:
     article = "an" if config.topology.startswith("e") else "a"
     return f"{article} {config.topology} transformer with {total_parameters(config):,} parameters, made in Terrarium"
-
-
-def _needs_math(config: ModelConfig) -> bool:
-    return config.position in ("alibi", "t5") or (config.position == "rope" and config.rope_scaling == "llama3")
 
 
 # The model of one stack
@@ -121,8 +117,7 @@ def _scale(config: ModelConfig) -> str:
 
 def _stack_members(config: ModelConfig, n_layer: str, make: str, n_head: str, causal: str) -> Line:
     return [
-        "self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)" if config.position == "learned" else None,
-        f"self.score_bias = RelativeBias({n_head}, causal={causal})" if config.position == "t5" else None,
+        code_of(config).member.format(n_head=n_head, causal=causal) or None,
         f"self.embedding_norm = {norm(config, 'D_MODEL')}" if config.embedding_norm else None,
         f"self.blocks = nn.ModuleList({make} for _ in range({n_layer}))",
         f"self.final_norm = {norm(config, 'D_MODEL')}" if config.norm_place == "pre" else None,
@@ -131,9 +126,9 @@ def _stack_members(config: ModelConfig, n_layer: str, make: str, n_head: str, ca
 
 def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_head: str = "N_HEAD") -> Line:
     """From embeddings `x` to hidden states `x`; `causal` is True, False or an expression."""
+    added = code_of(config).added.format(length=length, n_head=n_head)
     return [
-        f"x = x + self.position.weight[: {length}]" if config.position == "learned" else None,
-        f"x = x + sinusoidal({length})" if config.position == "sinusoidal" else None,
+        f"x = x + {added}" if scheme_of(config).place == "embeddings" else None,
         "x = self.embedding_norm(x)" if config.embedding_norm else None,
         "x = F.dropout(x, DROPOUT, self.training)" if config.dropout else None,
         _mask(config, length, causal, n_head),
@@ -145,7 +140,7 @@ def _stack_body(config: ModelConfig, length: str, *, causal: str, run: str, n_he
 def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Line:
     """`mask`: which keys each query may see, or what is added to their scores."""
     window = "WINDOW" if config.sliding_window else None
-    biased = config.position in ("alibi", "t5")
+    biased = scheme_of(config).place == "scores"
     if causal == "False" and not window and not biased:
         return "mask = None  # every token sees the whole text"
     reach = {
@@ -157,7 +152,7 @@ def _mask(config: ModelConfig, length: str, causal: str, n_head: str) -> Line:
     else:
         open_ended = reach["False"] if window else "torch.ones_like(distance, dtype=torch.bool)"
         seen = [block(f"if {causal}:", f"mask = {reach['True']}"), block("else:", f"mask = {open_ended}")]
-    bias = f"distance_penalty(distance, {n_head})" if config.position == "alibi" else "self.score_bias(distance)"
+    bias = code_of(config).added.format(length=length, n_head=n_head)
     combined = f"mask = {bias}" + (".masked_fill(~mask, -torch.inf)" if seen is not None else "")
     return [
         f"place = torch.arange({length})",

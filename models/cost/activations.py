@@ -12,6 +12,7 @@ from models.cost.modules import DRAWN, FLOAT, LONG, Site
 from models.cost.parts import CONVOLUTION, CROSS, EMBEDDING, HEAD, NORMS, POOLER, POSITIONS, SEGMENTS, Parts, stacks
 from models.cost.tape import Tape, Value
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,9 @@ def _stack(
     """models.architecture.stack.Stack.transform, with cross-attention to `memory` where it is given."""
     tape, rows = site.tape, batch * length
     tape.part = POSITIONS
-    if config.position in ("learned", "sinusoidal"):
-        table = config.context_length * config.d_model if config.position == "learned" else 0
+    scheme = scheme_of(config)
+    if scheme.place == "embeddings":
+        table = math.prod(scheme.learned.shape(config)) if scheme.learned is not None else 0
         size = FLOAT * length * config.d_model
         x = tape.add([x], x.numel, work=size, back_work=size + FLOAT * table, passes=[] if table else [x])
     if config.embedding_norm:
@@ -108,9 +110,10 @@ def _scores(site: Site, config: ModelConfig, x: Value, length: int) -> _Scores:
     """models.architecture.stack.Stack._view: the masks and biases that all layers share."""
     tape, square = site.tape, length * length
     has_window = 0 < config.sliding_window < length
-    if config.position not in ("alibi", "t5"):
+    scheme = scheme_of(config)
+    if scheme.place != "scores":
         return _Scores(is_bool=has_window)
-    is_learned = config.position == "t5"
+    is_learned = scheme.learned is not None
     bias = tape.add([x], config.n_head * square, own=LONG * square * is_learned, work=3 * LONG * square)
     bias.has_grad = is_learned
     if has_window or config.is_causal:
@@ -171,7 +174,7 @@ def _attention(
     k = site.linear(source, seen_rows, shared, bias=config.attention_bias)
     k = site.norm(config, k, seen_rows * config.kv_heads) if config.qk_norm else k
     v = site.linear(source, seen_rows, shared, bias=config.attention_bias)
-    if scores is not None and config.position == "rope":
+    if scores is not None and scheme_of(config).place == "queries":
         k = tape.add([k], k.numel, width=k.width, back_work=k.size // 2)
         q = tape.add([q], q.numel, width=q.width, back_work=q.size // 2)
     if not site.is_cuda:

@@ -23,11 +23,11 @@ from models.architecture.convolution import ShortConv, convolve
 from models.architecture.experts import FeedForward, activate
 from models.architecture.heads import LanguageHead
 from models.architecture.norms import RMSNorm
-from models.architecture.positions import sinusoidal
 from models.architecture.transformer import Decoder
 from models.inference.fast_matmul import Linear, Plain, linear_for_many, product
 from models.inference.threads import Pace, by_one_thread
 from models.settings.model_config import ModelConfig
+from models.settings.positions import scheme_of
 
 _N_TURNED = 256
 """Positions whose rotations are computed at once."""
@@ -86,10 +86,10 @@ class FastDecoder:
             x = self._table[id : id + 1].clone()  # half of the time
         else:
             x = model.embed(ids)[0]
-        if model.position is not None:
+        if isinstance(model.position, nn.Embedding):
             x = x + model.position.weight[past : past + length]
-        elif model.config.position == "sinusoidal":
-            x = x + sinusoidal(torch.arange(past, past + length), model.config.d_model)
+        elif model.position is not None:
+            x = x + model.position(torch.arange(past, past + length))
         return self._embedding_norm(x)
 
     def _view(self, past: int, length: int) -> _View:
@@ -135,7 +135,7 @@ class _Room:
         n_head, n_kv, width, half = config.n_head, config.kv_heads, config.head_dim, config.head_dim // 2
         parts = (n_head * width, n_kv * width, n_kv * width)
         made, used = torch.empty(2, length, n_head + 2 * n_kv, width)  # before rotation, and after it
-        if config.position != "rope":
+        if scheme_of(config).place != "queries":
             used = made
         self.query, self.key, _ = made.view(length, -1).split(parts, dim=1)  # each (T, n·D)
         self.value = used.view(length, -1).split(parts, dim=1)[2]

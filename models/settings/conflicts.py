@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from models.settings.positions import scheme_of
 from models.settings.slots import Problem
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _encoder_head_conflict(config: ModelConfig) -> str | None:
 
 
 def _rotation_conflict(config: ModelConfig) -> str | None:
-    if config.position != "rope":
+    if scheme_of(config).place != "queries":
         return None
     odd = next((width for width in _head_widths(config) if width % 2 or not width), None)
     if odd is None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from models.settings.conflicts import conflicts
-from models.settings.slots import Problem, SettingError, draft, field_problems, plain, settings_from_dict, slot
+from models.settings.positions import POSITIONS
+from models.settings.slots import Problem, SettingError, draft, field_problems, listed, plain, settings_from_dict, slot
 
 GATED = ("swiglu", "geglu", "geglu_tanh")
 """Activations with a third matrix, whose result is multiplied in."""
@@ -67,10 +68,9 @@ class ModelConfig:
     position: str = slot(
         "learned",
         "Positions",
-        "How the model knows the order of tokens: a learned table, a table of waves (sinusoidal), rotation of queries "
-        "and keys (RoPE), a penalty that grows with distance (ALiBi), a learned bias by distance (T5), or not at all.",
+        f"How the model knows the order of tokens: {listed(scheme.help for scheme in POSITIONS.values())}.",
         group="Positions",
-        choices=("learned", "sinusoidal", "rope", "alibi", "t5", "none"),
+        choices=tuple(POSITIONS),
     )
     rope_theta: float = slot(
         10_000.0,

@@ -5,19 +5,18 @@ from __future__ import annotations
 from models.settings.model_config import ModelConfig
 
 
-def nothing_words(config: ModelConfig, *, has_runs: bool) -> tuple[str, str]:
-    """A heading and a few sentences, for a design without positions or with a table that only training fills.
+def untrained_table_words(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
+    """A heading and a few sentences for a table that only training fills; see `Look.nothing`."""
+    other = " Or choose a run above, to see what another design has learned." if has_runs else ""
+    return (
+        f"{config.context_length:,} × {config.d_model:,} numbers, learned in training",
+        "Each position has a row of its own in a table. A new model's table is random noise that says nothing "
+        f"of order, so none is drawn. Train this design, and what it has learned is shown here.{other}",
+    )
 
-    Args:
-        has_runs: whether trained runs of other designs can be chosen above.
-    """
-    if config.position == "learned":
-        other = " Or choose a run above, to see what another design has learned." if has_runs else ""
-        return (
-            f"{config.context_length:,} × {config.d_model:,} numbers, learned in training",
-            "Each position has a row of its own in a table. A new model's table is random noise that says nothing "
-            f"of order, so none is drawn. Train this design, and what it has learned is shown here.{other}",
-        )
+
+def no_position_words(config: ModelConfig, has_runs: bool) -> tuple[str, str]:
+    """The same for a design without positions."""
     if config.conv_width > 1:
         return (
             "No positions, but a short convolution",

@@ -6,11 +6,11 @@ from datetime import datetime
 
 from models.number_words import percent
 from models.settings.optimizers import OPTIMIZERS
+from models.settings.positions import POSITIONS
 
 __all__ = ["counted", "date_words", "percent", "short_count", "size_words", "times", "words"]
 
-_WORDS = {name: entry.title for name, entry in OPTIMIZERS.items()} | {
-    "alibi": "ALiBi",
+_WORDS = {name: entry.title for entries in (OPTIMIZERS, POSITIONS) for name, entry in entries.items()} | {
     "all": "All",
     "attention": "Attention only",
     "auto": "Auto",
@@ -50,7 +50,6 @@ _WORDS = {name: entry.title for name, entry in OPTIMIZERS.items()} | {
     "gpt4": "GPT-4",
     "language": "Language",
     "layernorm": "LayerNorm",
-    "learned": "Learned",
     "linear": "Linear",
     "llama-tiny": "LLaMA, tiny",
     "llama2-7b": "LLaMA 2 7B",
@@ -61,20 +60,16 @@ _WORDS = {name: entry.title for name, entry in OPTIMIZERS.items()} | {
     "moe-tiny": "Mixture of experts, tiny",
     "nfc": "NFC",
     "nfkc": "NFKC",
-    "none": "None",
     "post": "After (post)",
     "pre": "Before (pre)",
     "relu": "ReLU",
     "relu2": "ReLU²",
     "rmsnorm": "RMSNorm",
-    "rope": "RoPE",
     "sequence": "Sequence",
-    "sinusoidal": "Sinusoidal",
     "span-corruption": "Filling gaps (T5)",
     "pronouns": "Pronoun pairs",
     "stdlib": "Python docstrings",
     "swiglu": "SwiGLU",
-    "t5": "T5 bias",
     "t5-base": "T5 base",
     "t5-large": "T5 large",
     "t5-small": "T5 small",
