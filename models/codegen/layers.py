@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from models.codegen.positions import head_dims
 from models.codegen.text import Line, block, join
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
 from models.settings.positions import scheme_of
+from models.settings.slots import check_complete
 
 
 def norm(config: ModelConfig, width: str) -> str:
     """The expression that makes a norm over `width` numbers."""
-    if config.norm == "rmsnorm":
-        return f"nn.RMSNorm({width}, eps={config.norm_eps!r})"
-    bias = "" if config.norm_bias else ", bias=False"
-    return f"nn.LayerNorm({width}, eps={config.norm_eps!r}{bias})"
+    return _NORMS[config.norm](config, width)
+
+
+def _layer_norm(config: ModelConfig, width: str) -> str:
+    return f"nn.LayerNorm({width}, eps={config.norm_eps!r}{'' if config.norm_bias else ', bias=False'})"
+
+
+def _rms_norm(config: ModelConfig, width: str) -> str:
+    return f"nn.RMSNorm({width}, eps={config.norm_eps!r})"
+
+
+_NORMS = {"layernorm": _layer_norm, "rmsnorm": _rms_norm}
+check_complete(_NORMS, NORMS, "code of norms")
 
 
 def linear(inputs: str, outputs: str, has_bias: bool) -> str:
@@ -22,16 +34,22 @@ def linear(inputs: str, outputs: str, has_bias: bool) -> str:
 
 
 def activation(kind: str, h: str, gate: str) -> str:
-    """The expression of an activation of `h`, times or by `gate` where it has one."""
-    return {
-        "relu": f"F.relu({h})",
-        "relu2": f"F.relu({h}) ** 2",
-        "gelu": f"F.gelu({h})",
-        "gelu_tanh": f'F.gelu({h}, approximate="tanh")',
-        "swiglu": f"F.silu({gate}) * {h}",
-        "geglu": f"F.gelu({gate}) * {h}",
-        "geglu_tanh": f'F.gelu({gate}, approximate="tanh") * {h}',
-    }[kind]
+    """The expression of an activation of `h`, or of `gate`, times `h`, where it has one."""
+    if ACTIVATIONS[kind].is_gated:
+        return f"{_CURVES[kind].format(gate)} * {h}"
+    return _CURVES[kind].format(h)
+
+
+_CURVES = {
+    "relu": "F.relu({})",
+    "gelu": "F.gelu({})",
+    "gelu_tanh": 'F.gelu({}, approximate="tanh")',
+    "relu2": "F.relu({}) ** 2",
+    "swiglu": "F.silu({})",
+    "geglu": "F.gelu({})",
+    "geglu_tanh": 'F.gelu({}, approximate="tanh")',
+}
+check_complete(_CURVES, ACTIVATIONS, "code of activations")
 
 
 def short_convolution() -> str:

@@ -6,7 +6,7 @@ from models.codegen.layers import activation, attention, feed_forward, layer, li
 from models.codegen.positions import code_of, head_dims
 from models.codegen.text import Line, block, join
 from models.cost import total_parameters
-from models.settings.model_config import GATED, ModelConfig
+from models.settings.model_config import ModelConfig
 from models.settings.positions import scheme_of
 
 
@@ -236,7 +236,7 @@ def _head_class(config: ModelConfig) -> Line:
     """A class where the head is more than one matrix."""
     if config.head != "language" or not (config.has_head_transform or (config.head_bias and config.tied_embeddings)):
         return None
-    kind = "gelu" if config.activation in GATED else config.activation
+    kind = config.head_activation
     table = "table" if config.tied_embeddings else "self.weight"
     arguments = "x: Tensor, table: Tensor" if config.tied_embeddings else "x: Tensor"
     transform = config.has_head_transform

@@ -249,7 +249,7 @@ def _loss(site: Site, config: ModelConfig, table: Value, hidden: Value, batch: B
             hidden = tape.add([hidden], rows * width, own=LONG * rows)
         if config.head_transform and config.topology == "encoder-only":
             hidden = site.linear(hidden, rows, width, bias=config.bias == "all")
-            kind = "gelu" if config.is_gated else config.activation
+            kind = config.head_activation
             hidden = site.norm(config, site.activate(kind, hidden, None), rows)
         if config.scaled_logits:
             hidden = tape.add([hidden], hidden.numel, width=hidden.width)

@@ -9,12 +9,11 @@ import dataclasses
 from dataclasses import dataclass, fields
 from typing import Any
 
+from models.settings.activations import ACTIVATIONS
 from models.settings.conflicts import conflicts
+from models.settings.norms import NORMS
 from models.settings.positions import POSITIONS
 from models.settings.slots import Problem, SettingError, draft, field_problems, listed, plain, settings_from_dict, slot
-
-GATED = ("swiglu", "geglu", "geglu_tanh")
-"""Activations with a third matrix, whose result is multiplied in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +157,7 @@ class ModelConfig:
         "Normalisation",
         "Keeps numbers in range. RMSNorm is LayerNorm without the mean and the bias.",
         group="Normalisation",
-        choices=("layernorm", "rmsnorm"),
+        choices=tuple(NORMS),
     )
     norm_place: str = slot(
         "pre",
@@ -234,7 +233,7 @@ class ModelConfig:
         "The non-linearity between the feed-forward matrices: two of them, or three where it is gated (SwiGLU, GeGLU). "
         "GELU (tanh) is GPT-2's approximation of GELU, ReLU² the square of ReLU.",
         group="Feed-forward",
-        choices=("relu", "gelu", "gelu_tanh", "relu2", *GATED),
+        choices=tuple(ACTIVATIONS),
     )
     d_ff: int = slot(
         0,
@@ -426,7 +425,12 @@ class ModelConfig:
     @property
     def is_gated(self) -> bool:
         """Whether the feed-forward has a third matrix."""
-        return self.activation in GATED
+        return ACTIVATIONS[self.activation].is_gated
+
+    @property
+    def head_activation(self) -> str:
+        """The activation of the head's transform, which has no gate."""
+        return "gelu" if self.is_gated else self.activation
 
     @property
     def attention_bias(self) -> bool:
@@ -441,7 +445,7 @@ class ModelConfig:
     @property
     def norm_bias(self) -> bool:
         """Whether norms have biases."""
-        return self.norm == "layernorm" and self.bias == "all"
+        return NORMS[self.norm].has_bias and self.bias == "all"
 
     @property
     def is_causal(self) -> bool:

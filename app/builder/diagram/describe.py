@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from app.builder.diagram.activations import NAMES
 from app.builder.diagram.describe_attention import attention_parts
 from app.builder.diagram.describe_feed_forward import feed_forward_parts
 from app.builder.diagram.part import Part, StackSpec, norm_parameters, norm_part, shape_words, stacks_of
 from app.builder.diagram.position_parts import position_part
-from models.settings.model_config import GATED, ModelConfig
+from models.settings.activations import ACTIVATIONS
+from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
 
 
 def describe(config: ModelConfig, batch: int, length: int) -> dict[str, Part]:
@@ -206,8 +207,8 @@ def _language_head(config: ModelConfig, stack: StackSpec) -> list[Part]:
     logits = shape_words(b, t, v)
     parts = _pooler(config, stack)
     if config.has_head_transform:
-        act = NAMES["gelu" if config.activation in GATED else config.activation]
-        norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
+        act = ACTIVATIONS[config.head_activation].curve
+        norm = NORMS[config.norm].title
         one = int(config.bias == "all")
         parts.append(
             Part(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.builder.diagram.part import Part, StackSpec, norm_parameters, shape_words
 from app.builder.diagram.position_parts import position_part, score_words
 from app.builder.diagram.sublayer import conv_parts, sublayer_norm, sum_part
+from models.settings.norms import NORMS
 
 
 def attention_parts(stack: StackSpec, sublayer: str) -> list[Part]:
@@ -100,7 +101,7 @@ def _score_parts(stack: StackSpec, sublayer: str, is_cross: bool) -> list[Part]:
     config, d, layers = stack.config, stack.config.head_dim, stack.config.n_layer
     prefix, parts = f"{stack.prefix}{sublayer}.", []
     if config.qk_norm:
-        norm = "RMSNorm" if config.norm == "rmsnorm" else "LayerNorm"
+        norm = NORMS[config.norm].title
         parts.append(
             Part(
                 key=prefix + "qk_norm",

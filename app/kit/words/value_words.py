@@ -5,12 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from models.number_words import percent
+from models.settings.activations import ACTIVATIONS
+from models.settings.norms import NORMS
 from models.settings.optimizers import OPTIMIZERS
 from models.settings.positions import POSITIONS
 
 __all__ = ["counted", "date_words", "percent", "short_count", "size_words", "times", "words"]
 
-_WORDS = {name: entry.title for entries in (OPTIMIZERS, POSITIONS) for name, entry in entries.items()} | {
+_WORDS = {
+    name: entry.title for entries in (POSITIONS, NORMS, ACTIVATIONS, OPTIMIZERS) for name, entry in entries.items()
+} | {
     "all": "All",
     "attention": "Attention only",
     "auto": "Auto",
@@ -37,10 +41,6 @@ _WORDS = {name: entry.title for entries in (OPTIMIZERS, POSITIONS) for name, ent
     "feed-forward": "Feed-forward only",
     "files": "Files",
     "float32": "float32",
-    "geglu": "GeGLU",
-    "geglu_tanh": "GeGLU (tanh)",
-    "gelu": "GELU",
-    "gelu_tanh": "GELU (tanh)",
     "gpt2": "GPT-2",
     "gpt2-1.5b": "GPT-2 XL",
     "gpt2-124m": "GPT-2 small",
@@ -49,7 +49,6 @@ _WORDS = {name: entry.title for entries in (OPTIMIZERS, POSITIONS) for name, ent
     "gpt2-tiny": "GPT-2, tiny",
     "gpt4": "GPT-4",
     "language": "Language",
-    "layernorm": "LayerNorm",
     "linear": "Linear",
     "llama-tiny": "LLaMA, tiny",
     "llama2-7b": "LLaMA 2 7B",
@@ -62,14 +61,10 @@ _WORDS = {name: entry.title for entries in (OPTIMIZERS, POSITIONS) for name, ent
     "nfkc": "NFKC",
     "post": "After (post)",
     "pre": "Before (pre)",
-    "relu": "ReLU",
-    "relu2": "ReLU²",
-    "rmsnorm": "RMSNorm",
     "sequence": "Sequence",
     "span-corruption": "Filling gaps (T5)",
     "pronouns": "Pronoun pairs",
     "stdlib": "Python docstrings",
-    "swiglu": "SwiGLU",
     "t5-base": "T5 base",
     "t5-large": "T5 large",
     "t5-small": "T5 small",
