@@ -17,6 +17,7 @@ Letters in shape comments: V vocab_size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -110,13 +111,55 @@ def rank(logits: Floats, id: int) -> int:
     return int(np.count_nonzero(logits > logits[id])) + 1
 
 
+class SamplingState:
+    """What cuts remember from token to token of one reply, a number each; at first as at a reply's beginning."""
+
+    def __init__(self, config: SamplingConfig) -> None:
+        self._config = config
+        self.numbers = {name: memory.begin(config) for name, memory in _MEMORIES.items() if is_on(config, name)}
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is anything to remember: else all replies begin and go on alike."""
+        return bool(self.numbers)
+
+    def follow(self, steps: SamplingSteps, id: int) -> None:
+        """The token `id` was drawn (or chosen by hand) from what `steps`, made with this state, have left."""
+        for name, number in self.numbers.items():
+            self.numbers[name] = _MEMORIES[name].follow(number, self._config, _surprisal(steps, id))
+
+    def copy(self) -> SamplingState:
+        """Another one that goes on from here."""
+        other = SamplingState(self._config)
+        other.numbers = dict(self.numbers)
+        return other
+
+
+def state_at(
+    place: int, config: SamplingConfig, ids: Sequence[int], n_prompt: int, logits: Callable[[int], Floats]
+) -> SamplingState:
+    """The state by which the token at `place` of a text `ids` was drawn, whose first `n_prompt` tokens are the prompt.
+
+    logits(p): those that the token at place p was drawn from; asked for only where there is something to remember.
+    """
+    state = SamplingState(config)
+    for each in range(n_prompt, place if state.remembers else n_prompt):
+        state.follow(sampling_steps(logits(each), config, ids[:each], n_prompt, state), ids[each])
+    return state
+
+
 def sampling_steps(
-    logits: Floats, config: SamplingConfig, before: Sequence[int] = (), n_prompt: int = 0
+    logits: Floats,
+    config: SamplingConfig,
+    before: Sequence[int] = (),
+    n_prompt: int = 0,
+    state: SamplingState | None = None,
 ) -> SamplingSteps:
     """What becomes of logits (V,).
 
     Args:
         before: the ids of the text so far, which the penalties are about; the first `n_prompt` of them are the prompt.
+        state: what the reply's tokens so far have left behind; None at its first one.
 
     Raises:
         ValueError: where a logit is not a number, or a biased token is not in the vocabulary.
@@ -133,9 +176,11 @@ def sampling_steps(
         return SamplingSteps((*stages, Stage("temperature", probabilities), Stage("drawn", probabilities)))
     probabilities = softmax((changed - changed.max()) / np.float32(config.temperature))
     stages.append(Stage("temperature", probabilities))
+    numbers = (SamplingState(config) if state is None else state).numbers
     for name, cut in _CUTS.items():
         if is_on(config, name):
-            left = np.where(cut(Left(changed, probabilities), config), probabilities, np.float32(0))
+            given = Left(changed, probabilities, numbers.get(name, 0.0))
+            left = np.where(cut(given, config), probabilities, np.float32(0))
             stages.append(Stage(name, left, max(0.0, float(probabilities.sum() - left.sum()))))
             probabilities = left
     return SamplingSteps((*stages, Stage("drawn", probabilities / probabilities.sum())))
@@ -185,11 +230,12 @@ class Left:
     """What a cut is given.
 
     logits: (V,) after penalties, before the temperature. probabilities: (V,) after the temperature and the cuts before,
-    0 for what those took away.
+    0 for what those took away. memory: what the cut remembers, where it does.
     """
 
     logits: Floats
     probabilities: Floats
+    memory: float = 0.0
 
 
 def _top_k(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
@@ -229,3 +275,21 @@ _CUTS: dict[str, Callable[[Left, SamplingConfig], NDArray[np.bool_]]] = {
 }
 """In their order: which tokens each keeps, (V,)."""
 check_complete(_CUTS, CUTS, "cuts of the draw")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How a cut remembers: its number at a reply's first token, and after a token of so many bits of surprise."""
+
+    begin: Callable[[SamplingConfig], float]
+    follow: Callable[[float, SamplingConfig, float], float]
+
+
+_MEMORIES: dict[str, Memory] = {}
+"""Of the cuts that hang on the tokens before."""
+
+
+def _surprisal(steps: SamplingSteps, id: int) -> float:
+    """−log2 of the probability that token `id` was drawn with, in bits; of one that was cut off, and so chosen by hand,
+    of that before the cuts."""
+    return -math.log2(float(steps.final[id]) or max(float(steps.tempered[id]), _TINY))

@@ -26,6 +26,7 @@ from app.kit.forms.sampling_sliders import sampling_slider
 from app.kit.layout.segments import Segments
 from app.kit.theme import ThemeProvider
 from app.session.session import Session
+from models.inference.sampling_steps import SamplingState, sampling_steps
 from models.settings.sampling_config import STEP_OF, SamplingConfig, same_draw
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class NextTokenPanel(AnswerPanel):
         self._sampling = SamplingConfig()
         self._tokenizer: Tokenizer | None = None
         self._words: dict[int, str] = {}
+        self._state_of: tuple[ReadText, SamplingConfig] | None = None
+        self._states: list[SamplingState] = []
         self.xray: Xray | None = None
         """What is shown."""
         self.by = Segments(
@@ -132,7 +135,7 @@ class NextTokenPanel(AnswerPanel):
     # -- Asking --------------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        self._read = self._asked_for = self.xray = None
+        self._read = self._asked_for = self.xray = self._state_of = None
         self.by.choose("drawn")
         self._tokenizer = self._session.chat_tokenizer
         self._words.clear()
@@ -148,7 +151,7 @@ class NextTokenPanel(AnswerPanel):
     @Slot(object)
     def _on_read(self, read: _Read) -> None:
         if read.text is self.focus.text:
-            self._read = read
+            self._read, self._state_of = read, None
             self._look()
 
     @Slot()
@@ -165,8 +168,9 @@ class NextTokenPanel(AnswerPanel):
         draw = text.draws[place - text.n_prompt] if text.draws and place >= text.n_prompt else None
         config, before = self._config(text), text.ids[:place]
         try:
-            xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw)
-        except ValueError as error:  # a bias for a token that this model does not have
+            state = self._state(text, place, config)
+            xray = x_ray(logits, config, before, text.n_prompt, text.ids[place], draw, state)
+        except ValueError as error:  # a bias for a token that this model does not have, or a state that is not known
             self.say("This cannot be looked into", str(error))
             return
         self.xray = dataclasses.replace(xray, bars=xray.bars[:1]) if self._is_encoder else xray
@@ -177,6 +181,26 @@ class NextTokenPanel(AnswerPanel):
         if self._is_encoder:  # nothing is ever drawn there
             return SamplingConfig(temperature=1.0)
         return text.sampling if self.by.value == "drawn" else self._sampling
+
+    def _state(self, text: ReadText, place: int, config: SamplingConfig) -> SamplingState:
+        """What the draws before a place remember; ValueError where it hangs on logits that are not kept."""
+        key = text, config
+        if self._state_of != key:
+            self._state_of, self._states = key, [SamplingState(config)]  # of the reply's places, the first ones
+        read, states = self._read, self._states
+        assert read is not None
+        while states[0].remembers and len(states) <= place - text.n_prompt:
+            at = text.n_prompt + len(states) - 1
+            logits = read.given.at(at)
+            if logits is None:
+                raise ValueError(
+                    "These settings hang on all tokens of the reply, and its first ones are too far back: the last "
+                    f"{len(read.given.logits):,} distributions are kept."
+                )
+            following = states[-1].copy()
+            following.follow(sampling_steps(logits, config, text.ids[:at], text.n_prompt, following), text.ids[at])
+            states.append(following)
+        return states[max(0, min(place - text.n_prompt, len(states) - 1))]
 
     def _say_nothing(self, place: int) -> None:
         if place == 0 and not self._is_encoder:
@@ -256,9 +280,13 @@ class NextTokenPanel(AnswerPanel):
             return dict
         text, config, is_encoder = asked.text, self._config(asked.text), self._is_encoder
         chosen = text.ids[asked.place]
+        try:
+            state = self._state(text, asked.place, config)
+        except ValueError:  # which the panel says
+            return dict
 
         def columns() -> Columns:
-            rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt)
+            rows = all_rows(logits, config, text.ids[: asked.place], text.n_prompt, state)
             names = token_names(tokenizer, (each.id for each in rows))
             own: Columns = {
                 "rank": [each.rank for each in rows],
