@@ -14,7 +14,10 @@ from models.architecture.transformer import Decoder, build_model
 from models.inference import fast_matmul as matrices
 from models.inference.continuation import Continuation, next_logits
 from models.inference.fast_decoder import FastDecoder
+from models.settings.activations import ACTIVATIONS
 from models.settings.model_config import ModelConfig
+from models.settings.norms import NORMS
+from models.settings.positions import POSITIONS
 from models.settings.presets import PRESETS
 from tests.models.designs import random_design
 
@@ -68,9 +71,9 @@ def test_all_designs_say_the_same(seed: int) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"position": "alibi"},
-        {"position": "learned"},
-        {"position": "t5"},
+        *({"position": name} for name in POSITIONS),
+        *({"norm": name} for name in NORMS),
+        *({"activation": name} for name in ACTIVATIONS),
         {"sliding_window": 6},
         {"sliding_window": 6, "position": "alibi"},
         {"n_kv_head": 1},

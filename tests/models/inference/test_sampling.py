@@ -1,5 +1,6 @@
 """Sampling: each setting cuts what it says, in the right order, and one seed means one choice."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ from transformers.generation.logits_process import (
 from models.inference.sampling import SamplingConfig, as_floats, sample
 from models.inference.sampling_steps import drawn_token, sampling_steps
 from models.inference.top_tokens import likeliest
-from models.settings.sampling_config import sampling_from_dict, with_advice
+from models.settings.sampling_config import CUTS, sampling_from_dict, step_words, with_advice
+from tests.models.every_cut import EVERY_CUT
 
 LOGITS = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
 
@@ -195,6 +197,18 @@ def test_every_step_says_what_it_has_left() -> None:
     assert steps.stages[-1].entropy == cut["top_p"].entropy < cut["top_k"].entropy
     names = [stage.name for stage in sampling_steps(as_floats(LOGITS), SamplingConfig(temperature=0.0, top_k=2)).stages]
     assert names == ["model", "temperature", "drawn"]
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_every_cut_takes_something_away_where_it_is_on(name: str) -> None:
+    logits = as_floats(torch.randn(200, generator=torch.Generator().manual_seed(0)))
+    plain = SamplingConfig(temperature=1.0)
+    steps = sampling_steps(logits, dataclasses.replace(plain, **EVERY_CUT[name]))
+    assert [stage.name for stage in steps.cuts] == [name]
+    assert 0 < steps.removed < 1
+    assert float(steps.final.sum()) == pytest.approx(1.0)
+    assert sampling_steps(logits, plain).cuts == ()
+    assert step_words(dataclasses.replace(plain, **EVERY_CUT[name]), name).endswith((" 5", " 0.5"))
 
 
 def test_a_number_lands_on_the_bar_of_probabilities() -> None:

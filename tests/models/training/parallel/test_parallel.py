@@ -20,6 +20,7 @@ from models.data.batch import Batch
 from models.library.library import Library
 from models.runs.run_folder import RunFolder
 from models.settings.model_config import ModelConfig
+from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
 from models.settings.spec_file import write_spec
 from models.training.checkpoint import read_tensors
@@ -60,6 +61,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "fsdp, spans": ("encoder-decoder", SHORT | {"parallel": "fsdp"}),
     "ddp, accumulated": ("experts", SHORT | {"parallel": "ddp", "optimizer": "adamw", "grad_accum_steps": 2}),
     "fsdp, accumulated": ("experts", SHORT | {"parallel": "fsdp", "optimizer": "adamw", "grad_accum_steps": 2}),
+    **{
+        f"{how}, {name}": ("decoder", SHORT | {"parallel": how, "optimizer": name})
+        for how in ("ddp", "fsdp")
+        for name in OPTIMIZERS
+    },
     "from one to several": ("decoder", SHORT | {"parallel": "fsdp"}),
     "from several to one": ("decoder", SHORT | {"parallel": "fsdp"}),
 }
