@@ -6,7 +6,8 @@ The steps, in this order, each on what the one before has left:
 2. logit bias, added to the logits; repetition penalty (CTRL, arXiv:1909.05858), for the tokens of prompt and reply;
    frequency and presence penalty (as in OpenAI's API), for the tokens of the reply;
 3. temperature, which divides the logits;
-4. cuts: top-k, locally typical (arXiv:2202.00666), top-p (arXiv:1904.09751) and min-p (arXiv:2407.01082);
+4. cuts: top-k, locally typical (arXiv:2202.00666), top-p (arXiv:1904.09751), min-p (arXiv:2407.01082) and mirostat 2.0
+   (arXiv:2007.14966);
 5. what is left, with a sum of 1 again, laid out as a bar, the likeliest token first;
 6. a random number in [0, 1), the place on that bar where the drawn token stands.
 
@@ -267,11 +268,19 @@ def _min_p(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
     return kept
 
 
+def _mirostat(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
+    """Those of at most μ bits of surprise (Basu et al., algorithm 2); the likeliest at any rate."""
+    least = 2.0**-given.memory * given.probabilities.sum()
+    kept: NDArray[np.bool_] = given.probabilities >= min(least, given.probabilities.max())
+    return kept
+
+
 _CUTS: dict[str, Callable[[Left, SamplingConfig], NDArray[np.bool_]]] = {
     "top_k": _top_k,
     "typical_p": _typical,
     "top_p": _top_p,
     "min_p": _min_p,
+    "mirostat_tau": _mirostat,
 }
 """In their order: which tokens each keeps, (V,)."""
 check_complete(_CUTS, CUTS, "cuts of the draw")
@@ -285,7 +294,12 @@ class Memory:
     follow: Callable[[float, SamplingConfig, float], float]
 
 
-_MEMORIES: dict[str, Memory] = {}
+_MEMORIES: dict[str, Memory] = {
+    "mirostat_tau": Memory(
+        begin=lambda config: 2 * config.mirostat_tau,
+        follow=lambda mu, config, surprise: mu - config.mirostat_eta * (surprise - config.mirostat_tau),
+    ),
+}
 """Of the cuts that hang on the tokens before."""
 
 

@@ -64,6 +64,27 @@ class SamplingConfig:
         advanced=True,
         step="typical_p",
     )
+    mirostat_tau: float = slot(
+        0.0,
+        "Mirostat",
+        "Keeps the text about so surprising throughout: so many bits a token. The more surprising the reply was so "
+        "far, the more of the unlikely tokens are cut off. 0 = off.",
+        group="Sampling",
+        range=(0.0, 32.0),
+        step="mirostat_tau",
+        advanced=True,
+        later=True,
+    )
+    mirostat_eta: float = slot(
+        0.1,
+        "Mirostat rate",
+        "How fast Mirostat makes up for a token that was too surprising, or not enough.",
+        group="Sampling",
+        range=(0.0, 1.0),
+        step="mirostat_tau",
+        advanced=True,
+        later=True,
+    )
     repetition_penalty: float = slot(
         1.0,
         "Repetition penalty",

@@ -22,7 +22,7 @@ from transformers.generation.logits_process import (
 )
 
 from models.inference.sampling import SamplingConfig, as_floats, sample
-from models.inference.sampling_steps import drawn_token, sampling_steps
+from models.inference.sampling_steps import SamplingState, drawn_token, sampling_steps, state_at
 from models.inference.top_tokens import likeliest
 from models.settings.sampling_config import CUTS, sampling_from_dict, step_words, with_advice
 from tests.models.every_cut import EVERY_CUT
@@ -209,6 +209,44 @@ def test_every_cut_takes_something_away_where_it_is_on(name: str) -> None:
     assert float(steps.final.sum()) == pytest.approx(1.0)
     assert sampling_steps(logits, plain).cuts == ()
     assert step_words(dataclasses.replace(plain, **EVERY_CUT[name]), name).endswith((" 5", " 0.5"))
+
+
+def test_mirostat_is_the_algorithm_of_its_paper() -> None:
+    """Against the algorithm as its authors published it, on one sequence of distributions."""
+    config, generator = SamplingConfig(temperature=0.9, mirostat_tau=2.5, mirostat_eta=0.3), torch.Generator()
+    state, mu, surprises = SamplingState(config), 5.0, []
+    for i in range(400):
+        logits = 2.5 * torch.randn(300, generator=generator.manual_seed(i))
+        steps = sampling_steps(as_floats(logits), config, state=state)
+        probabilities, ids = (logits / 0.9).softmax(0).sort(descending=True)
+        n = max(1, int((-probabilities.log2() <= mu).sum()))
+        kept = probabilities[:n] / probabilities[:n].sum()
+        assert set(np.flatnonzero(steps.final).tolist()) == set(ids[:n].tolist())
+        np.testing.assert_allclose(steps.final[ids[:n].numpy()], kept.numpy(), rtol=1e-5)
+        id = sample(logits, config, generator.manual_seed(i), state=state).id
+        surprises.append(-math.log2(float(kept[ids[:n].tolist().index(id)])))
+        mu -= 0.3 * (surprises[-1] - 2.5)
+        assert state.numbers["mirostat_tau"] == pytest.approx(mu, rel=1e-4, abs=1e-4)
+    assert np.mean(surprises[50:]) == pytest.approx(2.5, abs=0.1)
+
+
+def test_what_a_reply_remembers_does_not_reach_the_next_one() -> None:
+    config = SamplingConfig(temperature=1.0, mirostat_tau=1.0)
+    state = SamplingState(config)
+    steps = sampling_steps(as_floats(LOGITS), config, state=state)
+    state.follow(steps, 3)  # cut off or not: a token that was chosen by hand counts by what it had
+    assert state.numbers["mirostat_tau"] < SamplingState(config).numbers["mirostat_tau"] == 2.0
+    other = state.copy()
+    other.follow(sampling_steps(as_floats(LOGITS), config, state=other), 0)
+    assert other.numbers != state.numbers
+    places = [LOGITS, LOGITS.flip(0), LOGITS]
+    ids = [9, 3, 0, 1]
+    again = SamplingState(config)
+    for place, logits in enumerate(places, start=1):
+        again.follow(sampling_steps(as_floats(logits), config, ids[:place], 1, again), ids[place])
+    found = state_at(4, config, ids, 1, lambda place: as_floats(places[place - 1]))
+    assert found.numbers == again.numbers
+    assert not SamplingState(SamplingConfig()).remembers
 
 
 def test_a_number_lands_on_the_bar_of_probabilities() -> None:
