@@ -6,8 +6,8 @@ The steps, in this order, each on what the one before has left:
 2. logit bias, added to the logits; repetition penalty (CTRL, arXiv:1909.05858), for the tokens of prompt and reply;
    frequency and presence penalty (as in OpenAI's API), for the tokens of the reply;
 3. temperature, which divides the logits;
-4. cuts: top-k, locally typical (arXiv:2202.00666), top-p (arXiv:1904.09751), min-p (arXiv:2407.01082) and mirostat 2.0
-   (arXiv:2007.14966);
+4. cuts: top-nσ (arXiv:2411.07641), top-k, locally typical (arXiv:2202.00666), top-p (arXiv:1904.09751), min-p
+   (arXiv:2407.01082) and mirostat 2.0 (arXiv:2007.14966);
 5. what is left, with a sum of 1 again, laid out as a bar, the likeliest token first;
 6. a random number in [0, 1), the place on that bar where the drawn token stands.
 
@@ -239,6 +239,14 @@ class Left:
     memory: float = 0.0
 
 
+def _top_n_sigma(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
+    """Those whose logits are no more than n standard deviations, of all logits, below the largest (Tang et al.): a
+    temperature stretches both alike, so it changes nothing of this."""
+    logits = given.logits.astype(np.float64)
+    kept: NDArray[np.bool_] = logits >= logits.max() - config.top_n_sigma * logits.std()
+    return kept
+
+
 def _top_k(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
     return largest(given.probabilities, config.top_k)
 
@@ -276,6 +284,7 @@ def _mirostat(given: Left, config: SamplingConfig) -> NDArray[np.bool_]:
 
 
 _CUTS: dict[str, Callable[[Left, SamplingConfig], NDArray[np.bool_]]] = {
+    "top_n_sigma": _top_n_sigma,
     "top_k": _top_k,
     "typical_p": _typical,
     "top_p": _top_p,

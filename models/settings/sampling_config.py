@@ -64,6 +64,17 @@ class SamplingConfig:
         advanced=True,
         step="typical_p",
     )
+    top_n_sigma: float = slot(
+        0.0,
+        "Top-nσ",
+        "Only tokens whose logits come within so many standard deviations of the largest may be chosen, whatever the "
+        "temperature. 0 = all.",
+        group="Sampling",
+        range=(0.0, 100.0),
+        step="top_n_sigma",
+        advanced=True,
+        later=True,
+    )
     mirostat_tau: float = slot(
         0.0,
         "Mirostat",

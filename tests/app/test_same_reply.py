@@ -22,6 +22,7 @@ SETTINGS = SamplingConfig(
     top_p=0.95,
     min_p=0.001,
     typical_p=0.98,
+    top_n_sigma=4.0,
     mirostat_tau=5.0,
     mirostat_eta=0.3,
     repetition_penalty=1.1,

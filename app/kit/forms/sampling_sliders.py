@@ -16,6 +16,7 @@ _SHAPES: dict[str, tuple[float, float, int, float, str]] = {
     "top_k": (0, 200, 0, 2.0, "off"),
     "min_p": (0.0, 0.5, 3, 2.0, "off"),
     "typical_p": (0.01, 1.0, 2, 1.0, ""),
+    "top_n_sigma": (0.0, 5.0, 2, 1.0, "off"),
     "mirostat_tau": (0.0, 10.0, 1, 1.0, "off"),
     "mirostat_eta": (0.0, 1.0, 2, 1.0, ""),
     "repetition_penalty": (1.0, 2.0, 2, 1.0, "off"),

@@ -211,6 +211,19 @@ def test_every_cut_takes_something_away_where_it_is_on(name: str) -> None:
     assert step_words(dataclasses.replace(plain, **EVERY_CUT[name]), name).endswith((" 5", " 0.5"))
 
 
+@pytest.mark.parametrize("n", [0.5, 1.0, 2.5])
+def test_top_n_sigma_cuts_by_the_logits_at_any_temperature(n: float) -> None:
+    logits = 3 * torch.randn(1000, generator=torch.Generator().manual_seed(1))
+    expected = logits >= logits.max() - n * logits.std(correction=0)
+    for temperature in (0.2, 1.0, 4.0):
+        found = final(logits, SamplingConfig(temperature=temperature, top_n_sigma=n))
+        assert torch.equal(found > 0, expected)
+        kept = torch.where(expected, logits / temperature, -torch.inf)
+        torch.testing.assert_close(found, kept.softmax(0))
+    alike = final(torch.zeros(5), SamplingConfig(temperature=1.0, top_n_sigma=n))
+    assert alike.tolist() == pytest.approx([0.2] * 5)
+
+
 def test_mirostat_is_the_algorithm_of_its_paper() -> None:
     """Against the algorithm as its authors published it, on one sequence of distributions."""
     config, generator = SamplingConfig(temperature=0.9, mirostat_tau=2.5, mirostat_eta=0.3), torch.Generator()
