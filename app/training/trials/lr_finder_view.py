@@ -14,7 +14,7 @@ from app.session.session import Session
 from app.training.trials.finder_view import FinderView
 from app.training.trials.trials import TrialState
 from models.settings.optimizers import OPTIMIZERS
-from models.settings.run_spec import RunSpec
+from models.settings.run_spec import RunSpec, TrainConfig
 
 _ABOUT = (
     "A short training on this run's own data, in which the learning rate grows with every step. The loss falls where "
@@ -31,7 +31,7 @@ class LrFinderView(FinderView):
         super().__init__(session, theme, "lr", title="Find a learning rate", about=_ABOUT, start="Try learning rates")
         self._choice: float | None = None
         self._suggested: float | None = None
-        self.chart = Chart(theme, x="Learning rate (of AdamW, logarithmic)", y="Loss (nats per token)")
+        self.chart = Chart(theme, x=_axis_words(TrainConfig()), y="Loss (nats per token)")
         self.chart.setAccessibleName("Loss by learning rate")
         self._band = pg.LinearRegionItem(movable=False)
         # Plain lines: a trial has few points, and what makes long curves fast knows no logarithmic x.
@@ -73,6 +73,8 @@ class LrFinderView(FinderView):
         rates = np.array([point.lr for point in state.lr_points])
         smoothed = np.array([point.smoothed for point in state.lr_points])
         losses = np.array([point.loss for point in state.lr_points])
+        train = state.lr_of.train if state.lr_of is not None else TrainConfig()
+        self.chart.getPlotItem().setLabel("bottom", _axis_words(train))
         self.chart.show_scales(len(rates) > 1)
         self._raw.setData(rates, losses)
         self._smooth.setData(rates, smoothed)
@@ -80,8 +82,8 @@ class LrFinderView(FinderView):
             low = float(min(smoothed.min(), losses.min()))  # while it falls fast, the smoothed loss stays behind
             high = float(max(smoothed[0], low * 1.2))
             margin = 0.08 * (high - low)
-            highest = state.lr_of.train.rule.lr_trial[1] if state.lr_of is not None else 1.0
-            self.chart.show_range((math.log10(rates[0]), math.log10(highest)), (max(0.0, low - margin), high + margin))
+            highest = math.log10(train.rule.lr_trial[1])
+            self.chart.show_range((math.log10(rates[0]), highest), (max(0.0, low - margin), high + margin))
         found = state.lr
         suggested = found.suggestion if found is not None else None
         if suggested != self._suggested:
@@ -153,3 +155,8 @@ class LrFinderView(FinderView):
         self._line.label.setColor(theme.theme.text)
         self._line.label.fill = pg.mkBrush(theme.theme.color("surface"))
         self._line.label.setFont(theme.font(bold=True))
+
+
+def _axis_words(train: TrainConfig) -> str:
+    """What the rates are that are tried."""
+    return f"Learning rate (of {train.rule.lr_of}, logarithmic)"
