@@ -17,12 +17,12 @@ from models.architecture.positions import (
     Alibi,
     RelativeBias,
     Rotary,
-    alibi_slopes,
     inverse_frequencies,
     relative_bucket,
     rotate,
     sinusoidal,
 )
+from models.architecture.rope import alibi_slopes
 from models.settings.model_config import ModelConfig
 
 
@@ -196,11 +196,15 @@ def test_rotation_takes_positions_of_each_row() -> None:
 
 def test_alibi_slopes_are_those_of_the_paper() -> None:
     """Eight heads: 1/2, 1/4 … 1/256; sixteen: the same with their geometric means between; else two series."""
-    torch.testing.assert_close(alibi_slopes(8), 2.0 ** -torch.arange(1.0, 9.0))
-    torch.testing.assert_close(alibi_slopes(16), 2.0 ** -(torch.arange(1.0, 17.0) / 2))
-    torch.testing.assert_close(alibi_slopes(1), torch.tensor([2.0**-8]))
-    torch.testing.assert_close(alibi_slopes(12), torch.cat((alibi_slopes(8), alibi_slopes(16)[:8:2])))
-    torch.testing.assert_close(alibi_slopes(3), torch.cat((alibi_slopes(2), alibi_slopes(4)[:1])))
+
+    def slopes(n_head: int) -> torch.Tensor:
+        return torch.tensor(alibi_slopes(n_head))
+
+    torch.testing.assert_close(slopes(8), 2.0 ** -torch.arange(1.0, 9.0))
+    torch.testing.assert_close(slopes(16), 2.0 ** -(torch.arange(1.0, 17.0) / 2))
+    torch.testing.assert_close(slopes(1), torch.tensor([2.0**-8]))
+    torch.testing.assert_close(slopes(12), torch.cat((slopes(8), slopes(16)[:8:2])))
+    torch.testing.assert_close(slopes(3), torch.cat((slopes(2), slopes(4)[:1])))
 
 
 @pytest.mark.parametrize("n_head", [1, 3, 4])
@@ -209,7 +213,7 @@ def test_alibi_adds_the_negative_distance_times_the_slope(n_head: int) -> None:
     distance = torch.arange(5)[None, :] - torch.arange(2, 5)[:, None]
     bias = alibi(distance)
     assert bias.shape == (1, n_head, 3, 5)
-    for head, slope in enumerate(alibi_slopes(n_head).tolist()):
+    for head, slope in enumerate(alibi_slopes(n_head)):
         for t in range(3):
             for s in range(5):
                 assert bias[0, head, t, s].item() == pytest.approx(-slope * abs(s - (t + 2)))
