@@ -66,5 +66,15 @@ OPTIMIZERS = {
         matrix_states=2,
         other_states=2,
     ),
+    "lion": Optimizer(
+        title="Lion",
+        help="Lion keeps one number for each weight, and wants a third to a tenth of AdamW's learning rate",
+        lr_of="Lion",
+        highest={"lr": 0.003},
+        lr_trial=(1e-6, 0.1),
+        matrix_states=1,
+        other_states=1,
+        keeps_sizes=False,
+    ),
 }
 """By name, in the order of the form."""

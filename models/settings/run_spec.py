@@ -42,7 +42,7 @@ class TrainConfig:
     lr: float = slot(
         6e-3,
         "Learning rate",
-        "The size of AdamW's updates. Too large diverges, too small crawls.",
+        "The size of AdamW's or Lion's updates. Too large diverges, too small crawls.",
         group="Learning rate",
         range=(1e-9, 10.0),
     )
@@ -86,12 +86,16 @@ class TrainConfig:
     beta1: float = slot(
         0.9,
         "Beta 1",
-        "How long AdamW remembers past gradients.",
+        "How long AdamW remembers past gradients; in Lion, how much their mean counts in an update.",
         group="Optimizer",
         range=(0.0, 0.9999),
     )
     beta2: float = slot(
-        0.99, "Beta 2", "How long AdamW remembers their size.", group="Optimizer", range=(0.0, 0.999999)
+        0.99,
+        "Beta 2",
+        "How long AdamW remembers their size, and Lion past gradients.",
+        group="Optimizer",
+        range=(0.0, 0.999999),
     )
     grad_clip: float = slot(
         1.0,

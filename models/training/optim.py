@@ -76,6 +76,37 @@ class Muon(torch.optim.Optimizer):
         return list(updates.unbind())
 
 
+class Lion(torch.optim.Optimizer):
+    """Every weight moves by the learning rate, up or down: the sign of a mean of its gradient and its momentum.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023, arXiv:2302.06675), algorithm 2, with
+    weight decay beside the gradient, as in AdamW. `betas`: the momentum's share in that mean, and its past's in itself.
+    """
+
+    def __init__(
+        self, parameters: Iterable[dict[str, Any]], lr: float, betas: tuple[float, float], weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Apply one update; `closure` is part of torch's interface and not used."""
+        assert closure is None
+        for group in self.param_groups:
+            lr, (beta1, beta2) = group["lr"], group["betas"]
+            for parameter in group["params"]:
+                gradient = parameter.grad
+                if gradient is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"]
+                update = momentum.mul(beta1).add_(gradient, alpha=1 - beta1).sign_()
+                parameter.mul_(1 - lr * group["weight_decay"]).add_(update, alpha=-lr)
+                momentum.mul_(beta2).add_(gradient, alpha=1 - beta2)
+
+
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     """Push the singular values of matrices (N, rows, columns) towards 1 by a quintic Newton-Schulz iteration.
 
@@ -139,9 +170,14 @@ def _adamw(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torc
     return [torch.optim.AdamW(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2), fused=True)]
 
 
+def _lion(weights: _Weights, train: TrainConfig, muon: type[Muon]) -> list[torch.optim.Optimizer]:
+    return [Lion(_all(weights, train), lr=train.lr, betas=(train.beta1, train.beta2))]
+
+
 _MAKERS: dict[str, Callable[[_Weights, TrainConfig, type[Muon]], list[torch.optim.Optimizer]]] = {
     "muon": _muon,
     "adamw": _adamw,
+    "lion": _lion,
 }
 check_complete(_MAKERS, OPTIMIZERS, "code of optimizers")
 

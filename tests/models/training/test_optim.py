@@ -15,7 +15,7 @@ from models.settings.optimizers import OPTIMIZERS
 from models.settings.presets import PRESETS
 from models.settings.run_spec import TrainConfig
 from models.settings.slots import draft
-from models.training.optim import Muon, make_optimizers, orthogonalise
+from models.training.optim import Lion, Muon, make_optimizers, orthogonalise
 
 TRAIN = TrainConfig(lr=1e-3, muon_lr=0.03, weight_decay=0.1)
 
@@ -79,6 +79,22 @@ def test_the_state_goes_on_where_it_was_saved() -> None:
         return parameter.detach()
 
     assert torch.equal(trained(6, None), trained(6, 3))
+
+
+def test_lion_is_the_algorithm_of_its_paper() -> None:
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(5, 4))
+    expected, momentum = weight.detach().clone(), torch.zeros(5, 4)
+    optimizer = Lion([{"params": [weight]}], lr=0.01, betas=(0.9, 0.99), weight_decay=0.5)
+    for i in range(6):
+        gradient = torch.randn(5, 4, generator=torch.Generator().manual_seed(i))
+        weight.grad = gradient.clone()
+        optimizer.step()
+        update = torch.sign(0.9 * momentum + 0.1 * gradient)
+        expected = expected - 0.01 * (update + 0.5 * expected)
+        momentum = 0.99 * momentum + 0.01 * gradient
+        torch.testing.assert_close(weight.detach(), expected)
+    assert torch.equal(weight.grad, gradient)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
