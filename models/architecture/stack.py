@@ -5,6 +5,8 @@ Letters in shape comments: B batch, T tokens, S tokens seen (keys: past and pres
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
@@ -76,6 +78,7 @@ class Stack(nn.Module):
         if mask is not None and not past:
             apart = mask.long() if packing is None else 2 * packing + mask
         view = self.view(positions, _seen_mask(mask, cache, x), packing, past)
+        unturned = dataclasses.replace(view, rotation=None)
         memory_view = View(mask=cross_attention_mask(memory_mask))
         for i, block in enumerate(self.blocks):
             site = f"{self.site}blocks.{i}"
@@ -84,7 +87,7 @@ class Stack(nn.Module):
                 continue
             x = block(
                 x,
-                view,
+                view if self.config.rotates(i) else unturned,
                 segments=apart,
                 cache=cache.layers[i] if cache is not None else None,
                 memory=memory,

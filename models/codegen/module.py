@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.codegen.layers import activation, attention, feed_forward, layer, linear, norm, short_convolution
-from models.codegen.positions import code_of, head_dims
+from models.codegen.positions import code_of, head_dims, rotates_in_some
 from models.codegen.text import Line, block, join
 from models.cost import total_parameters
 from models.settings.model_config import ModelConfig
@@ -96,7 +96,7 @@ def _single(config: ModelConfig) -> str:
             "super().__init__()",
             "self.embedding = nn.Embedding(VOCAB_SIZE, D_MODEL)",
             "self.segment = nn.Embedding(N_SEGMENT, D_MODEL)" if encoder and config.n_segment else None,
-            _stack_members(config, "N_LAYER", "Block()", "N_HEAD", str(not encoder)),
+            _stack_members(config, "N_LAYER", [], "N_HEAD", str(not encoder)),
             _head_members(config),
             "initialise(self)",
         ),
@@ -115,11 +115,14 @@ def _scale(config: ModelConfig) -> str:
     return " * D_MODEL**0.5" if config.scaled_embeddings else ""
 
 
-def _stack_members(config: ModelConfig, n_layer: str, make: str, n_head: str, causal: str) -> Line:
+def _stack_members(config: ModelConfig, n_layer: str, given: list[str], n_head: str, causal: str) -> Line:
+    """What a stack is made of; `given`: the arguments of its blocks."""
+    some = rotates_in_some(config)
+    make = f"Block({', '.join([*given, *['rotates=(i + 1) % NOPE_INTERVAL != 0'] * some])})"
     return [
         code_of(config).member.format(n_head=n_head, causal=causal) or None,
         f"self.embedding_norm = {norm(config, 'D_MODEL')}" if config.embedding_norm else None,
-        f"self.blocks = nn.ModuleList({make} for _ in range({n_layer}))",
+        f"self.blocks = nn.ModuleList({make} for {'i' if some else '_'} in range({n_layer}))",
         f"self.final_norm = {norm(config, 'D_MODEL')}" if config.norm_place == "pre" else None,
     ]
 
@@ -177,7 +180,7 @@ def _pair(config: ModelConfig) -> str:
                 "def __init__(self, n_layer: int, n_head: int, n_kv_head: int, d_ff: int, has_cross: bool) -> None:",
                 "super().__init__()",
                 "self.n_head, self.causal = n_head, has_cross",
-                _stack_members(config, "n_layer", "Block(n_head, n_kv_head, d_ff, has_cross)", "n_head", "has_cross"),
+                _stack_members(config, "n_layer", ["n_head", "n_kv_head", "d_ff", "has_cross"], "n_head", "has_cross"),
             ),
             "",
             block(

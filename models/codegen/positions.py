@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from models.architecture.rope import attention_factor, yarn_edges
 from models.codegen.text import Line, block, join
 from models.settings.model_config import ModelConfig
-from models.settings.positions import POSITIONS
+from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import check_complete
 
 
@@ -32,6 +32,11 @@ class SchemeCode:
 def code_of(config: ModelConfig) -> SchemeCode:
     """The text for a design's scheme."""
     return _CODE[config.position]
+
+
+def rotates_in_some(config: ModelConfig) -> bool:
+    """Whether some layers rotate queries and keys, and others do not."""
+    return scheme_of(config).place == "queries" and config.nope_interval > 0
 
 
 def _sinusoidal() -> str:
@@ -168,7 +173,11 @@ _CODE = {
         member="self.position = nn.Embedding(CONTEXT_LENGTH, D_MODEL)", added="self.position.weight[: {length}]"
     ),
     "sinusoidal": SchemeCode(functions=lambda config: _sinusoidal(), added="sinusoidal({length})"),
-    "rope": SchemeCode(functions=_rope, needs_math=lambda config: config.rope_scaling == "llama3"),
+    "rope": SchemeCode(
+        functions=_rope,
+        constants=lambda config: {"NOPE_INTERVAL": config.nope_interval or None},
+        needs_math=lambda config: config.rope_scaling == "llama3",
+    ),
     "alibi": SchemeCode(
         functions=lambda config: _alibi(), needs_math=lambda config: True, added="distance_penalty(distance, {n_head})"
     ),

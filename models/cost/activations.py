@@ -98,7 +98,7 @@ def _stack(
     for i in range(min(config.n_layer, DRAWN)):
         if i == DRAWN - 1:
             tape.repeat(marks[i - 1], marks[i], config.n_layer - DRAWN)
-        x = _block(site, config, parts, x, batch, length, scores, memory, source_length)
+        x = _block(site, config, parts, i, x, batch, length, scores, memory, source_length)
         marks.append(tape.mark())
     if config.norm_place == "pre":
         tape.part = NORMS
@@ -125,6 +125,7 @@ def _block(
     site: Site,
     config: ModelConfig,
     parts: Parts,
+    layer: int,
     x: Value,
     batch: int,
     length: int,
@@ -145,7 +146,7 @@ def _block(
             h = site.convolution(config, h)
         if kind == "attention":
             tape.part = parts.attention
-            h = _attention(site, config, h, h, batch, length, length, scores)
+            h = _attention(site, config, h, h, batch, length, length, scores, config.rotates(layer))
         elif kind == "cross":
             assert memory is not None
             tape.part = CROSS
@@ -163,7 +164,15 @@ def _block(
 
 
 def _attention(
-    site: Site, config: ModelConfig, x: Value, source: Value, batch: int, length: int, seen: int, scores: _Scores | None
+    site: Site,
+    config: ModelConfig,
+    x: Value,
+    source: Value,
+    batch: int,
+    length: int,
+    seen: int,
+    scores: _Scores | None,
+    rotates: bool = False,
 ) -> Value:
     """models.architecture.attention.Attention.forward; scores = None in cross-attention."""
     tape, width = site.tape, config.head_dim
@@ -174,7 +183,7 @@ def _attention(
     k = site.linear(source, seen_rows, shared, bias=config.attention_bias)
     k = site.norm(config, k, seen_rows * config.kv_heads) if config.qk_norm else k
     v = site.linear(source, seen_rows, shared, bias=config.attention_bias)
-    if scores is not None and scheme_of(config).place == "queries":
+    if rotates:
         k = tape.add([k], k.numel, width=k.width, back_work=k.size // 2)
         q = tape.add([q], q.numel, width=q.width, back_work=q.size // 2)
     if not site.is_cuda:

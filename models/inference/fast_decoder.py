@@ -43,7 +43,7 @@ class FastDecoder:
         assert FastDecoder.covers(model)
         config, many = model.config, linear_for_many()
         self._model, self._table = model, model.embedding.weight
-        self._layers = [_Layer(block, config, many) for block in model.blocks]  # type: ignore[arg-type]
+        self._layers = [_Layer(block, config, i, many) for i, block in enumerate(model.blocks)]  # type: ignore[arg-type]
         self._embedding_norm, self._final_norm = _norm(model.embedding_norm), _norm(model.final_norm)
         self._head = _head(model, many)
         self._one = _Room(config, 1)
@@ -147,6 +147,10 @@ class _Room:
         self._made_halves = self._made[..., :half], self._made[..., half:]
         self._used_halves = self._used[..., :half], self._used[..., half:]
 
+    def keep(self) -> None:
+        """Take queries and keys over as they are, in a layer that does not rotate them."""
+        self._used.copy_(self._made)
+
     def turn(self, cos: Tensor, sin: Tensor) -> None:
         """Rotate queries and keys, as `positions.rotate`."""
         torch.mul(self._made, cos, out=self._used)
@@ -157,10 +161,10 @@ class _Room:
 class _Layer:
     """One block."""
 
-    def __init__(self, block: Block, config: ModelConfig, many: Linear) -> None:
+    def __init__(self, block: Block, config: ModelConfig, number: int, many: Linear) -> None:
         attention, feed_forward = block.attention, block.feed_forward
         self._is_pre, self._shares = block.is_pre, config.kv_heads != config.n_head
-        self._scale = attention.scale
+        self._scale, self._rotates = attention.scale, config.rotates(number)
         self._norms = _norm(block.attention_norm), _norm(block.feed_forward_norm)
         self._convs = block.attention_conv, block.feed_forward_conv
         self._query, self._key, self._value, self._output = (
@@ -194,8 +198,10 @@ class _Layer:
         if self._query_norm is not None:
             room.query_heads.copy_(self._query_norm(room.query_heads))
             room.key_heads.copy_(self._key_norm(room.key_heads))
-        if view.turn is not None:
+        if view.turn is not None and self._rotates:
             room.turn(*view.turn)
+        elif view.turn is not None:
+            room.keep()
         keys, values = cache.extend_both(room.kept)  # each (1, G, S, D)
         if view.skipped:
             keys, values = keys[:, :, view.skipped :], values[:, :, view.skipped :]

@@ -12,7 +12,7 @@ from typing import Any
 from models.settings.activations import ACTIVATIONS
 from models.settings.conflicts import conflicts
 from models.settings.norms import NORMS
-from models.settings.positions import POSITIONS
+from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import Problem, SettingError, draft, field_problems, listed, plain, settings_from_dict, slot
 
 
@@ -133,6 +133,17 @@ class ModelConfig:
         range=(0.0, 100.0),
         only_if=("rope_scaling", "yarn"),
         advanced=True,
+    )
+    nope_interval: int = slot(
+        0,
+        "NoPE every",
+        "Of so many layers, the last does not rotate queries and keys: it looks at what tokens say, wherever they "
+        "stand (SmolLM3: 4). 0 = none.",
+        group="Positions",
+        range=(0, 1024),
+        only_if=("position", "rope"),
+        advanced=True,
+        later=True,
     )
     n_bucket: int = slot(
         32,
@@ -451,6 +462,20 @@ class ModelConfig:
     def is_causal(self) -> bool:
         """Whether the tokens of the only, or the decoder's, stack see no later ones."""
         return self.topology != "encoder-only"
+
+    def rotates(self, layer: int) -> bool:
+        """Whether layer `layer`, from 0, rotates queries and keys.
+
+        With a `nope_interval` of n, every n-th layer does not (NoPE, arXiv:2305.19466, mixed as in RNoPE,
+        arXiv:2501.18795, and SmolLM3).
+        """
+        is_without = self.nope_interval > 0 and (layer + 1) % self.nope_interval == 0
+        return scheme_of(self).place == "queries" and not is_without
+
+    @property
+    def n_unturned(self) -> int:
+        """Layers that do not rotate queries and keys."""
+        return sum(not self.rotates(layer) for layer in range(self.n_layer))
 
     @property
     def has_head_transform(self) -> bool:

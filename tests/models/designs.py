@@ -61,7 +61,9 @@ def random_design(topology: str, seed: int) -> tuple[ModelConfig, int, int, int]
             "d_encoder_ff": pick([0, 0, 100]),
         }
         source_length = pick([length, length // 2])
-    return ModelConfig(**values), pick([2, 4, 8]), length, source_length
+    batch_size = pick([2, 4, 8])
+    values["nope_interval"] = pick([0, 0, 2])
+    return ModelConfig(**values), batch_size, length, source_length
 
 
 def small(config: ModelConfig, length: int) -> ModelConfig:

@@ -67,9 +67,16 @@ def _rope(stack: StackSpec, key: str) -> Part:
         detail=f"{config.rope_theta:,.6g}{stretch}",
         formula=f"(qᵢ, qᵢ₊{d // 2}) turned by position · {config.rope_theta:,.6g}^(−2i/{d})\n"
         f"i = 0 … {d // 2 - 1}, keys alike{stretch}",
-        meaning="Turns queries and keys by their position, so that their match depends on the distance.",
+        meaning="Turns queries and keys by their position, so that their match depends on the distance."
+        + (f" Not in {config.n_unturned} of the {config.n_layer} layers (NoPE)." if config.nope_interval else ""),
         kind="position",
-        slots=("position", "rope_theta", "rope_scaling", "rope_factor"),
+        slots=(
+            "position",
+            "rope_theta",
+            "rope_scaling",
+            "rope_factor",
+            "nope_interval",
+        ),
     )
 
 

@@ -96,4 +96,5 @@ def _rotation_words(config: ModelConfig, length: int) -> str:
         "yarn": f" YaRN keeps fast pairs, turns slow ones up to {factor} times slower, and multiplies scores by "
         f"{attention_factor(config) ** 2:.3g}.",
     }
-    return plain + scaling[config.rope_scaling]
+    layers = f" {config.n_unturned} of {config.n_layer} layers turn nothing (NoPE)." if config.nope_interval else ""
+    return plain + scaling[config.rope_scaling] + layers

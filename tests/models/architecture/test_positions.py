@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -23,6 +24,7 @@ from models.architecture.positions import (
     sinusoidal,
 )
 from models.architecture.rope import alibi_slopes
+from models.architecture.transformer import build_model
 from models.settings.model_config import ModelConfig
 
 
@@ -246,3 +248,33 @@ def test_a_relative_bias_is_looked_up_by_bucket(topology: str) -> None:
     for t, s in ((0, 0), (19, 0), (4, 3), (3, 4), (0, 19)):
         torch.testing.assert_close(bias[0, :, t, s], module.weight[bucket[t, s]])
     assert torch.equal(bias[0, :, 0, 1], bias[0, :, 0, 0]) is (topology == "decoder-only")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("topology", ["decoder-only", "encoder-only"])
+def test_layers_without_rotation_are_those_of_a_model_without_positions(topology: str) -> None:
+    """Every n-th one, from the n-th on, as SmolLM3 has it; all others rotate as ever."""
+    rope = ModelConfig(
+        topology=topology, position="rope", vocab_size=50, context_length=16, n_layer=5, d_model=24, n_head=2
+    )
+    mixed = dataclasses.replace(rope, nope_interval=2)
+    assert [mixed.rotates(layer) for layer in range(5)] == [True, False, True, False, True]
+    assert [dataclasses.replace(mixed, position="alibi").rotates(layer) for layer in range(2)] == [False, False]
+    ids, found = torch.randint(0, 50, (2, 12)), {}
+    designs = {
+        "rope": rope,
+        "mixed": mixed,
+        "beyond": dataclasses.replace(rope, nope_interval=6),
+        "all": dataclasses.replace(rope, nope_interval=1),
+        "none": dataclasses.replace(rope, position="none"),
+    }
+    for name, config in designs.items():
+        torch.manual_seed(0)
+        model = build_model(config).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        found[name] = model(ids)
+    assert torch.equal(found["beyond"], found["rope"])
+    assert torch.equal(found["all"], found["none"])
+    assert not torch.allclose(found["mixed"], found["rope"], rtol=0, atol=1e-3)
+    assert not torch.allclose(found["mixed"], found["none"], rtol=0, atol=1e-3)

@@ -75,6 +75,7 @@ EVERY = [
     *({"position": name} for name in POSITIONS),
     *({"norm": name} for name in NORMS),
     *({"activation": name} for name in ACTIVATIONS),
+    {"position": "rope", "nope_interval": 2},
 ]
 
 
@@ -93,6 +94,7 @@ def fillings() -> st.SearchStrategy[ModelConfig]:
         "rope_scaling": st.sampled_from(("none", "linear", "dynamic", "llama3", "yarn")),
         "rope_factor": st.sampled_from((1.0, 2.5)),
         "rope_original_context": st.sampled_from((8, 64)),
+        "nope_interval": st.sampled_from((0, 1, 2)),
         "n_bucket": st.sampled_from((4, 8)),
         "max_distance": st.sampled_from((16, 20)),
         "norm": st.sampled_from(tuple(NORMS)),

@@ -74,6 +74,8 @@ def test_all_designs_say_the_same(seed: int) -> None:
         *({"position": name} for name in POSITIONS),
         *({"norm": name} for name in NORMS),
         *({"activation": name} for name in ACTIVATIONS),
+        {"nope_interval": 2},
+        {"nope_interval": 1, "qk_norm": True},
         {"sliding_window": 6},
         {"sliding_window": 6, "position": "alibi"},
         {"n_kv_head": 1},

@@ -23,6 +23,7 @@ SLOTS = [
     {"position": "learned", "norm": "layernorm", "activation": "gelu_tanh"},
     {"position": "rope", "norm": "rmsnorm", "activation": "swiglu", "n_kv_head": 2, "bias": "none"},
     {"position": "rope", "norm": "rmsnorm", "activation": "relu2", "qk_norm": True, "conv_width": 4, "bias": "none"},
+    {"position": "rope", "norm": "rmsnorm", "nope_interval": 2, "bias": "none"},
 ]
 
 
