@@ -1,7 +1,8 @@
 """The arithmetic of positions that numpy (for pictures) and torch (for models) share. No import of either.
 
 Sources: linear, position interpolation (arXiv:2306.15595); dynamic, NTK-aware scaling as in Hugging Face's
-transformers; llama3, the Llama 3.1 release; yarn (arXiv:2309.00071), sections 3.2 to 3.4; ALiBi (arXiv:2108.12409).
+transformers; llama3, the Llama 3.1 release; yarn (arXiv:2309.00071), sections 3.2 to 3.4; p-RoPE (arXiv:2410.06205);
+ALiBi (arXiv:2108.12409).
 """
 
 from __future__ import annotations
@@ -22,11 +23,21 @@ def rope_base(config: ModelConfig, length: int) -> float:
 
 
 def stretched(plain: Any, pairs: Any, config: ModelConfig) -> Any:
-    """Radians per token of each pair (D/2), slowed down as config.rope_scaling says.
+    """Radians per token of each pair (D/2), slowed down as config.rope_scaling says; 0 for those that do not rotate.
 
     Args:
         plain: those of `rope_base`. pairs: 0, 1, 2 … D/2 - 1. Both are arrays of numpy or tensors, in float32.
     """
+    found = _slowed(plain, pairs, config)
+    return found if config.rope_fraction == 1.0 else found * (pairs < n_rotated(config))
+
+
+def n_rotated(config: ModelConfig) -> int:
+    """Pairs of a head that rotate, the fastest first: p-RoPE leaves the slow ones as they are (arXiv:2410.06205)."""
+    return round(config.rope_fraction * (config.head_dim // 2))
+
+
+def _slowed(plain: Any, pairs: Any, config: ModelConfig) -> Any:
     factor = config.rope_factor
     if config.rope_scaling == "linear":
         return plain / factor

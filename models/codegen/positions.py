@@ -65,6 +65,9 @@ def _rope(config: ModelConfig) -> str:
             '"""How far each pair of numbers is turned at each position, (length, pairs), in radians."""',
             f"frequencies = {config.rope_theta!r} ** -({pairs})",
             stretched,
+            f"frequencies[round({config.rope_fraction!r} * len(frequencies)) :] = 0.0  # p-RoPE: the slow ones stay"
+            if config.rope_fraction != 1.0
+            else None,
             "return torch.arange(length)[:, None] * frequencies",
         ),
         "",

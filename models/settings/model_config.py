@@ -134,6 +134,17 @@ class ModelConfig:
         only_if=("rope_scaling", "yarn"),
         advanced=True,
     )
+    rope_fraction: float = slot(
+        1.0,
+        "Rotated share",
+        "The share of a head's pairs that rotates, the fastest first (p-RoPE); the slow ones, which tell meaning "
+        "rather than order, stay as they are. 1 = all.",
+        group="Positions",
+        range=(0.0, 1.0),
+        only_if=("position", "rope"),
+        advanced=True,
+        later=True,
+    )
     nope_interval: int = slot(
         0,
         "NoPE every",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.builder.diagram.part import Part, StackSpec
+from models.architecture.rope import n_rotated
 from models.settings.positions import POSITIONS, scheme_of
 from models.settings.slots import check_complete
 
@@ -61,22 +62,19 @@ def _sinusoidal(stack: StackSpec, key: str) -> Part:
 def _rope(stack: StackSpec, key: str) -> Part:
     config, d = stack.config, stack.config.head_dim
     stretch = "" if config.rope_scaling == "none" else f", {config.rope_scaling} × {config.rope_factor:g}"
+    n, is_part = n_rotated(config), config.rope_fraction != 1.0
+    turning = f"i = 0 … {n - 1}" if n else "no i"
     return Part(
         key=key,
         title="RoPE",
         detail=f"{config.rope_theta:,.6g}{stretch}",
         formula=f"(qᵢ, qᵢ₊{d // 2}) turned by position · {config.rope_theta:,.6g}^(−2i/{d})\n"
-        f"i = 0 … {d // 2 - 1}, keys alike{stretch}",
+        f"{turning}, keys alike{stretch}",
         meaning="Turns queries and keys by their position, so that their match depends on the distance."
+        + (f" Only the {n} fastest of {d // 2} pairs (p-RoPE)." if is_part else "")
         + (f" Not in {config.n_unturned} of the {config.n_layer} layers (NoPE)." if config.nope_interval else ""),
         kind="position",
-        slots=(
-            "position",
-            "rope_theta",
-            "rope_scaling",
-            "rope_factor",
-            "nope_interval",
-        ),
+        slots=("position", "rope_theta", "rope_scaling", "rope_factor", "rope_fraction", "nope_interval"),
     )
 
 

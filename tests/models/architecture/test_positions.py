@@ -278,3 +278,19 @@ def test_layers_without_rotation_are_those_of_a_model_without_positions(topology
     assert torch.equal(found["all"], found["none"])
     assert not torch.allclose(found["mixed"], found["rope"], rtol=0, atol=1e-3)
     assert not torch.allclose(found["mixed"], found["none"], rtol=0, atol=1e-3)
+
+
+def test_a_part_of_the_pairs_rotates_as_in_the_paper() -> None:
+    """p-RoPE: the highest frequencies are RoPE's own, all others 0; 1-RoPE is RoPE, 0-RoPE no rotation."""
+    whole = ModelConfig(position="rope", d_model=64, n_head=2)
+    plain = inverse_frequencies(whole)
+    for fraction, n in ((1.0, 16), (0.75, 12), (0.5, 8), (0.25, 4), (0.0, 0)):
+        config = dataclasses.replace(whole, rope_fraction=fraction)
+        found = inverse_frequencies(config)
+        assert torch.equal(found[:n], plain[:n])
+        assert not found[n:].any()
+        x = torch.randn(1, 2, 9, 32)
+        turned = rotate(x, *Rotary(config)(torch.arange(9)[None]))
+        kept = torch.cat((torch.arange(n, 16), torch.arange(16 + n, 32)))
+        assert torch.equal(turned[..., kept], x[..., kept])
+        assert not n or not torch.allclose(turned[..., 1:, 0], x[..., 1:, 0])

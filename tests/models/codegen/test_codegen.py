@@ -76,6 +76,7 @@ EVERY = [
     *({"norm": name} for name in NORMS),
     *({"activation": name} for name in ACTIVATIONS),
     {"position": "rope", "nope_interval": 2},
+    {"position": "rope", "rope_fraction": 0.5},
 ]
 
 
@@ -94,6 +95,7 @@ def fillings() -> st.SearchStrategy[ModelConfig]:
         "rope_scaling": st.sampled_from(("none", "linear", "dynamic", "llama3", "yarn")),
         "rope_factor": st.sampled_from((1.0, 2.5)),
         "rope_original_context": st.sampled_from((8, 64)),
+        "rope_fraction": st.sampled_from((1.0, 0.5, 0.0)),
         "nope_interval": st.sampled_from((0, 1, 2)),
         "n_bucket": st.sampled_from((4, 8)),
         "max_distance": st.sampled_from((16, 20)),

@@ -75,6 +75,8 @@ def test_all_designs_say_the_same(seed: int) -> None:
         *({"norm": name} for name in NORMS),
         *({"activation": name} for name in ACTIVATIONS),
         {"nope_interval": 2},
+        {"rope_fraction": 0.5},
+        {"rope_fraction": 0.25, "rope_scaling": "dynamic", "rope_factor": 2.0, "rope_original_context": 12},
         {"nope_interval": 1, "qk_norm": True},
         {"sliding_window": 6},
         {"sliding_window": 6, "position": "alibi"},

@@ -124,6 +124,6 @@ def test_slots_that_came_later_leave_older_designs_as_they_are() -> None:
     for name, config in PRESETS.items():
         assert not later.keys() & config.to_dict().keys(), name
         assert ModelConfig.from_dict(config.to_dict()) == config
-    rope = dataclasses.replace(PRESETS["llama-tiny"], nope_interval=4)
+    rope = dataclasses.replace(PRESETS["llama-tiny"], nope_interval=4, rope_fraction=0.75)
     assert rope.to_dict()["nope_interval"] == 4
     assert ModelConfig.from_dict(rope.to_dict()) == rope
